@@ -1,0 +1,220 @@
+"""The command line. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import click
+import typer
+
+from rnnparity.errors import MistrustedRunError, RequestError
+
+if TYPE_CHECKING:
+    from rnnparity.problem import Problem
+    from rnnparity.runner import Progress
+
+app = typer.Typer(
+    name="rnnparity",
+    help="Prove that a recurrent layer computes what Keras specifies, or learn where it does not.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Expression = Annotated[
+    str, typer.Option("-k", metavar="EXPR", help="Choose cases: words of ids and tags, and, or, not, parentheses.")
+]
+Fixtures = Annotated[
+    Path | None,
+    typer.Option("--fixtures", metavar="DIR", help="Where the goldens are; default: the project's own."),
+]
+Jobs = Annotated[int | None, typer.Option("-j", min=1, max=64, metavar="N", help="Worker processes a subject.")]
+Case = Annotated[str, typer.Argument(metavar="CASE", help="A case's id, as `rnnparity list` shows it.")]
+
+
+@app.command()
+def check(
+    subjects: Annotated[list[str] | None, typer.Argument(metavar="[SUBJECT]...", help="Default: keras.")] = None,
+    k: Expression = "",
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdicts as JSON, - for stdout.")] = None,
+    j: Jobs = None,
+    fixtures: Fixtures = None,
+) -> None:
+    """Hold subjects against the catalogue: reference, goldens and every case."""
+    from rich.console import Console
+
+    from rnnparity import runner
+    from rnnparity.report import print_report, report_json
+
+    to_stdout = json is not None and str(json) == "-"
+    with _progress() as progress:
+        report = runner.check(*(subjects or []), k=k, fixtures=fixtures, jobs=j, progress=progress)
+    if json is not None:
+        _write(json, report_json(report))
+    if not to_stdout:
+        print_report(report, Console())
+    raise typer.Exit(0 if report.passed else 1)
+
+
+@app.command("list")
+def list_(
+    k: Expression = "",
+    subjects: Annotated[bool, typer.Option("--subjects", help="List the subjects instead of the cases.")] = False,
+) -> None:
+    """The cases, each with the reason why it is there."""
+    from rnnparity.catalogue import catalogue
+    from rnnparity.selection import select
+    from rnnparity.subjects import REGISTERED
+
+    if subjects:
+        for name, found in REGISTERED.items():
+            typer.echo(f"{name:24} {found.says}{', takes the cases tagged ' + found.cases if found.cases else ''}")
+        typer.echo(f"{'package.module:callable':24} any function from a Problem to its outputs")
+        return
+    chosen = select(catalogue().values(), k)
+    width = max(len(case.id) for case in chosen)
+    for case in chosen:
+        typer.echo(f"{case.id:{width}}  {case.case.why if case.case else ''}")
+
+
+@app.command()
+def show(
+    case: Case,
+    subject: Annotated[str, typer.Option(metavar="S", help="Whose outputs to look at.")] = "reference",
+) -> None:
+    """One case: layer, numbers, verdict, every gate and state step by step."""
+    from rnnparity import parity, show
+    from rnnparity.judge import FAILING
+
+    problem = _case(case)
+    outcome, verdict = parity.check_case(problem, subject)
+    typer.echo(show.show(problem, subject, outcome, verdict))
+    raise typer.Exit(1 if verdict.kind in FAILING else 0)
+
+
+@app.command()
+def run(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A problem file; - for one problem a line on stdin.")],
+    subject: Annotated[str, typer.Option(metavar="S", help="Who computes.")] = "reference",
+) -> None:
+    """A problem file in, the same with its outputs on stdout."""
+    from rnnparity import parity, wire
+
+    dump = wire.dump_pretty if sys.stdout.isatty() else wire.dump_line
+    if file != "-":
+        typer.echo(dump(parity.run(wire.read_problem(Path(file)), subject)))
+        return
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        problem = wire.parse_problem(wire.load_json(line, f"stdin, line {number}"), f"stdin, line {number}")
+        typer.echo(wire.dump_line(parity.run(problem, subject)))
+
+
+@app.command()
+def regenerate(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing, fail on drift.")] = False,
+    j: Jobs = None,
+    fixtures: Fixtures = None,
+) -> None:
+    """Write the goldens anew, where the reference and tf.keras agree."""
+    from rnnparity.catalogue import catalogue
+    from rnnparity.goldens import default_folder
+    from rnnparity.messages import failure
+    from rnnparity.regenerate import regenerate as regenerate_fixtures
+
+    folder = fixtures or default_folder()
+    with _progress() as progress:
+        done = regenerate_fixtures(folder, check=check, jobs=j or min(os.cpu_count() or 1, 4), progress=progress)
+    for verdict in done.refused[:10]:
+        typer.echo(failure(catalogue()[verdict.id], verdict, "keras") + "\n", err=True)
+    if done.refused:
+        typer.echo(
+            f"{folder}: nothing written: {len(done.refused)} cases differ and are not listed in "
+            f"known_differences.toml; candidates kept as .rej: {', '.join(done.changed) or 'none changed'}"
+            if not check
+            else f"{folder}: {len(done.refused)} cases differ and are not listed in known_differences.toml",
+            err=True,
+        )
+        raise typer.Exit(1)
+    if check and done.changed:
+        typer.echo(f"{folder}: drifted: {', '.join(done.changed)}; run `rnnparity regenerate`", err=True)
+        raise typer.Exit(1)
+    written = "up to date" if not done.changed else f"{len(done.changed)} files written"
+    typer.echo(f"{folder}: {done.rows} goldens, {len(done.left_out)} cases left out, {written}")
+
+
+def _case(id: str) -> Problem:
+    from difflib import get_close_matches
+
+    from rnnparity.catalogue import catalogue
+
+    if id not in catalogue():
+        near = get_close_matches(id, catalogue(), n=1)
+        hint = f"did you mean {near[0]}?" if near else "`rnnparity list` shows them all"
+        raise RequestError(f"case {id!r} is unknown; {hint}")
+    return catalogue()[id]
+
+
+def _write(path: Path, text: str) -> None:
+    from rnnparity.goldens import write_whole
+
+    if str(path) == "-":
+        typer.echo(text, nl=False)
+        return
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on a terminal, nothing in a pipe."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        tasks = {"": bar.add_task("loading", total=None)}
+
+        def tell(subject: str, done: int, total: int) -> None:
+            bar.update(tasks[""], visible=False)
+            if subject not in tasks:
+                tasks[subject] = bar.add_task(subject, total=total)
+            bar.update(tasks[subject], completed=done)
+
+        yield tell
+
+
+def main() -> None:
+    """Run a command and turn what is wrong with the request into one line and a status (DESIGN.md, section 8)."""
+    try:
+        status = app(standalone_mode=False)
+    except RequestError as error:
+        status = _fail(str(error), 2)
+    except click.ClickException as error:
+        status = _fail(f"{error.format_message()} `rnnparity --help` shows the commands.", 2)
+    except (KeyboardInterrupt, click.Abort):
+        status = _fail("interrupted", 130)
+    except BrokenPipeError:
+        # The reader has gone: say nothing, also when Python flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except MistrustedRunError as error:
+        status = _fail(str(error), 1)
+    sys.exit(status)
+
+
+def _fail(text: str, status: int) -> int:
+    print(f"rnnparity: {' '.join(text.split())}", file=sys.stderr)  # noqa: T201 - the one line on stderr
+    return status
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Floating-point types: Keras' policies, unit roundoffs, correct rounding, verdict thresholds.
+
+NumPy has no bfloat16, so values of that type live in float32 arrays and carry their type's name beside them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class FloatType:
+    """A floating-point type.
+
+    `u` is the unit roundoff (half the gap after 1), `tiny` the smallest normal number (what lies below may be
+    flushed to zero), `largest` the greatest finite one. `threshold` is how many sigma a healthy implementation
+    may be off; `fault` the relative change in one weight array that must not stay hidden (DESIGN.md, section 6).
+    """
+
+    name: str
+    storage: type[np.floating[Any]]
+    bits: int
+    tiny: float
+    largest: float
+    threshold: float
+    fault: float
+
+    @property
+    def u(self) -> float:
+        return float(2.0**-self.bits)
+
+    def round(self, values: Array) -> Array:
+        """The nearest numbers of this type (ties to even), shape kept; overflow gives infinity, NaN stays."""
+        with np.errstate(over="ignore"):
+            if self.name == "bfloat16":
+                return _round_to_bfloat16(np.asarray(values, np.float64))
+            return np.asarray(values).astype(self.storage)
+
+
+FLOAT_TYPES = {
+    kind.name: kind
+    for kind in (
+        FloatType("float16", np.float16, 11, 2.0**-14, 65504.0, 5.0, 3e-2),
+        FloatType("bfloat16", np.float32, 8, 2.0**-126, 3.3895313892515355e38, 5.0, 0.3),
+        FloatType("float32", np.float32, 24, 2.0**-126, 3.4028234663852886e38, 10.0, 1e-3),
+        FloatType("float64", np.float64, 53, 2.0**-1022, 1.7976931348623157e308, 10.0, 1e-3),
+    )
+}
+
+# Keras' dtype policies and the type each computes in (keras.dtype_policies.DTypePolicy).
+COMPUTE_DTYPE = {
+    "float16": "float16",
+    "bfloat16": "bfloat16",
+    "float32": "float32",
+    "float64": "float64",
+    "mixed_float16": "float16",
+    "mixed_bfloat16": "bfloat16",
+}
+
+
+def variable_dtype(policy: str) -> str:
+    """The type a policy keeps its weights in: float32 under the mixed ones, else the policy's own."""
+    return "float32" if policy.startswith("mixed_") else policy
+
+
+def _round_to_bfloat16(values: Array) -> Array:
+    """Round float64 to 8 significant bits at once: by way of float32 some values would be rounded twice."""
+    bfloat16 = FLOAT_TYPES["bfloat16"]
+    _, exponent = np.frexp(values)
+    # Below the smallest normal number the last place no longer shrinks.
+    exponent = np.maximum(exponent, -125)
+    scaled = np.rint(np.ldexp(values, 8 - exponent))
+    rounded = np.ldexp(scaled, exponent - 8)
+    rounded = np.where(np.abs(rounded) > bfloat16.largest, np.copysign(np.inf, rounded), rounded)
+    return np.where(np.isfinite(values), rounded, values).astype(np.float32)

@@ -1,0 +1,119 @@
+"""Known differences: what a subject gets wrong by the documentation's word, listed as data with the reason.
+
+An entry that matches no case, or whose cases all ran and now agree, is stale and fails the run.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from rnnparity.errors import FormatError
+
+_KEYS = {"name", "subject", "cases", "kinds", "versions", "reason", "link"}
+
+
+@dataclass(frozen=True)
+class KnownDifference:
+    """One entry. `subject` and each of `cases` are patterns (*, ?) of subject names and case ids.
+
+    `kinds` are the kinds of difference it covers (see `compare.Difference`), or "error". `versions` maps a package
+    to a range like ">=3.0,<3.16"; the entry holds where all of them match.
+    """
+
+    name: str
+    subject: str
+    cases: tuple[str, ...]
+    kinds: tuple[str, ...]
+    versions: Mapping[str, SpecifierSet]
+    reason: str
+    link: str
+
+    def applies(self, subject: str, versions: Mapping[str, str]) -> bool:
+        return fnmatchcase(subject, self.subject) and all(
+            package in versions and versions[package] in wanted for package, wanted in self.versions.items()
+        )
+
+    def matches(self, case: str) -> bool:
+        return any(fnmatchcase(case, pattern) for pattern in self.cases)
+
+
+def read_known(path: Path) -> tuple[KnownDifference, ...]:
+    """The entries of a `known_differences.toml`; none where there is no such file.
+
+    Raises:
+        FormatError: it is no TOML, or an entry has a wrong key or type.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("difference", [])
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise FormatError(f"{path}: {error}") from None
+    entries = tuple(_entry(table, f"{path}: difference {place + 1}") for place, table in enumerate(tables))
+    names = [entry.name for entry in entries]
+    for name in names:
+        if names.count(name) > 1:
+            raise FormatError(f"{path}: two entries are named {name!r}")
+    return entries
+
+
+def _entry(table: Mapping[str, Any], where: str) -> KnownDifference:
+    if set(table) != _KEYS:
+        wrong = sorted(set(table) ^ _KEYS)
+        raise FormatError(f"{where}: its keys should be {', '.join(sorted(_KEYS))}; look at {', '.join(wrong)}")
+    for key, kind in (("cases", list), ("kinds", list), ("versions", dict)):
+        values = table[key].values() if isinstance(table[key], dict) else table[key]
+        if not isinstance(table[key], kind) or not all(isinstance(value, str) for value in values):
+            raise FormatError(f"{where}: {key} should be a {'table' if kind is dict else 'list'} of strings")
+    for key in ("name", "subject", "reason", "link"):
+        if not isinstance(table[key], str):
+            raise FormatError(f"{where}: {key} should be a string")
+    lists = {key: tuple(table[key]) for key in ("cases", "kinds")}
+    versions = {package: _range(wanted, where) for package, wanted in table["versions"].items()}
+    return KnownDifference(**{**table, **lists, "versions": versions})
+
+
+def find(
+    entries: Sequence[KnownDifference], subject: str, versions: Mapping[str, str], case: str, kinds: Collection[str]
+) -> KnownDifference | None:
+    """The entry that covers all `kinds` of difference of a case."""
+    for entry in entries:
+        if entry.applies(subject, versions) and entry.matches(case) and set(kinds) <= set(entry.kinds):
+            return entry
+    return None
+
+
+def stale(
+    entries: Sequence[KnownDifference],
+    subject: str,
+    versions: Mapping[str, str],
+    used: Collection[str],
+    ran: Collection[str],
+    catalogue: Collection[str],
+) -> list[tuple[KnownDifference, str]]:
+    """Entries that no longer say the truth, each with why.
+
+    `used` are the names of entries that covered a difference, `ran` the cases that ran, `catalogue` all there are.
+    """
+    found = []
+    for entry in entries:
+        matched = {case for case in catalogue if entry.matches(case)}
+        if not matched:
+            found.append((entry, "matches no case"))
+        elif entry.applies(subject, versions) and entry.name not in used and matched <= set(ran):
+            found.append((entry, f"its {len(matched)} cases all agree now"))
+    return found
+
+
+def _range(text: str, where: str) -> SpecifierSet:
+    try:
+        return SpecifierSet(text, prereleases=True)
+    except InvalidSpecifier:
+        raise FormatError(f"{where}: versions: {text!r} is no range like >=3.0,<3.16") from None

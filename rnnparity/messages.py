@@ -1,0 +1,56 @@
+"""What a failing case says: everything that is needed to look further, and the command that shows it again."""
+
+from __future__ import annotations
+
+from rnnparity.compare import Difference
+from rnnparity.dtypes import FLOAT_TYPES
+from rnnparity.judge import Kind, Verdict
+from rnnparity.problem import Problem
+from rnnparity.shapes import axis_letters
+
+_ALONE = {
+    "the subject": "golden and reference agree; the subject stands alone",
+    "the reference": "golden and subject agree; the reference stands alone, so the reference broke",
+    "the golden": "subject and reference agree; the golden stands alone, so it has drifted",
+    "nobody: all three differ": "golden, reference and subject all differ",
+}
+
+
+def failure(problem: Problem, verdict: Verdict, subject: str) -> str:
+    """Several lines about one verdict that is not a pass."""
+    lines = [f"{verdict.id}: {subject} {'fails' if verdict.kind is Kind.ERROR else verdict.kind}"]
+    if verdict.kind in (Kind.DIVERGES, Kind.KNOWN) and verdict.differences:
+        for difference in verdict.differences:
+            lines += [f"  {line}" for line in describe(difference, problem)]
+    else:
+        lines.append(f"  {verdict.reason}")
+    if verdict.known:
+        lines.append(f"  known: {verdict.known}")
+    if verdict.alone:
+        lines.append(f"  witnesses: {_ALONE[verdict.alone]}")
+    if problem.case is not None:
+        lines.append(f"  about: {problem.case.why}")
+        lines.append(f"  again: rnnparity show {verdict.id} --subject {subject}")
+    return "\n".join(lines)
+
+
+def describe(difference: Difference, problem: Problem) -> list[str]:
+    """One difference in one to three lines."""
+    if difference.kind not in ("values", "finiteness"):
+        prefix = f"{difference.output} " if difference.kind in ("shape", "dtype") else ""
+        return [prefix + difference.text]
+    letters = axis_letters(difference.output, len(difference.shape))
+    shape = ", ".join(f"{letter}={size}" for letter, size in zip(letters, difference.shape, strict=True))
+    threshold = FLOAT_TYPES[problem.threshold_type].threshold
+    lines = [
+        f"{difference.output} ({shape}): {difference.differing} of {difference.total} values differ",
+        f"worst: {difference.text}, {sigma_text(difference.sigma)} sigma off ({threshold:g} are allowed)",
+    ]
+    if difference.first_step is not None:
+        lines.append(f"first: at index {difference.first_step} of axis T")
+    return lines
+
+
+def sigma_text(sigma: float) -> str:
+    """A distance in sigma, short: 0.42, 12, 3.1e+05."""
+    return f"{sigma:.2g}" if sigma < 10 or sigma >= 1e5 else f"{sigma:.0f}"

@@ -1,0 +1,89 @@
+"""The two questions asked of one problem: what are its outputs, and are these them?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rnnparity.catalogue import catalogue
+from rnnparity.errors import RequestError
+from rnnparity.goldens import KNOWN, default_folder, read_goldens
+from rnnparity.judge import Kind, Verdict, judge, reference_verdict, with_known
+from rnnparity.known import read_known
+from rnnparity.messages import failure
+from rnnparity.problem import Problem
+from rnnparity.runner import ask, one_blas_thread, verdict_of
+from rnnparity.subjects import FunctionSubject
+from rnnparity.subjects.reference import ReferenceSubject
+from rnnparity.tolerance import expect
+from rnnparity.workers import Outcome, Workers
+
+
+def run(problem: Problem, subject: str | Callable[[Problem], Any] = "reference") -> Problem:
+    """The problem with the outputs that a subject computes: float64 for the reference, else the subject's own types.
+
+    Raises:
+        RequestError: the subject is unknown, cannot be loaded, does not support the problem, or failed on it.
+    """
+    outcome = outcome_of(problem, subject)
+    if outcome.answer is None:
+        what = f"does not support it: {outcome.unsupported}" if outcome.unsupported else f"failed: {outcome.error}"
+        raise RequestError(f"{problem.id}: subject {_name(subject)!r} {what}")
+    return problem.with_outputs(outcome.answer.outputs)
+
+
+def outcome_of(problem: Problem, subject: str | Callable[[Problem], Any]) -> Outcome:
+    """What came of a problem: the reference and functions in this process, frameworks in a worker of their own."""
+    if subject == "reference":
+        with one_blas_thread():
+            return Outcome(problem, ReferenceSubject().answer(problem))
+    if callable(subject):
+        return ask(FunctionSubject(subject), problem)
+    with Workers(subject, 1) as workers:
+        workers.versions()
+        return next(workers.run([problem]))
+
+
+def check_case(problem: Problem, subject: str, fixtures: Path | None = None) -> tuple[Outcome, Verdict]:
+    """One case of the catalogue, with its golden and the known differences: what came of it, and the verdict.
+
+    Raises:
+        RequestError: the subject is unknown or cannot be loaded, or a fixture is unreadable.
+    """
+    folder = fixtures or default_folder()
+    goldens, entries = read_goldens(folder, catalogue()), read_known(folder / KNOWN)
+    golden = goldens.outputs.get(problem.id)
+    if subject == "reference":
+        outcome = outcome_of(problem, subject)
+        return outcome, reference_verdict(problem, golden, goldens.left_out.get(problem.id, ""))
+    with Workers(subject, 1) as workers:
+        versions = workers.versions()
+        outcome = next(workers.run([problem]))
+    verdict = verdict_of(outcome, expect(problem), golden)
+    return outcome, with_known(verdict, entries, subject, versions)
+
+
+def assert_parity(given: Any, problem: Problem) -> Verdict:
+    """Assert that `given` is what Keras specifies for `problem`.
+
+    `given` is a function from the problem to its outputs, a subject's name, or the outputs themselves: one array, a
+    sequence in Keras' order, or a mapping by name.
+
+    Raises:
+        AssertionError: something differs, or the noise would hide it if it did (which is never a pass).
+        RequestError: an unknown subject.
+    """
+    if callable(given) or isinstance(given, str):
+        verdict = verdict_of(outcome_of(problem, given), expect(problem), None)
+        name = given if isinstance(given, str) else getattr(given, "__qualname__", "the function")
+    else:
+        verdict = judge(problem, FunctionSubject(lambda _: given).answer(problem))
+        name = "these outputs"
+    if verdict.kind is not Kind.AGREES:
+        raise AssertionError(failure(problem, verdict, name))
+    return verdict
+
+
+def _name(subject: str | Callable[[Problem], Any]) -> str:
+    return subject if isinstance(subject, str) else getattr(subject, "__qualname__", repr(subject))

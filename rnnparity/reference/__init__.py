@@ -1,0 +1,80 @@
+"""The executable specification: what Keras' recurrent layers compute, in readable NumPy.
+
+`compute` gives the outputs in float64 (or float32 when asked), `compute_exactly` the correctly rounded ones by way of
+50 digits, `compute_with_noise` the outputs with sigma beside every value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnnparity.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem import Problem, Tensor
+from rnnparity.reference.arithmetic import Digits50, Plain, WithNoise
+from rnnparity.reference.run import Run, TraceStep, run
+
+__all__ = ["NoisyOutputs", "TraceStep", "compute", "compute_exactly", "compute_with_noise", "run", "trace", "variants"]
+
+
+def compute(problem: Problem, dtype: type[Any] = np.float64) -> tuple[Tensor, ...]:
+    """The outputs in Keras' order, computed and returned in `dtype` (numpy.float64 or numpy.float32)."""
+    return _named(problem, run(problem, Plain(dtype)), np.dtype(dtype).name)
+
+
+def compute_exactly(problem: Problem) -> tuple[Tensor, ...]:
+    """The outputs as correctly rounded float64, computed with 50 digits (some 50 times slower)."""
+    letters = run(problem, Digits50()).outputs
+    slots = problem.output_slots()
+    return tuple(
+        Tensor(slot.name, np.asarray(letter, np.float64), "float64")
+        for slot, letter in zip(slots, letters, strict=True)
+    )
+
+
+def trace(problem: Problem) -> list[TraceStep]:
+    """Every gate and state (B, H) of every half at every step, in processing order, in float64."""
+    return run(problem, Plain()).trace
+
+
+def variants(problem: Problem, weights: Mapping[str, Array]) -> list[Array]:
+    """The outputs in float64 for several sets of weights at once: each array has a leading axis of V variants.
+
+    Weights not named keep their values. The outputs have the leading axis too.
+    """
+    return run(problem, Plain(), weights).outputs
+
+
+@dataclass(frozen=True)
+class NoisyOutputs:
+    """Outputs in float64, their sigma in absolute units, and every half's states with theirs over all steps."""
+
+    outputs: tuple[Tensor, ...]
+    sigmas: tuple[Array, ...]
+    states: Mapping[str, tuple[Array, Array]]
+
+
+def compute_with_noise(problem: Problem) -> NoisyOutputs:
+    """The outputs and the noise that arithmetic in the compute type of each layer would leave in them.
+
+    `states` maps a half's state ("h", "forward/c") to its values and sigmas, (T, B, H) each in processing order.
+    """
+    arithmetics = {name: WithNoise(name) for name in FLOAT_TYPES}
+    result = run(problem, arithmetics.__getitem__)
+    states: dict[str, tuple[list[Array], list[Array]]] = {}
+    for step in result.trace:
+        for name, letter in step.states.items():
+            values, noises = states.setdefault(step.half + name, ([], []))
+            values.append(letter.value)
+            noises.append(letter.noise)
+    named = _named(problem, Run([letter.value for letter in result.outputs]), "float64")
+    stacked = {name: (np.stack(values), np.sqrt(np.stack(noises))) for name, (values, noises) in states.items()}
+    return NoisyOutputs(named, tuple(letter.sigma for letter in result.outputs), stacked)
+
+
+def _named(problem: Problem, result: Run, dtype: str) -> tuple[Tensor, ...]:
+    slots = problem.output_slots()
+    return tuple(Tensor(slot.name, letter, dtype) for slot, letter in zip(slots, result.outputs, strict=True))

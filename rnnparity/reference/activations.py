@@ -1,0 +1,166 @@
+"""The activation functions: value, slope and own rounding error of each.
+
+Formulas: https://keras.io/api/layers/activations (Keras 3), for `hard_sigmoid_keras2` the documentation of Keras 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import erf, pi, sqrt
+
+import numpy as np
+
+from rnnparity.dtypes import Array
+
+# Keras' constants (Klambauer et al. 2017, "Self-normalizing neural networks").
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An elementwise function y = f(x).
+
+    `slope(x, y)` is |f'(x)|. Near one of the `kinks` noise may carry x to the other side, so the larger slope
+    there, `steepest`, counts. `error(x, y)` is the size of f's own rounding error in units of u.
+    """
+
+    name: str
+    value: Callable[[Array], Array]
+    slope: Callable[[Array, Array], Array]
+    error: Callable[[Array, Array], Array]
+    kinks: tuple[float, ...] = ()
+    steepest: float = 1.0
+
+    def __call__(self, x: Array) -> Array:
+        return self.value(x)
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x))."""
+    with np.errstate(over="ignore"):  # exp(-x) = inf gives the right 0
+        return 1 / (1 + np.exp(-x))
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0)."""
+    return np.maximum(x, 0)
+
+
+def hard_sigmoid(x: Array) -> Array:
+    """Keras 3's: clip(x/6 + 1/2, 0, 1)."""
+    return np.clip(x / 6 + 0.5, 0, 1)
+
+
+def hard_sigmoid_keras2(x: Array) -> Array:
+    """Keras 2's: clip(0.2x + 1/2, 0, 1)."""
+    return np.clip(0.2 * x + 0.5, 0, 1)
+
+
+def softsign(x: Array) -> Array:
+    """x / (1 + |x|)."""
+    return x / (1 + np.abs(x))  # type: ignore[no-any-return]
+
+
+def elu(x: Array) -> Array:
+    """x, or exp(x) - 1 where x is negative."""
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+def selu(x: Array) -> Array:
+    """elu with the constants of self-normalizing networks."""
+    return SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0)))
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x))."""
+    return np.logaddexp(x, np.zeros((), x.dtype))
+
+
+def normal_cdf(x: Array) -> Array:
+    """The standard normal distribution function."""
+    return 0.5 * (1 + _erf(x / sqrt(2)))
+
+
+def gelu(x: Array) -> Array:
+    """x times the normal distribution function: the exact form (erf)."""
+    return x * normal_cdf(x)
+
+
+def gelu_tanh(x: Array) -> Array:
+    """Keras' gelu with approximate=True."""
+    return 0.5 * x * (1 + np.tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))  # type: ignore[no-any-return]
+
+
+def silu(x: Array) -> Array:
+    """x * sigmoid(x)."""
+    return x * sigmoid(x)
+
+
+def _erf(x: Array) -> Array:
+    # NumPy has no erf; SciPy would be a dependency for this line alone.
+    return np.vectorize(erf, otypes=[float])(x).astype(x.dtype)  # type: ignore[no-any-return]
+
+
+def _gelu_slope(x: Array, y: Array) -> Array:
+    return np.abs(normal_cdf(x) + x * np.exp(-0.5 * x * x) / sqrt(2 * pi))
+
+
+def _silu_slope(x: Array, y: Array) -> Array:
+    s = sigmoid(x)
+    slope: Array = np.abs(s * (1 + x * (1 - s)))
+    return slope
+
+
+def _two_y(x: Array, y: Array) -> Array:
+    """Good libraries are within about one unit in the last place, rms: two u."""
+    return 2 * np.abs(y)
+
+
+def _no_error(x: Array, y: Array) -> Array:
+    return np.zeros_like(y)
+
+
+ACTIVATIONS = {
+    function.name: function
+    for function in (
+        Activation("tanh", np.tanh, lambda x, y: 1 - y * y, _two_y),
+        Activation("sigmoid", sigmoid, lambda x, y: y * (1 - y), _two_y),
+        Activation(
+            "hard_sigmoid",
+            hard_sigmoid,
+            lambda x, y: np.where(np.abs(x) < 3, 1 / 6, 0.0),
+            lambda x, y: y + np.where(np.abs(x) < 3, np.abs(x) / 6, 0),
+            kinks=(-3, 3),
+            steepest=1 / 6,
+        ),
+        Activation(
+            "hard_sigmoid_keras2",
+            hard_sigmoid_keras2,
+            lambda x, y: np.where(np.abs(x) < 2.5, 0.2, 0.0),
+            lambda x, y: y + np.where(np.abs(x) < 2.5, 0.2 * np.abs(x), 0),
+            kinks=(-2.5, 2.5),
+            steepest=0.2,
+        ),
+        Activation("relu", relu, lambda x, y: np.where(x > 0, 1.0, 0.0), _no_error, kinks=(0,)),
+        Activation("linear", lambda x: x, lambda x, y: np.ones_like(x), _no_error),
+        Activation("softsign", softsign, lambda x, y: (1 - np.abs(y)) ** 2, _two_y),
+        # exp(x) - 1 done in two steps loses up to u of exp(x), however small the difference.
+        Activation("elu", elu, lambda x, y: np.where(x > 0, 1.0, y + 1), lambda x, y: np.where(x > 0, 0.0, 2.0)),
+        Activation(
+            "selu",
+            selu,
+            lambda x, y: np.where(x > 0, SELU_SCALE, y + SELU_SCALE * SELU_ALPHA),
+            lambda x, y: np.where(x > 0, y, 2 * SELU_SCALE * SELU_ALPHA),
+            kinks=(0,),
+            steepest=SELU_SCALE * SELU_ALPHA,
+        ),
+        Activation("softplus", softplus, lambda x, y: sigmoid(x), lambda x, y: y + 1),
+        Activation("exponential", np.exp, lambda x, y: y, _two_y),
+        # 1 + erf(x/sqrt2) cancels where x is negative: an error of u there is one of u*x/2 in the product.
+        Activation("gelu", gelu, _gelu_slope, lambda x, y: 2 * np.abs(x)),
+        Activation("gelu_tanh", gelu_tanh, _gelu_slope, lambda x, y: 2 * np.abs(x)),
+        Activation("silu", silu, _silu_slope, _two_y),
+    )
+}

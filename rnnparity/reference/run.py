@@ -1,0 +1,170 @@
+"""The walk through time: masks, direction, halves, stacks and stateful calls around the cells.
+
+Axis letters: B batch, T time, D features, H units. With `Plain` arithmetic the weights may carry a leading axis of
+variants, which every result then has too. Meaning: DESIGN.md, section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rnnparity.dtypes import FLOAT_TYPES, Array
+from rnnparity.layers import Bidirectional, Layer, Recurrent, Stack, halves
+from rnnparity.problem import Problem
+from rnnparity.reference.arithmetic import Arithmetic
+from rnnparity.reference.cells import Cell, Letter, make_cell
+
+
+@dataclass(frozen=True)
+class TraceStep:
+    """One processed step: its half ("", "forward/", "0/"), its index `time` in the inputs, states and gates (B, H)."""
+
+    half: str
+    time: int
+    states: Mapping[str, Letter]
+    gates: Mapping[str, Letter]
+
+
+@dataclass
+class Run:
+    """What a run gave: outputs in Keras' order (see `shapes.output_slots`) and, step by step, what led there."""
+
+    outputs: list[Letter]
+    trace: list[TraceStep] = field(default_factory=list)
+
+
+def run(problem: Problem, arithmetic: Any, weights: Mapping[str, Array] | None = None) -> Run:
+    """Compute the problem's outputs in an arithmetic (or in one a type: a function of the compute dtype).
+
+    `weights` replaces the problem's own, by name; a leading axis makes variants of all that depend on it.
+    """
+    return _Walk(problem, arithmetic, weights).run()
+
+
+class _Walk:
+    """One run of a problem: its cells, its states by half and its trace."""
+
+    def __init__(self, problem: Problem, arithmetic: Any, weights: Mapping[str, Array] | None) -> None:
+        self.problem = problem
+        self.arithmetic_for = arithmetic if callable(arithmetic) else lambda _: arithmetic
+        arrays = {tensor.name: tensor.data for tensor in problem.weights} | dict(weights or {})
+        self.cells = {prefix: self._cell(prefix, half, arrays) for prefix, half in halves(problem.layer)}
+        self.states = self._initial_states()
+        self.trace: list[TraceStep] = []
+        self.now = 0
+
+    def _cell(self, prefix: str, layer: Recurrent, arrays: Mapping[str, Array]) -> Cell:
+        arithmetic: Arithmetic = self.arithmetic_for(layer.compute_dtype)
+        kind = FLOAT_TYPES[layer.compute_dtype]
+        rounded = {name: kind.round(array) for name, array in arrays.items() if name.startswith(prefix)}
+        W, U = rounded[f"{prefix}kernel"], rounded[f"{prefix}recurrent_kernel"]
+        rows = 2 if layer.class_name == "GRU" and layer.reset_after else 1
+        # Variants lead, then one row a bias: (..., rows, G*H).
+        b = rounded[f"{prefix}bias"] if layer.use_bias else np.zeros((rows, W.shape[-1]))
+        b = b.reshape(*b.shape[: W.ndim - 2], rows, W.shape[-1]) if layer.use_bias else b
+        biases = [b[..., n : n + 1, :] for n in range(rows)]
+        act, ract = arithmetic.activation(layer.activation), arithmetic.activation(layer.recurrent_activation)
+        return make_cell(layer, [arithmetic.known(w) for w in (W, U, *biases)], act, ract)
+
+    def _initial_states(self) -> dict[str, list[Letter]]:
+        """Each half's states: those given, else zeros."""
+        given = list(self.problem.initial_state or ())
+        states: dict[str, list[Letter]] = {}
+        for prefix, half in halves(self.problem.layer):
+            kind = FLOAT_TYPES[half.compute_dtype]
+            known = self.arithmetic_for(half.compute_dtype).known
+            zeros = np.zeros((self.problem.inputs.shape[0], half.units))
+            own = [kind.round(given.pop(0).data) for _ in half.states] if given else [zeros for _ in half.states]
+            states[prefix] = [known(state) for state in own]
+        return states
+
+    def run(self) -> Run:
+        problem = self.problem
+        calls: list[list[Letter]] = []
+        for steps in problem.steps:
+            span = slice(self.now, self.now + steps)
+            mask = None if problem.mask is None else problem.mask[:, span]
+            calls.append(self._call(problem.layer, "", problem.inputs.data[:, span], mask))
+            self.now += steps
+        outputs = calls[-1]
+        if problem.layer.return_sequences and len(calls) > 1:
+            sequences = 2 if isinstance(problem.layer, Bidirectional) and problem.layer.merge_mode is None else 1
+            join = self.arithmetic_for(problem.layer.compute_dtype).join
+            outputs = [join(parts, -2) for parts in list(zip(*calls, strict=True))[:sequences]] + outputs[sequences:]
+        return Run(outputs, self.trace)
+
+    def _call(self, layer: Layer, prefix: str, x: Any, mask: Array | None, given: bool = True) -> list[Letter]:
+        """One call of a layer. `given`: x is the problem's own array; else what a layer before has computed."""
+        if isinstance(layer, Stack):
+            for place, inner in enumerate(layer.layers):
+                # The mask travels along as it is, also past a layer that turned the sequence.
+                outputs = self._call(inner, f"{place}/", x, mask, given=place == 0)
+                x = outputs[0]
+            return outputs
+        if isinstance(layer, Bidirectional):
+            return self._bidirectional(layer, prefix, x, mask, given)
+        output, states = self._recurrent(layer, prefix, x, mask, given)
+        return [output, *(states if layer.return_state else [])]
+
+    def _bidirectional(
+        self, layer: Bidirectional, prefix: str, x: Any, mask: Array | None, given: bool
+    ) -> list[Letter]:
+        arithmetic = self.arithmetic_for(layer.compute_dtype)
+        x = self._enter(x, layer.compute_dtype, given)
+        y, forward_states = self._recurrent(layer.forward, f"{prefix}forward/", x, mask, given)
+        y_rev, backward_states = self._recurrent(layer.backward, f"{prefix}backward/", x, mask, given)
+        y, y_rev = arithmetic.cast(y, layer.compute_dtype), arithmetic.cast(y_rev, layer.compute_dtype)
+        if layer.return_sequences:
+            y_rev = y_rev[..., ::-1, :]
+        states = [*forward_states, *backward_states] if layer.return_state else []
+        return [*_merge(layer.merge_mode, y, y_rev, arithmetic), *states]
+
+    def _enter(self, x: Any, dtype: str, given: bool) -> Any:
+        """Given inputs are rounded to the type of the layer they enter; to computed ones that rounding is noise."""
+        return FLOAT_TYPES[dtype].round(x) if given else self.arithmetic_for(dtype).cast(x, dtype)
+
+    def _recurrent(
+        self, layer: Recurrent, prefix: str, x: Any, mask: Array | None, given: bool
+    ) -> tuple[Letter, list[Letter]]:
+        """One half over time: its output, (B, T, H) in processing order or (B, H), and its last states."""
+        arithmetic: Arithmetic = self.arithmetic_for(layer.compute_dtype)
+        cell, states = self.cells[prefix], self.states[prefix]
+        x = self._enter(x, layer.compute_dtype, given)
+        projected = _project(cell, arithmetic.known(x) if given else x)
+        steps = projected.shape[-2]
+        zeros = arithmetic.known(np.zeros((projected.shape[-3], layer.units)))
+        output, outputs = zeros, []
+        for time in range(steps - 1, -1, -1) if layer.go_backwards else range(steps):
+            new, gates = cell.step(projected[..., time, :], *states)
+            if mask is None:
+                states, output = list(new), new[0]
+            else:
+                chosen = mask[:, time, None]
+                kept = zeros if layer.zero_output_for_mask and layer.return_sequences else output
+                states = [arithmetic.where(chosen, n, s) for n, s in zip(new, states, strict=True)]
+                output = arithmetic.where(chosen, new[0], kept)
+            outputs.append(output)
+            self.trace.append(TraceStep(prefix, self.now + time, dict(zip(layer.states, states, strict=True)), gates))
+        self.states[prefix] = states
+        return (arithmetic.stack(outputs) if layer.return_sequences else output), states
+
+
+def _merge(mode: str | None, y: Letter, y_rev: Letter, arithmetic: Arithmetic) -> list[Letter]:
+    if mode == "sum":
+        return [y + y_rev]
+    if mode == "mul":
+        return [y * y_rev]
+    if mode == "ave":
+        return [(y + y_rev) / 2]
+    return [y, y_rev] if mode is None else [arithmetic.join([y, y_rev], -1)]
+
+
+def _project(cell: Cell, x: Letter) -> Letter:
+    """x W + b of all steps with one product: (..., B, T, D) -> (..., B, T, G*H)."""
+    *_, batch, steps, features = x.shape
+    rows = cell.project(x.reshape(*x.shape[:-3], batch * steps, features))
+    return rows.reshape(*rows.shape[:-2], batch, steps, rows.shape[-1])

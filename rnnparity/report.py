@@ -1,0 +1,88 @@
+"""A run on paper: a table and the failing cases for people, versioned JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rnnparity.catalogue import catalogue
+from rnnparity.judge import Kind
+from rnnparity.messages import failure, sigma_text
+from rnnparity.runner import Report, SubjectReport
+
+FORMAT = "rnnparity-report/1"
+# Past this many failing cases the rest is counted: the causes are few, the cases many.
+SHOWN = 10
+
+
+def print_report(report: Report, console: Console) -> None:
+    """The failing cases, then one row a subject, then what the run says in a sentence."""
+    for subject in report.subjects:
+        for verdict in subject.failing[:SHOWN]:
+            console.print(failure(catalogue()[verdict.id], verdict, subject.name), markup=False, highlight=False)
+            console.print()
+        more = len(subject.failing) - SHOWN
+        if more > 0:
+            console.print(f"... and {more} more cases of {subject.name} (all of them with --json FILE)\n", markup=False)
+        for entry, why in subject.stale:
+            console.print(
+                f"{subject.name}: the known difference {entry.name!r} is stale: {why}; take it out of "
+                "known_differences.toml\n",
+                markup=False,
+                highlight=False,
+            )
+    console.print(_table(report))
+    for subject in report.subjects:
+        for line in _notes(subject):
+            console.print(line, markup=False, highlight=False)
+
+
+def _table(report: Report) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("subject")
+    for kind in Kind:
+        table.add_column(str(kind), justify="right")
+    table.add_column("worst", justify="right")
+    for subject in report.subjects:
+        counts = subject.counts
+        worst = max((v.sigma for v in subject.verdicts if v.kind is Kind.AGREES), default=0.0)
+        cells = [str(counts[kind] or "-") for kind in Kind]
+        table.add_row(subject.name, *cells, f"{sigma_text(worst)} sigma")
+    return table
+
+
+def _notes(subject: SubjectReport) -> list[str]:
+    versions = ", ".join(f"{name} {version}" for name, version in subject.versions.items())
+    state = "passes" if subject.passed else "fails"
+    lines = [f"{subject.name} {state}: {len(subject.verdicts)} cases{f' ({versions})' if versions else ''}"]
+    names = sorted({verdict.known for verdict in subject.verdicts} - {""})
+    if names:
+        lines.append(f"  known differences met: {', '.join(names)}")
+    reasons = sorted({verdict.reason for verdict in subject.verdicts if verdict.kind is Kind.UNSUPPORTED})
+    lines += [f"  unsupported: {reason}" for reason in reasons]
+    return lines
+
+
+def report_json(report: Report) -> str:
+    """The stable form, `rnnparity-report/1` (DESIGN.md, section 8)."""
+    return json.dumps({"format": FORMAT, "subjects": [_subject_json(s) for s in report.subjects]}, indent=1) + "\n"
+
+
+def _subject_json(subject: SubjectReport) -> dict[str, Any]:
+    return {
+        "name": subject.name,
+        "versions": dict(subject.versions),
+        "verdicts": [
+            {
+                "id": verdict.id,
+                "verdict": str(verdict.kind),
+                "sigma": verdict.sigma if math.isfinite(verdict.sigma) else "Infinity",
+                "reason": verdict.reason,
+            }
+            for verdict in subject.verdicts
+        ],
+    }

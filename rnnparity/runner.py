@@ -1,0 +1,228 @@
+"""A whole run: subjects against cases, with goldens, known differences and the proof that a wrong subject is seen."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rnnparity import known as known_differences
+from rnnparity.catalogue import catalogue
+from rnnparity.errors import MistrustedRunError, RequestError
+from rnnparity.goldens import KNOWN, Goldens, default_folder, read_goldens
+from rnnparity.judge import (
+    FAILING,
+    Kind,
+    Verdict,
+    judge,
+    judge_with_golden,
+    reference_verdict,
+    with_known,
+    wrong_on_purpose,
+)
+from rnnparity.known import KnownDifference, read_known
+from rnnparity.problem import Problem
+from rnnparity.selection import select
+from rnnparity.subjects import FunctionSubject, Unsupported, registration
+from rnnparity.tolerance import Expected, expect
+from rnnparity.workers import Outcome, Workers, one_line
+
+# A case on which a subject that swaps two gates must fail, or no verdict of the run is worth anything.
+PROOF = "lstm-spread-sequences-state"
+# Below this many cases a second worker costs more than it saves: a framework loads for seconds.
+CASES_A_WORKER = 150
+
+SubjectLike = str | Callable[[Problem], Any]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class SubjectReport:
+    """All verdicts on one subject; `stale` are known differences that no longer say the truth, with why."""
+
+    name: str
+    versions: Mapping[str, str]
+    verdicts: list[Verdict] = field(default_factory=list)
+    stale: list[tuple[KnownDifference, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def counts(self) -> Counter[Kind]:
+        return Counter(verdict.kind for verdict in self.verdicts)
+
+    @property
+    def failing(self) -> list[Verdict]:
+        return [verdict for verdict in self.verdicts if verdict.kind in FAILING]
+
+    @property
+    def passed(self) -> bool:
+        return not self.failing and not self.stale
+
+
+@dataclass
+class Report:
+    """What a run gave, subject by subject."""
+
+    subjects: list[SubjectReport]
+
+    @property
+    def passed(self) -> bool:
+        return all(subject.passed for subject in self.subjects)
+
+    @property
+    def compared(self) -> int:
+        """How many cases were truly held against something."""
+        silent = (Kind.UNSUPPORTED,)
+        return sum(verdict.kind not in silent for subject in self.subjects for verdict in subject.verdicts)
+
+
+def check(
+    *subjects: SubjectLike,
+    k: str = "",
+    fixtures: Path | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Hold subjects (names, or functions from a Problem to its outputs) against the catalogue.
+
+    `k` chooses cases (see `selection`), `jobs` the number of worker processes a subject, `progress` is told the
+    subject, how many cases are done and how many there are.
+
+    Raises:
+        RequestError: an unknown subject, an unreadable fixture, a missing framework, nothing to compare.
+        MistrustedRunError: a subject that is wrong on purpose passed.
+    """
+    wanted = subjects or ("keras",)
+    for subject in wanted:
+        if isinstance(subject, str):
+            registration(subject)
+    folder = fixtures or default_folder()
+    with one_blas_thread():
+        goldens = read_goldens(folder, catalogue())
+        entries = read_known(folder / KNOWN)
+        prove()
+        reports = [_check_one(subject, k, goldens, entries, jobs, progress) for subject in wanted]
+    report = Report(reports)
+    if report.compared == 0:
+        raise RequestError("nothing was compared: every chosen case is unsupported by every subject")
+    return report
+
+
+def prove() -> None:
+    """Judge one subject that is wrong on purpose.
+
+    Raises:
+        MistrustedRunError: it passed.
+    """
+    problem = catalogue()[PROOF]
+    if judge(problem, wrong_on_purpose(problem)).kind is not Kind.DIVERGES:
+        raise MistrustedRunError(f"a subject with two gates swapped passed {PROOF}: no verdict of this run counts")
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Matrices here are small: a second BLAS thread on a busy machine makes them a hundred times slower."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
+def cases_for(subject: SubjectLike, k: str) -> list[Problem]:
+    """The chosen cases; where none are chosen, all that the subject takes by default."""
+    default = registration(subject).cases if isinstance(subject, str) else ""
+    return select(catalogue().values(), k or default)
+
+
+def _check_one(
+    subject: SubjectLike,
+    k: str,
+    goldens: Goldens,
+    entries: Sequence[KnownDifference],
+    jobs: int | None,
+    progress: Progress | None,
+) -> SubjectReport:
+    cases = cases_for(subject, k)
+    if subject == "reference":
+        report = _check_reference(cases, goldens, progress)
+    elif isinstance(subject, str):
+        report = _check_in_workers(subject, cases, goldens, jobs or _jobs(len(cases)), progress)
+    else:
+        report = _check_function(subject, cases, goldens, progress)
+    report.verdicts = [with_known(verdict, entries, report.name, report.versions) for verdict in report.verdicts]
+    place = {case.id: number for number, case in enumerate(cases)}
+    report.verdicts.sort(key=lambda verdict: place[verdict.id])
+    used = {verdict.known for verdict in report.verdicts}
+    ran = {verdict.id for verdict in report.verdicts if verdict.kind is not Kind.UNSUPPORTED}
+    report.stale = known_differences.stale(entries, report.name, report.versions, used, ran, catalogue())
+    return report
+
+
+def _check_reference(cases: Sequence[Problem], goldens: Goldens, progress: Progress | None) -> SubjectReport:
+    import numpy as np
+
+    report = SubjectReport("reference", {"numpy": np.__version__})
+    for case in cases:
+        left_out = goldens.left_out.get(case.id, "")
+        report.verdicts.append(reference_verdict(case, goldens.outputs.get(case.id), left_out))
+        _tell(progress, report, cases)
+    return report
+
+
+def _check_in_workers(
+    subject: str, cases: Sequence[Problem], goldens: Goldens, jobs: int, progress: Progress | None
+) -> SubjectReport:
+    with Workers(subject, jobs) as workers:
+        # The reference runs while the workers load their framework.
+        expected = {case.id: expect(case) for case in cases}
+        report = SubjectReport(subject, workers.versions())
+        for outcome in workers.run(cases):
+            golden = goldens.outputs.get(outcome.problem.id)
+            report.verdicts.append(verdict_of(outcome, expected[outcome.problem.id], golden))
+            report.seconds += outcome.answer.seconds if outcome.answer else 0.0
+            _tell(progress, report, cases)
+    return report
+
+
+def _check_function(
+    function: Callable[[Problem], Any], cases: Sequence[Problem], goldens: Goldens, progress: Progress | None
+) -> SubjectReport:
+    subject = FunctionSubject(function)
+    report = SubjectReport(getattr(function, "__qualname__", repr(function)), {})
+    for case in cases:
+        outcome = ask(subject, case)
+        report.verdicts.append(verdict_of(outcome, expect(case), goldens.outputs.get(case.id)))
+        _tell(progress, report, cases)
+    return report
+
+
+def ask(subject: FunctionSubject, problem: Problem) -> Outcome:
+    """A function's outcome, in this process."""
+    try:
+        return Outcome(problem, subject.answer(problem))
+    except Unsupported as reason:
+        return Outcome(problem, unsupported=str(reason))
+    except Exception as error:
+        return Outcome(problem, error=one_line(error))
+
+
+def verdict_of(outcome: Outcome, expected: Expected, golden: Any) -> Verdict:
+    """The verdict on what came of a case."""
+    if outcome.answer is not None:
+        return judge_with_golden(outcome.problem, outcome.answer, expected, golden)
+    if outcome.unsupported:
+        return Verdict(outcome.problem.id, Kind.UNSUPPORTED, reason=outcome.unsupported)
+    return Verdict(outcome.problem.id, Kind.ERROR, reason=outcome.error)
+
+
+def _jobs(cases: int) -> int:
+    return max(1, min(os.cpu_count() or 1, 4, cases // CASES_A_WORKER))
+
+
+def _tell(progress: Progress | None, report: SubjectReport, cases: Sequence[Problem]) -> None:
+    if progress is not None:
+        progress(report.name, len(report.verdicts), len(cases))

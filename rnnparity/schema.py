@@ -1,0 +1,88 @@
+"""Which keys a problem file has and what type each holds. Imported where a file is read: pydantic starts slowly."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rnnparity.errors import FormatError
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class ArrayFields(_Strict):
+    """Flat, row-major data with its shape and type; the elements are checked when they become an array."""
+
+    shape: list[int]
+    dtype: str
+    data: list[Any]
+
+
+class NamedArrayFields(ArrayFields):
+    """A weight, a state or an output."""
+
+    name: str
+
+
+class CaseFields(_Strict):
+    """What the catalogue says of a case."""
+
+    tags: list[str]
+    source: str
+    why: str
+    initializers: dict[str, Any] | None = None
+    expect: dict[str, Any] | None = None
+
+
+class ProblemFields(_Strict):
+    """The format of DESIGN.md, section 7."""
+
+    format: Literal["rnnparity/1"]
+    id: str = Field(min_length=1, max_length=200)
+    layer: dict[str, Any]
+    weights: list[NamedArrayFields]
+    inputs: ArrayFields
+    mask: ArrayFields | None = None
+    initial_state: list[NamedArrayFields] | None = None
+    calls: list[int] | None = None
+    outputs: list[NamedArrayFields] | None = None
+    case: CaseFields | None = None
+
+
+class FileFields(_Strict):
+    """One fixture file in the manifest."""
+
+    rows: int
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class ManifestFields(_Strict):
+    """`manifest.json`: where the fixtures come from, which cases have none and why, and each file's checksum."""
+
+    format: Literal["rnnparity-fixtures/1"]
+    generator: str
+    versions: dict[str, str]
+    left_out: dict[str, str]
+    known: dict[str, list[str]]
+    files: dict[str, FileFields]
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate(model: type[Model], fields: Any, where: str) -> Model:
+    """The model filled with `fields`; the first thing that is wrong, in one line, if it does not fit.
+
+    Raises:
+        FormatError: names the file, the path inside it and what should stand there.
+    """
+    try:
+        return model.model_validate(fields)
+    except ValidationError as errors:
+        first = errors.errors(include_url=False, include_input=False)[0]
+        path = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        more = f" (and {errors.error_count() - 1} more)" if errors.error_count() > 1 else ""
+        raise FormatError(f"{where}: {path}: {first['msg']}{more}") from None

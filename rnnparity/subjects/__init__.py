@@ -1,0 +1,149 @@
+"""Subjects: the implementations under test. A framework is imported in its own file here and nowhere else.
+
+A subject shares nothing with the reference but the problem. To add one, write a class with `versions` and `answer`
+and name it in `REGISTERED`, or in an entry point of the group `rnnparity.subjects`, or give any importable function
+from a Problem to its outputs as `package.module:callable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+import numpy as np
+
+from rnnparity.dtypes import FLOAT_TYPES
+from rnnparity.errors import RequestError
+from rnnparity.problem import Problem, Tensor
+
+
+class Unsupported(Exception):  # noqa: N818 - a verdict, not an error
+    """This subject cannot run this problem; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a subject gave: outputs in its own types, facts it stated (see `expectations`), seconds inside it."""
+
+    outputs: tuple[Tensor, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Subject(Protocol):
+    """An implementation of the layers."""
+
+    def versions(self) -> dict[str, str]:
+        """Name and version of what computes, e.g. {"keras": "3.15.1"}."""
+
+    def answer(self, problem: Problem) -> Answer:
+        """Run one problem.
+
+        Raises:
+            Unsupported: this problem is none for this subject.
+        """
+
+
+# Name -> module:factory and its argument. `cases` is what the subject takes when nothing is chosen with -k.
+@dataclass(frozen=True)
+class Registration:
+    """Where a subject is made, what for, and which cases it takes when none are chosen ("" or a tag)."""
+
+    target: str
+    argument: str
+    says: str
+    cases: str = ""
+
+
+REGISTERED: dict[str, Registration] = {
+    "reference": Registration("rnnparity.subjects.reference:make", "", "NumPy float64 against the goldens"),
+    "keras": Registration("rnnparity.subjects.keras:make", "eager", "tf.keras, eager"),
+    **{
+        f"keras:{path}": Registration("rnnparity.subjects.keras:make", path, says, "pairs")
+        for path, says in {
+            "graph": "tf.keras inside tf.function",
+            "xla": "tf.keras inside tf.function(jit_compile=True)",
+            "predict": "tf.keras through Model.predict",
+            "unroll": "tf.keras with unroll=True",
+            "implementation1": "tf.keras with implementation=1 (LSTM, GRU)",
+            "reloaded": "tf.keras saved to .keras and loaded",
+        }.items()
+    },
+}
+
+
+def registration(name: str) -> Registration:
+    """Where the subject of that name is made; registered names come first.
+
+    Raises:
+        RequestError: nothing has that name.
+    """
+    if name in REGISTERED:
+        return REGISTERED[name]
+    for entry in entry_points(group="rnnparity.subjects"):
+        if entry.name == name:
+            return Registration(entry.value, "", f"from {entry.module}")
+    module, colon, attribute = name.partition(":")
+    if colon and module.replace(".", "").isidentifier() and attribute.isidentifier() and "." in name:
+        return Registration("rnnparity.subjects:function_subject", name, "a function of yours")
+    known = ", ".join([*REGISTERED, *(entry.name for entry in entry_points(group="rnnparity.subjects"))])
+    raise RequestError(f"subject {name!r} is unknown; known are {known}, or package.module:callable")
+
+
+def make_subject(name: str) -> Subject:
+    """Import the subject's framework and make it ready. Called in a worker process.
+
+    Raises:
+        RequestError: the framework is missing or too old, or the function cannot be imported.
+    """
+    found = registration(name)
+    factory = _imported(found.target, name)
+    subject: Subject = factory(found.argument) if found.argument or name in REGISTERED else factory()
+    return subject
+
+
+def _imported(target: str, name: str) -> Callable[..., Any]:
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+    except (ImportError, AttributeError) as error:
+        raise RequestError(f"subject {name!r}: {error}") from error
+
+
+def function_subject(target: str) -> Subject:
+    """A subject from `package.module:callable`; see `FunctionSubject`."""
+    return FunctionSubject(_imported(target, target))
+
+
+class FunctionSubject:
+    """Any function from a Problem to its outputs: a sequence of arrays in Keras' order, a mapping by name, or one."""
+
+    def __init__(self, function: Callable[[Problem], Any]) -> None:
+        self.function = function
+
+    def versions(self) -> dict[str, str]:
+        return {}
+
+    def answer(self, problem: Problem) -> Answer:
+        given = self.function(problem)
+        if isinstance(given, Mapping):
+            return Answer(tuple(as_tensor(name, value) for name, value in given.items()))
+        arrays: Sequence[Any] = given if isinstance(given, list | tuple) else [given]
+        names = [slot.name for slot in problem.output_slots()]
+        # More outputs than there should be keep a name of their own, so that the count can be complained of.
+        names += [f"extra_{place}" for place in range(len(names), len(arrays))]
+        return Answer(tuple(as_tensor(name, value) for name, value in zip(names, arrays, strict=False)))
+
+
+def as_tensor(name: str, value: Any) -> Tensor:
+    """A named array of any array-like; its own dtype is kept, bfloat16 of other libraries included."""
+    array = np.asarray(value)
+    dtype = array.dtype.name
+    if dtype == "bfloat16":
+        array = array.astype(np.float32)
+    elif dtype not in FLOAT_TYPES:
+        return Tensor(name, array.astype(np.float64), dtype)
+    return Tensor(name, array, dtype)

@@ -1,0 +1,313 @@
+"""tf.keras: the real layers, eager and on every other path that claims to give the same numbers.
+
+Layers of one configuration are reused: a new layer a case costs twice the time and leaks some 147 kB.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from rnnparity.errors import RequestError
+from rnnparity.layers import Bidirectional, Layer, Recurrent, Stack, layer_spec
+from rnnparity.problem import Problem, Tensor
+from rnnparity.subjects import Answer, Subject, Unsupported
+
+OLDEST = (2, 16)  # the first TensorFlow whose tf.keras is Keras 3
+INSTALL = "pip install 'rnnparity[keras]'"
+
+
+def make(path: str) -> Subject:
+    """The subject `keras` (path "eager") or one of its other paths.
+
+    Raises:
+        RequestError: TensorFlow is missing or too old.
+    """
+    with _quiet():
+        try:
+            import tensorflow as tf
+        except ImportError as error:
+            raise RequestError(f"subject 'keras' needs TensorFlow ({error}): {INSTALL}") from None
+        version = tuple(int(part) for part in re.findall(r"\d+", tf.__version__)[:2])
+        if version < OLDEST:
+            raise RequestError(
+                f"subject 'keras' needs TensorFlow {OLDEST[0]}.{OLDEST[1]} or newer (Keras 3), "
+                f"but {tf.__version__} is installed: {INSTALL} --upgrade"
+            )
+        import keras
+    if keras.backend.backend() != "tensorflow":
+        raise RequestError(f"subject 'keras' needs KERAS_BACKEND=tensorflow, but it is {keras.backend.backend()!r}")
+    return KerasSubject(tf, keras, path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """TensorFlow's start writes to stderr past Python, before any setting is read."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+class KerasSubject:
+    """One path through tf.keras; models are kept by configuration, traced functions by model."""
+
+    def __init__(self, tf: Any, keras: Any, path: str) -> None:
+        self.tf, self.keras, self.path = tf, keras, path
+        self.models: dict[str, Any] = {}
+        self.callers: dict[str, Any] = {}  # traced functions, and models for predict
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        except RuntimeError:
+            pass  # somebody has used TensorFlow in this process before: its threads are theirs
+        self.hard_sigmoid_keras2 = keras.saving.register_keras_serializable("rnnparity", "hard_sigmoid_keras2")(
+            lambda x: keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+        )
+        self.gelu_tanh = keras.saving.register_keras_serializable("rnnparity", "gelu_tanh")(
+            lambda x: keras.activations.gelu(x, approximate=True)
+        )
+
+    def versions(self) -> dict[str, str]:
+        return {"keras": self.keras.__version__, "tensorflow": self.tf.__version__}
+
+    def answer(self, problem: Problem) -> Answer:
+        if self.path == "implementation1" and not _has_implementation(problem.layer):
+            raise Unsupported("SimpleRNN has no argument implementation")
+        start = perf_counter()
+        key = self._key(problem)
+        if key not in self.models:
+            self.models[key] = self._build(problem)
+        model = self.models[key]
+        if problem.case is None or problem.case.initializers is None:
+            _all_layers_set_weights(model, [tensor.data for tensor in problem.weights])
+        if problem.layer.stateful:
+            _reset(model)
+        outputs = self._run(problem, model, key)
+        facts = self._facts(problem, model)
+        return Answer(outputs, facts, perf_counter() - start)
+
+    # ------------------------------------------------------------------------------------------- building
+
+    def _key(self, problem: Problem) -> str:
+        batch, _, features = problem.inputs.shape
+        initializers = problem.case.initializers if problem.case else None
+        shape = [batch if problem.layer.stateful else None, features]
+        return json.dumps([layer_spec(problem.layer), shape, initializers], sort_keys=True, default=dict)
+
+    def _build(self, problem: Problem) -> Any:
+        """A built layer, or a Sequential for a stack."""
+        batch, steps, features = problem.inputs.shape
+        initializers = problem.case.initializers if problem.case else None
+        fixed = batch if problem.layer.stateful else None
+        if isinstance(problem.layer, Stack):
+            layers = [self._layer(inner, initializers) for inner in problem.layer.layers]
+            expect = problem.case.expect if problem.case else {}
+            shape = expect.get("batch_shape", [fixed, None if self.path != "unroll" else steps, features])
+            return self.keras.Sequential([self.keras.Input(batch_shape=shape), *layers])
+        layer = self._layer(problem.layer, initializers)
+        layer.build((fixed, None, features))
+        return layer
+
+    def _layer(self, layer: Recurrent | Bidirectional, initializers: Mapping[str, Any] | None) -> Any:
+        if isinstance(layer, Recurrent):
+            return self._recurrent(layer, initializers)
+        forward = self._recurrent(layer.forward, initializers)
+        backward = self._recurrent(layer.backward, initializers)
+        mirrored = "backward_layer" not in layer_spec(layer)["config"]
+        made = self.keras.layers.Bidirectional(
+            forward,
+            merge_mode=layer.merge_mode,
+            dtype=layer.dtype,
+            **({} if mirrored else {"backward_layer": backward}),
+        )
+        if self.path == "implementation1":  # Bidirectional copies its layer by get_config, which leaves this out
+            for half in (made.forward_layer, made.backward_layer):
+                half.cell.implementation = 1
+        return made
+
+    def _recurrent(self, layer: Recurrent, initializers: Mapping[str, Any] | None) -> Any:
+        config = dict(layer_spec(layer)["config"])
+        for argument in ("activation", "recurrent_activation"):
+            if config.get(argument) in ("hard_sigmoid_keras2", "gelu_tanh"):
+                config[argument] = getattr(self, config[argument])
+        if self.path == "unroll":
+            config["unroll"] = True
+        if self.path == "implementation1" and layer.class_name != "SimpleRNN":
+            config["implementation"] = 1
+        if initializers is not None:
+            constant = self.keras.initializers.Constant
+            config["kernel_initializer"] = constant(initializers["kernel"])
+            config["recurrent_initializer"] = constant(initializers["recurrent_kernel"])
+            config["bias_initializer"] = constant(initializers["bias"])
+            if layer.class_name == "LSTM":
+                config["unit_forget_bias"] = initializers["unit_forget_bias"]
+        else:  # the default orthogonal one does not exist in bfloat16
+            config["recurrent_initializer"] = "zeros"
+        return getattr(self.keras.layers, layer.class_name)(**config)
+
+    # -------------------------------------------------------------------------------------------- running
+
+    def _run(self, problem: Problem, model: Any, key: str) -> tuple[Tensor, ...]:
+        if self.path == "reloaded":
+            model = self._reloaded(problem, model)
+        states = None if problem.initial_state is None else [tensor.data for tensor in problem.initial_state]
+        calls, start = [], 0
+        for steps in problem.steps:
+            span = slice(start, start + steps)
+            mask = None if problem.mask is None else problem.mask[:, span]
+            calls.append(self._call(model, key, problem.inputs.data[:, span], mask, states))
+            start, states = start + steps, None
+        outputs = list(calls[-1])
+        names = _names(problem, len(outputs))
+        if len(calls) > 1 and problem.layer.return_sequences:
+            for place, name in enumerate(names):
+                if name.endswith("output"):
+                    joined = np.concatenate([call[place].data for call in calls], axis=1)
+                    outputs[place] = Tensor(name, joined, outputs[place].dtype)
+        return tuple(Tensor(name, output.data, output.dtype) for name, output in zip(names, outputs, strict=True))
+
+    def _call(self, model: Any, key: str, x: Any, mask: Any, states: list[Any] | None) -> list[Tensor]:
+        if self.path == "predict":
+            return [_tensor(value) for value in _flat(self._predict(model, key, x, mask, states))]
+        convert = self.tf.convert_to_tensor
+        arguments = [
+            convert(x),
+            None if mask is None else convert(mask),
+            None if states is None else [convert(state) for state in states],
+        ]
+        if self.path not in ("graph", "xla"):
+            return [_tensor(value) for value in _flat(_apply(model, *arguments))]
+        if key not in self.callers:
+            self.callers[key] = self.tf.function(
+                lambda x, mask, states: _apply(model, x, mask, states), jit_compile=self.path == "xla"
+            )
+        return [_tensor(value) for value in _flat(self.callers[key](*arguments))]
+
+    def _predict(self, model: Any, key: str, x: Any, mask: Any, states: list[Any] | None) -> Any:
+        inputs = [x, *([] if mask is None else [mask]), *(states or [])]
+        kinds = f"{key} {x.shape} {mask is None} {states is None}"
+        if kinds not in self.callers:
+            places = [
+                self.keras.Input(batch_shape=value.shape, dtype="bool" if value.dtype == bool else value.dtype.name)
+                for value in inputs
+            ]
+            rest = places[1:]
+            symbolic_mask = rest.pop(0) if mask is not None else None
+            outputs = _apply(model, places[0], symbolic_mask, rest or None)
+            self.callers[kinds] = self.keras.Model(places, outputs)
+        return self.callers[kinds].predict(inputs, verbose=0, batch_size=len(x))
+
+    def _reloaded(self, problem: Problem, model: Any) -> Any:
+        batch, _, features = problem.inputs.shape
+        whole = model
+        if not isinstance(problem.layer, Stack):
+            place = self.keras.Input(batch_shape=(batch if problem.layer.stateful else None, None, features))
+            whole = self.keras.Model(place, model(place))
+            if problem.layer.stateful:
+                _reset(model)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.keras"
+            whole.save(path)
+            loaded = self.keras.models.load_model(path)
+        return loaded if isinstance(problem.layer, Stack) else loaded.layers[-1]
+
+    # ---------------------------------------------------------------------------------------------- facts
+
+    def _facts(self, problem: Problem, model: Any) -> dict[str, Any]:
+        """What Keras states without computing: parameters, symbolic shapes, the rows of the summary."""
+        expect = problem.case.expect if problem.case else {}
+        facts: dict[str, Any] = {"parameters": model.count_params()}
+        if not isinstance(problem.layer, Stack):
+            shapes = model.compute_output_shape((None, None, problem.inputs.shape[-1]))
+            facts["symbolic"] = _shape_list(shapes)
+        else:
+            facts["symbolic"] = [list(value.shape) for value in _flat(model.outputs)]
+        if "summary" in expect:
+            facts["summary"] = _summary_rows(model)
+        return facts
+
+
+def _apply(model: Any, x: Any, mask: Any, states: Any) -> Any:
+    """Call a layer, or a Sequential; only its layers one by one can be given initial states."""
+    if not hasattr(model, "layers"):
+        return model(x, mask=mask, initial_state=states)
+    if states is None:
+        return model(x, mask=mask)
+    left = list(states)
+    for layer in model.layers:
+        count = _state_count(layer)
+        x = layer(x, mask=mask, initial_state=left[:count])
+        left = left[count:]
+    return x
+
+
+def _state_count(layer: Any) -> int:
+    if hasattr(layer, "forward_layer"):
+        return len(layer.forward_layer.state_size) + len(layer.backward_layer.state_size)
+    return len(layer.state_size)
+
+
+def _all_layers_set_weights(model: Any, arrays: list[Any]) -> None:
+    """`set_weights` takes the trainable weights alone: states of stateful layers are no part of them."""
+    for variable, array in zip(model.trainable_weights, arrays, strict=True):
+        variable.assign(array)
+
+
+def _reset(model: Any) -> None:
+    for layer in getattr(model, "layers", [model]):
+        if getattr(layer, "stateful", False):
+            layer.reset_state()
+
+
+def _has_implementation(layer: Layer) -> bool:
+    if isinstance(layer, Recurrent):
+        return layer.class_name != "SimpleRNN"
+    inner = layer.layers if isinstance(layer, Stack) else (layer.forward, layer.backward)
+    return any(_has_implementation(part) for part in inner)
+
+
+def _flat(outputs: Any) -> list[Any]:
+    return [part for item in outputs for part in _flat(item)] if isinstance(outputs, list | tuple) else [outputs]
+
+
+def _tensor(value: Any) -> Tensor:
+    array = np.asarray(value)
+    dtype = array.dtype.name
+    return Tensor("", array.astype(np.float32) if dtype == "bfloat16" else array, dtype)
+
+
+def _names(problem: Problem, count: int) -> list[str]:
+    names = [slot.name for slot in problem.output_slots()][:count]
+    return names + [f"extra_{place}" for place in range(len(names), count)]
+
+
+def _shape_list(shapes: Any) -> list[list[int | None]]:
+    """compute_output_shape gives one shape or a sequence of them."""
+    if shapes and all(isinstance(dim, int | None) for dim in shapes):
+        return [list(shapes)]
+    return [list(shape) for shape in shapes]
+
+
+def _summary_rows(model: Any) -> list[list[Any]]:
+    """Output shape and parameter count of each layer as `model.summary()` prints them."""
+    lines: list[str] = []
+    model.summary(print_fn=lambda text, **_: lines.extend(text.splitlines()))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    return [[row[1], int(row[2].replace(",", ""))] for row in rows]

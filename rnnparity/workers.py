@@ -1,0 +1,158 @@
+"""Subjects in processes of their own: each loads once and takes many cases; one that dies or hangs costs its case.
+
+One standard-library pool of one process a worker, so that what breaks one worker breaks no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import warnings
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+from rnnparity.errors import RequestError
+from rnnparity.problem import Problem
+from rnnparity.subjects import Answer, Subject, Unsupported, make_subject
+
+# Loading a framework takes seconds, an XLA compilation of a long unrolled layer minutes.
+TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a case in a worker: an answer, or why there is none."""
+
+    problem: Problem
+    answer: Answer | None = None
+    unsupported: str = ""
+    error: str = ""
+
+
+class Workers:
+    """Processes that hold one subject. A context manager: leaving it ends them.
+
+    Raises:
+        RequestError: the subject is unknown, or its framework missing or too old (when it is asked first).
+    """
+
+    def __init__(self, subject: str, count: int, timeout_s: float = TIMEOUT_S) -> None:
+        self.subject, self.timeout_s = subject, timeout_s
+        self.pools = [_start(subject) for _ in range(count)]
+        self.loaded = [pool.submit(_load) for pool in self.pools]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for place in range(len(self.pools)):
+            self._kill(place)
+
+    def versions(self) -> dict[str, str]:
+        """Wait until the first worker has loaded its framework, and ask it for its versions."""
+        try:
+            versions, fault = self.loaded[0].result()
+        except BrokenProcessPool:
+            raise RequestError(f"subject {self.subject!r}: its process died while loading") from None
+        if fault:
+            raise RequestError(fault)
+        return versions
+
+    def run(self, problems: Iterable[Problem]) -> Iterator[Outcome]:
+        """The outcomes, in the order in which they come in."""
+        waiting = iter(problems)
+        busy: dict[Future[Outcome], tuple[int, Problem, float]] = {}
+        for place in range(len(self.pools)):
+            self._next(place, waiting, busy)
+        while busy:
+            soonest = min(begun for _, _, begun in busy.values()) + self.timeout_s
+            done, _ = wait(busy, timeout=max(0.0, soonest - monotonic()), return_when=FIRST_COMPLETED)
+            overdue = [future for future, (_, _, begun) in busy.items() if monotonic() - begun >= self.timeout_s]
+            for future in [*done, *(future for future in overdue if future not in done)]:
+                place, problem, _ = busy.pop(future)
+                outcome = self._outcome(future, place, problem, future in done)
+                self._next(place, waiting, busy)
+                yield outcome
+
+    def _next(
+        self, place: int, waiting: Iterator[Problem], busy: dict[Future[Outcome], tuple[int, Problem, float]]
+    ) -> None:
+        problem = next(waiting, None)
+        if problem is not None:
+            busy[self.pools[place].submit(_answer, problem)] = place, problem, monotonic()
+
+    def _outcome(self, future: Future[Outcome], place: int, problem: Problem, done: bool) -> Outcome:
+        try:
+            if done:
+                return future.result()
+            error = f"no answer within {self.timeout_s:g} s; its process was ended"
+        except BrokenProcessPool:
+            error = "its process died"
+        self._kill(place)
+        self.pools[place] = _start(self.subject)
+        self.loaded[place] = self.pools[place].submit(_load)
+        return Outcome(problem, error=error)
+
+    def _kill(self, place: int) -> None:
+        """End a worker at once: the standard pool would wait for what it is doing."""
+        pool = self.pools[place]
+        for process in list((pool._processes or {}).values()):  # public only from Python 3.14 on (kill_workers)
+            with contextlib.suppress(ProcessLookupError, AttributeError):
+                process.kill()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start(subject: str) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_prepare, initargs=(subject,))
+
+
+# What a worker process holds: its subject's name, the subject once loaded, or why it cannot be.
+_name = ""
+_subject: Subject | None = None
+_fault = ""
+
+
+def _prepare(subject: str) -> None:
+    """Ctrl-C is the parent's to handle; warnings of frameworks are not the user's business."""
+    global _name  # noqa: PLW0603 - a worker process is the one place where this state can live
+    _name = subject
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
+
+
+def _load() -> tuple[dict[str, str], str]:
+    global _subject, _fault  # noqa: PLW0603 - see _prepare
+    if _subject is None and not _fault:
+        try:
+            _subject = make_subject(_name)
+        except RequestError as error:
+            _fault = str(error)
+    return _subject.versions() if _subject else {}, _fault
+
+
+def _answer(problem: Problem) -> Outcome:
+    _load()
+    if _subject is None:
+        return Outcome(problem, error=_fault)
+    try:
+        return Outcome(problem, _subject.answer(problem))
+    except Unsupported as reason:
+        return Outcome(problem, unsupported=str(reason))
+    except Exception as error:
+        return Outcome(problem, error=one_line(error))
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's type and first telling line; Keras spreads its own over many, in colours."""
+    text = "".join(part for part in str(error).replace("\x1b[1m", "").replace("\x1b[0m", ""))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith("Exception encountered")]
+    return f"{type(error).__name__}: {(telling or lines or [''])[0]}"[:300]
