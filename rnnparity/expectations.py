@@ -66,7 +66,7 @@ def check_facts(problem: Problem, facts: Mapping[str, Any]) -> tuple[Difference,
     features = problem.inputs.shape[-1]
     right = {
         "parameters": said.get("parameters", parameter_count(problem.layer, features)),
-        "symbolic": [list(slot.shape) for slot in output_slots(problem.layer, *_symbolic_axes(problem))],
+        "symbolic": [list(slot.shape) for slot in output_slots(problem.layer, None, None)],
         "summary": said.get("summary"),
     }
     return tuple(
@@ -84,23 +84,19 @@ def stated_facts(problem: Problem) -> dict[str, Any]:
     features = problem.inputs.shape[-1]
     facts: dict[str, Any] = {
         "parameters": parameter_count(problem.layer, features),
-        "symbolic": [list(slot.shape) for slot in output_slots(problem.layer, *_symbolic_axes(problem))],
+        "symbolic": [list(slot.shape) for slot in output_slots(problem.layer, None, None)],
     }
     said = problem.case.expect if problem.case else {}
     if "summary" in said:
-        facts["summary"] = _summary(problem.layer, features, *_symbolic_axes(problem))
+        facts["summary"] = _summary(problem.layer, features, *_summary_axes(problem))
     return facts
 
 
-def _symbolic_axes(problem: Problem) -> tuple[int | None, int | None]:
-    """B and T of the symbolic input: those that the case names, else unknown; a stateful stack's B is fixed."""
+def _summary_axes(problem: Problem) -> tuple[int | None, int | None]:
+    """B and T that the summary is printed for: those that the case names, else unknown."""
     said = problem.case.expect if problem.case else {}
-    if "batch_shape" in said:
-        batch, steps, _ = said["batch_shape"]
-        return batch, steps
-    if isinstance(problem.layer, Stack) and problem.layer.stateful:
-        return problem.inputs.shape[0], None
-    return None, None
+    batch, steps, _ = said.get("batch_shape", (None, None, None))
+    return batch, steps
 
 
 def _summary(layer: Layer, features: int, batch: int | None, steps: int | None) -> list[list[Any]]:

@@ -265,12 +265,14 @@ def write_fixtures(folder: Path, texts: Mapping[str, str], manifest: str) -> lis
         if path.name not in texts and path.name != MANIFEST:
             path.unlink()
             changed.append(path.name)
-    for path in folder.glob(f"*{_TEMPORARY}"):
-        path.unlink()
+    for pattern in (f"*{_TEMPORARY}", f"*{REJECTED}"):
+        for path in folder.glob(pattern):
+            path.unlink()
     return changed
 
 
 _TEMPORARY = ".tmp"
+REJECTED = ".rej"
 
 
 def _has(path: Path, text: str) -> bool:

@@ -41,7 +41,7 @@ FAILING = frozenset({Kind.DIVERGES, Kind.ERROR})
 class Verdict:
     """What a run says of one case. `sigma` is the largest distance seen, in sigma; `reason` is a line of text.
 
-    `differences` are all that was found, also under a known entry, whose name is `known`. `alone` names the witness
+    `differences` are all that was found, also under known entries, whose names are `known`. `alone` names the witness
     that stands alone, where three were heard.
     """
 
@@ -50,7 +50,7 @@ class Verdict:
     sigma: float = 0.0
     reason: str = ""
     differences: tuple[Difference, ...] = ()
-    known: str = ""
+    known: tuple[str, ...] = ()
     alone: str = ""
 
 
@@ -117,10 +117,10 @@ def with_known(
     if verdict.kind not in FAILING:
         return verdict
     kinds = {difference.kind for difference in verdict.differences} or {"error"}
-    entry = known_differences.find(entries, subject, versions, verdict.id, kinds)
-    if entry is None:
+    names = known_differences.covering(entries, subject, versions, verdict.id, kinds)
+    if not names:
         return verdict
-    return replace(verdict, kind=Kind.KNOWN, known=entry.name, reason=f"{entry.name}: {verdict.reason}")
+    return replace(verdict, kind=Kind.KNOWN, known=names, reason=f"{', '.join(names)}: {verdict.reason}")
 
 
 def reference_verdict(problem: Problem, golden: Sequence[Tensor] | None, left_out: str) -> Verdict:

@@ -80,14 +80,14 @@ def _entry(table: Mapping[str, Any], where: str) -> KnownDifference:
     return KnownDifference(**{**table, **lists, "versions": versions})
 
 
-def find(
+def covering(
     entries: Sequence[KnownDifference], subject: str, versions: Mapping[str, str], case: str, kinds: Collection[str]
-) -> KnownDifference | None:
-    """The entry that covers all `kinds` of difference of a case."""
-    for entry in entries:
-        if entry.applies(subject, versions) and entry.matches(case) and set(kinds) <= set(entry.kinds):
-            return entry
-    return None
+) -> tuple[str, ...]:
+    """The names of the entries that together cover all `kinds` of difference of a case; none if one kind is new."""
+    fitting = [entry for entry in entries if entry.applies(subject, versions) and entry.matches(case)]
+    if not set(kinds) <= {kind for entry in fitting for kind in entry.kinds}:
+        return ()
+    return tuple(entry.name for entry in fitting if set(entry.kinds) & set(kinds))
 
 
 def stale(

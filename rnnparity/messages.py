@@ -25,7 +25,7 @@ def failure(problem: Problem, verdict: Verdict, subject: str) -> str:
     else:
         lines.append(f"  {verdict.reason}")
     if verdict.known:
-        lines.append(f"  known: {verdict.known}")
+        lines.append(f"  known: {', '.join(verdict.known)}")
     if verdict.alone:
         lines.append(f"  witnesses: {_ALONE[verdict.alone]}")
     if problem.case is not None:
@@ -52,5 +52,7 @@ def describe(difference: Difference, problem: Problem) -> list[str]:
 
 
 def sigma_text(sigma: float) -> str:
-    """A distance in sigma, short: 0.42, 12, 3.1e+05."""
+    """A distance in sigma, short: 0.42, 12, 3.1e+05. Where the right value is exact, any error is beyond counting."""
+    if sigma > 1e9:
+        return "over 1e9"
     return f"{sigma:.2g}" if sigma < 10 or sigma >= 1e5 else f"{sigma:.0f}"

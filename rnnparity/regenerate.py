@@ -15,6 +15,7 @@ from rnnparity.errors import FormatError
 from rnnparity.goldens import (
     KNOWN,
     MANIFEST,
+    REJECTED,
     family_texts,
     golden_outputs,
     locked,
@@ -22,7 +23,7 @@ from rnnparity.goldens import (
     write_fixtures,
     write_whole,
 )
-from rnnparity.judge import FAILING, Kind, Verdict, with_known
+from rnnparity.judge import FAILING, Verdict, with_known
 from rnnparity.known import read_known
 from rnnparity.problem import Problem
 from rnnparity.runner import Progress, one_blas_thread, prove, verdict_of
@@ -30,8 +31,6 @@ from rnnparity.schema import ManifestFields, validate
 from rnnparity.tolerance import Expected, expect
 from rnnparity.wire import load_json, read_bytes
 from rnnparity.workers import Workers
-
-REJECTED = ".rej"
 
 
 @dataclass(frozen=True)
@@ -98,8 +97,8 @@ def _about(
 ) -> dict[str, Any]:
     known: dict[str, list[str]] = {}
     for verdict in verdicts:
-        if verdict.kind is Kind.KNOWN:
-            known.setdefault(verdict.known, []).append(verdict.id)
+        for name in verdict.known:
+            known.setdefault(name, []).append(verdict.id)
     return {
         "generator": f"rnnparity {rnnparity.__version__}",
         "versions": dict(sorted(versions.items())),

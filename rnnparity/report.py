@@ -59,7 +59,7 @@ def _notes(subject: SubjectReport) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in subject.versions.items())
     state = "passes" if subject.passed else "fails"
     lines = [f"{subject.name} {state}: {len(subject.verdicts)} cases{f' ({versions})' if versions else ''}"]
-    names = sorted({verdict.known for verdict in subject.verdicts} - {""})
+    names = sorted({name for verdict in subject.verdicts for name in verdict.known})
     if names:
         lines.append(f"  known differences met: {', '.join(names)}")
     reasons = sorted({verdict.reason for verdict in subject.verdicts if verdict.kind is Kind.UNSUPPORTED})

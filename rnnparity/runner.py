@@ -156,7 +156,7 @@ def _check_one(
     report.verdicts = [with_known(verdict, entries, report.name, report.versions) for verdict in report.verdicts]
     place = {case.id: number for number, case in enumerate(cases)}
     report.verdicts.sort(key=lambda verdict: place[verdict.id])
-    used = {verdict.known for verdict in report.verdicts}
+    used = {name for verdict in report.verdicts for name in verdict.known}
     ran = {verdict.id for verdict in report.verdicts if verdict.kind is not Kind.UNSUPPORTED}
     report.stale = known_differences.stale(entries, report.name, report.versions, used, ran, catalogue())
     return report

@@ -122,6 +122,13 @@ def dtypes() -> Iterator[Problem]:
             initial=True,
             recurrent_exponent=LOUD,
         )
+    yield build(
+        "dtype-float64-gelu",
+        kind("simple_rnn", activation="gelu", dtype="float64", **ALL),
+        "gelu in float64: a constant that has gone through float32 on its way shows here.",
+        tags=["kind:simple_rnn", "dtype:float64", "activation:gelu", "pairs"],
+        initial=True,
+    )
     for outer, inner, name in product(("float32", "mixed_float16"), ("float32", "mixed_float16"), KINDS):
         if outer != inner:
             spec = bidirectional(kind(name, dtype=inner, **ALL), dtype=outer)

@@ -46,6 +46,7 @@ def make(path: str) -> Subject:
         import keras
     if keras.backend.backend() != "tensorflow":
         raise RequestError(f"subject 'keras' needs KERAS_BACKEND=tensorflow, but it is {keras.backend.backend()!r}")
+    tf.get_logger().setLevel("ERROR")  # else it warns of every function traced for a second shape
     return KerasSubject(tf, keras, path)
 
 
@@ -65,6 +66,19 @@ def _quiet() -> Iterator[None]:
         os.close(nowhere)
 
 
+def _own_activations(keras: Any) -> dict[str, Any]:
+    """Activations that Keras 3 has no name for, as functions it can save and load."""
+
+    def hard_sigmoid_keras2(x: Any) -> Any:
+        return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+    def gelu_tanh(x: Any) -> Any:
+        return keras.activations.gelu(x, approximate=True)
+
+    register = keras.saving.register_keras_serializable("rnnparity")
+    return {function.__name__: register(function) for function in (hard_sigmoid_keras2, gelu_tanh)}
+
+
 class KerasSubject:
     """One path through tf.keras; models are kept by configuration, traced functions by model."""
 
@@ -77,12 +91,7 @@ class KerasSubject:
             tf.config.threading.set_inter_op_parallelism_threads(1)
         except RuntimeError:
             pass  # somebody has used TensorFlow in this process before: its threads are theirs
-        self.hard_sigmoid_keras2 = keras.saving.register_keras_serializable("rnnparity", "hard_sigmoid_keras2")(
-            lambda x: keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
-        )
-        self.gelu_tanh = keras.saving.register_keras_serializable("rnnparity", "gelu_tanh")(
-            lambda x: keras.activations.gelu(x, approximate=True)
-        )
+        self.activations = _own_activations(keras)
 
     def versions(self) -> dict[str, str]:
         return {"keras": self.keras.__version__, "tensorflow": self.tf.__version__}
@@ -95,7 +104,7 @@ class KerasSubject:
         if key not in self.models:
             self.models[key] = self._build(problem)
         model = self.models[key]
-        if problem.case is None or problem.case.initializers is None:
+        if _initializers(problem) is None:
             _all_layers_set_weights(model, [tensor.data for tensor in problem.weights])
         if problem.layer.stateful:
             _reset(model)
@@ -106,23 +115,19 @@ class KerasSubject:
     # ------------------------------------------------------------------------------------------- building
 
     def _key(self, problem: Problem) -> str:
-        batch, _, features = problem.inputs.shape
-        initializers = problem.case.initializers if problem.case else None
-        shape = [batch if problem.layer.stateful else None, features]
-        return json.dumps([layer_spec(problem.layer), shape, initializers], sort_keys=True, default=dict)
+        """What a built model depends on, the numbers of constant initializers included."""
+        return json.dumps([layer_spec(problem.layer), _batch_shape(problem), _initializers(problem)], default=dict)
 
     def _build(self, problem: Problem) -> Any:
         """A built layer, or a Sequential for a stack."""
-        batch, steps, features = problem.inputs.shape
-        initializers = problem.case.initializers if problem.case else None
-        fixed = batch if problem.layer.stateful else None
+        shape, initializers = _batch_shape(problem), _initializers(problem)
         if isinstance(problem.layer, Stack):
             layers = [self._layer(inner, initializers) for inner in problem.layer.layers]
-            expect = problem.case.expect if problem.case else {}
-            shape = expect.get("batch_shape", [fixed, None if self.path != "unroll" else steps, features])
+            if self.path == "unroll":  # which needs to know the number of steps when it is built
+                shape = [shape[0], problem.inputs.shape[1], shape[2]]
             return self.keras.Sequential([self.keras.Input(batch_shape=shape), *layers])
         layer = self._layer(problem.layer, initializers)
-        layer.build((fixed, None, features))
+        layer.build(tuple(shape))
         return layer
 
     def _layer(self, layer: Recurrent | Bidirectional, initializers: Mapping[str, Any] | None) -> Any:
@@ -145,8 +150,8 @@ class KerasSubject:
     def _recurrent(self, layer: Recurrent, initializers: Mapping[str, Any] | None) -> Any:
         config = dict(layer_spec(layer)["config"])
         for argument in ("activation", "recurrent_activation"):
-            if config.get(argument) in ("hard_sigmoid_keras2", "gelu_tanh"):
-                config[argument] = getattr(self, config[argument])
+            if config.get(argument) in self.activations:
+                config[argument] = self.activations[config[argument]]
         if self.path == "unroll":
             config["unroll"] = True
         if self.path == "implementation1" and layer.class_name != "SimpleRNN":
@@ -234,14 +239,21 @@ class KerasSubject:
         """What Keras states without computing: parameters, symbolic shapes, the rows of the summary."""
         expect = problem.case.expect if problem.case else {}
         facts: dict[str, Any] = {"parameters": model.count_params()}
-        if not isinstance(problem.layer, Stack):
-            shapes = model.compute_output_shape((None, None, problem.inputs.shape[-1]))
-            facts["symbolic"] = _shape_list(shapes)
-        else:
-            facts["symbolic"] = [list(value.shape) for value in _flat(model.outputs)]
+        facts["symbolic"] = _shape_list(model.compute_output_shape((None, None, problem.inputs.shape[-1])))
         if "summary" in expect:
             facts["summary"] = _summary_rows(model)
         return facts
+
+
+def _initializers(problem: Problem) -> Mapping[str, Any] | None:
+    return problem.case.initializers if problem.case else None
+
+
+def _batch_shape(problem: Problem) -> list[int | None]:
+    """What the layer is built for: the case's own words, else B where a stateful layer needs it, T unknown, D."""
+    fixed = problem.inputs.shape[0] if problem.layer.stateful else None
+    said = problem.case.expect if problem.case else {}
+    return list(said.get("batch_shape", [fixed, None, problem.inputs.shape[-1]]))
 
 
 def _apply(model: Any, x: Any, mask: Any, states: Any) -> Any:
@@ -310,4 +322,5 @@ def _summary_rows(model: Any) -> list[list[Any]]:
     lines: list[str] = []
     model.summary(print_fn=lambda text, **_: lines.extend(text.splitlines()))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
-    return [[row[1], int(row[2].replace(",", ""))] for row in rows]
+    # A long name goes on in a row that has no count.
+    return [[row[1], int(row[2].replace(",", ""))] for row in rows if row[2]]

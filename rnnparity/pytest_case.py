@@ -1,0 +1,114 @@
+"""What a parametrized test holds: a case, and the means to hold a subject against it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from typing import Any
+
+import pytest
+
+from rnnparity.catalogue import catalogue
+from rnnparity.goldens import KNOWN, Goldens, default_folder, read_goldens
+from rnnparity.judge import FAILING, Kind, Verdict, reference_verdict, with_known
+from rnnparity.known import KnownDifference, read_known
+from rnnparity.messages import failure
+from rnnparity.problem import Problem
+from rnnparity.runner import ask, prove, verdict_of
+from rnnparity.selection import select
+from rnnparity.subjects import FunctionSubject
+from rnnparity.tolerance import expect
+from rnnparity.workers import Outcome, Workers
+
+
+def chosen_ids(expression: str) -> list[str]:
+    """The ids of the cases that an expression matches.
+
+    Raises:
+        RequestError: it cannot be read or matches nothing.
+    """
+    return [problem.id for problem in select(catalogue().values(), expression)]
+
+
+class RnnCase:
+    """One case: `problem` has all its numbers, `assert_parity` holds a subject against it."""
+
+    def __init__(self, case: str, sessions: Sessions) -> None:
+        self.problem: Problem = catalogue()[case]
+        self._sessions = sessions
+
+    def assert_parity(self, subject: str | Callable[[Problem], Any]) -> Verdict:
+        """Fail unless the subject (a registered name, or a function from a Problem to its outputs) agrees.
+
+        A known difference is reported as xfailed; an inconclusive or unsupported case as skipped, for neither is a
+        pass.
+        """
+        __tracebackhide__ = True
+        verdict = self._sessions.verdict(self.problem, subject)
+        name = subject if isinstance(subject, str) else getattr(subject, "__qualname__", "the function")
+        if verdict.kind in FAILING:
+            pytest.fail(failure(self.problem, verdict, name), pytrace=False)
+        if verdict.kind is Kind.KNOWN:
+            pytest.xfail(verdict.reason)
+        if verdict.kind is not Kind.AGREES:
+            pytest.skip(f"{verdict.kind}: {verdict.reason}")
+        return verdict
+
+
+class Sessions:
+    """What one pytest run shares: goldens, known differences, and a stream of outcomes for every subject by name."""
+
+    def __init__(self, cases: Sequence[str]) -> None:
+        self._cases = cases
+        self._streams: dict[str, _Stream] = {}
+        self._workers = ExitStack()
+        prove()
+
+    @cached_property
+    def goldens(self) -> Goldens:
+        return read_goldens(default_folder(), catalogue())
+
+    @cached_property
+    def entries(self) -> tuple[KnownDifference, ...]:
+        return read_known(default_folder() / KNOWN)
+
+    def verdict(self, problem: Problem, subject: str | Callable[[Problem], Any]) -> Verdict:
+        """The verdict on one case; the first case of a named subject starts its worker."""
+        golden = self.goldens.outputs.get(problem.id)
+        if subject == "reference":
+            return reference_verdict(problem, golden, self.goldens.left_out.get(problem.id, ""))
+        if not isinstance(subject, str):
+            return verdict_of(ask(FunctionSubject(subject), problem), expect(problem), golden)
+        if subject not in self._streams:
+            self._streams[subject] = _Stream(self._workers.enter_context(Workers(subject, 1)), self._cases)
+        stream = self._streams[subject]
+        verdict = verdict_of(stream.outcome(problem), expect(problem), golden)
+        return with_known(verdict, self.entries, subject, stream.versions)
+
+    def close(self) -> None:
+        """End all workers."""
+        self._workers.close()
+
+
+class _Stream:
+    """The outcomes of the collected cases, computed ahead of the tests that ask for them.
+
+    Under pytest-xdist each process runs a part of the tests that it cannot foresee, and asks for one case at a time.
+    """
+
+    def __init__(self, workers: Workers, cases: Sequence[str]) -> None:
+        self._workers = workers
+        self.versions = workers.versions()
+        foresees = "PYTEST_XDIST_WORKER" not in os.environ
+        self._coming: Iterator[Outcome] = workers.run(catalogue()[case] for case in cases if foresees)
+        self._here: dict[str, Outcome] = {}
+
+    def outcome(self, problem: Problem) -> Outcome:
+        while problem.id not in self._here:
+            outcome = next(self._coming, None)
+            if outcome is None:
+                return next(self._workers.run([problem]))
+            self._here[outcome.problem.id] = outcome
+        return self._here.pop(problem.id)
