@@ -46,7 +46,7 @@ def check(
     j: Jobs = None,
     fixtures: Fixtures = None,
 ) -> None:
-    """Hold subjects against the catalogue: reference, goldens and every case."""
+    """Hold subjects against the catalogue."""
     from rich.console import Console
 
     from rnnparity import runner
@@ -67,7 +67,7 @@ def list_(
     k: Expression = "",
     subjects: Annotated[bool, typer.Option("--subjects", help="List the subjects instead of the cases.")] = False,
 ) -> None:
-    """The cases, each with the reason why it is there."""
+    """List the cases, or the subjects."""
     from rnnparity.catalogue import catalogue
     from rnnparity.selection import select
     from rnnparity.subjects import REGISTERED
@@ -88,7 +88,7 @@ def show(
     case: Case,
     subject: Annotated[str, typer.Option(metavar="S", help="Whose outputs to look at.")] = "reference",
 ) -> None:
-    """One case: layer, numbers, verdict, every gate and state step by step."""
+    """Show one case, step by step."""
     from rnnparity import parity, show
     from rnnparity.judge import FAILING
 
@@ -103,7 +103,7 @@ def run(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A problem file; - for one problem a line on stdin.")],
     subject: Annotated[str, typer.Option(metavar="S", help="Who computes.")] = "reference",
 ) -> None:
-    """A problem file in, the same with its outputs on stdout."""
+    """Compute the outputs of a problem file."""
     from rnnparity import parity, wire
 
     dump = wire.dump_pretty if sys.stdout.isatty() else wire.dump_line
@@ -121,7 +121,7 @@ def regenerate(
     j: Jobs = None,
     fixtures: Fixtures = None,
 ) -> None:
-    """Write the goldens anew, where the reference and tf.keras agree."""
+    """Write the goldens anew."""
     from rnnparity.catalogue import catalogue
     from rnnparity.goldens import default_folder
     from rnnparity.messages import failure
@@ -146,6 +146,26 @@ def regenerate(
         raise typer.Exit(1)
     written = "up to date" if not done.changed else f"{len(done.changed)} files written"
     typer.echo(f"{folder}: {done.rows} goldens, {len(done.left_out)} cases left out, {written}")
+
+
+@app.command()
+def sweep(
+    n: Annotated[int, typer.Option("-n", min=1, help="How many verdicts on healthy problems.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Which problems are drawn.")] = 0,
+    j: Jobs = None,
+) -> None:
+    """Judge tf.keras on random problems."""
+    from rich.console import Console
+
+    from rnnparity.report import print_sweep
+    from rnnparity.sweep import summarize
+    from rnnparity.sweep import sweep as run_sweep
+
+    with _progress() as progress:
+        records = run_sweep(n, seed, j or min(os.cpu_count() or 1, 4), progress)
+    found = summarize(records)
+    print_sweep(found, Console())
+    raise typer.Exit(1 if any(part.false_alarms for part in found.values()) else 0)
 
 
 def _case(id: str) -> Problem:

@@ -10,11 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
-
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from typing import TYPE_CHECKING, Any
 
 from rnnparity.errors import FormatError
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 _KEYS = {"name", "subject", "cases", "kinds", "versions", "reason", "link"}
 
@@ -113,6 +114,8 @@ def stale(
 
 
 def _range(text: str, where: str) -> SpecifierSet:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
     try:
         return SpecifierSet(text, prereleases=True)
     except InvalidSpecifier:

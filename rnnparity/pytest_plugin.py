@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from rnnparity.pytest_case import RnnCase
+    from rnnparity.pytest_case import RnnCase, Sessions
 
-_SESSIONS = pytest.StashKey["Sessions"]()
+_SESSIONS: pytest.StashKey[Sessions] = pytest.StashKey()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import rnnparity
 from rnnparity.catalogue import catalogue
 from rnnparity.errors import FormatError
 from rnnparity.goldens import (
@@ -100,7 +100,7 @@ def _about(
         for name in verdict.known:
             known.setdefault(name, []).append(verdict.id)
     return {
-        "generator": f"rnnparity {rnnparity.__version__}",
+        "generator": f"rnnparity {version('rnnparity')}",
         "versions": dict(sorted(versions.items())),
         "left_out": {case: e.inconclusive for case, e in sorted(expected.items()) if e.inconclusive},
         "known": {name: sorted(ids) for name, ids in sorted(known.items())},

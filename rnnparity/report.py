@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.judge import Kind
 from rnnparity.messages import failure, sigma_text
 from rnnparity.runner import Report, SubjectReport
+from rnnparity.sweep import Summary
 
 FORMAT = "rnnparity-report/1"
 # Past this many failing cases the rest is counted: the causes are few, the cases many.
@@ -65,6 +67,40 @@ def _notes(subject: SubjectReport) -> list[str]:
     reasons = sorted({verdict.reason for verdict in subject.verdicts if verdict.kind is Kind.UNSUPPORTED})
     lines += [f"  unsupported: {reason}" for reason in reasons]
     return lines
+
+
+def print_sweep(found: Mapping[str, Summary], console: Console) -> None:
+    """One row a float type, then what fixed tolerances would have said."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    columns = (
+        "type",
+        "verdicts",
+        "false alarms",
+        "inconclusive",
+        "worst",
+        "changes seen",
+        "of any sign",
+        "smallest seen",
+    )
+    for column in columns:
+        table.add_column(column, justify="left" if column == "type" else "right")
+    for dtype, part in found.items():
+        table.add_row(
+            dtype,
+            str(part.verdicts),
+            str(part.false_alarms),
+            f"{part.inconclusive} ({100 * part.inconclusive / part.verdicts:.1f} %)",
+            f"{sigma_text(part.worst)} sigma",
+            *(f"{part.seen[form]} of {part.changed[form]}" for form in ("scaled", "signs")),
+            f"{part.smallest.get('scaled', 0):.1e}",
+        )
+    console.print(table)
+    for dtype, part in found.items():
+        for name, count in part.elsewhere.items():
+            conclusive = part.verdicts - part.inconclusive
+            console.print(f"{name} would have refused {count} of {conclusive} {dtype} outputs", highlight=False)
+        for record in part.examples:
+            console.print(f"false alarm: {record.what} {record.path} {sigma_text(record.sigma)} sigma", highlight=False)
 
 
 def report_json(report: Report) -> str:

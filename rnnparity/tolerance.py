@@ -17,7 +17,7 @@ from rnnparity.reference import NoisyOutputs, compute_with_noise, variants
 
 # Linear propagation of noise says nothing once a state may be off by this much of the scale on which the
 # activations bend (1), or of its own size where that is larger.
-CHAOS = 0.2
+CHAOS = 0.1
 
 
 @dataclass(frozen=True)

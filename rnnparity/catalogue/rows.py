@@ -43,6 +43,11 @@ def _tags(name: str, direction: str, *more: str) -> list[str]:
     return [f"kind:{name}", f"direction:{direction}", *more]
 
 
+def _pairs(chosen: bool) -> list[str]:
+    """The tag of the cases that go through every path of a framework, not the plainest alone."""
+    return ["pairs"] if chosen else []
+
+
 def bias() -> Iterator[Problem]:
     """No bias at all."""
     for name, direction in product(KINDS, ("forward", "concat")):
@@ -66,7 +71,7 @@ def activations() -> Iterator[Problem]:
                 f"activation-{activation}-{name}-{place}",
                 kind(name, **{argument: activation}, **ALL),
                 f"{activation} as {argument}: formulas differ between frameworks and Keras versions.",
-                tags=_tags(name, "forward", f"activation:{activation}", *(["pairs"] if name == "lstm" else [])),
+                tags=_tags(name, "forward", f"activation:{activation}", *_pairs(name == "lstm")),
                 initial=True,
             )
 
@@ -83,7 +88,7 @@ def zero_output() -> Iterator[Problem]:
             "Masked steps give zeros while the states stay; counts only where sequences are returned."
             if sequences
             else "zero_output_for_mask is documented to count only where sequences are returned.",
-            tags=_tags(name, direction, f"flags:{flags}", f"mask:{mask}", "zero_output", "pairs"),
+            tags=_tags(name, direction, f"flags:{flags}", f"mask:{mask}", "zero_output", *_pairs(name == "lstm")),
             mask=MASKS[mask],
             initial=True,
         )
@@ -98,7 +103,7 @@ def edges() -> Iterator[Problem]:
                 f"edge-{letter}-{name}-{direction}{'-initial' if initial else ''}",
                 turned(name, direction, **{**ALL, "units": units}),
                 f"{letter[0]} = 1: an axis lost or broadcast by accident shows here.",
-                tags=_tags(name, direction, f"edge:{letter}", *(["pairs"] if initial else [])),
+                tags=_tags(name, direction, f"edge:{letter}", *_pairs(initial and direction == "concat")),
                 shape=shape,
                 initial=initial,
             )
@@ -116,7 +121,7 @@ def dtypes() -> Iterator[Problem]:
             f"dtype-{policy}-{name}-{direction}{'-mask' if masked else ''}",
             spec,
             f"{policy}: weights, inputs and states are rounded to the compute type, outputs come in it.",
-            tags=_tags(name, direction, f"dtype:{policy}", *(["pairs"] if name == "lstm" else [])),
+            tags=_tags(name, direction, f"dtype:{policy}", *_pairs(name == "lstm")),
             shape=LONGER,
             mask=GAPS if masked else None,
             initial=True,
@@ -188,7 +193,7 @@ def stateful() -> Iterator[Problem]:
                 turned(name, direction, stateful=True, **flags),
                 "Three calls of 3, 2 and 1 steps: states carry over in each half; direction and masked first steps "
                 "are those of the call.",
-                tags=_tags(name, direction, "stateful", f"mask:{mask}", *(["pairs"] if initial else [])),
+                tags=_tags(name, direction, "stateful", f"mask:{mask}", *_pairs(initial and mask == "gaps")),
                 shape=LONGER,
                 mask=masks[mask],
                 initial=initial,
@@ -224,7 +229,7 @@ def stacks() -> Iterator[Problem]:
                 f"stack-{label}{'-mask' if masked else ''}{'-initial' if initial else ''}",
                 stack(*layers),
                 "Each layer feeds the next; the mask travels along and is not turned for the layer after a turned one.",
-                tags=["stack", f"mask:{'gaps' if masked else 'none'}", *(["pairs"] if masked or initial else [])],
+                tags=["stack", f"mask:{'gaps' if masked else 'none'}", *_pairs(masked and initial)],
                 shape=LONGER,
                 mask=GAPS if masked else None,
                 initial=initial,

@@ -96,6 +96,12 @@ class KerasSubject:
     def versions(self) -> dict[str, str]:
         return {"keras": self.keras.__version__, "tensorflow": self.tf.__version__}
 
+    def forget(self) -> None:
+        """Drop every model and traced function: for runs over ever new layers."""
+        self.models.clear()
+        self.callers.clear()
+        self.keras.backend.clear_session()
+
     def answer(self, problem: Problem) -> Answer:
         if self.path == "implementation1" and not _has_implementation(problem.layer):
             raise Unsupported("SimpleRNN has no argument implementation")
