@@ -25,22 +25,22 @@ def print_report(report: Report, console: Console) -> None:
     """The failing cases, then one row a subject, then what the run says in a sentence."""
     for subject in report.subjects:
         for verdict in subject.failing[:SHOWN]:
-            console.print(failure(catalogue()[verdict.id], verdict, subject.name), markup=False, highlight=False)
-            console.print()
+            console.out(failure(catalogue()[verdict.id], verdict, subject.name) + "\n", highlight=False)
         more = len(subject.failing) - SHOWN
         if more > 0:
-            console.print(f"... and {more} more cases of {subject.name} (all of them with --json FILE)\n", markup=False)
+            console.out(
+                f"... and {more} more cases of {subject.name} (all of them with --json FILE)\n", highlight=False
+            )
         for entry, why in subject.stale:
-            console.print(
+            console.out(
                 f"{subject.name}: the known difference {entry.name!r} is stale: {why}; take it out of "
                 "known_differences.toml\n",
-                markup=False,
                 highlight=False,
             )
     console.print(_table(report))
     for subject in report.subjects:
         for line in _notes(subject):
-            console.print(line, markup=False, highlight=False)
+            console.out(line, highlight=False)
 
 
 def _table(report: Report) -> Table:
@@ -98,9 +98,9 @@ def print_sweep(found: Mapping[str, Summary], console: Console) -> None:
     for dtype, part in found.items():
         for name, count in part.elsewhere.items():
             conclusive = part.verdicts - part.inconclusive
-            console.print(f"{name} would have refused {count} of {conclusive} {dtype} outputs", highlight=False)
+            console.out(f"{name} would have refused {count} of {conclusive} {dtype} outputs", highlight=False)
         for record in part.examples:
-            console.print(f"false alarm: {record.what} {record.path} {sigma_text(record.sigma)} sigma", highlight=False)
+            console.out(f"false alarm: {record.what} {record.path} {sigma_text(record.sigma)} sigma", highlight=False)
 
 
 def report_json(report: Report) -> str:

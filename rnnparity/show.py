@@ -55,7 +55,11 @@ def _tensor(tensor: Tensor) -> str:
 
 def _grid(data: Array) -> str:
     text = np.array2string(data.astype(np.float64), precision=6, suppress_small=True, max_line_width=110, threshold=400)
-    return "\n".join(f"  {line}" for line in text.splitlines())
+    return _indented(text)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines() if line.strip())
 
 
 def _steps(steps: Sequence[TraceStep]) -> str:
@@ -79,8 +83,9 @@ def _outputs(expected: Expected, outcome: Outcome) -> str:
 
 
 def _differences(given: Tensor, right: Tensor) -> str:
-    text = np.array2string(given.data - right.data, precision=2, max_line_width=110, threshold=400)
-    return "\n".join(f"  {line}" for line in text.splitlines())
+    error = given.data.astype(np.float64) - right.data
+    text = np.array2string(error, formatter={"float_kind": "{:.1e}".format}, max_line_width=110, threshold=400)
+    return _indented(text)
 
 
 def _reach(expected: Expected) -> str:

@@ -55,7 +55,9 @@ def loaded_after(statement):
 
 
 def test_importing_the_package_needs_numpy_alone():
-    loaded = loaded_after("from rnnparity import Problem\nimport rnnparity.judge, rnnparity.catalogue, rnnparity.reference")
+    loaded = loaded_after(
+        "from rnnparity import Problem\nimport rnnparity.judge, rnnparity.catalogue, rnnparity.reference"
+    )
     assert "numpy" in loaded
     assert not loaded & (FRAMEWORKS | LIGHT)
 

@@ -126,6 +126,7 @@ def dtypes() -> Iterator[Problem]:
             mask=GAPS if masked else None,
             initial=True,
             recurrent_exponent=LOUD,
+            input_exponent=2,
         )
     yield build(
         "dtype-float64-gelu",

@@ -87,7 +87,8 @@ def registration(name: str) -> Registration:
         if entry.name == name:
             return Registration(entry.value, "", f"from {entry.module}")
     module, colon, attribute = name.partition(":")
-    if colon and module.replace(".", "").isidentifier() and attribute.isidentifier() and "." in name:
+    # `keras:grpah` is a slip of the pen, not a module of somebody's.
+    if colon and module not in REGISTERED and all(part.isidentifier() for part in [*module.split("."), attribute]):
         return Registration("rnnparity.subjects:function_subject", name, "a function of yours")
     known = ", ".join([*REGISTERED, *(entry.name for entry in entry_points(group="rnnparity.subjects"))])
     raise RequestError(f"subject {name!r} is unknown; known are {known}, or package.module:callable")
