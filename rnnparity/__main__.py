@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 from rnnparity.errors import MistrustedRunError, RequestError
+
+# What typer says of a wrong word: click's own class, or, since typer carries a click inside, that one's.
+UsageError: Any = typer.BadParameter.__base__
 
 if TYPE_CHECKING:
     from rnnparity.problem import Problem
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="rnnparity",
     help="Prove that a recurrent layer computes what Keras specifies, or learn where it does not.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -218,14 +219,15 @@ def main() -> None:
         status = app(standalone_mode=False)
     except RequestError as error:
         status = _fail(str(error), 2)
-    except click.ClickException as error:
+    except UsageError as error:
         status = _fail(f"{error.format_message()} `rnnparity --help` shows the commands.", 2)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         status = _fail("interrupted", 130)
-    except BrokenPipeError:
-        # The reader has gone: say nothing, also when Python flushes at exit.
+    except OSError as error:
+        # The reader of a pipe has gone, which is no fault, or the disk is full: neither is said again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 1
+        what = f"{error.filename or 'the output'}: {error.strerror or error}"
+        status = 1 if isinstance(error, BrokenPipeError) else _fail(what, 2)
     except MistrustedRunError as error:
         status = _fail(str(error), 1)
     sys.exit(status)

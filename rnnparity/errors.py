@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+# A message quotes what a file holds; past this many characters its middle is left out.
+LONGEST = 1000
+
 
 class RequestError(Exception):
-    """The request or a file is at fault: the message says what, where and what to do, in one line."""
+    """The request or a file is at fault: the message says what, where and what to do, in one line.
+
+    Whatever a file's names may hold, the line stays one: line breaks become spaces, control characters their codes.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(message.split()))
+        super().__init__(line if len(line) <= LONGEST else f"{line[: LONGEST - 300]} ... {line[-295:]}")
 
 
 class FormatError(RequestError):

@@ -88,6 +88,8 @@ def _read_manifest(folder: Path) -> Any:
     if not path.is_file():
         raise FormatError(f"{path}: is not there: {_REMEDY}")
     manifest = validate(ManifestFields, wire.load_json(wire.read_bytes(path), str(path)), str(path)).model_dump()
+    if manifest.pop("sha256") != _checksum(manifest):
+        raise FormatError(f"{path}: its own SHA-256 is not that of what it says: {_REMEDY}")
     for name in manifest["files"]:
         if Path(name).name != name or not name.endswith(".json") or name == MANIFEST:
             raise FormatError(f"{path}: {name!r} is no fixture's name: {_REMEDY}")
@@ -135,7 +137,7 @@ def _first_change(row: dict[str, Any], problem: Problem) -> str:
     if odd:
         return f"the key {min(odd)!r}"
     for key, value in plain.items():
-        if row[key] != value:
+        if repr(row[key]) != repr(value):  # for == 1, 1.0 and true are the same
             return key
     states = list(problem.initial_state) if problem.initial_state is not None else None
     for key, tensors in (("weights", list(problem.weights)), ("initial_state", states)):
@@ -168,6 +170,8 @@ def _head(fields: Any, named: bool = True) -> tuple[Any, ...] | None:
     """Name, shape and type of an array's fields, or None where the keys are others."""
     keys = {"name", "shape", "dtype", "data"} if named else {"shape", "dtype", "data"}
     if not isinstance(fields, dict) or set(fields) != keys:
+        return None
+    if not isinstance(fields["shape"], list) or not set(map(type, fields["shape"])) <= {int}:
         return None
     return fields.get("name", ""), fields["shape"], fields["dtype"]
 
@@ -226,7 +230,13 @@ def manifest_text(texts: Mapping[str, str], rows: Iterable[Problem], about: Mapp
         name: {"rows": counts[name], "sha256": hashlib.sha256(text.encode()).hexdigest()}
         for name, text in texts.items()
     }
-    return json.dumps({"format": FORMAT, **about, "files": files}, indent=2, ensure_ascii=False) + "\n"
+    fields = {"format": FORMAT, **about, "files": files}
+    return json.dumps({**fields, "sha256": _checksum(fields)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    """The SHA-256 of what a manifest says, less itself; spaces and the order of keys say nothing."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager

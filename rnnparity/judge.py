@@ -79,8 +79,8 @@ def judge_with_golden(problem: Problem, answer: Answer, expected: Expected, gold
         return verdict
     drift = golden_drift(golden, expected)
     if verdict.kind is Kind.DIVERGES:
-        sides = compare_structure(answer.outputs, problem.output_slots())
-        near = not sides and not _against(answer.outputs, golden, expected).differences
+        by_value = all(difference.kind in ("values", "finiteness") for difference in verdict.differences)
+        near = by_value and not _against(answer.outputs, golden, expected).differences
         alone = "the reference" if near else "nobody: all three differ" if drift else "the subject"
         return replace(verdict, alone=alone)
     if drift:

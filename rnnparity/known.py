@@ -17,6 +17,8 @@ from rnnparity.errors import FormatError
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
+# What a difference can be (`compare.Difference`), and "error" for none at all.
+KINDS = ("count", "names", "shape", "dtype", "finiteness", "values", "fact", "error")
 _KEYS = {"name", "subject", "cases", "kinds", "versions", "reason", "link"}
 
 
@@ -52,11 +54,18 @@ def read_known(path: Path) -> tuple[KnownDifference, ...]:
         FormatError: it is no TOML, or an entry has a wrong key or type.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("difference", [])
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return ()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise FormatError(f"{path}: {error}") from None
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # no TOML, no UTF-8, or an integer of more digits than Python converts
+        raise FormatError(f"{path}: {str(error).split(';')[0]}") from None
+    except RecursionError:
+        raise FormatError(f"{path}: is nested too deeply") from None
+    tables = content.pop("difference", [])
+    if content or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise FormatError(f"{path}: should hold tables [[difference]] and nothing else")
     entries = tuple(_entry(table, f"{path}: difference {place + 1}") for place, table in enumerate(tables))
     names = [entry.name for entry in entries]
     for name in names:
@@ -76,6 +85,9 @@ def _entry(table: Mapping[str, Any], where: str) -> KnownDifference:
     for key in ("name", "subject", "reason", "link"):
         if not isinstance(table[key], str):
             raise FormatError(f"{where}: {key} should be a string")
+    new = sorted(set(table["kinds"]) - set(KINDS))
+    if new:
+        raise FormatError(f"{where}: the kind {new[0]!r} is unknown; known are {', '.join(KINDS)}")
     lists = {key: tuple(table[key]) for key in ("cases", "kinds")}
     versions = {package: _range(wanted, where) for package, wanted in table["versions"].items()}
     return KnownDifference(**{**table, **lists, "versions": versions})

@@ -279,8 +279,8 @@ def _parse_stack(config: Config, where: str) -> Stack:
 
 
 def _units(value: Any, where: str) -> int:
-    if type(value) is not int or value < 1:
-        raise LayerError(where, f"is {value!r}; should be a positive integer")
+    if type(value) is not int or not 1 <= value < 2**31:
+        raise LayerError(where, f"is {value!r:.60}; should be a positive integer below 2**31")
     return value
 
 

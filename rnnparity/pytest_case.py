@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from functools import cached_property
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
 from rnnparity.catalogue import catalogue
+from rnnparity.errors import RequestError
 from rnnparity.goldens import KNOWN, Goldens, default_folder, read_goldens
 from rnnparity.judge import FAILING, Kind, Verdict, reference_verdict, with_known
 from rnnparity.known import KnownDifference, read_known
@@ -46,7 +46,10 @@ class RnnCase:
         pass.
         """
         __tracebackhide__ = True
-        verdict = self._sessions.verdict(self.problem, subject)
+        try:
+            verdict = self._sessions.verdict(self.problem, subject)
+        except RequestError as error:
+            pytest.fail(str(error), pytrace=False)
         name = subject if isinstance(subject, str) else getattr(subject, "__qualname__", "the function")
         if verdict.kind in FAILING:
             pytest.fail(failure(self.problem, verdict, name), pytrace=False)
@@ -64,28 +67,40 @@ class Sessions:
         self._cases = cases
         self._streams: dict[str, _Stream] = {}
         self._workers = ExitStack()
+        self._goldens: Goldens | None = None
+        self._entries: tuple[KnownDifference, ...] = ()
+        # What is wrong with the fixtures or a framework is wrong for every case: found out once, told each time.
+        self._faults: dict[str, RequestError] = {}
+        with self._once("fixtures"):
+            self._goldens = read_goldens(default_folder(), catalogue())
+            self._entries = read_known(default_folder() / KNOWN)
         prove()
 
-    @cached_property
-    def goldens(self) -> Goldens:
-        return read_goldens(default_folder(), catalogue())
-
-    @cached_property
-    def entries(self) -> tuple[KnownDifference, ...]:
-        return read_known(default_folder() / KNOWN)
+    @contextmanager
+    def _once(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except RequestError as error:
+            self._faults[what] = error
 
     def verdict(self, problem: Problem, subject: str | Callable[[Problem], Any]) -> Verdict:
         """The verdict on one case; the first case of a named subject starts its worker."""
-        golden = self.goldens.outputs.get(problem.id)
+        goldens = self._goldens
+        if goldens is None:
+            raise self._faults["fixtures"]
+        golden = goldens.outputs.get(problem.id)
         if subject == "reference":
-            return reference_verdict(problem, golden, self.goldens.left_out.get(problem.id, ""))
+            return reference_verdict(problem, golden, goldens.left_out.get(problem.id, ""))
         if not isinstance(subject, str):
             return verdict_of(ask(FunctionSubject(subject), problem), expect(problem), golden)
-        if subject not in self._streams:
-            self._streams[subject] = _Stream(self._workers.enter_context(Workers(subject, 1)), self._cases)
+        if subject not in self._streams and subject not in self._faults:
+            with self._once(subject):
+                self._streams[subject] = _Stream(self._workers.enter_context(Workers(subject, 1)), self._cases)
+        if subject in self._faults:
+            raise self._faults[subject]
         stream = self._streams[subject]
         verdict = verdict_of(stream.outcome(problem), expect(problem), golden)
-        return with_known(verdict, self.entries, subject, stream.versions)
+        return with_known(verdict, self._entries, subject, stream.versions)
 
     def close(self) -> None:
         """End all workers."""

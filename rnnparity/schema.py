@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from rnnparity.errors import FormatError
 
@@ -27,14 +27,38 @@ class NamedArrayFields(ArrayFields):
     name: str
 
 
+class InitializerFields(_Strict):
+    """One number an array, where the layer is to be built with constants."""
+
+    kernel: FiniteFloat
+    recurrent_kernel: FiniteFloat
+    bias: FiniteFloat
+    unit_forget_bias: bool
+
+
+Digits = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
+
+
+class ExpectFields(_Strict):
+    """What a source prints: see `rnnparity.expectations`."""
+
+    digits: dict[str, list[list[Digits]] | list[list[list[Digits]]]] = {}
+    shapes: dict[str, list[int]] = {}
+    relations: list[str] = []
+    returned: int = 0
+    batch_shape: Annotated[list[int | None], Field(min_length=3, max_length=3)] = []
+    summary: list[list[str | int]] = []
+    parameters: int = 0
+
+
 class CaseFields(_Strict):
     """What the catalogue says of a case."""
 
     tags: list[str]
     source: str
     why: str
-    initializers: dict[str, Any] | None = None
-    expect: dict[str, Any] | None = None
+    initializers: InitializerFields | None = None
+    expect: ExpectFields | None = None
 
 
 class ProblemFields(_Strict):
@@ -52,15 +76,18 @@ class ProblemFields(_Strict):
     case: CaseFields | None = None
 
 
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class FileFields(_Strict):
     """One fixture file in the manifest."""
 
     rows: int
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    sha256: Sha256
 
 
 class ManifestFields(_Strict):
-    """`manifest.json`: where the fixtures come from, which cases have none and why, and each file's checksum."""
+    """`manifest.json`: where the fixtures come from, which cases have none and why, each file's checksum, its own."""
 
     format: Literal["rnnparity-fixtures/1"]
     generator: str
@@ -68,6 +95,7 @@ class ManifestFields(_Strict):
     left_out: dict[str, str]
     known: dict[str, list[str]]
     files: dict[str, FileFields]
+    sha256: Sha256
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -6,7 +6,6 @@ judged by the fixed tolerances in use elsewhere.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from rnnparity.runner import one_blas_thread
 from rnnparity.shapes import state_slots, weight_slots
 from rnnparity.subjects import Answer, Subject, make_subject
 from rnnparity.tolerance import Expected, expect
+from rnnparity.workers import end_now, prepare_worker
 
 PATHS = ("keras", "keras:graph", "keras:xla")
 # Problems of one layer and shape, so that what is traced and compiled for it is used more than once.
@@ -60,7 +60,8 @@ def sweep(verdicts: int, seed: int, jobs: int, progress: Callable[[str, int, int
     records: list[Record] = []
     done = 0
     seeds = iter(range(seed * 1_000_000, (seed + 1) * 1_000_000))
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_prepare) as pool:
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=prepare_worker)
+    try:
         running = {pool.submit(sweep_layer, next(seeds)) for _ in range(2 * jobs)}
         while done < verdicts:
             future = next(as_completed(running))
@@ -71,15 +72,12 @@ def sweep(verdicts: int, seed: int, jobs: int, progress: Callable[[str, int, int
                 progress("sweep", min(done, verdicts), verdicts)
             if done < verdicts:
                 running.add(pool.submit(sweep_layer, next(seeds)))
-        pool.shutdown(cancel_futures=True)
+    finally:
+        end_now(pool)
     return records
 
 
 _subjects: dict[str, Subject] = {}
-
-
-def _prepare() -> None:
-    warnings.simplefilter("ignore")
 
 
 def sweep_layer(seed: int) -> list[Record]:

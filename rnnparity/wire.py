@@ -22,6 +22,8 @@ from rnnparity.problem import Case, Problem, Tensor
 FORMAT = "rnnparity/1"
 # A problem of T=500, D=H=128, B=32 with its outputs takes some 50 MB; what is larger is no problem file.
 MAX_BYTES = 256 * 2**20
+# Lists and objects inside each other; a stack of Keras' own configurations takes some 15.
+MAX_DEPTH = 64
 
 _NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
@@ -121,6 +123,8 @@ def read_bytes(path: Path) -> bytes:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # a name that no file can have
+        raise FormatError(f"{path}: cannot be read: {error}") from None
     if len(content) > MAX_BYTES:
         raise FormatError(f"{path}: is larger than {MAX_BYTES // 2**20} MiB, too large for a problem file")
     return content
@@ -129,7 +133,7 @@ def read_bytes(path: Path) -> bytes:
 def load_json(content: bytes, where: str) -> Any:
     """Strict JSON: no duplicate keys, no NaN or Infinity literals, no bottomless nesting, valid UTF-8."""
     try:
-        return json.loads(content.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
         raise FormatError(f"{where}: byte {error.start} is no UTF-8") from None
     except json.JSONDecodeError as error:
@@ -140,6 +144,20 @@ def load_json(content: bytes, where: str) -> Any:
         raise FormatError(f"{where}: is nested too deeply") from None
     except ValueError as error:  # an integer of more digits than Python converts
         raise FormatError(f"{where}: {str(error).split(';')[0]}") from None
+    if _is_deep(value):
+        raise FormatError(f"{where}: is nested too deeply")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Deeper than MAX_DEPTH: what the parser just managed, a message that quotes it might not."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner = [part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list)]
+        level = [part for parts in inner for part in parts if isinstance(part, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -175,7 +193,11 @@ def parse_problem(fields: Any, where: str) -> Problem:
             case=None
             if row.case is None
             else Case(
-                tuple(row.case.tags), row.case.why, row.case.source, row.case.initializers, row.case.expect or {}
+                tuple(row.case.tags),
+                row.case.why,
+                row.case.source,
+                None if row.case.initializers is None else row.case.initializers.model_dump(),
+                {} if row.case.expect is None else row.case.expect.model_dump(exclude_unset=True),
             ),
         )
     except FormatError as error:
@@ -198,9 +220,9 @@ def _read_tensor(fields: Any, where: str) -> Tensor:
     except OverflowError:
         raise FormatError(f"{place} holds an integer beyond all float types") from None
     _check_count(place, fields.shape, len(data))
-    with np.errstate(over="ignore"):
-        rounded = FLOAT_TYPES[fields.dtype].round(values)
-    if (np.isinf(rounded) & np.isfinite(values)).any():
+    rounded = FLOAT_TYPES[fields.dtype].round(values)
+    # Infinity is a word: a number that becomes infinite, in JSON (1e999) or in its own type, is too large.
+    if np.isinf(rounded).sum() > sum(fields.data.count(word) for word in ("Infinity", "-Infinity")):
         raise FormatError(f"{place} holds a number beyond {fields.dtype}")
     return Tensor(name, rounded.reshape(fields.shape), fields.dtype)
 
@@ -220,5 +242,7 @@ def _read_mask(fields: Any) -> Array:
 
 
 def _check_count(place: str, shape: list[int], count: int) -> None:
-    if min(shape, default=0) < 0 or prod(shape) != count:
+    if len(shape) > 3 or not all(0 <= size <= MAX_BYTES for size in shape):
+        raise FormatError(f"{place} has the shape {shape!r:.60}; should be at most three sizes that fit a file")
+    if prod(shape) != count:
         raise FormatError(f"{place} has {count} numbers, but its shape {shape} wants {prod(shape)}")

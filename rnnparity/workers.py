@@ -53,8 +53,8 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for place in range(len(self.pools)):
-            self._kill(place)
+        for pool in self.pools:
+            end_now(pool)
 
     def versions(self) -> dict[str, str]:
         """Wait until the first worker has loaded its framework, and ask it for its versions."""
@@ -96,18 +96,24 @@ class Workers:
             error = f"no answer within {self.timeout_s:g} s; its process was ended"
         except BrokenProcessPool:
             error = "its process died"
-        self._kill(place)
+        end_now(self.pools[place])
         self.pools[place] = _start(self.subject)
         self.loaded[place] = self.pools[place].submit(_load)
         return Outcome(problem, error=error)
 
-    def _kill(self, place: int) -> None:
-        """End a worker at once: the standard pool would wait for what it is doing."""
-        pool = self.pools[place]
-        for process in list((pool._processes or {}).values()):  # public only from Python 3.14 on (kill_workers)
-            with contextlib.suppress(ProcessLookupError, AttributeError):
-                process.kill()
-        pool.shutdown(wait=False, cancel_futures=True)
+
+def end_now(pool: ProcessPoolExecutor) -> None:
+    """End a pool's processes at once: by itself it would wait for what they are doing."""
+    for process in list((pool._processes or {}).values()):  # public only from Python 3.14 on (kill_workers)
+        with contextlib.suppress(ProcessLookupError, AttributeError):
+            process.kill()
+    pool.shutdown(wait=False, cancel_futures=True)
+
+
+def prepare_worker() -> None:
+    """Ctrl-C is the parent's to handle; warnings of frameworks are not the user's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
 
 
 def _start(subject: str) -> ProcessPoolExecutor:
@@ -121,11 +127,9 @@ _fault = ""
 
 
 def _prepare(subject: str) -> None:
-    """Ctrl-C is the parent's to handle; warnings of frameworks are not the user's business."""
     global _name  # noqa: PLW0603 - a worker process is the one place where this state can live
     _name = subject
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warnings.simplefilter("ignore")
+    prepare_worker()
 
 
 def _load() -> tuple[dict[str, str], str]:
@@ -135,6 +139,8 @@ def _load() -> tuple[dict[str, str], str]:
             _subject = make_subject(_name)
         except RequestError as error:
             _fault = str(error)
+        except (Exception, SystemExit) as error:  # whatever a module that is imported may do
+            _fault = f"subject {_name!r}: cannot be loaded: {one_line(error)}"
     return _subject.versions() if _subject else {}, _fault
 
 
@@ -146,7 +152,7 @@ def _answer(problem: Problem) -> Outcome:
         return Outcome(problem, _subject.answer(problem))
     except Unsupported as reason:
         return Outcome(problem, unsupported=str(reason))
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a subject that exits must not end the run, least of all with status 0
         return Outcome(problem, error=one_line(error))
 
 

@@ -1,30 +1,30 @@
-"""Configurations: what is accepted, what it means, and the one line that refuses the rest."""
+"""Configurations: what is accepted, what it means, and that it can be written down again."""
 
 import json
-import re
+from dataclasses import replace
 
 import pytest
-from random_problems import KINDS, SEQUENCES, STATE, spec_of, stack_of, two_ways
+from random_problems import KINDS, SEQUENCES, spec_of, stack_of, two_ways
 
 from rnnparity.catalogue import catalogue
-from rnnparity.errors import LayerError, RequestError
 from rnnparity.layers import ACTIVATIONS, Bidirectional, Recurrent, Stack, halves, layer_spec, parse_layer
 
-# As Keras 3.15's LSTM(3, return_sequences=True).get_config() prints it.
+# What Keras 3.15's LSTM(3, return_sequences=True, dtype="mixed_float16").get_config() prints.
 PASTED = json.loads("""{
-    "name": "lstm", "trainable": true, "seed": null, "units": 3, "activation": "tanh",
+    "name": "lstm", "trainable": true,
     "dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "mixed_float16"},
               "registered_name": null},
     "return_sequences": true, "return_state": false, "go_backwards": false, "stateful": false, "unroll": false,
-    "zero_output_for_mask": false, "recurrent_activation": "sigmoid", "use_bias": true,
-    "kernel_initializer": {"module": "keras.initializers", "class_name": "GlorotUniform", "config": {"seed": null},
-                           "registered_name": null},
-    "recurrent_initializer": {"module": "keras.initializers", "class_name": "OrthogonalInitializer",
-                              "config": {"gain": 1.0, "seed": null}, "registered_name": null},
+    "zero_output_for_mask": false, "units": 3, "activation": "tanh", "recurrent_activation": "sigmoid",
+    "use_bias": true,
+    "kernel_initializer": {"module": "keras.initializers", "class_name": "GlorotUniform",
+                           "config": {"seed": null, "input_axes": null, "output_axes": null}, "registered_name": null},
+    "recurrent_initializer": {"module": "keras.initializers", "class_name": "Orthogonal",
+                              "config": {"seed": null, "gain": 1.0}, "registered_name": null},
     "bias_initializer": {"module": "keras.initializers", "class_name": "Zeros", "config": {}, "registered_name": null},
     "unit_forget_bias": true, "kernel_regularizer": null, "recurrent_regularizer": null, "bias_regularizer": null,
     "activity_regularizer": null, "kernel_constraint": null, "recurrent_constraint": null, "bias_constraint": null,
-    "dropout": 0.0, "recurrent_dropout": 0.0
+    "dropout": 0.0, "recurrent_dropout": 0.0, "seed": null
 }""")
 
 
@@ -32,25 +32,47 @@ def lstm(**config):
     return {"class_name": "LSTM", "config": {"units": 3, **config}}
 
 
+def pasted_model(**more):
+    """What to_json() of a Sequential with one Bidirectional prints: Keras serializes both halves."""
+    built = {"registered_name": None, "build_config": {"input_shape": [None, 4, 5]}}
+    halves = {
+        key: {
+            "module": "keras.layers",
+            "class_name": "LSTM",
+            "config": {**PASTED, "name": key, "zero_output_for_mask": True, "go_backwards": key == "backward_layer"},
+            **built,
+        }
+        for key in ("layer", "backward_layer")
+    }
+    config = {"name": "bidirectional", "trainable": True, "dtype": PASTED["dtype"], "merge_mode": "sum", **halves}
+    entry = {"batch_shape": [None, 4, 5], "dtype": "float32", "sparse": False, "ragged": False, "name": "input_layer"}
+    model = {
+        "name": "sequential",
+        "trainable": True,
+        "dtype": PASTED["dtype"],
+        "layers": [
+            {"module": "keras.layers", "class_name": "InputLayer", "config": entry, "registered_name": None},
+            {"module": "keras.layers", "class_name": "Bidirectional", "config": config, **built},
+        ],
+        "build_input_shape": [None, 4, 5],
+    }
+    return {"module": "keras", "class_name": "Sequential", "config": model, **built, **more}
+
+
 def test_a_pasted_configuration():
     layer = parse_layer({"class_name": "LSTM", "config": PASTED})
     assert layer == Recurrent("LSTM", 3, return_sequences=True, dtype="mixed_float16")
 
 
-def test_a_pasted_serialization_of_a_model():
-    """keras.saving.serialize_keras_object(Sequential([Input, Bidirectional(LSTM)])) with all that it adds."""
-    built = {"build_config": {"input_shape": [None, 4, 5]}, "module": "keras.layers", "registered_name": None}
-    inner = {"class_name": "LSTM", "config": PASTED, **built}
-    config = {"name": "bidirectional", "trainable": True, "dtype": PASTED["dtype"], "merge_mode": "sum", "layer": inner}
-    entry = {"class_name": "InputLayer", "config": {"batch_shape": [None, 4, 5], "name": "input", "sparse": False}}
-    layers = [entry, {"class_name": "Bidirectional", "config": config, **built}]
-    model = {"name": "sequential", "trainable": True, "dtype": "float32", "layers": layers, "build_input_shape": [None]}
-    forward = Recurrent("LSTM", 3, return_sequences=True, zero_output_for_mask=True, dtype="mixed_float16")
-    backward = Recurrent(
-        "LSTM", 3, return_sequences=True, go_backwards=True, zero_output_for_mask=True, dtype="mixed_float16"
-    )
-    right = Stack((Bidirectional(forward, backward, "sum", "mixed_float16"),))
-    assert parse_layer({"class_name": "Sequential", "config": model, **built}) == right
+def test_a_pasted_model():
+    half = Recurrent("LSTM", 3, return_sequences=True, zero_output_for_mask=True, dtype="mixed_float16")
+    right = Bidirectional(half, replace(half, go_backwards=True), "sum", "mixed_float16")
+    assert parse_layer(pasted_model()) == Stack((right,))
+
+
+@pytest.mark.xfail(reason="the key compile_config, which Keras writes beside every model's config, is refused")
+def test_a_pasted_model_with_all_that_keras_writes():
+    assert parse_layer(pasted_model(compile_config={})) == parse_layer(pasted_model())
 
 
 @pytest.mark.parametrize(
@@ -76,12 +98,19 @@ def test_what_changes_no_number_is_dropped(argument, value):
 
 @pytest.mark.parametrize("class_name", ["SimpleRNN", "LSTM", "GRU"])
 def test_defaults_are_those_of_keras(class_name):
+    flags = ("return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask")
+    right = Recurrent(
+        class_name,
+        2,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        use_bias=True,
+        reset_after=True,
+        dtype="float32",
+        **dict.fromkeys(flags, False),
+    )
     layer = parse_layer({"class_name": class_name, "config": {"units": 2}})
-    assert (layer.activation, layer.recurrent_activation) == ("tanh", "sigmoid")
-    assert layer.use_bias
-    assert layer.reset_after
-    assert layer.dtype == "float32"
-    assert not (layer.return_sequences or layer.return_state or layer.go_backwards or layer.stateful)
+    assert layer == right
     assert parse_layer(two_ways(layer_spec(layer))).merge_mode == "concat"
 
 
@@ -119,165 +148,6 @@ def test_halves_have_prefixes():
         ("0/backward/", 2),
         ("1/", 3),
     ]
-
-
-def backward(kind="lstm", units=3, **config):
-    return spec_of(kind, units, **{"go_backwards": True, **config})
-
-
-# What is refused, and the whole message.
-REFUSED = {
-    "recurrent_dropout": (
-        lstm(recurrent_dropout=0.3),
-        "layer.config.recurrent_dropout is 0.3, which would change the outputs and is not computed here",
-    ),
-    "dropout": (
-        lstm(dropout=0.1),
-        "layer.config.dropout is 0.1, which would change the outputs and is not computed here",
-    ),
-    "time_major": (
-        lstm(time_major=True),
-        "layer.config.time_major is True, which would change the outputs and is not computed here",
-    ),
-    "no_object": ("LSTM", """layer should be an object {"class_name": ..., "config": ...}, but is 'LSTM'"""),
-    "no_class": ({"config": {}}, "layer.class_name is missing or no string"),
-    "no_config": ({"class_name": "LSTM"}, "layer.config is missing or no object"),
-    "unknown_key": ({**lstm(), "confg": 1}, "layer has the unknown key 'confg'"),
-    "unknown_layer": (
-        {"class_name": "Dense", "config": {}},
-        "layer.class_name is 'Dense'; known are SimpleRNN, LSTM, GRU, Bidirectional or Sequential",
-    ),
-    "unknown_argument": (lstm(return_sequence=True), "layer.config.return_sequence is no argument of LSTM known here"),
-    "argument_of_another": (lstm(reset_after=True), "layer.config.reset_after is no argument of LSTM known here"),
-    "rnn_has_no_gates": (
-        spec_of("simple_rnn", recurrent_activation="sigmoid"),
-        "layer.config.recurrent_activation is no argument of SimpleRNN known here",
-    ),
-    "activation": (
-        lstm(activation="mish"),
-        f"layer.config.activation is 'mish'; known are {', '.join(ACTIVATIONS)}",
-    ),
-    "units_missing": ({"class_name": "GRU", "config": {}}, "layer.config.units is missing"),
-    "units_0": (lstm(units=0), "layer.config.units is 0; should be a positive integer"),
-    "units_true": (lstm(units=True), "layer.config.units is True; should be a positive integer"),
-    "units_1.5": (lstm(units=1.5), "layer.config.units is 1.5; should be a positive integer"),
-    "units_text": (lstm(units="3"), "layer.config.units is '3'; should be a positive integer"),
-    "flag_1": (lstm(return_state=1), "layer.config.return_state is 1; should be true or false"),
-    "flag_null": (lstm(stateful=None), "layer.config.stateful is None; should be true or false"),
-    "policy": (
-        lstm(dtype="float8"),
-        "layer.config.dtype is 'float8'; known are float16, bfloat16, float32, float64, mixed_float16, mixed_bfloat16",
-    ),
-    "merge_mode": (
-        two_ways(lstm(), merge_mode="max"),
-        "layer.config.merge_mode is 'max'; known are concat, sum, mul, ave and null",
-    ),
-    "no_layer": ({"class_name": "Bidirectional", "config": {}}, "layer.config.layer is missing"),
-    "bidirectional_argument": (
-        two_ways(lstm(), units=3),
-        "layer.config.units is no argument of Bidirectional known here",
-    ),
-    "bidirectional_weights": (
-        two_ways(lstm(), weights=[1]),
-        "layer.config.weights belongs in the problem's own `weights`",
-    ),
-    "half_of_two": (
-        two_ways(two_ways(lstm())),
-        "layer.config.layer.class_name is 'Bidirectional'; a half is SimpleRNN, LSTM or GRU",
-    ),
-    "forward_backwards": (
-        two_ways(lstm(go_backwards=True)),
-        "layer.config.layer.config.go_backwards is true; the forward half reads forwards",
-    ),
-    "backward_forwards": (
-        two_ways(lstm(), backward_layer=lstm()),
-        "layer.config.backward_layer.config.go_backwards is false; the backward half reads backwards",
-    ),
-    "halves_sequences": (
-        two_ways(lstm(**SEQUENCES), backward_layer=backward()),
-        "layer.config.backward_layer.config.return_sequences differs from the forward half's",
-    ),
-    "halves_state": (
-        two_ways(lstm(), backward_layer=backward(**STATE)),
-        "layer.config.backward_layer.config.return_state differs from the forward half's",
-    ),
-    "halves_stateful": (
-        two_ways(lstm(stateful=True), backward_layer=backward("gru")),
-        "layer.config.backward_layer.config.stateful differs from the forward half's",
-    ),
-    **{
-        f"{mode}_of_different_units": (
-            two_ways(lstm(), merge_mode=mode, backward_layer=backward(units=4)),
-            f"layer.config.backward_layer.config.units is 4, the forward half's 3; '{mode}' needs equal ones",
-        )
-        for mode in ("sum", "mul", "ave")
-    },
-    "half_s_argument": (
-        two_ways(lstm(), backward_layer=backward("gru", dropout=0.5)),
-        "layer.config.backward_layer.config.dropout is 0.5, which would change the outputs and is not computed here",
-    ),
-    "no_layers": ({"class_name": "Sequential", "config": {}}, "layer.config.layers is missing or no list"),
-    "empty": (stack_of(), "layer.config.layers is empty"),
-    "inputs_alone": (stack_of({"class_name": "InputLayer", "config": {}}), "layer.config.layers is empty"),
-    "sequential_argument": (
-        {"class_name": "Sequential", "config": {"layers": [lstm()], "units": 3}},
-        "layer.config.units is no argument of Sequential known here",
-    ),
-    "stack_without_sequences": (
-        stack_of(lstm(), lstm()),
-        "layer.config.layers[0] needs return_sequences true and return_state false: a layer follows it",
-    ),
-    "stack_with_state": (
-        stack_of(lstm(**SEQUENCES), lstm(**SEQUENCES, **STATE), lstm()),
-        "layer.config.layers[1] needs return_sequences true and return_state false: a layer follows it",
-    ),
-    "stack_of_two_outputs": (
-        stack_of(two_ways(lstm(**SEQUENCES), merge_mode=None), lstm()),
-        "layer.config.layers[0] has merge_mode null: the next layer takes one input",
-    ),
-    "inside_a_stack": (
-        stack_of(lstm(**SEQUENCES), lstm(units=-1)),
-        "layer.config.layers[1].config.units is -1; should be a positive integer",
-    ),
-}
-
-
-@pytest.mark.parametrize("label", REFUSED)
-def test_refused_with_one_line(label):
-    spec, message = REFUSED[label]
-    with pytest.raises(LayerError, match=f"^{re.escape(message)}$") as caught:
-        parse_layer(spec)
-    assert isinstance(caught.value, RequestError)
-    assert "\n" not in str(caught.value)
-
-
-def test_the_place_is_named_by_the_caller():
-    with pytest.raises(LayerError, match=r"^problem\.json: layer\.config\.units is missing$"):
-        parse_layer({"class_name": "LSTM", "config": {}}, "problem.json: layer")
-
-
-@pytest.mark.xfail(reason="an argument's name stands in the message as it is, line breaks and all")
-def test_refused_with_one_line_whatever_the_name():
-    with pytest.raises(LayerError) as caught:
-        parse_layer(lstm(**{"a\nb": 1}))
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.xfail(reason="the message lists Sequential among the layers that may stand in a Sequential")
-def test_a_sequential_in_a_sequential_is_refused_with_a_true_sentence():
-    with pytest.raises(LayerError) as caught:
-        parse_layer(stack_of(stack_of(lstm())))
-    assert "Bidirectional or Sequential" not in str(caught.value)
-
-
-@pytest.mark.xfail(reason="long values are cut at some places only")
-@pytest.mark.parametrize(
-    "spec", [lstm(units=[3] * 1000), {"class_name": "L" * 3000, "config": {}}], ids=["units", "class"]
-)
-def test_messages_are_short_whatever_the_value(spec):
-    with pytest.raises(LayerError) as caught:
-        parse_layer(spec)
-    assert len(str(caught.value)) < 300
 
 
 def test_round_trip_over_the_catalogue():

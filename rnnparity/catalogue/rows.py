@@ -15,7 +15,8 @@ ALL = {"return_sequences": True, "return_state": True}
 POLICIES = ("float64", "float16", "mixed_float16", "bfloat16", "mixed_bfloat16")
 # Leading, interior and trailing gaps at once, and a row with fewer of them.
 GAPS = ("010110", "110010")
-# Recurrent kernels twice as large as the others, or their faults would hide in the noise of 16-bit types.
+# Recurrent kernels twice as large as the others, or their faults would hide: in the noise of 16-bit types, under the
+# layers above.
 LOUD = 1
 
 
@@ -234,6 +235,8 @@ def stacks() -> Iterator[Problem]:
                 shape=LONGER,
                 mask=GAPS if masked else None,
                 initial=initial,
+                recurrent_exponent=LOUD,
+                input_exponent=0,
             )
 
 

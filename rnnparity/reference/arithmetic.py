@@ -74,7 +74,7 @@ class Digits50(Plain):
     def __init__(self) -> None:
         import mpmath
 
-        self.mp = mpmath.mp.clone() if hasattr(mpmath.mp, "clone") else mpmath.mp
+        self.mp = mpmath.mp.clone()
         self.mp.dps = 50
 
     def known(self, values: Array) -> Letter:

@@ -131,7 +131,7 @@ class FunctionSubject:
     def answer(self, problem: Problem) -> Answer:
         given = self.function(problem)
         if isinstance(given, Mapping):
-            return Answer(tuple(as_tensor(name, value) for name, value in given.items()))
+            return Answer(tuple(as_tensor(str(name), value) for name, value in given.items()))
         arrays: Sequence[Any] = given if isinstance(given, list | tuple) else [given]
         names = [slot.name for slot in problem.output_slots()]
         # More outputs than there should be keep a name of their own, so that the count can be complained of.
