@@ -18,6 +18,10 @@ from rnnparity.reference import NoisyOutputs, compute_with_noise, variants
 # Linear propagation of noise says nothing once a state may be off by this much of the scale on which the
 # activations bend (1), or of its own size where that is larger.
 CHAOS = 0.1
+# Nor does it once the recurrence has amplified rounding errors (in units of u) this far: what reaches a state by way of
+# several gates is one error, not several independent ones, and that mistake is amplified along. Measured on 5,820 random
+# float32 problems: largest distances of 6.4 sigma below, 9.8 above; 2.5 % of the problems lie above.
+AMPLIFIED = 300
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,11 @@ def _chaos(noisy: NoisyOutputs, kind: FloatType) -> str:
     for name, (values, sigmas) in noisy.states.items():
         if not np.isfinite(values).all() or (np.abs(values) > kind.largest / 16).any():
             return f"{name} leaves the range of {kind.name}"
-        large = kind.threshold * sigmas > CHAOS * np.maximum(1, np.abs(values))
+        limit = min(CHAOS / kind.threshold, AMPLIFIED * kind.u)
+        large = sigmas > limit * np.maximum(1, np.abs(values))
         if large.any():
             step = int(np.argwhere(large.any(axis=(1, 2)))[0, 0])
-            return f"the rounding noise of {name} has grown to the size of the values at processed step {step}"
+            return f"the rounding noise of {name} has grown too far at processed step {step}"
     return ""
 
 

@@ -6,13 +6,15 @@ One standard-library pool of one process a worker, so that what breaks one worke
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from time import monotonic
 from types import TracebackType
 from typing import Self
@@ -87,7 +89,12 @@ class Workers:
     ) -> None:
         problem = next(waiting, None)
         if problem is not None:
-            busy[self.pools[place].submit(_answer, problem)] = place, problem, monotonic()
+            try:
+                future = self.pools[place].submit(_answer, problem)
+            except BrokenProcessPool:  # it died while it had nothing to do
+                self._restart(place)
+                future = self.pools[place].submit(_answer, problem)
+            busy[future] = place, problem, monotonic()
 
     def _outcome(self, future: Future[Outcome], place: int, problem: Problem, done: bool) -> Outcome:
         try:
@@ -96,10 +103,13 @@ class Workers:
             error = f"no answer within {self.timeout_s:g} s; its process was ended"
         except BrokenProcessPool:
             error = "its process died"
+        self._restart(place)
+        return Outcome(problem, error=error)
+
+    def _restart(self, place: int) -> None:
         end_now(self.pools[place])
         self.pools[place] = _start(self.subject)
         self.loaded[place] = self.pools[place].submit(_load)
-        return Outcome(problem, error=error)
 
 
 def end_now(pool: ProcessPoolExecutor) -> None:
@@ -107,13 +117,23 @@ def end_now(pool: ProcessPoolExecutor) -> None:
     for process in list((pool._processes or {}).values()):  # public only from Python 3.14 on (kill_workers)
         with contextlib.suppress(ProcessLookupError, AttributeError):
             process.kill()
-    pool.shutdown(wait=False, cancel_futures=True)
+    # Waits for the pool's own thread alone: one that is still at work when Python ends may fail there, loudly.
+    pool.shutdown(cancel_futures=True)
 
 
 def prepare_worker() -> None:
     """Ctrl-C is the parent's to handle; warnings of frameworks are not the user's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed ends nobody: without this its workers would wait for work forever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _start(subject: str) -> ProcessPoolExecutor:

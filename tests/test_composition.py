@@ -152,7 +152,6 @@ def test_batch_rows_do_not_see_each_other(kind, mode):
     assert_all_same(outputs_of(only_row(problem, 3)), full_row)
 
 
-@pytest.mark.xfail(reason="calls of a stack that ends in two outputs: the second is that of the last call alone")
 def test_a_stateful_stack_joins_both_outputs_of_its_last_layer():
     lower = spec_of("lstm", stateful=True, **SEQUENCES)
     upper = two_ways(spec_of("gru", stateful=True, **SEQUENCES), merge_mode=None)

@@ -50,10 +50,11 @@ REFUSED = {
         f"layer.config.activation is 'mish'; known are {', '.join(ACTIVATIONS)}",
     ),
     "units_missing": ({"class_name": "GRU", "config": {}}, "layer.config.units is missing"),
-    "units_0": (lstm(units=0), "layer.config.units is 0; should be a positive integer"),
-    "units_true": (lstm(units=True), "layer.config.units is True; should be a positive integer"),
-    "units_1.5": (lstm(units=1.5), "layer.config.units is 1.5; should be a positive integer"),
-    "units_text": (lstm(units="3"), "layer.config.units is '3'; should be a positive integer"),
+    "units_0": (lstm(units=0), "layer.config.units is 0; should be a positive integer below 2**31"),
+    "units_true": (lstm(units=True), "layer.config.units is True; should be a positive integer below 2**31"),
+    "units_1.5": (lstm(units=1.5), "layer.config.units is 1.5; should be a positive integer below 2**31"),
+    "units_huge": (lstm(units=2**31), "layer.config.units is 2147483648; should be a positive integer below 2**31"),
+    "units_text": (lstm(units="3"), "layer.config.units is '3'; should be a positive integer below 2**31"),
     "flag_1": (lstm(return_state=1), "layer.config.return_state is 1; should be true or false"),
     "flag_null": (lstm(stateful=None), "layer.config.stateful is None; should be true or false"),
     "policy": (
@@ -129,7 +130,7 @@ REFUSED = {
     ),
     "inside_a_stack": (
         stack_of(lstm(**SEQUENCES), lstm(units=-1)),
-        "layer.config.layers[1].config.units is -1; should be a positive integer",
+        "layer.config.layers[1].config.units is -1; should be a positive integer below 2**31",
     ),
 }
 
@@ -148,11 +149,20 @@ def test_the_place_is_named_by_the_caller():
         parse_layer({"class_name": "LSTM", "config": {}}, "problem.json: layer")
 
 
-@pytest.mark.xfail(reason="an argument's name stands in the message as it is, line breaks and all")
 def test_refused_with_one_line_whatever_the_name():
     with pytest.raises(LayerError) as caught:
-        parse_layer(lstm(**{"a\nb": 1}))
-    assert "\n" not in str(caught.value)
+        parse_layer(lstm(**{"a\nb\x1b": 1}))
+    assert str(caught.value) == "layer.config.a b\\x1b is no argument of LSTM known here"
+
+
+@pytest.mark.parametrize(
+    "spec", [lstm(units=[3] * 1000), {"class_name": "L" * 3000, "config": {}}], ids=["units", "class"]
+)
+def test_messages_have_an_end_whatever_the_value(spec):
+    """And what was wrong stands at the end of the line also then."""
+    with pytest.raises(LayerError, match=r"(below 2\*\*31|or Sequential)$") as caught:
+        parse_layer(spec)
+    assert len(str(caught.value)) <= 1000
 
 
 @pytest.mark.xfail(reason="the message lists Sequential among the layers that may stand in a Sequential")
@@ -160,13 +170,3 @@ def test_a_sequential_in_a_sequential_is_refused_with_a_true_sentence():
     with pytest.raises(LayerError) as caught:
         parse_layer(stack_of(stack_of(lstm())))
     assert "Bidirectional or Sequential" not in str(caught.value)
-
-
-@pytest.mark.xfail(reason="long values are cut at some places only")
-@pytest.mark.parametrize(
-    "spec", [lstm(units=[3] * 1000), {"class_name": "L" * 3000, "config": {}}], ids=["units", "class"]
-)
-def test_messages_are_short_whatever_the_value(spec):
-    with pytest.raises(LayerError) as caught:
-        parse_layer(spec)
-    assert len(str(caught.value)) < 300

@@ -39,7 +39,7 @@ def test_three_lines_run_the_catalogue_one_id_a_case(project):
     result.stdout.fnmatch_lines(
         ["*test_keras_parity[[]simple_rnn-spread-last-mask_left-initial[]] PASSED*", "*unsupported: float32 alone*"]
     )
-    assert result.parseoutcomes() == {"passed": 20, "skipped": 2}
+    assert result.parseoutcomes() == {"passed": 10, "skipped": 2}
 
 
 def test_a_wrong_subject_fails_with_the_message_and_no_traceback(project):

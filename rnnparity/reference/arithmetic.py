@@ -183,13 +183,17 @@ class Noisy:
             each += self.var
         var = each @ W.square + (u2 * terms / 3) * (y * y)
         if W.alike and self.var is not None:
-            var = np.maximum(var, self._coherent(W))
+            var = np.maximum(var, self._coherent(W, y))
         return Noisy(y, var, self.kind)
 
-    def _coherent(self, W: Noisy) -> Array:
-        """With constant weights all units make the same error, so that amplitudes add, not variances."""
+    def _coherent(self, W: Noisy, y: Array) -> Array:
+        """With constant weights all units make the same error, so that amplitudes add, not variances.
+
+        A sum of L equal terms rounds the same way again and again: up to u*L/2 of it, half of that as a measure.
+        """
         same = (self.value == self.value[..., :1]).all(-1, keepdims=True)
-        return np.where(same, (np.sqrt(self.noise) @ np.abs(W.value)) ** 2, 0)
+        own = self.kind.u * self.value.shape[-1] / 4 * y
+        return np.where(same, (np.sqrt(self.noise) @ np.abs(W.value)) ** 2 + own**2, 0)
 
     def through(self, function: Activation) -> Noisy:
         x, kind = self.value, self.kind

@@ -64,8 +64,9 @@ class _Walk:
         W, U = rounded[f"{prefix}kernel"], rounded[f"{prefix}recurrent_kernel"]
         rows = 2 if layer.class_name == "GRU" and layer.reset_after else 1
         # Variants lead, then one row a bias: (..., rows, G*H).
-        b = rounded[f"{prefix}bias"] if layer.use_bias else np.zeros((rows, W.shape[-1]))
-        b = b.reshape(*b.shape[: W.ndim - 2], rows, W.shape[-1]) if layer.use_bias else b
+        b = np.zeros((rows, W.shape[-1]))
+        if layer.use_bias:
+            b = rounded[f"{prefix}bias"].reshape(*W.shape[:-2], rows, W.shape[-1])
         biases = [b[..., n : n + 1, :] for n in range(rows)]
         act, ract = arithmetic.activation(layer.activation), arithmetic.activation(layer.recurrent_activation)
         return make_cell(layer, [arithmetic.known(w) for w in (W, U, *biases)], act, ract)
@@ -92,7 +93,7 @@ class _Walk:
             self.now += steps
         outputs = calls[-1]
         if problem.layer.return_sequences and len(calls) > 1:
-            sequences = 2 if isinstance(problem.layer, Bidirectional) and problem.layer.merge_mode is None else 1
+            sequences = sum(slot.name.endswith("output") for slot in problem.output_slots())
             join = self.arithmetic_for(problem.layer.compute_dtype).join
             outputs = [join(parts, -2) for parts in list(zip(*calls, strict=True))[:sequences]] + outputs[sequences:]
         return Run(outputs, self.trace)
