@@ -70,28 +70,22 @@ def _notes(subject: SubjectReport) -> list[str]:
 
 
 def print_sweep(found: Mapping[str, Summary], console: Console) -> None:
-    """One row a float type, then what fixed tolerances would have said."""
+    """One row a float type, then what fixed tolerances would have said.
+
+    Worst distance of a conclusive verdict in sigma; changes of one weight array that were seen, all of it scaled or
+    each element up or down; and the relative change that would be seen in 99 of 100 problems.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = (
-        "type",
-        "verdicts",
-        "false alarms",
-        "inconclusive",
-        "worst",
-        "changes seen",
-        "of any sign",
-        "smallest seen",
-    )
-    for column in columns:
-        table.add_column(column, justify="left" if column == "type" else "right")
+    for column in ("type", "verdicts", "alarms", "inconclusive", "worst", "seen", "of any sign", "smallest"):
+        table.add_column(column, justify="left" if column == "type" else "right", no_wrap=True)
     for dtype, part in found.items():
         table.add_row(
             dtype,
             str(part.verdicts),
             str(part.false_alarms),
-            f"{part.inconclusive} ({100 * part.inconclusive / part.verdicts:.1f} %)",
-            f"{sigma_text(part.worst)} sigma",
-            *(f"{part.seen[form]} of {part.changed[form]}" for form in ("scaled", "signs")),
+            f"{100 * part.inconclusive / part.verdicts:.1f} %",
+            sigma_text(part.worst),
+            *(f"{part.seen[form]}/{part.changed[form]}" for form in ("scaled", "signs")),
             f"{part.smallest.get('scaled', 0):.1e}",
         )
     console.print(table)

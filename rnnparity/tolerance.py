@@ -19,8 +19,8 @@ from rnnparity.reference import NoisyOutputs, compute_with_noise, variants
 # activations bend (1), or of its own size where that is larger.
 CHAOS = 0.1
 # Nor does it once the recurrence has amplified rounding errors (in units of u) this far: what reaches a state by way of
-# several gates is one error, not several independent ones, and that mistake is amplified along. Measured on 5,820 random
-# float32 problems: largest distances of 6.4 sigma below, 9.8 above; 2.5 % of the problems lie above.
+# several gates is one error, not several independent ones, and that mistake is amplified along. Measured on 5,820
+# random float32 problems: largest distances of 6.4 sigma below, 9.8 above; 2.5 % of the problems lie above.
 AMPLIFIED = 300
 
 
