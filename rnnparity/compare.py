@@ -99,12 +99,13 @@ def _describe(tensor: Tensor, right: Array, distance: Array, threshold: float) -
     wrong = distance > threshold
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(distance)), distance.shape))
     value, expected = float(tensor.data[index]), float(right[index])
-    finite = bool(np.isfinite(tensor.data[np.isfinite(right)]).all())
+    finite = bool(np.isfinite(tensor.data[wrong]).all() and np.isfinite(right[wrong]).all())
     place = ", ".join(map(str, index))
+    form = ".17g" if tensor.dtype == "float64" else ".9g"  # fewer, and two that differ may look alike
     return Difference(
         kind="values" if finite else "finiteness",
         output=tensor.name,
-        text=f"{tensor.name}[{place}]={value:.9g}, but should be {expected:.9g}",
+        text=f"{tensor.name}[{place}]={value:{form}}, but should be {expected:{form}}",
         shape=tensor.shape,
         differing=int(wrong.sum()),
         total=wrong.size,

@@ -76,7 +76,7 @@ def print_sweep(found: Mapping[str, Summary], console: Console) -> None:
     each element up or down; and the relative change that would be seen in 99 of 100 problems.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("type", "verdicts", "alarms", "inconclusive", "worst", "seen", "of any sign", "smallest"):
+    for column in ("type", "verdicts", "alarms", "inconclusive", "worst", "seen", "signs", "smallest"):
         table.add_column(column, justify="left" if column == "type" else "right", no_wrap=True)
     for dtype, part in found.items():
         table.add_row(
