@@ -80,7 +80,18 @@ def compare_values(
         worst = max(worst, float(np.max(distance, initial=0.0)))
         if (distance > threshold).any():
             differences.append(_describe(tensor, right.data, distance, threshold))
-    return Comparison(tuple(differences), worst)
+    return Comparison(tuple(sorted(differences, key=lambda difference: difference.kind)), worst)  # finiteness first
+
+
+def compare_exactly(tensor: Tensor, right: Tensor) -> Difference | None:
+    """The worst of the values that are not the same, however near; its `sigma` counts units in the last place."""
+    kind = FLOAT_TYPES[tensor.dtype]
+    values, target = tensor.data.astype(np.float64), right.data.astype(np.float64)
+    same = (values == target) | (np.isnan(values) & np.isnan(target))
+    with np.errstate(invalid="ignore"):
+        distance = np.abs(values - target) / (2 * kind.u * np.maximum(np.abs(target), kind.tiny))
+    distance = np.where(same, 0.0, np.nan_to_num(distance, nan=np.inf, posinf=np.inf))
+    return None if same.all() else _describe(tensor, target, distance, 0.0)
 
 
 def _distance(tensor: Tensor, right: Array, sigma: Array, threshold: float) -> Array:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,11 @@ def _read_manifest(folder: Path) -> Any:
     path = folder / MANIFEST
     if not path.is_file():
         raise FormatError(f"{path}: is not there: {_REMEDY}")
-    manifest = validate(ManifestFields, wire.load_json(wire.read_bytes(path), str(path)), str(path)).model_dump()
-    if manifest.pop("sha256") != _checksum(manifest):
+    content = wire.read_bytes(path)
+    manifest = wire.load_json(content, str(path))
+    validate(ManifestFields, manifest, str(path))
+    del manifest["sha256"]
+    if content != _with_checksum(manifest).encode():
         raise FormatError(f"{path}: its own SHA-256 is not that of what it says: {_REMEDY}")
     for name in manifest["files"]:
         if Path(name).name != name or not name.endswith(".json") or name == MANIFEST:
@@ -163,7 +167,7 @@ def _same(fields: Any, data: Any, dtype: str, named: str) -> bool:
     if not isinstance(fields, dict) or _head(fields, bool(named)) != head:
         return False
     array = _array(fields, dtype)
-    return array is not None and np.array_equal(array, data)
+    return array is not None and bool((array == data).all())
 
 
 def _head(fields: Any, named: bool = True) -> tuple[Any, ...] | None:
@@ -180,7 +184,7 @@ def _array(fields: dict[str, Any], dtype: str) -> Any:
     """The data in the shape and type that the head claims, or None."""
     data = fields["data"]
     kinds = {bool} if dtype == "bool" else {int, float}
-    if not isinstance(data, list) or len(data) != int(np.prod(fields["shape"])) or not set(map(type, data)) <= kinds:
+    if not isinstance(data, list) or len(data) != prod(fields["shape"]) or not set(map(type, data)) <= kinds:
         return None
     try:
         array = np.array(data, bool) if dtype == "bool" else Tensor.of("", np.array(data, np.float64), dtype).data
@@ -230,13 +234,14 @@ def manifest_text(texts: Mapping[str, str], rows: Iterable[Problem], about: Mapp
         name: {"rows": counts[name], "sha256": hashlib.sha256(text.encode()).hexdigest()}
         for name, text in texts.items()
     }
-    fields = {"format": FORMAT, **about, "files": files}
-    return json.dumps({**fields, "sha256": _checksum(fields)}, indent=2, ensure_ascii=False) + "\n"
+    return _with_checksum({"format": FORMAT, **about, "files": files})
 
 
-def _checksum(manifest: Mapping[str, Any]) -> str:
-    """The SHA-256 of what a manifest says, less itself; spaces and the order of keys say nothing."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+def _with_checksum(manifest: Mapping[str, Any]) -> str:
+    """A manifest as it stands in its file: last in it the SHA-256 of what it would be without."""
+    without = json.dumps(manifest, indent=2, ensure_ascii=False)
+    checksum = hashlib.sha256(without.encode()).hexdigest()
+    return json.dumps({**manifest, "sha256": checksum}, indent=2, ensure_ascii=False) + "\n"
 
 
 @contextmanager
@@ -248,15 +253,19 @@ def locked(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock
 
+    lock = FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Tried by hand: asking for permission tells nothing to root and to read-only file systems.
         with tempfile.TemporaryFile(dir=folder):
             pass
+        lock.acquire()
     except OSError as error:
         raise RequestError(f"{folder}: cannot be written: {error.strerror or error}") from None
-    with FileLock(folder / ".lock"):
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def write_fixtures(folder: Path, texts: Mapping[str, str], manifest: str) -> list[str]:

@@ -13,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 
 from rnnparity import known as known_differences
-from rnnparity.compare import Comparison, Difference, compare_structure, compare_values
+from rnnparity.compare import Comparison, Difference, compare_exactly, compare_structure, compare_values
 from rnnparity.expectations import check_expectations, stated_facts
 from rnnparity.goldens import golden_outputs
 from rnnparity.known import KnownDifference
@@ -94,15 +94,13 @@ def golden_drift(golden: Sequence[Tensor], expected: Expected) -> Difference | N
     A golden of a 64-bit output comes from 50 digits, so the float64 reference may be off by its own noise there.
     """
     for tensor, right, sigma in zip(golden, expected.outputs, expected.sigmas, strict=True):
-        rounded = Tensor.of(tensor.name, right.data, tensor.dtype)
-        if not np.array_equal(rounded.data, tensor.data, equal_nan=True):
-            if tensor.dtype == "float64":
-                found = compare_values([tensor], [right], [sigma], expected.kind.threshold)
-            else:
-                # Not equal after rounding is drift, however small.
-                found = compare_values([tensor], [rounded], [np.zeros_like(sigma)], 0.5)
-            if found.differences:
-                return replace(found.differences[0], text=f"the golden has {found.differences[0].text}")
+        if tensor.dtype == "float64":
+            found = compare_values([tensor], [right], [sigma], expected.kind.threshold).differences
+            difference = found[0] if found else None
+        else:
+            difference = compare_exactly(tensor, Tensor.of(tensor.name, right.data, tensor.dtype))
+        if difference:
+            return replace(difference, text=f"the golden has {difference.text}")
     return None
 
 

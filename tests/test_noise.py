@@ -111,6 +111,15 @@ def test_float64_against_50_digits(kind):
     assert 0.1 < rms(np.array(squares)) < 1
 
 
+def test_bidirectional_s_own_policy_rounds_its_output():
+    """Around float32 halves: u of float16 in the output, float32's noise in the states."""
+    problem = random_problem(two_ways(spec_of("gru", **BOTH), dtype="mixed_float16"), 4)
+    noisy = compute_with_noise(problem)
+    output, *states = (s / np.abs(tensor.data) for s, tensor in zip(noisy.sigmas, noisy.outputs, strict=True))
+    assert np.median(output) == pytest.approx(2**-11, rel=0.05)
+    assert all(np.median(state) < 2**-20 for state in states)
+
+
 def test_sigma_of_exact_values_is_zero():
     """Masked steps without a step before them are zero in any arithmetic; everything else has some noise."""
     problem = random_problem(spec_of("lstm", **BOTH), 1, (2, 6, 3), mask=("001101", "000000"))

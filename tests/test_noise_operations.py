@@ -77,6 +77,14 @@ def test_halving_is_exact():
     assert result.sigma.tolist() == [0]
 
 
+def test_a_cast_to_a_coarser_type_rounds_and_one_to_a_finer_does_not():
+    letter = Noisy(np.array([0.7]), np.array([1e-8]), FLOAT32)
+    coarser, finer = WithNoise("bfloat16").cast(letter, "bfloat16"), WithNoise("float64").cast(letter, "float64")
+    assert coarser.noise[0] == pytest.approx(1e-8 + (2**-8 * 0.7) ** 2)
+    assert finer.noise[0] == 1e-8
+    assert (coarser.kind.name, finer.kind.name) == ("bfloat16", "float64")
+
+
 def test_noise_passes_a_product_with_weights():
     rng = generator()
     h, samples = noisy(rng, (2, 6))

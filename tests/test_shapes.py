@@ -216,10 +216,11 @@ def test_states():
 )
 def test_types(policy, kept, computed):
     """Weights carry the policy, which says in what they are kept; outputs and states come in the compute type."""
-    layer = parse_layer(two_ways(spec_of("lstm", 3, dtype=policy, **BOTH), merge_mode="sum"))
-    assert {slot.dtype for slot in weight_slots(layer, 5)} == {kept}
-    assert {slot.dtype for slot in output_slots(layer, 2, 7)} == {computed}
-    assert {slot.dtype for slot in state_slots(layer, 2)} == {computed}
+    single = spec_of("lstm", 3, dtype=policy, **BOTH)
+    for layer in map(parse_layer, (single, two_ways(single, merge_mode="sum"), stack_of(single))):
+        assert {slot.dtype for slot in weight_slots(layer, 5)} == {kept}
+        assert {slot.dtype for slot in output_slots(layer, 2, 7)} == {computed}
+        assert {slot.dtype for slot in state_slots(layer, 2)} == {computed}
 
 
 def test_a_bidirectional_s_own_policy_is_that_of_its_output():

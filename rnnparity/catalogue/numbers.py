@@ -11,6 +11,9 @@ which is part of what is tested).
 
 from __future__ import annotations
 
+from functools import cache
+from math import prod
+
 import numpy as np
 
 from rnnparity.dtypes import Array
@@ -19,8 +22,11 @@ PRIME, ROOT, SHIFT = 1009, 11, 167
 _CYCLE = np.array([pow(ROOT, k, PRIME) for k in range(PRIME - 1)])
 
 
+@cache
 def spread(shape: tuple[int, ...], seed: int, exponent: int = 0) -> Array:
     """An array of that shape, every element different (up to 1008 of them), within 2**exponent / 2, as float64."""
-    k = np.arange(int(np.prod(shape)))
+    k = np.arange(prod(shape))
     powers = _CYCLE[(k + SHIFT * seed) % (PRIME - 1)]
-    return ((powers - PRIME // 2) / 1024.0 * 2.0**exponent).reshape(shape)
+    values = ((powers - PRIME // 2) / 1024.0 * 2.0**exponent).reshape(shape)
+    values.setflags(write=False)  # one array serves many cases
+    return values
