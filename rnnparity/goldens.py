@@ -38,7 +38,7 @@ def default_folder() -> Path:
 
 
 def golden_outputs(problem: Problem) -> tuple[Tensor, ...]:
-    """The exact answer: the reference rounded to each output's own type, float64 by way of 50 digits."""
+    """The exact answer: the reference rounded to each output's own type, float64 by way of hundreds of digits."""
     slots = problem.output_slots()
     exact = compute_exactly(problem) if "float64" in {slot.dtype for slot in slots} else compute(problem)
     return tuple(Tensor.of(slot.name, tensor.data, slot.dtype) for slot, tensor in zip(slots, exact, strict=True))

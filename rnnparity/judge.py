@@ -91,7 +91,7 @@ def judge_with_golden(problem: Problem, answer: Answer, expected: Expected, gold
 def golden_drift(golden: Sequence[Tensor], expected: Expected) -> Difference | None:
     """Where a golden is not what the reference gives when rounded to the golden's type.
 
-    A golden of a 64-bit output comes from 50 digits, so the float64 reference may be off by its own noise there.
+    A golden of a 64-bit output comes from hundreds of digits: the float64 reference may be off by its noise there.
     """
     for tensor, right, sigma in zip(golden, expected.outputs, expected.sigmas, strict=True):
         if tensor.dtype == "float64":

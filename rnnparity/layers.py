@@ -165,7 +165,15 @@ def _parts(spec: Any, where: str) -> tuple[str, Config]:
     if not isinstance(spec, Mapping):
         raise LayerError(where, f'should be an object {{"class_name": ..., "config": ...}}, but is {spec!r:.60}')
     # What Keras adds when it serializes: where the class was found and how it was built.
-    unknown = set(spec) - {"class_name", "config", "module", "registered_name", "build_config", "name"}
+    unknown = set(spec) - {
+        "class_name",
+        "config",
+        "module",
+        "registered_name",
+        "build_config",
+        "compile_config",
+        "name",
+    }
     if unknown:
         raise LayerError(where, f"has the unknown key {min(unknown, key=str)!r}")
     class_name, config = spec.get("class_name"), spec.get("config")
@@ -181,7 +189,7 @@ def _parse_single(class_name: str, config: Config, where: str) -> Recurrent | Bi
         return _parse_bidirectional(config, f"{where}.config")
     if class_name in STATES:
         return _parse_recurrent(class_name, config, f"{where}.config")
-    known = "SimpleRNN, LSTM, GRU, Bidirectional or Sequential"
+    known = "SimpleRNN, LSTM, GRU and Bidirectional, and around them one Sequential"
     raise LayerError(f"{where}.class_name", f"is {class_name!r}; known are {known}")
 
 

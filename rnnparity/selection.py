@@ -23,7 +23,10 @@ def select(cases: Iterable[Problem], expression: str) -> list[Problem]:
     tokens = [match[1] for match in _TOKEN.finditer(expression)]
     if not tokens:
         return list(cases)
-    chosen = [case for case in cases if _Reader(expression, tokens, case).matches()]
+    try:
+        chosen = [case for case in cases if _Reader(expression, tokens, case).matches()]
+    except RecursionError:
+        raise RequestError(f"-k {expression[:60]!r}: is nested too deeply") from None
     if not chosen:
         raise RequestError(f"-k {expression!r} matches no case; `rnnparity list` shows them all")
     return chosen

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnparity.dtypes import FLOAT_TYPES, Array, FloatType
+from rnnparity.layers import halves
 from rnnparity.problem import Problem, Tensor
-from rnnparity.reference import NoisyOutputs, compute_with_noise, variants
+from rnnparity.reference import CORRELATED, NoisyOutputs, compute_with_noise, variants
 
 # Linear propagation of noise says nothing once a state may be off by this much of the scale on which the
 # activations bend (1), or of its own size where that is larger.
@@ -46,9 +47,19 @@ def expect(problem: Problem) -> Expected:
     kind = FLOAT_TYPES[problem.threshold_type]
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         noisy = compute_with_noise(problem)
-        reason = _chaos(noisy, kind)
+        reason = _alike(problem) or _chaos(noisy, kind)
         visible = {} if reason else visibility(problem, noisy, kind)
     return Expected(noisy.outputs, noisy.sigmas, kind, reason or _hidden(visible, kind), bool(reason), visible)
+
+
+def _alike(problem: Problem) -> str:
+    """Many units of equal weights make equal errors, and no model of independent ones holds (DESIGN.md, section 6)."""
+    weights = {tensor.name: tensor.data for tensor in problem.weights}
+    for prefix, half in halves(problem.layer):
+        U = weights[f"{prefix}recurrent_kernel"]
+        if half.units * len(half.states) > CORRELATED and (U[:1] == U).all():
+            return f"all units of {prefix or 'the layer'} have equal weights, and so the same rounding errors"
+    return ""
 
 
 def _chaos(noisy: NoisyOutputs, kind: FloatType) -> str:

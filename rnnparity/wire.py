@@ -196,8 +196,8 @@ def parse_problem(fields: Any, where: str) -> Problem:
                 tuple(row.case.tags),
                 row.case.why,
                 row.case.source,
-                None if row.case.initializers is None else row.case.initializers.model_dump(),
-                {} if row.case.expect is None else row.case.expect.model_dump(exclude_unset=True),
+                fields["case"].get("initializers"),
+                fields["case"].get("expect") or {},
             ),
         )
     except FormatError as error:

@@ -213,6 +213,16 @@ def test_exact_outputs_differ_from_float64_ones_somewhere():
     assert {tensor.dtype for tensor in (*exact, *near)} == {"float64"}
 
 
+@pytest.mark.xfail(reason="1 - z cancels too many of the 50 digits where the update gate is shut tight")
+def test_exact_outputs_where_a_gate_is_saturated():
+    """h = (1 - sigmoid(100)) * tanh(100): a float64 like any other, 3.72e-44."""
+    weights = [[[1, 0, 1]], [[0, 0, 0]], [[0, 0, 0], [0, 0, 0]]]
+    problem = problem_of(spec_of("gru", 1, **EXACT), weights, [[[100]]])
+    with workdps(200):
+        right = float((1 - 1 / (1 + mp.exp(-100))) * mp.tanh(100))
+    assert compute_exactly(problem)[0].data.tolist() == [[right]]
+
+
 @every_kind
 @pytest.mark.parametrize("mode", [None, "concat", "mul"], ids=str)
 def test_float32_is_near_float64(kind, mode):

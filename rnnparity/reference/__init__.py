@@ -1,7 +1,7 @@
 """The executable specification: what Keras' recurrent layers compute, in readable NumPy.
 
 `compute` gives the outputs in float64 (or float32 when asked), `compute_exactly` the correctly rounded ones by way of
-50 digits, `compute_with_noise` the outputs with sigma beside every value.
+hundreds of digits, `compute_with_noise` the outputs with sigma beside every value.
 """
 
 from __future__ import annotations
@@ -14,10 +14,20 @@ import numpy as np
 
 from rnnparity.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem import Problem, Tensor
-from rnnparity.reference.arithmetic import Digits50, Plain, WithNoise
+from rnnparity.reference.arithmetic import CORRELATED, ManyDigits, Plain, WithNoise
 from rnnparity.reference.run import Run, TraceStep, run
 
-__all__ = ["NoisyOutputs", "TraceStep", "compute", "compute_exactly", "compute_with_noise", "run", "trace", "variants"]
+__all__ = [
+    "CORRELATED",
+    "NoisyOutputs",
+    "TraceStep",
+    "compute",
+    "compute_exactly",
+    "compute_with_noise",
+    "run",
+    "trace",
+    "variants",
+]
 
 
 def compute(problem: Problem, dtype: type[Any] = np.float64) -> tuple[Tensor, ...]:
@@ -26,8 +36,8 @@ def compute(problem: Problem, dtype: type[Any] = np.float64) -> tuple[Tensor, ..
 
 
 def compute_exactly(problem: Problem) -> tuple[Tensor, ...]:
-    """The outputs as correctly rounded float64, computed with 50 digits (some 50 times slower)."""
-    letters = run(problem, Digits50()).outputs
+    """The outputs as correctly rounded float64, computed with hundreds of digits (some 100 times slower)."""
+    letters = run(problem, ManyDigits()).outputs
     slots = problem.output_slots()
     return tuple(
         Tensor(slot.name, np.asarray(letter, np.float64), "float64")
@@ -45,7 +55,9 @@ def variants(problem: Problem, weights: Mapping[str, Array]) -> list[Array]:
 
     Weights not named keep their values. The outputs have the leading axis too.
     """
-    return run(problem, Plain(), weights).outputs
+    count = len(next(iter(weights.values())))
+    pairs = zip(run(problem, Plain(), weights).outputs, problem.output_slots(), strict=True)
+    return [np.broadcast_to(x, (count, *x.shape[-len(slot.shape) :])) for x, slot in pairs]
 
 
 @dataclass(frozen=True)

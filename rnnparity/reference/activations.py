@@ -22,7 +22,7 @@ SELU_SCALE = 1.0507009873554804934193349852946
 class Activation:
     """An elementwise function y = f(x).
 
-    `slope(x, y)` is |f'(x)|. Near one of the `kinks` noise may carry x to the other side, so the larger slope
+    `slope(x, y)` is f'(x). Near one of the `kinks` noise may carry x to the other side, so the larger slope
     there, `steepest`, counts. `error(x, y)` is the size of f's own rounding error in units of u.
     """
 
@@ -104,12 +104,12 @@ def _erf(x: Array) -> Array:
 
 
 def _gelu_slope(x: Array, y: Array) -> Array:
-    return np.abs(normal_cdf(x) + x * np.exp(-0.5 * x * x) / sqrt(2 * pi))
+    return normal_cdf(x) + x * np.exp(-0.5 * x * x) / sqrt(2 * pi)
 
 
 def _silu_slope(x: Array, y: Array) -> Array:
     s = sigmoid(x)
-    slope: Array = np.abs(s * (1 + x * (1 - s)))
+    slope: Array = s * (1 + x * (1 - s))
     return slope
 
 

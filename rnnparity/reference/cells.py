@@ -1,8 +1,8 @@
 """The cells: one step of SimpleRNN, LSTM and GRU, one equation a line, in the letters of DESIGN.md, section 4.
 
 x is the step's input already projected (x W + b), h and c are the previous states, U the recurrent weights. The
-arrays may be plain NumPy ones, carry their noise, or hold 50-digit numbers (see `arithmetic`): the equations are the
-same. Each step returns the new states, the output first, and every gate by its letter.
+arrays may be plain NumPy ones, carry their noise, or hold numbers of many digits (see `arithmetic`): the equations are
+the same. Each step returns the new states, the output first, and every gate by its letter.
 
 Sources: Elman 1990 (SimpleRNN); Hochreiter & Schmidhuber 1997, Gers et al. 2000 (LSTM); Cho et al. 2014 (GRU,
 `reset_after=False`), its cuDNN form for `reset_after=True`; https://keras.io/api/layers/recurrent_layers.
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from rnnparity.layers import Recurrent
 
-# Operator overloading stands behind these letters: a plain array, one with its noise, or one of 50 digits.
+# Operator overloading stands behind these letters: a plain array, one with its noise, or one of many digits.
 Letter = Any
 Function = Callable[[Letter], Letter]
 Step = tuple[tuple[Letter, ...], dict[str, Letter]]

@@ -66,7 +66,8 @@ class _Walk:
         # Variants lead, then one row a bias: (..., rows, G*H).
         b = np.zeros((rows, W.shape[-1]))
         if layer.use_bias:
-            b = rounded[f"{prefix}bias"].reshape(*W.shape[:-2], rows, W.shape[-1])
+            b = rounded[f"{prefix}bias"]
+            b = b.reshape(*b.shape[: b.ndim - rows], rows, W.shape[-1])
         biases = [b[..., n : n + 1, :] for n in range(rows)]
         act, ract = arithmetic.activation(layer.activation), arithmetic.activation(layer.recurrent_activation)
         return make_cell(layer, [arithmetic.known(w) for w in (W, U, *biases)], act, ract)
@@ -140,6 +141,7 @@ class _Walk:
         zeros = arithmetic.known(np.zeros((projected.shape[-3], layer.units)))
         output, outputs = zeros, []
         for time in range(steps - 1, -1, -1) if layer.go_backwards else range(steps):
+            states = arithmetic.carry(states)
             new, gates = cell.step(projected[..., time, :], *states)
             if mask is None:
                 states, output = list(new), new[0]
@@ -150,7 +152,7 @@ class _Walk:
                 output = arithmetic.where(chosen, new[0], kept)
             outputs.append(output)
             self.trace.append(TraceStep(prefix, self.now + time, dict(zip(layer.states, states, strict=True)), gates))
-        self.states[prefix] = states
+        self.states[prefix] = states if layer.stateful else [zeros] * len(states)
         return (arithmetic.stack(outputs) if layer.return_sequences else output), states
 
 
