@@ -6,7 +6,7 @@ A difference is returned, never dropped, and never a bare bool.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -84,14 +84,14 @@ def compare_values(
 
 
 def compare_exactly(tensor: Tensor, right: Tensor) -> Difference | None:
-    """The worst of the values that are not the same, however near; its `sigma` counts units in the last place."""
+    """The worst of the values that are not the same, however near: infinitely many sigma off, for none is allowed."""
     kind = FLOAT_TYPES[tensor.dtype]
     values, target = tensor.data.astype(np.float64), right.data.astype(np.float64)
     same = (values == target) | (np.isnan(values) & np.isnan(target))
     with np.errstate(invalid="ignore"):
         distance = np.abs(values - target) / (2 * kind.u * np.maximum(np.abs(target), kind.tiny))
     distance = np.where(same, 0.0, np.nan_to_num(distance, nan=np.inf, posinf=np.inf))
-    return None if same.all() else _describe(tensor, target, distance, 0.0)
+    return None if same.all() else replace(_describe(tensor, target, distance, 0.0), sigma=np.inf)
 
 
 def _distance(tensor: Tensor, right: Array, sigma: Array, threshold: float) -> Array:

@@ -78,7 +78,6 @@ def test_values_with_50_digits(name):
     assert values_with_50_digits(name, points) == exact_values(name, points).tolist()
 
 
-@pytest.mark.xfail(reason="1 + erf and 1 + tanh cancel too many of the 50 digits below about -10")
 @pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
 def test_values_with_50_digits_where_gelu_vanishes(name):
     points = [-12.0, -14.0, -20.0]
@@ -96,12 +95,12 @@ def test_values_keep_their_type_and_shape(name, dtype):
 
 def numerical_slope(name, x, direction=0):
     with workdps(40):
-        return abs(float(mpmath.diff(FORMULAS[name], mpf(x), direction=direction)))
+        return float(mpmath.diff(FORMULAS[name], mpf(x), direction=direction))
 
 
 @every_name
 def test_slopes(name):
-    """|f'(x)|, of gelu's tanh form to 1 %: the slope of the exact form serves there."""
+    """f'(x), of gelu's tanh form to 1 %: the slope of the exact form serves there."""
     x = np.array([-100.0, -20.0, *np.linspace(-8, 8, 81) + 0.003, 20.0, 100.0])
     function = ACTIVATIONS[name]
     right = np.array([numerical_slope(name, value) for value in x])

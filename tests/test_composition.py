@@ -160,7 +160,6 @@ def test_a_stateful_stack_joins_both_outputs_of_its_last_layer():
     assert [tensor.shape for tensor in compute(problem)] == right
 
 
-@pytest.mark.xfail(reason="calls of a stack keep the states of layers that are not stateful")
 def test_in_a_stack_only_stateful_layers_keep_their_states():
     lower, upper = spec_of("lstm", stateful=True, **EXACT, **SEQUENCES), spec_of("gru", 3, **EXACT, **SEQUENCES)
     both = random_problem(stack_of(lower, upper), 18, SHAPE, calls=(3, 3))

@@ -70,7 +70,6 @@ def test_a_pasted_model():
     assert parse_layer(pasted_model()) == Stack((right,))
 
 
-@pytest.mark.xfail(reason="the key compile_config, which Keras writes beside every model's config, is refused")
 def test_a_pasted_model_with_all_that_keras_writes():
     assert parse_layer(pasted_model(compile_config={})) == parse_layer(pasted_model())
 

@@ -236,6 +236,6 @@ def test_sigma_is_the_spread_of_perturbed_runs(label, mask):
         assert ((spread == 0) == exact).all()
         ratio = spread[~exact] / sigma[0][~exact]
         assert 0.75 < np.sqrt(np.mean(ratio**2)) < 1.35
-        # Single values may be off by 2: h stands in several terms of one equation, whose errors are not independent.
+        # Single values may be off by 2: what is rounded inside one step is taken to be independent.
         assert ratio.min() > 0.4
         assert ratio.max() < 2.5

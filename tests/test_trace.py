@@ -147,13 +147,11 @@ def test_variants_of_all_weights_are_separate_runs(label):
     assert_variants_are_separate_runs(problem, {tensor.name for tensor in problem.weights})
 
 
-@pytest.mark.xfail(raises=ValueError, reason="variants() reshapes the bias by the axes of the kernel")
 @pytest.mark.parametrize("names", ["kernel", "bias", "kernel recurrent_kernel"])
 def test_variants_of_some_weights_keep_the_others(names):
     assert_variants_are_separate_runs(random_problem(LAYERS["lstm"], 7), set(names.split()))
 
 
-@pytest.mark.xfail(raises=ValueError, reason="variants() of one half: the other lacks the leading axis")
 def test_variants_of_one_half_keep_the_other():
     problem = random_problem(LAYERS["two_ways"], 7)
     assert_variants_are_separate_runs(problem, {"forward/kernel", "forward/recurrent_kernel", "forward/bias"})

@@ -153,6 +153,9 @@ class WithNoise:
             return states  # overflown: the run will be called unpredictable
         sizes, directions = np.linalg.eigh(covariance)
         roots = directions * np.sqrt(np.maximum(sizes, 0))[:, None, :]
+        # The decomposition is exact to the largest number's digits; a number with next to no noise shall keep that.
+        right = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
+        roots *= (right / np.maximum(np.sqrt((roots * roots).sum(-1)), np.finfo(float).tiny))[..., None]
         sources = np.moveaxis(roots, -1, 0)  # (S, B, S): source, row, number
         ends = np.cumsum([0, *widths])
         return [
