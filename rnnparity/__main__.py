@@ -17,6 +17,8 @@ from rnnparity.errors import MistrustedRunError, RequestError
 UsageError: Any = typer.BadParameter.__base__
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from rnnparity.problem import Problem
     from rnnparity.runner import Progress
 
@@ -48,18 +50,16 @@ def check(
     fixtures: Fixtures = None,
 ) -> None:
     """Hold subjects against the catalogue."""
-    from rich.console import Console
-
     from rnnparity import runner
     from rnnparity.report import print_report, report_json
 
     to_stdout = json is not None and str(json) == "-"
     with _progress() as progress:
         report = runner.check(*(subjects or []), k=k, fixtures=fixtures, jobs=j, progress=progress)
+    if not to_stdout:  # first, so that a file that cannot be written costs no verdicts
+        print_report(report, _console())
     if json is not None:
         _write(json, report_json(report))
-    if not to_stdout:
-        print_report(report, Console())
     raise typer.Exit(0 if report.passed else 1)
 
 
@@ -156,8 +156,6 @@ def sweep(
     j: Jobs = None,
 ) -> None:
     """Judge tf.keras on random problems."""
-    from rich.console import Console
-
     from rnnparity.report import print_sweep
     from rnnparity.sweep import summarize
     from rnnparity.sweep import sweep as run_sweep
@@ -165,7 +163,7 @@ def sweep(
     with _progress() as progress:
         records = run_sweep(n, seed, j or min(os.cpu_count() or 1, 4), progress)
     found = summarize(records)
-    print_sweep(found, Console())
+    print_sweep(found, _console())
     raise typer.Exit(1 if any(part.false_alarms for part in found.values()) else 0)
 
 
@@ -191,6 +189,14 @@ def _write(path: Path, text: str) -> None:
         write_whole(path, text)
     except OSError as error:
         raise RequestError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def _console() -> Console:
+    """As wide as the terminal; a pipe has no width, and what is printed there is not to be cut."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=1000)
 
 
 @contextmanager

@@ -51,9 +51,9 @@ def _table(report: Report) -> Table:
     table.add_column("worst", justify="right")
     for subject in report.subjects:
         counts = subject.counts
-        worst = max((v.sigma for v in subject.verdicts if v.kind is Kind.AGREES), default=0.0)
+        sigmas = [verdict.sigma for verdict in subject.verdicts if verdict.kind is Kind.AGREES]
         cells = [str(counts[kind] or "-") for kind in Kind]
-        table.add_row(subject.name, *cells, f"{sigma_text(worst)} sigma")
+        table.add_row(subject.name, *cells, f"{sigma_text(max(sigmas))} sigma" if sigmas else "-")
     return table
 
 

@@ -1,0 +1,139 @@
+"""Subjects in processes of their own: one that dies or hangs costs its case, and no other."""
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from command_line import own_package
+
+from rnnparity.catalogue import catalogue
+from rnnparity.errors import RequestError
+from rnnparity.goldens import golden_outputs
+from rnnparity.judge import Kind
+from rnnparity.problem import Tensor
+from rnnparity.runner import verdict_of
+from rnnparity.tolerance import expect
+from rnnparity.workers import Workers, one_line
+
+PLAIN = ["lstm-spread-last", "lstm-spread-state", "lstm-spread-sequences"]
+INITIAL = ["lstm-spread-last-initial", "lstm-spread-state-initial"]
+MIXED = [PLAIN[0], INITIAL[0], PLAIN[1], INITIAL[1], PLAIN[2]]
+
+
+@pytest.fixture(autouse=True)
+def own(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(own_package(tmp_path))
+
+
+def outcomes(name, cases, count=1, timeout_s=60.0):
+    """What came of the cases, in the order in which it came."""
+    with Workers(f"own.functions:{name}", count, timeout_s) as workers:
+        workers.versions()
+        return {outcome.problem.id: outcome for outcome in workers.run([catalogue()[case] for case in cases])}
+
+
+def assert_right(outcome):
+    assert not outcome.error
+    for given, golden in zip(outcome.answer.outputs, golden_outputs(outcome.problem), strict=True):
+        np.testing.assert_array_equal(given.data, golden.data, strict=True)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_worker_that_dies_costs_its_case_only(count):
+    found = outcomes("dies_with_initial_states", MIXED, count)
+    assert set(found) == set(MIXED)
+    for case in PLAIN:
+        assert_right(found[case])
+    for case in INITIAL:
+        assert (found[case].answer, found[case].error) == (None, "its process died")
+        assert verdict_of(found[case], expect(found[case].problem), None).kind is Kind.ERROR
+
+
+def test_a_worker_that_hangs_costs_its_case_only():
+    begun = time.monotonic()
+    found = outcomes("hangs_with_initial_states", [PLAIN[0], INITIAL[0], PLAIN[1]], timeout_s=5.0)
+    assert time.monotonic() - begun < 60
+    assert_right(found[PLAIN[0]])
+    assert_right(found[PLAIN[1]])
+    assert found[INITIAL[0]].error == "no answer within 5 s; its process was ended"
+
+
+def test_a_worker_that_dies_between_two_cases_costs_none():
+    with Workers("own.functions:right", 1) as workers:
+        workers.versions()
+        coming = workers.run([catalogue()[case] for case in PLAIN])
+        found = [next(coming)]
+        (process,) = workers.pools[0]._processes.values()
+        end = time.monotonic() + 60
+        while not workers.pools[0]._work_ids.empty() or workers.pools[0]._pending_work_items:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        while not workers.pools[0]._broken:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        found += coming
+    assert [outcome.problem.id for outcome in found] == PLAIN
+    for outcome in found:
+        assert_right(outcome)
+
+
+def test_a_subject_that_exits_is_in_error_and_the_run_goes_on():
+    found = outcomes("exits", PLAIN[:2])
+    assert [outcome.error for outcome in found.values()] == ["SystemExit: 0"] * 2
+
+
+def test_what_a_subject_may_return():
+    assert_right(outcomes("named", PLAIN[1:2])[PLAIN[1]])
+    numbered = outcomes("numbered", PLAIN[1:2])[PLAIN[1]]
+    assert [tensor.name for tensor in numbered.answer.outputs] == ["0", "1", "2"]
+    verdict = verdict_of(numbered, expect(numbered.problem), None)
+    assert verdict.reason == "outputs are 0, 1, 2, but should be output, h, c"
+    more = outcomes("one_more", PLAIN[:1])[PLAIN[0]]
+    assert [tensor.name for tensor in more.answer.outputs] == ["output", "extra_1"]
+    assert outcomes("unsupported", PLAIN[:1])[PLAIN[0]].unsupported == "not today"
+    assert outcomes("raises", PLAIN[:1])[PLAIN[0]].error == "ValueError: no such gate"
+
+
+def test_leaving_ends_the_processes():
+    with Workers("own.functions:right", 2) as workers:
+        workers.versions()
+        processes = [process for pool in workers.pools for process in pool._processes.values()]
+        assert all(process.is_alive() for process in processes)
+    assert len(processes) == 2
+    for process in processes:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process.pid, 0)
+
+
+def test_a_subject_that_dies_while_it_is_loaded(tmp_path):
+    (tmp_path / "own" / "deadly.py").write_text("import os\nos._exit(1)\n")
+    with (
+        Workers("own.deadly:run", 1) as workers,
+        pytest.raises(RequestError, match=r"subject 'own\.deadly:run': its process died while loading"),
+    ):
+        workers.versions()
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("a\n b"), "ValueError: a"),
+        (ValueError("\n\n  b  \nc"), "ValueError: b"),
+        (KeyError("x"), "KeyError: 'x'"),
+        (ValueError(), "ValueError: "),
+        (ValueError("Exception encountered when calling LSTM.call().\n\n\x1b[1mno gate\x1b[0m\n"), "ValueError: no gate"),
+        (ValueError("x" * 1000), "ValueError: " + "x" * 288),
+    ],
+)
+def test_an_exception_in_one_line(error, text):
+    assert one_line(error) == text
+
+
+def test_outputs_keep_their_own_types():
+    (output, *_) = outcomes("integers", PLAIN[:1])[PLAIN[0]].answer.outputs
+    assert isinstance(output, Tensor)
+    assert (output.dtype, output.data.dtype) == ("int64", np.float64)
