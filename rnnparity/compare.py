@@ -55,12 +55,12 @@ def compare_structure(given: Sequence[Tensor], slots: Sequence[Slot]) -> tuple[D
         return (Difference("names", "", f"outputs are {', '.join(called)}, but should be {', '.join(right)}"),)
     pairs = list(zip(given, slots, strict=True))
     shapes = [
-        Difference("shape", t.name, f"has shape {t.shape}, but should have {s.shape}", t.shape)
+        Difference("shape", t.name, f"{t.name} has shape {t.shape}, but should have {s.shape}", t.shape)
         for t, s in pairs
         if t.shape != s.shape
     ]
     types = [
-        Difference("dtype", t.name, f"is {t.dtype}, but should be {s.dtype}", t.shape)
+        Difference("dtype", t.name, f"{t.name} is {t.dtype}, but should be {s.dtype}", t.shape)
         for t, s in pairs
         if t.dtype != s.dtype
     ]

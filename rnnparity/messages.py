@@ -37,8 +37,7 @@ def failure(problem: Problem, verdict: Verdict, subject: str) -> str:
 def describe(difference: Difference, problem: Problem) -> list[str]:
     """One difference in one to three lines."""
     if difference.kind not in ("values", "finiteness"):
-        prefix = f"{difference.output} " if difference.kind in ("shape", "dtype") else ""
-        return [prefix + difference.text]
+        return [difference.text]
     letters = axis_letters(difference.output, len(difference.shape))
     shape = ", ".join(f"{letter}={size}" for letter, size in zip(letters, difference.shape, strict=True))
     threshold = FLOAT_TYPES[problem.threshold_type].threshold

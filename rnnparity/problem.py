@@ -10,7 +10,8 @@ import numpy as np
 
 from rnnparity.dtypes import FLOAT_TYPES, Array, variable_dtype
 from rnnparity.errors import FormatError
-from rnnparity.layers import Layer, halves, parse_layer
+from rnnparity.keras_config import parse_layer
+from rnnparity.layers import Layer, halves
 from rnnparity.shapes import Slot, output_slots, state_slots, weight_slots
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnparity.dtypes import Array
 from rnnparity.judge import Kind, Verdict
-from rnnparity.layers import layer_spec
+from rnnparity.keras_config import layer_spec
 from rnnparity.messages import failure, sigma_text
 from rnnparity.problem import Problem, Tensor
 from rnnparity.reference import TraceStep, trace

@@ -16,7 +16,8 @@ import numpy as np
 
 from rnnparity.dtypes import FLOAT_TYPES, Array, variable_dtype
 from rnnparity.judge import Kind, judge
-from rnnparity.layers import Layer, parse_layer
+from rnnparity.keras_config import parse_layer
+from rnnparity.layers import Layer
 from rnnparity.problem import Problem, Tensor
 from rnnparity.runner import one_blas_thread
 from rnnparity.shapes import state_slots, weight_slots

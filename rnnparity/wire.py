@@ -16,7 +16,7 @@ import numpy as np
 
 from rnnparity.dtypes import FLOAT_TYPES, Array
 from rnnparity.errors import FormatError
-from rnnparity.layers import layer_spec, parse_layer
+from rnnparity.keras_config import layer_spec, parse_layer
 from rnnparity.problem import Case, Problem, Tensor
 
 FORMAT = "rnnparity/1"

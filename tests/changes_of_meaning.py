@@ -190,7 +190,7 @@ def class_name(rows, rng):
 def calls(rows, rng):
     row = rng.choice(rows)
     if "calls" in row:
-        row["calls"] = rng.choice([row["calls"][::-1] + [1], None, [], row["calls"] * 2])
+        row["calls"] = rng.choice([[*row["calls"][::-1], 1], None, [], row["calls"] * 2])
     else:
         row["calls"] = rng.choice([[row["inputs"]["shape"][1]], None])
 
@@ -240,7 +240,7 @@ def numbers_of_another_row(rows, rng):
 
 def key_twice(rows, rng):
     key = rng.choice(list(rows[0]))
-    return json.dumps(rows).replace("{", '{"%s": %s, ' % (key, json.dumps(rows[0][key])), 1)
+    return json.dumps(rows).replace("{", f'{{"{key}": {json.dumps(rows[0][key])}, ', 1)
 
 
 def no_list(rows, rng):

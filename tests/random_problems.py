@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnnparity.dtypes import Array, variable_dtype
-from rnnparity.layers import parse_layer
+from rnnparity.keras_config import parse_layer
 from rnnparity.problem import Problem, Tensor
 from rnnparity.reference import compute
 from rnnparity.shapes import state_slots, weight_slots

@@ -54,19 +54,19 @@ def test_then_the_names_and_their_order():
 def test_then_the_shapes_all_of_them():
     output, h = right()
     output = replace(output, data=np.zeros((3, 2, 4)), dtype="float16")
-    assert structure([output, h]) == [("shape", "output", "has shape (3, 2, 4), but should have (2, 3, 4)")]
+    assert structure([output, h]) == [("shape", "output", "output has shape (3, 2, 4), but should have (2, 3, 4)")]
     h = replace(h, data=np.zeros((2, 4, 1)))
     assert structure([output, h]) == [
-        ("shape", "output", "has shape (3, 2, 4), but should have (2, 3, 4)"),
-        ("shape", "h", "has shape (2, 4, 1), but should have (2, 4)"),
+        ("shape", "output", "output has shape (3, 2, 4), but should have (2, 3, 4)"),
+        ("shape", "h", "h has shape (2, 4, 1), but should have (2, 4)"),
     ]
 
 
 def test_then_the_types_all_of_them():
     given = [replace(tensor, dtype=dtype) for tensor, dtype in zip(right(), ("float16", "int64"), strict=True)]
     assert structure(given) == [
-        ("dtype", "output", "is float16, but should be float32"),
-        ("dtype", "h", "is int64, but should be float32"),
+        ("dtype", "output", "output is float16, but should be float32"),
+        ("dtype", "h", "h is int64, but should be float32"),
     ]
 
 

@@ -22,7 +22,7 @@ def plain_folder(folder):
     write_folder(folder)
     for path in folder.glob("*.json"):
         if path.name != MANIFEST:
-            change_file(folder, path.name, lambda rows: None)
+            change_file(folder, path.name, lambda _: None)
     return folder
 
 

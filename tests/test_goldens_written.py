@@ -1,4 +1,4 @@
-"""Fixtures are written whole or not at all: killed at any moment, by two writers at once, where nothing can be written."""
+"""Fixtures are written whole or not at all: killed at any moment, by two writers at once, where nothing can be."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def test_two_writers_at_once_leave_one_whole_state(tmp_path):
 
 
 def test_only_what_changed_is_written(tmp_path):
-    texts, manifest = states()["old"]
+    texts, _ = states()["old"]
     assert put(tmp_path, "old") == [*texts, MANIFEST]
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
     assert put(tmp_path, "old") == []

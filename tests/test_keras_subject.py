@@ -10,7 +10,7 @@ from rnnparity import Problem, assert_parity
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cross import DIRECTIONS, FLAGS, KINDS, MASK_NAMES, WEIGHTS
 from rnnparity.judge import Kind, judge
-from rnnparity.layers import layer_spec
+from rnnparity.keras_config import layer_spec
 from rnnparity.subjects import REGISTERED, make_subject
 
 # Keras saves its variables through an __array__ of NumPy 1's form.

@@ -86,7 +86,7 @@ REFUSED = {
     "kinds": (text_of({**ENTRY, "kinds": {"values": "x"}}), "difference 1: kinds should be a list of strings"),
     "kind": (
         text_of({**ENTRY, "kinds": ["values", "value"]}),
-        "difference 1: the kind 'value' is unknown; known are count, names, shape, dtype, finiteness, values, fact, error",
+        f"difference 1: the kind 'value' is unknown; known are {', '.join(KINDS)}",
     ),
     "versions": (text_of({**ENTRY, "versions": ["keras"]}), "difference 1: versions should be a table of strings"),
     "versions_2": (text_of({**ENTRY, "versions": {"keras": 3}}), "difference 1: versions should be a table of strings"),
@@ -129,7 +129,9 @@ def test_subjects_are_patterns(tmp_path, subject, applies):
     assert entry_of(tmp_path).applies(subject, VERSIONS) is applies
 
 
-@pytest.mark.parametrize(("case", "matches"), [("lstm-", True), ("gru-1", True), ("gru-12", False), ("bi_lstm-x", False)])
+@pytest.mark.parametrize(
+    ("case", "matches"), [("lstm-", True), ("gru-1", True), ("gru-12", False), ("bi_lstm-x", False)]
+)
 def test_cases_are_patterns(tmp_path, case, matches):
     assert entry_of(tmp_path).matches(case) is matches
 

@@ -7,7 +7,8 @@ import pytest
 from random_problems import KINDS, SEQUENCES, spec_of, stack_of, two_ways
 
 from rnnparity.catalogue import catalogue
-from rnnparity.layers import ACTIVATIONS, Bidirectional, Recurrent, Stack, halves, layer_spec, parse_layer
+from rnnparity.keras_config import layer_spec, parse_layer
+from rnnparity.layers import ACTIVATIONS, Bidirectional, Recurrent, Stack, halves
 
 # What Keras 3.15's LSTM(3, return_sequences=True, dtype="mixed_float16").get_config() prints.
 PASTED = json.loads("""{

@@ -6,7 +6,8 @@ import pytest
 from random_problems import SEQUENCES, STATE, spec_of, stack_of, two_ways
 
 from rnnparity.errors import LayerError, RequestError
-from rnnparity.layers import ACTIVATIONS, parse_layer
+from rnnparity.keras_config import parse_layer
+from rnnparity.layers import ACTIVATIONS
 
 
 def lstm(**config):

@@ -180,8 +180,10 @@ def test_a_problem_that_is_no_case_has_no_command_to_show_it():
 
 @pytest.mark.parametrize(
     ("sigma", "text"),
-    [(0, "0"), (0.123, "0.12"), (9.94, "9.9"), (12.3, "12"), (99_999, "99999"), (123_456, "1.2e+05")]
-    + [(1e9, "1e+09"), (1.1e9, "over 1e9"), (np.inf, "over 1e9")],
+    [
+        *[(0, "0"), (0.123, "0.12"), (9.94, "9.9"), (12.3, "12"), (99_999, "99999"), (123_456, "1.2e+05")],
+        *[(1e9, "1e+09"), (1.1e9, "over 1e9"), (np.inf, "over 1e9")],
+    ],
 )
 def test_a_distance_is_short(sigma, text):
     assert sigma_text(sigma) == text

@@ -3,7 +3,7 @@
 import pytest
 from random_problems import BOTH, SEQUENCES, STATE, spec_of, stack_of, two_ways
 
-from rnnparity.layers import parse_layer
+from rnnparity.keras_config import parse_layer
 from rnnparity.shapes import axis_letters, output_slots, parameter_count, state_slots, weight_slots
 
 

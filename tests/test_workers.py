@@ -125,7 +125,10 @@ def test_a_subject_that_dies_while_it_is_loaded(tmp_path):
         (ValueError("\n\n  b  \nc"), "ValueError: b"),
         (KeyError("x"), "KeyError: 'x'"),
         (ValueError(), "ValueError: "),
-        (ValueError("Exception encountered when calling LSTM.call().\n\n\x1b[1mno gate\x1b[0m\n"), "ValueError: no gate"),
+        (
+            ValueError("Exception encountered when calling LSTM.call().\n\n\x1b[1mno gate\x1b[0m\n"),
+            "ValueError: no gate",
+        ),
         (ValueError("x" * 1000), "ValueError: " + "x" * 288),
     ],
 )

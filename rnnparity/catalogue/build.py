@@ -9,7 +9,8 @@ import numpy as np
 
 from rnnparity.catalogue.numbers import spread
 from rnnparity.dtypes import Array, variable_dtype
-from rnnparity.layers import Layer, halves, parse_layer
+from rnnparity.keras_config import parse_layer
+from rnnparity.layers import Layer, halves
 from rnnparity.problem import Case, Problem, Tensor
 from rnnparity.shapes import Slot, state_slots, weight_slots
 

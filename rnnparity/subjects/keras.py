@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from rnnparity.errors import RequestError
-from rnnparity.layers import Bidirectional, Layer, Recurrent, Stack, layer_spec
+from rnnparity.keras_config import layer_spec
+from rnnparity.layers import Bidirectional, Layer, Recurrent, Stack
 from rnnparity.problem import Problem, Tensor
 from rnnparity.subjects import Answer, Subject, Unsupported
 
