@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from command_line import command, here, own_package, start
 
+from rnnparity import wire
 from rnnparity.catalogue import catalogue
 from rnnparity.goldens import default_folder
 
@@ -124,6 +125,13 @@ def test_where_nothing_is_supported_nothing_was_compared(here, own, monkeypatch)
     assert refused(called) == "nothing was compared: every chosen case is unsupported by every subject"
 
 
+@pytest.fixture
+def problem_file(tmp_path):
+    path = tmp_path / "problem.json"
+    path.write_text(wire.dump_line(catalogue()[CASE]))
+    return str(path)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -133,12 +141,12 @@ def test_where_nothing_is_supported_nothing_was_compared(here, own, monkeypatch)
     ],
     ids=["missing", "too_old", "broken"],
 )
-def test_tensorflow_is_not_what_it_should_be(here, tmp_path, monkeypatch, text, expected):
+def test_tensorflow_is_not_what_it_should_be(here, problem_file, tmp_path, monkeypatch, text, expected):
     package = tmp_path / "tensorflow"
     package.mkdir()
     (package / "__init__.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    line = refused(here("check", "keras", "-k", ONE))
+    line = refused(here("run", problem_file, "--subject", "keras"))
     assert expected in line
     assert line.startswith("subject 'keras'")
     if "needs" in expected:
@@ -155,12 +163,19 @@ def test_tensorflow_is_not_what_it_should_be(here, tmp_path, monkeypatch, text, 
     ],
     ids=["no_module", "no_function", "no_python", "exits"],
 )
-def test_a_function_that_cannot_be_loaded(here, tmp_path, monkeypatch, name, text, expected):
+def test_a_function_that_cannot_be_loaded(here, problem_file, tmp_path, monkeypatch, name, text, expected):
     (tmp_path / "nowhere").mkdir()
     (tmp_path / "nowhere" / "__init__.py").touch()
     (tmp_path / "nowhere" / "here.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    assert refused(here("check", name, "-k", ONE)) == f"subject {name!r}: {expected}"
+    assert refused(here("run", problem_file, "--subject", name)) == f"subject {name!r}: {expected}"
+
+
+def test_a_framework_that_is_missing_ends_a_check(here, tmp_path, monkeypatch):
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('gone')")
+    monkeypatch.syspath_prepend(tmp_path)
+    line = refused(here("check", "reference", "keras", "-k", ONE))
+    assert line == "subject 'keras' needs TensorFlow (gone): pip install 'rnnparity[keras]'"
 
 
 # ---------------------------------------------------------------------------------------------------- interrupted
