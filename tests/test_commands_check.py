@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -182,10 +183,9 @@ def test_a_framework_that_is_missing_ends_a_check(here, tmp_path, monkeypatch):
 
 
 def is_there(process):
-    """Whether a process is there and no zombie that waits for its parent."""
+    """Whether a worker is there, and no zombie, of which the words are gone, nor another process of its number."""
     try:
-        with open(f"/proc/{process}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
+        return b"multiprocessing" in Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
         return False
 
@@ -209,8 +209,9 @@ def asleep(own, tmp_path):
         assert waited_for(lambda: len(list(tmp_path.iterdir())) == 2)
         yield checked, [int(path.name) for path in tmp_path.iterdir()]
     finally:
-        if checked.poll() is None:
-            checked.kill()
+        checked.kill()
+        for process in filter(is_there, (int(path.name) for path in tmp_path.iterdir())):
+            os.kill(process, signal.SIGKILL)
         checked.communicate()
 
 

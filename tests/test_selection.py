@@ -92,6 +92,9 @@ HOW = "write words joined by and, or, not, ( and )"
         ("nothing", "-k 'nothing' matches no case; `rnnparity list` shows them all"),
         ("lstm and gru", "-k 'lstm and gru' matches no case; `rnnparity list` shows them all"),
         ("interior_", "-k 'interior_' matches no case; `rnnparity list` shows them all"),
+        # a part of a tag that is no part of an id
+        ("pair", "-k 'pair' matches no case; `rnnparity list` shows them all"),
+        ("source", "-k 'source' matches no case; `rnnparity list` shows them all"),
         ("Lstm", "-k 'Lstm' matches no case; `rnnparity list` shows them all"),
     ],
 )

@@ -7,6 +7,7 @@ from a Problem to its outputs as `package.module:callable`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -115,7 +116,9 @@ def _imported(target: str, name: str) -> Callable[..., Any]:
 
 
 def function_subject(target: str) -> Subject:
-    """A subject from `package.module:callable`; see `FunctionSubject`."""
+    """A subject from `package.module:callable`, the current folder's modules included; see `FunctionSubject`."""
+    if "" not in sys.path:  # as `python -m` has it, and the installed script has not
+        sys.path.insert(0, "")
     return FunctionSubject(_imported(target, target))
 
 
