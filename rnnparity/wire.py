@@ -144,9 +144,17 @@ def load_json(content: bytes, where: str) -> Any:
         raise FormatError(f"{where}: is nested too deeply") from None
     except ValueError as error:  # an integer of more digits than Python converts
         raise FormatError(f"{where}: {str(error).split(';')[0]}") from None
-    if _is_deep(value):
+    if _has_deep_brackets(content) and _is_deep(value):
         raise FormatError(f"{where}: is nested too deeply")
     return value
+
+
+def _has_deep_brackets(content: bytes) -> bool:
+    """Whether brackets nest that deeply, those inside of strings included: asked first, for it is ten times faster."""
+    letters = np.frombuffer(content, np.uint8)
+    opening = (letters == ord("[")) | (letters == ord("{"))
+    closing = (letters == ord("]")) | (letters == ord("}"))
+    return bool(np.cumsum(opening.astype(np.int32) - closing).max(initial=0) > MAX_DEPTH)
 
 
 def _is_deep(value: Any) -> bool:
