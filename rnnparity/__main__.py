@@ -41,6 +41,23 @@ Jobs = Annotated[int | None, typer.Option("-j", min=1, max=64, metavar="N", help
 Case = Annotated[str, typer.Argument(metavar="CASE", help="A case's id, as `rnnparity list` shows it.")]
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        from rnnparity import __version__
+
+        typer.echo(f"rnnparity {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Every command's own options follow it."""
+
+
 @app.command()
 def check(
     subjects: Annotated[list[str] | None, typer.Argument(metavar="[SUBJECT]...", help="Default: keras.")] = None,
@@ -220,7 +237,7 @@ def _progress() -> Iterator[Progress]:
 
 
 def main() -> None:
-    """Run a command and turn what is wrong with the request into one line and a status (DESIGN.md, section 8)."""
+    """Run a command and turn what is wrong with the request into one line and a status."""
     try:
         status = app(standalone_mode=False)
     except RequestError as error:

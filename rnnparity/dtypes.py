@@ -20,7 +20,8 @@ class FloatType:
 
     `u` is the unit roundoff (half the gap after 1), `tiny` the smallest normal number (what lies below may be
     flushed to zero), `largest` the greatest finite one. `threshold` is how many sigma a healthy implementation
-    may be off; `fault` the relative change in one weight array that must not stay hidden (DESIGN.md, section 6).
+    may be off; `fault` the relative change in one weight array that must not stay hidden. Where they come
+    from: the README, "Tolerance is computed, not chosen".
     """
 
     name: str

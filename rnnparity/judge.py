@@ -24,7 +24,7 @@ from rnnparity.tolerance import Expected, expect
 
 
 class Kind(StrEnum):
-    """What a verdict can be (DESIGN.md, section 2)."""
+    """What a verdict can be; the README tells each."""
 
     AGREES = "agrees"
     DIVERGES = "diverges"

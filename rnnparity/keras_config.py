@@ -1,8 +1,7 @@
 """Keras' configurations: what one may say, what it means, and what is refused.
 
 A configuration is a strict subset of what Keras serializes. What changes no number is accepted and dropped, so that
-a pasted `get_config()` works; what would change one and is not computed is refused, never ignored (DESIGN.md,
-section 2).
+a pasted `get_config()` works; what would change one and is not computed is refused, never ignored.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def print_sweep(found: Mapping[str, Summary], console: Console) -> None:
 
 
 def report_json(report: Report) -> str:
-    """The stable form, `rnnparity-report/1` (DESIGN.md, section 8)."""
+    """What `--json` writes: the stable, versioned form `rnnparity-report/1`."""
     return json.dumps({"format": FORMAT, "subjects": [_subject_json(s) for s in report.subjects]}, indent=1) + "\n"
 
 

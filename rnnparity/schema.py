@@ -62,7 +62,7 @@ class CaseFields(_Strict):
 
 
 class ProblemFields(_Strict):
-    """The format of DESIGN.md, section 7."""
+    """The format `rnnparity/1`: a problem file, a row of a fixture, a line on the wire."""
 
     format: Literal["rnnparity/1"]
     id: str = Field(min_length=1, max_length=200)

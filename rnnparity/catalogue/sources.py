@@ -135,7 +135,7 @@ def _zero_bias() -> Iterator[Problem]:
         "The notes' initializers taken by the letter, without Keras' forget block at 1: who gives this number has "
         "overlooked unit_forget_bias.",
         tags=["sources", "source:000", "pairs"],
-        source="seed 000, read without unit_forget_bias (DESIGN.md, section 4)",
+        source="seed 000, read without unit_forget_bias",
         inputs=SENTENCE,
         initializers={**CONSTANTS, "unit_forget_bias": False},
         expect={"digits": {"forward_h": [["0.5650549"] * 3]}},

@@ -1,4 +1,4 @@
-"""The cells: one step of SimpleRNN, LSTM and GRU, one equation a line, in the letters of DESIGN.md, section 4.
+"""The cells: one step of SimpleRNN, LSTM and GRU, one equation a line, in the letters of the papers.
 
 x is the step's input already projected (x W + b), h and c are the previous states, U the recurrent weights. The
 arrays may be plain NumPy ones, carry their noise, or hold numbers of many digits (see `arithmetic`): the equations are

@@ -1,7 +1,8 @@
 """The walk through time: masks, direction, halves, stacks and stateful calls around the cells.
 
 Axis letters: B batch, T time, D features, H units. With `Plain` arithmetic the weights may carry a leading axis of
-variants, which every result then has too. Meaning: DESIGN.md, section 4.
+variants, which every result then has too. Keras 3's documentation
+says what is meant (https://keras.io/api/layers/recurrent_layers); where it is silent, its rolled CPU path does.
 """
 
 from __future__ import annotations
