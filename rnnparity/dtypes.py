@@ -41,7 +41,7 @@ class FloatType:
         with np.errstate(over="ignore"):
             if self.name == "bfloat16":
                 return _round_to_bfloat16(np.asarray(values, np.float64))
-            return np.asarray(values).astype(self.storage)
+            return np.asarray(values).astype(self.storage, copy=False)
 
 
 FLOAT_TYPES = {

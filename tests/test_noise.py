@@ -12,7 +12,7 @@ from random_problems import BOTH, KINDS, SEQUENCES, random_problem, spec_of, sta
 from rnnparity.dtypes import FLOAT_TYPES
 from rnnparity.layers import ACTIVATIONS
 from rnnparity.problem import Tensor
-from rnnparity.reference import compute, compute_exactly, compute_with_noise, run
+from rnnparity.reference import Walk, compute, compute_exactly, compute_with_noise
 from rnnparity.reference.activations import ACTIVATIONS as FUNCTIONS
 from rnnparity.reference.arithmetic import Noisy, Plain
 from rnnparity.tolerance import expect
@@ -90,7 +90,7 @@ def test_float16_is_within_its_threshold(kind, dtype):
         expected = expect(problem)
         assert expected.kind.name == "float16"
         assert not expected.unpredictable
-        off = sigmas_off(run(problem, Plain(np.float16)).outputs, arrays(expected.outputs), expected.sigmas)
+        off = sigmas_off(Walk(problem, Plain(np.float16)).run().outputs, arrays(expected.outputs), expected.sigmas)
         assert off.max() < 2.5
         squares.append(rms(off))
     assert 0.15 < rms(np.array(squares)) < 0.6

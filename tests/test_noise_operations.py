@@ -11,7 +11,7 @@ import pytest
 from random_problems import BOTH, KINDS, SEQUENCES, random_problem, spec_of, stack_of, two_ways
 
 from rnnparity.dtypes import FLOAT_TYPES
-from rnnparity.reference import compute_with_noise, run
+from rnnparity.reference import Walk, compute_with_noise
 from rnnparity.reference.activations import ACTIVATIONS
 from rnnparity.reference.arithmetic import Noisy, Plain, WithNoise
 
@@ -165,6 +165,9 @@ class Rounded:
     def reshape(self, *shape):
         return Rounded(self.value.reshape(shape), self.u, self.rng)
 
+    def swapaxes(self, one, other):
+        return Rounded(self.value.swapaxes(one, other), self.u, self.rng)
+
     def __getitem__(self, index):
         return Rounded(self.value[index], self.u, self.rng)
 
@@ -230,7 +233,7 @@ def test_sigma_is_the_spread_of_perturbed_runs(label, mask):
         initial_state=tuple(replace(state, data=np.repeat(state.data, SAMPLES, 0)) for state in row.initial_state),
     )
     noisy_outputs = compute_with_noise(row)
-    perturbed = run(many, RandomRounding(row.layer.compute_dtype)).outputs
+    perturbed = Walk(many, RandomRounding(row.layer.compute_dtype)).run().outputs
     for sigma, letter in zip(noisy_outputs.sigmas, perturbed, strict=True):
         spread, exact = np.std(letter.value, axis=0), sigma[0] < 1e-30
         assert ((spread == 0) == exact).all()

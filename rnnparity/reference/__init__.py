@@ -6,7 +6,7 @@ hundreds of digits, `compute_with_noise` the outputs with sigma beside every val
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +15,18 @@ import numpy as np
 from rnnparity.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem import Problem, Tensor
 from rnnparity.reference.arithmetic import CORRELATED, ManyDigits, Plain, WithNoise
-from rnnparity.reference.run import Run, TraceStep, run
+from rnnparity.reference.run import TraceStep, Walk
+from rnnparity.shapes import Slot
 
 __all__ = [
     "CORRELATED",
     "NoisyOutputs",
     "TraceStep",
+    "Walk",
     "compute",
     "compute_exactly",
     "compute_with_noise",
-    "run",
+    "prepare",
     "trace",
     "variants",
 ]
@@ -32,12 +34,18 @@ __all__ = [
 
 def compute(problem: Problem, dtype: type[Any] = np.float64) -> tuple[Tensor, ...]:
     """The outputs in Keras' order, computed and returned in `dtype` (numpy.float64 or numpy.float32)."""
-    return _named(problem, run(problem, Plain(dtype)), np.dtype(dtype).name)
+    return prepare(problem, dtype)()
+
+
+def prepare(problem: Problem, dtype: type[Any] = np.float64) -> Callable[[], tuple[Tensor, ...]]:
+    """`compute` with the weights made ready beforehand: what it returns can be called again and again."""
+    walk, name = Walk(problem, Plain(dtype)), np.dtype(dtype).name
+    return lambda: _named(walk.slots, walk.run().outputs, name)
 
 
 def compute_exactly(problem: Problem) -> tuple[Tensor, ...]:
     """The outputs as correctly rounded float64, computed with hundreds of digits (some 100 times slower)."""
-    letters = run(problem, ManyDigits()).outputs
+    letters = Walk(problem, ManyDigits()).run().outputs
     slots = problem.output_slots()
     return tuple(
         Tensor(slot.name, np.asarray(letter, np.float64), "float64")
@@ -47,7 +55,7 @@ def compute_exactly(problem: Problem) -> tuple[Tensor, ...]:
 
 def trace(problem: Problem) -> list[TraceStep]:
     """Every gate and state (B, H) of every half at every step, in processing order, in float64."""
-    return run(problem, Plain()).trace
+    return Walk(problem, Plain()).run(trace=True).trace
 
 
 def variants(problem: Problem, weights: Mapping[str, Array]) -> list[Array]:
@@ -56,7 +64,7 @@ def variants(problem: Problem, weights: Mapping[str, Array]) -> list[Array]:
     Weights not named keep their values. The outputs have the leading axis too.
     """
     count = len(next(iter(weights.values())))
-    pairs = zip(run(problem, Plain(), weights).outputs, problem.output_slots(), strict=True)
+    pairs = zip(Walk(problem, Plain(), weights).run().outputs, problem.output_slots(), strict=True)
     return [np.broadcast_to(x, (count, *x.shape[-len(slot.shape) :])) for x, slot in pairs]
 
 
@@ -75,18 +83,17 @@ def compute_with_noise(problem: Problem) -> NoisyOutputs:
     `states` maps a half's state ("h", "forward/c") to its values and sigmas, (T, B, H) each in processing order.
     """
     arithmetics = {name: WithNoise(name) for name in FLOAT_TYPES}
-    result = run(problem, arithmetics.__getitem__)
+    result = Walk(problem, arithmetics.__getitem__).run(trace=True)
     states: dict[str, tuple[list[Array], list[Array]]] = {}
     for step in result.trace:
         for name, letter in step.states.items():
             values, noises = states.setdefault(step.half + name, ([], []))
             values.append(letter.value)
             noises.append(letter.noise)
-    named = _named(problem, Run([letter.value for letter in result.outputs]), "float64")
+    named = _named(problem.output_slots(), [letter.value for letter in result.outputs], "float64")
     stacked = {name: (np.stack(values), np.sqrt(np.stack(noises))) for name, (values, noises) in states.items()}
     return NoisyOutputs(named, tuple(letter.sigma for letter in result.outputs), stacked)
 
 
-def _named(problem: Problem, result: Run, dtype: str) -> tuple[Tensor, ...]:
-    slots = problem.output_slots()
-    return tuple(Tensor(slot.name, letter, dtype) for slot, letter in zip(slots, result.outputs, strict=True))
+def _named(slots: Sequence[Slot], outputs: Sequence[Array], dtype: str) -> tuple[Tensor, ...]:
+    return tuple(Tensor(slot.name, array, dtype) for slot, array in zip(slots, outputs, strict=True))

@@ -39,8 +39,10 @@ class Activation:
 
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x))."""
-    with np.errstate(over="ignore"):  # exp(-x) = inf gives the right 0
-        return 1 / (1 + np.exp(-x))
+    y = np.negative(x)
+    np.exp(y, out=y)  # inf where x is far below 0, which gives the right 0
+    y += 1
+    return np.reciprocal(y, out=y)
 
 
 def relu(x: Array) -> Array:

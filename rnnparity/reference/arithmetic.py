@@ -62,7 +62,7 @@ class Plain:
         return np.asarray(values, self.dtype)
 
     def activation(self, name: str) -> Callable[[Letter], Letter]:
-        return ACTIVATIONS[name]
+        return ACTIVATIONS[name].value
 
     def where(self, chosen: Array, one: Letter, other: Letter) -> Letter:
         return np.where(chosen, one, other)
@@ -74,7 +74,9 @@ class Plain:
         return np.concatenate(parts, axis)
 
     def stack(self, letters: Sequence[Letter]) -> Letter:
-        return np.stack(np.broadcast_arrays(*letters), axis=-2)
+        # Before variants come in by the recurrent kernel, a step has none.
+        same = len({letter.shape for letter in letters}) == 1
+        return np.stack(letters if same else np.broadcast_arrays(*letters), axis=-2)
 
     def cast(self, letter: Letter, dtype: str) -> Letter:  # noqa: ARG002 - the Protocol's word
         return letter
@@ -218,6 +220,12 @@ class Noisy:
     def reshape(self, *shape: int) -> Noisy:
         """Outside of the time loop, where there are no sources."""
         return Noisy(self.value.reshape(shape), None if self.var is None else self.var.reshape(shape), self.kind)
+
+    def swapaxes(self, one: int, other: int) -> Noisy:
+        """Outside of the time loop, where there are no sources."""
+        return Noisy(
+            self.value.swapaxes(one, other), None if self.var is None else self.var.swapaxes(one, other), self.kind
+        )
 
     def __getitem__(self, index: Any) -> Noisy:
         """With an index that begins with an ellipsis, which leaves the sources' leading axis alone."""

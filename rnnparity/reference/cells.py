@@ -13,6 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
+from rnnparity.dtypes import Array
 from rnnparity.layers import Recurrent
 
 # Operator overloading stands behind these letters: a plain array, one with its noise, or one of many digits.
@@ -22,7 +25,9 @@ Step = tuple[tuple[Letter, ...], dict[str, Letter]]
 
 
 class Cell(Protocol):
-    """`weights` are W (D, G*H), U (H, G*H), b (1, G*H) for G gates; states (B, H) each."""
+    """Its weights are W (D, G*H), U (H, G*H), b (1, G*H) for G gates; states (B, H) each."""
+
+    W: Letter
 
     def project(self, x: Letter) -> Letter:
         """x W + b for rows of inputs: (rows, D) -> (rows, G*H)."""
@@ -48,25 +53,28 @@ class SimpleRNN:
 
 
 class LSTM:
-    """Gates i, f, o and the candidate g; the kernel's blocks stand as i, f, c, o."""
+    """Gates i, f, o and the candidate g. The weights' blocks stand as i, f, o, c: one call of ract serves the gates."""
 
     def __init__(self, weights: Sequence[Letter], act: Function, ract: Function) -> None:
         self.W, self.U, self.b = weights
         self.act, self.ract = act, ract
+
+    @staticmethod
+    def gates_first(w: Array) -> Array:
+        """Keras' blocks i, f, c, o in the order i, f, o, c."""
+        i, f, c, o = np.split(w, 4, axis=-1)
+        return np.concatenate([i, f, o, c], axis=-1)
 
     def project(self, x: Letter) -> Letter:
         return x @ self.W + self.b
 
     def step(self, x: Letter, *states: Letter) -> Step:
         h, c = states
-        act, ract = self.act, self.ract
-        z_i, z_f, z_c, z_o = split(x + h @ self.U, 4)
-        i = ract(z_i)
-        f = ract(z_f)
-        o = ract(z_o)
-        g = act(z_c)
+        z_ifo, z_c = split(x + h @ self.U, 3, 1)
+        i, f, o = split(self.ract(z_ifo), 1, 1, 1)
+        g = self.act(z_c)
         c = f * c + i * g
-        h = o * act(c)
+        h = o * self.act(c)
         return (h, c), {"i": i, "f": f, "g": g, "o": o}
 
 
@@ -82,10 +90,9 @@ class GRU:
 
     def step(self, x: Letter, *states: Letter) -> Step:
         (h,) = states
-        x_z, x_r, x_h = split(x, 3)
-        h_z, h_r, h_h = split(h @ self.U + self.b_h, 3)
-        z = self.ract(x_z + h_z)
-        r = self.ract(x_r + h_r)
+        x_zr, x_h = split(x, 2, 1)
+        h_zr, h_h = split(h @ self.U + self.b_h, 2, 1)
+        z, r = split(self.ract(x_zr + h_zr), 1, 1)
         g = self.act(x_h + r * h_h)
         h = z * h + (1 - z) * g
         return (h,), {"z": z, "r": r, "g": g}
@@ -96,8 +103,7 @@ class GRUResetBefore:
 
     def __init__(self, weights: Sequence[Letter], act: Function, ract: Function) -> None:
         self.W, U, self.b = weights
-        units = U.shape[-2]
-        self.U_zr, self.U_h = U[..., : 2 * units], U[..., 2 * units :]
+        self.U_zr, self.U_h = split(U, 2, 1)
         self.act, self.ract = act, ract
 
     def project(self, x: Letter) -> Letter:
@@ -105,25 +111,30 @@ class GRUResetBefore:
 
     def step(self, x: Letter, *states: Letter) -> Step:
         (h,) = states
-        x_z, x_r, x_h = split(x, 3)
-        h_z, h_r = split(h @ self.U_zr, 2)
-        z = self.ract(x_z + h_z)
-        r = self.ract(x_r + h_r)
+        x_zr, x_h = split(x, 2, 1)
+        z, r = split(self.ract(x_zr + h @ self.U_zr), 1, 1)
         g = self.act(x_h + (r * h) @ self.U_h)
         h = z * h + (1 - z) * g
         return (h,), {"z": z, "r": r, "g": g}
 
 
-def split(z: Letter, parts: int) -> list[Letter]:
-    """Equal blocks of the last axis."""
-    units = z.shape[-1] // parts
-    return [z[..., n * units : (n + 1) * units] for n in range(parts)]
+def split(z: Letter, *blocks: int) -> list[Letter]:
+    """The last axis in parts of so many blocks each: split(z, 3, 1) of (B, 4H) gives (B, 3H) and (B, H)."""
+    units, parts, start = z.shape[-1] // sum(blocks), [], 0
+    for count in blocks:
+        parts.append(z[..., start : start + count * units])
+        start += count * units
+    return parts
 
 
-def make_cell(layer: Recurrent, weights: Sequence[Letter], act: Function, ract: Function) -> Cell:
-    """The cell that `layer` names; `weights` are W, U, b, and for GRU with `reset_after` the second bias."""
+def make_cell(layer: Recurrent, arrays: Sequence[Array], known: Function, act: Function, ract: Function) -> Cell:
+    """The cell that `layer` names, its weights made letters by `known`.
+
+    The arrays are W, U, b as Keras holds them, and for GRU with `reset_after` the second bias.
+    """
+    if layer.class_name == "LSTM":
+        return LSTM([known(LSTM.gates_first(array)) for array in arrays], act, ract)
+    weights = [known(array) for array in arrays]
     if layer.class_name == "SimpleRNN":
         return SimpleRNN(weights, act)
-    if layer.class_name == "LSTM":
-        return LSTM(weights, act, ract)
     return GRU(weights, act, ract) if layer.reset_after else GRUResetBefore(weights, act, ract)

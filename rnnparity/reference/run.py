@@ -1,13 +1,13 @@
 """The walk through time: masks, direction, halves, stacks and stateful calls around the cells.
 
 Axis letters: B batch, T time, D features, H units. With `Plain` arithmetic the weights may carry a leading axis of
-variants, which every result then has too. Keras 3's documentation
-says what is meant (https://keras.io/api/layers/recurrent_layers); where it is silent, its rolled CPU path does.
+variants, which every result then has too. What is meant
+is Keras 3's documentation (https://keras.io/api/layers/recurrent_layers); where it is silent, its rolled CPU path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,25 +38,25 @@ class Run:
     trace: list[TraceStep] = field(default_factory=list)
 
 
-def run(problem: Problem, arithmetic: Any, weights: Mapping[str, Array] | None = None) -> Run:
-    """Compute the problem's outputs in an arithmetic (or in one a type: a function of the compute dtype).
+# Steps are projected together until so many numbers are there: they stay in a core's cache, and memory does not grow
+# with T.
+PROJECTED = 2**18
 
-    `weights` replaces the problem's own, by name; a leading axis makes variants of all that depend on it.
+
+class Walk:
+    """A problem made ready to run, any number of times: its cells, weights and initial states in an arithmetic.
+
+    The arithmetic may also be one a type: a function of the compute dtype. `weights` replaces the problem's own, by
+    name; a leading axis makes variants of all that depend on it.
     """
-    return _Walk(problem, arithmetic, weights).run()
 
-
-class _Walk:
-    """One run of a problem: its cells, its states by half and its trace."""
-
-    def __init__(self, problem: Problem, arithmetic: Any, weights: Mapping[str, Array] | None) -> None:
+    def __init__(self, problem: Problem, arithmetic: Any, weights: Mapping[str, Array] | None = None) -> None:
         self.problem = problem
         self.arithmetic_for = arithmetic if callable(arithmetic) else lambda _: arithmetic
         arrays = {tensor.name: tensor.data for tensor in problem.weights} | dict(weights or {})
         self.cells = {prefix: self._cell(prefix, half, arrays) for prefix, half in halves(problem.layer)}
-        self.states = self._initial_states()
-        self.trace: list[TraceStep] = []
-        self.now = 0
+        self.initial_states = self._initial_states()
+        self.slots = problem.output_slots()
 
     def _cell(self, prefix: str, layer: Recurrent, arrays: Mapping[str, Array]) -> Cell:
         arithmetic: Arithmetic = self.arithmetic_for(layer.compute_dtype)
@@ -71,7 +71,7 @@ class _Walk:
             b = b.reshape(*b.shape[: b.ndim - rows], rows, W.shape[-1])
         biases = [b[..., n : n + 1, :] for n in range(rows)]
         act, ract = arithmetic.activation(layer.activation), arithmetic.activation(layer.recurrent_activation)
-        return make_cell(layer, [arithmetic.known(w) for w in (W, U, *biases)], act, ract)
+        return make_cell(layer, [W, U, *biases], arithmetic.known, act, ract)
 
     def _initial_states(self) -> dict[str, list[Letter]]:
         """Each half's states: those given, else zeros."""
@@ -85,20 +85,25 @@ class _Walk:
             states[prefix] = [known(state) for state in own]
         return states
 
-    def run(self) -> Run:
+    def run(self, trace: bool = False) -> Run:
+        """Every call in turn; `trace`: keep every step."""
         problem = self.problem
+        self.states = dict(self.initial_states)
+        self.trace: list[TraceStep] | None = [] if trace else None
+        self.now = 0
         calls: list[list[Letter]] = []
         for steps in problem.steps:
             span = slice(self.now, self.now + steps)
             mask = None if problem.mask is None else problem.mask[:, span]
-            calls.append(self._call(problem.layer, "", problem.inputs.data[:, span], mask))
+            with np.errstate(over="ignore"):  # infinity is right where it comes out, and looked for there
+                calls.append(self._call(problem.layer, "", problem.inputs.data[:, span], mask))
             self.now += steps
         outputs = calls[-1]
         if problem.layer.return_sequences and len(calls) > 1:
-            sequences = sum(slot.name.endswith("output") for slot in problem.output_slots())
+            sequences = sum(slot.name.endswith("output") for slot in self.slots)
             join = self.arithmetic_for(problem.layer.compute_dtype).join
             outputs = [join(parts, -2) for parts in list(zip(*calls, strict=True))[:sequences]] + outputs[sequences:]
-        return Run(outputs, self.trace)
+        return Run(outputs, self.trace or [])
 
     def _call(self, layer: Layer, prefix: str, x: Any, mask: Array | None, given: bool = True) -> list[Letter]:
         """One call of a layer. `given`: x is the problem's own array; else what a layer before has computed."""
@@ -136,14 +141,11 @@ class _Walk:
         """One half over time: its output, (B, T, H) in processing order or (B, H), and its last states."""
         arithmetic: Arithmetic = self.arithmetic_for(layer.compute_dtype)
         cell, states = self.cells[prefix], self.states[prefix]
-        x = self._enter(x, layer.compute_dtype, given)
-        projected = _project(cell, arithmetic.known(x) if given else x)
-        steps = projected.shape[-2]
-        zeros = arithmetic.known(np.zeros((projected.shape[-3], layer.units)))
+        zeros = arithmetic.known(np.zeros((x.shape[-3], layer.units)))
         output, outputs = zeros, []
-        for time in range(steps - 1, -1, -1) if layer.go_backwards else range(steps):
+        for time, projected in self._project(layer, cell, x, given):
             states = arithmetic.carry(states)
-            new, gates = cell.step(projected[..., time, :], *states)
+            new, gates = cell.step(projected, *states)
             if mask is None:
                 states, output = list(new), new[0]
             else:
@@ -151,10 +153,27 @@ class _Walk:
                 kept = zeros if layer.zero_output_for_mask and layer.return_sequences else output
                 states = [arithmetic.where(chosen, n, s) for n, s in zip(new, states, strict=True)]
                 output = arithmetic.where(chosen, new[0], kept)
-            outputs.append(output)
-            self.trace.append(TraceStep(prefix, self.now + time, dict(zip(layer.states, states, strict=True)), gates))
+            if layer.return_sequences:
+                outputs.append(output)
+            if self.trace is not None:
+                named = dict(zip(layer.states, states, strict=True))
+                self.trace.append(TraceStep(prefix, self.now + time, named, gates))
         self.states[prefix] = states if layer.stateful else [zeros] * len(states)
         return (arithmetic.stack(outputs) if layer.return_sequences else output), states
+
+    def _project(self, layer: Recurrent, cell: Cell, x: Any, given: bool) -> Iterator[tuple[int, Letter]]:
+        """Each step's time and its x W + b (..., B, G*H), in processing order: one product for many steps."""
+        known = self.arithmetic_for(layer.compute_dtype).known
+        *_, batch, steps, features = x.shape
+        width = cell.W.shape[-1]
+        together = max(1, PROJECTED // (batch * width))
+        for start in range(0, steps, together)[:: -1 if layer.go_backwards else 1]:
+            block = self._enter(x[..., start : start + together, :], layer.compute_dtype, given)
+            block = (known(block) if given else block).swapaxes(-3, -2)
+            rows = cell.project(block.reshape(*block.shape[:-3], -1, features))
+            rows = rows.reshape(*rows.shape[:-2], -1, batch, width)
+            for n in range(rows.shape[-3])[:: -1 if layer.go_backwards else 1]:
+                yield start + n, rows[..., n, :, :]
 
 
 def _merge(mode: str | None, y: Letter, y_rev: Letter, arithmetic: Arithmetic) -> list[Letter]:
@@ -165,10 +184,3 @@ def _merge(mode: str | None, y: Letter, y_rev: Letter, arithmetic: Arithmetic) -
     if mode == "ave":
         return [(y + y_rev) / 2]
     return [y, y_rev] if mode is None else [arithmetic.join([y, y_rev], -1)]
-
-
-def _project(cell: Cell, x: Letter) -> Letter:
-    """x W + b of all steps with one product: (..., B, T, D) -> (..., B, T, G*H)."""
-    *_, batch, steps, features = x.shape
-    rows = cell.project(x.reshape(*x.shape[:-3], batch * steps, features))
-    return rows.reshape(*rows.shape[:-2], batch, steps, rows.shape[-1])
