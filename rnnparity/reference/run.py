@@ -38,9 +38,9 @@ class Run:
     trace: list[TraceStep] = field(default_factory=list)
 
 
-# Steps are projected together until so many numbers are there: they stay in a core's cache, and memory does not grow
-# with T.
-PROJECTED = 2**18
+# Steps are projected together until so many numbers are there: few enough to stay in a core's cache and in memory that
+# the process has (with all at once (32, 50, 64) x 128 took half as long again), and memory does not grow with T.
+PROJECTED = 2**17
 
 
 class Walk:
