@@ -1,0 +1,129 @@
+"""Charts as SVG to stand inside a page, whose colours ink and grid take: right by day and by night."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rnnparity.bench.ratios import paired
+from rnnparity.bench.stored import Series
+
+# Colours that stand for the page's own until the SVG is written.
+INK, GRID = "#010203", "#040506"
+PAGE_COLOURS = {INK: "var(--ink)", GRID: "var(--grid)"}
+# Okabe and Ito's colours, which colour-blind people can tell apart; with a marker each.
+COLOURS = ("#0f8ad0", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+WIDTH = 5.4  # inches: wide enough for a column of the page, narrow enough to be read on a phone
+
+
+def forward_chart(by_problem: Mapping[str, Mapping[str, Series]], against: str) -> str:
+    """One row a contender, one mark a size: its time over that of `against`, on a log axis."""
+    problems = [problem for problem, series in by_problem.items() if against in series]
+    names = _by_speed([by_problem[problem] for problem in problems], against)
+    with _figure(0.6 + 0.3 * len(names), against) as (figure, axes):
+        for place, problem in enumerate(problems):
+            points = [
+                (paired(by_problem[problem][name], by_problem[problem][against]), row)
+                for row, name in enumerate(names)
+                if name in by_problem[problem]
+            ]
+            axes.plot(
+                [ratio.value for ratio, _ in points],
+                [row for _, row in points],
+                linestyle="",
+                marker=MARKERS[place % len(MARKERS)],
+                color=COLOURS[place % len(COLOURS)],
+                label=_size(problem),
+                markersize=6,
+                alpha=0.9,
+            )
+        axes.axvline(1, color=INK, linewidth=1)
+        axes.set_xscale("log")
+        labels = axes.set_yticks(range(len(names)), names) and axes.get_yticklabels()
+        for label in labels:
+            label.set_fontweight("bold" if label.get_text().startswith("reference") else "normal")
+        axes.invert_yaxis()
+        axes.set_xlabel(f"time over that of {against}: further left is faster")
+        figure.legend(loc="outside upper center", ncols=3, frameon=False, title="B × T × D × H")
+        return _svg(figure)
+
+
+def growth_chart(axis: str, curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], unit: str) -> str:
+    """Amount over extent, both on log axes; a curve's name says its exponent."""
+    with _figure(2.6, axis + unit) as (figure, axes):
+        for place, (name, (extents, amounts)) in enumerate(curves.items()):
+            axes.plot(
+                extents,
+                amounts,
+                marker=MARKERS[place % len(MARKERS)],
+                color=COLOURS[place % len(COLOURS)],
+                label=name,
+                markersize=5,
+            )
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel(axis)
+        axes.set_ylabel(unit)
+        figure.legend(loc="outside upper center", ncols=1, frameon=False)
+        return _svg(figure)
+
+
+def _by_speed(rows: Sequence[Mapping[str, Series]], against: str) -> list[str]:
+    """Names in the order of their largest problem's times, fastest first; what only others have comes last."""
+    places: dict[str, float] = {}
+    for series in reversed(rows):
+        for name in series:
+            places.setdefault(name, paired(series[name], series[against]).value)
+    return sorted(places, key=lambda name: places[name])
+
+
+def _size(problem: str) -> str:
+    return problem.partition(" ")[2].replace("x", "×")
+
+
+@contextmanager
+def _figure(height: float, salt: str) -> Iterator[tuple[Any, Any]]:
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot
+
+    style: dict[Any, Any] = {
+        "font.size": 9,
+        "svg.fonttype": "none",  # text stays text: it can be read, searched and styled
+        "svg.hashsalt": salt,  # the same run gives the same page
+        "axes.edgecolor": GRID,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": GRID,
+        "grid.linewidth": 0.5,
+        **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK),
+        **dict.fromkeys(("xtick.color", "ytick.color"), GRID),
+    }
+    with mpl.rc_context(style):
+        figure, axes = pyplot.subplots(figsize=(WIDTH, height + 0.8), layout="constrained")
+        figure.patch.set_alpha(0)
+        axes.patch.set_alpha(0)
+        try:
+            yield figure, axes
+        finally:
+            pyplot.close(figure)
+
+
+def _svg(figure: Any) -> str:
+    """The drawing as an element of a page, with the page's colours."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    drawing = re.sub(r'(<svg [^>]*?) width="[^"]*" height="[^"]*"', r"\1", _element(buffer.getvalue()), count=1)
+    for colour, page in PAGE_COLOURS.items():
+        drawing = drawing.replace(colour, page)
+    return drawing
+
+
+def _element(document: str) -> str:
+    return document[document.index("<svg") :]

@@ -1,0 +1,71 @@
+"""The harness itself: start-up, goldens a second, verdicts a second and what of it is not the subject's."""
+
+import subprocess
+import sys
+from time import perf_counter
+
+import pytest
+from contenders import LeftOutError, needs
+
+from conftest import Timed, left_out_key
+from rnnparity import runner
+from rnnparity.catalogue import catalogue
+from rnnparity.tolerance import expect
+from rnnparity.workers import Workers
+
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+COMMANDS = {
+    "import numpy": ("-c", "import numpy"),
+    "rnnparity --help": ("-m", "rnnparity", "--help"),
+    "pytest with the plugin": PYTEST,
+    "pytest without it": (*PYTEST, "-p", "no:rnnparity"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_start_up(block, command, record, tmp_path):
+    (tmp_path / "test_nothing.py").write_text("def test_nothing():\n    pass\n")
+    arguments = [sys.executable, *COMMANDS[command]]
+
+    def call():
+        subprocess.run(arguments, check=True, capture_output=True, cwd=tmp_path)
+
+    record(Timed(call, once=1), "harness", "start-up", command, block)
+
+
+def test_goldens(block, record):
+    """The catalogue's goldens against the reference, no framework."""
+
+    def call():
+        assert runner.check("reference").passed
+
+    record(Timed(call, once=1), "harness", "goldens", "check reference", block, count=len(catalogue()))
+
+
+@pytest.fixture(scope="module")
+def workers(request):
+    try:
+        needs("tensorflow")
+    except LeftOutError as error:
+        request.config.stash[left_out_key]["tf.keras eager", "verdicts"] = str(error)
+        pytest.skip(str(error))
+    with runner.one_blas_thread(), Workers("keras", 1) as workers:
+        workers.versions()
+        yield workers
+
+
+def test_verdicts(workers, block, record, request, benchmark):
+    """One worker; the reference, its noise and the comparison are in the time, TensorFlow's import is not."""
+    cases = [case for case in catalogue().values() if "pairs" in case.case.tags]
+    cases = cases[:60] if request.config.getoption("--quick") else cases
+
+    def call():
+        start, inside = perf_counter(), 0.0
+        for outcome in workers.run(cases):
+            runner.verdict_of(outcome, expect(outcome.problem), None)
+            inside += outcome.answer.seconds if outcome.answer else 0.0
+        benchmark.extra_info["outside"] = 1 - inside / (perf_counter() - start)
+
+    if block == 0:  # layers are built and weights are set for the first time
+        call()
+    record(Timed(call, once=1), "harness", "verdicts", "check keras", block, count=len(cases))
