@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from rnnparity.problem import Problem
     from rnnparity.runner import Progress
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="rnnparity",
     help="Prove that a recurrent layer computes what Keras specifies, or learn where it does not.",
@@ -31,7 +33,7 @@ app = typer.Typer(
 )
 
 Expression = Annotated[
-    str, typer.Option("-k", metavar="EXPR", help="Choose cases: words of ids and tags, and, or, not, parentheses.")
+    str, typer.Option("-k", metavar="EXPR", help="Choose cases: parts of ids and tags, and, or, not, parentheses.")
 ]
 Fixtures = Annotated[
     Path | None,
@@ -64,19 +66,30 @@ def check(
     k: Expression = "",
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdicts as JSON, - for stdout.")] = None,
     j: Jobs = None,
+    timeout: Annotated[float, typer.Option(min=1, metavar="S", help="Seconds a case may take in a worker.")] = 120,
     fixtures: Fixtures = None,
 ) -> None:
-    """Hold subjects against the catalogue."""
+    """Hold subjects against the catalogue.
+
+    A SUBJECT is a name that `rnnparity list --subjects` shows, or package.module:callable, a function of yours.
+    Exit status: 0 all agree or are known, 1 something differs or fails, 2 the request is at fault.
+    """
     from rnnparity import runner
+    from rnnparity.files import check_writable, write_where_asked
     from rnnparity.report import print_report, report_json
 
     to_stdout = json is not None and str(json) == "-"
+    if json is not None and not to_stdout:
+        check_writable(json)
     with _progress() as progress:
-        report = runner.check(*(subjects or []), k=k, fixtures=fixtures, jobs=j, progress=progress)
-    if not to_stdout:  # first, so that a file that cannot be written costs no verdicts
-        print_report(report, _console())
-    if json is not None:
-        _write(json, report_json(report))
+        report = runner.check(*(subjects or []), k=k, fixtures=fixtures, jobs=j, timeout_s=timeout, progress=progress)
+    with suppress(BrokenPipeError):  # who reads the first lines alone shall have the right exit status
+        if to_stdout:
+            typer.echo(report_json(report), nl=False)
+        else:
+            print_report(report, _console())
+    if json is not None and not to_stdout:
+        write_where_asked(json, report_json(report))
     raise typer.Exit(0 if report.passed else 1)
 
 
@@ -84,8 +97,11 @@ def check(
 def list_(
     k: Expression = "",
     subjects: Annotated[bool, typer.Option("--subjects", help="List the subjects instead of the cases.")] = False,
+    tags: Annotated[bool, typer.Option("--tags", help="List the words for -k, and how many cases each has.")] = False,
 ) -> None:
-    """List the cases, or the subjects."""
+    """List the cases, the subjects or the tags."""
+    from collections import Counter
+
     from rnnparity.catalogue import catalogue
     from rnnparity.selection import select
     from rnnparity.subjects import REGISTERED
@@ -96,6 +112,11 @@ def list_(
         typer.echo(f"{'package.module:callable':24} any function from a Problem to its outputs")
         return
     chosen = select(catalogue().values(), k)
+    if tags:
+        counts = Counter(tag for case in chosen if case.case for tag in case.case.tags)
+        for tag, count in sorted(counts.items()):
+            typer.echo(f"{tag:32} {count:5}")
+        return
     width = max(len(case.id) for case in chosen)
     for case in chosen:
         typer.echo(f"{case.id:{width}}  {case.case.why if case.case else ''}")
@@ -105,12 +126,16 @@ def list_(
 def show(
     case: Case,
     subject: Annotated[str, typer.Option(metavar="S", help="Whose outputs to look at.")] = "reference",
+    json: Annotated[bool, typer.Option("--json", help="Its problem file, for `rnnparity run` or any program.")] = False,
 ) -> None:
     """Show one case, step by step."""
-    from rnnparity import parity, show
+    from rnnparity import parity, show, wire
     from rnnparity.judge import FAILING
 
     problem = _case(case)
+    if json:
+        typer.echo(wire.dump_pretty(problem))
+        return
     outcome, verdict = parity.check_case(problem, subject)
     typer.echo(show.show(problem, subject, outcome, verdict))
     raise typer.Exit(1 if verdict.kind in FAILING else 0)
@@ -118,7 +143,12 @@ def show(
 
 @app.command()
 def run(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A problem file; - for one problem a line on stdin.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="A problem file, as `show CASE --json` writes one; - for one a line on stdin."
+        ),
+    ],
     subject: Annotated[str, typer.Option(metavar="S", help="Who computes.")] = "reference",
 ) -> None:
     """Compute the outputs of a problem file."""
@@ -128,7 +158,10 @@ def run(
     if file != "-":
         typer.echo(dump(parity.run(wire.read_problem(Path(file)), subject)))
         return
-    for number, line in enumerate(sys.stdin.buffer, 1):
+    lines = [(number, line) for number, line in enumerate(sys.stdin.buffer, 1) if line.strip()]
+    if not lines:
+        raise RequestError("stdin: is empty; give one problem a line")
+    for number, line in lines:
         problem = wire.parse_problem(wire.load_json(line, f"stdin, line {number}"), f"stdin, line {number}")
         typer.echo(wire.dump_line(parity.run(problem, subject)))
 
@@ -222,18 +255,6 @@ def _case(id: str) -> Problem:
     return catalogue()[id]
 
 
-def _write(path: Path, text: str) -> None:
-    from rnnparity.goldens import write_whole
-
-    if str(path) == "-":
-        typer.echo(text, nl=False)
-        return
-    try:
-        write_whole(path, text)
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be written: {error.strerror or error}") from None
-
-
 def _console() -> Console:
     """As wide as the terminal; a pipe has no width, and what is printed there is not to be cut."""
     from rich.console import Console
@@ -266,20 +287,29 @@ def main() -> None:
     """Run a command and turn what is wrong with the request into one line and a status."""
     try:
         status = app(standalone_mode=False)
+        if status == INTERRUPTED:  # typer has caught Ctrl-C and said nothing
+            _fail("interrupted", INTERRUPTED)
     except RequestError as error:
         status = _fail(str(error), 2)
     except UsageError as error:
-        status = _fail(f"{error.format_message()} `rnnparity --help` shows the commands.", 2)
+        status = _fail(_usage(error), 2)
     except (KeyboardInterrupt, typer.Abort):
-        status = _fail("interrupted", 130)
+        status = _fail("interrupted", INTERRUPTED)
     except OSError as error:
         # The reader of a pipe has gone, which is no fault, or the disk is full: neither is said again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         what = f"{error.filename or 'the output'}: {error.strerror or error}"
-        status = 1 if isinstance(error, BrokenPipeError) else _fail(what, 2)
+        status = 0 if isinstance(error, BrokenPipeError) else _fail(what, 2)
     except MistrustedRunError as error:
         status = _fail(str(error), 1)
     sys.exit(status)
+
+
+def _usage(error: Any) -> str:
+    """What typer says of the words, and where help for them is."""
+    said, context = error.format_message(), getattr(error, "ctx", None)
+    command = f" {context.info_name}" if context is not None and context.parent else ""
+    return f"{said}{'' if said.endswith(('.', '?')) else '.'} `rnnparity{command} --help` tells more."
 
 
 def _fail(text: str, status: int) -> int:

@@ -49,7 +49,8 @@ def compare_structure(given: Sequence[Tensor], slots: Sequence[Slot]) -> tuple[D
     """Count, names, shapes and types against those that the layer must give."""
     if len(given) != len(slots):
         names = ", ".join(slot.name for slot in slots)
-        return (Difference("count", "", f"{len(given)} outputs, but should be {len(slots)}: {names}"),)
+        count = f"{len(given)} output{'s' if len(given) != 1 else ''} ({', '.join(tensor.name for tensor in given)})"
+        return (Difference("count", "", f"{count}, but should be {len(slots)}: {names}"),)
     called, right = [tensor.name for tensor in given], [slot.name for slot in slots]
     if called != right:
         return (Difference("names", "", f"outputs are {', '.join(called)}, but should be {', '.join(right)}"),)

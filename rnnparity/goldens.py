@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ import numpy as np
 from rnnparity import wire
 from rnnparity.catalogue import family
 from rnnparity.errors import FormatError, RequestError
+from rnnparity.files import TEMPORARY, write_whole
 from rnnparity.problem import Problem, Tensor
 from rnnparity.reference import compute, compute_exactly
 
@@ -284,13 +284,12 @@ def write_fixtures(folder: Path, texts: Mapping[str, str], manifest: str) -> lis
         if path.name not in texts and path.name != MANIFEST:
             path.unlink()
             changed.append(path.name)
-    for pattern in (f"*{_TEMPORARY}", f"*{REJECTED}"):
+    for pattern in (f"*{TEMPORARY}", f"*{REJECTED}"):
         for path in folder.glob(pattern):
             path.unlink()
     return changed
 
 
-_TEMPORARY = ".tmp"
 REJECTED = ".rej"
 
 
@@ -299,13 +298,3 @@ def _has(path: Path, text: str) -> bool:
         return path.read_bytes() == text.encode()
     except OSError:
         return False
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    temporary = path.with_name(f"{path.name}{_TEMPORARY}")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -17,8 +17,10 @@ _ALONE = {
 
 
 def failure(problem: Problem, verdict: Verdict, subject: str) -> str:
-    """Several lines about one verdict that is not a pass."""
-    lines = [f"{verdict.id}: {subject} {'fails' if verdict.kind is Kind.ERROR else verdict.kind}"]
+    """Several lines about one verdict that is not a pass; without a subject's name about somebody's outputs."""
+    what = {Kind.ERROR: "fails", Kind.INCONCLUSIVE: "is inconclusive", Kind.UNSUPPORTED: "is unsupported"}
+    said = f"{subject} {what.get(verdict.kind, verdict.kind)}" if subject else f"these outputs: {verdict.kind}"
+    lines = [f"{verdict.id}: {said}"]
     if verdict.kind in (Kind.DIVERGES, Kind.KNOWN) and verdict.differences:
         for difference in verdict.differences:
             lines += [f"  {line}" for line in describe(difference, problem)]
@@ -30,7 +32,8 @@ def failure(problem: Problem, verdict: Verdict, subject: str) -> str:
         lines.append(f"  witnesses: {_ALONE[verdict.alone]}")
     if problem.case is not None:
         lines.append(f"  about: {problem.case.why}")
-        lines.append(f"  again: rnnparity show {verdict.id} --subject {subject}")
+        if subject:
+            lines.append(f"  again: rnnparity show {verdict.id} --subject {subject}")
     return "\n".join(lines)
 
 
@@ -41,9 +44,12 @@ def describe(difference: Difference, problem: Problem) -> list[str]:
     letters = axis_letters(difference.output, len(difference.shape))
     shape = ", ".join(f"{letter}={size}" for letter, size in zip(letters, difference.shape, strict=True))
     threshold = FLOAT_TYPES[problem.threshold_type].threshold
+    off = f", {sigma_text(difference.sigma)} sigma off ({threshold:g} are allowed)"
+    if difference.kind == "finiteness":
+        off = ": not finite"
     lines = [
         f"{difference.output} ({shape}): {difference.differing} of {difference.total} values differ",
-        f"worst: {difference.text}, {sigma_text(difference.sigma)} sigma off ({threshold:g} are allowed)",
+        f"worst: {difference.text}{off}",
     ]
     if difference.first_step is not None:
         lines.append(f"first: at index {difference.first_step} of axis T")

@@ -9,12 +9,12 @@ from typing import Any
 from rnnparity.catalogue import catalogue
 from rnnparity.errors import RequestError
 from rnnparity.goldens import KNOWN, default_folder, read_goldens
-from rnnparity.judge import Kind, Verdict, judge, reference_verdict, with_known
+from rnnparity.judge import Kind, Verdict, reference_verdict, with_known
 from rnnparity.known import read_known
 from rnnparity.messages import failure
 from rnnparity.problem import Problem
 from rnnparity.runner import ask, one_blas_thread, verdict_of
-from rnnparity.subjects import FunctionSubject
+from rnnparity.subjects import FunctionSubject, name_of
 from rnnparity.subjects.reference import ReferenceSubject
 from rnnparity.tolerance import expect
 from rnnparity.workers import Outcome, Workers
@@ -29,7 +29,7 @@ def run(problem: Problem, subject: str | Callable[[Problem], Any] = "reference")
     outcome = outcome_of(problem, subject)
     if outcome.answer is None:
         what = f"does not support it: {outcome.unsupported}" if outcome.unsupported else f"failed: {outcome.error}"
-        raise RequestError(f"{problem.id}: subject {_name(subject)!r} {what}")
+        raise RequestError(f"{problem.id}: subject {name_of(subject)!r} {what}")
     return problem.with_outputs(outcome.answer.outputs)
 
 
@@ -71,19 +71,18 @@ def assert_parity(given: Any, problem: Problem) -> Verdict:
     sequence in Keras' order, or a mapping by name.
 
     Raises:
+        TypeError: `problem` is none: the outputs come first.
         AssertionError: something differs, or the noise would hide it if it did (which is never a pass).
         RequestError: an unknown subject.
     """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"assert_parity(outputs, problem): the second argument is {type(problem).__name__}, no Problem")
     if callable(given) or isinstance(given, str):
         verdict = verdict_of(outcome_of(problem, given), expect(problem), None)
-        name = given if isinstance(given, str) else getattr(given, "__qualname__", "the function")
+        name = name_of(given)
     else:
-        verdict = judge(problem, FunctionSubject(lambda _: given).answer(problem))
-        name = "these outputs"
+        verdict = verdict_of(ask(FunctionSubject(lambda _: given), problem), expect(problem), None)
+        name = ""
     if verdict.kind is not Kind.AGREES:
         raise AssertionError(failure(problem, verdict, name))
     return verdict
-
-
-def _name(subject: str | Callable[[Problem], Any]) -> str:
-    return subject if isinstance(subject, str) else getattr(subject, "__qualname__", repr(subject))

@@ -112,6 +112,8 @@ class Problem:
         Raises:
             FormatError: the layer is not built, or is one that is not computed here.
         """
+        if not hasattr(layer, "get_config"):
+            raise FormatError(f"layer: is {type(layer).__name__}; should be a Keras layer")
         spec = {"class_name": type(layer).__name__, "config": layer.get_config()}
         parsed = parse_layer(spec)
         arrays = [np.asarray(array) for array in layer.get_weights()]
@@ -121,7 +123,9 @@ class Problem:
         slots = weight_slots(parsed, inputs.shape[-1])
         # A stateful layer's states follow its weights in get_weights() of some versions; they are no weights.
         if len(arrays) < len(slots):
-            raise FormatError(f"layer: has {len(arrays)} weight arrays of {len(slots)}; call it once, then catch it")
+            raise FormatError(
+                f"layer: has {len(arrays)} weight arrays of {len(slots)}; build it or call it once before"
+            )
         weights = tuple(
             Tensor.of(slot.name, _as_float(array), variable_dtype(slot.dtype))
             for slot, array in zip(slots, arrays, strict=False)

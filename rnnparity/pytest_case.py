@@ -18,7 +18,7 @@ from rnnparity.messages import failure
 from rnnparity.problem import Problem
 from rnnparity.runner import ask, prove, verdict_of
 from rnnparity.selection import select
-from rnnparity.subjects import FunctionSubject
+from rnnparity.subjects import FunctionSubject, name_of
 from rnnparity.tolerance import expect
 from rnnparity.workers import Outcome, Workers
 
@@ -50,9 +50,8 @@ class RnnCase:
             verdict = self._sessions.verdict(self.problem, subject)
         except RequestError as error:
             pytest.fail(str(error), pytrace=False)
-        name = subject if isinstance(subject, str) else getattr(subject, "__qualname__", "the function")
         if verdict.kind in FAILING:
-            pytest.fail(failure(self.problem, verdict, name), pytrace=False)
+            pytest.fail(failure(self.problem, verdict, name_of(subject)), pytrace=False)
         if verdict.kind is Kind.KNOWN:
             pytest.xfail(verdict.reason)
         if verdict.kind is not Kind.AGREES:

@@ -36,9 +36,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     marker = metafunc.definition.get_closest_marker("rnn_cases")
     try:
-        ids = chosen_ids(str(marker.args[0]) if marker else "")
+        ids = chosen_ids(str(marker.args[0]) if marker and marker.args else "")
     except RequestError as error:
-        raise pytest.UsageError(f"{metafunc.definition.nodeid}: {error}") from None
+        pytest.fail(f"{metafunc.definition.nodeid}: {error}", pytrace=False)
     metafunc.parametrize("rnn_case", ids, ids=ids, indirect=True)
 
 

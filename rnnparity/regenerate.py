@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from rnnparity.catalogue import catalogue
-from rnnparity.errors import FormatError
+from rnnparity.errors import FormatError, RequestError
+from rnnparity.files import write_whole
 from rnnparity.goldens import (
     KNOWN,
     MANIFEST,
@@ -21,10 +22,9 @@ from rnnparity.goldens import (
     locked,
     manifest_text,
     write_fixtures,
-    write_whole,
 )
 from rnnparity.judge import FAILING, Kind, Verdict, with_known
-from rnnparity.known import read_known
+from rnnparity.known import KnownDifference, read_known
 from rnnparity.problem import Problem
 from rnnparity.runner import Progress, one_blas_thread, prove, verdict_of
 from rnnparity.schema import ManifestFields, validate
@@ -52,12 +52,15 @@ def regenerate(folder: Path, *, check: bool = False, jobs: int = 2, progress: Pr
         RequestError: tf.keras is missing, or the folder cannot be written.
     """
     problems = list(catalogue().values())
+    if not (folder / KNOWN).exists():
+        raise RequestError(f"{folder / KNOWN}: is not there; an empty file says that no difference is known")
+    entries = read_known(folder / KNOWN)
     with one_blas_thread(), Workers("keras", jobs) as workers:
         prove()
         expected = {problem.id: expect(problem) for problem in problems}
         rows = [p.with_outputs(golden_outputs(p)) for p in problems if not expected[p.id].inconclusive]
         versions = {**workers.versions(), "numpy": np.__version__}
-        verdicts = _second_key(workers, problems, expected, versions, folder, progress)
+        verdicts = _second_key(workers, problems, expected, versions, entries, progress)
     # A case that tf.keras did not run has but one key.
     refused = [verdict for verdict in verdicts if verdict.kind in FAILING | {Kind.UNSUPPORTED}]
     texts = family_texts(rows)
@@ -80,10 +83,9 @@ def _second_key(
     problems: Sequence[Problem],
     expected: Mapping[str, Expected],
     versions: Mapping[str, str],
-    folder: Path,
+    entries: Sequence[KnownDifference],
     progress: Progress | None,
 ) -> list[Verdict]:
-    entries = read_known(folder / KNOWN)
     verdicts = []
     for outcome in workers.run(problems):
         verdict = verdict_of(outcome, expected[outcome.problem.id], None)

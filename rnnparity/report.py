@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,8 @@ SHOWN = 10
 def print_report(report: Report, console: Console) -> None:
     """The failing cases, then one row a subject, then what the run says in a sentence."""
     for subject in report.subjects:
-        for verdict in subject.failing[:SHOWN]:
+        # The shortest names are the plainest cases: what fails there is seldom what a special case is about.
+        for verdict in sorted(subject.failing, key=lambda verdict: len(verdict.id))[:SHOWN]:
             console.out(failure(catalogue()[verdict.id], verdict, subject.name) + "\n", highlight=False)
         more = len(subject.failing) - SHOWN
         if more > 0:
@@ -59,14 +61,19 @@ def _table(report: Report) -> Table:
 
 def _notes(subject: SubjectReport) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in subject.versions.items())
-    state = "passes" if subject.passed else "fails"
-    lines = [f"{subject.name} {state}: {len(subject.verdicts)} cases{f' ({versions})' if versions else ''}"]
+    state = "passes" if subject.passed else f"fails: {len(subject.failing)} of" if subject.failing else "fails:"
+    colon = ":" if subject.passed else ""
+    lines = [f"{subject.name} {state}{colon} {_cases(len(subject.verdicts))}{f' ({versions})' if versions else ''}"]
     names = sorted({name for verdict in subject.verdicts for name in verdict.known})
     if names:
         lines.append(f"  known differences met: {', '.join(names)}")
-    reasons = sorted({verdict.reason for verdict in subject.verdicts if verdict.kind is Kind.UNSUPPORTED})
-    lines += [f"  unsupported: {reason}" for reason in reasons]
+    reasons = Counter(verdict.reason for verdict in subject.verdicts if verdict.kind is Kind.UNSUPPORTED)
+    lines += [f"  unsupported: {reason} ({_cases(count)})" for reason, count in sorted(reasons.items())]
     return lines
+
+
+def _cases(count: int) -> str:
+    return f"{count} case{'s' if count != 1 else ''}"
 
 
 def print_sweep(found: Mapping[str, Summary], console: Console) -> None:

@@ -27,9 +27,9 @@ from rnnparity.judge import (
 from rnnparity.known import KnownDifference, read_known
 from rnnparity.problem import Problem
 from rnnparity.selection import select
-from rnnparity.subjects import FunctionSubject, Unsupported, registration
+from rnnparity.subjects import FunctionSubject, Unsupported, name_of, registration
 from rnnparity.tolerance import Expected, expect
-from rnnparity.workers import Outcome, Workers, one_line
+from rnnparity.workers import TIMEOUT_S, Outcome, Workers, one_line
 
 # A case on which a subject that swaps two gates must fail, or no verdict of the run is worth anything.
 PROOF = "lstm-spread-sequences-state"
@@ -85,18 +85,19 @@ def check(
     k: str = "",
     fixtures: Path | None = None,
     jobs: int | None = None,
+    timeout_s: float = TIMEOUT_S,
     progress: Progress | None = None,
 ) -> Report:
     """Hold subjects (names, or functions from a Problem to its outputs) against the catalogue.
 
-    `k` chooses cases (see `selection`), `jobs` the number of worker processes a subject, `progress` is told the
-    subject, how many cases are done and how many there are.
+    `k` chooses cases (see `selection`), `jobs` the number of worker processes a subject, `timeout_s` the seconds
+    that a case may take in one; `progress` is told the subject, how many cases are done and how many there are.
 
     Raises:
         RequestError: an unknown subject, an unreadable fixture, a missing framework, nothing to compare.
         MistrustedRunError: a subject that is wrong on purpose passed.
     """
-    wanted = subjects or ("keras",)
+    wanted = tuple(dict.fromkeys(subjects)) or ("keras",)
     for subject in wanted:
         if isinstance(subject, str):
             registration(subject)
@@ -105,7 +106,7 @@ def check(
         goldens = read_goldens(folder, catalogue())
         entries = read_known(folder / KNOWN)
         prove()
-        reports = [_check_one(subject, k, goldens, entries, jobs, progress) for subject in wanted]
+        reports = [_check_one(subject, k, goldens, entries, (jobs, timeout_s), progress) for subject in wanted]
     report = Report(reports)
     if report.compared == 0:
         raise RequestError("nothing was compared: every chosen case is unsupported by every subject")
@@ -143,14 +144,15 @@ def _check_one(
     k: str,
     goldens: Goldens,
     entries: Sequence[KnownDifference],
-    jobs: int | None,
+    workers: tuple[int | None, float],
     progress: Progress | None,
 ) -> SubjectReport:
+    jobs, timeout_s = workers
     cases = cases_for(subject, k)
     if subject == "reference":
         report = _check_reference(cases, goldens, progress)
     elif isinstance(subject, str):
-        report = _check_in_workers(subject, cases, goldens, jobs or _jobs(len(cases)), progress)
+        report = _check_in_workers(subject, cases, goldens, (jobs or _jobs(len(cases)), timeout_s), progress)
     else:
         report = _check_function(subject, cases, goldens, progress)
     report.verdicts = [with_known(verdict, entries, report.name, report.versions) for verdict in report.verdicts]
@@ -174,9 +176,13 @@ def _check_reference(cases: Sequence[Problem], goldens: Goldens, progress: Progr
 
 
 def _check_in_workers(
-    subject: str, cases: Sequence[Problem], goldens: Goldens, jobs: int, progress: Progress | None
+    subject: str,
+    cases: Sequence[Problem],
+    goldens: Goldens,
+    how: tuple[int, float],
+    progress: Progress | None,
 ) -> SubjectReport:
-    with Workers(subject, jobs) as workers:
+    with Workers(subject, *how) as workers:
         # The reference runs while the workers load their framework.
         expected = {case.id: expect(case) for case in cases}
         report = SubjectReport(subject, workers.versions())
@@ -192,7 +198,7 @@ def _check_function(
     function: Callable[[Problem], Any], cases: Sequence[Problem], goldens: Goldens, progress: Progress | None
 ) -> SubjectReport:
     subject = FunctionSubject(function)
-    report = SubjectReport(getattr(function, "__qualname__", repr(function)), {})
+    report = SubjectReport(name_of(function), {})
     for case in cases:
         outcome = ask(subject, case)
         report.verdicts.append(verdict_of(outcome, expect(case), goldens.outputs.get(case.id)))
@@ -205,7 +211,7 @@ def ask(subject: FunctionSubject, problem: Problem) -> Outcome:
     try:
         return Outcome(problem, subject.answer(problem))
     except Unsupported as reason:
-        return Outcome(problem, unsupported=str(reason))
+        return Outcome(problem, unsupported=str(reason) or "no reason given")
     except Exception as error:
         return Outcome(problem, error=one_line(error))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
@@ -112,5 +113,6 @@ def validate(model: type[Model], fields: Any, where: str) -> Model:
     except ValidationError as errors:
         first = errors.errors(include_url=False, include_input=False)[0]
         path = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        said = re.sub(r"(a valid dictionary or )?(an )?instance of \w+", "an object", first["msg"])
         more = f" (and {errors.error_count() - 1} more)" if errors.error_count() > 1 else ""
-        raise FormatError(f"{where}: {path}: {first['msg']}{more}") from None
+        raise FormatError(f"{where}: {path}: {said}{more}") from None

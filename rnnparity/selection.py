@@ -1,6 +1,7 @@
 """Choosing cases with an expression: words joined by and, or, not and parentheses, as in pytest's -k.
 
-A word matches a case if it is part of its id, or is one of its tags ("mask:interior"), or the value of one.
+A word matches a case if it is part of its id, or is one of its tags ("mask:interior"), or the value of one; capitals
+count as small letters.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def select(cases: Iterable[Problem], expression: str) -> list[Problem]:
     Raises:
         RequestError: the expression cannot be read, or matches nothing.
     """
-    tokens = [match[1] for match in _TOKEN.finditer(expression)]
+    tokens = [match[1].lower() for match in _TOKEN.finditer(expression)]
     if not tokens:
         return list(cases)
     try:
@@ -28,7 +29,7 @@ def select(cases: Iterable[Problem], expression: str) -> list[Problem]:
     except RecursionError:
         raise RequestError(f"-k {expression[:60]!r}: is nested too deeply") from None
     if not chosen:
-        raise RequestError(f"-k {expression!r} matches no case; `rnnparity list` shows them all")
+        raise RequestError(f"-k {expression!r} matches no case; `rnnparity list --tags` shows the words")
     return chosen
 
 
@@ -74,7 +75,7 @@ class _Reader:
 
     def _word(self, word: str) -> bool:
         tags = self.case.case.tags if self.case.case else ()
-        return word in self.case.id or any(word in (tag, tag.partition(":")[2]) for tag in tags)
+        return word in self.case.id.lower() or any(word in (tag, tag.partition(":")[2]) for tag in map(str.lower, tags))
 
     def _unreadable(self, why: str) -> RequestError:
         return RequestError(f"-k {self.expression!r}: {why}; write words joined by and, or, not, ( and )")

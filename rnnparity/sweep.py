@@ -23,7 +23,7 @@ from rnnparity.runner import one_blas_thread
 from rnnparity.shapes import state_slots, weight_slots
 from rnnparity.subjects import Answer, Subject, make_subject
 from rnnparity.tolerance import Expected, expect
-from rnnparity.workers import end_now, prepare_worker
+from rnnparity.workers import end_now, main_unseen, prepare_worker
 
 PATHS = ("keras", "keras:graph", "keras:xla")
 # Problems of one layer and shape, so that what is traced and compiled for it is used more than once.
@@ -63,7 +63,8 @@ def sweep(verdicts: int, seed: int, jobs: int, progress: Callable[[str, int, int
     seeds = iter(range(seed * 1_000_000, (seed + 1) * 1_000_000))
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=prepare_worker)
     try:
-        running = {pool.submit(sweep_layer, next(seeds)) for _ in range(2 * jobs)}
+        with main_unseen():
+            running = {pool.submit(sweep_layer, next(seeds)) for _ in range(2 * jobs)}
         while done < verdicts:
             future = next(as_completed(running))
             running.discard(future)

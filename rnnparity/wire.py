@@ -137,7 +137,7 @@ def load_json(content: bytes, where: str) -> Any:
     except UnicodeDecodeError as error:
         raise FormatError(f"{where}: byte {error.start} is no UTF-8") from None
     except json.JSONDecodeError as error:
-        raise FormatError(f"{where}: line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from None
+        raise FormatError(f"{where}: line {error.lineno}, column {error.colno}: is not JSON: {error.msg}") from None
     except FormatError as error:
         raise FormatError(f"{where}: {error}") from None
     except RecursionError:
@@ -178,7 +178,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> Any:
-    raise FormatError(f'the literal {name} is no JSON; write the string "{name}"')
+    raise FormatError(f'the literal {name} is not JSON; outputs alone may hold it, as the string "{name}"')
 
 
 def parse_problem(fields: Any, where: str) -> Problem:

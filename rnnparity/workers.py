@@ -8,23 +8,26 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
+from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rnnparity.errors import RequestError
 from rnnparity.problem import Problem
 from rnnparity.subjects import Answer, Subject, Unsupported, make_subject
 
-# Loading a framework takes seconds, an XLA compilation of a long unrolled layer minutes.
-TIMEOUT_S = 300.0
+# A case takes milliseconds, its first XLA compilation on a busy machine some ten seconds.
+TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class Workers:
     def __init__(self, subject: str, count: int, timeout_s: float = TIMEOUT_S) -> None:
         self.subject, self.timeout_s = subject, timeout_s
         self.pools = [_start(subject) for _ in range(count)]
-        self.loaded = [pool.submit(_load) for pool in self.pools]
+        with main_unseen():
+            self.loaded = [pool.submit(_load) for pool in self.pools]
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +113,24 @@ class Workers:
     def _restart(self, place: int) -> None:
         end_now(self.pools[place])
         self.pools[place] = _start(self.subject)
-        self.loaded[place] = self.pools[place].submit(_load)
+        with main_unseen():
+            self.loaded[place] = self.pools[place].submit(_load)
+
+
+@contextlib.contextmanager
+def main_unseen() -> Iterator[None]:
+    """A spawned process imports the main module again, which would run a user's script a second time.
+
+    Workers need nothing of it: for as long as they are started it has neither a file nor a name.
+    """
+    main = sys.modules["__main__"]
+    kept: dict[str, Any] = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    vars(main).update(__spec__=None)
+    vars(main).pop("__file__", None)
+    try:
+        yield
+    finally:
+        vars(main).update(kept)
 
 
 def end_now(pool: ProcessPoolExecutor) -> None:
@@ -122,7 +143,8 @@ def end_now(pool: ProcessPoolExecutor) -> None:
 
 
 def prepare_worker() -> None:
-    """Ctrl-C is the parent's to handle; warnings of frameworks are not the user's business."""
+    """Ctrl-C is the parent's to handle; warnings of frameworks are not the user's business; stdout is the report's."""
+    os.dup2(2, 1)  # what a subject prints goes to stderr
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -171,9 +193,17 @@ def _answer(problem: Problem) -> Outcome:
     try:
         return Outcome(problem, _subject.answer(problem))
     except Unsupported as reason:
-        return Outcome(problem, unsupported=str(reason))
+        return Outcome(problem, unsupported=str(reason) or "no reason given")
     except (Exception, SystemExit) as error:  # a subject that exits must not end the run, least of all with status 0
-        return Outcome(problem, error=one_line(error))
+        return Outcome(problem, error=one_line(error) + _place(error))
+
+
+def _place(error: BaseException) -> str:
+    """Where a subject of somebody's own has failed: their file and line, or nothing if it was not theirs."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith((sys.prefix, sys.base_prefix, str(Path(__file__).parent), "<")):
+            return f" ({frame.filename}, line {frame.lineno})"
+    return ""
 
 
 def one_line(error: BaseException) -> str:

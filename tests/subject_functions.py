@@ -40,6 +40,19 @@ def raises(problem):
     raise ValueError("no such gate\nand more that nobody reads")
 
 
+def nothing(problem):
+    """As a function that forgot its return does."""
+
+
+def imaginary(problem):
+    return [array + 0j for array in right(problem)]
+
+
+def prints(problem):
+    print("a subject may print")
+    return right(problem)
+
+
 def unsupported(problem):
     raise Unsupported("not today")
 

@@ -11,7 +11,8 @@ import pytest
 from fixture_writers import found, is_whole, put, states
 
 from rnnparity.errors import RequestError
-from rnnparity.goldens import MANIFEST, locked, write_fixtures, write_whole
+from rnnparity.files import write_whole
+from rnnparity.goldens import MANIFEST, locked, write_fixtures
 
 SCRIPT = Path(__file__).with_name("fixture_writers.py")
 

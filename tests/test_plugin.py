@@ -55,11 +55,11 @@ def test_a_wrong_subject_fails_with_the_message_and_no_traceback(project):
     result = project.runpytest_subprocess("-p", "no:cacheprovider")
     result.stdout.fnmatch_lines(
         [
-            "simple_rnn-spread-state-mask_left-initial: wrong diverges",
+            "simple_rnn-spread-state-mask_left-initial: mylib:wrong diverges",
             "  output (B=2, H=3): 6 of 6 values differ",
             "  worst: output*sigma off (10 are allowed)",
             "  witnesses: golden and reference agree; the subject stands alone",
-            "  again: rnnparity show simple_rnn-spread-state-mask_left-initial --subject wrong",
+            "  again: rnnparity show simple_rnn-spread-state-mask_left-initial --subject mylib:wrong",
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")

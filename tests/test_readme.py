@@ -4,10 +4,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from rnnparity import check
+from rnnparity.catalogue import catalogue
 from rnnparity.judge import Kind
+from rnnparity.selection import select
 from rnnparity.subjects import REGISTERED
 
 ROOT = Path(__file__).parent.parent
@@ -59,3 +63,29 @@ def test_every_place_in_the_readme_exists():
 
 def test_nothing_is_left_to_be_filled_in():
     assert not re.search(r"@[A-Z]+@", README)
+
+
+def snippet(start):
+    """The code block that begins with these words, run."""
+    (code,) = [block for block in re.findall(r"^```python\n(.*?)^```", README, re.M | re.S) if block.startswith(start)]
+    names = {}
+    exec(code, names)  # noqa: S102 - what the README tells people to type
+    return names
+
+
+def test_the_implementation_in_the_readme_passes():
+    """As its command says: where it does not step aside it is right."""
+    (report,) = check(snippet("import numpy")["my_rnn"], k="simple_rnn").subjects
+    assert report.failing == []
+    assert report.counts[Kind.AGREES] > 30
+
+
+def test_the_live_layer_in_the_readme_agrees():
+    pytest.importorskip("tensorflow")
+    assert snippet("import keras")["problem"].layer.units == 3
+
+
+def test_the_test_in_the_readme_is_one(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mylib", SimpleNamespace(my_rnn=None))
+    test = snippet("import pytest")["test_keras_parity"]
+    assert select(catalogue().values(), test.pytestmark[0].args[0])

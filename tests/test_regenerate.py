@@ -64,8 +64,10 @@ class Keras:
 
 
 @pytest.fixture
-def keras(monkeypatch):
+def keras(monkeypatch, tmp_path):
+    """tf.keras is right about everything; nothing is known in the folder."""
     keras = Keras()
+    (tmp_path / "known_differences.toml").touch()
     monkeypatch.setattr("rnnparity.regenerate.Workers", keras)
     monkeypatch.setattr("rnnparity.regenerate.catalogue", small_catalogue)
     return keras
@@ -126,9 +128,15 @@ def test_one_difference_and_nothing_is_written(keras, tmp_path):
     keras.special[CASE] = off_by_a_thousandth
     done = regenerate(tmp_path)
     assert [(verdict.id, str(verdict.kind)) for verdict in done.refused] == [(CASE, "diverges")]
-    assert set(done.changed) == {path.name for path in tmp_path.iterdir()} - {".lock"}
+    assert set(done.changed) == {path.name for path in tmp_path.iterdir()} - {".lock", "known_differences.toml"}
     assert "lstm-spread.json.rej" in done.changed
     assert all(name.endswith(".rej") for name in done.changed)
+
+
+def test_without_the_list_of_known_differences_nothing_is_computed(keras, tmp_path):
+    (tmp_path / "known_differences.toml").unlink()
+    with pytest.raises(RequestError, match=r"known_differences\.toml: is not there; an empty file"):
+        regenerate(tmp_path)
 
 
 def test_what_was_there_stays_and_the_candidate_lies_beside_it(keras, written, monkeypatch):
@@ -226,8 +234,8 @@ def test_check_sees_a_difference_and_keeps_no_candidates(keras, written):
 
 def test_a_folder_that_cannot_be_written(keras, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RequestError, match=r"file/fixtures.*: cannot be (read|written): Not a directory$"):
-        regenerate(tmp_path / "file" / "fixtures")
+    with pytest.raises(RequestError, match=r"file/known_differences.toml: is not there"):
+        regenerate(tmp_path / "file")
 
 
 def test_a_run_that_proves_nothing_writes_nothing(keras, tmp_path, monkeypatch):
@@ -236,4 +244,4 @@ def test_a_run_that_proves_nothing_writes_nothing(keras, tmp_path, monkeypatch):
     monkeypatch.setattr("rnnparity.runner.wrong_on_purpose", lambda problem: Answer(golden_outputs(problem)))
     with pytest.raises(MistrustedRunError, match="passed lstm-spread-sequences-state"):
         regenerate(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert contents(tmp_path) == {"known_differences.toml": b""}

@@ -62,7 +62,9 @@ def chosen(expression):
         ("pairs or constant or without", [LAST, LEFT, WITHOUT]),
         # and, or and not are words only as whole words
         ("not-there or without-words", [WITHOUT]),
-        ("Lstm or pairs", [LAST]),
+        # capitals count as small letters
+        ("LSTM and Spread and last", [LAST]),
+        ("Lstm AND pairs", [LAST]),
         # nothing is everything
         ("", [LAST, INTERIOR, GRU, LEFT, WITHOUT]),
         ("   ", [LAST, INTERIOR, GRU, LEFT, WITHOUT]),
@@ -89,13 +91,12 @@ HOW = "write words joined by and, or, not, ( and )"
         ("lstm gru", f"-k 'lstm gru': 'gru' is left over; {HOW}"),
         ("lstm)", f"-k 'lstm)': ')' is left over; {HOW}"),
         ("lstm not gru", f"-k 'lstm not gru': 'not' is left over; {HOW}"),
-        ("nothing", "-k 'nothing' matches no case; `rnnparity list` shows them all"),
-        ("lstm and gru", "-k 'lstm and gru' matches no case; `rnnparity list` shows them all"),
-        ("interior_", "-k 'interior_' matches no case; `rnnparity list` shows them all"),
+        ("nothing", "-k 'nothing' matches no case; `rnnparity list --tags` shows the words"),
+        ("lstm and gru", "-k 'lstm and gru' matches no case; `rnnparity list --tags` shows the words"),
+        ("interior_", "-k 'interior_' matches no case; `rnnparity list --tags` shows the words"),
         # a part of a tag that is no part of an id
-        ("pair", "-k 'pair' matches no case; `rnnparity list` shows them all"),
-        ("source", "-k 'source' matches no case; `rnnparity list` shows them all"),
-        ("Lstm", "-k 'Lstm' matches no case; `rnnparity list` shows them all"),
+        ("pair", "-k 'pair' matches no case; `rnnparity list --tags` shows the words"),
+        ("source", "-k 'source' matches no case; `rnnparity list --tags` shows the words"),
     ],
 )
 def test_what_cannot_be_read_or_matches_nothing(expression, expected):

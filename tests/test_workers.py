@@ -1,7 +1,10 @@
 """Subjects in processes of their own: one that dies or hangs costs its case, and no other."""
 
 import os
+import re
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -83,7 +86,7 @@ def test_a_worker_that_dies_between_two_cases_costs_none():
 
 def test_a_subject_that_exits_is_in_error_and_the_run_goes_on():
     found = outcomes("exits", PLAIN[:2])
-    assert [outcome.error for outcome in found.values()] == ["SystemExit: 0"] * 2
+    assert all(re.fullmatch(r"SystemExit: 0 \(.*functions\.py, line \d+\)", o.error) for o in found.values())
 
 
 def test_what_a_subject_may_return():
@@ -95,7 +98,26 @@ def test_what_a_subject_may_return():
     more = outcomes("one_more", PLAIN[:1])[PLAIN[0]]
     assert [tensor.name for tensor in more.answer.outputs] == ["output", "extra_1"]
     assert outcomes("unsupported", PLAIN[:1])[PLAIN[0]].unsupported == "not today"
-    assert outcomes("raises", PLAIN[:1])[PLAIN[0]].error == "ValueError: no such gate"
+    assert outcomes("raises", PLAIN[:1])[PLAIN[0]].error.startswith("ValueError: no such gate (")
+    assert outcomes("nothing", PLAIN[:1])[PLAIN[0]].error.startswith("TypeError: it returned None, no outputs")
+    assert outcomes("imaginary", PLAIN[:1])[PLAIN[0]].error.startswith("TypeError: output is of complex64, no real")
+
+
+SCRIPT = """
+import rnnparity
+print("once")
+print(rnnparity.check("own.functions:right", k="lstm-spread-last-initial").passed)
+"""
+
+
+def test_a_script_without_a_main_guard_runs_once(tmp_path):
+    """Workers are spawned, and what spawns imports the main module again unless it is kept from it."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["once", "True"]
 
 
 def test_leaving_ends_the_processes():

@@ -12,7 +12,7 @@ from rnnparity.bench.ratios import Change, Compared, compare
 from rnnparity.bench.report import headline, render, verdict
 from rnnparity.bench.stored import StoredRun, dump, load, merge
 from rnnparity.errors import RequestError
-from rnnparity.goldens import write_whole
+from rnnparity.files import write_whole
 
 NAMES = ("report.html", "report.md", "report.json")
 

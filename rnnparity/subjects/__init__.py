@@ -91,6 +91,8 @@ def registration(name: str) -> Registration:
     # `keras:grpah` is a slip of the pen, not a module of somebody's.
     if colon and module not in REGISTERED and all(part.isidentifier() for part in [*module.split("."), attribute]):
         return Registration("rnnparity.subjects:function_subject", name, "a function of yours")
+    if module.endswith(".py"):
+        raise RequestError(f"subject {name!r}: name the module, not its file: {module.removesuffix('.py')}:{attribute}")
     known = ", ".join([*REGISTERED, *(entry.name for entry in entry_points(group="rnnparity.subjects"))])
     raise RequestError(f"subject {name!r} is unknown; known are {known}, or package.module:callable")
 
@@ -119,7 +121,18 @@ def function_subject(target: str) -> Subject:
     """A subject from `package.module:callable`, the current folder's modules included; see `FunctionSubject`."""
     if "" not in sys.path:  # as `python -m` has it, and the installed script has not
         sys.path.insert(0, "")
-    return FunctionSubject(_imported(target, target))
+    function = _imported(target, target)
+    if not callable(function):
+        raise RequestError(f"subject {target!r}: is {type(function).__name__}, no function")
+    return FunctionSubject(function)
+
+
+def name_of(subject: str | Callable[..., Any]) -> str:
+    """A subject's name; a function's is the one that finds it again, `package.module:callable`."""
+    if isinstance(subject, str):
+        return subject
+    module, name = getattr(subject, "__module__", ""), getattr(subject, "__qualname__", "")
+    return f"{module}:{name}" if module and name else repr(subject)
 
 
 class FunctionSubject:
@@ -133,6 +146,8 @@ class FunctionSubject:
 
     def answer(self, problem: Problem) -> Answer:
         given = self.function(problem)
+        if given is None:
+            raise TypeError("it returned None, no outputs")
         if isinstance(given, Mapping):
             return Answer(tuple(as_tensor(str(name), value) for name, value in given.items()))
         arrays: Sequence[Any] = given if isinstance(given, list | tuple) else [given]
@@ -143,11 +158,17 @@ class FunctionSubject:
 
 
 def as_tensor(name: str, value: Any) -> Tensor:
-    """A named array of any array-like; its own dtype is kept, bfloat16 of other libraries included."""
+    """A named array of any array-like; its own dtype is kept, bfloat16 of other libraries included.
+
+    Raises:
+        TypeError: it holds no real numbers.
+    """
     array = np.asarray(value)
     dtype = array.dtype.name
     if dtype == "bfloat16":
         array = array.astype(np.float32)
+    elif array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} is of {dtype}, no real numbers")
     elif dtype not in FLOAT_TYPES:
         return Tensor(name, array.astype(np.float64), dtype)
     return Tensor(name, array, dtype)
