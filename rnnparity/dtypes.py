@@ -38,6 +38,8 @@ class FloatType:
 
     def round(self, values: Array) -> Array:
         """The nearest numbers of this type (ties to even), shape kept; overflow gives infinity, NaN stays."""
+        if self.name != "bfloat16" and getattr(values, "dtype", None) == self.storage:
+            return values
         with np.errstate(over="ignore"):
             if self.name == "bfloat16":
                 return _round_to_bfloat16(np.asarray(values, np.float64))
