@@ -86,6 +86,8 @@ def _read_manifest(folder: Path) -> Any:
     from rnnparity.schema import ManifestFields, validate
 
     path = folder / MANIFEST
+    if folder.exists() and not folder.is_dir():
+        raise FormatError(f"{folder}: is no folder; name the one that holds {MANIFEST}")
     if not path.is_file():
         raise FormatError(f"{path}: is not there: {_REMEDY}")
     content = wire.read_bytes(path)

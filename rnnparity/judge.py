@@ -14,6 +14,7 @@ import numpy as np
 
 from rnnparity import known as known_differences
 from rnnparity.compare import Comparison, Difference, compare_exactly, compare_structure, compare_values
+from rnnparity.dtypes import FLOAT_TYPES
 from rnnparity.expectations import check_expectations, stated_facts
 from rnnparity.goldens import golden_outputs
 from rnnparity.known import KnownDifference
@@ -58,9 +59,14 @@ def judge(problem: Problem, answer: Answer, expected: Expected | None = None) ->
     """Hold a subject's answer against the reference, by structure, values and what the case knows beforehand."""
     expected = expected or expect(problem)
     wrong = compare_structure(answer.outputs, problem.output_slots())
-    if wrong:
+    comparable = all(difference.kind == "dtype" for difference in wrong)
+    comparable = comparable and all(tensor.dtype in FLOAT_TYPES for tensor in answer.outputs)
+    if not comparable:
         return Verdict(problem.id, Kind.DIVERGES, float("inf"), wrong[0].text, wrong)
     found = compare_values(answer.outputs, expected.outputs, expected.sigmas, expected.kind.threshold)
+    if wrong:  # in type alone: whether the numbers are right is worth knowing as well
+        values = found.differences or (Difference("dtype", "", "their values agree"),)
+        return Verdict(problem.id, Kind.DIVERGES, float("inf"), wrong[0].text, (*wrong, *values))
     facts = check_expectations(problem, expected, answer.outputs, answer.facts)
     if expected.unpredictable:
         found = Comparison((), 0.0)

@@ -82,14 +82,19 @@ def test_numbers_that_are_none(here, words):
 KNOWN_SUBJECTS = f"known are {', '.join(REGISTERED)}, or package.module:callable"
 
 
-@pytest.mark.parametrize("subject", ["kears", "keras:grahp", "reference:x", "own.functions", "a b:c", ""])
+@pytest.mark.parametrize(("subject", "near"), [("Keras", "keras"), ("kears", "keras"), ("keras:grahp", "keras:graph")])
+def test_subjects_that_are_nearly_one(here, subject, near):
+    assert refused(here("check", subject)) == f"subject {subject!r} is unknown; did you mean {near}?"
+
+
+@pytest.mark.parametrize("subject", ["mine:x y", "own.functions", "a b:c", ""])
 def test_unknown_subjects(here, subject):
     assert refused(here("check", subject)) == f"subject {subject!r} is unknown; {KNOWN_SUBJECTS}"
 
 
 def test_an_unknown_subject_of_one_case(here, problem_file):
     for words in (("show", CASE), ("run", str(problem_file))):
-        assert refused(here(*words, "--subject", "kears")) == f"subject 'kears' is unknown; {KNOWN_SUBJECTS}"
+        assert refused(here(*words, "--subject", "nobody")) == f"subject 'nobody' is unknown; {KNOWN_SUBJECTS}"
 
 
 def test_unknown_cases(here):

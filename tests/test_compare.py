@@ -39,7 +39,7 @@ def test_what_is_right_differs_in_nothing():
 
 def test_the_count_comes_first():
     wrong = [replace(right()[0], name="wrong", data=np.zeros((1,)), dtype="int64")]
-    assert structure(wrong) == [("count", "", "1 outputs, but should be 2: output, h")]
+    assert structure(wrong) == [("count", "", "1 output (wrong), but should be 2: output, h")]
     assert structure([]) == [("count", "", "0 outputs, but should be 2: output, h")]
     assert structure([*right(), *right()]) == [("count", "", "4 outputs, but should be 2: output, h")]
 

@@ -82,7 +82,16 @@ def test_dtype():
         "  output is float64, but should be float32",
         "  h is float64, but should be float32",
         "  c is float64, but should be float32",
+        "  their values agree",
     ]
+
+
+def test_dtype_and_values():
+    """A type that is wrong does not hide numbers that are wrong."""
+    twice = [Tensor(t.name, t.data.astype(np.float64) * 2, "float64") for t in outputs()]
+    said = lines_of(twice)
+    assert said[1] == "  output is float64, but should be float32"
+    assert "  output (B=2, T=4, H=3): 24 of 24 values differ" in said
 
 
 def test_finiteness():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Protocol
@@ -94,6 +95,9 @@ def registration(name: str) -> Registration:
     if module.endswith(".py"):
         raise RequestError(f"subject {name!r}: name the module, not its file: {module.removesuffix('.py')}:{attribute}")
     known = ", ".join([*REGISTERED, *(entry.name for entry in entry_points(group="rnnparity.subjects"))])
+    near = get_close_matches(name.lower(), REGISTERED, n=1, cutoff=0.8)
+    if near:
+        raise RequestError(f"subject {name!r} is unknown; did you mean {near[0]}?")
     raise RequestError(f"subject {name!r} is unknown; known are {known}, or package.module:callable")
 
 
