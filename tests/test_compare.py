@@ -41,7 +41,9 @@ def test_the_count_comes_first():
     wrong = [replace(right()[0], name="wrong", data=np.zeros((1,)), dtype="int64")]
     assert structure(wrong) == [("count", "", "1 output (wrong), but should be 2: output, h")]
     assert structure([]) == [("count", "", "0 outputs, but should be 2: output, h")]
-    assert structure([*right(), *right()]) == [("count", "", "4 outputs (output, h, output, h), but should be 2: output, h")]
+    assert structure([*right(), *right()]) == [
+        ("count", "", "4 outputs (output, h, output, h), but should be 2: output, h")
+    ]
 
 
 def test_then_the_names_and_their_order():

@@ -76,10 +76,12 @@ def _run_pytest(arguments: list[str], k: str, tell: Tell) -> None:
     folder = benchmarks_folder()
     command = [sys.executable, "-m", "pytest", str(folder), "-v", "--tb=line", "-p", "no:cacheprovider"]
     command += ["-o", "console_output_style=count", *arguments]
-    environment = {**os.environ, **THREADS, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    # pytest-benchmark does not time in a worker of pytest-xdist, which this process may be and its own are not.
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    environment = {**outer, **THREADS, "TF_CPP_MIN_LOG_LEVEL": "3"}
     said: list[str] = []
     process = subprocess.Popen(  # noqa: S603 - this Python, and what the user chose with -k
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
         for line in process.stdout or ():

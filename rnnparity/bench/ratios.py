@@ -16,7 +16,7 @@ from rnnparity.bench.stored import Series, StoredRun
 
 # What a ratio must have changed by, beyond the spread of both runs, to be called faster or slower: memory that a
 # process happens to get moves a pass by some per cent, whatever its blocks agree on.
-MARGIN = 1.2
+MARGIN = 1.25
 FEWEST = 3  # blocks, below which a spread says nothing
 YARDSTICKS = ("products", "tf.keras eager", "tf.keras graph", "tf.keras XLA")
 

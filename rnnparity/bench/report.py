@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from rnnparity.bench.charts import forward_chart, growth_chart
-from rnnparity.bench.ratios import Change, Compared, Ratio, exponent, paired
+from rnnparity.bench.ratios import YARDSTICKS, Change, Compared, Ratio, exponent, paired, reference_ratios
 from rnnparity.bench.stored import Series, StoredRun
 from rnnparity.bench.targets import MIDDLE, TINY, figures
 
@@ -28,11 +28,11 @@ class Table:
 
 def render(run: StoredRun, compared: Sequence[Compared], before: StoredRun | None) -> tuple[str, str]:
     """The page and the Markdown."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
         loader=PackageLoader("rnnparity.bench"),
-        autoescape=lambda name: name is not None and ".html" in name,
+        autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -44,6 +44,7 @@ def render(run: StoredRun, compared: Sequence[Compared], before: StoredRun | Non
         "headline": headline(run),
         "charts": {kind: forward_chart(rows, FLOOR) for kind, rows in kinds.items() if _has(rows, FLOOR)},
         "figures": _figures(run),
+        "ratios": ratio_table(run),
         "times": {kind: times(rows) for kind, rows in kinds.items() if rows},
         "growth_charts": list(_growth_charts(run)),
         "growth": growth_table(run),
@@ -83,6 +84,18 @@ def headline(run: StoredRun) -> str:
     return ", ".join(said[:1]) + ("; " + ", and ".join(said[1:]) if said[1:] else "") + "."
 
 
+def ratio_table(run: StoredRun) -> Table:
+    """The reference over its yardsticks, with their spread: the ratios that runs are compared by."""
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for problem, series, yardstick in reference_ratios(run):
+        name = yardstick.contender.partition(" float")[0]
+        rows.setdefault((problem, series.contender), {})[name] = _ratio(paired(series, yardstick))
+    names = [name for name in YARDSTICKS if any(name in cells for cells in rows.values())]
+    header = ["reference over", *("its products" if name == "products" else name for name in names)]
+    cells = [[f"{p}, {c.split()[1]}", *(row.get(name, "-") for name in names)] for (p, c), row in rows.items()]
+    return Table(header, cells)
+
+
 def times(rows: Mapping[str, Mapping[str, Series]]) -> Table:
     """Contender by problem: time, and in brackets how many times that of the reference in float64."""
     names = sorted({name for series in rows.values() for name in series}, key=_family)
@@ -101,13 +114,16 @@ def growth_table(run: StoredRun) -> Table:
 
 
 def harness_table(run: StoredRun) -> Table:
-    """Start-up, goldens and verdicts a second."""
+    """Start-up, goldens and verdicts a second; what belongs together as a ratio to the first of its kind."""
     rows = []
-    for series in (s for by_name in run.find("harness").values() for s in by_name.values()):
-        seconds = min(series.seconds)
-        rate = f"{series.count / seconds:.0f} a second" if series.count else ""
-        outside = f", {series.outside:.0%} of it outside the subject" if series.outside is not None else ""
-        rows.append([series.contender, _seconds(seconds), rate + outside])
+    for problem, by_name in run.find("harness").items():
+        first = next(iter(by_name.values()))
+        for series in by_name.values():
+            seconds = min(series.seconds)
+            said = [f"{series.count / seconds:.0f} a second"] if series.count else []
+            said += [f"{_ratio(paired(series, first))} times {first.contender}"] if series is not first else []
+            said += [f"{series.outside:.0%} of it outside the subject"] if series.outside is not None else []
+            rows.append([f"{series.contender}, {problem}", _seconds(seconds), ", ".join(said)])
     return Table(["", "time", ""], rows)
 
 

@@ -6,10 +6,12 @@ from time import perf_counter
 
 import pytest
 from contenders import LeftOutError, needs
+from problems import SIZES, make_problem, name_of
 
 from conftest import Timed, left_out_key
 from rnnparity import runner
 from rnnparity.catalogue import catalogue
+from rnnparity.reference import compute, compute_with_noise, trace
 from rnnparity.tolerance import expect
 from rnnparity.workers import Workers
 
@@ -31,6 +33,15 @@ def test_start_up(block, command, record, tmp_path):
         subprocess.run(arguments, check=True, capture_output=True, cwd=tmp_path)
 
     record(Timed(call, once=1), "harness", "start-up", command, block)
+
+
+@pytest.mark.parametrize("size", SIZES[:3], ids=lambda size: "x".join(map(str, size)))
+@pytest.mark.parametrize("how", ["plain", "with trace", "with noise"])
+def test_noise_and_trace(size, how, block, record):
+    """What they add to a pass, the making ready included: at most twice its time again is wanted."""
+    problem = make_problem("LSTM", size)
+    call = {"plain": compute, "with trace": trace, "with noise": compute_with_noise}[how]
+    record(Timed(lambda: call(problem)), "harness", f"reference {name_of('LSTM', size)}", f"reference {how}", block)
 
 
 def test_goldens(block, record):
