@@ -49,8 +49,8 @@ def compare_structure(given: Sequence[Tensor], slots: Sequence[Slot]) -> tuple[D
     """Count, names, shapes and types against those that the layer must give."""
     if len(given) != len(slots):
         names = ", ".join(slot.name for slot in slots)
-        called = f" ({', '.join(tensor.name for tensor in given)})" if given else ""
-        count = f"{len(given)} output{'s' if len(given) != 1 else ''}{called}"
+        listed = f" ({', '.join(tensor.name for tensor in given)})" if given else ""
+        count = f"{len(given)} output{'s' if len(given) != 1 else ''}{listed}"
         return (Difference("count", "", f"{count}, but should be {len(slots)}: {names}"),)
     called, right = [tensor.name for tensor in given], [slot.name for slot in slots]
     if called != right:

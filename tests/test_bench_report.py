@@ -32,8 +32,8 @@ EVERYTHING = run(forward() + GROWTH + HARNESS)
 def test_the_headline():
     assert headline(EVERYTHING) == (
         "One LSTM pass of the reference takes 50 µs at (1, 4, 5, 3), 200 times faster than tf.keras eager and 8.00 "
-        "times faster than tf.keras graph; at (32, 50, 64, 128) it takes 2.80 times as long as the graph, and 2.00 times as "
-        "long as its bare matrix products."
+        "times faster than tf.keras graph; at (32, 50, 64, 128) it takes 2.80 times as long as the graph, and 2.00 "
+        "times as long as its bare matrix products."
     )
     own = [row for row in forward() if row["contender"].startswith(("reference", "products"))]
     assert headline(run(own)) == "LSTM 32x50x64x128: 2.00 times as long as its bare matrix products."

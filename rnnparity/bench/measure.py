@@ -75,7 +75,7 @@ def from_pytest(document: Mapping[str, Any], quick: bool, versions: dict[str, st
 def _run_pytest(arguments: list[str], k: str, tell: Tell) -> None:
     folder = benchmarks_folder()
     command = [sys.executable, "-m", "pytest", str(folder), "-v", "--tb=line", "-p", "no:cacheprovider"]
-    command += ["-o", "console_output_style=count", *arguments]
+    command += ["-o", "console_output_style=count", "-W", "ignore:Not saving anything", *arguments]
     # pytest-benchmark does not time in a worker of pytest-xdist, which this process may be and its own are not.
     outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
     environment = {**outer, **THREADS, "TF_CPP_MIN_LOG_LEVEL": "3"}
