@@ -97,9 +97,10 @@ def check(
 def list_(
     k: Expression = "",
     subjects: Annotated[bool, typer.Option("--subjects", help="List the subjects instead of the cases.")] = False,
+    faults: Annotated[bool, typer.Option("--faults", help="List the faults that the cases are there to show.")] = False,
     tags: Annotated[bool, typer.Option("--tags", help="List the words for -k, and how many cases each has.")] = False,
 ) -> None:
-    """List the cases, the subjects or the tags."""
+    """List the cases, the subjects, the tags or the faults."""
     from collections import Counter
 
     from rnnparity.catalogue import catalogue
@@ -110,6 +111,12 @@ def list_(
         for name, found in REGISTERED.items():
             typer.echo(f"{name:24} {found.says}{', takes the cases tagged ' + found.cases if found.cases else ''}")
         typer.echo(f"{'package.module:callable':24} any function from a Problem to its outputs")
+        return
+    if faults:
+        from rnnparity.faults import FAULTS
+
+        for fault in FAULTS:
+            typer.echo(f"{fault.cause}: {fault.which}\n  {fault.says} {fault.mend}")
         return
     chosen = select(catalogue().values(), k)
     if tags:

@@ -43,6 +43,9 @@ def print_report(report: Report, console: Console) -> None:
     for subject in report.subjects:
         for line in _notes(subject):
             console.out(line, highlight=False)
+    if report.faults:
+        seen, total = report.faults
+        console.out(f"these cases would have shown {seen} of the {total} faults that fit them", highlight=False)
 
 
 def _table(report: Report) -> Table:
@@ -106,7 +109,10 @@ def print_sweep(found: Mapping[str, Summary], console: Console) -> None:
 
 def report_json(report: Report) -> str:
     """What `--json` writes: the stable, versioned form `rnnparity-report/1`."""
-    return json.dumps({"format": FORMAT, "subjects": [_subject_json(s) for s in report.subjects]}, indent=1) + "\n"
+    value: dict[str, Any] = {"format": FORMAT, "subjects": [_subject_json(s) for s in report.subjects]}
+    if report.faults:
+        value["faults"] = dict(zip(("visible", "total"), report.faults, strict=True))
+    return json.dumps(value, indent=1) + "\n"
 
 
 def _subject_json(subject: SubjectReport) -> dict[str, Any]:

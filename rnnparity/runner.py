@@ -13,6 +13,7 @@ from typing import Any
 from rnnparity import known as known_differences
 from rnnparity.catalogue import catalogue
 from rnnparity.errors import MistrustedRunError, RequestError
+from rnnparity.faults import visible
 from rnnparity.goldens import KNOWN, Goldens, default_folder, read_goldens
 from rnnparity.judge import (
     FAILING,
@@ -65,9 +66,14 @@ class SubjectReport:
 
 @dataclass
 class Report:
-    """What a run gave, subject by subject."""
+    """What a run gave, subject by subject.
+
+    `faults`: how many of those that fit the cases they would have shown, and how many fit; the reference alone has no
+    use for them.
+    """
 
     subjects: list[SubjectReport]
+    faults: tuple[int, int] | None = None
 
     @property
     def passed(self) -> bool:
@@ -107,10 +113,18 @@ def check(
         entries = read_known(folder / KNOWN)
         prove()
         reports = [_check_one(subject, k, goldens, entries, (jobs, timeout_s), progress) for subject in wanted]
-    report = Report(reports)
+        report = Report(reports, _faults(wanted, k))
     if report.compared == 0:
         raise RequestError("nothing was compared: every chosen case is unsupported by every subject")
     return report
+
+
+def _faults(subjects: Sequence[SubjectLike], k: str) -> tuple[int, int] | None:
+    cases = {case.id: case for subject in subjects if subject != "reference" for case in cases_for(subject, k)}
+    if not cases:
+        return None
+    found = visible(cases.values())
+    return sum(map(bool, found.values())), len(found)
 
 
 def prove() -> None:

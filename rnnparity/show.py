@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from rnnparity.dtypes import Array
+from rnnparity.faults import sight
 from rnnparity.judge import Kind, Verdict
 from rnnparity.keras_config import layer_spec
 from rnnparity.messages import failure, sigma_text
@@ -20,7 +22,8 @@ from rnnparity.workers import Outcome
 def show(problem: Problem, subject: str, outcome: Outcome, verdict: Verdict) -> str:
     """Everything about one case as text; numbers with six digits, rows of a batch side by side."""
     expected = expect(problem)
-    parts = [_head(problem), _numbers(problem), _steps(trace(problem)), _outputs(expected, outcome), _reach(expected)]
+    parts = [_head(problem), _numbers(problem), _steps(trace(problem)), _outputs(expected, outcome)]
+    parts += [_reach(expected), _faults(problem, expected)]
     if verdict.kind in (Kind.DIVERGES, Kind.ERROR, Kind.KNOWN):
         parts.append(failure(problem, verdict, subject))
     else:
@@ -86,6 +89,19 @@ def _differences(given: Tensor, right: Tensor) -> str:
     error = given.data.astype(np.float64) - right.data
     text = np.array2string(error, formatter={"float_kind": "{:.1e}".format}, max_line_width=110, threshold=400)
     return _indented(text)
+
+
+def _faults(problem: Problem, expected: Expected) -> str:
+    """Which faults this case could have shown, and the causes of those that it could not."""
+    seen = sight(problem, expected)
+    total = len(seen.seen) + len(seen.hidden)
+    if expected.inconclusive or not total:
+        return ""
+    lines = [f"faults that would diverge here: {len(seen.seen)} of {total} that fit this layer"]
+    hidden = Counter(name.partition(":")[0] for name in seen.hidden)
+    if hidden:
+        lines.append("  would not: " + ", ".join(f"{cause} ({count})" for cause, count in hidden.items()))
+    return "\n".join(lines)
 
 
 def _reach(expected: Expected) -> str:

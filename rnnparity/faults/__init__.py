@@ -1,0 +1,75 @@
+"""The faults: every named way to get a recurrent layer wrong, once.
+
+The list serves twice: as mutants, which the catalogue must see (`visible`), and as hypotheses about a divergence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from rnnparity.compare import compare_values
+from rnnparity.faults.cells import cell_faults
+from rnnparity.faults.fault import Fault, Mutant, mutate
+from rnnparity.faults.options import option_faults
+from rnnparity.faults.weights import weight_faults
+from rnnparity.problem import Problem
+from rnnparity.tolerance import Expected, expect
+
+__all__ = ["FAULTS", "Fault", "Mutant", "Sight", "is_seen", "mutants", "sight", "visible"]
+
+FAULTS: tuple[Fault, ...] = (*weight_faults(), *option_faults(), *cell_faults())
+
+# How many problems a fault is tried on: what the first thirty that it fits do not show the others hardly will.
+TRIES = 30
+
+
+def mutants(problem: Problem) -> Iterator[Mutant]:
+    """Every fault in every place where it fits the problem, with the outputs that it would give."""
+    for fault in FAULTS:
+        yield from mutate(problem, fault)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Which mutants a problem's outputs could show, and which they could not, by name."""
+
+    seen: tuple[str, ...]
+    hidden: tuple[str, ...]
+
+
+def sight(problem: Problem, expected: Expected | None = None) -> Sight:
+    """What a problem could have shown: a mutant is seen where its outputs leave the noise of the right ones."""
+    right = expected or expect(problem)
+    found = [(mutant.name, is_seen(mutant, right)) for mutant in mutants(problem)]
+    return Sight(tuple(name for name, seen in found if seen), tuple(name for name, seen in found if not seen))
+
+
+def visible(problems: Iterable[Problem]) -> dict[Fault, str]:
+    """The faults that fit any of the problems, each with the first that could show it in some place, or "".
+
+    A fault is tried on the first TRIES problems that it fits, those with constant weights last, which hide the most.
+    """
+    found: dict[Fault, str] = {}
+    left = dict.fromkeys(FAULTS, TRIES)
+    for problem in sorted(problems, key=lambda problem: bool(problem.case and problem.case.initializers)):
+        right: Expected | None = None
+        for fault in list(left):
+            placed = mutate(problem, fault)
+            if not placed:
+                continue
+            right = right or expect(problem)
+            left[fault] -= 1
+            found[fault] = problem.id if any(is_seen(mutant, right) for mutant in placed) else ""
+            if found[fault] or not left[fault]:
+                del left[fault]
+        if not left:
+            break
+    return found
+
+
+def is_seen(mutant: Mutant, right: Expected) -> bool:
+    """Whether a subject with this fault would diverge."""
+    if right.inconclusive or [t.shape for t in mutant.outputs] != [t.shape for t in right.outputs]:
+        return not right.inconclusive
+    return bool(compare_values(mutant.outputs, right.outputs, right.sigmas, right.kind.threshold).differences)
