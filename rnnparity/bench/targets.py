@@ -54,9 +54,10 @@ class Figure:
             return "within the spread"
         if self.floor and self.floor.value > self.wanted:
             return f"its matrix products alone take {self.floor.value:.2g} times as long"
-        if self.floor:
-            return f"{self.floor.value / self.measured.value:.0%} of it are matrix products"
-        return ""
+        if self.floor is None and not self.yardstick.startswith("products"):
+            return ""
+        products = self.floor.value if self.floor else 1.0  # else the yardstick is the products
+        return f"{products / self.measured.value:.0%} of it are matrix products"
 
 
 def figures(run: StoredRun) -> Iterator[Figure]:
