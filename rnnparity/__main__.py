@@ -174,6 +174,24 @@ def run(
 
 
 @app.command()
+def explain(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A problem file with the outputs that somebody computed.")
+    ],
+    json: Annotated[bool, typer.Option("--json", help="The same for programs.")] = False,
+) -> None:
+    """Name the cause of wrong outputs, or say that none is known."""
+    from json import dumps
+
+    from rnnparity import wire
+    from rnnparity.explain import as_json, explain, text
+
+    told = explain(wire.read_problem(Path(file)))
+    typer.echo(dumps(as_json(told), indent=1) if json else text(told))
+    raise typer.Exit(1 if told.verdict == "diverges" else 0)
+
+
+@app.command()
 def regenerate(
     check: Annotated[bool, typer.Option("--check", help="Write nothing, fail on drift.")] = False,
     j: Jobs = None,

@@ -18,7 +18,7 @@ from rnnparity.subjects import REGISTERED
 __all__ = ["here"]
 
 CASE = "lstm-spread-sequences-state"
-COMMANDS = ["check", "list", "show", "run", "regenerate", "sweep", "bench"]
+COMMANDS = ["check", "list", "show", "run", "explain", "regenerate", "sweep", "bench"]
 HELP = "--help` tells more."
 
 
