@@ -52,3 +52,9 @@ def fields(rows: list[dict[str, Any]] | None = None, **other: Any) -> dict[str, 
 
 def run(rows: list[dict[str, Any]] | None = None, **other: Any) -> StoredRun:
     return parse(fields(rows, **other), "by hand")
+
+
+GROWTH = [
+    series("growth", f"LSTM T={steps}", "reference float64", steps * 1e-5, axis="T", extent=steps, peak_bytes=1000)
+    for steps in (20, 200, 2000)
+]

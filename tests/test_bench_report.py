@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from bench_runs import MACHINE, forward, run, series
+from bench_runs import GROWTH, MACHINE, forward, run, series
 from command_line import ROOT, environment, here
 
 from rnnparity.bench.ratios import compare
@@ -15,10 +15,6 @@ from rnnparity.bench.targets import figures
 
 __all__ = ["here"]
 
-GROWTH = [
-    series("growth", f"LSTM T={steps}", "reference float64", steps * 1e-5, axis="T", extent=steps, peak_bytes=1000)
-    for steps in (20, 200, 2000)
-]
 HARNESS = [
     series("harness", "start-up", "import numpy", 0.1),
     series("harness", "start-up", "rnnparity --help", 0.09),
@@ -31,12 +27,16 @@ EVERYTHING = run(forward() + GROWTH + HARNESS)
 
 def test_the_headline():
     assert headline(EVERYTHING) == (
-        "One LSTM pass of the reference takes 50 µs at (1, 4, 5, 3), 200 times faster than tf.keras eager and 8.00 "
-        "times faster than tf.keras graph; at (32, 50, 64, 128) it takes 2.80 times as long as the graph, and 2.00 "
-        "times as long as its bare matrix products."
+        "One pass of the reference at LSTM (1, 4, 5, 3) takes 50.0 µs: 200 times faster than tf.keras eager, 8.00 "
+        "times faster than tf.keras graph and 10.0 times as long as its bare matrix products; one at LSTM "
+        "(32, 50, 64, 128) takes 14.0 ms: 2.80 times as long as tf.keras graph and 2.00 times as long as its bare "
+        "matrix products."
     )
     own = [row for row in forward() if row["contender"].startswith(("reference", "products"))]
-    assert headline(run(own)) == "LSTM 32x50x64x128: 2.00 times as long as its bare matrix products."
+    assert headline(run(own)) == (
+        "One pass of the reference at LSTM (1, 4, 5, 3) takes 50.0 µs: 10.0 times as long as its bare matrix products; "
+        "one at LSTM (32, 50, 64, 128) takes 14.0 ms: 2.00 times as long as its bare matrix products."
+    )
     assert headline(run(HARNESS)).startswith("3 series were timed")
 
 
@@ -73,8 +73,8 @@ def test_the_markdown_holds_the_same_tables():
 
 def test_the_exponent_and_what_belongs_together():
     _, markdown = render(EVERYTHING, [], None)
-    assert "| reference float64: seconds | T = 20 to 2000 | 1.00 | 19.6 ms |" in markdown
-    assert "| reference float64: bytes | T = 20 to 2000 | 0.00 |" in markdown
+    assert "| reference float64: time | T = 20 to 2000 | 1.00 | 19.6 ms |" in markdown
+    assert "| reference float64: memory | T = 20 to 2000 | 0.00 |" in markdown
     assert "0.900 (0.900 to 0.900) times import numpy" in markdown
     assert "30 a second, 10% of it outside the subject" not in markdown  # the quickest block counts: 1.96 s
     assert "31 a second, 10% of it outside the subject" in markdown
@@ -156,7 +156,7 @@ def test_stored_runs_become_one_report(here, stored, tmp_path):
     parts = [stored("a.json", forward()[:6]), stored("b.json", forward()[6:])]
     status, out, err = here("bench", "--from", parts[0], "--from", parts[1], "--out", str(tmp_path / "out"))
     assert (status, err) == (0, "")
-    assert out.startswith("One LSTM pass of the reference takes ")
+    assert out.startswith("One pass of the reference at LSTM (1, 4, 5, 3) takes ")
     assert dump(load(tmp_path / "out" / "report.json")) == dump(run())
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.html", "report.md", "report.json"}
 
@@ -209,7 +209,7 @@ def bench(folder, how="", k=ONE):
     """A real run; `how`: what stands for a contender."""
     (folder / "injected.py").write_text(WRONG.format(how or "ready"))
     given = {"PYTEST_ADDOPTS": "-p injected"} if how else {}
-    words = ["python", "-m", "rnnparity", "bench", "--quick", "-k", k, "--out", str(folder / "out")]
+    words = [sys.executable, "-m", "rnnparity", "bench", "--quick", "-k", k, "--out", str(folder / "out")]
     return subprocess.run(words, env=environment(folder, **given), capture_output=True, text=True, check=False)
 
 
@@ -244,7 +244,7 @@ def test_nothing_is_chosen(tmp_path):
 
 def test_benchmarks_run_where_they_are_named_alone():
     def collected(*words):
-        command = ["python", "-m", "pytest", "--collect-only", "-q", *words]
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *words]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
 
     assert "benchmarks/" not in collected("tests/benchmarks/..", "--ignore-glob=*catalogue*")

@@ -102,7 +102,9 @@ def test_several_subjects_and_a_report_in_a_file(own, tmp_path):
         "  unsupported: not today (1 case)",
         "own.functions:one_more fails: 1 of 1 case",
         "own.functions:integers fails: 1 of 1 case",
+        "these cases would have shown 122 of the 122 faults that fit them",
     ]
+    assert json.loads(path.read_text())["faults"] == {"visible": 122, "total": 122}
     assert re.search(
         f"{CASE}: own.functions:raises fails\n"
         r"  ValueError: no such gate \(.*functions.py, line \d+\)\n"
@@ -271,4 +273,5 @@ def test_a_stale_entry_fails_the_run(here, own, tmp_path, monkeypatch):
         "own.functions:right fails: 1 case",
         "own.functions:wrong passes: 1 case",
         "  known differences met: wrong",
+        "these cases would have shown 122 of the 122 faults that fit them",
     ]

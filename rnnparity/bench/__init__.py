@@ -12,7 +12,7 @@ from rnnparity.bench.ratios import Change, Compared, compare
 from rnnparity.bench.report import headline, render, verdict
 from rnnparity.bench.stored import StoredRun, dump, load, merge
 from rnnparity.errors import RequestError
-from rnnparity.files import write_whole
+from rnnparity.files import check_writable, write_where_asked
 
 NAMES = ("report.html", "report.md", "report.json")
 
@@ -51,11 +51,11 @@ def bench(
     runs = {str(path): load(path) for path in dict.fromkeys(stored)}
     _writable(out)
     run = merge(runs, any_machine) if runs else measure(quick, k, tell)
-    _write(out / "report.json", dump(run))  # first: what was measured is kept, whatever it is compared with
+    write_where_asked(out / "report.json", dump(run))  # first: what was measured is kept, whatever it is compared with
     compared = _compared(run, before, str(against), any_machine) if before else []
     page, markdown = render(run, compared, before)
-    _write(out / "report.html", page)
-    _write(out / "report.md", markdown)
+    write_where_asked(out / "report.html", page)
+    write_where_asked(out / "report.md", markdown)
     return _done(run, compared, fail_above, out)
 
 
@@ -87,15 +87,7 @@ def _writable(out: Path) -> None:
     """Asked before minutes of measuring, not after."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".report.tmp"
-        probe.touch()
-        probe.unlink()
     except OSError as error:
         raise RequestError(f"{out}: no report can be written there: {error.strerror or error}") from None
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_whole(path, text)
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be written: {error.strerror or error}") from None
+    for name in NAMES:
+        check_writable(out / name)

@@ -17,7 +17,7 @@ PAGE_COLOURS = {INK: "var(--ink)", GRID: "var(--grid)"}
 # Okabe and Ito's colours, which colour-blind people can tell apart; with a marker each.
 COLOURS = ("#0f8ad0", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
-WIDTH = 5.4  # inches: wide enough for a column of the page, narrow enough to be read on a phone
+WIDTH = 4.8  # inches: wide enough for a column of the page, narrow enough to be read on a phone
 
 
 def forward_chart(by_problem: Mapping[str, Mapping[str, Series]], against: str) -> str:
@@ -47,14 +47,19 @@ def forward_chart(by_problem: Mapping[str, Mapping[str, Series]], against: str) 
         for label in labels:
             label.set_fontweight("bold" if label.get_text().startswith("reference") else "normal")
         axes.invert_yaxis()
-        axes.set_xlabel(f"time over that of {against}: further left is faster")
-        figure.legend(loc="outside upper center", ncols=3, frameon=False, title="B × T × D × H")
+        _ticks(axes.xaxis, "{x:g}")
+        figure.supxlabel(f"times that of {against}: left is faster", fontsize="medium")
+        figure.legend(loc="outside upper center", ncols=2, frameon=False, title="B × T × D × H")
         return _svg(figure)
 
 
-def growth_chart(axis: str, curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], unit: str) -> str:
+def growth_chart(
+    axis: str, curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], quantity: str, unit: str
+) -> str:
     """Amount over extent, both on log axes; a curve's name says its exponent."""
-    with _figure(2.6, axis + unit) as (figure, axes):
+    from matplotlib.ticker import EngFormatter
+
+    with _figure(2.6, axis + quantity) as (figure, axes):
         for place, (name, (extents, amounts)) in enumerate(curves.items()):
             axes.plot(
                 extents,
@@ -66,10 +71,24 @@ def growth_chart(axis: str, curves: Mapping[str, tuple[Sequence[int], Sequence[f
             )
         axes.set_xscale("log")
         axes.set_yscale("log")
+        every = sorted({extent for extents, _ in curves.values() for extent in extents})
+        axes.set_xticks(every, [str(extent) for extent in every])
+        axes.set_xticks([], minor=True)
+        _ticks(axes.yaxis, EngFormatter(unit))
         axes.set_xlabel(axis)
-        axes.set_ylabel(unit)
+        axes.set_ylabel(f"{quantity} of one pass")
         figure.legend(loc="outside upper center", ncols=1, frameon=False)
         return _svg(figure)
+
+
+def _ticks(axis: Any, said: Any) -> None:
+    """Plain numbers on a log axis, more of them where it is short."""
+    from matplotlib.ticker import LogLocator
+
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
+    axis.set_major_formatter(said)
+    axis.set_ticks([], minor=True)
 
 
 def _by_speed(rows: Sequence[Mapping[str, Series]], against: str) -> list[str]:
@@ -93,7 +112,8 @@ def _figure(height: float, salt: str) -> Iterator[tuple[Any, Any]]:
     from matplotlib import pyplot
 
     style: dict[Any, Any] = {
-        "font.size": 9,
+        "font.size": 10,
+        "text.parse_math": False,  # a name is no formula
         "svg.fonttype": "none",  # text stays text: it can be read, searched and styled
         "svg.hashsalt": salt,  # the same run gives the same page
         "axes.edgecolor": GRID,
@@ -118,7 +138,7 @@ def _figure(height: float, salt: str) -> Iterator[tuple[Any, Any]]:
 def _svg(figure: Any) -> str:
     """The drawing as an element of a page, with the page's colours."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     drawing = re.sub(r'(<svg [^>]*?) width="[^"]*" height="[^"]*"', r"\1", _element(buffer.getvalue()), count=1)
     for colour, page in PAGE_COLOURS.items():
         drawing = drawing.replace(colour, page)

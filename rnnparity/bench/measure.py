@@ -21,7 +21,7 @@ from rnnparity.errors import MistrustedRunError, RequestError
 BLOCKS, QUICK_BLOCKS = 10, 5
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 PACKAGES = ("numpy", "tensorflow", "tensorflow-cpu", "keras", "torch", "onnxruntime", "onnx", "jax")
-NO_TESTS = 5  # pytest's exit status where nothing was chosen
+WRONG_WORDS, NO_TESTS = 4, 5  # pytest's exit status where -k is malformed, where nothing was chosen
 
 Tell = Callable[[str, int, int], None]
 
@@ -30,17 +30,19 @@ def measure(quick: bool, k: str, tell: Tell) -> StoredRun:
     """Run the benchmarks that the pytest expression `k` chooses (all where it is empty).
 
     Raises:
-        RequestError: pytest-benchmark is not installed, or nothing is chosen.
+        RequestError: pytest-benchmark is not installed, or nothing is chosen, or nothing of it can run here.
         MistrustedRunError: a benchmark failed, as one does whose output is not what the reference says.
     """
     if find_spec("pytest_benchmark") is None:
         raise RequestError("the benchmarks need pytest-benchmark: `pip install 'rnnparity[bench]'`")
     with tempfile.TemporaryDirectory() as folder:
         stored = Path(folder) / "benchmarks.json"
-        arguments = ["--benchmark-only", f"--benchmark-json={stored}", "--benchmark-quiet"]
+        arguments = ["-x", "--benchmark-only", f"--benchmark-json={stored}", "--benchmark-quiet"]
         arguments += [f"--blocks={QUICK_BLOCKS if quick else BLOCKS}", *(["--quick"] if quick else [])]
         arguments += ["-k", k] if k else []
         _run_pytest(arguments, k, tell)
+        if not stored.exists() or not stored.stat().st_size:  # not written where all is skipped
+            raise RequestError("none of the chosen benchmarks can run here: what they need is not installed")
         return from_pytest(json.loads(stored.read_text()), quick, _versions())
 
 
@@ -99,6 +101,8 @@ def _run_pytest(arguments: list[str], k: str, tell: Tell) -> None:
         raise RequestError(
             f"-k {k!r} chooses no benchmark; the names are those of `pytest tests/benchmarks --collect-only`"
         )
+    if status == WRONG_WORDS and (wrong := [line for line in said if line.startswith("ERROR: Wrong expression")]):
+        raise RequestError(wrong[0].removeprefix("ERROR: "))
     if status:
         failed = [line for line in said if re.match(r"(E  |FAILED|ERROR|/)", line) or "Error" in line]
         raise MistrustedRunError(f"the benchmarks failed, nothing is kept: {(failed or said[-1:] or ['no word'])[0]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor, log10
@@ -37,6 +38,7 @@ def render(run: StoredRun, compared: Sequence[Compared], before: StoredRun | Non
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["plain"] = _plain
     forward = run.find("forward")
     kinds = {kind: {p: s for p, s in forward.items() if p.startswith(f"{kind} ")} for kind in KINDS}
     words: dict[str, Any] = {
@@ -59,29 +61,27 @@ def render(run: StoredRun, compared: Sequence[Compared], before: StoredRun | Non
 
 
 def headline(run: StoredRun) -> str:
-    """The whole report in a sentence."""
-    forward, said = run.find("forward"), []
-    tiny, middle = forward.get(TINY, {}), forward.get(MIDDLE, {})
-    own = "reference float64"
-    if own in tiny and "tf.keras eager" in tiny:
-        faster = [
-            f"{_number(1 / paired(tiny[own], tiny[name]).value)} times faster than {name}"
-            for name in ("tf.keras eager", "tf.keras graph")
-            if name in tiny
-        ]
-        said.append(f"One LSTM pass of the reference takes {_time(tiny[own])} at {_size(TINY)}, {' and '.join(faster)}")
-    if own in middle and "tf.keras graph" in middle:
-        ratio = paired(middle[own], middle["tf.keras graph"]).value
-        said.append(f"at {_size(MIDDLE)} it takes {_number(ratio)} times as long as the graph")
-    floors = [(p, s) for p, s in forward.items() if own in s and "products float64" in s]
-    if floors:
-        problem, series = floors[-1] if not said else next((row for row in floors if row[0] == MIDDLE), floors[-1])
-        ratio = paired(series[own], series["products float64"]).value
-        where = "" if said and problem == MIDDLE else f"{problem}: "
-        said.append(f"{where}{_number(ratio)} times as long as its bare matrix products")
-    if not said:
+    """The whole report in a sentence or two: the small and the middle problem, or else the largest that there is."""
+    said = {problem: words for problem, series in run.find("forward").items() if (words := _beside(series))}
+    chosen = [problem for problem in (TINY, MIDDLE) if problem in said] or list(said)[-1:]
+    if not chosen:
         return f"{len(run.series)} series were timed; none of them sets the reference beside another contender."
-    return ", ".join(said[:1]) + ("; " + ", and ".join(said[1:]) if said[1:] else "") + "."
+    passes = [f"at {_named(problem)} takes {said[problem]}" for problem in chosen]
+    return f"One pass of the reference {'; one '.join(passes)}."
+
+
+def _beside(series: Mapping[str, Series]) -> str:
+    """The reference's time and what it is beside tf.keras' and that of its products; empty where it is alone."""
+    own, words = series.get("reference float64"), []
+    yardsticks = {"tf.keras eager": "tf.keras eager", "tf.keras graph": "tf.keras graph"}
+    for name, called in {**yardsticks, "products float64": "its bare matrix products"}.items():
+        if own and name in series:
+            ratio = paired(own, series[name]).value
+            faster, longer = f"{_number(1 / ratio)} times faster than", f"{_number(ratio)} times as long as"
+            words.append(f"{faster if ratio < 1 else longer} {called}")
+    if not own or not words:
+        return ""
+    return f"{_time(own)}: {' and '.join(filter(None, [', '.join(words[:-1]), words[-1]]))}"
 
 
 def ratio_table(run: StoredRun) -> Table:
@@ -108,7 +108,7 @@ def growth_table(run: StoredRun) -> Table:
     rows = []
     for axis, unit, name, extents, amounts in _curves(run):
         span = f"{extents[0]} to {extents[-1]}"
-        last = _seconds(amounts[-1]) if unit == "seconds" else f"{amounts[-1] / 2**20:.3g} MiB"
+        last = _seconds(amounts[-1]) if unit == "time" else f"{_number(amounts[-1] / 1e6)} MB"
         rows.append([f"{name}: {unit}", f"{axis} = {span}", f"{_slope(extents, amounts):.2f}", last])
     return Table(["LSTM", "over", "exponent", "at the largest"], rows)
 
@@ -124,7 +124,7 @@ def harness_table(run: StoredRun) -> Table:
             said += [f"{_ratio(paired(series, first))} times {first.contender}"] if series is not first else []
             said += [f"{series.outside:.0%} of it outside the subject"] if series.outside is not None else []
             rows.append([f"{series.contender}, {problem}", _seconds(seconds), ", ".join(said)])
-    return Table(["", "time", ""], rows)
+    return Table(["what", "time", "beside"], rows)
 
 
 def compared_table(compared: Sequence[Compared]) -> Table:
@@ -148,8 +148,8 @@ def _figures(run: StoredRun) -> Table:
             f"{figure.contender}, {_size(figure.problem)}",
             f"{figure.yardstick}",
             _wanted(figure.wanted),
-            _ratio(figure.measured) if figure.wanted >= 1 else _faster(figure.measured),
-            "yes" if figure.met else f"no: {figure.reason}" if figure.reason else "no",
+            _times(figure.measured) if figure.wanted >= 1 else _faster(figure.measured),
+            "yes" if figure.met else f"no: {figure.reason}".removesuffix(": "),
         ]
         for figure in figures(run)
     ]
@@ -157,23 +157,23 @@ def _figures(run: StoredRun) -> Table:
 
 
 def _wanted(ratio: float) -> str:
-    return f"{1 / ratio:.3g} times faster" if ratio < 1 else f"within {ratio:g} times"
+    return f"{1 / ratio:.3g} times faster" if ratio < 1 else f"at most {ratio:g} times"
 
 
 def _growth_charts(run: StoredRun) -> Iterator[str]:
     for axis, label in AXES.items():
-        for unit, title in (("seconds", "seconds a pass"), ("bytes", "bytes at most")):
+        for quantity, unit in (("time", "s"), ("memory", "B")):
             curves = {
                 f"{name} (exponent {_slope(extents, amounts):.2f})": (extents, amounts)
                 for on, what, name, extents, amounts in _curves(run)
-                if (on, what) == (axis, unit)
+                if (on, what) == (axis, quantity)
             }
             if curves:
-                yield growth_chart(label, curves, title)
+                yield growth_chart(label, curves, quantity, unit)
 
 
 def _curves(run: StoredRun) -> Iterator[tuple[str, str, str, list[int], list[float]]]:
-    """Axis, "seconds" or "bytes", contender, extents and amounts."""
+    """Axis, "time" (in seconds) or "memory" (in bytes), contender, extents and amounts."""
     rows = [series for by_name in run.find("growth").values() for series in by_name.values()]
     for axis in AXES:
         for name in dict.fromkeys(series.contender for series in rows):
@@ -182,9 +182,9 @@ def _curves(run: StoredRun) -> Iterator[tuple[str, str, str, list[int], list[flo
             )
             extents = [series.extent or 0 for series in chosen]
             if len(extents) > 1:
-                yield axis, "seconds", name, extents, [min(series.seconds) for series in chosen]
+                yield axis, "time", name, extents, [min(series.seconds) for series in chosen]
                 if all(series.peak_bytes for series in chosen):
-                    yield axis, "bytes", name, extents, [float(series.peak_bytes or 0) for series in chosen]
+                    yield axis, "memory", name, extents, [float(series.peak_bytes or 0) for series in chosen]
 
 
 def _slope(extents: Sequence[int], amounts: Sequence[float]) -> float:
@@ -220,12 +220,16 @@ def _time(series: Series) -> str:
 def _seconds(seconds: float) -> str:
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} µs"
+            return f"{_number(seconds / size)} {unit}"
+    return f"{_number(seconds * 1e6)} µs"
 
 
 def _ratio(ratio: Ratio) -> str:
     return f"{_number(ratio.value)} ({_number(ratio.low)} to {_number(ratio.high)})"
+
+
+def _times(ratio: Ratio) -> str:
+    return f"{_number(ratio.value)} times ({_number(ratio.low)} to {_number(ratio.high)})"
 
 
 def _faster(ratio: Ratio) -> str:
@@ -246,3 +250,12 @@ def _number(value: float) -> str:
 
 def _size(problem: str) -> str:
     return "(" + problem.partition(" ")[2].replace("x", ", ") + ")"
+
+
+def _named(problem: str) -> str:
+    return f"{problem.partition(' ')[0]} {_size(problem)}"
+
+
+def _plain(text: str) -> str:
+    """Words for Markdown: no HTML, and no cell or line ends within."""
+    return re.sub(r"([\\|<])", r"\\\1", " ".join(text.split()))

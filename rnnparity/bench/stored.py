@@ -7,7 +7,9 @@ a block (the least of the block's rounds), and the numbers of one block belong t
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +20,9 @@ from rnnparity.wire import load_json
 
 FORMAT = "rnnparity-bench/1"
 AGAIN = "write it anew with `rnnparity bench`"
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# Wide enough for whatever is timed; quotients of these are numbers.
+Seconds = Annotated[float, Field(gt=1e-12, lt=1e9, allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0)]
 
 
 class _Strict(BaseModel):
@@ -35,9 +39,9 @@ class Series(_Strict):
     contender: str
     seconds: Annotated[list[Seconds], Field(min_length=1)]
     axis: Literal["T", "H", "B"] | None = None
-    extent: int | None = None
-    peak_bytes: int | None = None
-    count: int | None = None
+    extent: Count | None = None
+    peak_bytes: Count | None = None
+    count: Count | None = None
     outside: float | None = None
 
     @property
@@ -75,13 +79,17 @@ class StoredRun(_Strict):
     left_out: list[LeftOut]
     series: Annotated[list[Series], Field(min_length=1)]
 
-    def find(self, group: str, problem: str | None = None) -> dict[str, dict[str, Series]]:
-        """Problem -> contender -> series, in stored order."""
+    def find(self, group: str) -> dict[str, dict[str, Series]]:
+        """Problem -> contender -> series, in stored order, but small problems before large ones."""
         found: dict[str, dict[str, Series]] = {}
-        for series in self.series:
-            if series.group == group and problem in (None, series.problem):
-                found.setdefault(series.problem, {})[series.contender] = series
+        for series in sorted((s for s in self.series if s.group == group), key=lambda s: _extent(s.problem)):
+            found.setdefault(series.problem, {})[series.contender] = series
         return found
+
+
+def _extent(problem: str) -> int:
+    """B T D H of "LSTM 1x4x5x3"."""
+    return prod(int(number) for number in re.findall(r"[0-9]{1,9}", problem))
 
 
 def dump(run: StoredRun) -> str:
@@ -152,7 +160,7 @@ def merge(runs: dict[str, StoredRun], any_machine: bool = False) -> StoredRun:
                 raise RequestError(f"{name}: {what} is {_plain(other)}, but {_plain(one)} in {first_name}{hint}")
     home: dict[tuple[str, str], str] = {}
     for name, run in runs.items():
-        for place in {series.key[:2] for series in run.series}:
+        for place in sorted({series.key[:2] for series in run.series}):
             if place in home:
                 raise RequestError(
                     f"{name}: {' / '.join(place)} is in {home[place]} too; merge runs of different problems"
