@@ -76,7 +76,7 @@ def _turned() -> Iterator[Fault]:
         yield Fault(
             "kernel-layout", f"{name} reshaped", f"The {name} is reshaped where it should be transposed.",
             "Transpose the array; reshape keeps the order in memory and scatters its elements.",
-            half=_edit((name,), lambda W: W.T.reshape(W.shape)),
+            half=_not_square(name, _edit((name,), lambda W: W.T.reshape(W.shape))),
         )  # fmt: skip
         yield Fault(
             "kernel-layout", f"{name} interleaved", f"The {name}'s columns are taken gate by gate for every unit.",
@@ -164,6 +164,11 @@ def _edit_half(names: Sequence[str], edit: Callable[[Recurrent, Array], Array]) 
         return Half(half.layer, {n: edit(half.layer, w) if n in names else w for n, w in half.weights.items()})
 
     return half_edit
+
+
+def _not_square(name: str, edit: Callable[[Half], Half | None]) -> Callable[[Half], Half | None]:
+    """None for a square array, where reshaping what should be transposed is transposing."""
+    return lambda half: None if len(set(half.weights[name].shape)) == 1 else edit(half)
 
 
 def _symmetric(class_name: str, edit: Edit) -> Callable[[Half], Half | None]:
