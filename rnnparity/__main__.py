@@ -184,7 +184,8 @@ def explain(
     from json import dumps
 
     from rnnparity import wire
-    from rnnparity.explain import as_json, explain, text
+    from rnnparity.explain import explain
+    from rnnparity.explain.screen import as_json, text
 
     told = explain(wire.read_problem(Path(file)))
     typer.echo(dumps(as_json(told), indent=1) if json else text(told))

@@ -78,7 +78,7 @@ def compare_values(
     """
     differences, worst = [], 0.0
     for tensor, right, sigma in zip(given, expected, sigmas, strict=True):
-        distance = _distance(tensor, right.data, sigma, threshold)
+        distance = distances(tensor, right.data, sigma, threshold)
         worst = max(worst, float(np.max(distance, initial=0.0)))
         if (distance > threshold).any():
             differences.append(_describe(tensor, right.data, distance, threshold))
@@ -96,8 +96,11 @@ def compare_exactly(tensor: Tensor, right: Tensor) -> Difference | None:
     return None if same.all() else replace(_describe(tensor, target, distance, 0.0), sigma=np.inf)
 
 
-def _distance(tensor: Tensor, right: Array, sigma: Array, threshold: float) -> Array:
-    """How many sigma each value is off; infinite where one side alone is not finite."""
+def distances(tensor: Tensor, right: Array, sigma: Array, threshold: float) -> Array:
+    """How many sigma each value is off; infinite where one side alone is not finite.
+
+    `right` may have a leading axis of variants, which the result then has too.
+    """
     kind = FLOAT_TYPES[tensor.dtype]
     values = tensor.data.astype(np.float64)
     target = kind.round(right).astype(np.float64)

@@ -8,8 +8,7 @@ import pytest
 from random_problems import BOTH, MASK, SEQUENCES, SHAPE, random_problem, spec_of, stack_of, two_ways
 
 from rnnparity.catalogue import catalogue
-from rnnparity.faults import FAULTS, Fault, is_seen, mutants, sight, visible
-from rnnparity.faults.fault import mutate
+from rnnparity.faults import FAULTS, Fault, is_seen, mutants, mutate, sight, visible
 from rnnparity.reference import compute
 from rnnparity.tolerance import expect
 
@@ -89,11 +88,13 @@ def test_bias_outside_reset():
     np.testing.assert_allclose(outputs_under(problem, "bias-outside-reset")[0], by_hand, rtol=1e-12)
 
 
-@pytest.mark.parametrize("which", ["peephole", "clipped", "none for the candidate", "none for the output", "f = 1 - i"])
+@pytest.mark.parametrize(
+    "which", ["LSTM, peephole", "clipped", "linear for the candidate", "linear for the output", "f = 1 - i"]
+)
 def test_other_equations_of_the_lstm(which):
     problem = random_problem(spec_of("lstm", **SEQUENCES), 0, SHAPE)
     W, U, b = arrays(problem)
-    see = 1 if which == "peephole" else 0
+    see = 1 if which == "LSTM, peephole" else 0
 
     def step(x, h, c):
         z_i, z_f, z_c, z_o = np.split(x @ W + h @ U + b, 4, axis=1)
@@ -142,13 +143,16 @@ def test_the_mask_that_is_not_turned():
 def test_states_and_scales():
     problem = random_problem(spec_of("lstm", **BOTH), 0, SHAPE, initial=True)
     output, h, c = (tensor.data for tensor in compute(problem))
-    for cause, which, right in [("state-order", "", [output, c, h]), ("unit-scale", "2", [output * 2, h, c])]:
+    for cause, which, right in [
+        ("state-order", "c before h", [output, c, h]),
+        ("unit-scale", "times 2", [output * 2, h, c]),
+    ]:
         for one, other in zip(outputs_under(problem, cause, which), right, strict=True):
             np.testing.assert_array_equal(one, other)
     first, second = problem.initial_state
     swapped = (replace(first, data=second.data), replace(second, data=first.data))
     right = compute(replace(problem, initial_state=swapped))[0].data
-    np.testing.assert_array_equal(outputs_under(problem, "initial-state-swapped")[0], right)
+    np.testing.assert_array_equal(outputs_under(problem, "initial-state-swapped", "h and c")[0], right)
 
 
 # ------------------------------------------------------------------------------------------------ where they strike
@@ -157,8 +161,10 @@ def test_states_and_scales():
 def test_one_direction_of_two():
     problem = random_problem(two_ways(spec_of("lstm", **SEQUENCES), merge_mode="concat"), 0, SHAPE)
     right, H = compute(problem)[0].data, problem.layer.forward.units
-    places = {mutant.place: mutant.outputs[0].data for mutant in mutate(problem, fault("bias-missing"))}
-    assert set(places) == {"forward/", "backward/"}
+    places = {mutant.placed[0].place: mutant.outputs[0].data for mutant in mutate(problem, fault("bias-missing"))}
+    assert set(places) == {"forward/", "backward/", "every half"}
+    np.testing.assert_array_equal(places["every half"][..., :H], places["forward/"][..., :H])
+    np.testing.assert_array_equal(places["every half"][..., H:], places["backward/"][..., H:])
     np.testing.assert_array_equal(places["backward/"][..., :H], right[..., :H])
     assert (places["backward/"][..., H:] != right[..., H:]).any()
 
@@ -166,7 +172,8 @@ def test_one_direction_of_two():
 def test_the_output_of_one_direction():
     problem = random_problem(two_ways(spec_of("gru", **SEQUENCES), merge_mode="concat"), 0, SHAPE)
     right, H = compute(problem)[0].data, problem.layer.forward.units
-    places = {mutant.place: mutant.outputs[0].data for mutant in mutate(problem, fault("unit-scale", "2"))}
+    made = mutate(problem, fault("unit-scale", "times 2"))
+    places = {mutant.placed[0].place: mutant.outputs[0].data for mutant in made}
     np.testing.assert_array_equal(places["forward/"], np.concatenate([right[..., :H] * 2, right[..., H:]], axis=-1))
     np.testing.assert_array_equal(places["backward/"], np.concatenate([right[..., :H], right[..., H:] * 2], axis=-1))
 
@@ -176,14 +183,14 @@ def test_two_directions_exchanged():
     count, data = len(problem.weights) // 2, [tensor.data for tensor in problem.weights]
     exchanged = zip(problem.weights, data[count:] + data[:count], strict=True)
     other = compute(replace(problem, weights=tuple(replace(tensor, data=array) for tensor, array in exchanged)))
-    np.testing.assert_array_equal(outputs_under(problem, "directions-swapped")[0], other[0].data)
+    np.testing.assert_array_equal(outputs_under(problem, "directions-swapped", "weights")[0], other[0].data)
 
 
 def test_one_layer_of_a_stack():
     problem = random_problem(stack_of(spec_of("gru", **SEQUENCES), spec_of("lstm")), 0, SHAPE)
     names = [mutant.name for mutant in mutate(problem, fault("bias-missing"))]
-    assert names == ["bias-missing: all of it (0)", "bias-missing: all of it (1)"]
-    assert [mutant.place for mutant in mutate(problem, fault("bias-rows-swapped"))] == ["0/"]
+    assert names == [f"bias-missing: all of it ({place})" for place in ("0", "1", "every half")]
+    assert [mutant.placed[0].place for mutant in mutate(problem, fault("bias-rows-swapped"))] == ["0/"]
 
 
 def test_what_does_not_fit_is_none():

@@ -222,6 +222,8 @@ def stacks() -> Iterator[Problem]:
             kind("lstm", return_state=True),
         ],
         "four_bidirectional": [*[bidirectional(kind("simple_rnn", **s))] * 3, bidirectional(kind("simple_rnn", **ALL))],
+        # As wide as the inputs, so that any two layers' weights could be taken for each other.
+        "four_alike": [*[kind("gru", **{**s, "units": LONGER[2]})] * 3, kind("gru", **{**ALL, "units": LONGER[2]})],
         "merge_none_last": [kind("lstm", **s), bidirectional(kind("lstm", **ALL), merge_mode=None)],
         "policies": [kind("lstm", dtype="mixed_float16", **s), kind("gru", **ALL)],
     }

@@ -5,29 +5,58 @@ The list serves twice: as mutants, which the catalogue must see (`visible`), and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rnnparity.compare import compare_values
 from rnnparity.faults.cells import cell_faults
-from rnnparity.faults.fault import Fault, Mutant, mutate
+from rnnparity.faults.fault import Fault, Mutant, Placed
 from rnnparity.faults.options import option_faults
+from rnnparity.faults.strike import Struck, places, run_all
+from rnnparity.faults.time import time_faults
 from rnnparity.faults.weights import weight_faults
+from rnnparity.faults.whole import whole_faults
 from rnnparity.problem import Problem
 from rnnparity.tolerance import Expected, expect
 
-__all__ = ["FAULTS", "Fault", "Mutant", "Sight", "is_seen", "mutants", "sight", "visible"]
+__all__ = [
+    "FAULTS",
+    "Fault",
+    "Mutant",
+    "Placed",
+    "Sight",
+    "hypotheses",
+    "is_seen",
+    "mutants",
+    "mutate",
+    "sight",
+    "visible",
+]
 
-FAULTS: tuple[Fault, ...] = (*weight_faults(), *option_faults(), *cell_faults())
+FAULTS: tuple[Fault, ...] = (*weight_faults(), *option_faults(), *cell_faults(), *time_faults(), *whole_faults())
 
 # How many problems a fault is tried on: what the first thirty that it fits do not show the others hardly will.
 TRIES = 30
 
 
-def mutants(problem: Problem) -> Iterator[Mutant]:
-    """Every fault in every place where it fits the problem, with the outputs that it would give."""
-    for fault in FAULTS:
-        yield from mutate(problem, fault)
+def hypotheses(problem: Problem, faults: Iterable[Fault] = FAULTS) -> list[Struck]:
+    """Faults in every place where they may fit the problem, one each, not yet run."""
+    start = Struck(problem)
+    placed = (one for fault in faults for one in places(problem, fault))
+    return [struck for one in placed if (struck := start.with_fault(one)) is not None]
+
+
+def mutants(problem: Problem, faults: Iterable[Fault] = FAULTS) -> list[Mutant]:
+    """Every fault in every place where it fits, in their order, with the outputs that it would give."""
+    made = hypotheses(problem, faults)
+    order = {id(struck): number for number, struck in enumerate(made)}
+    found = [(order[id(s)], batch.mutant(n)) for batch in run_all(made) for n, s in enumerate(batch.struck)]
+    return [mutant for _, mutant in sorted(found, key=lambda pair: pair[0])]
+
+
+def mutate(problem: Problem, fault: Fault) -> list[Mutant]:
+    """The same for one fault."""
+    return mutants(problem, [fault])
 
 
 @dataclass(frozen=True)

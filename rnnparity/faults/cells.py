@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 from rnnparity.faults.fault import Fault
-from rnnparity.reference.cells import GRU, LSTM, Cell, Letter, SimpleRNN, Step, split
+from rnnparity.faults.options import OTHERS
+from rnnparity.reference.activations import ACTIVATIONS
+from rnnparity.reference.cells import GRU, LSTM, Cell, Function, Letter, Step, split
 
 
 class BiasOutsideReset(GRU):
@@ -25,36 +28,25 @@ class BiasOutsideReset(GRU):
 
 
 class OtherActivations(LSTM):
-    """The candidate's activation, or the output's, is left out."""
+    """The candidate's activation, or the output's, is another one."""
 
-    candidate = output = True
+    act_g: Function | None = None
+    act_h: Function | None = None
 
     def step(self, x: Letter, *states: Letter) -> Step:
         h, c = states
         z_ifo, z_c = split(x + h @ self.U, 3, 1)
         i, f, o = split(self.ract(z_ifo), 1, 1, 1)
-        g = self.act(z_c) if self.candidate else z_c
+        g = (self.act_g or self.act)(z_c)
         c = f * c + i * g
-        h = o * self.act(c) if self.output else o * c
+        h = o * (self.act_h or self.act)(c)
         return (h, c), {"i": i, "f": f, "g": g, "o": o}
-
-
-class NoCandidateActivation(OtherActivations):
-    """g = z_c."""
-
-    candidate = False
-
-
-class NoOutputActivation(OtherActivations):
-    """h = o * c."""
-
-    output = False
 
 
 class Clipped(LSTM):
     """The cell state is clipped."""
 
-    limit = 0.1
+    limit: float
 
     def step(self, x: Letter, *states: Letter) -> Step:
         (_, c), gates = super().step(x, *states)
@@ -77,32 +69,36 @@ def cell_faults() -> Iterator[Fault]:
         "With reset_after the reset gate multiplies h U_h + b'_h, bias and all.", "ports that add both biases at once",
         cell=_as(GRU, BiasOutsideReset),
     )  # fmt: skip
-    yield Fault(
-        "activation", "LSTM, none for the candidate", "The candidate has no activation.", "g = act(z_c).",
-        cell=_as(LSTM, NoCandidateActivation),
-    )  # fmt: skip
-    yield Fault(
-        "activation", "LSTM, none for the output", "The cell state has no activation in the output.",
-        "h = o * act(c).", cell=_as(LSTM, NoOutputActivation),
-    )  # fmt: skip
+    for name in OTHERS:
+        for part, letters, attribute in (("candidate", "g = act(z_c)", "act_g"), ("output", "h = o * act(c)", "act_h")):
+            yield Fault(
+                "activation", f"LSTM, {name} for the {part}", f"The {part} alone uses {name}.",
+                f"Use the layer's own activation: {letters}.",
+                cell=_as(LSTM, OtherActivations, **{attribute: ACTIVATIONS[name].value}),
+            )  # fmt: skip
     yield Fault(
         "peephole-or-clip", "LSTM, peephole", "The gates see the cell state as well.", "Keras' LSTM has no peepholes.",
         "TensorFlow 1's LSTMCell(use_peepholes=True), ONNX's P", cell=_as(LSTM, Peephole),
     )  # fmt: skip
-    yield Fault(
-        "peephole-or-clip", "LSTM, cell clipped", "The cell state is clipped.", "Keras' LSTM does not clip.",
-        "TensorFlow 1's cell_clip, ONNX's clip", cell=_as(LSTM, Clipped),
+    yield cell_clipped(0.1)
+
+
+def cell_clipped(limit: float) -> Fault:
+    """The cell state is kept within -limit and limit."""
+    return Fault(
+        "peephole-or-clip", f"LSTM, cell clipped at {limit:.4g}", f"The cell state is clipped at {limit:.4g}.",
+        "Keras' LSTM does not clip.", "TensorFlow 1's cell_clip, ONNX's clip", cell=_as(LSTM, Clipped, limit=limit),
     )  # fmt: skip
 
 
-def _as(kind: type[GRU] | type[LSTM] | type[SimpleRNN], faulty: type[Cell]) -> Callable[[Cell], Cell | None]:
-    """The same weights in another cell."""
+def _as(kind: type[GRU | LSTM], faulty: type[Cell], **words: Any) -> Callable[[Cell], Cell | None]:
+    """The same weights in another cell, with what it has of its own."""
 
     def edit(cell: Cell) -> Cell | None:
-        if type(cell) is not kind:
+        if type(cell) is not kind or any(function is cell.act for function in words.values()):
             return None
         other = object.__new__(faulty)
-        other.__dict__.update(cell.__dict__)
+        other.__dict__.update(cell.__dict__, **words)
         return other
 
     return edit

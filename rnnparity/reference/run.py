@@ -149,10 +149,7 @@ class Walk:
             if mask is None:
                 states, output = list(new), new[0]
             else:
-                chosen = mask[:, time, None]
-                kept = zeros if layer.zero_output_for_mask and layer.return_sequences else output
-                states = [arithmetic.where(chosen, n, s) for n, s in zip(new, states, strict=True)]
-                output = arithmetic.where(chosen, new[0], kept)
+                states, output = self._masked(layer, prefix, mask[:, time, None], (states, output), list(new))
             if layer.return_sequences:
                 outputs.append(output)
             if self.trace is not None:
@@ -160,6 +157,23 @@ class Walk:
                 self.trace.append(TraceStep(prefix, self.now + time, named, gates))
         self.states[prefix] = states if layer.stateful else [zeros] * len(states)
         return (arithmetic.stack(outputs) if layer.return_sequences else output), states
+
+    def _masked(
+        self,
+        layer: Recurrent,
+        prefix: str,  # noqa: ARG002 - for walks in which one half alone is at fault
+        chosen: Array,
+        before: tuple[list[Letter], Letter],
+        new: list[Letter],
+    ) -> tuple[list[Letter], Letter]:
+        """A step under a mask, `chosen` (B, 1): the states and the output after it."""
+        arithmetic = self.arithmetic_for(layer.compute_dtype)
+        states, output = before
+        kept = output
+        if layer.zero_output_for_mask and layer.return_sequences:
+            kept = arithmetic.known(np.zeros(output.shape))
+        states = [arithmetic.where(chosen, n, s) for n, s in zip(new, states, strict=True)]
+        return states, arithmetic.where(chosen, new[0], kept)
 
     def _project(self, layer: Recurrent, cell: Cell, x: Any, given: bool) -> Iterator[tuple[int, Letter]]:
         """Each step's time and its x W + b (..., B, G*H), in processing order: one product for many steps."""

@@ -1,0 +1,232 @@
+"""The search for a cause: every fault in every place, faults with a number read off the outputs, pairs of faults.
+
+A hypothesis fits where all that was given lies within the noise of what the reference computes under it. A fit is an
+answer only where chance would hardly have made one: with few numbers or much noise some of many hypotheses fit anyhow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rnnparity.dtypes import Array
+from rnnparity.explain.question import Level, Question
+from rnnparity.faults import Mutant, hypotheses, mutants
+from rnnparity.faults.fitted import fitted
+from rnnparity.faults.strike import Batch, Struck, as_problem, run_all, together
+from rnnparity.faults.whole import low_precision
+
+# A fit counts where fewer than so many are to be had by chance among all that were tried.
+CHANCE = 0.01
+# Fits are told apart where the squares of their distances in sigma, summed up, differ by so much: five sigma of one.
+NEAR = 25.0
+# How many pairs are tried: of the faults that bring the outputs nearest with each other one; in so many parts, and no
+# further than the part in which one fits.
+PAIRS, PARTS = 12_000, 4
+# So many hypotheses that miss by less than this factor are held against the noise of the faulty run itself.
+MISSED, NEARLY = 4, 5.0
+# Pairs are tried on so many rows.
+ENOUGH = 4
+# Fewer values than this do not show that a difference is noise.
+MANY = 8
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A hypothesis that fits, its largest distance in sigma, and the sum of the squares of all.
+
+    `chance` is the decimal logarithm of how likely another hypothesis would come as near by chance.
+    """
+
+    mutant: Mutant
+    sigma: float
+    squares: float
+    chance: float
+
+
+@dataclass
+class Search:
+    """What was tried and what fits, nearest first. `level` is the coarser type whose noise had to be allowed, or ""."""
+
+    tried: int = 0
+    fits: list[Fit] = field(default_factory=list)
+    level: str = ""
+
+    def certain(self, fit: Fit) -> bool:
+        """Whether a fit is more than chance."""
+        return bool(np.log10(max(self.tried, 1)) + fit.chance < np.log10(CHANCE))
+
+
+def search(question: Question) -> Search:
+    """Try hypotheses from the plainest on until some fit: single faults, those with a number, pairs, low precision."""
+    found = Search()
+    singles = hypotheses(question.problem)
+    scores = _try(found, question, question.own, singles)
+    if not found.fits and question.finite:
+        if question.coarse_type:
+            _try_coarser(found, question, singles)
+        if not found.fits:
+            _try(found, question, question.own, _fitted(question))
+        if not found.fits:
+            _try_pairs(found, question, singles, scores)
+        if not found.fits and not question.coarse_type:
+            _try_coarser(found, question, singles)
+    found.fits = _nearest(found.fits)
+    return found
+
+
+def _try(found: Search, question: Question, level: Level, made: Sequence[Struck]) -> dict[int, float]:
+    """Run hypotheses and keep those that fit. How near each one comes, by its identity: see `_nearness`."""
+    scores: dict[int, float] = {}
+    missed: list[tuple[float, Struck, Mutant]] = []
+    limit = NEARLY * level.threshold
+    right = np.concatenate([part.ravel() for part in question.off(question.right, level)])
+    for batch in run_all(made):
+        if [array.shape[1:] for array in batch.outputs] != [array.shape for array in question.arrays]:
+            continue
+        found.tried += len(batch.struck)
+        off = np.concatenate([p.reshape(len(p), -1) for p in question.off(batch.outputs, level)], axis=1)
+        # A number that was read off the outputs needs more than the outputs it was read off.
+        fits = _fits(question, level, batch, off)
+        found.fits += [fit for fit in fits if not fit.mutant.fault.freedom or found.certain(fit)]
+        nearness = _nearness(off, right, level.threshold).tolist()
+        scores |= {id(struck): score for struck, score in zip(batch.struck, nearness, strict=True)}
+        worst = off.max(axis=1)
+        missed += [(float(worst[n]), batch.struck[n], batch.mutant(n)) for n in np.flatnonzero(worst <= limit).tolist()]
+    if not found.fits:
+        found.fits += _by_their_own_noise(question, level, missed)
+    return scores
+
+
+def _by_their_own_noise(
+    question: Question, level: Level, missed: Iterable[tuple[float, Struck, Mutant]]
+) -> Iterator[Fit]:
+    """Near misses once more, with the noise of the faulty run, which may be larger than that of the right one."""
+    for _, struck, mutant in sorted(missed, key=lambda miss: miss[0])[:MISSED]:
+        faulty = as_problem(struck)
+        outputs = [tensor.data for tensor in mutant.outputs]
+        noise = None if faulty is None else question.noise_of(faulty, outputs, level)
+        if noise is None:
+            continue
+        off = np.concatenate([part.ravel() for part in question.off(outputs, noise)])
+        if off.max() <= noise.threshold:
+            squares = float((off[question.distinct] ** 2).sum())
+            yield Fit(mutant, float(off.max()), squares, _chance(question, noise, mutant))
+
+
+def _fits(question: Question, level: Level, batch: Batch, off: Array) -> Iterator[Fit]:
+    for place in np.flatnonzero(off.max(axis=1) <= level.threshold):
+        squares = float((off[place][question.distinct] ** 2).sum())
+        mutant = batch.mutant(int(place))
+        yield Fit(mutant, float(off[place].max()), squares, _chance(question, level, mutant))
+
+
+def _chance(question: Question, level: Level, mutant: Mutant) -> float:
+    """A value that is allowed to be t off, and that the fault moves by d, lies there by chance in t of d cases.
+
+    Each of a pair is held against the other one alone: beside a cause any other fault that moves little fits.
+    """
+    without = [question.right]
+    if len(mutant.placed) > 1:
+        alone = [together(question.problem, [placed]) for placed in mutant.placed]
+        without += [[array[0] for array in done.outputs] for done in run_all(one for one in alone if one)]
+    allowed = level.threshold * question.flat(level.floors) + np.finfo(np.float64).tiny
+    found = []
+    for start in without:
+        moved = question.flat([np.abs(t.data - array) for t, array in zip(mutant.outputs, start, strict=True)])
+        found.append(float(np.log10(np.minimum(1, allowed / np.maximum(moved, allowed))).sum()))
+    return max(found) + sum(placed.fault.freedom for placed in mutant.placed)
+
+
+def _nearness(off: Array, right: Array, threshold: float) -> Array:
+    """How much nearer than the right run each hypothesis comes, on the average of all values, in powers of ten."""
+    with np.errstate(invalid="ignore"):
+        gained = np.log10(np.maximum(off, threshold)) - np.log10(np.maximum(right, threshold))
+    nearness: Array = np.nan_to_num(gained, nan=300.0, posinf=300.0).mean(axis=1)
+    return nearness
+
+
+def _nearest(fits: Sequence[Fit]) -> list[Fit]:
+    """Nearest first, and no further than what noise could make of the nearest."""
+    ranked = sorted(fits, key=lambda fit: fit.squares)
+    return [fit for fit in ranked if fit.squares <= ranked[0].squares + NEAR]
+
+
+def _fitted(question: Question) -> list[Struck]:
+    return hypotheses(question.problem, fitted(question.problem, question.arrays, question.right))
+
+
+def _try_coarser(found: Search, question: Question, singles: Sequence[Struck]) -> None:
+    """No fault but the noise of a coarser type; or faults under that noise."""
+    if question.mostly_right:
+        return
+    for level in question.coarser():
+        if question.coarse_type not in ("", level.name):
+            continue
+        if _is_noise(question, level):
+            found.fits = [_low_precision(question, level)]
+            return
+        _try(found, question, level, [*singles, *_fitted(question)])
+        # Where nothing but their size speaks for coarse numbers, a doubtful fit is none.
+        found.fits = [fit for fit in found.fits if question.coarse_type or found.certain(fit)]
+        if found.fits:
+            found.level = level.name
+            return
+
+
+def _is_noise(question: Question, level: Level) -> bool:
+    """Whether what was given differs from what is right as rounding does: everywhere, by little, up and down alike.
+
+    Where all values are numbers of the coarser type no such proof is needed.
+    """
+    tiny = np.finfo(np.float64).tiny
+    pairs = zip(question.arrays, question.right, level.sigmas, strict=True)
+    off = question.flat([(given - right) / np.maximum(sigma, tiny) for given, right, sigma in pairs])
+    if max(part.max() for part in question.off(question.right, level)) > level.threshold:
+        return False
+    size = float(np.sqrt((off**2).mean()))
+    everywhere = bool(np.median(np.abs(off)) > size / 4)
+    alike = len(off) >= MANY and 0.1 < size < 2 and everywhere and abs(off.mean()) < size / 2
+    return bool(question.coarse_type) or alike
+
+
+def _low_precision(question: Question, level: Level) -> Fit:
+    (mutant,) = mutants(question.problem, [low_precision(level.name)])
+    return Fit(mutant, max(float(part.max()) for part in question.off(question.right, level)), 0.0, -np.inf)
+
+
+def _try_pairs(found: Search, question: Question, singles: Sequence[Struck], scores: Mapping[int, float]) -> None:
+    """Pairs on the few rows that are furthest off; what fits there is tried on all."""
+    part = question.worst_rows(ENOUGH)
+    # Less precision is noise beside a fault, not a fault beside another.
+    ranked = [struck for struck in singles if id(struck) in scores and struck.placed[0].fault.arithmetic is None]
+    best = sorted(ranked, key=lambda struck: scores[id(struck)])
+    tops = best[: max(1, PAIRS // max(len(best), 1))]
+    for share in np.array_split(np.arange(len(tops)), min(PARTS, len(tops))):
+        pairs = [pair for n in share for pair in _pairs(part, tops[n], best[n + 1 :])]
+        there = Search()
+        _try(there, part, part.own, pairs)
+        found.tried += there.tried
+        if there.fits and part is not question:
+            again = [together(question.problem, fit.mutant.placed) for fit in there.fits]
+            there = Search()
+            _try(there, question, question.own, [pair for pair in again if pair is not None])
+        found.fits = [fit for fit in there.fits if found.certain(fit)]
+        if found.fits:
+            return
+
+
+def _pairs(question: Question, one: Struck, others: Sequence[Struck]) -> Iterator[Struck]:
+    """A single fault with each of the others. Edits of the whole come first."""
+    start = Struck(question.problem)
+    (placed,) = one.placed
+    first = start.with_fault(placed)
+    for other in others:
+        (more,) = other.placed
+        yield from filter(None, [first and first.with_fault(more)])
+        # The other order is another thing where both edit the same weights, or where one is of the whole.
+        if first is not None and first.halves and (more.fault.half or more.fault.problem):
+            second = start.with_fault(more)
+            yield from filter(None, [second and second.with_fault(placed)])
