@@ -176,19 +176,44 @@ def run(
 @app.command()
 def explain(
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A problem file with the outputs that somebody computed.")
+        str,
+        typer.Argument(
+            metavar="FILE", help="A problem file with somebody's outputs, - for stdin; with --subject also a case."
+        ),
     ],
+    subject: Annotated[str, typer.Option(metavar="S", help="Ask it for the outputs, and again if need be.")] = "",
     json: Annotated[bool, typer.Option("--json", help="The same for programs.")] = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the same as a page.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the problem and a script for a framework's tracker.")
+    ] = None,
+    separate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a problem that would tell apart what fits alike.")
+    ] = None,
 ) -> None:
     """Name the cause of wrong outputs, or say that none is known."""
     from json import dumps
 
     from rnnparity import wire
-    from rnnparity.explain import explain
-    from rnnparity.explain.screen import as_json, text
+    from rnnparity.explain import screen
+    from rnnparity.explain.bundle import write_bundle
+    from rnnparity.explain.pages import page
+    from rnnparity.files import check_writable, write_where_asked
+    from rnnparity.parity import explain_subject, explained
 
-    told = explain(wire.read_problem(Path(file)))
-    typer.echo(dumps(as_json(told), indent=1) if json else text(told))
+    for path in (html, separate):
+        if path is not None:
+            check_writable(path)
+    told = explain_subject(_problem(file), subject) if subject else explained(_problem(file))
+    if html is not None:
+        write_where_asked(html, page(told))
+    if bundle is not None:
+        write_bundle(bundle, told, subject)
+    if separate is not None:
+        if told.apart is None:
+            raise RequestError(f"{separate}: not written: there is nothing to tell apart, or no input that would")
+        write_where_asked(separate, wire.dump_pretty(told.apart))
+    typer.echo(dumps(screen.as_json(told), indent=1) if json else screen.coloured(screen.text(told)))
     raise typer.Exit(1 if told.verdict == "diverges" else 0)
 
 
@@ -230,17 +255,33 @@ def sweep(
     n: Annotated[int, typer.Option("-n", min=1, help="How many verdicts on healthy problems.")] = 20_000,
     seed: Annotated[int, typer.Option(min=0, help="Which problems are drawn.")] = 0,
     j: Jobs = None,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="Instead make faults on purpose, and count how many are named.")
+    ] = False,
 ) -> None:
-    """Judge tf.keras on random problems."""
+    """Judge tf.keras on random problems; or, with --faults, the explanations of faults in them."""
     from rnnparity.report import print_sweep
     from rnnparity.sweep import summarize
     from rnnparity.sweep import sweep as run_sweep
 
+    if faults:
+        raise typer.Exit(_sweep_faults(n, seed, j or min(os.cpu_count() or 1, 4)))
     with _progress() as progress:
         records = run_sweep(n, seed, j or min(os.cpu_count() or 1, 4), progress)
     found = summarize(records)
     print_sweep(found, _console())
     raise typer.Exit(1 if any(part.false_alarms for part in found.values()) else 0)
+
+
+def _sweep_faults(n: int, seed: int, jobs: int) -> int:
+    """Trials of every kind; 1 where something was blamed that was not there."""
+    from rnnparity.report import print_trials
+    from rnnparity.trial import FALSE, KINDS, summary, trials
+
+    with _progress() as progress:
+        done = [one for kind in KINDS for one in trials(kind, n, seed, jobs, progress)]
+    print_trials(done, _console())
+    return 1 if any(counts[result] for counts in summary(done).values() for result in FALSE) else 0
 
 
 @app.command()
@@ -267,6 +308,16 @@ def bench(
     for line in done.lines:
         typer.echo(line)
     raise typer.Exit(0 if done.passed else 1)
+
+
+def _problem(file: str) -> Problem:
+    """What a file, stdin or a case's name holds."""
+    from rnnparity import wire
+    from rnnparity.catalogue import catalogue
+
+    if file == "-":
+        return wire.parse_problem(wire.load_json(sys.stdin.buffer.read(), "stdin"), "stdin")
+    return catalogue()[file] if file in catalogue() else wire.read_problem(Path(file))
 
 
 def _case(id: str) -> Problem:

@@ -16,8 +16,11 @@ _ALONE = {
 }
 
 
-def failure(problem: Problem, verdict: Verdict, subject: str) -> str:
-    """Several lines about one verdict that is not a pass; without a subject's name about somebody's outputs."""
+def failure(problem: Problem, verdict: Verdict, subject: str, cause: str = "") -> str:
+    """Several lines about one verdict that is not a pass; without a subject's name about somebody's outputs.
+
+    `cause` is what explains it, where that is known.
+    """
     what = {Kind.ERROR: "fails", Kind.INCONCLUSIVE: "is inconclusive", Kind.UNSUPPORTED: "is unsupported"}
     said = f"{subject} {what.get(verdict.kind, verdict.kind)}" if subject else f"these outputs: {verdict.kind}"
     lines = [f"{verdict.id}: {said}"]
@@ -30,10 +33,13 @@ def failure(problem: Problem, verdict: Verdict, subject: str) -> str:
         lines.append(f"  known: {', '.join(verdict.known)}")
     if verdict.alone:
         lines.append(f"  witnesses: {_ALONE[verdict.alone]}")
+    if cause:
+        lines.append(f"  cause: {cause}")
     if problem.case is not None:
         lines.append(f"  about: {problem.case.why}")
         if subject:
-            lines.append(f"  again: rnnparity show {verdict.id} --subject {subject}")
+            command = "explain" if verdict.kind is Kind.DIVERGES else "show"
+            lines.append(f"  again: rnnparity {command} {verdict.id} --subject {subject}")
     return "\n".join(lines)
 
 

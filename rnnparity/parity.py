@@ -8,11 +8,13 @@ from typing import Any
 
 from rnnparity.catalogue import catalogue
 from rnnparity.errors import RequestError
+from rnnparity.explain import Explanation, explain
+from rnnparity.explain.separate import probed, with_separator
 from rnnparity.goldens import KNOWN, default_folder, read_goldens
 from rnnparity.judge import Kind, Verdict, reference_verdict, with_known
 from rnnparity.known import read_known
 from rnnparity.messages import failure
-from rnnparity.problem import Problem
+from rnnparity.problem import Problem, Tensor
 from rnnparity.runner import ask, one_blas_thread, verdict_of
 from rnnparity.subjects import FunctionSubject, name_of
 from rnnparity.subjects.reference import ReferenceSubject
@@ -62,6 +64,31 @@ def check_case(problem: Problem, subject: str, fixtures: Path | None = None) -> 
         outcome = next(workers.run([problem]))
     verdict = verdict_of(outcome, expect(problem), golden)
     return outcome, with_known(verdict, entries, subject, versions)
+
+
+def explained(problem: Problem) -> Explanation:
+    """The cause of what is wrong with a problem's outputs, and an input that would tell apart what fits alike.
+
+    Raises:
+        RequestError: the problem has no outputs.
+    """
+    with one_blas_thread():
+        return with_separator(explain(problem))
+
+
+def explain_subject(problem: Problem, subject: str | Callable[[Problem], Any]) -> Explanation:
+    """The cause of what a subject gets wrong; it is asked again where inputs made for it can tell causes apart.
+
+    Raises:
+        RequestError: the subject is unknown, cannot be loaded, does not support the problem, or failed on it.
+    """
+
+    def answers(other: Problem) -> tuple[Tensor, ...] | None:
+        answer = outcome_of(other, subject).answer
+        return None if answer is None else answer.outputs
+
+    told = explained(run(problem, subject))
+    return probed(told, answers) if told.also_fits else told
 
 
 def assert_parity(given: Any, problem: Problem) -> Verdict:

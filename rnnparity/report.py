@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from rnnparity.catalogue import catalogue
+from rnnparity.explain.causes import Cause
 from rnnparity.judge import Kind
 from rnnparity.messages import failure, sigma_text
 from rnnparity.runner import Report, SubjectReport
 from rnnparity.sweep import Summary
+from rnnparity.trial import FALSE, Trial, summary
 
 FORMAT = "rnnparity-report/1"
 # Past this many failing cases the rest is counted: the causes are few, the cases many.
@@ -27,7 +29,8 @@ def print_report(report: Report, console: Console) -> None:
     for subject in report.subjects:
         # The shortest names are the plainest cases: what fails there is seldom what a special case is about.
         for verdict in sorted(subject.failing, key=lambda verdict: len(verdict.id))[:SHOWN]:
-            console.out(failure(catalogue()[verdict.id], verdict, subject.name) + "\n", highlight=False)
+            cause = _cause(subject.causes.get(verdict.id))
+            console.out(failure(catalogue()[verdict.id], verdict, subject.name, cause) + "\n", highlight=False)
         more = len(subject.failing) - SHOWN
         if more > 0:
             console.out(
@@ -62,11 +65,20 @@ def _table(report: Report) -> Table:
     return table
 
 
+def _cause(cause: Cause | None) -> str:
+    """A cause in a line, or nothing where none was looked for."""
+    if cause is None or not cause.cause:
+        return ""
+    return f"{cause.fault or cause.cause}{f', or {cause.also} others that give the same here' if cause.also else ''}"
+
+
 def _notes(subject: SubjectReport) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in subject.versions.items())
     state = "passes" if subject.passed else f"fails: {len(subject.failing)} of" if subject.failing else "fails:"
     colon = ":" if subject.passed else ""
     lines = [f"{subject.name} {state}{colon} {_cases(len(subject.verdicts))}{f' ({versions})' if versions else ''}"]
+    counts = Counter(cause.fault or cause.cause or "not searched" for cause in subject.causes.values())
+    lines += [f"  cause: {fault} ({_cases(count)})" for fault, count in counts.most_common()]
     names = sorted({name for verdict in subject.verdicts for name in verdict.known})
     if names:
         lines.append(f"  known differences met: {', '.join(names)}")
@@ -107,12 +119,33 @@ def print_sweep(found: Mapping[str, Summary], console: Console) -> None:
             console.out(f"false alarm: {record.what} {record.path} {sigma_text(record.sigma)} sigma", highlight=False)
 
 
+def print_trials(done: Sequence[Trial], console: Console) -> None:
+    """One row a kind of trial with what became of it, then those that were answered wrongly."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("trial", "result", "count"):
+        table.add_column(column, justify="right" if column == "count" else "left", no_wrap=True)
+    for kind, counts in summary(done).items():
+        for result, count in counts.most_common():
+            table.add_row(kind, str(result), str(count))
+    console.print(table)
+    for trial in done:
+        if trial.result in FALSE:
+            console.out(f"{trial.kind} {trial.seed}: made {trial.made}; told {trial.told}", highlight=False)
+
+
 def report_json(report: Report) -> str:
     """What `--json` writes: the stable, versioned form `rnnparity-report/1`."""
     value: dict[str, Any] = {"format": FORMAT, "subjects": [_subject_json(s) for s in report.subjects]}
     if report.faults:
         value["faults"] = dict(zip(("visible", "total"), report.faults, strict=True))
     return json.dumps(value, indent=1) + "\n"
+
+
+def _cause_json(cause: Cause | None) -> dict[str, str]:
+    """The keys of a verdict that was explained, or looked at in vain."""
+    if cause is None or not cause.cause:
+        return {}
+    return {"cause": cause.cause, **({"fault": cause.fault} if cause.fault else {})}
 
 
 def _subject_json(subject: SubjectReport) -> dict[str, Any]:
@@ -125,6 +158,7 @@ def _subject_json(subject: SubjectReport) -> dict[str, Any]:
                 "verdict": str(verdict.kind),
                 "sigma": verdict.sigma if math.isfinite(verdict.sigma) else "Infinity",
                 "reason": verdict.reason,
+                **_cause_json(subject.causes.get(verdict.id)),
             }
             for verdict in subject.verdicts
         ],

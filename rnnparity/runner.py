@@ -13,6 +13,7 @@ from typing import Any
 from rnnparity import known as known_differences
 from rnnparity.catalogue import catalogue
 from rnnparity.errors import MistrustedRunError, RequestError
+from rnnparity.explain.causes import Cause, causes
 from rnnparity.faults import visible
 from rnnparity.goldens import KNOWN, Goldens, default_folder, read_goldens
 from rnnparity.judge import (
@@ -43,13 +44,25 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class SubjectReport:
-    """All verdicts on one subject; `stale` are known differences that no longer say the truth, with why."""
+    """All verdicts on one subject; `stale` are known differences that no longer say the truth, with why.
+
+    `wrong` are the problems that diverge in shape or value, with the outputs given, and `causes` what explains each.
+    """
 
     name: str
     versions: Mapping[str, str]
     verdicts: list[Verdict] = field(default_factory=list)
     stale: list[tuple[KnownDifference, str]] = field(default_factory=list)
+    causes: Mapping[str, Cause] = field(default_factory=dict)
     seconds: float = 0.0
+    wrong: list[Problem] = field(default_factory=list)
+
+    def add(self, outcome: Outcome, expected: Expected, golden: Any) -> None:
+        """Judge what came of a case."""
+        verdict = verdict_of(outcome, expected, golden)
+        self.verdicts.append(verdict)
+        if outcome.answer is not None and any(d.kind not in ("fact", "dtype") for d in verdict.differences):
+            self.wrong.append(outcome.problem.with_outputs(outcome.answer.outputs))
 
     @property
     def counts(self) -> Counter[Kind]:
@@ -175,6 +188,9 @@ def _check_one(
     used = {name for verdict in report.verdicts for name in verdict.known}
     ran = {verdict.id for verdict in report.verdicts if verdict.kind is not Kind.UNSUPPORTED}
     report.stale = known_differences.stale(entries, report.name, report.versions, used, ran, catalogue())
+    failing = {verdict.id for verdict in report.failing}
+    told = [problem for problem in report.wrong if problem.id in failing]
+    report.causes = causes(told, lambda done: _tell_of(progress, f"{report.name}: causes", done, len(told)))
     return report
 
 
@@ -202,7 +218,7 @@ def _check_in_workers(
         report = SubjectReport(subject, workers.versions())
         for outcome in workers.run(cases):
             golden = goldens.outputs.get(outcome.problem.id)
-            report.verdicts.append(verdict_of(outcome, expected[outcome.problem.id], golden))
+            report.add(outcome, expected[outcome.problem.id], golden)
             report.seconds += outcome.answer.seconds if outcome.answer else 0.0
             _tell(progress, report, cases)
     return report
@@ -215,7 +231,7 @@ def _check_function(
     report = SubjectReport(name_of(function), {})
     for case in cases:
         outcome = ask(subject, case)
-        report.verdicts.append(verdict_of(outcome, expect(case), goldens.outputs.get(case.id)))
+        report.add(outcome, expect(case), goldens.outputs.get(case.id))
         _tell(progress, report, cases)
     return report
 
@@ -244,5 +260,9 @@ def _jobs(cases: int) -> int:
 
 
 def _tell(progress: Progress | None, report: SubjectReport, cases: Sequence[Problem]) -> None:
+    _tell_of(progress, report.name, len(report.verdicts), len(cases))
+
+
+def _tell_of(progress: Progress | None, what: str, done: int, total: int) -> None:
     if progress is not None:
-        progress(report.name, len(report.verdicts), len(cases))
+        progress(what, done, total)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from multiprocessing import get_context
 from typing import Any
@@ -40,13 +40,18 @@ class Result(StrEnum):
     UNEXPLAINED = "unexplained"
     MISSED = "missed"
     WRONG = "wrong cause"
-    HEALTHY = "healthy: agrees"
-    ALARM = "healthy: explained"
+    HONEST = "not on the list, and said to be unexplained"
+    HEALTHY = "nothing wrong, and said so"
+    ALARM = "nothing wrong, but explained"
+
+
+# Somebody is sent the wrong way.
+FALSE = (Result.WRONG, Result.MISSED, Result.ALARM)
 
 
 # NumPy's own float16, rounding after every operation: not the arithmetic by which the explanation knows it.
 IN_FLOAT16 = Fault("low-precision", "NumPy's float16", "", "", arithmetic=Plain(np.float16))
-KINDS = ("single", "float16", "pair", "healthy")
+KINDS = ("single", "float16", "pair", "unlisted", "healthy")
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,9 @@ def trial(kind: str, seed: int) -> Trial:
         if kind == "healthy":
             told = explain(problem.with_outputs(compute(problem, np.float32)))
             return Trial(kind, seed, "", _said(told), Result.HEALTHY if told.verdict == "agrees" else Result.ALARM)
+        if kind == "unlisted":
+            told = explain(problem.with_outputs(_unlisted(problem, rng)))
+            return Trial(kind, seed, "a few numbers of a weight array", _said(told), _judge_unlisted(told))
         struck = _pair(problem, rng) if kind == "pair" else _single(problem, rng)
         made, given = _outputs(problem, struck, kind)
         told = explain(problem.with_outputs(given))
@@ -159,6 +167,23 @@ def _outputs(problem: Problem, struck: Struck, kind: str) -> tuple[Mutant, tuple
         return made, tuple(Tensor.of(t.name, t.data, "float32") for t in made.outputs)
     batch = next(run_all([together(problem, [*struck.placed, Placed(IN_FLOAT16, WHOLE)]) or struck]))
     return made, tuple(Tensor.of(t.name, t.data, "float32") for t in batch.mutant(0).outputs)
+
+
+def _unlisted(problem: Problem, rng: np.random.Generator) -> tuple[Tensor, ...]:
+    """What the layer gives where a tenth of the numbers of one weight array are others: no fault of the list."""
+    place = int(rng.integers(len(problem.weights)))
+    tensor = problem.weights[place]
+    other = np.where(rng.random(tensor.shape) < 0.1, rng.standard_normal(tensor.shape), tensor.data)
+    changed = (*problem.weights[:place], Tensor.of(tensor.name, other, tensor.dtype), *problem.weights[place + 1 :])
+    return tuple(Tensor.of(t.name, t.data, "float32") for t in compute(replace(problem, weights=changed)))
+
+
+def _judge_unlisted(told: Explanation) -> Result:
+    if told.verdict == "agrees":
+        return Result.UNSEEN
+    if told.fault is None:
+        return Result.HONEST
+    return Result.WRONG if told.certain and not told.also_fits else Result.GUESSED
 
 
 def _judge(problem: Problem, made: Mutant, told: Explanation, coarse: bool) -> Result:

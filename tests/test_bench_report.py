@@ -139,7 +139,7 @@ def test_what_is_refused_before_anything_is_measured(here, tmp_path, monkeypatch
     assert err.startswith(f"rnnparity: {what}")
 
 
-@pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
+@pytest.mark.parametrize("package", ["matplotlib"])
 def test_what_the_report_needs(here, tmp_path, monkeypatch, package):
     monkeypatch.setattr("rnnparity.bench.find_spec", lambda name: None if name == package else name)
     status, _, err = here("bench", "--out", str(tmp_path))

@@ -13,6 +13,7 @@ from rnnparity.bench.charts import forward_chart, growth_chart
 from rnnparity.bench.ratios import YARDSTICKS, Change, Compared, Ratio, exponent, paired, reference_ratios
 from rnnparity.bench.stored import Series, StoredRun
 from rnnparity.bench.targets import MIDDLE, TINY, figures
+from rnnparity.page import render_template
 
 FLOOR = "products float32"
 KINDS = ("LSTM", "GRU", "SimpleRNN", "BiLSTM")
@@ -29,16 +30,6 @@ class Table:
 
 def render(run: StoredRun, compared: Sequence[Compared], before: StoredRun | None) -> tuple[str, str]:
     """The page and the Markdown."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=PackageLoader("rnnparity.bench"),
-        autoescape=select_autoescape(["html.j2"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["plain"] = _plain
     forward = run.find("forward")
     kinds = {kind: {p: s for p, s in forward.items() if p.startswith(f"{kind} ")} for kind in KINDS}
     words: dict[str, Any] = {
@@ -56,8 +47,7 @@ def render(run: StoredRun, compared: Sequence[Compared], before: StoredRun | Non
         "verdict": verdict(compared) if before else "",
         "moved": _moved(before, run) if before else [],
     }
-    page = environment.get_template("report.html.j2").render(words)
-    return page, environment.get_template("report.md.j2").render(words)
+    return render_template("bench.html.j2", words), render_template("bench.md.j2", words, plain=_plain)
 
 
 def headline(run: StoredRun) -> str:

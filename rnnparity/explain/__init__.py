@@ -17,6 +17,7 @@ from rnnparity.errors import RequestError
 from rnnparity.explain.place import Reading, first_difference, heat, readings, value_hint
 from rnnparity.explain.question import Question
 from rnnparity.explain.search import Search, search
+from rnnparity.explain.slices import fits_all, is_huge, slice_of
 from rnnparity.faults import Mutant, Placed, sight
 from rnnparity.problem import Problem
 from rnnparity.tolerance import expect
@@ -24,8 +25,8 @@ from rnnparity.tolerance import expect
 __all__ = ["UNEXPLAINED", "Explanation", "explain"]
 
 UNEXPLAINED = "unexplained"
-# Multiply-adds of one pass beyond which a problem is explained on a slice of its rows and steps.
-HUGE = 2e9
+# By how much more than on a slice the rest of a huge problem may be off: noise grows along the way.
+FAR = 100.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,9 @@ class Explanation:
     `also_fits` those that fit as well; not `certain`: with so few numbers and so much noise one of the hypotheses might
     fit by chance. `blind_to` are the faults that these inputs could not have shown, `level` the coarser type whose
     noise had to be allowed. `first` is the place where the outputs first differ; `picture` an output's name with its
-    distances in sigma, (H, T), or (H, B) where it has no time axis.
+    distances in sigma, (H, T), or (H, B) where it has no time axis. `apart` is a problem on which what fits alike would
+    not; `probes` counts how often a subject was asked again with such a one; `slice`
+    says which part of a huge problem was looked at.
     """
 
     problem: Problem
@@ -56,6 +59,9 @@ class Explanation:
     level: str = ""
     first: dict[str, Any] = field(default_factory=dict)
     picture: tuple[str, Array] | None = None
+    apart: Problem | None = None
+    slice: str = ""
+    probes: int = 0
 
 
 def explain(problem: Problem) -> Explanation:
@@ -77,25 +83,39 @@ def explain(problem: Problem) -> Explanation:
 
 
 def _explain_values(reading: Reading) -> Explanation:
-    """The same of outputs whose shapes are as the reading has them."""
+    """The same of outputs whose shapes are as the reading has them; of a huge problem on a slice of it."""
+    if not is_huge(reading.problem):
+        return _explain_whole(reading)
+    part = slice_of(reading.problem, reading.given)
+    told = _explain_whole(replace(reading, problem=part.problem, given=part.given))
+    if told.verdict != "diverges":  # on the rows that are furthest off: all of it has to say so
+        return replace(_explain_whole(reading, told.blind_to), slice=part.says)
+    if told.fault is not None:
+        allowed = 10 * max(float(sigma.max()) for sigma in expect(part.problem).sigmas) * FAR
+        rest = fits_all(reading.problem, reading.given, told.fault, allowed)
+        part = replace(part, says=f"{part.says}; under this fault the rest is {'' if rest else 'not '}right as well")
+    return replace(told, problem=reading.problem, slice=part.says)
+
+
+def _explain_whole(reading: Reading, blind_to: tuple[str, ...] | None = None) -> Explanation:
     problem, given = reading.problem, reading.given
     expected = expect(problem)
     found = compare_values(given, expected.outputs, expected.sigmas, expected.kind.threshold)
-    hidden = sight(problem, expected).hidden
     agrees = expected.unpredictable or not found.differences
-    if agrees and not reading.placed:
-        verdict = "inconclusive" if expected.inconclusive else "agrees"
-        return Explanation(problem, verdict, before=found.sigma, blind_to=hidden, hint=expected.inconclusive)
     question = Question(problem, given, expected)
     searched = Search() if agrees else search(question)
+    hidden = searched.hidden if searched.tried else blind_to
     told = Explanation(
-        problem, "diverges", found.differences, UNEXPLAINED, before=found.sigma, tried=searched.tried,
-        blind_to=hidden, hint=value_hint(given), level=searched.level,
+        problem, "diverges", found.differences, before=found.sigma, tried=searched.tried, level=searched.level,
+        blind_to=sight(problem, expected).hidden if hidden is None else hidden,
     )  # fmt: skip
-    if agrees:
+    if agrees and reading.placed:
         mutant = Mutant(reading.placed, expected.outputs)
         return replace(told, cause=mutant.cause, fault=mutant, before=np.inf, after=found.sigma)
-    told = replace(told, picture=heat(question))
+    if agrees:
+        verdict = "inconclusive" if expected.inconclusive else "agrees"
+        return replace(told, verdict=verdict, differences=(), hint=expected.inconclusive)
+    told = replace(told, cause=UNEXPLAINED, hint=value_hint(given), picture=heat(question))
     return _with_cause(told, question, searched, reading.placed)
 
 

@@ -115,6 +115,13 @@ class Question:
         tensors = zip(self.given, outputs, level.floors, strict=True)
         return [distances(tensor, array, sigma, level.threshold) for tensor, array, sigma in tensors]
 
+    def hidden(self, outputs: Sequence[Array]) -> list[int]:
+        """Which variants of outputs lie within the noise of the right ones."""
+        pairs = zip(self.expected.outputs, outputs, self.own.sigmas, strict=True)
+        off = [distances(right, array, sigma, self.own.threshold) for right, array, sigma in pairs]
+        most = np.max([part.reshape(len(part), -1).max(axis=1) for part in off], axis=0)
+        return [int(place) for place in np.flatnonzero(most <= self.own.threshold)]
+
     @cached_property
     def coarse_type(self) -> str:
         """The coarser type that every value given is a number of, if there is one."""

@@ -18,7 +18,16 @@ ROWS, COLUMNS = 16, 60
 DECADES = 6
 
 
-def text(told: Explanation) -> str:
+def headline(told: Explanation) -> str:
+    """The answer in a sentence."""
+    if told.verdict != "diverges":
+        return f"these outputs {'agree' if told.verdict == 'agrees' else 'are inconclusive'}."
+    where = f", first {_where(told)}" if told.first else ""
+    doubt = "" if told.certain else ", perhaps"
+    return f"{told.cause if told.fault is None else told.fault.name}{doubt}{where}."
+
+
+def text(told: Explanation, pictured: bool = True) -> str:
     """Verdict, place, cause, evidence, how to mend it, a picture."""
     said = {"agrees": "agree", "diverges": "diverge", "inconclusive": "are inconclusive"}[told.verdict]
     lines = [f"{told.problem.id}: these outputs {said}"]
@@ -26,20 +35,45 @@ def text(told: Explanation) -> str:
         lines.append(f"  {told.hint}" if told.hint else f"  largest distance {sigma_text(told.before)} sigma")
     for difference in told.differences:
         lines += [f"  {line}" for line in describe(difference, told.problem)]
+    if told.slice:
+        lines.append(f"  looked at a slice: {told.slice}")
     lines += _place(told)
     if told.verdict == "diverges" and told.hint:
         lines.append(f"  note: {told.hint}")
     lines += _cause(told)
     if told.blind_to and told.verdict != "inconclusive":
         lines.append(f"  these inputs could not have shown: {_some(told.blind_to)}")
-    lines += picture(told)
+    if pictured:
+        lines += picture(told)
+    return "\n".join(lines)
+
+
+def coloured(said: str) -> str:
+    """The same for a terminal; what is printed into a pipe loses it again."""
+    from typer import style
+
+    styles = {
+        "  cause:": {"fg": "red", "bold": True},
+        "  mend:": {"fg": "green"},
+        "  starts:": {"bold": True},
+        "    |": {"fg": "red"},
+    }
+    first, *rest = said.splitlines()
+    lines = [style(first, fg="green" if first.endswith("agree") else "yellow", bold=True)]
+    for line in rest:
+        words = next((words for start, words in styles.items() if line.startswith(start)), None)
+        lines.append(style(line, **words) if words else line)  # type: ignore[arg-type]  # colours and flags
     return "\n".join(lines)
 
 
 def _place(told: Explanation) -> Iterator[str]:
     if told.first:
-        output, *where = told.first.items()
-        yield f"  starts: {output[1]} at " + ", ".join(f"{name} {value}" for name, value in where)
+        yield f"  starts: {_where(told)}"
+
+
+def _where(told: Explanation) -> str:
+    output, *where = told.first.items()
+    return f"{output[1]} at " + ", ".join(f"{name} {value}" for name, value in where)
 
 
 def _cause(told: Explanation) -> Iterator[str]:
@@ -64,8 +98,12 @@ def _cause(told: Explanation) -> Iterator[str]:
         yield "  not certain: with so few numbers and so much noise one of the hypotheses might fit by chance"
     for seen in dict.fromkeys(placed.fault.seen for placed in told.fault.placed if placed.fault.seen):
         yield f"  seen in: {seen}"
+    if told.probes:
+        yield f"  asked again {told.probes} time{'s' if told.probes > 1 else ''}, with inputs made to tell causes apart"
     if others:
         yield f"  fits as well, these inputs cannot tell: {_some(others)}"
+        if told.apart is not None:
+            yield "    --separate FILE writes a problem whose outputs would tell"
 
 
 def _some(names: Sequence[str]) -> str:
@@ -79,7 +117,7 @@ def picture(told: Explanation) -> list[str]:
         return []
     name, off = told.picture
     heights = levels(off, FLOAT_TYPES[told.problem.threshold_type].threshold)
-    heights = _shrunk(heights, ROWS, COLUMNS)
+    heights = shrunk(heights, ROWS, COLUMNS)
     across = "time" if told.first and "step" in told.first else "rows of the batch"
     each = 10 ** (DECADES / 8)
     lines = [f"  {name}: units down, {across} across; blank is noise, a block more every {each:.1f} times"]
@@ -94,7 +132,7 @@ def levels(off: Array, threshold: float) -> Array:
     return found
 
 
-def _shrunk(values: Array, rows: int, columns: int) -> Array:
+def shrunk(values: Array, rows: int, columns: int) -> Array:
     """No more rows and columns than that; neighbours share one, and the largest counts."""
     for axis, most in ((0, rows), (1, columns)):
         size = values.shape[axis]

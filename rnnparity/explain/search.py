@@ -24,7 +24,9 @@ CHANCE = 0.01
 NEAR = 25.0
 # How many pairs are tried: of the faults that bring the outputs nearest with each other one; in so many parts, and no
 # further than the part in which one fits.
-PAIRS, PARTS = 12_000, 4
+PAIRS, PARTS = 8_000, 4
+# Fewer where a pass is long: so many multiply-adds in all, some ten seconds.
+WORK = 1e10
 # So many hypotheses that miss by less than this factor are held against the noise of the faulty run itself.
 MISSED, NEARLY = 4, 5.0
 # Pairs are tried on so many rows.
@@ -48,11 +50,16 @@ class Fit:
 
 @dataclass
 class Search:
-    """What was tried and what fits, nearest first. `level` is the coarser type whose noise had to be allowed, or ""."""
+    """What was tried and what fits, nearest first.
+
+    `level` is the coarser type whose noise had to be allowed, or ""; `hidden` names the single faults that give what is
+    right on these inputs.
+    """
 
     tried: int = 0
     fits: list[Fit] = field(default_factory=list)
     level: str = ""
+    hidden: tuple[str, ...] = ()
 
     def certain(self, fit: Fit) -> bool:
         """Whether a fit is more than chance."""
@@ -63,7 +70,7 @@ def search(question: Question) -> Search:
     """Try hypotheses from the plainest on until some fit: single faults, those with a number, pairs, low precision."""
     found = Search()
     singles = hypotheses(question.problem)
-    scores = _try(found, question, question.own, singles)
+    scores = _try(found, question, question.own, singles, hiding=True)
     if not found.fits and question.finite:
         if question.coarse_type:
             _try_coarser(found, question, singles)
@@ -77,8 +84,13 @@ def search(question: Question) -> Search:
     return found
 
 
-def _try(found: Search, question: Question, level: Level, made: Sequence[Struck]) -> dict[int, float]:
-    """Run hypotheses and keep those that fit. How near each one comes, by its identity: see `_nearness`."""
+def _try(
+    found: Search, question: Question, level: Level, made: Sequence[Struck], hiding: bool = False
+) -> dict[int, float]:
+    """Run hypotheses and keep those that fit. How near each one comes, by its identity: see `_nearness`.
+
+    `hiding`: find out as well which of them give what is right.
+    """
     scores: dict[int, float] = {}
     missed: list[tuple[float, Struck, Mutant]] = []
     limit = NEARLY * level.threshold
@@ -87,6 +99,8 @@ def _try(found: Search, question: Question, level: Level, made: Sequence[Struck]
         if [array.shape[1:] for array in batch.outputs] != [array.shape for array in question.arrays]:
             continue
         found.tried += len(batch.struck)
+        if hiding:
+            found.hidden += tuple(batch.mutant(n).name for n in question.hidden(batch.outputs))
         off = np.concatenate([p.reshape(len(p), -1) for p in question.off(batch.outputs, level)], axis=1)
         # A number that was read off the outputs needs more than the outputs it was read off.
         fits = _fits(question, level, batch, off)
@@ -203,7 +217,9 @@ def _try_pairs(found: Search, question: Question, singles: Sequence[Struck], sco
     # Less precision is noise beside a fault, not a fault beside another.
     ranked = [struck for struck in singles if id(struck) in scores and struck.placed[0].fault.arithmetic is None]
     best = sorted(ranked, key=lambda struck: scores[id(struck)])
-    tops = best[: max(1, PAIRS // max(len(best), 1))]
+    batch, steps, _ = part.problem.inputs.shape
+    affordable = WORK / (sum(tensor.data.size for tensor in part.problem.weights) * batch * steps)
+    tops = best[: max(1, int(min(PAIRS, affordable)) // max(len(best), 1))]
     for share in np.array_split(np.arange(len(tops)), min(PARTS, len(tops))):
         pairs = [pair for n in share for pair in _pairs(part, tops[n], best[n + 1 :])]
         there = Search()

@@ -1,0 +1,21 @@
+"""Pages for people: HTML and Markdown from the templates beside this file, each one file that needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def render_template(name: str, words: Mapping[str, Any], **filters: Callable[[Any], str]) -> str:
+    """A template with its words filled in; in HTML whatever they hold is text, unless it is said to be safe."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("rnnparity"),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= filters
+    return environment.get_template(name).render(words)
