@@ -34,12 +34,11 @@ def failure(problem: Problem, verdict: Verdict, subject: str, cause: str = "") -
     if verdict.alone:
         lines.append(f"  witnesses: {_ALONE[verdict.alone]}")
     if cause:
-        lines.append(f"  cause: {cause}")
+        lines += [f"  cause: {cause}", f"  why: rnnparity explain {verdict.id} --subject {subject}"]
     if problem.case is not None:
         lines.append(f"  about: {problem.case.why}")
         if subject:
-            command = "explain" if verdict.kind is Kind.DIVERGES else "show"
-            lines.append(f"  again: rnnparity {command} {verdict.id} --subject {subject}")
+            lines.append(f"  again: rnnparity show {verdict.id} --subject {subject}")
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explain.causes import Cause
+from rnnparity.faults.fault import EVERY
 from rnnparity.judge import Kind
 from rnnparity.messages import failure, sigma_text
 from rnnparity.runner import Report, SubjectReport
@@ -77,7 +78,9 @@ def _notes(subject: SubjectReport) -> list[str]:
     state = "passes" if subject.passed else f"fails: {len(subject.failing)} of" if subject.failing else "fails:"
     colon = ":" if subject.passed else ""
     lines = [f"{subject.name} {state}{colon} {_cases(len(subject.verdicts))}{f' ({versions})' if versions else ''}"]
-    counts = Counter(cause.fault or cause.cause or "not searched" for cause in subject.causes.values())
+    # A fault of every half is, over layers of one half and of several, one fault.
+    names = [cause.fault.replace(f" ({EVERY})", "") or cause.cause for cause in subject.causes.values()]
+    counts = Counter(name or "not searched" for name in names)
     lines += [f"  cause: {fault} ({_cases(count)})" for fault, count in counts.most_common()]
     names = sorted({name for verdict in subject.verdicts for name in verdict.known})
     if names:

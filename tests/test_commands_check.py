@@ -92,19 +92,24 @@ def test_several_subjects_and_a_report_in_a_file(own, tmp_path):
     assert verdicts["one_more"][0]["sigma"] == "Infinity"
     assert verdicts["right"][0]["sigma"] < 1
     assert verdicts["wrong"][0]["sigma"] > 1000
+    assert verdicts["wrong"][0]["fault"] == "unit-scale: outputs shifted by 0.01"
+    assert (verdicts["one_more"][0]["cause"], "fault" in verdicts["one_more"][0]) == ("unexplained", False)
+    assert not any("cause" in verdicts[name][0] for name in ("right", "raises", "unsupported", "integers"))
     counts, below = words(out)
     assert [counts[name]["diverges"] for name in names] == ["-", "1", "-", "-", "1", "1"]
     assert below == [
         "own.functions:right passes: 1 case",
         "own.functions:wrong fails: 1 of 1 case",
+        "  cause: unit-scale: outputs shifted by 0.01 (1 case)",
         "own.functions:raises fails: 1 of 1 case",
         "own.functions:unsupported passes: 1 case",
         "  unsupported: not today (1 case)",
         "own.functions:one_more fails: 1 of 1 case",
+        "  cause: unexplained (1 case)",
         "own.functions:integers fails: 1 of 1 case",
-        "these cases would have shown 122 of the 122 faults that fit them",
+        "these cases would have shown 138 of the 138 faults that fit them",
     ]
-    assert json.loads(path.read_text())["faults"] == {"visible": 122, "total": 122}
+    assert json.loads(path.read_text())["faults"] == {"visible": 138, "total": 138}
     assert re.search(
         f"{CASE}: own.functions:raises fails\n"
         r"  ValueError: no such gate \(.*functions.py, line \d+\)\n"
@@ -273,5 +278,5 @@ def test_a_stale_entry_fails_the_run(here, own, tmp_path, monkeypatch):
         "own.functions:right fails: 1 case",
         "own.functions:wrong passes: 1 case",
         "  known differences met: wrong",
-        "these cases would have shown 122 of the 122 faults that fit them",
+        "these cases would have shown 138 of the 138 faults that fit them",
     ]

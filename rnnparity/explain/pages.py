@@ -11,7 +11,7 @@ from rnnparity.messages import sigma_text
 from rnnparity.page import render_template
 
 # The picture: a square of so many pixels a value, no more rows and columns than that, room for the labels.
-SIZE, ROWS, COLUMNS, LEFT, BELOW = 14, 64, 200, 56, 18
+SIZE, ROWS, COLUMNS, LEFT, BELOW = 14, 64, 72, 56, 18
 
 
 def page(told: Explanation) -> str:

@@ -22,7 +22,7 @@ def headline(told: Explanation) -> str:
     """The answer in a sentence."""
     if told.verdict != "diverges":
         return f"these outputs {'agree' if told.verdict == 'agrees' else 'are inconclusive'}."
-    where = f", first {_where(told)}" if told.first else ""
+    where = f", first seen in {_where(told)}" if told.first else ""
     doubt = "" if told.certain else ", perhaps"
     return f"{told.cause if told.fault is None else told.fault.name}{doubt}{where}."
 
@@ -34,7 +34,9 @@ def text(told: Explanation, pictured: bool = True) -> str:
     if told.verdict != "diverges":
         lines.append(f"  {told.hint}" if told.hint else f"  largest distance {sigma_text(told.before)} sigma")
     for difference in told.differences:
-        lines += [f"  {line}" for line in describe(difference, told.problem)]
+        # Where it first differs in the order of processing is told below.
+        said_of = describe(difference, told.problem)
+        lines += [f"  {line}" for line in said_of if not line.startswith("first:")]
     if told.slice:
         lines.append(f"  looked at a slice: {told.slice}")
     lines += _place(told)
