@@ -115,7 +115,12 @@ def _explain_whole(reading: Reading, blind_to: tuple[str, ...] | None = None) ->
     if agrees:
         verdict = "inconclusive" if expected.inconclusive else "agrees"
         return replace(told, verdict=verdict, differences=(), hint=expected.inconclusive)
-    told = replace(told, cause=UNEXPLAINED, hint=value_hint(given), picture=heat(question))
+    hint = value_hint(given)
+    if searched.within and not searched.fits:
+        hint = (
+            f"the differences are no larger than {searched.within} would leave: is TF32 or another coarse type in use?"
+        )
+    told = replace(told, cause=UNEXPLAINED, hint=hint, picture=heat(question))
     return _with_cause(told, question, searched, reading.placed)
 
 

@@ -17,7 +17,7 @@ from rnnparity.problem import Problem, Tensor
 from rnnparity.reference import compute
 
 # Multiply-adds of one pass beyond which a problem is explained on a slice: a millisecond or ten.
-HUGE = 3e7
+HUGE = 2e7
 ROWS = 2
 # Steps after the first that differs, and how many there are at least.
 AFTER, STEPS = 4, 8
