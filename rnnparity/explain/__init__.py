@@ -16,7 +16,7 @@ from rnnparity.dtypes import Array
 from rnnparity.errors import RequestError
 from rnnparity.explain.place import Reading, first_difference, heat, readings, value_hint
 from rnnparity.explain.question import Question
-from rnnparity.explain.search import Search, search
+from rnnparity.explain.search import Search, find_cause
 from rnnparity.explain.slices import fits_all, is_huge, slice_of
 from rnnparity.faults import Mutant, Placed, sight
 from rnnparity.problem import Problem
@@ -103,7 +103,7 @@ def _explain_whole(reading: Reading, blind_to: tuple[str, ...] | None = None) ->
     found = compare_values(given, expected.outputs, expected.sigmas, expected.kind.threshold)
     agrees = expected.unpredictable or not found.differences
     question = Question(problem, given, expected)
-    searched = Search() if agrees else search(question)
+    searched = Search() if agrees else find_cause(question)
     hidden = searched.hidden if searched.tried else blind_to
     told = Explanation(
         problem, "diverges", found.differences, before=found.sigma, tried=searched.tried, level=searched.level,

@@ -15,8 +15,8 @@ from rnnparity.dtypes import Array
 from rnnparity.explain.question import Level, Question
 from rnnparity.faults import Mutant, hypotheses, mutants
 from rnnparity.faults.fitted import fitted
+from rnnparity.faults.precision import PRECISIONS, low_precision
 from rnnparity.faults.strike import Batch, Struck, as_problem, run_all, together
-from rnnparity.faults.whole import PRECISIONS, low_precision
 
 # A fit counts where fewer than so many are to be had by chance among all that were tried.
 CHANCE = 0.01
@@ -69,7 +69,7 @@ class Search:
         return bool(np.log10(max(self.tried, 1)) + fit.chance < np.log10(CHANCE))
 
 
-def search(question: Question) -> Search:
+def find_cause(question: Question) -> Search:
     """Try hypotheses from the plainest on until some fit: single faults, those with a number, pairs, low precision."""
     found = Search()
     singles = hypotheses(question.problem)

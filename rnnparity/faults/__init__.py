@@ -12,6 +12,7 @@ from rnnparity.compare import compare_values
 from rnnparity.faults.cells import cell_faults
 from rnnparity.faults.fault import Fault, Mutant, Placed
 from rnnparity.faults.options import option_faults
+from rnnparity.faults.precision import precision_faults
 from rnnparity.faults.strike import Struck, places, run_all
 from rnnparity.faults.time import time_faults
 from rnnparity.faults.weights import weight_faults
@@ -33,7 +34,14 @@ __all__ = [
     "visible",
 ]
 
-FAULTS: tuple[Fault, ...] = (*weight_faults(), *option_faults(), *cell_faults(), *time_faults(), *whole_faults())
+FAULTS: tuple[Fault, ...] = (
+    *weight_faults(),
+    *option_faults(),
+    *cell_faults(),
+    *time_faults(),
+    *whole_faults(),
+    *precision_faults(),
+)
 
 # How many problems a fault is tried on: what the first thirty that it fits do not show the others hardly will.
 TRIES = 30

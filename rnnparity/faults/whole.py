@@ -1,6 +1,4 @@
-"""Faults of the layer as a whole: what is merged, exchanged, transposed, scaled or dropped around its halves, and the
-precision that it is computed in.
-"""
+"""Faults of the layer as a whole: what is merged, exchanged, transposed, scaled or dropped around its halves."""
 
 from __future__ import annotations
 
@@ -11,18 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.dtypes import FLOAT_TYPES, Array
+from rnnparity.dtypes import Array
 from rnnparity.faults.fault import Fault, HalfRun, Result
 from rnnparity.layers import MERGE_MODES, Bidirectional, Layer, Recurrent, Stack
 from rnnparity.problem import Problem, Tensor
-from rnnparity.reference.arithmetic import Plain
-
-# Types that values are kept in on the way, by the bits of their significand.
-PRECISIONS = {"TF32": 11, "float16": 11, "bfloat16": 8, "float32": 24}
 
 
 def whole_faults() -> Iterator[Fault]:
-    """Every fault of the layer as a whole, of its outputs and of its arithmetic."""
+    """Every fault of the layer as a whole and of its outputs."""
     yield from _halves()
     yield from _flags()
     yield from _axes()
@@ -32,8 +26,6 @@ def whole_faults() -> Iterator[Fault]:
     yield unit_shift(0.1)
     yield dropout_on_inputs(0.5)
     yield dropout_on_outputs(0.5)
-    for name in PRECISIONS:
-        yield low_precision(name)
 
 
 def _halves() -> Iterator[Fault]:
@@ -210,47 +202,6 @@ def dropout_on_outputs(rate: float, keep: Array | None = None) -> Fault:
     return Fault(
         "dropout-active", f"outputs, rate {rate:g}", "Some outputs are zero, the others scaled up.",
         "Dropout belongs to training: switch it off.", "PyTorch's dropout between the layers of a stack", around=around,
-    )  # fmt: skip
-
-
-class Coarse(Plain):
-    """Weights, inputs, states and what activations give are kept with so many bits; float64 between them."""
-
-    def __init__(self, bits: int) -> None:
-        super().__init__()
-        self.bits = bits
-
-    def known(self, values: Array) -> Any:
-        return self._round(super().known(values))
-
-    def activation(self, name: str) -> Callable[[Any], Any]:
-        function = super().activation(name)
-        return lambda x: self._round(function(x))
-
-    def carry(self, states: list[Any]) -> list[Any]:
-        return [self._round(state) for state in states]
-
-    def _round(self, values: Any) -> Any:
-        significand, exponent = np.frexp(values)
-        return np.ldexp(np.rint(np.ldexp(significand, self.bits)), exponent - self.bits)
-
-
-class CoarseProducts(Coarse):
-    """What enters a product is rounded, the rest is not: how TF32 computes."""
-
-    def activation(self, name: str) -> Callable[[Any], Any]:
-        return Plain.activation(self, name)
-
-
-def low_precision(name: str) -> Fault:
-    """Computed in one of the PRECISIONS."""
-    kind = CoarseProducts if name == "TF32" else Coarse
-    bits = PRECISIONS[name]
-    return Fault(
-        "low-precision", name, f"The layer is computed in {name}.", "Compute in the type that the policy names.",
-        "TF32: torch.backends.cuda.matmul.allow_tf32, on by default in cuDNN" if name == "TF32" else "",
-        problem=lambda problem: problem if bits < FLOAT_TYPES[problem.threshold_type].bits else None,
-        arithmetic=kind(bits),
     )  # fmt: skip
 
 
