@@ -72,9 +72,10 @@ def explain(problem: Problem) -> Explanation:
     """
     if problem.outputs is None:
         raise RequestError(f"{problem.id}: has no outputs to explain; add what the other implementation gave")
-    wrong = tuple(d for d in compare_structure(problem.outputs, problem.output_slots()) if d.kind != "dtype")
-    if not wrong:
-        return _explain_values(Reading(problem, problem.outputs, ()))
+    wrong = compare_structure(problem.outputs, problem.output_slots())
+    if all(difference.kind == "dtype" for difference in wrong):
+        told = _explain_values(Reading(problem, problem.outputs, ()))
+        return replace(told, hint="; ".join([*([told.hint] if told.hint else []), *(d.text for d in wrong)]))
     told = [_explain_values(reading) for reading in readings(problem, problem.outputs)]
     told = [one for one in told if one.cause != UNEXPLAINED] or told
     if not told:

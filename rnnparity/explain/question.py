@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnparity.compare import distances
 from rnnparity.dtypes import FLOAT_TYPES, Array
-from rnnparity.keras_config import layer_spec, parse_layer
+from rnnparity.layers import Bidirectional, Layer, Stack
 from rnnparity.problem import Problem, Tensor
 from rnnparity.tolerance import Expected, expect
 
@@ -146,17 +146,16 @@ def noise_in(problem: Problem, outputs: Sequence[Array], name: str) -> Level | N
 
 def in_type(problem: Problem, name: str) -> Problem:
     """The same problem under another policy."""
+    return replace(problem, layer=_typed(problem.layer, name), outputs=None)
 
-    def renamed(spec: object) -> object:
-        if isinstance(spec, list):
-            return [renamed(part) for part in spec]
-        if not isinstance(spec, dict):
-            return spec
-        changed = {key: renamed(value) for key, value in spec.items()}
-        return {**changed, "dtype": name} if "units" in changed or "merge_mode" in changed else changed
 
-    layer = parse_layer(renamed(layer_spec(problem.layer)))
-    return replace(problem, layer=layer, weights=problem.weights, outputs=None)
+def _typed(layer: Layer, name: str) -> Layer:
+    if isinstance(layer, Stack):
+        return Stack(tuple(_typed(inner, name) for inner in layer.layers))  # type: ignore[misc]  # a stack holds none
+    if isinstance(layer, Bidirectional):
+        forward, backward = (replace(half, dtype=name) for half in (layer.forward, layer.backward))
+        return replace(layer, forward=forward, backward=backward, dtype=name)
+    return replace(layer, dtype=name)
 
 
 def rows_of(problem: Problem, rows: Sequence[int] | Array) -> Problem:

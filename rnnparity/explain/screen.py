@@ -32,7 +32,7 @@ def text(told: Explanation, pictured: bool = True) -> str:
     said = {"agrees": "agree", "diverges": "diverge", "inconclusive": "are inconclusive"}[told.verdict]
     lines = [f"{told.problem.id}: these outputs {said}"]
     if told.verdict != "diverges":
-        lines.append(f"  {told.hint}" if told.hint else f"  largest distance {sigma_text(told.before)} sigma")
+        lines.append(f"  largest distance {sigma_text(told.before)} sigma")
     for difference in told.differences:
         # Where it first differs in the order of processing is told below.
         said_of = describe(difference, told.problem)
@@ -40,7 +40,7 @@ def text(told: Explanation, pictured: bool = True) -> str:
     if told.slice:
         lines.append(f"  looked at a slice: {told.slice}")
     lines += _place(told)
-    if told.verdict == "diverges" and told.hint:
+    if told.hint:
         lines.append(f"  note: {told.hint}")
     lines += _cause(told)
     if told.blind_to and told.verdict != "inconclusive":

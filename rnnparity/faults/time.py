@@ -116,6 +116,8 @@ def _masked_steps() -> Iterator[Fault]:
         "Keras gives zeros there, also with an initial state.", around=state_as_output,
     )  # fmt: skip
 
+    yield from _zeroed_outputs()
+
     def held(step: MaskedStep) -> Any:
         kept = np.zeros_like(step.output) if step.layer.zero_output_for_mask and step.layer.return_sequences else None
         return np.where(step.chosen, step.new[0], step.output if kept is None else kept)
@@ -132,6 +134,40 @@ def _masked_steps() -> Iterator[Fault]:
     yield Fault(
         "masked-state", "reset", "A masked step sets the state back to where it began.",
         "A masked step changes no state, whatever its inputs.", needs_mask=True, masked=reset,
+    )  # fmt: skip
+
+
+def _zeroed_outputs() -> Iterator[Fault]:
+    def held_first(half: Half) -> Half | None:
+        layer = half.layer
+        if not (layer.go_backwards and layer.return_sequences and layer.zero_output_for_mask):
+            return None
+        return Half(replace(layer, zero_output_for_mask=False), half.weights)
+
+    def by_unturned_mask(half: HalfRun) -> Result | None:
+        if half.mask is None or not half.layer.go_backwards:
+            return None
+        output, states = half.as_it_is()
+        return np.where(half.mask[..., None], output, 0), states
+
+    yield Fault(
+        "masked-output", "zero by the unturned mask",
+        "The outputs are zeroed by the mask as it was before the sequence was turned.",
+        "Turn the mask with the sequence, there too.", "tf.keras itself with unroll=True",
+        half=held_first, around=by_unturned_mask,
+    )  # fmt: skip
+
+    def without_sequences(half: HalfRun) -> Result | None:
+        layer, mask = half.layer, half.mask
+        if mask is None or layer.return_sequences or not layer.zero_output_for_mask:
+            return None
+        output, states = half.as_it_is()
+        return np.where(mask[:, 0 if layer.go_backwards else -1, None], output, 0), states
+
+    yield Fault(
+        "masked-output", "zero without sequences", "The one output is zero where the last step is masked.",
+        "zero_output_for_mask counts only where return_sequences is True.",
+        "tf.keras itself (keras-team/keras issue 17596)", around=without_sequences,
     )  # fmt: skip
 
 
