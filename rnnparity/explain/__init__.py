@@ -76,11 +76,11 @@ def explain(problem: Problem) -> Explanation:
     if all(difference.kind == "dtype" for difference in wrong):
         told = _explain_values(Reading(problem, problem.outputs, ()))
         return replace(told, hint="; ".join([*([told.hint] if told.hint else []), *(d.text for d in wrong)]))
-    told = [_explain_values(reading) for reading in readings(problem, problem.outputs)]
-    told = [one for one in told if one.cause != UNEXPLAINED] or told
-    if not told:
+    read = [_explain_values(reading) for reading in readings(problem, problem.outputs)]
+    if not read:
         return Explanation(problem, "diverges", wrong, UNEXPLAINED, before=np.inf, hint=value_hint(problem.outputs))
-    return replace(told[0], problem=problem, differences=(*wrong, *told[0].differences))
+    best = next((told for told in read if told.cause != UNEXPLAINED), read[0])
+    return replace(best, problem=problem, differences=(*wrong, *best.differences))
 
 
 def _explain_values(reading: Reading) -> Explanation:
