@@ -214,6 +214,8 @@ def explain(
             raise RequestError(f"{separate}: not written: there is nothing to tell apart, or no input that would")
         write_where_asked(separate, wire.dump_pretty(told.apart))
     typer.echo(dumps(screen.as_json(told), indent=1) if json else screen.coloured(screen.text(told)))
+    if not json and told.verdict == "diverges" and file != "-":
+        typer.echo(f"  again: rnnparity explain {file}{f' --subject {subject}' if subject else ''}")
     raise typer.Exit(1 if told.verdict == "diverges" else 0)
 
 

@@ -48,8 +48,10 @@ def print_report(report: Report, console: Console) -> None:
         for line in _notes(subject):
             console.out(line, highlight=False)
     if report.faults:
-        seen, total = report.faults
-        console.out(f"these cases would have shown {seen} of the {total} faults that fit them", highlight=False)
+        said = "these cases would have shown {} of the {} faults that fit them".format(*report.faults)
+        if report.by_constants and report.by_constants != report.faults:
+            said += ", those with constant weights alone {} of {}".format(*report.by_constants)
+        console.out(said, highlight=False)
 
 
 def _table(report: Report) -> Table:

@@ -81,12 +81,13 @@ class SubjectReport:
 class Report:
     """What a run gave, subject by subject.
 
-    `faults`: how many of those that fit the cases they would have shown, and how many fit; the reference alone has no
-    use for them.
+    `faults`: how many of those that fit the cases they would have shown, and how many fit; `by_constants` the same of
+    the cases with constant weights alone. The reference alone has no use for them.
     """
 
     subjects: list[SubjectReport]
     faults: tuple[int, int] | None = None
+    by_constants: tuple[int, int] | None = None
 
     @property
     def passed(self) -> bool:
@@ -126,18 +127,19 @@ def check(
         entries = read_known(folder / KNOWN)
         prove()
         reports = [_check_one(subject, k, goldens, entries, (jobs, timeout_s), progress) for subject in wanted]
-        report = Report(reports, _faults(wanted, k))
+        report = Report(reports, *_faults(wanted, k))
     if report.compared == 0:
         raise RequestError("nothing was compared: every chosen case is unsupported by every subject")
     return report
 
 
-def _faults(subjects: Sequence[SubjectLike], k: str) -> tuple[int, int] | None:
+def _faults(subjects: Sequence[SubjectLike], k: str) -> Iterator[tuple[int, int] | None]:
+    """The score of all cases, and of those with constant weights."""
     cases = {case.id: case for subject in subjects if subject != "reference" for case in cases_for(subject, k)}
-    if not cases:
-        return None
-    found = visible(cases.values())
-    return sum(map(bool, found.values())), len(found)
+    constant = [case for case in cases.values() if case.case and case.case.initializers]
+    for some in (list(cases.values()), constant):
+        found = visible(some)
+        yield (sum(map(bool, found.values())), len(found)) if found else None
 
 
 def prove() -> None:

@@ -187,7 +187,7 @@ def _judge_unlisted(told: Explanation) -> Result:
 
 
 def _judge(problem: Problem, made: Mutant, told: Explanation, coarse: bool) -> Result:
-    if told.verdict != "diverges" or (coarse and told.cause == "low-precision"):
+    if told.cause != made.cause and (told.verdict != "diverges" or (coarse and told.cause == "low-precision")):
         right = expect(problem).outputs
         return Result.MISSED if _far(problem, made.outputs, right, coarse) else Result.UNSEEN
     if told.fault is None:

@@ -98,6 +98,39 @@ def test_the_gate_that_changes_first_is_named():
         assert (told.first["step"], told.first["gate"]) == (1, gate)
 
 
+MASKED = random_problem(spec_of("gru", **BOTH), 0, SHAPE, mask=["111111", "110111", "111111", "011111", "111111"])
+
+
+@pytest.mark.parametrize(
+    ("problem", "fault", "place", "said"),
+    [
+        (lstm(), "recurrent-transposed: whole", "", ["the first processed step is right, and so is all that needs no"]),
+        (lstm(), "state-order: c before h", "whole", ["the output is right, what follows is not"]),
+        (MASKED, "mask-ignored: every step counts", "", ["only rows with masked steps are wrong"]),
+        (
+            random_problem(two_ways(spec_of("gru", **SEQUENCES), merge_mode="concat"), 0, SHAPE),
+            "bias-missing: all of it", "backward/", ["the forward half is right"],
+        ),
+        (lstm(), "bias-missing: all of it", "", []),
+    ],
+)  # fmt: skip
+def test_the_pattern_says_what_is_right(problem, fault, place, said):
+    made = next(f for f in FAULTS if f"{f.cause}: {f.which}" == fault)
+    (batch,) = run_all([together(problem, [Placed(made, place)])])
+    told = explain(problem.with_outputs([Tensor.of(t.name, t.data) for t in batch.mutant(0).outputs]))
+    assert len(told.pattern) == len(said)
+    assert all(line.startswith(start) for line, start in zip(told.pattern, said, strict=True))
+
+
+def test_one_unit_of_one_row():
+    problem = lstm()
+    right = [Tensor.of(t.name, t.data) for t in compute(problem)]
+    wrong = right[0].data.copy()
+    wrong[2, 4, 1] += 1e-3
+    told = explain(problem.with_outputs([replace(right[0], data=wrong), *right[1:]]))
+    assert told.pattern[:2] == ("only row 2 is wrong", "only unit 1 is wrong")
+
+
 # -------------------------------------------------------------------------------------------------------- the page
 
 
@@ -261,6 +294,14 @@ def test_everything_at_once(here, file, tmp_path):
     assert paths["page.html"].read_text().startswith("<!doctype html>")
     assert (paths["bundle"] / "reproduce.py").exists()
     assert wire.read_problem(paths["apart.json"]).id == f"{CONSTANT}-apart"
+
+
+def test_the_trials_as_a_command(here):
+    status, out, err = here("sweep", "--faults", "-n", "2", "-j", "1", "--seed", "79")
+    assert (status, err) == (0, "")
+    assert sorted({line.split()[0] for line in out.splitlines()[1:]}) == [
+        "float16", "healthy", "pair", "single", "unlisted",
+    ]  # fmt: skip
 
 
 def test_from_stdin_and_by_name(here, file, monkeypatch):

@@ -14,7 +14,7 @@ import numpy as np
 from rnnparity.compare import Difference, compare_structure, compare_values
 from rnnparity.dtypes import Array
 from rnnparity.errors import RequestError
-from rnnparity.explain.place import Reading, first_difference, heat, readings, value_hint
+from rnnparity.explain.place import Reading, first_difference, heat, pattern, readings, value_hint
 from rnnparity.explain.question import Question
 from rnnparity.explain.search import Search, find_cause
 from rnnparity.explain.slices import fits_all, is_huge, slice_of
@@ -38,10 +38,10 @@ class Explanation:
     distances in sigma from what is right and from what the fault gives, `tried` how many hypotheses there were,
     `also_fits` those that fit as well; not `certain`: with so few numbers and so much noise one of the hypotheses might
     fit by chance. `blind_to` are the faults that these inputs could not have shown, `level` the coarser type whose
-    noise had to be allowed. `first` is the place where the outputs first differ; `picture` an output's name with its
-    distances in sigma, (H, T), or (H, B) where it has no time axis. `apart` is a problem on which what fits alike would
-    not; `probes` counts how often a subject was asked again with such a one; `slice`
-    says which part of a huge problem was looked at.
+    noise had to be allowed. `first` is the place where the outputs first differ, `pattern` what the places that differ
+    say already, `picture` an output's name with its distances in sigma, (H, T), or (H, B) where it has no time axis.
+    `apart` is a problem on which what fits alike would not; `probes` counts how often a subject was asked again with
+    such a one; `slice` says which part of a huge problem was looked at.
     """
 
     problem: Problem
@@ -58,6 +58,7 @@ class Explanation:
     hint: str = ""
     level: str = ""
     first: dict[str, Any] = field(default_factory=dict)
+    pattern: tuple[str, ...] = ()
     picture: tuple[str, Array] | None = None
     apart: Problem | None = None
     slice: str = ""
@@ -121,7 +122,7 @@ def _explain_whole(reading: Reading, blind_to: tuple[str, ...] | None = None) ->
         hint = (
             f"the differences are no larger than {searched.within} would leave: is TF32 or another coarse type in use?"
         )
-    told = replace(told, cause=UNEXPLAINED, hint=hint, picture=heat(question))
+    told = replace(told, cause=UNEXPLAINED, hint=hint, pattern=tuple(pattern(question)), picture=heat(question))
     return _with_cause(told, question, searched, reading.placed)
 
 

@@ -93,6 +93,45 @@ def first_difference(question: Question, placed: Sequence[Placed] = ()) -> dict[
     return found | ({"gate": gate} if gate else {})
 
 
+def pattern(question: Question) -> list[str]:
+    """What the places that differ say already, whatever the cause."""
+    problem = question.problem
+    wrong = [part > question.own.threshold for part in question.off(question.right, question.own)]
+    output, count = wrong[0], wrong[0].shape[-1]
+    said = []
+    if not output.any():
+        said.append("the output is right, what follows is not")
+    rows = np.flatnonzero(np.any([part.reshape(len(part), -1).any(axis=1) for part in wrong], axis=0))
+    if len(rows) < len(output):
+        whole: Array = np.ones(len(output), bool) if problem.mask is None else np.all(problem.mask, axis=1)
+        only_gaps = not whole[rows].any() and np.delete(whole, rows).all()
+        said.append("only rows with masked steps are wrong" if only_gaps else f"only {_numbered('row', rows)} wrong")
+    units = np.flatnonzero(output.reshape(-1, count).any(axis=0))
+    backwards, _ = _direction(problem.layer, question.given[0].name)
+    sides = np.array([bool(backwards(unit)) for unit in range(count)])
+    if 0 < len(units) < count and len(set(sides)) == 2 and len(set(sides[units])) == 1:
+        said.append(f"the {'forward' if sides[units[0]] else 'backward'} half is right")
+    elif 0 < len(units) < count:
+        said.append(f"only {_numbered('unit', units)} wrong")
+    firsts = [output[:, -1 if turned else 0, unit] for unit, turned in enumerate(sides)] if output.ndim == 3 else []
+    if firsts and output.any() and not np.any(firsts) and not _is_merged(problem.layer):
+        said.append("the first processed step is right, and so is all that needs no state")
+    return said
+
+
+def _is_merged(layer: Layer) -> bool:
+    """Whether both directions meet in each value."""
+    last = layer.layers[-1] if isinstance(layer, Stack) else layer
+    return isinstance(last, Bidirectional) and last.merge_mode not in ("concat", None)
+
+
+def _numbered(what: str, places: Array) -> str:
+    if len(places) == 1:
+        return f"{what} {places[0]} is"
+    more = ", ..." if len(places) > 4 else ""
+    return f"{what}s {', '.join(map(str, places[:4].tolist()))}{more} are"
+
+
 def _direction(layer: Layer, name: str) -> tuple[Any, Any]:
     """Whether a column of an output comes from the half that reads from the end, and what is told of it."""
     last = layer.layers[-1] if isinstance(layer, Stack) else layer

@@ -71,6 +71,8 @@ def coloured(said: str) -> str:
 def _place(told: Explanation) -> Iterator[str]:
     if told.first:
         yield f"  starts: {_where(told)}"
+    if told.pattern:
+        yield f"  pattern: {'; '.join(told.pattern)}"
 
 
 def _where(told: Explanation) -> str:

@@ -254,15 +254,14 @@ def _carried_states() -> Iterator[Fault]:
 
 
 def _lost_states() -> Iterator[Fault]:
-    def not_carried(problem: Problem) -> Problem | None:
-        """The last call alone, from zeros: with sequences the earlier calls' outputs would be missing."""
-        if problem.calls is None or problem.layer.return_sequences or problem.initial_state is not None:
+    def not_carried(half: HalfRun) -> Result | None:
+        if half.started or not half.layer.stateful:
             return None
-        return _steps(problem, slice(sum(problem.calls[:-1]), None))
+        return half.run(half.x, half.mask, [np.zeros_like(state) for state in half.states])
 
     yield Fault(
         "state-not-carried", "calls start anew", "Each call starts from zeros.",
-        "With stateful=True the states of one call start the next.", problem=not_carried,
+        "With stateful=True the states of one call start the next.", around=not_carried,
     )  # fmt: skip
 
 
