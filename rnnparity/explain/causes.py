@@ -10,7 +10,7 @@ from rnnparity.explain import UNEXPLAINED, Explanation, explain
 from rnnparity.explain.question import Question
 from rnnparity.faults import Mutant, Placed
 from rnnparity.faults.fault import EVERY, WHOLE
-from rnnparity.faults.strike import run_all, together
+from rnnparity.faults.strike import run_one
 from rnnparity.layers import halves
 from rnnparity.problem import Problem
 from rnnparity.tolerance import expect
@@ -70,13 +70,9 @@ def _first_fit(problem: Problem, known: Sequence[Mutant]) -> Mutant | None:
     if question.expected.unpredictable:
         return None
     for placed in dict.fromkeys(other for mutant in known for other in _elsewhere(problem, mutant.placed)):
-        struck = together(problem, placed)
-        batch = None if struck is None else next(run_all([struck]), None)
-        if batch is None or [array.shape[1:] for array in batch.outputs] != [tensor.shape for tensor in given]:
-            continue
-        off = question.off([array[0] for array in batch.outputs], question.own)
-        if max(float(part.max()) for part in off) <= question.own.threshold:
-            return batch.mutant(0)
+        mutant = run_one(problem, placed)
+        if mutant is not None and question.worst(mutant.outputs) <= question.own.threshold:
+            return mutant
     return None
 
 

@@ -115,6 +115,12 @@ class Question:
         tensors = zip(self.given, outputs, level.floors, strict=True)
         return [distances(tensor, array, sigma, level.threshold) for tensor, array, sigma in tensors]
 
+    def worst(self, outputs: Sequence[Tensor], level: Level | None = None) -> float:
+        """The largest distance in sigma from some outputs; infinite where they have other shapes."""
+        if [tensor.shape for tensor in outputs] != [tensor.shape for tensor in self.given]:
+            return np.inf
+        return max(float(part.max()) for part in self.off([t.data for t in outputs], level or self.own))
+
     def hidden(self, outputs: Sequence[Array]) -> list[int]:
         """Which variants of outputs lie within the noise of the right ones."""
         pairs = zip(self.expected.outputs, outputs, self.own.sigmas, strict=True)

@@ -182,7 +182,7 @@ def _try_coarser(found: Search, question: Question, singles: Sequence[Struck]) -
     for level in question.coarser():
         if question.coarse_type not in ("", level.name):
             continue
-        if max(float(part.max()) for part in question.off(question.right, level)) <= level.threshold:
+        if question.worst(question.expected.outputs, level) <= level.threshold:
             found.fits = _low_precision(question, level)
             found.within = found.within or level.name
         if found.fits:
@@ -199,7 +199,7 @@ def _low_precision(question: Question, level: Level) -> list[Fit]:
     """The layer computed in less precision: all values are numbers of that type, or they are off from what is right in
     the direction in which rounding weights and states to so few bits moves them.
     """
-    worst = max(float(part.max()) for part in question.off(question.right, level))
+    worst = question.worst(question.expected.outputs, level)
     names = [question.coarse_type] if question.coarse_type else [name for name in PRECISIONS if name != "float32"]
     moved = [(_alike(question, level, mutant), mutant) for name in names for mutant in _in_precision(question, name)]
     alike, mutant = max(moved, key=lambda one: one[0])

@@ -11,11 +11,11 @@ from rnnparity.dtypes import FLOAT_TYPES, Array
 from rnnparity.explain import Explanation
 from rnnparity.explain.question import Question
 from rnnparity.faults import Mutant
-from rnnparity.faults.strike import run_all, together
+from rnnparity.faults.strike import run_one
 from rnnparity.faults.whole import with_flag
 from rnnparity.problem import Problem, Tensor
 from rnnparity.shapes import state_slots
-from rnnparity.tolerance import expect
+from rnnparity.tolerance import Expected, expect
 
 # A subject is asked so many times more, at most.
 PROBES = 3
@@ -30,9 +30,8 @@ def separating(problem: Problem, left: Sequence[Mutant]) -> Problem | None:
     """
     best, most = None, 1
     for other in _variations(problem):
-        if expect(other).inconclusive:
-            continue
-        groups = _groups(other, left)
+        expected = expect(other)
+        groups = 0 if expected.inconclusive else _groups(other, expected, left)
         if groups > most:
             best, most = other, groups
         if most == len(left):
@@ -52,7 +51,8 @@ def probed(told: Explanation, answers: Answers) -> Explanation:
     while told.fault is not None and told.apart is not None and told.probes < PROBES:
         given = answers(told.apart)
         left = (told.fault, *told.also_fits)
-        kept = [] if given is None else [mutant for mutant in left if _fits(told.apart, mutant, given)]
+        expected = expect(told.apart)
+        kept = [] if given is None else [mutant for mutant in left if _fits(told.apart, expected, mutant, given)]
         told = replace(told, probes=told.probes + 1)
         if not kept or len(kept) == len(left):
             break
@@ -104,39 +104,33 @@ def _gaps(rng: np.random.Generator, rows: int, steps: int) -> Array:
     return mask
 
 
-def _groups(problem: Problem, left: Sequence[Mutant]) -> int:
+def _groups(problem: Problem, expected: Expected, left: Sequence[Mutant]) -> int:
     """How many different outputs the hypotheses give, further apart than noise."""
-    kinds: list[Sequence[Array]] = []
+    kinds: list[Sequence[Tensor]] = []
     for mutant in left:
-        outputs = _outputs(problem, mutant)
-        if outputs is not None and all(_far(problem, outputs, other) for other in kinds):
-            kinds.append(outputs)
+        made = run_one(problem, mutant.placed)
+        if made is not None and all(_far(problem, expected, made.outputs, other) for other in kinds):
+            kinds.append(made.outputs)
     return len(kinds)
 
 
-def _far(problem: Problem, one: Sequence[Array], other: Sequence[Array]) -> bool:
-    if [array.shape for array in one] != [array.shape for array in other]:
-        return True
-    given = tuple(Tensor("", array, "float64") for array in one)
-    expected = expect(problem)
-    if [array.shape for array in one] != [tensor.shape for tensor in expected.outputs]:
-        return not all(np.allclose(a, b, rtol=1e-3) for a, b in zip(one, other, strict=True))
-    question = Question(problem, given, expected)
-    return max(float(part.max()) for part in question.off(other, question.own)) > 3 * question.own.threshold
+def _far(problem: Problem, expected: Expected, one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
+    """Whether two outputs are clearly apart."""
+    question = Question(problem, tuple(one), expected)
+    if [tensor.shape for tensor in one] == [tensor.shape for tensor in expected.outputs]:
+        return question.worst(other) > 3 * question.own.threshold
+    shapes = [[tensor.shape for tensor in some] for some in (one, other)]
+    pairs = zip(one, other, strict=False)
+    return shapes[0] != shapes[1] or not all(np.allclose(a.data, b.data, rtol=1e-3) for a, b in pairs)
 
 
-def _outputs(problem: Problem, mutant: Mutant) -> Sequence[Array] | None:
-    struck = together(problem, mutant.placed)
-    batch = None if struck is None else next(run_all([struck]), None)
-    return None if batch is None else [array[0] for array in batch.outputs]
-
-
-def _fits(problem: Problem, mutant: Mutant, given: Sequence[Tensor]) -> bool:
-    outputs = _outputs(problem, mutant)
-    if outputs is None or [array.shape for array in outputs] != [tensor.shape for tensor in given]:
+def _fits(problem: Problem, expected: Expected, mutant: Mutant, given: Sequence[Tensor]) -> bool:
+    """Whether what was given is what a hypothesis gives."""
+    made = run_one(problem, mutant.placed)
+    if made is None or [tensor.shape for tensor in made.outputs] != [tensor.shape for tensor in given]:
         return False
-    expected = expect(problem)
     if [tensor.shape for tensor in given] != [tensor.shape for tensor in expected.outputs]:
-        return all(np.allclose(t.data, array, rtol=1e-3, atol=1e-5) for t, array in zip(given, outputs, strict=True))
+        pairs = zip(given, made.outputs, strict=True)
+        return all(np.allclose(a.data, b.data, rtol=1e-3, atol=1e-5) for a, b in pairs)
     question = Question(problem, tuple(given), expected)
-    return max(float(part.max()) for part in question.off(outputs, question.own)) <= question.own.threshold
+    return question.worst(made.outputs) <= question.own.threshold

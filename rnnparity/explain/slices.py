@@ -10,7 +10,7 @@ import numpy as np
 from rnnparity.dtypes import Array
 from rnnparity.explain.question import rows_of
 from rnnparity.faults import Mutant
-from rnnparity.faults.strike import run_all, together
+from rnnparity.faults.strike import run_one
 from rnnparity.faults.whole import with_flag
 from rnnparity.layers import Bidirectional, Recurrent, Stack
 from rnnparity.problem import Problem, Tensor
@@ -65,12 +65,11 @@ def slice_of(problem: Problem, given: Sequence[Tensor]) -> Slice:
 
 def fits_all(problem: Problem, given: Sequence[Tensor], mutant: Mutant, allowed: float) -> bool:
     """Whether a fault found on a slice gives all that was given, to an absolute difference."""
-    struck = together(problem, mutant.placed)
-    batch = None if struck is None else next(run_all([struck]), None)
-    if batch is None or [array.shape[1:] for array in batch.outputs] != [tensor.shape for tensor in given]:
+    whole = run_one(problem, mutant.placed)
+    if whole is None or [tensor.shape for tensor in whole.outputs] != [tensor.shape for tensor in given]:
         return False
-    pairs = zip(given, batch.outputs, strict=True)
-    return all(bool((np.abs(tensor.data - array[0]) <= allowed).all()) for tensor, array in pairs)
+    pairs = zip(given, whole.outputs, strict=True)
+    return all(bool((np.abs(one.data - other.data) <= allowed).all()) for one, other in pairs)
 
 
 def _steps(off: Array, total: int) -> int:

@@ -117,6 +117,13 @@ def _numbers(struck: Struck) -> int:
     return sum(tensor.data.size for tensor in struck.problem.weights) + 6 * batch * steps * units
 
 
+def run_one(problem: Problem, placed: Iterable[Placed]) -> Mutant | None:
+    """What several faults at once give, or None where they do not fit."""
+    struck = together(problem, placed)
+    batch = None if struck is None else next(run_all([struck]), None)
+    return None if batch is None else batch.mutant(0)
+
+
 def as_problem(struck: Struck) -> Problem | None:
     """A problem that asks for what the faults give, or None where they are in the run itself."""
     if any(_in_the_run(placed.fault) for placed in struck.placed):
