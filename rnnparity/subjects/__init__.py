@@ -74,6 +74,7 @@ REGISTERED: dict[str, Registration] = {
             "reloaded": "tf.keras saved to .keras and loaded",
         }.items()
     },
+    "torch": Registration("rnnparity.subjects.torch:make", "", "PyTorch's nn.RNN, nn.LSTM, nn.GRU"),
 }
 
 
