@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -111,6 +112,7 @@ def list_(
         for name, found in REGISTERED.items():
             typer.echo(f"{name:24} {found.says}{', takes the cases tagged ' + found.cases if found.cases else ''}")
         typer.echo(f"{'package.module:callable':24} any function from a Problem to its outputs")
+        typer.echo(f"{'cmd:PROGRAM':24} any program: one problem a line in, one answer a line back")
         return
     if faults:
         from rnnparity.faults import FAULTS
@@ -215,7 +217,7 @@ def explain(
         write_where_asked(separate, wire.dump_pretty(told.apart))
     typer.echo(dumps(screen.as_json(told), indent=1) if json else screen.coloured(screen.text(told)))
     if not json and told.verdict == "diverges" and file != "-":
-        typer.echo(f"  again: rnnparity explain {file}{f' --subject {subject}' if subject else ''}")
+        typer.echo(f"  again: rnnparity explain {file}{f' --subject {quote(subject)}' if subject else ''}")
     raise typer.Exit(1 if told.verdict == "diverges" else 0)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from rnnparity.compare import Difference
 from rnnparity.dtypes import FLOAT_TYPES
 from rnnparity.judge import Kind, Verdict
@@ -34,11 +36,11 @@ def failure(problem: Problem, verdict: Verdict, subject: str, cause: str = "") -
     if verdict.alone:
         lines.append(f"  witnesses: {_ALONE[verdict.alone]}")
     if cause:
-        lines += [f"  cause: {cause}", f"  why: rnnparity explain {verdict.id} --subject {subject}"]
+        lines += [f"  cause: {cause}", f"  why: rnnparity explain {verdict.id} --subject {quote(subject)}"]
     if problem.case is not None:
         lines.append(f"  about: {problem.case.why}")
         if subject:
-            lines.append(f"  again: rnnparity show {verdict.id} --subject {subject}")
+            lines.append(f"  again: rnnparity show {verdict.id} --subject {quote(subject)}")
     return "\n".join(lines)
 
 

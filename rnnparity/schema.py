@@ -77,6 +77,15 @@ class ProblemFields(_Strict):
     case: CaseFields | None = None
 
 
+class AnswerFields(_Strict):
+    """What a program answers to a problem: its id and its outputs, or why there are none."""
+
+    id: str
+    outputs: list[NamedArrayFields] | None = None
+    unsupported: str = ""
+    error: str = ""
+
+
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 

@@ -212,6 +212,27 @@ def parse_problem(fields: Any, where: str) -> Problem:
         raise FormatError(f"{where}: {error}") from None
 
 
+def parse_answer(fields: Any, where: str) -> tuple[str, tuple[Tensor, ...] | None, str, str]:
+    """A program's answer from parsed JSON: its id, the outputs, or why it does not support the problem or failed.
+
+    What else the object holds, such as the problem's own keys, is passed over.
+
+    Raises:
+        FormatError: one line that says what is wrong.
+    """
+    from rnnparity.schema import AnswerFields, validate
+
+    known = (
+        {key: fields[key] for key in AnswerFields.model_fields if key in fields} if isinstance(fields, dict) else fields
+    )
+    answer = validate(AnswerFields, known, where)
+    try:
+        outputs = None if answer.outputs is None else tuple(_read_tensor(t, "outputs") for t in answer.outputs)
+    except FormatError as error:
+        raise FormatError(f"{where}: {error}") from None
+    return answer.id, outputs, answer.unsupported, answer.error
+
+
 def _read_tensor(fields: Any, where: str) -> Tensor:
     name = getattr(fields, "name", "inputs")
     place = where if name == where else f"{where}: {name}"

@@ -89,6 +89,8 @@ def registration(name: str) -> Registration:
     for entry in entry_points(group="rnnparity.subjects"):
         if entry.name == name:
             return Registration(entry.value, "", f"from {entry.module}")
+    if name.startswith("cmd:"):
+        return Registration("rnnparity.subjects.command:make", name.removeprefix("cmd:"), "a program of yours")
     module, colon, attribute = name.partition(":")
     # `keras:grpah` is a slip of the pen, not a module of somebody's.
     if colon and module not in REGISTERED and all(part.isidentifier() for part in [*module.split("."), attribute]):
@@ -99,7 +101,7 @@ def registration(name: str) -> Registration:
     near = get_close_matches(name.lower(), REGISTERED, n=1, cutoff=0.8)
     if near:
         raise RequestError(f"subject {name!r} is unknown; did you mean {near[0]}?")
-    raise RequestError(f"subject {name!r} is unknown; known are {known}, or package.module:callable")
+    raise RequestError(f"subject {name!r} is unknown; known are {known}, package.module:callable, or cmd:PROGRAM")
 
 
 def make_subject(name: str) -> Subject:
@@ -110,7 +112,8 @@ def make_subject(name: str) -> Subject:
     """
     found = registration(name)
     factory = _imported(found.target, name)
-    subject: Subject = factory(found.argument) if found.argument or name in REGISTERED else factory()
+    own = name in REGISTERED or found.target.startswith("rnnparity.")  # an entry point's factory takes nothing
+    subject: Subject = factory(found.argument) if own else factory()
     return subject
 
 
