@@ -1,14 +1,30 @@
-"""The faults around the cells: masks, directions, states, axes, each against a computation written out here."""
+"""The faults around the cells in time: masks, directions, states, each against a computation written out here."""
 
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
+from fault_tools import (
+    assert_arrays,
+    both_ways,
+    every_direction,
+    every_kind,
+    fault,
+    fed,
+    flagged,
+    half_alone,
+    held,
+    layer_of,
+    places,
+    started,
+    states_left,
+    under,
+    used,
+)
 from random_problems import (
     BOTH,
     EXACT,
-    KINDS,
     MASK,
     SEQUENCES,
     SHAPE,
@@ -20,84 +36,10 @@ from random_problems import (
     random_problem,
     spec_of,
     stack_of,
-    two_ways,
 )
 
-from rnnparity.dtypes import FLOAT_TYPES
-from rnnparity.faults import FAULTS, Placed, is_seen, mutants, mutate
-from rnnparity.faults.strike import run_all, together
-from rnnparity.faults.time import time_faults
-from rnnparity.faults.weights import weight_faults
+from rnnparity.faults import mutants, mutate
 from rnnparity.layers import MERGE_MODES
-from rnnparity.tolerance import expect
-
-every_kind = pytest.mark.parametrize("kind", KINDS)
-every_direction = pytest.mark.parametrize("backwards", [False, True], ids=["forward", "backwards"])
-
-
-def fault(name):
-    (found,) = [f for f in FAULTS if f"{f.cause}: {f.which}" == name]
-    return found
-
-
-def places(problem, one):
-    return {m.placed[0].place: {t.name: t.data for t in m.outputs} for m in mutate(problem, one)}
-
-
-def under(problem, name, place=""):
-    """The outputs of the mutant that strikes there, or strikes the whole."""
-    made = places(problem, fault(name))
-    return made.get("whole") or made[place]
-
-
-def layer_of(kind, mask=MASK, initial=True, **config):
-    spec = spec_of(kind, **{**EXACT, **BOTH, **config})
-    return random_problem(spec, 3, SHAPE, mask=mask, initial=initial)
-
-
-def both_ways(kind, merge_mode="concat", mask=MASK, initial=False, **config):
-    spec = two_ways(spec_of(kind, **EXACT, **config), merge_mode=merge_mode)
-    return random_problem(spec, 4, SHAPE, mask=mask, initial=initial)
-
-
-def flagged(problem, **flags):
-    return replace(problem, layer=replace(problem.layer, **flags))
-
-
-def fed(problem, inputs, **others):
-    return replace(problem, inputs=replace(problem.inputs, data=inputs), **others)
-
-
-def started(problem, states):
-    return replace(problem, initial_state=tuple(replace(problem.inputs, name=n, data=s) for n, s in states.items()))
-
-
-def states_left(problem):
-    """What a run leaves, by the names that initial_state has."""
-    return {name: state for name, state in outputs_of(problem).items() if not name.endswith("output")}
-
-
-def used(problem):
-    """The mask in the order of processing, with an axis for the units."""
-    return (problem.mask[:, ::-1] if problem.layer.go_backwards else problem.mask)[..., None]
-
-
-def held(output, mask):
-    """Where the mask is False the output before, zeros at first."""
-    last, steps = np.zeros_like(output[:, 0]), []
-    for t in range(output.shape[1]):
-        last = np.where(mask[:, t], output[:, t], last)
-        steps.append(last)
-    return np.stack(steps, axis=1)
-
-
-def half_alone(problem, prefix, inputs):
-    """A half as a layer of its own that reads other inputs, from zeros."""
-    way = prefix.rstrip("/")
-    layer = problem.layer.layers[int(way)] if way.isdigit() else getattr(problem.layer, way)
-    own = tuple(replace(t, name=t.name.removeprefix(prefix)) for t in problem.weights if t.name.startswith(prefix))
-    return fed(replace(problem, layer=layer, weights=own, initial_state=None), inputs)
-
 
 # --- masks ------------------------------------------------------------------------------------------------------------
 
@@ -119,8 +61,7 @@ def test_masked_steps_and_their_outputs(kind, backwards):
         assert_all_same(under(problem, name), expected)
     zeros = flagged(problem, zero_output_for_mask=True)
     assert_all_same(under(zeros, "masked-output: held"), right)
-    leaks = unmasked | {"output": unmasked["output"] * mask}
-    assert_all_same(under(zeros, "masked-state: leaks"), leaks)
+    assert_all_same(under(zeros, "masked-state: leaks"), unmasked | {"output": unmasked["output"] * mask})
     assert not places(zeros, fault("masked-output: initial"))
 
 
@@ -138,16 +79,14 @@ def test_the_one_output_before_anything_counts_is_the_initial_state(kind, backwa
 def test_a_masked_step_sets_the_state_back(kind, backwards):
     problem = layer_of(kind, go_backwards=backwards)
     start = {tensor.name: tensor.data for tensor in problem.initial_state}
-    states, outputs, order = start, [], slice(None, None, -1 if backwards else 1)
-    one_step = flagged(replace(problem, mask=None), go_backwards=False)
-    for t in range(SHAPE[1])[order]:
+    states, outputs, one_step = start, [], replace(problem, mask=None)
+    for t in range(SHAPE[1])[:: -1 if backwards else 1]:
         chosen = problem.mask[:, t, None]
         new = states_left(started(fed(one_step, problem.inputs.data[:, t : t + 1]), states))
         states = {name: np.where(chosen, new[name], start[name]) for name in new}
         outputs.append(new["h"])
-    assert_all_same(
-        under(problem, "masked-state: reset"), {"output": held(np.stack(outputs, 1), used(problem))} | states
-    )
+    output = held(np.stack(outputs, axis=1), used(problem))
+    assert_all_same(under(problem, "masked-state: reset"), {"output": output} | states)
 
 
 @pytest.mark.parametrize("cause", ["mask-ignored", "masked-state", "masked-output", "mask-not-reversed"])
@@ -179,45 +118,36 @@ def test_merged_otherwise(asked, done):
         "concat": [np.concatenate([y, y_rev], axis=-1)], "sum": [y + y_rev], "mul": [y * y_rev],
         "ave": [(y + y_rev) / 2], None: [y, y_rev],
     }  # fmt: skip
-    for one, other in zip(under(problem, f"merge-mode: {done}").values(), [*merged[done], *states], strict=True):
-        assert_same(one, other)
+    assert_arrays(under(problem, f"merge-mode: {done}"), [*merged[done], *states])
 
 
 def test_the_backward_output_first():
     y, y_rev, *states = outputs_of(both_ways("lstm", None, **BOTH)).values()
     name = "directions-swapped: outputs"
     for mode, first in {"concat": [np.concatenate([y_rev, y], axis=-1)], None: [y_rev, y]}.items():
-        given = under(both_ways("lstm", mode, **BOTH), name).values()
-        for one, other in zip(given, [*first, *states], strict=True):
-            assert_same(one, other)
+        assert_arrays(under(both_ways("lstm", mode, **BOTH), name), [*first, *states])
     assert not places(both_ways("lstm", "sum"), fault(name))
 
 
 def exchanged(problem, one, other):
-    data = {tensor.name: tensor.data for tensor in problem.weights}
-    swap = {one: other, other: one}
-    names = [next((t.name.replace(p, q, 1) for p, q in swap.items() if t.name.startswith(p)), t.name)
-             for t in problem.weights]  # fmt: skip
-    return replace(
-        problem, weights=tuple(replace(t, data=data[name]) for t, name in zip(problem.weights, names, strict=True))
-    )
+    data, swap = {tensor.name: tensor.data for tensor in problem.weights}, {one: other, other: one}
+    parts = [tensor.name.partition("/") for tensor in problem.weights]
+    sources = [swap.get(half + "/", half + "/") + name for half, _, name in parts]
+    pairs = zip(problem.weights, sources, strict=True)
+    return replace(problem, weights=tuple(replace(tensor, data=data[source]) for tensor, source in pairs))
 
 
-@pytest.mark.parametrize("merge_mode", MERGE_MODES)
-def test_the_directions_weights_exchanged(merge_mode):
-    problem = both_ways("gru", merge_mode, initial=True, **BOTH)
-    expected = outputs_of(exchanged(problem, "forward/", "backward/"))
-    assert_all_same(under(problem, "directions-swapped: weights"), expected)
-
-
-def test_layers_of_a_stack_exchanged():
-    layers = [spec_of("gru", 3, **EXACT, **SEQUENCES)] * 2 + [spec_of("lstm", 3, **EXACT), spec_of("gru", 3, **EXACT)]
-    layers[2]["config"]["return_sequences"] = True
-    problem = random_problem(stack_of(*layers), 5, SHAPE, mask=MASK)
+def test_weights_of_directions_and_of_layers_exchanged():
+    for mode in MERGE_MODES:
+        ways = both_ways("gru", mode, initial=True, **BOTH)
+        expected = outputs_of(exchanged(ways, "forward/", "backward/"))
+        assert_all_same(under(ways, "directions-swapped: weights"), expected)
+    layers = [spec_of(kind, 3, **EXACT, **SEQUENCES) for kind in ("gru", "gru", "lstm", "gru")]
+    stack = random_problem(stack_of(*layers), 5, SHAPE, mask=MASK)
     for n, m in [(0, 1), (0, 3), (1, 3)]:
-        given = under(problem, f"layer-order: {n} and {m}")
-        assert_all_same(given, outputs_of(exchanged(problem, f"{n}/", f"{m}/")))
-    assert not places(problem, fault("layer-order: 1 and 2"))
+        expected = outputs_of(exchanged(stack, f"{n}/", f"{m}/"))
+        assert_all_same(under(stack, f"layer-order: {n} and {m}"), expected)
+    assert not places(stack, fault("layer-order: 1 and 2"))
 
 
 # --- states -----------------------------------------------------------------------------------------------------------
@@ -261,3 +191,55 @@ def test_states_carried_from_half_to_half(kind):
     zeros = {state: 0 * value if state.startswith("forward") else left[state.replace("backward", "forward")]
              for state, value in left.items()}  # fmt: skip
     assert_all_same(under(ways, name, "backward/"), outputs_of(started(ways, zeros)))
+    stack = random_problem(stack_of(spec_of(kind, **EXACT, **SEQUENCES), spec_of(kind, **EXACT, **BOTH)), 6, SHAPE)
+    first = half_alone(stack, "0/", stack.inputs.data)
+    second = half_alone(stack, "1/", outputs_of(first)["output"])
+    expected = outputs_of(started(second, states_left(flagged(first, return_state=True))))
+    assert_arrays(under(stack, name, "1/"), expected.values())
+
+
+@every_kind
+@pytest.mark.parametrize("sequences", [False, True], ids=["last", "sequences"])
+def test_calls_that_start_anew(kind, sequences):
+    problem = replace(layer_of(kind, initial=False, stateful=True, return_sequences=sequences), calls=(1, 3, 2))
+    spans = [slice(0, 1), slice(1, 4), slice(4, 6)]
+    calls = [outputs_of(fed(problem, problem.inputs.data[:, s], mask=problem.mask[:, s], calls=None)) for s in spans]
+    joined = np.concatenate([call["output"] for call in calls], axis=1) if sequences else calls[-1]["output"]
+    given = under(problem, "state-not-carried: calls start anew")
+    assert_all_same(given, calls[-1] | {"output": joined})
+
+
+@pytest.mark.parametrize(("which", "left"), [("first step", slice(1, None)), ("last step", slice(None, -1))])
+def test_steps_left_out(which, left):
+    for problem in (layer_of("lstm", go_backwards=True, return_sequences=False), both_ways("gru", **STATE)):
+        shorter = fed(problem, problem.inputs.data[:, left], mask=problem.mask[:, left])
+        assert_all_same(under(problem, f"time-truncated: {which}"), outputs_of(shorter))
+    assert not places(layer_of("lstm"), fault(f"time-truncated: {which}"))
+
+
+@pytest.mark.parametrize(
+    ("which", "order"),
+    [("c before h", [1, 0, 3, 2]), ("backward before forward", [2, 3, 0, 1]), ("both h, then both c", [0, 2, 1, 3])],
+)
+def test_returned_states_in_another_order(which, order):
+    for mode in ("concat", None):
+        problem = both_ways("lstm", mode, initial=True, **BOTH)
+        *outputs, a, b, c, d = outputs_of(problem).values()
+        states = [[a, b, c, d][n] for n in order]
+        assert_arrays(under(problem, f"state-order: {which}"), [*outputs, *states])
+    assert not places(both_ways("lstm", **SEQUENCES), fault(f"state-order: {which}"))
+
+
+def test_a_backward_half_that_is_never_turned():
+    """Read from the start, and returned as it comes: the forward layer's own outputs with the other's weights."""
+    problem = both_ways("gru", mask=None, **BOTH)
+    H, given = problem.layer.backward.units, under(problem, "reverse-ignored: read and returned forward", "backward/")
+    backward = half_alone(problem, "backward/", problem.inputs.data)
+    expected = outputs_of(flagged(backward, go_backwards=False))
+    assert_same(given["output"][..., H:], expected["output"])
+    assert_same(given["backward_h"], expected["h"])
+
+
+def test_states_that_are_not_carried_need_several_calls():
+    one = random_problem(spec_of("gru", stateful=True), 0, SHAPE)
+    assert mutate(one, fault("state-not-carried: calls start anew")) == []

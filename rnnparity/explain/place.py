@@ -16,6 +16,7 @@ from rnnparity.faults.fault import WHOLE
 from rnnparity.faults.strike import Struck, together, trace_under
 from rnnparity.layers import Bidirectional, Layer, Stack
 from rnnparity.problem import Problem, Tensor
+from rnnparity.reference import TraceStep
 
 
 @dataclass(frozen=True)
@@ -157,9 +158,18 @@ def _first_gate(problem: Problem, placed: Sequence[Placed]) -> str:
     struck = together(problem, placed)
     wrong = [] if struck is None else trace_under(struck)
     right = trace_under(Struck(problem))
-    for one, other in zip(right, wrong, strict=False):
-        if one.half != other.half:
+    # A fault may run a half more than once: the last run is the one that counts.
+    last: dict[str, list[TraceStep]] = {}
+    for step in wrong:
+        last.setdefault(step.half, []).append(step)
+    for half, steps in last.items():
+        last[half] = steps[-sum(step.half == half for step in right) :]
+    for one in right:
+        if not last.get(one.half):
             return ""
+        other = last[one.half].pop(0)
+        if any(array.shape[-2:] != other.states[name].shape[-2:] for name, array in one.states.items()):
+            return ""  # the rows were run one by one
         pairs = {gate: (values, other.gates.get(gate)) for gate, values in one.gates.items()}
         changed = [gate for gate, (a, b) in pairs.items() if b is None or not _same(a, b)]
         if changed or not all(_same(a, other.states[name]) for name, a in one.states.items()):
@@ -168,7 +178,7 @@ def _first_gate(problem: Problem, placed: Sequence[Placed]) -> str:
 
 
 def _same(one: Array, other: Array) -> bool:
-    return one.shape[-2:] == other.shape[-2:] and bool(np.allclose(one, other, rtol=1e-9, atol=1e-12))
+    return bool(np.allclose(one, other, rtol=1e-9, atol=1e-12))
 
 
 def heat(question: Question) -> tuple[str, Array]:

@@ -34,9 +34,12 @@ class Half:
 class HalfRun:
     """A half's run, to be done otherwise: what it reads, x (B, T, D), mask (B, T) or None, states (B, H) each.
 
-    `started`: the problem gives the states. `earlier` are the states that the half before this one has left.
+    `place` is the half's prefix, `calls` counts the calls of the whole run. `started`: the problem gives the states.
+    `earlier` are the states that the half before this one has left.
     """
 
+    place: str
+    calls: int
     layer: Recurrent
     x: Any
     mask: Array | None

@@ -21,6 +21,12 @@ def precision_faults() -> Iterator[Fault]:
         yield low_precision(name)
 
 
+def rounded(values: Any, bits: int) -> Any:
+    """The nearest numbers with so many bits, whatever their size."""
+    significand, exponent = np.frexp(values)
+    return np.ldexp(np.rint(np.ldexp(significand, bits)), exponent - bits)
+
+
 class Coarse(Plain):
     """Weights, inputs, states and what activations give are kept with so many bits; float64 between them."""
 
@@ -39,12 +45,11 @@ class Coarse(Plain):
         return [self._round(state) for state in states]
 
     def _round(self, values: Any) -> Any:
-        significand, exponent = np.frexp(values)
-        return np.ldexp(np.rint(np.ldexp(significand, self.bits)), exponent - self.bits)
+        return rounded(values, self.bits)
 
 
 class CoarseProducts(Coarse):
-    """What enters a product is rounded, the rest is not: how TF32 computes."""
+    """Weights, inputs and states are rounded, as what enters a product in TF32 is; what activations give is not."""
 
     def activation(self, name: str) -> Callable[[Any], Any]:
         return Plain.activation(self, name)
@@ -58,5 +63,6 @@ def low_precision(name: str) -> Fault:
         "low-precision", name, f"The layer is computed in {name}.", "Compute in the type that the policy names.",
         "TF32: torch.backends.cuda.matmul.allow_tf32, on by default in cuDNN" if name == "TF32" else "",
         problem=lambda problem: problem if bits < FLOAT_TYPES[problem.threshold_type].bits else None,
+        outputs=lambda _, outputs: [rounded(array, bits) for array in outputs] if name != "TF32" else outputs,
         arithmetic=kind(bits),
     )  # fmt: skip

@@ -230,7 +230,8 @@ class _FaultyWalk(Walk):
         run = partial(self._through, others, half)
         started = self.problem.initial_state is not None
         edit = first.fault.around
-        done = edit and edit(HalfRun(layer, x, mask, states, started, self.left, run))
+        calls = len(self.problem.steps)
+        done = edit and edit(HalfRun(prefix, calls, layer, x, mask, states, started, self.left, run))
         return self._hit(first, prefix, done) or run(x, mask, states)
 
     def _masked(

@@ -35,6 +35,19 @@ def _directions() -> Iterator[Fault]:
         "Turn the sequence around before the first step.", half=read_forward,
     )  # fmt: skip
 
+    def not_turned(half: HalfRun) -> Result | None:
+        if not half.place.endswith("backward/") or not half.layer.return_sequences:
+            return None
+        output, states = half.as_it_is()
+        return output[..., ::-1, :], states  # which Bidirectional turns back
+
+    yield Fault(
+        "reverse-ignored", "read and returned forward",
+        "The backward half reads from the start, and its outputs stand as they come.",
+        "Turn the sequence around before the first step, and the outputs back after the last.",
+        half=read_forward, around=not_turned,
+    )  # fmt: skip
+
     def turned(half: HalfRun) -> Result | None:
         if not (half.layer.go_backwards and half.layer.return_sequences):
             return None
@@ -255,7 +268,7 @@ def _carried_states() -> Iterator[Fault]:
 
 def _lost_states() -> Iterator[Fault]:
     def not_carried(half: HalfRun) -> Result | None:
-        if half.started or not half.layer.stateful:
+        if half.started or not half.layer.stateful or half.calls == 1:
             return None
         return half.run(half.x, half.mask, [np.zeros_like(state) for state in half.states])
 

@@ -82,7 +82,7 @@ def _axes() -> Iterator[Fault]:
             data = problem.inputs.data
             shape = tuple(data.shape[axis] for axis in order)
             other = data.reshape(shape).transpose(np.argsort(order))
-            return None if shape == data.shape else replace(problem, inputs=replace(problem.inputs, data=other))
+            return None if np.array_equal(other, data) else replace(problem, inputs=replace(problem.inputs, data=other))
 
         return edit
 
@@ -209,6 +209,8 @@ def with_flag(layer: Layer, name: str, value: bool) -> Layer:
     """The layer with other return flags."""
     if isinstance(layer, Bidirectional):
         flag: dict[str, Any] = {name: value}
+        if name == "return_sequences":  # which Bidirectional hands on to both halves
+            flag["zero_output_for_mask"] = value
         return replace(layer, forward=replace(layer.forward, **flag), backward=replace(layer.backward, **flag))
     if isinstance(layer, Stack):
         last = with_flag(layer.layers[-1], name, value)
@@ -244,9 +246,9 @@ def _exchanged_layers(n: int, m: int) -> Callable[[Problem], Problem | None]:
 def _exchanged(problem: Problem, one: str, other: str) -> Problem | None:
     """The weights under two prefixes as each other's, where their shapes allow it."""
     data = {tensor.name: tensor.data for tensor in problem.weights}
-    names = [name.removeprefix(one) for name in data if name.startswith(one)]
-    others = [data[other + n].shape for n in names if other + n in data]
-    if not names or [data[one + n].shape for n in names] != others:
+    shapes = [{n.removeprefix(p): array.shape for n, array in data.items() if n.startswith(p)} for p in (one, other)]
+    names = list(shapes[0])
+    if not names or shapes[0] != shapes[1]:
         return None
     swap = {one + n: data[other + n] for n in names} | {other + n: data[one + n] for n in names}
     return replace(problem, weights=tuple(Tensor(t.name, swap.get(t.name, t.data), t.dtype) for t in problem.weights))
