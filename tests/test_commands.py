@@ -79,7 +79,7 @@ def test_numbers_that_are_none(here, words):
     assert refused(here(*words.split())).startswith("Invalid value for '-")
 
 
-KNOWN_SUBJECTS = f"known are {', '.join(REGISTERED)}, or package.module:callable"
+KNOWN_SUBJECTS = f"known are {', '.join(REGISTERED)}, package.module:callable, or cmd:PROGRAM"
 
 
 @pytest.mark.parametrize(("subject", "near"), [("Keras", "keras"), ("kears", "keras"), ("keras:grahp", "keras:graph")])
@@ -174,7 +174,7 @@ def test_list(here):
 def test_list_of_subjects(here):
     status, out, err = here("list", "--subjects")
     assert (status, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()] == [*REGISTERED, "package.module:callable"]
+    assert [line.split()[0] for line in out.splitlines()] == [*REGISTERED, "package.module:callable", "cmd:PROGRAM"]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import rnnparity
 
 PACKAGE = Path(rnnparity.__file__).parent
 FRAMEWORKS = {"tensorflow", "keras", "torch", "jax", "onnx", "onnxruntime", "openvino", "tf_keras"}
-HOMES = {"subjects/keras.py": {"tensorflow", "keras"}}
-LIGHT = {"typer", "click", "rich", "pydantic", "filelock", "threadpoolctl", "mpmath", "packaging", "pytest"}
+HOMES = {"subjects/keras.py": {"tensorflow", "keras"}, "subjects/torch.py": {"torch"}}
+LIGHT = {"typer", "click", "rich", "pydantic", "filelock", "threadpoolctl", "mpmath", "packaging", "jinja2", "pytest"}
 
 
 def imported_by(source):
