@@ -207,17 +207,18 @@ def explain(
         if path is not None:
             check_writable(path)
     told = explain_subject(_problem(file), subject) if subject else explained(_problem(file))
+    typer.echo(dumps(screen.as_json(told), indent=1) if json else screen.coloured(screen.text(told)))
+    if not json and told.verdict == "diverges" and file != "-":
+        typer.echo(f"  again: rnnparity explain {file}{f' --subject {quote(subject)}' if subject else ''}")
     if html is not None:
         write_where_asked(html, page(told))
     if bundle is not None:
         write_bundle(bundle, told, subject)
     if separate is not None:
         if told.apart is None:
-            raise RequestError(f"{separate}: not written: there is nothing to tell apart, or no input that would")
+            why = "no input was found that would" if told.also_fits else "there is nothing to tell apart"
+            raise RequestError(f"{separate}: not written: {why}")
         write_where_asked(separate, wire.dump_pretty(told.apart))
-    typer.echo(dumps(screen.as_json(told), indent=1) if json else screen.coloured(screen.text(told)))
-    if not json and told.verdict == "diverges" and file != "-":
-        typer.echo(f"  again: rnnparity explain {file}{f' --subject {quote(subject)}' if subject else ''}")
     raise typer.Exit(1 if told.verdict == "diverges" else 0)
 
 
@@ -317,11 +318,10 @@ def bench(
 def _problem(file: str) -> Problem:
     """What a file, stdin or a case's name holds."""
     from rnnparity import wire
-    from rnnparity.catalogue import catalogue
 
     if file == "-":
         return wire.parse_problem(wire.load_json(sys.stdin.buffer.read(), "stdin"), "stdin")
-    return catalogue()[file] if file in catalogue() else wire.read_problem(Path(file))
+    return wire.read_problem(Path(file)) if Path(file).exists() or "." in file or "/" in file else _case(file)
 
 
 def _case(id: str) -> Problem:

@@ -16,6 +16,7 @@ def render_template(name: str, words: Mapping[str, Any], **filters: Callable[[An
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters |= filters
     return environment.get_template(name).render(words)

@@ -72,17 +72,23 @@ def _cause(cause: Cause | None) -> str:
     """A cause in a line, or nothing where none was looked for."""
     if cause is None or not cause.cause:
         return ""
-    return f"{cause.fault or cause.cause}{f', or {cause.also} others that give the same here' if cause.also else ''}"
+    return f"{cause.fault or cause.cause}{f', or {cause.also} more that give the same here' if cause.also else ''}"
 
 
 def _notes(subject: SubjectReport) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in subject.versions.items())
+    silent = sum(verdict.kind is Kind.UNSUPPORTED for verdict in subject.verdicts)
     state = "passes" if subject.passed else f"fails: {len(subject.failing)} of" if subject.failing else "fails:"
     colon = ":" if subject.passed else ""
-    lines = [f"{subject.name} {state}{colon} {_cases(len(subject.verdicts))}{f' ({versions})' if versions else ''}"]
+    compared = f"{len(subject.verdicts) - silent} of " if silent and not subject.failing else ""
+    said = f"{compared}{_cases(len(subject.verdicts))}{f' ({versions})' if versions else ''}"
+    lines = [f"{subject.name} {state}{colon} {said}"]
     # A fault of every half is, over layers of one half and of several, one fault.
-    names = [cause.fault.replace(f" ({EVERY})", "") or cause.cause for cause in subject.causes.values()]
-    counts = Counter(name or "not searched" for name in names)
+    names = [
+        (cause.fault.replace(f" ({EVERY})", "") or cause.cause) + (", or what gives the same" if cause.also else "")
+        for cause in subject.causes.values()
+    ]
+    counts = Counter(name or "not looked for, beyond the first of them" for name in names)
     lines += [f"  cause: {fault} ({_cases(count)})" for fault, count in counts.most_common()]
     names = sorted({name for verdict in subject.verdicts for name in verdict.known})
     if names:

@@ -127,17 +127,20 @@ def check(
         entries = read_known(folder / KNOWN)
         prove()
         reports = [_check_one(subject, k, goldens, entries, (jobs, timeout_s), progress) for subject in wanted]
-        report = Report(reports, *_faults(wanted, k))
+        report = Report(reports, *_faults(reports))
     if report.compared == 0:
         raise RequestError("nothing was compared: every chosen case is unsupported by every subject")
     return report
 
 
-def _faults(subjects: Sequence[SubjectLike], k: str) -> Iterator[tuple[int, int] | None]:
-    """The score of all cases, and of those with constant weights."""
-    cases = {case.id: case for subject in subjects if subject != "reference" for case in cases_for(subject, k)}
-    constant = [case for case in cases.values() if case.case and case.case.initializers]
-    for some in (list(cases.values()), constant):
+def _faults(reports: Sequence[SubjectReport]) -> Iterator[tuple[int, int] | None]:
+    """The score of all cases that were compared by any subject, and of those of them with constant weights."""
+    silent = (Kind.UNSUPPORTED, Kind.ERROR)
+    others = [report for report in reports if report.name != "reference"]
+    names = dict.fromkeys(v.id for report in others for v in report.verdicts if v.kind not in silent)
+    cases = [catalogue()[name] for name in names]
+    constant = [case for case in cases if case.case and case.case.initializers]
+    for some in (cases, constant):
         found = visible(some)
         yield (sum(map(bool, found.values())), len(found)) if found else None
 

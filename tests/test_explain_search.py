@@ -158,7 +158,7 @@ def test_a_huge_problem_is_explained_on_a_slice(sequences):
     assert told.fault.name == "bias-rows-swapped: GRU"
     assert "of 16" in told.slice
     assert ("processed steps" in told.slice) == sequences
-    assert told.slice.endswith("under this fault the rest is right as well")
+    assert told.slice.endswith("the rest fits this cause")
 
 
 def test_what_is_wrong_in_one_row_of_many_is_seen():
@@ -167,7 +167,7 @@ def test_what_is_wrong_in_one_row_of_many_is_seen():
     right, wrong = compute(problem)[0].data, under(problem, placed("bias-rows-swapped: GRU")).outputs[0].data
     mixed = np.where(np.arange(16)[:, None, None] >= 14, wrong, right)
     told = explain(problem.with_outputs([Tensor.of("output", mixed)]))
-    assert told.slice.endswith("under this fault the rest is not right as well")
+    assert told.slice.endswith("the rest does not fit this cause")
 
 
 def test_a_huge_problem_that_is_right_agrees():
@@ -220,3 +220,70 @@ def test_a_trial_that_cannot_explain_is_seen_to_fail(monkeypatch):
     monkeypatch.setattr("rnnparity.trial.explain", lambda _: always)
     results = {trial("single", seed).result for seed in range(12)} | {trial("healthy", 0).result}
     assert {Result.WRONG, Result.ALARM} <= results
+
+
+# ---------------------------------------------------------------------------------------- what a newcomer ran into
+
+
+def test_masks_ignored_where_a_whole_row_is_masked():
+    """The right values are zeros there, without noise; the faulty ones have some."""
+    problem = lstm(mask=MASK)
+    bare = [Tensor.of(t.name, t.data) for t in compute(replace(problem, mask=None), np.float32)]
+    assert explain(problem.with_outputs(bare)).fault.name == "mask-ignored: every step counts"
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5])
+def test_constant_outputs_prove_nothing(value):
+    problem = lstm()
+    outputs = [Tensor.of(t.name, np.full_like(t.data, value)) for t in compute(problem)]
+    told = explain(problem.with_outputs(outputs))
+    assert (told.cause, told.hint) == (UNEXPLAINED, f"output is {value:g} everywhere: was it ever computed?")
+
+
+def test_the_last_time_step_of_both_directions():
+    """PyTorch's output[:, -1]: right for the forward half, the backward half's first step."""
+    problem = random_problem(two_ways(spec_of("gru"), merge_mode="concat"), 1, SHAPE)
+    every = random_problem(two_ways(spec_of("gru", **SEQUENCES), merge_mode="concat"), 1, SHAPE)
+    last = compute(every)[0].data[:, -1]
+    told = explain(problem.with_outputs([Tensor.of("output", last)]))
+    assert told.fault.name == "reverse-output-order: last time step (backward)"
+
+
+def test_float16_stored_as_float16():
+    given = under(lstm(), NUMPY_FLOAT16).outputs
+    told = explain(lstm().with_outputs([replace(t, data=t.data.astype(np.float16), dtype="float16") for t in given]))
+    assert told.fault.name == "low-precision: float16"
+
+
+def test_integers_and_other_names_are_told():
+    problem = lstm()
+    right = [Tensor.of(t.name, t.data) for t in compute(problem)]
+    told = explain(problem.with_outputs([replace(right[0], data=right[0].data.astype(int), dtype="int64"), *right[1:]]))
+    assert (told.verdict, "output is int64" in told.hint) == ("diverges", True)
+    told = explain(problem.with_outputs([replace(right[0], name="y"), *right[1:]]))
+    assert (told.verdict, told.cause, told.hint) == ("diverges", UNEXPLAINED, "in this order the values agree")
+
+
+def test_a_slice_tells_the_rows_of_the_whole():
+    problem = random_problem(spec_of("gru", 96, **SEQUENCES), 0, (16, 40, 48))
+    wrong = compute(problem)[0].data.copy()
+    wrong[13, 5, 7] += 0.1
+    told = explain(problem.with_outputs([Tensor.of("output", wrong)]))
+    assert (told.first["row"], told.first["step"], told.first["unit"]) == (13, 5, 7)
+    assert told.differences[0].text.startswith("output[13, 5, 7]=")
+
+
+def test_the_order_that_a_code_expects_is_the_one_that_is_named():
+    """Keras' i, f, c, o given to code that takes its blocks for i, o, f, c."""
+    problem = lstm()
+    weights = []
+    for tensor in problem.weights:
+        its = dict(zip("iofc", np.split(tensor.data, 4, axis=-1), strict=True))
+        weights.append(replace(tensor, data=np.concatenate([its[gate] for gate in "ifco"], axis=-1)))
+    given = [Tensor.of(t.name, t.data) for t in compute(replace(problem, weights=tuple(weights)))]
+    told = explain(problem.with_outputs(given))
+    assert told.fault.name == "gate-order: LSTM iofc (ONNX) in all weights"
+    assert (
+        told.fault.fault.mend
+        == "Reorder the blocks of all weights to i, o, f, c, which the code expects, or change the code."
+    )

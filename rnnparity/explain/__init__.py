@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from rnnparity.compare import Difference, compare_structure, compare_values
-from rnnparity.dtypes import Array
+from rnnparity.dtypes import FLOAT_TYPES, Array
 from rnnparity.errors import RequestError
 from rnnparity.explain.place import Reading, first_difference, heat, pattern, readings, value_hint
 from rnnparity.explain.question import Question
 from rnnparity.explain.search import Search, find_cause
 from rnnparity.explain.slices import fits_all, is_huge, slice_of
 from rnnparity.faults import Mutant, Placed, sight
-from rnnparity.problem import Problem
+from rnnparity.problem import Problem, Tensor
 from rnnparity.tolerance import expect
 
 __all__ = ["UNEXPLAINED", "Explanation", "explain"]
@@ -71,17 +71,26 @@ def explain(problem: Problem) -> Explanation:
     Raises:
         RequestError: the problem has no outputs.
     """
-    if problem.outputs is None:
+    if not problem.outputs:
         raise RequestError(f"{problem.id}: has no outputs to explain; add what the other implementation gave")
     wrong = compare_structure(problem.outputs, problem.output_slots())
+    problem = problem.with_outputs([_as_float(tensor, problem.threshold_type) for tensor in problem.outputs])
     if all(difference.kind == "dtype" for difference in wrong):
-        told = _explain_values(Reading(problem, problem.outputs, ()))
+        told = _explain_values(Reading(problem, problem.outputs or (), ()))
         return replace(told, hint="; ".join([*([told.hint] if told.hint else []), *(d.text for d in wrong)]))
-    read = [_explain_values(reading) for reading in readings(problem, problem.outputs)]
+    read = [_explain_values(reading) for reading in readings(problem, problem.outputs or ())]
     if not read:
-        return Explanation(problem, "diverges", wrong, UNEXPLAINED, before=np.inf, hint=value_hint(problem.outputs))
+        hint = value_hint(problem.outputs or ())
+        return Explanation(problem, "diverges", wrong, UNEXPLAINED, before=np.inf, hint=hint)
     best = next((told for told in read if told.cause != UNEXPLAINED), read[0])
+    if best.verdict == "agrees":  # under other names
+        best = replace(best, verdict="diverges", cause=UNEXPLAINED, hint="in this order the values agree")
     return replace(best, problem=problem, differences=(*wrong, *best.differences))
+
+
+def _as_float(tensor: Tensor, dtype: str) -> Tensor:
+    """Integers and the like as numbers that can be compared."""
+    return tensor if tensor.dtype in FLOAT_TYPES else Tensor.of(tensor.name, tensor.data, dtype)
 
 
 def _explain_values(reading: Reading) -> Explanation:
@@ -91,12 +100,17 @@ def _explain_values(reading: Reading) -> Explanation:
     part = slice_of(reading.problem, reading.given)
     told = _explain_whole(replace(reading, problem=part.problem, given=part.given))
     if told.verdict != "diverges":  # on the rows that are furthest off: all of it has to say so
-        return replace(_explain_whole(reading, told.blind_to), slice=part.says)
+        return _explain_whole(reading, told.blind_to)
+    says = part.says
     if told.fault is not None:
         allowed = 10 * max(float(sigma.max()) for sigma in expect(part.problem).sigmas) * FAR
-        rest = fits_all(reading.problem, reading.given, told.fault, allowed)
-        part = replace(part, says=f"{part.says}; under this fault the rest is {'' if rest else 'not '}right as well")
-    return replace(told, problem=reading.problem, slice=part.says)
+        rest = fits_all(reading.problem, reading.given, told.fault.placed[len(reading.placed) :], allowed)
+        says += f"; the rest {'fits' if rest else 'does not fit'} this cause"
+    first = told.first | ({"row": part.row(told.first["row"])} if told.first else {})
+    return replace(
+        told, problem=reading.problem, slice=says, first=first, differences=part.differences(told.differences),
+        pattern=(),
+    )  # fmt: skip
 
 
 def _explain_whole(reading: Reading, blind_to: tuple[str, ...] | None = None) -> Explanation:
@@ -105,7 +119,8 @@ def _explain_whole(reading: Reading, blind_to: tuple[str, ...] | None = None) ->
     found = compare_values(given, expected.outputs, expected.sigmas, expected.kind.threshold)
     agrees = expected.unpredictable or not found.differences
     question = Question(problem, given, expected)
-    searched = Search() if agrees else find_cause(question)
+    constant = value_hint(given) if question.finite else ""
+    searched = Search() if agrees or constant else find_cause(question)
     hidden = searched.hidden if searched.tried else blind_to
     told = Explanation(
         problem, "diverges", found.differences, before=found.sigma, tried=searched.tried, level=searched.level,

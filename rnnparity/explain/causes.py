@@ -38,6 +38,7 @@ def causes(problems: Iterable[Problem], progress: Callable[[int], None]) -> dict
     """
     found: dict[str, Cause] = {}
     known: list[Mutant] = []
+    open_: list[Problem] = []
     searched = 0
     for problem in sorted(problems, key=lambda problem: (len(problem.id), problem.id)):
         again = _first_fit(problem, known) if known else None
@@ -47,11 +48,17 @@ def causes(problems: Iterable[Problem], progress: Callable[[int], None]) -> dict
             searched += 1
             told = explain(problem)
             found[problem.id] = _cause(told)
-            if told.fault is not None and told.certain:
+            if told.also_fits:
+                open_.append(problem)
+            elif told.fault is not None and told.certain:
                 known.append(told.fault)
         else:
             found[problem.id] = Cause("", "")
         progress(len(found))
+    for problem in open_:  # what several faults explain here one of them has perhaps done elsewhere
+        again = _first_fit(problem, known)
+        if again is not None:
+            found[problem.id] = Cause(again.cause, again.name)
     return found
 
 

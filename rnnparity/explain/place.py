@@ -64,7 +64,7 @@ def value_hint(given: Sequence[Tensor]) -> str:
             index = ", ".join(map(str, np.argwhere(~np.isfinite(tensor.data))[0]))
             return f"{tensor.name} is not finite, first at [{index}]"
         if tensor.data.size > 1 and (tensor.data == tensor.data.flat[0]).all():
-            return f"{tensor.name} is {tensor.data.flat[0]:g} everywhere"
+            return f"{tensor.name} is {tensor.data.flat[0]:g} everywhere: was it ever computed?"
     return ""
 
 

@@ -30,9 +30,12 @@ class Level:
     def floors(self) -> list[Array]:
         """Sigma as it is allowed to a fault's outputs: the noise of the right run, which a faulty one shares in size.
 
-        At least half of what is usual in its array, for where the right run is exact by chance the faulty one is not.
+        At least half of what is usual in its array, for where the right run is exact the faulty one is not: zeros of
+        masked steps, say.
         """
-        return [np.maximum(sigma, np.median(sigma) / 2) for sigma in self.sigmas]
+        usual = [np.median(sigma[sigma > 0]) if sigma.any() else 0.0 for sigma in self.sigmas]
+        pairs = zip(self.sigmas, [half or max(usual) for half in usual], strict=True)
+        return [np.where(sigma > 0, np.maximum(sigma, half / 2), half) for sigma, half in pairs]
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Question:
     @cached_property
     def mostly_right(self) -> bool:
         """Whether a good part of the values is right to the layer's own precision: coarse arithmetic leaves none so."""
+        if self.coarse_type:
+            return False
         near = self.flat(self.off(self.right, self.own)) <= self.own.threshold
         return bool(near[self.flat(self.right) != 0].mean() > 0.25)
 

@@ -52,8 +52,12 @@ def text(told: Explanation, pictured: bool = True) -> str:
 
 def coloured(said: str) -> str:
     """The same for a terminal; what is printed into a pipe loses it again."""
+    from os import environ
+
     from typer import style
 
+    if environ.get("NO_COLOR"):
+        return said
     styles = {
         "  cause:": {"fg": "red", "bold": True},
         "  mend:": {"fg": "green"},
@@ -89,17 +93,21 @@ def _cause(told: Explanation) -> Iterator[str]:
         return
     yield f"  cause: {told.fault.name}"
     for placed in told.fault.placed:
-        yield f"    {placed.fault.says}"
+        which = f"{placed.name}: " if len(told.fault.placed) > 1 else ""
+        yield f"    {which}{placed.fault.says}"
         yield f"  mend: {placed.fault.mend}"
     rejected = told.tried - 1 - len(others)
     noise = f" within the noise of {told.level}" if told.level else ""
     tried = f"; {rejected} of {told.tried} hypotheses do not fit" if told.tried else ""
+    if not told.tried:
+        yield f"  evidence: read so, the values agree: {sigma_text(told.after or 0)} sigma at most{noise}"
+        return
     yield (
         f"  evidence: {sigma_text(told.before)} sigma from what is right, {sigma_text(told.after or 0)} from what this "
         f"gives{noise}{tried}"
     )
     if not told.certain:
-        yield "  not certain: with so few numbers and so much noise one of the hypotheses might fit by chance"
+        yield "  not certain: so few values speak for it alone that one of the hypotheses might fit by chance"
     for seen in dict.fromkeys(placed.fault.seen for placed in told.fault.placed if placed.fault.seen):
         yield f"  seen in: {seen}"
     if told.probes:
@@ -154,9 +162,10 @@ def as_json(told: Explanation) -> dict[str, Any]:
         "fault": None if told.fault is None else told.fault.name,
         "first": told.first or None,
         "sigma": {"before": _finite(told.before), "after": _finite(told.after)},
-        "certain": told.certain if told.fault else None,
+        "certain": told.certain and not told.also_fits if told.fault else None,
         "also_fits": [mutant.name for mutant in told.also_fits],
         "blind_to": list(told.blind_to),
+        **({"slice": told.slice} if told.slice else {}),
     }
 
 

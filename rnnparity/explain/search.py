@@ -14,6 +14,7 @@ import numpy as np
 from rnnparity.dtypes import Array
 from rnnparity.explain.question import Level, Question
 from rnnparity.faults import Mutant, hypotheses, mutants
+from rnnparity.faults.fault import EVERY
 from rnnparity.faults.fitted import fitted
 from rnnparity.faults.precision import PRECISIONS, low_precision
 from rnnparity.faults.strike import Batch, Struck, as_problem, run_all, together
@@ -167,8 +168,10 @@ def _nearness(off: Array, right: Array, threshold: float) -> Array:
 
 def _nearest(fits: Sequence[Fit]) -> list[Fit]:
     """Nearest first, and no further than what noise could make of the nearest."""
-    ranked = sorted(fits, key=lambda fit: fit.squares)
-    return [fit for fit in ranked if fit.squares <= ranked[0].squares + NEAR]
+    # What strikes every half is likelier than what strikes one and gives the same.
+    ranked = sorted(fits, key=lambda fit: (round(fit.squares, 1), fit.mutant.placed[0].place != EVERY))
+    near = [fit for fit in ranked if fit.squares <= ranked[0].squares + NEAR]
+    return list({frozenset(fit.mutant.placed): fit for fit in reversed(near)}.values())[::-1]
 
 
 def _fitted(question: Question) -> list[Struck]:

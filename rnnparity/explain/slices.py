@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rnnparity.compare import Difference
 from rnnparity.dtypes import Array
 from rnnparity.explain.question import rows_of
-from rnnparity.faults import Mutant
+from rnnparity.faults import Placed
 from rnnparity.faults.strike import run_one
 from rnnparity.faults.whole import with_flag
 from rnnparity.layers import Bidirectional, Recurrent, Stack
@@ -25,11 +26,25 @@ AFTER, STEPS = 4, 8
 
 @dataclass(frozen=True)
 class Slice:
-    """A part of a problem, what was given there, and which part it is, in words."""
+    """A part of a problem, what was given there, its rows in the whole, and which part it is, in words."""
 
     problem: Problem
     given: tuple[Tensor, ...]
+    rows: Array
     says: str
+
+    def row(self, row: int) -> int:
+        """A row's number in the whole problem."""
+        return int(self.rows[row])
+
+    def differences(self, found: Sequence[Difference]) -> tuple[Difference, ...]:
+        """What differs, with the rows' numbers in the whole problem."""
+        moved = []
+        for one in found:
+            index = (self.row(one.index[0]), *one.index[1:]) if one.index else ()
+            place = f"{one.output}[{', '.join(map(str, index))}]="
+            moved.append(replace(one, index=index, text=place + one.text.partition("=")[2] if index else one.text))
+        return tuple(moved)
 
 
 def is_huge(problem: Problem) -> bool:
@@ -51,7 +66,7 @@ def slice_of(problem: Problem, given: Sequence[Tensor]) -> Slice:
     total = problem.inputs.shape[1]
     steps = _steps(off[0][rows], total)
     if not _can_be_cut(problem) or steps >= total:
-        return Slice(part, kept, says)
+        return Slice(part, kept, rows, says)
     span = slice(total - steps, total) if _reads_from_the_end(problem) else slice(0, steps)
     short = replace(
         part,
@@ -60,12 +75,12 @@ def slice_of(problem: Problem, given: Sequence[Tensor]) -> Slice:
         mask=None if part.mask is None else part.mask[:, span],
     )
     output = replace(kept[0], data=kept[0].data[:, :steps])
-    return Slice(short, (output,), f"{says}, the first {steps} of {total} processed steps")
+    return Slice(short, (output,), rows, f"{says}, the first {steps} of {total} processed steps")
 
 
-def fits_all(problem: Problem, given: Sequence[Tensor], mutant: Mutant, allowed: float) -> bool:
+def fits_all(problem: Problem, given: Sequence[Tensor], placed: Sequence[Placed], allowed: float) -> bool:
     """Whether a fault found on a slice gives all that was given, to an absolute difference."""
-    whole = run_one(problem, mutant.placed)
+    whole = run_one(problem, placed)
     if whole is None or [tensor.shape for tensor in whole.outputs] != [tensor.shape for tensor in given]:
         return False
     pairs = zip(given, whole.outputs, strict=True)

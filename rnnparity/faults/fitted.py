@@ -37,8 +37,8 @@ def fitted(problem: Problem, given: Sequence[Array], right: Sequence[Array]) -> 
     if any("c" in name for name in problem.layer.states):
         for limit in LIMITS:
             yield cell_clipped(limit)
-        for array in given[1:]:
-            yield replace(cell_clipped(float(np.abs(array).max())), freedom=ONE_NUMBER)
+        for limit in {float(np.abs(array).max()) for array in given[1:]} - {0.0}:
+            yield replace(cell_clipped(limit), freedom=ONE_NUMBER)
     yield from _dropped_outputs(given[0], right[0])
     if not isinstance(problem.layer, Bidirectional) and problem.inputs.shape[2] <= FEATURES:
         yield from _dropped_inputs(problem, given)

@@ -35,6 +35,24 @@ def _directions() -> Iterator[Fault]:
         "Turn the sequence around before the first step.", half=read_forward,
     )  # fmt: skip
 
+    def turned(half: HalfRun) -> Result | None:
+        if not (half.layer.go_backwards and half.layer.return_sequences):
+            return None
+        output, states = half.as_it_is()
+        return output[..., ::-1, :], states
+
+    yield Fault(
+        "reverse-output-order", "turned", "The outputs of the half that reads from the end stand in the other order.",
+        "A layer with go_backwards gives its outputs in the order of processing; Bidirectional turns them back.",
+        "Keras' go_backwards gives them in processing order, PyTorch and ONNX in time order", around=turned,
+    )  # fmt: skip
+    yield from _backward_halves(read_forward)
+    yield from _padding()
+
+
+def _backward_halves(read_forward: Callable[[Half], Half | None]) -> Iterator[Fault]:
+    """Faults of a Bidirectional's backward half."""
+
     def not_turned(half: HalfRun) -> Result | None:
         if not half.place.endswith("backward/") or not half.layer.return_sequences:
             return None
@@ -48,18 +66,21 @@ def _directions() -> Iterator[Fault]:
         half=read_forward, around=not_turned,
     )  # fmt: skip
 
-    def turned(half: HalfRun) -> Result | None:
-        if not (half.layer.go_backwards and half.layer.return_sequences):
+    def at_the_last_time(half: HalfRun) -> Result | None:
+        if not half.place.endswith("backward/") or half.layer.return_sequences:
             return None
-        output, states = half.as_it_is()
-        return output[..., ::-1, :], states
+        last = slice(-1, None)
+        output, _ = half.run(half.x[..., last, :], None if half.mask is None else half.mask[:, last], half.states)
+        return output, half.as_it_is()[1]
 
     yield Fault(
-        "reverse-output-order", "turned", "The outputs of the half that reads from the end stand in the other order.",
-        "A layer with go_backwards gives its outputs in the order of processing; Bidirectional turns them back.",
-        "Keras' go_backwards gives them in processing order, PyTorch and ONNX in time order", around=turned,
+        "reverse-output-order", "last time step", "The backward half's output is that of its first step.",
+        "Without sequences take the backward half's output at the first time step, where it ends.",
+        "PyTorch's output[:, -1] of a bidirectional layer", around=at_the_last_time,
     )  # fmt: skip
 
+
+def _padding() -> Iterator[Fault]:
     def over_padding(half: HalfRun) -> Result | None:
         """As pack_padded_sequence and sequence lengths have it: each row's own steps are turned, its padding stays."""
         mask = half.mask
@@ -139,6 +160,13 @@ def _masked_steps() -> Iterator[Fault]:
         pairs = zip(step.new, step.start, strict=True)
         return [np.where(step.chosen, new, start) for new, start in pairs], held(step)
 
+    def zeroed_states(step: MaskedStep) -> tuple[list[Any], Any]:
+        return [np.where(step.chosen, new, 0) for new in step.new], held(step)
+
+    yield Fault(
+        "masked-state", "reset to zeros", "A masked step sets the state to zeros.",
+        "A masked step changes no state, whatever its inputs.", needs_mask=True, masked=zeroed_states,
+    )  # fmt: skip
     yield Fault(
         "masked-state", "leaks", "A masked step changes the state; its output alone is held.",
         "A masked step changes no state, whatever its inputs.", needs_mask=True,
@@ -172,7 +200,7 @@ def _zeroed_outputs() -> Iterator[Fault]:
 
     def without_sequences(half: HalfRun) -> Result | None:
         layer, mask = half.layer, half.mask
-        if mask is None or layer.return_sequences or not layer.zero_output_for_mask:
+        if mask is None or layer.return_sequences:
             return None
         output, states = half.as_it_is()
         return np.where(mask[:, 0 if layer.go_backwards else -1, None], output, 0), states

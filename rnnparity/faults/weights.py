@@ -43,10 +43,10 @@ def _gate_orders() -> Iterator[Fault]:
                 yield Fault(
                     "gate-order",
                     f"{class_name} {order}{known} in {place}",
-                    f"The blocks of {place} are taken in the order {', '.join(order)}; Keras has {', '.join(own)}.",
-                    f"Reorder the blocks of {place} to {', '.join(own)} before they are used.",
+                    f"The blocks of {place} are taken for {', '.join(order)}; Keras has {', '.join(own)}.",
+                    f"Reorder the blocks of {place} to {', '.join(order)}, which the code expects, or change the code.",
                     "ports between Keras, ONNX (i, o, f, c) and PyTorch (GRU: r, z, n)",
-                    half=_edit(names, _blocks([own.index(gate) for gate in order]), class_name),
+                    half=_edit(names, _blocks([order.index(gate) for gate in own]), class_name),
                 )
 
 

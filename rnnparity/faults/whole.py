@@ -156,7 +156,7 @@ def _state_order() -> Iterator[Fault]:
 def unit_scale(factor: float) -> Fault:
     """The outputs are so many times what they should be."""
     return Fault(
-        "unit-scale", f"outputs times {factor:.4g}", f"The outputs are {factor:.4g} times what they should be.",
+        "unit-scale", f"outputs times {factor:.6g}", f"The outputs are {factor:.6g} times what they should be.",
         "Look for a scale, a dropout's 1 / (1 - rate) or a normalization after the layer.",
         around=lambda half: _with_output(half, lambda y: y * factor),
     )  # fmt: skip
