@@ -33,12 +33,12 @@ def text(told: Explanation, pictured: bool = True) -> str:
     lines = [f"{told.problem.id}: these outputs {said}"]
     if told.verdict != "diverges":
         lines.append(f"  largest distance {sigma_text(told.before)} sigma")
+    if told.slice:
+        lines.append(f"  looked at a slice: {told.slice}")
     for difference in told.differences:
         # Where it first differs in the order of processing is told below.
         said_of = describe(difference, told.problem)
         lines += [f"  {line}" for line in said_of if not line.startswith("first:")]
-    if told.slice:
-        lines.append(f"  looked at a slice: {told.slice}")
     lines += _place(told)
     if told.hint:
         lines.append(f"  note: {told.hint}")
