@@ -68,7 +68,7 @@ def verdicts(subject, **words):
 def engine(tmp_path_factory):
     compiler = shutil.which("c++")
     if compiler is None:
-        pytest.skip("no C++ compiler")
+        pytest.skip("no C++ compiler")  # what the engine shows of the wire the Python programs below show too
     path = tmp_path_factory.mktemp("engine") / "engine"
     subprocess.run([compiler, "-O2", "-std=c++17", "-Wall", "-Werror", "-o", path, ENGINE], check=True)
     return path

@@ -240,6 +240,15 @@ def test_constant_outputs_prove_nothing(value):
     assert (told.cause, told.hint) == (UNEXPLAINED, f"output is {value:g} everywhere: was it ever computed?")
 
 
+def test_one_constant_state_hides_no_cause():
+    """States that end at zero, beside an output that tells enough."""
+    mask = ["111110"] * SHAPE[0]
+    problem = random_problem(spec_of("simple_rnn", **BOTH), 0, SHAPE, mask=mask)
+    given = under(problem, placed("masked-state: reset to zeros"))
+    assert not given.outputs[1].data.any()
+    assert explain(given).cause == "masked-state"
+
+
 def test_the_last_time_step_of_both_directions():
     """PyTorch's output[:, -1]: right for the forward half, the backward half's first step."""
     problem = random_problem(two_ways(spec_of("gru"), merge_mode="concat"), 1, SHAPE)

@@ -14,7 +14,7 @@ import numpy as np
 from rnnparity.compare import Difference, compare_structure, compare_values
 from rnnparity.dtypes import FLOAT_TYPES, Array
 from rnnparity.errors import RequestError
-from rnnparity.explain.place import Reading, first_difference, heat, pattern, readings, value_hint
+from rnnparity.explain.place import Reading, first_difference, heat, is_blank, pattern, readings, value_hint
 from rnnparity.explain.question import Question
 from rnnparity.explain.search import Search, find_cause
 from rnnparity.explain.slices import fits_all, is_huge, slice_of
@@ -119,8 +119,7 @@ def _explain_whole(reading: Reading, blind_to: tuple[str, ...] | None = None) ->
     found = compare_values(given, expected.outputs, expected.sigmas, expected.kind.threshold)
     agrees = expected.unpredictable or not found.differences
     question = Question(problem, given, expected)
-    constant = value_hint(given) if question.finite else ""
-    searched = Search() if agrees or constant else find_cause(question)
+    searched = Search() if agrees or is_blank(given) else find_cause(question)
     hidden = searched.hidden if searched.tried else blind_to
     told = Explanation(
         problem, "diverges", found.differences, before=found.sigma, tried=searched.tried, level=searched.level,

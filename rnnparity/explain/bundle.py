@@ -40,7 +40,7 @@ def write_bundle(folder: Path, told: Explanation, subject: str = "") -> list[Pat
     words, call = PATHS.get(subject, PATHS["keras"])
     script = render_template(
         "reproduce.py.j2",
-        {"id": problem.id, "headline": headline(told), "words": words, "call": call, "path": subject},
+        {"id": problem.id, "headline": headline(told), "words": words, "call": call},
     )
     files = {"problem.json": wire.dump_pretty(problem), "reproduce.py": script}
     try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rnnparity.compare import compare_values
 from rnnparity.faults.cells import cell_faults
 from rnnparity.faults.fault import Fault, Mutant, Placed
+from rnnparity.faults.masks import mask_faults
 from rnnparity.faults.options import option_faults
 from rnnparity.faults.precision import precision_faults
 from rnnparity.faults.strike import Struck, places, run_all
@@ -38,6 +39,7 @@ FAULTS: tuple[Fault, ...] = (
     *weight_faults(),
     *option_faults(),
     *cell_faults(),
+    *mask_faults(),
     *time_faults(),
     *whole_faults(),
     *precision_faults(),

@@ -48,6 +48,6 @@ def _option(name: str, value: str, gated: bool = False) -> Callable[[Half], Half
     def half_edit(half: Half) -> Half | None:
         if getattr(half.layer, name) == value or (gated and half.layer.class_name == "SimpleRNN"):
             return None
-        return Half(replace(half.layer, **{name: value}), half.weights)  # type: ignore[arg-type]
+        return Half(replace(half.layer, **{name: value}), half.weights)  # type: ignore[arg-type]  # names of activations
 
     return half_edit
