@@ -75,6 +75,16 @@ REGISTERED: dict[str, Registration] = {
         }.items()
     },
     "torch": Registration("rnnparity.subjects.torch:make", "", "PyTorch's nn.RNN, nn.LSTM, nn.GRU"),
+    "onnxruntime": Registration("rnnparity.subjects.onnx:make", "onnxruntime", "ONNX Runtime, nodes built by hand"),
+    "onnx-reference": Registration("rnnparity.subjects.onnx:make", "reference", "ONNX's ReferenceEvaluator, the same"),
+    **{
+        f"{engine}:{exporter}": Registration(
+            "rnnparity.subjects.exported:make", f"{engine} {exporter}", f"the same engine, models that {says} exports"
+        )
+        for engine in ("onnxruntime", "onnx-reference")
+        for exporter, says in {"keras": "tf.keras", "torch": "PyTorch"}.items()
+    },
+    "litert": Registration("rnnparity.subjects.litert:make", "", "LiteRT (TFLite), converted from tf.keras", "pairs"),
 }
 
 

@@ -107,6 +107,15 @@ class KerasSubject:
         if self.path == "implementation1" and not _has_implementation(problem.layer):
             raise Unsupported("SimpleRNN has no argument implementation")
         start = perf_counter()
+        model = self.model_of(problem)
+        outputs = self._run(problem, model, self._key(problem))
+        facts = self._facts(problem, model)
+        return Answer(outputs, facts, perf_counter() - start)
+
+    # ------------------------------------------------------------------------------------------- building
+
+    def model_of(self, problem: Problem) -> Any:
+        """A built layer, or a Sequential for a stack, with the problem's weights and without a state from before."""
         key = self._key(problem)
         if key not in self.models:
             self.models[key] = self._build(problem)
@@ -115,11 +124,7 @@ class KerasSubject:
             _all_layers_set_weights(model, [tensor.data for tensor in problem.weights])
         if problem.layer.stateful:
             _reset(model)
-        outputs = self._run(problem, model, key)
-        facts = self._facts(problem, model)
-        return Answer(outputs, facts, perf_counter() - start)
-
-    # ------------------------------------------------------------------------------------------- building
+        return model
 
     def _key(self, problem: Problem) -> str:
         """What a built model depends on, the numbers of constant initializers included."""
