@@ -17,6 +17,10 @@ class RequestError(Exception):
         super().__init__(line if len(line) <= LONGEST else f"{line[: LONGEST - 300]} ... {line[-295:]}")
 
 
+class MissingFrameworkError(RequestError):
+    """What a subject runs on is not there: its package, or the device that it needs."""
+
+
 class FormatError(RequestError):
     """A problem file or a fixture that cannot be read as `rnnparity/1`."""
 

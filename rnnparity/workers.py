@@ -68,8 +68,8 @@ class Workers:
             versions, fault = self.loaded[0].result()
         except BrokenProcessPool:
             raise RequestError(f"subject {self.subject!r}: its process died while loading") from None
-        if fault:
-            raise RequestError(fault)
+        if fault is not None:
+            raise fault
         return versions
 
     def run(self, problems: Iterable[Problem]) -> Iterator[Outcome]:
@@ -165,7 +165,7 @@ def _start(subject: str) -> ProcessPoolExecutor:
 # What a worker process holds: its subject's name, the subject once loaded, or why it cannot be.
 _name = ""
 _subject: Subject | None = None
-_fault = ""
+_fault: RequestError | None = None
 
 
 def _prepare(subject: str) -> None:
@@ -174,22 +174,22 @@ def _prepare(subject: str) -> None:
     prepare_worker()
 
 
-def _load() -> tuple[dict[str, str], str]:
+def _load() -> tuple[dict[str, str], RequestError | None]:
     global _subject, _fault  # noqa: PLW0603 - see _prepare
-    if _subject is None and not _fault:
+    if _subject is None and _fault is None:
         try:
             _subject = make_subject(_name)
         except RequestError as error:
-            _fault = str(error)
+            _fault = error
         except (Exception, SystemExit) as error:  # whatever a module that is imported may do
-            _fault = f"subject {_name!r}: cannot be loaded: {one_line(error)}"
+            _fault = RequestError(f"subject {_name!r}: cannot be loaded: {one_line(error)}")
     return _subject.versions() if _subject else {}, _fault
 
 
 def _answer(problem: Problem) -> Outcome:
     _load()
     if _subject is None:
-        return Outcome(problem, error=_fault)
+        return Outcome(problem, error=str(_fault))
     try:
         return Outcome(problem, _subject.answer(problem))
     except Unsupported as reason:

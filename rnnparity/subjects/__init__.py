@@ -74,6 +74,21 @@ REGISTERED: dict[str, Registration] = {
             "reloaded": "tf.keras saved to .keras and loaded",
         }.items()
     },
+    **{
+        f"{name}{'' if path == 'eager' else ':' + path}": Registration(
+            "rnnparity.subjects.keras:make",
+            f"{name.removeprefix('keras-')} {path}",
+            f"Keras on {backend}, {says}",
+            "" if path in ("eager", "cuda") else "pairs",
+        )
+        for name, (backend, paths) in {
+            "keras-jax": ("JAX", {"eager": "eager", "unroll": "with unroll=True", "jit": "under jax.jit"}),
+            "keras-torch": ("PyTorch", {"eager": "eager", "unroll": "with unroll=True", "compile": "by torch.compile"}),
+            "keras-numpy": ("NumPy", {"eager": "eager", "unroll": "with unroll=True"}),
+            "keras-openvino": ("OpenVINO", {"eager": "eager", "unroll": "with unroll=True"}),
+        }.items()
+        for path, says in paths.items()
+    },
     "torch": Registration("rnnparity.subjects.torch:make", "", "PyTorch's nn.RNN, nn.LSTM, nn.GRU"),
     "onnxruntime": Registration("rnnparity.subjects.onnx:make", "onnxruntime", "ONNX Runtime, nodes built by hand"),
     "onnx-reference": Registration("rnnparity.subjects.onnx:make", "reference", "ONNX's ReferenceEvaluator, the same"),

@@ -1,4 +1,4 @@
-"""tf.keras: the real layers, eager and on every other path that claims to give the same numbers.
+"""Keras: the real layers on each of its backends, and on every path that claims to give the same numbers.
 
 Layers of one configuration are reused: a new layer a case costs twice the time and leaks some 147 kB.
 """
@@ -6,65 +6,34 @@ Layers of one configuration are reused: a new layer a case costs twice the time 
 from __future__ import annotations
 
 import json
-import os
-import re
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from rnnparity.errors import RequestError
 from rnnparity.keras_config import layer_spec
-from rnnparity.layers import Bidirectional, Layer, Recurrent, Stack
+from rnnparity.layers import Bidirectional, Layer, Recurrent, Stack, halves
 from rnnparity.problem import Problem, Tensor
 from rnnparity.subjects import Answer, Subject, Unsupported
+from rnnparity.subjects.backends import BACKENDS, Backend
 
-OLDEST = (2, 16)  # the first TensorFlow whose tf.keras is Keras 3
-INSTALL = "pip install 'rnnparity[keras]'"
+# Paths that compile a call; the others run it step by step.
+COMPILED = ("graph", "xla", "jit", "compile")
+# So many built models are kept: a worker that has seen any number of them stays below 2 GiB.
+KEPT = 400
 
 
-def make(path: str) -> Subject:
-    """The subject `keras` (path "eager") or one of its other paths.
+def make(argument: str) -> Subject:
+    """Keras on a backend by one of its paths: "tensorflow eager", "jax jit", ...; a path alone is tf.keras'.
 
     Raises:
-        RequestError: TensorFlow is missing or too old.
+        RequestError: the framework is missing or too old.
     """
-    with _quiet():
-        try:
-            import tensorflow as tf
-        except ImportError as error:
-            raise RequestError(f"subject 'keras' needs TensorFlow ({error}): {INSTALL}") from None
-        version = tuple(int(part) for part in re.findall(r"\d+", tf.__version__)[:2])
-        if version < OLDEST:
-            raise RequestError(
-                f"subject 'keras' needs TensorFlow {OLDEST[0]}.{OLDEST[1]} or newer (Keras 3), "
-                f"but {tf.__version__} is installed: {INSTALL} --upgrade"
-            )
-        import keras
-    if keras.backend.backend() != "tensorflow":
-        raise RequestError(f"subject 'keras' needs KERAS_BACKEND=tensorflow, but it is {keras.backend.backend()!r}")
-    tf.get_logger().setLevel("ERROR")  # else it warns of every function traced for a second shape
-    return KerasSubject(tf, keras, path)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """TensorFlow's start writes to stderr past Python, before any setting is read."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    *backend, path = argument.split()
+    return KerasSubject(BACKENDS[backend[0] if backend else "tensorflow"](path), path)
 
 
 def _own_activations(keras: Any) -> dict[str, Any]:
@@ -81,35 +50,33 @@ def _own_activations(keras: Any) -> dict[str, Any]:
 
 
 class KerasSubject:
-    """One path through tf.keras; models are kept by configuration, traced functions by model."""
+    """One path through Keras; models are kept by configuration, traced functions by model."""
 
-    def __init__(self, tf: Any, keras: Any, path: str) -> None:
-        self.tf, self.keras, self.path = tf, keras, path
+    def __init__(self, backend: Backend, path: str) -> None:
+        self.backend, self.keras, self.path = backend, backend.keras, path
         self.models: dict[str, Any] = {}
         self.callers: dict[str, Any] = {}  # traced functions, and models for predict
-        try:
-            tf.config.threading.set_intra_op_parallelism_threads(1)
-            tf.config.threading.set_inter_op_parallelism_threads(1)
-        except RuntimeError:
-            pass  # somebody has used TensorFlow in this process before: its threads are theirs
-        self.activations = _own_activations(keras)
+        self.activations = _own_activations(self.keras)
 
     def versions(self) -> dict[str, str]:
-        return {"keras": self.keras.__version__, "tensorflow": self.tf.__version__}
+        return {"keras": self.keras.__version__, **self.backend.versions()}
 
     def forget(self) -> None:
         """Drop every model and traced function: for runs over ever new layers."""
         self.models.clear()
         self.callers.clear()
-        self.keras.backend.clear_session()
+        self.backend.forget()
 
     def answer(self, problem: Problem) -> Answer:
         if self.path == "implementation1" and not _has_implementation(problem.layer):
             raise Unsupported("SimpleRNN has no argument implementation")
+        if len(self.models) >= KEPT:
+            self.forget()
         start = perf_counter()
-        model = self.model_of(problem)
-        outputs = self._run(problem, model, self._key(problem))
-        facts = self._facts(problem, model)
+        with self.backend.doing([half.dtype for _, half in halves(problem.layer)]):
+            model = self.model_of(problem)
+            outputs = self._run(problem, model, self._key(problem))
+            facts = self._facts(problem, model)
         return Answer(outputs, facts, perf_counter() - start)
 
     # ------------------------------------------------------------------------------------------- building
@@ -202,20 +169,25 @@ class KerasSubject:
 
     def _call(self, model: Any, key: str, x: Any, mask: Any, states: list[Any] | None) -> list[Tensor]:
         if self.path == "predict":
-            return [_tensor(value) for value in _flat(self._predict(model, key, x, mask, states))]
-        convert = self.tf.convert_to_tensor
+            return [self._tensor(value) for value in _flat(self._predict(model, key, x, mask, states))]
+        convert = self.keras.ops.convert_to_tensor
         arguments = [
             convert(x),
             None if mask is None else convert(mask),
             None if states is None else [convert(state) for state in states],
         ]
-        if self.path not in ("graph", "xla"):
-            return [_tensor(value) for value in _flat(_apply(model, *arguments))]
-        if key not in self.callers:
-            self.callers[key] = self.tf.function(
-                lambda x, mask, states: _apply(model, x, mask, states), jit_compile=self.path == "xla"
-            )
-        return [_tensor(value) for value in _flat(self.callers[key](*arguments))]
+
+        def call(x: Any, mask: Any, states: Any) -> Any:
+            return apply(model, x, mask, states)
+
+        if self.path in COMPILED and key not in self.callers:
+            self.callers[key] = self.backend.compiled(model, call)
+        return [self._tensor(value) for value in _flat(self.callers.get(key, call)(*arguments))]
+
+    def _tensor(self, value: Any) -> Tensor:
+        dtype = self.keras.backend.standardize_dtype(value.dtype)
+        array = np.asarray(self.keras.ops.convert_to_numpy(value))
+        return Tensor("", array.astype(np.float32) if dtype == "bfloat16" else array, dtype)
 
     def _predict(self, model: Any, key: str, x: Any, mask: Any, states: list[Any] | None) -> Any:
         inputs = [x, *([] if mask is None else [mask]), *(states or [])]
@@ -227,7 +199,7 @@ class KerasSubject:
             ]
             rest = places[1:]
             symbolic_mask = rest.pop(0) if mask is not None else None
-            outputs = _apply(model, places[0], symbolic_mask, rest or None)
+            outputs = apply(model, places[0], symbolic_mask, rest or None)
             self.callers[kinds] = self.keras.Model(places, outputs)
         return self.callers[kinds].predict(inputs, verbose=0, batch_size=len(x))
 
@@ -268,7 +240,7 @@ def _batch_shape(problem: Problem) -> list[int | None]:
     return list(said.get("batch_shape", [fixed, None, problem.inputs.shape[-1]]))
 
 
-def _apply(model: Any, x: Any, mask: Any, states: Any) -> Any:
+def apply(model: Any, x: Any, mask: Any, states: Any) -> Any:
     """Call a layer, or a Sequential; only its layers one by one can be given initial states."""
     if not hasattr(model, "layers"):
         return model(x, mask=mask, initial_state=states)
@@ -309,12 +281,6 @@ def _has_implementation(layer: Layer) -> bool:
 
 def _flat(outputs: Any) -> list[Any]:
     return [part for item in outputs for part in _flat(item)] if isinstance(outputs, list | tuple) else [outputs]
-
-
-def _tensor(value: Any) -> Tensor:
-    array = np.asarray(value)
-    dtype = array.dtype.name
-    return Tensor("", array.astype(np.float32) if dtype == "bfloat16" else array, dtype)
 
 
 def _names(problem: Problem, count: int) -> list[str]:

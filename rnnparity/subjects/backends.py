@@ -1,0 +1,233 @@
+"""What Keras leaves to its backends: how each is started, run on one thread, and made to compile a call.
+
+Keras reads KERAS_BACKEND when it is imported, so a process has one backend; each subject is in a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager as Context
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rnnparity.errors import MissingFrameworkError, RequestError
+from rnnparity.subjects import Unsupported
+
+# Calls a model with arrays as the layer takes them: x (B, T, D), mask (B, T) or None, states (B, H) each or None.
+Call = Callable[[Any, Any, Any], Any]
+
+
+class Backend:
+    """Keras on one backend. A subclass says what differs; `keras` is the module, imported with that backend."""
+
+    name = ""  # KERAS_BACKEND
+    needs = ""  # the module without which Keras cannot start on it, and its package
+    extra = "keras"
+    subject = ""  # what the subject is called, before any path
+
+    def __init__(self, path: str) -> None:
+        """Import Keras on this backend for one path (`eager`, `unroll`, `cuda`, ...).
+
+        Raises:
+            RequestError: the framework is missing or too old, or Keras has been started on another backend.
+        """
+        self.path = path
+        install = f"pip install 'rnnparity[{self.extra}]'"
+        if find_spec(self.needs) is None:
+            raise MissingFrameworkError(f"subject {self.subject!r} needs {self.needs}, which is not installed: {install}")
+        os.environ["KERAS_BACKEND"] = self.name
+        with quiet():
+            self.start(install)
+            import keras
+        if keras.backend.backend() != self.name:
+            raise RequestError(
+                f"subject {self.subject!r} needs KERAS_BACKEND={self.name}, but it is {keras.backend.backend()!r}"
+            )
+        self.keras = keras
+
+    def start(self, install: str) -> None:
+        """Import what computes and set it up, before Keras is imported."""
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what computes besides Keras."""
+        raise NotImplementedError
+
+    def compiled(self, model: Any, call: Call) -> Call:
+        """The call of a model as the path compiles it; by default it is run as it is."""
+        del model
+        return call
+
+    def doing(self, dtypes: Sequence[str]) -> Context[Any]:
+        """What must be on while layers of these types are built and run."""
+        del dtypes
+        return nullcontext()
+
+    def forget(self) -> None:
+        """Drop what the backend has kept of models that are gone."""
+        self.keras.utils.clear_session()
+
+
+class TensorFlow(Backend):
+    """tf.keras itself; the CPU decides where Keras' documentation is silent, so no GPU is used."""
+
+    name, needs, subject = "tensorflow", "tensorflow", "keras"
+    oldest = (2, 16)  # the first TensorFlow whose tf.keras is Keras 3
+
+    def start(self, install: str) -> None:
+        import tensorflow as tf
+
+        version = tuple(int(part) for part in re.findall(r"\d+", tf.__version__)[:2])
+        if version < self.oldest:
+            raise RequestError(
+                f"subject {self.subject!r} needs TensorFlow {self.oldest[0]}.{self.oldest[1]} or newer (Keras 3), "
+                f"but {tf.__version__} is installed: {install} --upgrade"
+            )
+        tf.get_logger().setLevel("ERROR")  # else it warns of every function traced for a second shape
+        with suppress(RuntimeError):  # somebody has used TensorFlow in this process before: its threads are theirs
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+            tf.config.set_visible_devices([], "GPU")
+        self.tf = tf
+
+    def versions(self) -> dict[str, str]:
+        return {"tensorflow": self.tf.__version__}
+
+    def compiled(self, model: Any, call: Call) -> Call:
+        compiled: Call = self.tf.function(call, jit_compile=self.path == "xla")
+        return compiled
+
+
+class Jax(Backend):
+    """Keras on JAX. Every eager scan is compiled anew, so JAX' own cache of compiled code is switched on."""
+
+    name, needs, extra, subject = "jax", "jax", "keras-jax", "keras-jax"
+
+    def start(self, install: str) -> None:
+        os.environ["JAX_PLATFORMS"] = "cuda" if self.path == "cuda" else "cpu"
+        import jax
+
+        if self.path == "cuda":
+            try:
+                jax.devices()
+            except RuntimeError:
+                raise MissingFrameworkError(
+                    f"subject 'keras-jax:cuda' needs an NVIDIA GPU and JAX' CUDA build: {install} 'jax[cuda13]'"
+                ) from None
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnnparity" / "jax"
+        if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+            jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        jax.config.update("jax_compilation_cache_max_size", 2**28)
+        self.jax = jax
+
+    def versions(self) -> dict[str, str]:
+        return {"jax": self.jax.__version__}
+
+    def compiled(self, model: Any, call: Call) -> Call:
+        """Under jax.jit a function keeps nothing: weights and kept states are handed in, and the new states out."""
+        variables = list(model.variables)
+
+        def pure(values: Any, x: Any, mask: Any, states: Any) -> Any:
+            with self.keras.StatelessScope(list(zip(variables, values, strict=True))) as scope:
+                outputs = call(x, mask, states)
+            return outputs, [scope.get_current_value(variable) for variable in model.non_trainable_variables]
+
+        traced = self.jax.jit(pure)
+
+        def run(x: Any, mask: Any, states: Any) -> Any:
+            outputs, kept = traced([variable.value for variable in variables], x, mask, states)
+            for variable, value in zip(model.non_trainable_variables, kept, strict=True):
+                variable.assign(value)
+            return outputs
+
+        return run
+
+    def doing(self, dtypes: Sequence[str]) -> Context[Any]:
+        """JAX knows float64 only where it is asked to."""
+        context: Context[Any] = self.jax.enable_x64(True) if "float64" in dtypes else nullcontext()
+        return context
+
+    def forget(self) -> None:
+        super().forget()
+        self.jax.clear_caches()
+
+
+class Torch(Backend):
+    """Keras on PyTorch; its device is chosen before Keras is imported."""
+
+    name, needs, extra, subject = "torch", "torch", "keras-torch", "keras-torch"
+
+    def start(self, install: str) -> None:
+        del install
+        os.environ["KERAS_TORCH_DEVICE"] = "cuda" if self.path == "cuda" else "cpu"
+        import torch
+
+        if self.path == "cuda" and not torch.cuda.is_available():
+            raise MissingFrameworkError("subject 'keras-torch:cuda' needs an NVIDIA GPU and PyTorch's CUDA build")
+        torch.set_num_threads(1)
+        self.torch = torch
+
+    def versions(self) -> dict[str, str]:
+        return {"torch": str(self.torch.__version__)}
+
+    def compiled(self, model: Any, call: Call) -> Call:
+        compiled: Call = self.torch.compile(call)
+        return compiled
+
+    def doing(self, dtypes: Sequence[str]) -> Context[Any]:
+        context: Context[Any] = self.torch.no_grad()
+        return context
+
+    def forget(self) -> None:
+        super().forget()
+        if "torch._dynamo" in __import__("sys").modules:
+            self.torch.compiler.reset()
+
+
+class Numpy(Backend):
+    """Keras on NumPy, which borrows some of its operations from JAX."""
+
+    name, needs, extra, subject = "numpy", "jax", "keras-numpy", "keras-numpy"
+
+    def versions(self) -> dict[str, str]:
+        import numpy as np
+
+        return {"numpy": np.__version__}
+
+
+class OpenVino(Backend):
+    """Keras on OpenVINO."""
+
+    name, needs, extra, subject = "openvino", "openvino", "keras-openvino", "keras-openvino"
+
+    def start(self, install: str) -> None:
+        del install
+        import openvino
+
+        self.openvino = openvino
+
+    def versions(self) -> dict[str, str]:
+        return {"openvino": self.openvino.__version__.split("-")[0]}
+
+
+BACKENDS: dict[str, type[Backend]] = {one.name: one for one in (TensorFlow, Jax, Torch, Numpy, OpenVino)}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """TensorFlow's start writes to stderr past Python, before any setting is read."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
