@@ -13,10 +13,10 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from rnnparity.errors import RequestError
-from rnnparity.wire import load_json
+from rnnparity.stored import Machine, Strict, load_stored, validated
 
 FORMAT = "rnnparity-bench/1"
 AGAIN = "write it anew with `rnnparity bench`"
@@ -25,11 +25,7 @@ Seconds = Annotated[float, Field(gt=1e-12, lt=1e9, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Series(_Strict):
+class Series(Strict):
     """One contender on one problem; `extent` of the `axis` that grows, `peak_bytes` of memory in one call,
     `count` of what one call judges, `outside`: the share of the time that was not the subject's.
     """
@@ -49,16 +45,7 @@ class Series(_Strict):
         return (self.group, self.problem, self.contender)
 
 
-class Machine(_Strict):
-    """What ran it; ratios compare within one."""
-
-    processor: str
-    cores: int
-    system: str
-    python: str
-
-
-class LeftOut(_Strict):
+class LeftOut(Strict):
     """A contender that could not run, and why; `problem` is empty where it is all of them."""
 
     contender: str
@@ -66,7 +53,7 @@ class LeftOut(_Strict):
     why: str
 
 
-class StoredRun(_Strict):
+class StoredRun(Strict):
     """All of one run, or of several merged."""
 
     format: Literal["rnnparity-bench/1"]
@@ -110,19 +97,7 @@ def load(path: Path) -> StoredRun:
     Raises:
         RequestError: the file cannot be read, is cut off or malformed, or is of another version.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from None
-    try:
-        value = load_json(content, str(path))
-    except RequestError as error:
-        raise RequestError(f"{error}; {AGAIN}") from None
-    said = value.get("format") if isinstance(value, dict) else None
-    if said != FORMAT:
-        what = f"is of the format {said!r}" if said else 'is no stored run (it has no "format")'
-        raise RequestError(f"{path}: {what}; {FORMAT!r} is read here: {AGAIN}")
-    return parse(value, str(path))
+    return parse(load_stored(path, FORMAT, AGAIN), str(path))
 
 
 def parse(value: Any, where: str) -> StoredRun:
@@ -131,12 +106,7 @@ def parse(value: Any, where: str) -> StoredRun:
     Raises:
         RequestError: something is missing, unknown, of a wrong type or there twice.
     """
-    try:
-        run = StoredRun.model_validate(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RequestError(f"{where}: {place}: {first['msg']}; {AGAIN}") from None
+    run = validated(StoredRun, value, where, AGAIN)
     key, count = Counter(series.key for series in run.series).most_common(1)[0]
     if count > 1:
         raise RequestError(f"{where}: {' / '.join(key)} is there {count} times; {AGAIN}")
