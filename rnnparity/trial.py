@@ -91,14 +91,14 @@ def trial(kind: str, seed: int) -> Trial:
             problem = draw_problem(rng, last_only=kind == "float16")
         if kind == "healthy":
             told = explain(problem.with_outputs(compute(problem, np.float32)))
-            return Trial(kind, seed, "", _said(told), Result.HEALTHY if told.verdict == "agrees" else Result.ALARM)
+            return Trial(kind, seed, "", said(told), Result.HEALTHY if told.verdict == "agrees" else Result.ALARM)
         if kind == "unlisted":
             told = explain(problem.with_outputs(_unlisted(problem, rng)))
-            return Trial(kind, seed, "a few numbers of a weight array", _said(told), _judge_unlisted(told))
+            return Trial(kind, seed, "a few numbers of a weight array", said(told), _judge_unlisted(told))
         struck = _pair(problem, rng) if kind == "pair" else _single(problem, rng)
         made, given = _outputs(problem, struck, kind)
         told = explain(problem.with_outputs(given))
-    return Trial(kind, seed, made.name, _said(told), _judge(problem, made, told, kind == "float16"))
+    return Trial(kind, seed, made.name, said(told), judge(problem, made, told, kind == "float16"))
 
 
 def draw_problem(rng: np.random.Generator, last_only: bool) -> Problem:
@@ -186,7 +186,8 @@ def _judge_unlisted(told: Explanation) -> Result:
     return Result.WRONG if told.certain and not told.also_fits else Result.GUESSED
 
 
-def _judge(problem: Problem, made: Mutant, told: Explanation, coarse: bool) -> Result:
+def judge(problem: Problem, made: Mutant, told: Explanation, coarse: bool = False) -> Result:
+    """What was told, held against what was made."""
     if told.cause != made.cause and (told.verdict != "diverges" or (coarse and told.cause == "low-precision")):
         right = expect(problem).outputs
         return Result.MISSED if _far(problem, made.outputs, right, coarse) else Result.UNSEEN
@@ -215,7 +216,8 @@ def _far(problem: Problem, one: Sequence[Tensor], other: Sequence[Tensor], coars
     return any(bool((part > level.threshold).any()) for part in off)
 
 
-def _said(told: Explanation) -> str:
+def said(told: Explanation) -> str:
+    """What was told, in a line."""
     others = f" (also {len(told.also_fits)})" if told.also_fits else ""
     return f"{told.verdict}: {told.fault.name if told.fault else told.cause}{others}"
 

@@ -10,21 +10,7 @@ import numpy as np
 from rnnparity.faults.fault import Fault
 from rnnparity.faults.options import OTHERS
 from rnnparity.reference.activations import ACTIVATIONS
-from rnnparity.reference.cells import GRU, LSTM, Cell, Function, Letter, Step, split
-
-
-class BiasOutsideReset(GRU):
-    """The recurrent bias of the candidate stands outside of the reset gate."""
-
-    def step(self, x: Letter, *states: Letter) -> Step:
-        (h,) = states
-        x_zr, x_h = split(x, 2, 1)
-        b_zr, b_h = split(self.b_h, 2, 1)
-        h_zr, h_h = split(h @ self.U, 2, 1)
-        z, r = split(self.ract(x_zr + h_zr + b_zr), 1, 1)
-        g = self.act(x_h + r * h_h + b_h)
-        h = z * h + (1 - z) * g
-        return (h,), {"z": z, "r": r, "g": g}
+from rnnparity.reference.cells import LSTM, Cell, Function, Letter, Step, split
 
 
 class OtherActivations(LSTM):
@@ -64,21 +50,16 @@ class Peephole(LSTM):
 
 def cell_faults() -> Iterator[Fault]:
     """Every fault that is another equation."""
-    yield Fault(
-        "bias-outside-reset", "GRU", "The candidate's second bias is added outside of the reset gate.",
-        "With reset_after the reset gate multiplies h U_h + b'_h, bias and all.", "ports that add both biases at once",
-        cell=_as(GRU, BiasOutsideReset),
-    )  # fmt: skip
     for name in OTHERS:
         for part, letters, attribute in (("candidate", "g = act(z_c)", "act_g"), ("output", "h = o * act(c)", "act_h")):
             yield Fault(
                 "activation", f"LSTM, {name} for the {part}", f"The {part} alone uses {name}.",
                 f"Use the layer's own activation: {letters}.",
-                cell=_as(LSTM, OtherActivations, **{attribute: ACTIVATIONS[name].value}),
+                cell=_as(OtherActivations, **{attribute: ACTIVATIONS[name].value}),
             )  # fmt: skip
     yield Fault(
         "peephole-or-clip", "LSTM, peephole", "The gates see the cell state as well.", "Keras' LSTM has no peepholes.",
-        "TensorFlow 1's LSTMCell(use_peepholes=True), ONNX's P", cell=_as(LSTM, Peephole),
+        "TensorFlow 1's LSTMCell(use_peepholes=True), ONNX's P", cell=_as(Peephole),
     )  # fmt: skip
     yield cell_clipped(0.1)
 
@@ -87,15 +68,15 @@ def cell_clipped(limit: float) -> Fault:
     """The cell state is kept within -limit and limit."""
     return Fault(
         "peephole-or-clip", f"LSTM, cell clipped at {limit:.4g}", f"The cell state is clipped at {limit:.4g}.",
-        "Keras' LSTM does not clip.", "TensorFlow 1's cell_clip, ONNX's clip", cell=_as(LSTM, Clipped, limit=limit),
+        "Keras' LSTM does not clip.", "TensorFlow 1's cell_clip, ONNX's clip", cell=_as(Clipped, limit=limit),
     )  # fmt: skip
 
 
-def _as(kind: type[GRU | LSTM], faulty: type[Cell], **words: Any) -> Callable[[Cell], Cell | None]:
-    """The same weights in another cell, with what it has of its own."""
+def _as(faulty: type[LSTM], **words: Any) -> Callable[[Cell], Cell | None]:
+    """The same weights in another LSTM, with what it has of its own."""
 
     def edit(cell: Cell) -> Cell | None:
-        if type(cell) is not kind or any(function is cell.act for function in words.values()):
+        if type(cell) is not LSTM or any(function is cell.act for function in words.values()):
             return None
         other = object.__new__(faulty)
         other.__dict__.update(cell.__dict__, **words)

@@ -128,6 +128,11 @@ def as_problem(struck: Struck) -> Problem | None:
     """A problem that asks for what the faults give, or None where they are in the run itself."""
     if any(_in_the_run(placed.fault) for placed in struck.placed):
         return None
+    return edited(struck)
+
+
+def edited(struck: Struck) -> Problem:
+    """The problem with its halves as the faults have edited them; what they do in the run itself is left out."""
     problem = struck.problem
     for prefix, half in struck.halves:
         problem = with_half(problem, prefix, half)
@@ -141,14 +146,14 @@ def trace_under(struck: Struck) -> list[TraceStep]:
         return walk.run(trace=True).trace
 
 
-def _walk(group: Sequence[Struck]) -> tuple[_FaultyWalk, Problem]:
+def _walk(group: Sequence[Struck]) -> tuple[FaultyWalk, Problem]:
     """One walk for all. The first one's halves stand in the problem; weights that differ among them are variants."""
     first = group[0]
     problem = first.problem
     for prefix, half in first.halves:
         if half.layer != _layer(first, prefix):
             problem = with_half(problem, prefix, half)
-    return _FaultyWalk(problem, first.placed, _variants(problem, group)), problem
+    return FaultyWalk(problem, first.placed, _variants(problem, group)), problem
 
 
 def _run(group: Sequence[Struck]) -> Batch | None:
@@ -184,7 +189,7 @@ def _variants(problem: Problem, group: Sequence[Struck]) -> dict[str, Array]:
     return found
 
 
-class _FaultyWalk(Walk):
+class FaultyWalk(Walk):
     """A run in which faults strike; after it `fits` tells whether each had something to strike."""
 
     def __init__(self, problem: Problem, placed: Sequence[Placed], weights: Mapping[str, Array]) -> None:

@@ -119,6 +119,11 @@ def _biases() -> Iterator[Fault]:
             "bias-row-dropped", f"GRU, {name}", f"{name.capitalize()} is not added.", "Add both rows of the bias.",
             half=_edit(bias, _dropped(row), "GRU", rows=2),
         )  # fmt: skip
+    yield Fault(
+        "bias-outside-reset", "GRU", "The candidate's second bias is added outside of the reset gate.",
+        "With reset_after the reset gate multiplies h U_h + b'_h, bias and all.", "ports that add both biases at once",
+        half=_edit(bias, _first_row_has_all, "GRU", rows=2),
+    )  # fmt: skip
     for by in (1, -1):
         yield Fault(
             "forget-bias", f"{by:+d}", f"{by:+d} is added to the bias of the forget gate.",
@@ -201,6 +206,11 @@ def _dropped(row: int) -> Edit:
         return np.where(np.arange(len(b))[:, None] == row, np.zeros_like(b), b)
 
     return edit
+
+
+def _first_row_has_all(b: Array) -> Array:
+    """Both rows added up in the first: of z and r nothing changes, of the candidate what the reset gate sees."""
+    return np.stack([b.sum(axis=0), np.zeros_like(b[1])])
 
 
 def _forget(by: int) -> Edit:
