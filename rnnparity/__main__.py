@@ -65,7 +65,15 @@ def _options(
 def check(
     subjects: Annotated[list[str] | None, typer.Argument(metavar="[SUBJECT]...", help="Default: keras.")] = None,
     k: Expression = "",
+    all_: Annotated[bool, typer.Option("--all", help="Every registered subject that can be run here.")] = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the conformance table as a page.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the conformance table as Markdown, - for stdout.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdicts as JSON, - for stdout.")] = None,
+    from_: Annotated[
+        list[Path] | None, typer.Option("--from", metavar="FILE", help="Run nothing: merge what --json wrote.")
+    ] = None,
     j: Jobs = None,
     timeout: Annotated[float, typer.Option(min=1, metavar="S", help="Seconds a case may take in a worker.")] = 120,
     fixtures: Fixtures = None,
@@ -75,22 +83,30 @@ def check(
     A SUBJECT is a name that `rnnparity list --subjects` shows, or package.module:callable, a function of yours.
     Exit status: 0 all agree or are known, 1 something differs or fails, 2 the request is at fault.
     """
-    from rnnparity import runner
-    from rnnparity.files import check_writable, write_where_asked
-    from rnnparity.report import print_report, report_json
+    from rnnparity import conformance, runner
+    from rnnparity.report import print_report
 
-    to_stdout = json is not None and str(json) == "-"
-    if json is not None and not to_stdout:
-        check_writable(json)
-    with _progress() as progress:
-        report = runner.check(*(subjects or []), k=k, fixtures=fixtures, jobs=j, timeout_s=timeout, progress=progress)
+    out = conformance.Outputs(html, markdown, json)
+    out.check()
+    if from_ and (subjects or all_ or k):
+        raise RequestError("--from takes stored runs as they are: leave out subjects, --all and -k")
+    stored: conformance.StoredReport | None = None
+    if from_:
+        stored = conformance.merged(from_, fixtures)
+        report = conformance.as_report(stored)
+    else:
+        how: dict[str, Any] = {"all_subjects": True} if all_ else {}
+        with _progress() as progress:
+            report = runner.check(
+                *(subjects or []), k=k, fixtures=fixtures, jobs=j, timeout_s=timeout, progress=progress, **how
+            )
+            if out.asked:
+                stored = conformance.stored_report(report, fixtures, progress)
     with suppress(BrokenPipeError):  # who reads the first lines alone shall have the right exit status
-        if to_stdout:
-            typer.echo(report_json(report), nl=False)
+        if stored and (said := out.write(stored)):
+            typer.echo(said, nl=False)
         else:
             print_report(report, _console())
-    if json is not None and not to_stdout:
-        write_where_asked(json, report_json(report))
     raise typer.Exit(0 if report.passed else 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,3 +21,8 @@ def render_template(name: str, words: Mapping[str, Any], **filters: Callable[[An
     )
     environment.filters |= filters
     return environment.get_template(name).render(words)
+
+
+def words_of_markdown(text: str) -> str:
+    """Words for Markdown: no HTML, and no cell or line ends within."""
+    return re.sub(r"([\\|<])", r"\\\1", " ".join(text.split()))

@@ -1,12 +1,9 @@
-"""A run on paper: a table and the failing cases for people, versioned JSON for machines."""
+"""A run on the screen: the failing cases, a table and what there is to say in sentences."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +17,6 @@ from rnnparity.runner import Report, SubjectReport
 from rnnparity.sweep import Summary
 from rnnparity.trial import FALSE, Trial, summary
 
-FORMAT = "rnnparity-report/1"
 # Past this many failing cases the rest is counted: the causes are few, the cases many.
 SHOWN = 10
 
@@ -142,35 +138,3 @@ def print_trials(done: Sequence[Trial], console: Console) -> None:
     for trial in done:
         if trial.result in FALSE:
             console.out(f"{trial.kind} {trial.seed}: made {trial.made}; told {trial.told}", highlight=False)
-
-
-def report_json(report: Report) -> str:
-    """What `--json` writes: the stable, versioned form `rnnparity-report/1`."""
-    value: dict[str, Any] = {"format": FORMAT, "subjects": [_subject_json(s) for s in report.subjects]}
-    if report.faults:
-        value["faults"] = dict(zip(("visible", "total"), report.faults, strict=True))
-    return json.dumps(value, indent=1) + "\n"
-
-
-def _cause_json(cause: Cause | None) -> dict[str, str]:
-    """The keys of a verdict that was explained, or looked at in vain."""
-    if cause is None or not cause.cause:
-        return {}
-    return {"cause": cause.cause, **({"fault": cause.fault} if cause.fault else {})}
-
-
-def _subject_json(subject: SubjectReport) -> dict[str, Any]:
-    return {
-        "name": subject.name,
-        "versions": dict(subject.versions),
-        "verdicts": [
-            {
-                "id": verdict.id,
-                "verdict": str(verdict.kind),
-                "sigma": verdict.sigma if math.isfinite(verdict.sigma) else "Infinity",
-                "reason": verdict.reason,
-                **_cause_json(subject.causes.get(verdict.id)),
-            }
-            for verdict in subject.verdicts
-        ],
-    }

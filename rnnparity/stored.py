@@ -1,4 +1,4 @@
-"""What runs store: JSON of a named format, read back strictly, and the machine that ran them, which has no name here."""
+"""What runs store: JSON of a named format, read back strictly, and the machine that ran them, without its name."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor, log10
@@ -13,7 +12,7 @@ from rnnparity.bench.charts import forward_chart, growth_chart
 from rnnparity.bench.ratios import YARDSTICKS, Change, Compared, Ratio, exponent, paired, reference_ratios
 from rnnparity.bench.stored import Series, StoredRun
 from rnnparity.bench.targets import MIDDLE, TINY, figures
-from rnnparity.page import render_template
+from rnnparity.page import render_template, words_of_markdown
 
 FLOOR = "products float32"
 KINDS = ("LSTM", "GRU", "SimpleRNN", "BiLSTM")
@@ -47,7 +46,7 @@ def render(run: StoredRun, compared: Sequence[Compared], before: StoredRun | Non
         "verdict": verdict(compared) if before else "",
         "moved": _moved(before, run) if before else [],
     }
-    return render_template("bench.html.j2", words), render_template("bench.md.j2", words, plain=_plain)
+    return render_template("bench.html.j2", words), render_template("bench.md.j2", words, plain=words_of_markdown)
 
 
 def headline(run: StoredRun) -> str:
@@ -244,8 +243,3 @@ def _size(problem: str) -> str:
 
 def _named(problem: str) -> str:
     return f"{problem.partition(' ')[0]} {_size(problem)}"
-
-
-def _plain(text: str) -> str:
-    """Words for Markdown: no HTML, and no cell or line ends within."""
-    return re.sub(r"([\\|<])", r"\\\1", " ".join(text.split()))

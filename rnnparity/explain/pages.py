@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rnnparity.dtypes import FLOAT_TYPES
 from rnnparity.explain import Explanation
-from rnnparity.explain.screen import headline, levels, shrunk, text
+from rnnparity.explain.screen import across, headline, levels, shrunk, text
 from rnnparity.messages import sigma_text
 from rnnparity.page import render_template
 
@@ -19,7 +20,7 @@ def page(told: Explanation) -> str:
     words: dict[str, Any] = {
         "told": told,
         "headline": headline(told),
-        "sentences": _sentences(told),
+        "sentences": sentences(told),
         "heat": _heat(told),
         "text": text(told, pictured=False),
         "also": [mutant.name for mutant in told.also_fits],
@@ -27,7 +28,8 @@ def page(told: Explanation) -> str:
     return render_template("explain.html.j2", words)
 
 
-def _sentences(told: Explanation) -> list[str]:
+def sentences(told: Explanation) -> list[str]:
+    """What its faults are and how they are mended; where none is named, what is noticed besides."""
     if told.fault is None:
         return [told.hint] if told.hint else []
     faults = [placed.fault for placed in told.fault.placed]
@@ -35,26 +37,38 @@ def _sentences(told: Explanation) -> list[str]:
 
 
 def _heat(told: Explanation) -> dict[str, Any] | None:
-    """Squares and labels of the picture, in pixels."""
+    """The picture with every distance as its squares' titles."""
     if told.picture is None:
         return None
     name, off = told.picture
-    off = shrunk(off, ROWS, COLUMNS)
-    heights = levels(off, FLOAT_TYPES[told.problem.threshold_type].threshold)
-    rows, columns = off.shape
-    timed = "step" in told.first
-    across = "time" if timed else "rows of the batch"
-    cells = [
-        {
-            "x": LEFT + SIZE * column,
-            "y": SIZE * row,
-            "level": int(heights[row, column]),
-            "title": f"unit {row}, {'step' if timed else 'row'} {column}: {sigma_text(float(off[row, column]))} sigma",
-        }
-        for row in range(rows)
-        for column in range(columns)
+    small = shrunk(off, ROWS, COLUMNS)
+    heights = levels(small, FLOAT_TYPES[told.problem.threshold_type].threshold)
+    each = "step" if across(told) == "time" else "row"
+    titles = [
+        [f"unit {row}, {each} {column}: {sigma_text(float(sigma))} sigma" for column, sigma in enumerate(sigmas)]
+        for row, sigmas in enumerate(small)
     ]
-    units, ends = (size - 1 for size in told.picture[1].shape)
+    return drawing(name, across(told), off.shape, heights.tolist(), titles)
+
+
+def drawing(
+    name: str,
+    across: str,
+    shape: Sequence[int],
+    heights: Sequence[Sequence[int]],
+    titles: Sequence[Sequence[str]] | None = None,
+) -> dict[str, Any]:
+    """Squares and labels of a picture in pixels, for the macro in heat.html.j2.
+
+    `heights` are levels from 0 (noise) to 8, units down; `shape` that of the output, which they may show more coarsely.
+    """
+    rows, columns = len(heights), len(heights[0])
+    cells = [
+        {"x": LEFT + SIZE * column, "y": SIZE * row, "level": level, "title": titles[row][column] if titles else ""}
+        for row, levels in enumerate(heights)
+        for column, level in enumerate(levels)
+    ]
+    units, ends = (size - 1 for size in shape)
     below = SIZE * rows + 12
     labels = [
         {"x": LEFT - 6, "y": 11, "anchor": "end", "text": "unit 0"},
@@ -62,8 +76,7 @@ def _heat(told: Explanation) -> dict[str, Any] | None:
         {"x": LEFT, "y": below, "anchor": "start", "text": "0"},
         {"x": LEFT + SIZE * columns, "y": below, "anchor": "end", "text": str(ends) if columns > 1 else ""},
     ]
-    width = max(LEFT + SIZE * columns, 320)
     return {
         "name": name, "across": across, "cells": cells, "labels": labels, "size": SIZE,
-        "width": width, "height": SIZE * rows + BELOW,
+        "width": LEFT + SIZE * columns + 2, "height": SIZE * rows + BELOW,
     }  # fmt: skip

@@ -130,10 +130,14 @@ def picture(told: Explanation) -> list[str]:
     name, off = told.picture
     heights = levels(off, FLOAT_TYPES[told.problem.threshold_type].threshold)
     heights = shrunk(heights, ROWS, COLUMNS)
-    across = "time" if told.first and "step" in told.first else "rows of the batch"
     each = 10 ** (DECADES / 8)
-    lines = [f"  {name}: units down, {across} across; blank is noise, a block more every {each:.1f} times"]
+    lines = [f"  {name}: units down, {across(told)} across; blank is noise, a block more every {each:.1f} times"]
     return lines + ["    |" + "".join(BLOCKS[height] for height in row) + "|" for row in heights.tolist()]
+
+
+def across(told: Explanation) -> str:
+    """What runs from left to right in its picture."""
+    return "time" if told.first and "step" in told.first else "rows of the batch"
 
 
 def levels(off: Array, threshold: float) -> Array:
