@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from rnnparity.dtypes import FLOAT_TYPES, Array
+from rnnparity.errors import LayerError
 from rnnparity.explain.question import in_type
 from rnnparity.faults.fault import Fault, Placed, Result, half_of
 from rnnparity.faults.strike import FaultyWalk, Struck, edited
+from rnnparity.keras_config import layer_spec, parse_layer
 from rnnparity.layers import Recurrent
 from rnnparity.problem import Problem, Tensor
 from rnnparity.reference import Walk
@@ -63,10 +65,10 @@ def carry(subject: Subject, struck: Struck) -> Carried | None:
     outputs = given if fault.outputs is None else fault.outputs(problem, given)
     if outputs is None or not all(np.isfinite(array).all() for array in outputs):
         return None
-    dtype = struck.problem.layer.compute_dtype
     # A port returns what it has in the type it was asked for, whatever it has computed in.
+    own, asked = (FLOAT_TYPES[one.layer.compute_dtype] for one in (problem, struck.problem))
     slots = problem.output_slots()
-    return Carried(tuple(Tensor.of(s.name, a, dtype) for s, a in zip(slots, outputs, strict=True)), way)
+    return Carried(tuple(Tensor.of(s.name, own.round(a), asked.name) for s, a in zip(slots, outputs, strict=True)), way)
 
 
 def _in_other_type(problem: Problem, fault: Fault) -> tuple[Problem, tuple[Placed, ...], Fault]:
@@ -77,10 +79,15 @@ def _in_other_type(problem: Problem, fault: Fault) -> tuple[Problem, tuple[Place
 
 
 def _whole(subject: Subject, problem: Problem) -> list[Array] | None:
-    """The layer from the engine at once, or None where the port has to put it together."""
+    """The layer from the engine at once, or None where the port has to put it together.
+
+    Keras has no layer with halves that both read forward, say, and a subject need not look whether it got one.
+    """
     try:
+        if parse_layer(layer_spec(problem.layer)) != problem.layer:
+            return None
         return [tensor.data.astype(np.float64) for tensor in subject.answer(problem).outputs]
-    except Unsupported:
+    except (Unsupported, LayerError):
         return None
 
 

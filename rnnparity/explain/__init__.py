@@ -82,7 +82,9 @@ def explain(problem: Problem) -> Explanation:
     if not read:
         hint = value_hint(problem.outputs or ())
         return Explanation(problem, "diverges", wrong, UNEXPLAINED, before=np.inf, hint=hint)
-    best = next((told for told in read if told.cause != UNEXPLAINED), read[0])
+    explained = [told for told in read if told.cause != UNEXPLAINED]
+    # A reading that leaves nothing to explain comes before one that takes a second fault.
+    best = min(explained, key=lambda told: len(told.fault.placed) if told.fault else 0, default=read[0])
     if best.verdict == "agrees":  # under other names
         best = replace(best, verdict="diverges", cause=UNEXPLAINED, hint="in this order the values agree")
     return replace(best, problem=problem, differences=(*wrong, *best.differences))
@@ -136,6 +138,8 @@ def _explain_whole(reading: Reading, blind_to: tuple[str, ...] | None = None) ->
         hint = (
             f"the differences are no larger than {searched.within} would leave: is TF32 or another coarse type in use?"
         )
+    if question.coarse_type and not hint:
+        hint = f"every value is a number of {question.coarse_type}: was it computed in that type?"
     told = replace(told, cause=UNEXPLAINED, hint=hint, pattern=tuple(pattern(question)), picture=heat(question))
     return _with_cause(told, question, searched, reading.placed)
 

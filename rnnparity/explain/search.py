@@ -14,7 +14,7 @@ import numpy as np
 from rnnparity.dtypes import Array
 from rnnparity.explain.question import Level, Question
 from rnnparity.faults import Mutant, hypotheses, mutants
-from rnnparity.faults.fault import EVERY
+from rnnparity.faults.fault import EVERY, WHOLE
 from rnnparity.faults.fitted import fitted
 from rnnparity.faults.precision import PRECISIONS, low_precision
 from rnnparity.faults.strike import Batch, Struck, as_problem, run_all, together
@@ -168,8 +168,9 @@ def _nearness(off: Array, right: Array, threshold: float) -> Array:
 
 def _nearest(fits: Sequence[Fit]) -> list[Fit]:
     """Nearest first, and no further than what noise could make of the nearest."""
-    # What strikes every half is likelier than what strikes one and gives the same.
-    ranked = sorted(fits, key=lambda fit: (round(fit.squares, 1), fit.mutant.placed[0].place != EVERY))
+    # Of what gives the same one mistake of the whole is the likeliest, then one that strikes every half alike.
+    rank = {WHOLE: 0, EVERY: 1}
+    ranked = sorted(fits, key=lambda fit: (round(fit.squares, 1), rank.get(fit.mutant.placed[0].place, 2)))
     near = [fit for fit in ranked if fit.squares <= ranked[0].squares + NEAR]
     return list({frozenset(fit.mutant.placed): fit for fit in reversed(near)}.values())[::-1]
 
