@@ -1,4 +1,4 @@
-"""The trial on real engines: every fault of the list that an engine can carry, made on purpose, and whether it is named.
+"""The trial on real engines: every fault of the list that an engine can carry, made on purpose: is it named?
 
 Each fault is tried on problems of its own: random ones and those of the catalogue in turn, in a random order.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from functools import cache
 from multiprocessing import get_context
@@ -15,16 +16,17 @@ from multiprocessing import get_context
 import numpy as np
 
 from rnnparity.catalogue import catalogue
+from rnnparity.errors import RequestError
 from rnnparity.explain import explain
 from rnnparity.faults import FAULTS, hypotheses
 from rnnparity.faults.strike import Struck, run_all
-from rnnparity.port import carry
+from rnnparity.port import Carried, carry
 from rnnparity.problem import Problem
 from rnnparity.runner import Progress, one_blas_thread
 from rnnparity.subjects import Subject, Unsupported, make_subject
 from rnnparity.tolerance import expect
 from rnnparity.trial import FALSE, Result, Trial, draw_problem, judge, said
-from rnnparity.workers import end_now, main_unseen, prepare_worker
+from rnnparity.workers import end_now, main_unseen, one_line, prepare_worker
 
 # An engine that has refused a fault so many times, and never carried it, is not asked again.
 REFUSED = 60
@@ -32,19 +34,20 @@ REFUSED = 60
 
 @dataclass
 class Carry:
-    """One fault of the list on one engine: its trials, and why the engine refused others, how often."""
+    """One fault of the list on one engine: its trials, and why the engine could not carry others, how often."""
 
     cause: str
     which: str
     trials: list[Trial] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
 
 
 def carried_trials(subject: str, count: int, seed: int, jobs: int, progress: Progress | None = None) -> list[Carry]:
     """So many trials of every fault of the list, as far as the subject can carry it.
 
     Raises:
-        RequestError: the subject is unknown, or its framework missing or too old.
+        RequestError: the subject is unknown, its framework missing or too old, its process died, or it carries nothing.
     """
     found: dict[int, Carry] = {}
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=prepare_worker)
@@ -55,8 +58,14 @@ def carried_trials(subject: str, count: int, seed: int, jobs: int, progress: Pro
             found[running[done]] = done.result()
             if progress is not None:
                 progress(f"faults in {subject}", len(found), len(FAULTS))
+    except BrokenProcessPool:
+        raise RequestError(f"subject {subject!r}: its process died; `rnnparity check {subject}` says where") from None
     finally:
         end_now(pool)
+    if not any(one.trials for one in found.values()):
+        raise RequestError(
+            f"subject {subject!r}: carries none of the faults: {', '.join(_never(list(found.values())))}"
+        )
     return [found[place] for place in sorted(found)]
 
 
@@ -64,30 +73,26 @@ _subject = cache(make_subject)
 
 
 def carry_fault(subject: str, place: int, count: int, seed: int) -> Carry:
-    """The trials of the fault in that place of the list."""
+    """The trials of the fault in that place of the list, each on a problem of its own."""
     rng = np.random.default_rng((seed, place))
-    fault = FAULTS[place]
-    done = Carry(fault.cause, fault.which)
-    engine = _subject(subject)
+    engine, done = _subject(subject), Carry(FAULTS[place].cause, FAULTS[place].which)
     with one_blas_thread():
         for problem in _problems(rng):
-            made = hypotheses(problem, [fault])
+            made = hypotheses(problem, [FAULTS[place]])
             if not made:
                 continue
-            try:
-                tried = _trial(engine, subject, problem, made[rng.integers(len(made))])
-            except Unsupported as reason:
-                done.refused[str(reason)] += 1
-                tried = None
-            done.trials += filter(None, [tried])
-            refusals = 0 if done.trials else done.refused.total()
+            struck = made[rng.integers(len(made))]
+            given = _carry(engine, struck, done)
+            tried = given and _trial(subject, problem, struck, given)
+            done.trials += [tried] if tried else []
+            refusals = 0 if done.trials else done.refused.total() + done.failed.total()
             if len(done.trials) == count or refusals == REFUSED:
                 break
     return done
 
 
 def _problems(rng: np.random.Generator) -> Iterator[Problem]:
-    """Cases of the catalogue whose weights are not constant, which would hide most, and random problems."""
+    """Random problems, and cases of the catalogue whose weights are not constant, which would hide most."""
     cases = [case for case in catalogue().values() if not (case.case and case.case.initializers)]
     for place in rng.permutation(len(cases)):
         seed = int(rng.integers(2**31))
@@ -95,34 +100,48 @@ def _problems(rng: np.random.Generator) -> Iterator[Problem]:
         yield replace(cases[place], case=None)
 
 
-def _trial(engine: Subject, name: str, problem: Problem, struck: Struck) -> Trial | None:
-    """One trial, or None where the fault does not fit or the problem is inconclusive."""
+def _carry(engine: Subject, struck: Struck, done: Carry) -> Carried | None:
+    try:
+        return carry(engine, struck)
+    except Unsupported as reason:
+        done.refused[str(reason)] += 1
+    except Exception as error:  # a subject may fail in any way; one failure ends no run
+        done.failed[one_line(error)] += 1
+    return None
+
+
+def _trial(subject: str, problem: Problem, struck: Struck, given: Carried) -> Trial | None:
+    """What is said of the outputs given, or None where the problem is inconclusive."""
     made = next((batch.mutant(0) for batch in run_all([struck])), None)
-    given = None if made is None else carry(engine, struck)
-    if made is None or given is None or expect(problem).inconclusive:
+    if made is None or expect(problem).inconclusive:
         return None
     told = explain(problem.with_outputs(given.outputs))
-    return Trial(
-        f"{name} {given.way}", 0, f"{made.name} in {problem.id}", said(told), judge(problem, made, told)
-    )
+    made_in = f"{made.name} in {problem.id}"
+    return Trial(f"{subject} {given.way}", 0, made_in, said(told), judge(problem, made, told))
 
 
 def lines(found: Sequence[Carry]) -> Iterator[str]:
-    """What is to be said beside the table: how many faults were carried, the share named, which never, what was not named."""
+    """What is to be said beside the table: each cause, what was never carried, what was not named, and the share."""
+    trials = [trial for one in found for trial in one.trials]
+    for cause in dict.fromkeys(one.cause for one in found):
+        own = [one for one in found if one.cause == cause]
+        yield f"{cause}: {sum(bool(one.trials) for one in own)} of {len(own)} faults carried, {_named(own)}"
+    for reason, names in _never(found).items():
+        yield f"never carried: {reason} ({len(names)}): {', '.join(names)}"
+    for error, count in sum((one.failed for one in found), Counter[str]()).most_common():
+        yield f"failed: {error} ({count})"
+    for trial in trials:
+        if trial.result not in (Result.NAMED, Result.UNSEEN, *FALSE):
+            yield f"{trial.result}: {trial.kind}: made {trial.made}; told {trial.told}"
+    yield f"{sum(bool(one.trials) for one in found)} of {len(found)} faults carried, {_named(found)}"
+
+
+def _named(found: Sequence[Carry]) -> str:
     trials = [trial for one in found for trial in one.trials]
     seen = [trial for trial in trials if trial.result is not Result.UNSEEN]
     named = sum(trial.result is Result.NAMED for trial in seen)
-    carried = [one for one in found if one.trials]
-    yield (
-        f"{len(carried)} of {len(found)} faults carried, {min((len(c.trials) for c in carried), default=0)} to "
-        f"{max((len(c.trials) for c in carried), default=0)} trials each; cause named in {named} of {len(seen)} that could be "
-        f"seen ({100 * named / max(len(seen), 1):.1f} %)"
-    )
-    for reason, names in _never(found).items():
-        yield f"never carried: {reason} ({len(names)}): {', '.join(names)}"
-    for trial in seen:
-        if trial.result not in (Result.NAMED, *FALSE):
-            yield f"{trial.result}: {trial.kind}: made {trial.made}; told {trial.told}"
+    share = f" ({100 * named / len(seen):.1f} %)" if seen else ""
+    return f"{len(trials)} trials, cause named in {named} of {len(seen)} that could be seen{share}"
 
 
 def _never(found: Sequence[Carry]) -> dict[str, list[str]]:
@@ -130,6 +149,7 @@ def _never(found: Sequence[Carry]) -> dict[str, list[str]]:
     never: dict[str, list[str]] = {}
     for one in found:
         if not one.trials:
-            reason = one.refused.most_common(1)[0][0] if one.refused else "fits none of these problems"
+            reasons = (one.refused + one.failed).most_common(1)
+            reason = reasons[0][0] if reasons else "fits none of these problems"
             never.setdefault(reason, []).append(f"{one.cause}: {one.which}")
     return never
