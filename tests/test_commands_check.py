@@ -59,10 +59,10 @@ def test_a_report_for_machines(here):
     status, out, err = here("check", "reference", "-k", "stack-policies or lstm-spread-last", "--json", "-")
     assert (status, err) == (0, "")
     report = json.loads(out)
-    assert list(report) == ["format", "subjects"]
+    assert list(report) == ["format", "rnnparity", "catalogue", "left_out", "known", "subjects"]
     assert report["format"] == "rnnparity-report/1"
     (subject,) = report["subjects"]
-    assert list(subject) == ["name", "versions", "verdicts"]
+    assert list(subject) == ["name", "versions", "date", "machine", "seconds", "verdicts"]
     assert (subject["name"], subject["versions"]) == ("reference", NUMPY)
     assert all(list(verdict) == ["id", "verdict", "sigma", "reason"] for verdict in subject["verdicts"])
     chosen = [case for case in catalogue() if case.startswith("stack-policies") or "lstm-spread-last" in case]

@@ -26,11 +26,6 @@ class Feature:
     name: str
     holds: Holds
 
-    @property
-    def slug(self) -> str:
-        """Its name as part of an anchor."""
-        return re.sub(r"[^a-z0-9]+", "-", f"{self.group} {self.name}".lower()).strip("-")
-
 
 # The first row of every table: the catalogue as a whole.
 ALL = Feature("", "all cases", lambda _: True)

@@ -26,6 +26,8 @@ CALLED = {
     Kind.INCONCLUSIVE: "inconclusive",
     Kind.UNSUPPORTED: "unsupported",
 }
+# The same behind a number.
+COUNTED = {Kind.AGREES: "agree", Kind.DIVERGES: "diverge", Kind.ERROR: "fail"}
 MARKS = {"wrong": " ✗", "known": " †", "unclear": " ?"}
 
 
@@ -59,6 +61,11 @@ class Part:
     def says(self) -> Sequence[str]:
         """What it is and how it is mended; of a listed difference the entries tell it."""
         return self.example.says if self.example and not self.entries else []
+
+    @property
+    def reason(self) -> str:
+        """What its plainest case says, without the names of the entries that cover it."""
+        return self.sorted[0].reason.removeprefix(f"{', '.join(self.sorted[0].known)}: ")
 
     @property
     def place(self) -> str:
@@ -139,7 +146,7 @@ def reproduce(column: Column, verdicts: Sequence[StoredVerdict], id: str = "") -
 
 def summary(cell: Cell) -> str:
     """A cell's counts in words."""
-    said = [f"{cell.counts[kind]} {kind}" for kind in Kind if cell.counts[kind]]
+    said = [f"{cell.counts[kind]} {COUNTED.get(kind, kind)}" for kind in Kind if cell.counts[kind]]
     return ", ".join(said) or "no case was run"
 
 

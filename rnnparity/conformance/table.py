@@ -56,7 +56,7 @@ class Cell:
         """What the share alone would hide, in two or three words."""
         diverge, err = self.counts[Kind.DIVERGES], self.counts[Kind.ERROR]
         if self.state == "wrong":
-            return f"{diverge + err} fail" if diverge and err else f"{diverge} diverge" if diverge else f"{err} err"
+            return f"{diverge + err} {'fail' if err else 'diverge'}"
         if self.state in ("known", "unclear"):
             kind = Kind.KNOWN if self.state == "known" else Kind.INCONCLUSIVE
             return f"{self.counts[kind]} {kind}"
