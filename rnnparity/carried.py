@@ -105,7 +105,7 @@ def _carry(engine: Subject, struck: Struck, done: Carry) -> Carried | None:
         return carry(engine, struck)
     except Unsupported as reason:
         done.refused[str(reason)] += 1
-    except Exception as error:  # a subject may fail in any way; one failure ends no run
+    except (Exception, SystemExit) as error:  # a subject may fail in any way; one failure ends no run
         done.failed[one_line(error)] += 1
     return None
 

@@ -156,7 +156,7 @@ def _pair(problem: Problem, rng: np.random.Generator) -> Struck:
             continue
         alone = [m for one in placed for m in mutants(problem, [one.fault]) if m.placed == (one,)]
         others = [expected.outputs, *(mutant.outputs for mutant in alone)]
-        if all(_far(problem, batch.mutant(0).outputs, other) for other in others):
+        if all(far(problem, batch.mutant(0).outputs, other) for other in others):
             return both
 
 
@@ -190,18 +190,18 @@ def judge(problem: Problem, made: Mutant, told: Explanation, coarse: bool = Fals
     """What was told, held against what was made."""
     if told.cause != made.cause and (told.verdict != "diverges" or (coarse and told.cause == "low-precision")):
         right = expect(problem).outputs
-        return Result.MISSED if _far(problem, made.outputs, right, coarse) else Result.UNSEEN
+        return Result.MISSED if far(problem, made.outputs, right, coarse) else Result.UNSEEN
     if told.fault is None:
         return Result.UNEXPLAINED
     if set(told.fault.name.split(" + ")) == set(made.name.split(" + ")) or told.cause == made.cause:
         return Result.NAMED
     names = [mutant.name for mutant in told.also_fits]
-    if made.name in names or not _far(problem, made.outputs, told.fault.outputs, coarse):
+    if made.name in names or not far(problem, made.outputs, told.fault.outputs, coarse):
         return Result.BESIDE
     return Result.WRONG if told.certain and not names else Result.GUESSED
 
 
-def _far(problem: Problem, one: Sequence[Tensor], other: Sequence[Tensor], coarse: bool = False) -> bool:
+def far(problem: Problem, one: Sequence[Tensor], other: Sequence[Tensor], coarse: bool = False) -> bool:
     """Whether two sets of outputs are further apart than the noise, of float16 where it is `coarse`."""
     expected = expect(problem)
     shapes = [[tensor.shape for tensor in some] for some in (one, other, expected.outputs)]
