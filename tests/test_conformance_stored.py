@@ -322,7 +322,8 @@ def test_known_differences_keep_their_reasons_and_have_examples(tmp_path):
         (tmp_path / path.name).symlink_to(path)
     entry = {"name": "no-masks", "subject": f"{__name__}:*", "cases": ["gru-*"], "kinds": ["values"], "link": "x"}
     text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in entry.items())
-    (tmp_path / LIST).write_text(f'[[difference]]\n{text}versions = {{}}\nreason = """As\nwanted."""\n')
+    text = f'[[difference]]\n{text}versions = {{}}\nreason = """As\nwanted."""\n'
+    (tmp_path / LIST).write_text(text + text.replace("no-masks", "not-met").replace(__name__, "elsewhere"))
     stored = stored_report(check(unmasked, k=FEW, fixtures=tmp_path), tmp_path, None)
     assert [entry.model_dump() for entry in stored.known] == [{"name": "no-masks", "reason": "As wanted.", "link": "x"}]
     (one,) = stored.subjects

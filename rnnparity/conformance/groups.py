@@ -15,7 +15,7 @@ MOST = 20
 OF_A_TYPE, OF_A_FACT = "another type than specified", "what the layer says of itself: symbolic shapes, parameters"
 # Where in a layer a fault was found, as `faults.fault.Placed.name` says it: one fault, wherever it strikes.
 _PLACE = re.compile(rf" \((?:{EVERY}|(?:\d+/)?(?:forward|backward|\d+))\)")
-NOT_LOOKED_FOR = "not looked for, beyond the first of them"
+NOT_LOOKED_FOR = "a cause not looked for, beyond the first cases"
 
 
 @dataclass(frozen=True)

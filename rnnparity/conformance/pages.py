@@ -140,7 +140,9 @@ def _picture(picture: Picture) -> dict[str, Any]:
 def reproduce(column: Column, verdicts: Sequence[StoredVerdict], id: str = "") -> str:
     """The command that shows one of these cases again: what can be explained is."""
     told = plainest(verdicts)
-    explained = told.verdict in (Kind.DIVERGES, Kind.KNOWN) and not {"error", "fact"} & set(told.kinds or ["error"])
+    explained = told.verdict in (Kind.DIVERGES, Kind.KNOWN) and not {"error", "fact", "dtype"} & set(
+        told.kinds or ["error"]
+    )
     return f"rnnparity {'explain' if explained else 'show'} {id or told.id} --subject {quote(column.subject.name)}"
 
 
