@@ -127,6 +127,27 @@ def test_a_fault_that_is_never_carried_is_given_up(monkeypatch):
     assert dict(done.refused) == {"the engine has its own equations alone": carried.REFUSED}
 
 
+def test_every_place_has_its_turn(monkeypatch):
+    use(monkeypatch, in_float32)
+    made = [trial.made for trial in carry_fault("mine", place_of("bias-missing: all of it"), 25, 0).trials]
+    assert [any(place in one for one in made) for place in ("(forward)", "(backward)", "(every half)")] == [True] * 3
+
+
+def test_an_engine_that_carries_a_fault_may_refuse_it_as_often_as_it_likes(monkeypatch):
+    asked = []
+
+    def every_other(problem):
+        asked.extend([problem.id] if problem.id not in asked else [])
+        if asked.index(problem.id) % 2:
+            raise Unsupported("not this one")
+        return in_float32(problem)
+
+    use(monkeypatch, every_other)
+    monkeypatch.setattr(carried, "REFUSED", 1)
+    done = carry_fault("mine", place_of("bias-missing: all of it"), 5, 0)
+    assert (len(done.trials), done.refused["not this one"] >= 4) == (5, True)
+
+
 def test_an_engine_that_fails_is_counted(monkeypatch):
     def fails(problem):
         raise ValueError("no memory")
@@ -190,6 +211,14 @@ def test_as_a_command(here, few):
     assert (status, err) == (0, "")
     assert "own.functions:right step by step" in out or "own.functions:right as one layer" in out
     assert out.splitlines()[-1] == "3 of 3 faults carried, 6 trials, cause named in 6 of 6 that could be seen (100.0 %)"
+
+
+def test_a_wrong_cause_is_an_exit_status(here, monkeypatch):
+    wrong = Trial("mine as one layer", 0, "this in case", "diverges: that", Result.WRONG)
+    monkeypatch.setattr(carried, "carried_trials", lambda *_: [Carry("a", "one", [wrong])])
+    status, out, _ = here("sweep", "--faults", "--subject", "mine")
+    assert status == 1
+    assert "mine as one layer 0: made this in case; told diverges: that" in out
 
 
 def test_bad_requests_are_one_line(here, few):
