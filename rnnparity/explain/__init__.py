@@ -25,6 +25,7 @@ from rnnparity.tolerance import expect
 __all__ = ["UNEXPLAINED", "Explanation", "explain"]
 
 UNEXPLAINED = "unexplained"
+TINY = "far off in sigma, but by less than the noise usual in that output: is an activation exact to some digits alone?"
 # By how much more than on a slice the rest of a huge problem may be off: noise grows along the way.
 FAR = 100.0
 
@@ -121,27 +122,37 @@ def _explain_whole(reading: Reading, blind_to: tuple[str, ...] | None = None) ->
     found = compare_values(given, expected.outputs, expected.sigmas, expected.kind.threshold)
     agrees = expected.unpredictable or not found.differences
     question = Question(problem, given, expected)
-    searched = Search() if agrees or is_blank(given) else find_cause(question)
+    # Off where there is hardly any noise, by less than is usual beside it: nothing that a hypothesis could be held to.
+    tiny = not agrees and question.worst(expected.outputs) <= question.own.threshold
+    searched = Search() if agrees or tiny or is_blank(given) else find_cause(question)
     hidden = searched.hidden if searched.tried else blind_to
     told = Explanation(
         problem, "diverges", found.differences, before=found.sigma, tried=searched.tried, level=searched.level,
         blind_to=sight(problem, expected).hidden if hidden is None else hidden,
     )  # fmt: skip
-    if agrees and reading.placed:
+    if (agrees or tiny) and reading.placed:
         mutant = Mutant(reading.placed, expected.outputs)
         return replace(told, cause=mutant.cause, fault=mutant, before=np.inf, after=found.sigma)
     if agrees:
         verdict = "inconclusive" if expected.inconclusive else "agrees"
         return replace(told, verdict=verdict, differences=(), hint=expected.inconclusive)
-    hint = value_hint(given)
+    told = replace(told, cause=UNEXPLAINED, hint=TINY if tiny else _hint(question, searched))
+    if tiny:
+        return told
+    told = replace(told, pattern=tuple(pattern(question)), picture=heat(question))
+    return _with_cause(told, question, searched, reading.placed)
+
+
+def _hint(question: Question, searched: Search) -> str:
+    """What the size or the type of the values says, where no cause does."""
     if searched.within and not searched.fits:
-        hint = (
+        return (
             f"the differences are no larger than {searched.within} would leave: is TF32 or another coarse type in use?"
         )
-    if question.coarse_type and not hint:
-        hint = f"every value is a number of {question.coarse_type}: was it computed in that type?"
-    told = replace(told, cause=UNEXPLAINED, hint=hint, pattern=tuple(pattern(question)), picture=heat(question))
-    return _with_cause(told, question, searched, reading.placed)
+    said = value_hint(question.given)
+    if question.coarse_type and not said:
+        return f"every value is a number of {question.coarse_type}: was it computed in that type?"
+    return said
 
 
 def _with_cause(told: Explanation, question: Question, searched: Search, read: tuple[Placed, ...]) -> Explanation:
