@@ -18,7 +18,7 @@ import numpy as np
 from rnnparity.catalogue import catalogue
 from rnnparity.errors import RequestError
 from rnnparity.explain import explain
-from rnnparity.faults import FAULTS, hypotheses
+from rnnparity.faults import FAULTS, Fault, Mutant, hypotheses
 from rnnparity.faults.strike import Struck, run_all
 from rnnparity.port import Carried, carry
 from rnnparity.problem import Problem
@@ -78,13 +78,13 @@ def carry_fault(subject: str, place: int, count: int, seed: int) -> Carry:
     engine, done = _subject(subject), Carry(FAULTS[place].cause, FAULTS[place].which)
     with one_blas_thread():
         for problem in _problems(rng):
-            made = hypotheses(problem, [FAULTS[place]])
-            if not made:
+            chosen = _made(problem, FAULTS[place], rng)
+            if chosen is None:
                 continue
-            struck = made[rng.integers(len(made))]
+            struck, made = chosen
             given = _carry(engine, struck, done)
-            tried = given and _trial(subject, problem, struck, given)
-            done.trials += [tried] if tried else []
+            if given is not None and not expect(problem).inconclusive:
+                done.trials.append(_trial(subject, problem, made, given))
             refusals = 0 if done.trials else done.refused.total() + done.failed.total()
             if len(done.trials) == count or refusals == REFUSED:
                 break
@@ -100,6 +100,13 @@ def _problems(rng: np.random.Generator) -> Iterator[Problem]:
         yield replace(cases[place], case=None)
 
 
+def _made(problem: Problem, fault: Fault, rng: np.random.Generator) -> tuple[Struck, Mutant] | None:
+    """The fault in one of the places where it may fit, and what it gives there, if it does."""
+    made = hypotheses(problem, [fault])
+    chosen = [made[rng.integers(len(made))]] if made else []
+    return next(((batch.struck[0], batch.mutant(0)) for batch in run_all(chosen)), None)
+
+
 def _carry(engine: Subject, struck: Struck, done: Carry) -> Carried | None:
     try:
         return carry(engine, struck)
@@ -110,11 +117,8 @@ def _carry(engine: Subject, struck: Struck, done: Carry) -> Carried | None:
     return None
 
 
-def _trial(subject: str, problem: Problem, struck: Struck, given: Carried) -> Trial | None:
-    """What is said of the outputs given, or None where the problem is inconclusive."""
-    made = next((batch.mutant(0) for batch in run_all([struck])), None)
-    if made is None or expect(problem).inconclusive:
-        return None
+def _trial(subject: str, problem: Problem, made: Mutant, given: Carried) -> Trial:
+    """What is said of the outputs given."""
     told = explain(problem.with_outputs(given.outputs))
     made_in = f"{made.name} in {problem.id}"
     return Trial(f"{subject} {given.way}", 0, made_in, said(told), judge(problem, made, told))

@@ -21,6 +21,7 @@ from rnnparity.faults.fault import Fault, Placed, Result, half_of
 from rnnparity.faults.strike import FaultyWalk, Struck, edited
 from rnnparity.keras_config import layer_spec, parse_layer
 from rnnparity.layers import Recurrent
+from rnnparity.port_onnx import other_equations
 from rnnparity.problem import Problem, Tensor
 from rnnparity.reference import Walk
 from rnnparity.reference.cells import Letter
@@ -51,14 +52,14 @@ def carry(subject: Subject, struck: Struck) -> Carried | None:
     """
     (placed,) = struck.placed
     fault, problem, in_run = placed.fault, edited(struck), struck.placed
-    if fault.cell is not None:
-        raise Unsupported("the engine has its own equations alone")
+    faulty = subject if fault.cell is None else other_equations(subject, fault)
     if fault.arithmetic is not None:
         problem, in_run, fault = _in_other_type(problem, fault)
-    given = None if fault.around or fault.masked else _whole(subject, problem)
+    given = None if fault.around or fault.masked or fault.cell else _whole(subject, problem)
     way = Way.WHOLE
     if given is None:
-        walk = _Port(problem, in_run, subject)
+        struck_halves = placed.prefixes(problem)
+        walk = _Port(problem, in_run, lambda prefix: faulty if prefix in struck_halves else subject)
         given, way = walk.run().outputs, walk.way
         if not walk.fits:
             return None
@@ -92,9 +93,9 @@ def _whole(subject: Subject, problem: Problem) -> list[Array] | None:
 
 
 class _OnEngine(Walk):
-    """A walk whose halves are run by an engine: all steps at once, or one by one where some are masked."""
+    """A walk whose halves are run by an engine each: all steps at once, or one by one where some are masked."""
 
-    subject: Subject
+    engine: Callable[[str], Subject]
     way = Way.HALVES
 
     def _recurrent(self, layer: Recurrent, prefix: str, x: Any, mask: Array | None, given: bool) -> Result:
@@ -106,7 +107,7 @@ class _OnEngine(Walk):
             """The engine's output and last states."""
             start = tuple(Tensor.of(name, state, kind) for name, state in zip(layer.states, states, strict=True))
             inputs = Tensor.of("inputs", x, kind)
-            answer = self.subject.answer(Problem(layer, weights, inputs, None, start, id=self.problem.id))
+            answer = self.engine(prefix).answer(Problem(layer, weights, inputs, None, start, id=self.problem.id))
             output, *ends = (tensor.data.astype(np.float64) for tensor in answer.outputs)
             return output, ends
 
@@ -125,9 +126,9 @@ class _OnEngine(Walk):
 class _Port(FaultyWalk, _OnEngine):
     """The walk in which faults strike, on an engine."""
 
-    def __init__(self, problem: Problem, placed: Sequence[Placed], subject: Subject) -> None:
+    def __init__(self, problem: Problem, placed: Sequence[Placed], engine: Callable[[str], Subject]) -> None:
         super().__init__(problem, placed, {})
-        self.subject = subject
+        self.engine = engine
 
 
 class _EngineCell:

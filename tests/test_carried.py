@@ -17,7 +17,7 @@ from rnnparity.faults.strike import edited, run_all
 from rnnparity.layers import Bidirectional, Recurrent
 from rnnparity.port import Way, carry
 from rnnparity.reference import compute
-from rnnparity.subjects import FunctionSubject, Unsupported
+from rnnparity.subjects import FunctionSubject, Unsupported, make_subject
 from rnnparity.trial import Result, Trial, far
 
 __all__ = ["here"]
@@ -72,6 +72,23 @@ def test_what_no_engine_can_be_made_to_compute_is_said():
         carry(subject, struck_by(problem, "peephole-or-clip: LSTM, peephole"))
     with pytest.raises(Unsupported, match="TF32"):
         carry(subject, struck_by(problem, "low-precision: TF32"))
+
+
+@pytest.mark.parametrize(
+    "name", [one for one in FAULTS if one.cell and one.cause == "activation"], ids=lambda f: f.which
+)
+def test_the_functions_of_an_lstm_each_by_itself_in_onnx(name):
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime")
+    subject = make_subject("onnxruntime")
+    problem = random_problem(two_ways(spec_of("lstm", activation="softsign", **SEQUENCES)), 9, SHAPE)
+    for struck in hypotheses(problem, [function]):
+        (batch,) = run_all([struck])
+        given = carry(subject, struck)
+        assert given.way is Way.HALVES
+        assert not far(problem, given.outputs, batch.mutant(0).outputs), struck.placed[0].name
+    with_parameters = random_problem(spec_of("lstm", recurrent_activation="hard_sigmoid"), 9, SHAPE)
+    with pytest.raises(Unsupported, match="one list"):
+        carry(subject, hypotheses(with_parameters, [function])[0])
 
 
 def test_less_precision_is_the_engines_own():
