@@ -74,10 +74,11 @@ def test_what_no_engine_can_be_made_to_compute_is_said():
         carry(subject, struck_by(problem, "low-precision: TF32"))
 
 
-@pytest.mark.parametrize(
-    "name", [one for one in FAULTS if one.cell and one.cause == "activation"], ids=lambda f: f.which
-)
-def test_the_functions_of_an_lstm_each_by_itself_in_onnx(name):
+FUNCTIONS = [one for one in FAULTS if one.cell and one.cause == "activation"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda one: one.which)
+def test_the_functions_of_an_lstm_each_by_itself_in_onnx(function):
     pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime")
     subject = make_subject("onnxruntime")
     problem = random_problem(two_ways(spec_of("lstm", activation="softsign", **SEQUENCES)), 9, SHAPE)
