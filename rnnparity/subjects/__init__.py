@@ -89,6 +89,9 @@ REGISTERED: dict[str, Registration] = {
         }.items()
         for path, says in paths.items()
     },
+    "tf-keras": Registration("rnnparity.subjects.tf_keras:make", "eager", "Keras 2 (tf-keras), eager"),
+    "tf-keras:graph": Registration("rnnparity.subjects.tf_keras:make", "graph", "Keras 2 inside tf.function", "pairs"),
+    "tf-keras:unroll": Registration("rnnparity.subjects.tf_keras:make", "unroll", "Keras 2, unroll=True", "pairs"),
     "torch": Registration("rnnparity.subjects.torch:make", "", "PyTorch's nn.RNN, nn.LSTM, nn.GRU"),
     "onnxruntime": Registration("rnnparity.subjects.onnx:make", "onnxruntime", "ONNX Runtime, nodes built by hand"),
     "onnx-reference": Registration("rnnparity.subjects.onnx:make", "reference", "ONNX's ReferenceEvaluator, the same"),

@@ -10,12 +10,15 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from contextlib import AbstractContextManager as Context
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from rnnparity.dtypes import Array
 from rnnparity.errors import MissingFrameworkError, RequestError
-from rnnparity.subjects import Unsupported
 
 # Calls a model with arrays as the layer takes them: x (B, T, D), mask (B, T) or None, states (B, H) each or None.
 Call = Callable[[Any, Any, Any], Any]
@@ -39,22 +42,53 @@ class Backend:
         install = f"pip install 'rnnparity[{self.extra}]'"
         if find_spec(self.needs) is None:
             raise MissingFrameworkError(f"subject {self.subject!r} needs {self.needs}, which is not installed: {install}")
-        os.environ["KERAS_BACKEND"] = self.name
         with quiet():
             self.start(install)
-            import keras
-        if keras.backend.backend() != self.name:
-            raise RequestError(
-                f"subject {self.subject!r} needs KERAS_BACKEND={self.name}, but it is {keras.backend.backend()!r}"
-            )
-        self.keras = keras
+            self.keras = self.import_keras()
 
     def start(self, install: str) -> None:
         """Import what computes and set it up, before Keras is imported."""
 
+    def import_keras(self) -> Any:
+        """Keras itself, on this backend."""
+        os.environ["KERAS_BACKEND"] = self.name
+        import keras
+
+        if keras.backend.backend() != self.name:
+            raise RequestError(
+                f"subject {self.subject!r} needs KERAS_BACKEND={self.name}, but it is {keras.backend.backend()!r}"
+            )
+        # Keras' first Bidirectional imports TensorFlow where it is installed, on any backend, and that is loud.
+        if find_spec("tensorflow") is not None:
+            import_module("tensorflow")
+        return keras
+
     def versions(self) -> dict[str, str]:
-        """Versions of what computes besides Keras."""
-        raise NotImplementedError
+        """Versions of Keras and of what computes."""
+        return {"keras": self.keras.__version__}
+
+    def activations(self) -> dict[str, Any]:
+        """Activations that Keras 3 has no name for, as functions it can save and load."""
+        keras = self.keras
+
+        def hard_sigmoid_keras2(x: Any) -> Any:
+            return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+        def gelu_tanh(x: Any) -> Any:
+            return keras.activations.gelu(x, approximate=True)
+
+        register = keras.saving.register_keras_serializable("rnnparity")
+        return {function.__name__: register(function) for function in (hard_sigmoid_keras2, gelu_tanh)}
+
+    def tensor(self, array: Array) -> Any:
+        """What the backend computes with, in the array's own type: Keras would take float64 for float32."""
+        return self.keras.ops.convert_to_tensor(array, dtype=array.dtype.name)
+
+    def array(self, value: Any) -> tuple[Array, str]:
+        """A computed value as NumPy's and the name of its type."""
+        dtype = self.keras.backend.standardize_dtype(value.dtype)
+        array = np.asarray(self.keras.ops.convert_to_numpy(value))
+        return array.astype(np.float32) if dtype == "bfloat16" else array, dtype
 
     def compiled(self, model: Any, call: Call) -> Call:
         """The call of a model as the path compiles it; by default it is run as it is."""
@@ -94,7 +128,7 @@ class TensorFlow(Backend):
         self.tf = tf
 
     def versions(self) -> dict[str, str]:
-        return {"tensorflow": self.tf.__version__}
+        return super().versions() | {"tensorflow": self.tf.__version__}
 
     def compiled(self, model: Any, call: Call) -> Call:
         compiled: Call = self.tf.function(call, jit_compile=self.path == "xla")
@@ -126,7 +160,7 @@ class Jax(Backend):
         self.jax = jax
 
     def versions(self) -> dict[str, str]:
-        return {"jax": self.jax.__version__}
+        return super().versions() | {"jax": self.jax.__version__}
 
     def compiled(self, model: Any, call: Call) -> Call:
         """Under jax.jit a function keeps nothing: weights and kept states are handed in, and the new states out."""
@@ -173,7 +207,7 @@ class Torch(Backend):
         self.torch = torch
 
     def versions(self) -> dict[str, str]:
-        return {"torch": str(self.torch.__version__)}
+        return super().versions() | {"torch": str(self.torch.__version__)}
 
     def compiled(self, model: Any, call: Call) -> Call:
         compiled: Call = self.torch.compile(call)
@@ -185,8 +219,7 @@ class Torch(Backend):
 
     def forget(self) -> None:
         super().forget()
-        if "torch._dynamo" in __import__("sys").modules:
-            self.torch.compiler.reset()
+        self.torch.compiler.reset()
 
 
 class Numpy(Backend):
@@ -195,9 +228,7 @@ class Numpy(Backend):
     name, needs, extra, subject = "numpy", "jax", "keras-numpy", "keras-numpy"
 
     def versions(self) -> dict[str, str]:
-        import numpy as np
-
-        return {"numpy": np.__version__}
+        return super().versions() | {"numpy": np.__version__}
 
 
 class OpenVino(Backend):
@@ -212,7 +243,7 @@ class OpenVino(Backend):
         self.openvino = openvino
 
     def versions(self) -> dict[str, str]:
-        return {"openvino": self.openvino.__version__.split("-")[0]}
+        return super().versions() | {"openvino": self.openvino.__version__.split("-")[0]}
 
 
 BACKENDS: dict[str, type[Backend]] = {one.name: one for one in (TensorFlow, Jax, Torch, Numpy, OpenVino)}

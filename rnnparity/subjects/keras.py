@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnparity.dtypes import Array
 from rnnparity.keras_config import layer_spec
 from rnnparity.layers import Bidirectional, Layer, Recurrent, Stack, halves
 from rnnparity.problem import Problem, Tensor
@@ -36,19 +37,6 @@ def make(argument: str) -> Subject:
     return KerasSubject(BACKENDS[backend[0] if backend else "tensorflow"](path), path)
 
 
-def _own_activations(keras: Any) -> dict[str, Any]:
-    """Activations that Keras 3 has no name for, as functions it can save and load."""
-
-    def hard_sigmoid_keras2(x: Any) -> Any:
-        return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
-
-    def gelu_tanh(x: Any) -> Any:
-        return keras.activations.gelu(x, approximate=True)
-
-    register = keras.saving.register_keras_serializable("rnnparity")
-    return {function.__name__: register(function) for function in (hard_sigmoid_keras2, gelu_tanh)}
-
-
 class KerasSubject:
     """One path through Keras; models are kept by configuration, traced functions by model."""
 
@@ -56,10 +44,10 @@ class KerasSubject:
         self.backend, self.keras, self.path = backend, backend.keras, path
         self.models: dict[str, Any] = {}
         self.callers: dict[str, Any] = {}  # traced functions, and models for predict
-        self.activations = _own_activations(self.keras)
+        self.activations = backend.activations()
 
     def versions(self) -> dict[str, str]:
-        return {"keras": self.keras.__version__, **self.backend.versions()}
+        return self.backend.versions()
 
     def forget(self) -> None:
         """Drop every model and traced function: for runs over ever new layers."""
@@ -127,6 +115,10 @@ class KerasSubject:
         return made
 
     def _recurrent(self, layer: Recurrent, initializers: Mapping[str, Any] | None) -> Any:
+        return getattr(self.keras.layers, layer.class_name)(**self._words(layer, initializers))
+
+    def _words(self, layer: Recurrent, initializers: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The arguments of one recurrent layer."""
         config = dict(layer_spec(layer)["config"])
         for argument in ("activation", "recurrent_activation"):
             if config.get(argument) in self.activations:
@@ -144,19 +136,19 @@ class KerasSubject:
                 config["unit_forget_bias"] = initializers["unit_forget_bias"]
         else:  # the default orthogonal one does not exist in bfloat16
             config["recurrent_initializer"] = "zeros"
-        return getattr(self.keras.layers, layer.class_name)(**config)
+        return config
 
     # -------------------------------------------------------------------------------------------- running
 
     def _run(self, problem: Problem, model: Any, key: str) -> tuple[Tensor, ...]:
         if self.path == "reloaded":
             model = self._reloaded(problem, model)
-        states = None if problem.initial_state is None else [tensor.data for tensor in problem.initial_state]
-        calls, start = [], 0
+        states = self._states(problem)
+        x, calls, start = problem.inputs.data, [], 0
         for steps in problem.steps:
             span = slice(start, start + steps)
             mask = None if problem.mask is None else problem.mask[:, span]
-            calls.append(self._call(model, key, problem.inputs.data[:, span], mask, states))
+            calls.append(self._call(model, key, x[:, span], mask, states))
             start, states = start + steps, None
         outputs = list(calls[-1])
         names = _names(problem, len(outputs))
@@ -167,10 +159,13 @@ class KerasSubject:
                     outputs[place] = Tensor(name, joined, outputs[place].dtype)
         return tuple(Tensor(name, output.data, output.dtype) for name, output in zip(names, outputs, strict=True))
 
+    def _states(self, problem: Problem) -> list[Array] | None:
+        return None if problem.initial_state is None else [tensor.data for tensor in problem.initial_state]
+
     def _call(self, model: Any, key: str, x: Any, mask: Any, states: list[Any] | None) -> list[Tensor]:
         if self.path == "predict":
             return [self._tensor(value) for value in _flat(self._predict(model, key, x, mask, states))]
-        convert = self.keras.ops.convert_to_tensor
+        convert = self.backend.tensor
         arguments = [
             convert(x),
             None if mask is None else convert(mask),
@@ -185,9 +180,7 @@ class KerasSubject:
         return [self._tensor(value) for value in _flat(self.callers.get(key, call)(*arguments))]
 
     def _tensor(self, value: Any) -> Tensor:
-        dtype = self.keras.backend.standardize_dtype(value.dtype)
-        array = np.asarray(self.keras.ops.convert_to_numpy(value))
-        return Tensor("", array.astype(np.float32) if dtype == "bfloat16" else array, dtype)
+        return Tensor("", *self.backend.array(value))
 
     def _predict(self, model: Any, key: str, x: Any, mask: Any, states: list[Any] | None) -> Any:
         inputs = [x, *([] if mask is None else [mask]), *(states or [])]
@@ -255,9 +248,8 @@ def apply(model: Any, x: Any, mask: Any, states: Any) -> Any:
 
 
 def _state_count(layer: Any) -> int:
-    if hasattr(layer, "forward_layer"):
-        return len(layer.forward_layer.state_size) + len(layer.backward_layer.state_size)
-    return len(layer.state_size)
+    halves = (layer.forward_layer, layer.backward_layer) if hasattr(layer, "forward_layer") else (layer,)
+    return sum(np.size(half.cell.state_size) for half in halves)  # Keras 2 has a bare number where there is one state
 
 
 def _all_layers_set_weights(model: Any, arrays: list[Any]) -> None:
@@ -269,7 +261,7 @@ def _all_layers_set_weights(model: Any, arrays: list[Any]) -> None:
 def _reset(model: Any) -> None:
     for layer in getattr(model, "layers", [model]):
         if getattr(layer, "stateful", False):
-            layer.reset_state()
+            (layer.reset_state if hasattr(layer, "reset_state") else layer.reset_states)()  # Keras 3, Keras 2
 
 
 def _has_implementation(layer: Layer) -> bool:
