@@ -23,8 +23,9 @@ def other_equations(subject: Subject, fault: Fault) -> Subject:
     engine = getattr(subject, "engine", None)
     if part not in PLACES or not hasattr(engine, "onnx"):
         raise Unsupported("the engine has its own equations alone")
-    functions = subject.layers.ACTIVATIONS  # type: ignore[attr-defined]  # OnnxSubject's own
-    other: Subject = type(subject)(_OtherFunction(engine, PLACES[part], functions[word]))  # type: ignore[call-arg]
+    from rnnparity.subjects.onnx_layers import ACTIVATIONS  # which needs onnx
+
+    other: Subject = type(subject)(_OtherFunction(engine, PLACES[part], ACTIVATIONS[word]))  # type: ignore[call-arg]
     return other
 
 

@@ -273,6 +273,14 @@ def test_one_cause_comes_before_two():
     assert explain(problem.with_outputs(given.outputs)).fault.name == "merge-mode: ave"
 
 
+def test_noise_grows_with_values():
+    """A relu that lets the state grow leaves float32 further from the reference than tanh ever would."""
+    problem = random_problem(spec_of("simple_rnn", units=7, **SEQUENCES), 0, (4, 9, 3), scale=3.0)
+    given = carry(FunctionSubject(in_float32), struck_by(problem, "activation: relu"))
+    assert max(np.abs(t.data).max() for t in given.outputs) > 1000
+    assert explain(problem.with_outputs(given.outputs)).fault.name == "activation: relu"
+
+
 def test_one_of_the_whole_comes_before_what_gives_the_same():
     problem = random_problem(two_ways(spec_of("lstm", **SEQUENCES), merge_mode="sum"), 6, SHAPE)
     given = carry(FunctionSubject(in_float32), struck_by(problem, "merge-mode: ave"))

@@ -25,7 +25,9 @@ from rnnparity.tolerance import expect
 __all__ = ["UNEXPLAINED", "Explanation", "explain"]
 
 UNEXPLAINED = "unexplained"
-TINY = "far off in sigma, but by less than the noise usual in that output: is an activation exact to some digits alone?"
+TINY = (
+    "off by less than noise usual in that output, too little to tell why: is an activation exact to some digits alone?"
+)
 # By how much more than on a slice the rest of a huge problem may be off: noise grows along the way.
 FAR = 100.0
 

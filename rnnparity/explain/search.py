@@ -111,11 +111,19 @@ def _try(
         found.fits += [fit for fit in fits if not fit.mutant.fault.freedom or found.certain(fit)]
         nearness = _nearness(off, right, level.threshold).tolist()
         scores |= {id(struck): score for struck, score in zip(batch.struck, nearness, strict=True)}
-        worst = off.max(axis=1)
+        worst = off.max(axis=1) / _grown(question, batch)
         missed += [(float(worst[n]), batch.struck[n], batch.mutant(n)) for n in np.flatnonzero(worst <= limit).tolist()]
     if not found.fits:
         found.fits += _by_their_own_noise(question, level, missed)
     return scores
+
+
+def _grown(question: Question, batch: Batch) -> Array:
+    """By how much the largest value of each hypothesis is larger than the largest right one: so is its noise."""
+    largest = np.max([np.abs(array).reshape(len(array), -1).max(axis=1) for array in batch.outputs], axis=0)
+    usual = max(float(np.abs(array).max()) for array in question.right)
+    grown: Array = np.maximum(1, largest / usual) if usual else np.ones(len(largest))
+    return np.where(np.isfinite(grown), grown, 1)
 
 
 def _by_their_own_noise(
