@@ -20,7 +20,7 @@ from rnnparity.problem import Problem
 from rnnparity.subjects import Answer, Subject, Unsupported, as_tensor
 
 INSTALL = "pip install 'rnnparity[onnx]'"
-MODELS_KEPT = 64  # cases of one structure follow each other; a session takes some 100 kB
+MODELS_KEPT = 64  # cases of one structure follow each other; what a process holds stays bounded
 
 
 def make(name: str) -> Subject:
@@ -81,7 +81,7 @@ class OnnxRuntime:
 
 
 class ReferenceEvaluator:
-    """ONNX's own evaluator in NumPy, which the specification's node tests come from.
+    """ONNX's own evaluator in NumPy.
 
     Raises:
         RequestError: onnx is missing.
@@ -127,9 +127,9 @@ class OnnxSubject:
     """One model a structure, kept; its numbers are fed."""
 
     def __init__(self, on: OnnxRuntime | ReferenceEvaluator) -> None:
-        self.engine = on
-        self.layers = import_module("rnnparity.subjects.onnx_layers")
-        self.bfloat16 = import_module("ml_dtypes").bfloat16  # NumPy has none; onnx itself takes this one
+        from ml_dtypes import bfloat16  # onnx itself needs it: NumPy has no such type
+
+        self.engine, self.bfloat16 = on, bfloat16
         self.model = lru_cache(maxsize=MODELS_KEPT)(self._model)
 
     def versions(self) -> dict[str, str]:
@@ -139,40 +139,45 @@ class OnnxSubject:
         begun = perf_counter()
         layers = problem.layer.layers if isinstance(problem.layer, Stack) else (problem.layer,)
         prefixes = [f"{n}/" for n in range(len(layers))] if isinstance(problem.layer, Stack) else [""]
-        outputs = self._calls(problem, tuple(zip(prefixes, layers, strict=True)))
+        calls = self._calls(problem, tuple(zip(prefixes, layers, strict=True)))
         names = [slot.name for slot in problem.output_slots()]
-        tensors = tuple(as_tensor(name, value) for name, value in zip(names, outputs, strict=True))
+        # Sequences are joined; what a call gives once is kept from the last one.
+        parts = zip(names, zip(*calls, strict=True), strict=True)
+        joined = problem.layer.return_sequences
+        outputs = {
+            name: np.concatenate(each, 1) if joined and name.endswith("output") else each[-1] for name, each in parts
+        }
+        tensors = tuple(as_tensor(name, value) for name, value in outputs.items())
         return Answer(tensors, seconds=perf_counter() - begun)
 
-    def _calls(self, problem: Problem, layers: tuple[tuple[str, Recurrent | Bidirectional], ...]) -> list[Array]:
-        """Every call of a stateful run in turn; sequences are joined."""
-        weights = self.layers.packed_weights(layers, {tensor.name: tensor.data for tensor in problem.weights})
+    def _calls(self, problem: Problem, layers: tuple[tuple[str, Recurrent | Bidirectional], ...]) -> list[list[Array]]:
+        """The outputs of every call in Keras' order; the states of one start the next where a layer is stateful."""
+        from rnnparity.subjects.onnx_layers import packed_weights
+
+        weights = packed_weights(layers, {tensor.name: tensor.data for tensor in problem.weights})
         states = {tensor.name: tensor.data for tensor in problem.initial_state or ()}
-        carried = {f"{at}{state}" for at, layer in layers if layer.stateful for state in layer.states}
-        prefix, last = layers[-1]
-        calls, sequences, begin = [], 0, 0
+        carried = {prefix + state for prefix, layer in layers if layer.stateful for state in layer.states}
+        last = [layers[-1][0] + state for state in layers[-1][1].states] if problem.layer.return_state else []
+        calls, begin = [], 0
         for steps in problem.steps:
             span = slice(begin, begin + steps)
             mask = {} if problem.mask is None else {"mask": problem.mask[:, span]}
-            started = tuple(at + layer.states[0] in states for at, layer in layers)
+            started = tuple(prefix + layer.states[0] in states for prefix, layer in layers)
             model, loaded = self.model(layers, problem.inputs.dtype, bool(mask), started)
             values = {"x": problem.inputs.data[:, span], **mask, **weights, **states}
-            feeds = {name: self._typed(values[name], dtype) for name, dtype in model.inputs.items()}
-            found = self.engine.run(loaded, feeds)
+            found = self.engine.run(loaded, {name: self._typed(values[name], t) for name, t in model.inputs.items()})
             sequences = len(found) - len(model.states)
             states = dict(zip(model.states, found[sequences:], strict=True))
-            returned = [states[prefix + name] for name in last.states] if last.return_state else []
+            calls.append([*found[:sequences], *(states[name] for name in last)])
             states = {name: state for name, state in states.items() if name in carried}
-            calls.append([*found[:sequences], *returned])
             begin += steps
-        if len(calls) == 1 or not problem.layer.return_sequences:
-            return calls[-1]
-        joined = [np.concatenate(parts, 1) for parts in list(zip(*calls, strict=True))[:sequences]]
-        return [*joined, *calls[-1][sequences:]]
+        return calls
 
     def _model(self, *structure: Any) -> tuple[Any, Any]:
         """The model of a structure, and what the engine has made of it."""
-        model = self.layers.model_of(*structure)
+        from rnnparity.subjects.onnx_layers import model_of
+
+        model = model_of(*structure)
         return model, self.engine.load(model.code)
 
     def _typed(self, array: Array, dtype: str) -> Array:
