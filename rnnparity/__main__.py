@@ -95,12 +95,15 @@ def check(
         stored = conformance.merged(from_, fixtures)
         report = conformance.as_report(stored)
     else:
-        how: dict[str, Any] = {"all_subjects": True} if all_ else {}
-        if not how.keys() <= (runner.check.__kwdefaults__ or {}).keys():  # until the runner knows the word
-            raise RequestError("--all: is not there yet; name the subjects")
         with _progress() as progress:
             report = runner.check(
-                *(subjects or []), k=k, fixtures=fixtures, jobs=j, timeout_s=timeout, progress=progress, **how
+                *(subjects or []),
+                k=k,
+                fixtures=fixtures,
+                jobs=j,
+                timeout_s=timeout,
+                progress=progress,
+                all_subjects=all_,
             )
             if out.asked:
                 stored = conformance.stored_report(report, fixtures, progress)
@@ -109,7 +112,9 @@ def check(
             typer.echo(said, nl=False)
         else:
             print_report(report, _console())
-    raise typer.Exit(0 if report.passed else 1)
+    for subject, why in report.left_out:
+        typer.echo(f"not run: {why if repr(subject) in why else f'{subject}: {why}'}", err=True)
+    raise typer.Exit(report.status)
 
 
 @app.command("list")

@@ -75,8 +75,9 @@ def _notes(subject: SubjectReport) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in subject.versions.items())
     silent = sum(verdict.kind is Kind.UNSUPPORTED for verdict in subject.verdicts)
     state = "passes" if subject.passed else f"fails: {len(subject.failing)} of" if subject.failing else "fails:"
+    state = state if subject.compared else "ran none of"
     colon = ":" if subject.passed else ""
-    compared = f"{len(subject.verdicts) - silent} of " if silent and not subject.failing else ""
+    compared = f"{subject.compared} of " if silent and subject.compared and not subject.failing else ""
     said = f"{compared}{_cases(len(subject.verdicts))}{f' ({versions})' if versions else ''}"
     lines = [f"{subject.name} {state}{colon} {said}"]
     # A fault of every half is, over layers of one half and of several, one fault.

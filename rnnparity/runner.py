@@ -12,7 +12,7 @@ from typing import Any
 
 from rnnparity import known as known_differences
 from rnnparity.catalogue import catalogue
-from rnnparity.errors import MistrustedRunError, RequestError
+from rnnparity.errors import MissingFrameworkError, MistrustedRunError, RequestError
 from rnnparity.explain.causes import Cause, causes
 from rnnparity.faults import visible
 from rnnparity.goldens import KNOWN, Goldens, default_folder, read_goldens
@@ -29,7 +29,7 @@ from rnnparity.judge import (
 from rnnparity.known import KnownDifference, read_known
 from rnnparity.problem import Problem
 from rnnparity.selection import select
-from rnnparity.subjects import FunctionSubject, Unsupported, name_of, registration
+from rnnparity.subjects import FunctionSubject, Unsupported, name_of, registered_names, registration
 from rnnparity.tolerance import Expected, expect
 from rnnparity.workers import TIMEOUT_S, Outcome, Workers, one_line
 
@@ -73,13 +73,20 @@ class SubjectReport:
         return [verdict for verdict in self.verdicts if verdict.kind in FAILING]
 
     @property
+    def compared(self) -> int:
+        """How many cases were truly held against something."""
+        return sum(verdict.kind is not Kind.UNSUPPORTED for verdict in self.verdicts)
+
+    @property
     def passed(self) -> bool:
-        return not self.failing and not self.stale
+        return self.compared > 0 and not self.failing and not self.stale
 
 
 @dataclass
 class Report:
     """What a run gave, subject by subject.
+
+    `left_out` are subjects that could not be run, each with why; `incomplete`: one of them was asked for by name.
 
     `faults`: how many of those that fit the cases they would have shown, and how many fit; `by_constants` the same of
     the cases with constant weights alone. The reference alone has no use for them.
@@ -88,16 +95,23 @@ class Report:
     subjects: list[SubjectReport]
     faults: tuple[int, int] | None = None
     by_constants: tuple[int, int] | None = None
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    incomplete: bool = False
 
     @property
     def passed(self) -> bool:
-        return all(subject.passed for subject in self.subjects)
+        return not self.incomplete and all(subject.passed for subject in self.subjects)
+
+    @property
+    def status(self) -> int:
+        """The exit status: 1 where something differs, 2 where a subject could not be run or has compared nothing."""
+        differs = any(subject.failing or subject.stale for subject in self.subjects)
+        return 1 if differs else 0 if self.passed else 2
 
     @property
     def compared(self) -> int:
         """How many cases were truly held against something."""
-        silent = (Kind.UNSUPPORTED,)
-        return sum(verdict.kind not in silent for subject in self.subjects for verdict in subject.verdicts)
+        return sum(subject.compared for subject in self.subjects)
 
 
 def check(
@@ -107,17 +121,21 @@ def check(
     jobs: int | None = None,
     timeout_s: float = TIMEOUT_S,
     progress: Progress | None = None,
+    all_subjects: bool = False,
 ) -> Report:
     """Hold subjects (names, or functions from a Problem to its outputs) against the catalogue.
 
     `k` chooses cases (see `selection`), `jobs` the number of worker processes a subject, `timeout_s` the seconds
     that a case may take in one; `progress` is told the subject, how many cases are done and how many there are.
+    `all_subjects`: besides those that are named every one that has what it needs here. One that cannot be loaded does
+    not keep the others from running.
 
     Raises:
-        RequestError: an unknown subject, an unreadable fixture, a missing framework, nothing to compare.
+        RequestError: an unknown subject, an unreadable fixture, no subject that can be loaded, nothing to compare.
         MistrustedRunError: a subject that is wrong on purpose passed.
     """
-    wanted = tuple(dict.fromkeys(subjects)) or ("keras",)
+    named = tuple(dict.fromkeys(subjects)) or (() if all_subjects else ("keras",))
+    wanted = tuple(dict.fromkeys((*named, *(registered_names() if all_subjects else ()))))
     for subject in wanted:
         if isinstance(subject, str):
             registration(subject)
@@ -126,8 +144,19 @@ def check(
         goldens = read_goldens(folder, catalogue())
         entries = read_known(folder / KNOWN)
         prove()
-        reports = [_check_one(subject, k, goldens, entries, (jobs, timeout_s), progress) for subject in wanted]
-        report = Report(reports, *_faults(reports))
+        reports: list[SubjectReport] = []
+        refused: list[tuple[SubjectLike, RequestError]] = []
+        for subject in wanted:
+            try:
+                reports.append(_check_one(subject, k, goldens, entries, (jobs, timeout_s), progress))
+            except RequestError as error:
+                refused.append((subject, error))
+        if not reports:
+            raise refused[0][1]
+        faults, by_constants = _faults(reports)
+        report = Report(reports, faults, by_constants)
+    report.left_out = [(name_of(subject), str(error)) for subject, error in refused]
+    report.incomplete = any(s in named or not isinstance(e, MissingFrameworkError) for s, e in refused)
     if report.compared == 0:
         raise RequestError("nothing was compared: every chosen case is unsupported by every subject")
     return report

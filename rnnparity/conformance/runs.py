@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from rnnparity import __version__
 from rnnparity.conformance.groups import groups, plainest
@@ -49,7 +48,7 @@ def stored_report(report: Report, entries: Sequence[KnownDifference], progress: 
         format="rnnparity-report/1",
         rnnparity=__version__,
         catalogue=fingerprint(),
-        left_out=[LeftOut(subject=name, why=why) for name, why in getattr(report, "left_out", ())],
+        left_out=[LeftOut(subject=name, why=why) for name, why in report.left_out],
         known=[
             KnownEntry(name=entry.name, reason=" ".join(entry.reason.split()), link=entry.link)
             for entry in entries
@@ -125,11 +124,12 @@ def _picture(told: Explanation) -> Picture | None:
 
 def as_report(stored: StoredReport) -> Report:
     """A stored report as it was when it ended, but for the outputs and where exactly they differ."""
-    more: dict[str, Any] = {"left_out": [(out.subject, out.why) for out in stored.left_out]}
+    faults, constants = ((f.visible, f.total) if f else None for f in (stored.faults, stored.by_constants))
     return Report(
         [_as_subject(subject) for subject in stored.subjects],
-        *((found.visible, found.total) if found else None for found in (stored.faults, stored.by_constants)),
-        **(more if "left_out" in Report.__dataclass_fields__ else {}),
+        faults,
+        constants,
+        left_out=[(out.subject, out.why) for out in stored.left_out],
     )
 
 

@@ -60,6 +60,9 @@ class Registration:
     cases: str = ""
 
 
+# Paths that need an NVIDIA GPU; where there is none they are left out.
+ON_A_GPU = {"cuda": "on an NVIDIA GPU (cuDNN), TF32 off", "tf32": "on an NVIDIA GPU (cuDNN), TF32 on"}
+
 REGISTERED: dict[str, Registration] = {
     "reference": Registration("rnnparity.subjects.reference:make", "", "NumPy float64 against the goldens"),
     "keras": Registration("rnnparity.subjects.keras:make", "eager", "tf.keras, eager"),
@@ -79,11 +82,11 @@ REGISTERED: dict[str, Registration] = {
             "rnnparity.subjects.keras:make",
             f"{name.removeprefix('keras-')} {path}",
             f"Keras on {backend}, {says}",
-            "" if path in ("eager", "cuda") else "pairs",
+            "pairs" if path in ("unroll", "jit", "compile") else "",
         )
         for name, (backend, paths) in {
-            "keras-jax": ("JAX", {"eager": "eager", "unroll": "with unroll=True", "jit": "under jax.jit"}),
-            "keras-torch": ("PyTorch", {"eager": "eager", "unroll": "with unroll=True", "compile": "by torch.compile"}),
+            "keras-jax": ("JAX", {"eager": "eager", "unroll": "with unroll=True", "jit": "under jax.jit", **ON_A_GPU}),
+            "keras-torch": ("PyTorch", {"eager": "eager", "unroll": "with unroll=True", **ON_A_GPU}),
             "keras-numpy": ("NumPy", {"eager": "eager", "unroll": "with unroll=True"}),
             "keras-openvino": ("OpenVINO", {"eager": "eager", "unroll": "with unroll=True"}),
         }.items()
@@ -92,7 +95,11 @@ REGISTERED: dict[str, Registration] = {
     "tf-keras": Registration("rnnparity.subjects.tf_keras:make", "eager", "Keras 2 (tf-keras), eager"),
     "tf-keras:graph": Registration("rnnparity.subjects.tf_keras:make", "graph", "Keras 2 inside tf.function", "pairs"),
     "tf-keras:unroll": Registration("rnnparity.subjects.tf_keras:make", "unroll", "Keras 2, unroll=True", "pairs"),
-    "torch": Registration("rnnparity.subjects.torch:make", "", "PyTorch's nn.RNN, nn.LSTM, nn.GRU"),
+    "torch": Registration("rnnparity.subjects.torch:make", "cpu", "PyTorch's nn.RNN, nn.LSTM, nn.GRU"),
+    **{
+        f"torch:{path}": Registration("rnnparity.subjects.torch:make", path, f"the same, {says}")
+        for path, says in ON_A_GPU.items()
+    },
     "onnxruntime": Registration("rnnparity.subjects.onnx:make", "onnxruntime", "ONNX Runtime, nodes built by hand"),
     "onnx-reference": Registration("rnnparity.subjects.onnx:make", "reference", "ONNX's ReferenceEvaluator, the same"),
     **{
@@ -104,6 +111,11 @@ REGISTERED: dict[str, Registration] = {
     },
     "litert": Registration("rnnparity.subjects.litert:make", "", "LiteRT (TFLite), converted from tf.keras", "pairs"),
 }
+
+
+def registered_names() -> list[str]:
+    """Every subject that has a name, those of entry points last."""
+    return [*REGISTERED, *(entry.name for entry in entry_points(group="rnnparity.subjects"))]
 
 
 def registration(name: str) -> Registration:
@@ -125,7 +137,7 @@ def registration(name: str) -> Registration:
         return Registration("rnnparity.subjects:function_subject", name, "a function of yours")
     if module.endswith(".py"):
         raise RequestError(f"subject {name!r}: name the module, not its file: {module.removesuffix('.py')}:{attribute}")
-    known = ", ".join([*REGISTERED, *(entry.name for entry in entry_points(group="rnnparity.subjects"))])
+    known = ", ".join(registered_names())
     near = get_close_matches(name.lower(), REGISTERED, n=1, cutoff=0.8)
     if near:
         raise RequestError(f"subject {name!r} is unknown; did you mean {near[0]}?")

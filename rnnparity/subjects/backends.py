@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
 from contextlib import AbstractContextManager as Context
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 
 from rnnparity.dtypes import Array
 from rnnparity.errors import MissingFrameworkError, RequestError
+from rnnparity.subjects import ON_A_GPU
 
 # Calls a model with arrays as the layer takes them: x (B, T, D), mask (B, T) or None, states (B, H) each or None.
 Call = Callable[[Any, Any, Any], Any]
@@ -31,6 +32,7 @@ class Backend:
     needs = ""  # the module without which Keras cannot start on it, and its package
     extra = "keras"
     subject = ""  # what the subject is called, before any path
+    kept = 400  # so many built models are kept: a worker that has seen any number of them stays below 2 GiB
 
     def __init__(self, path: str) -> None:
         """Import Keras on this backend for one path (`eager`, `unroll`, `cuda`, ...).
@@ -41,7 +43,9 @@ class Backend:
         self.path = path
         install = f"pip install 'rnnparity[{self.extra}]'"
         if find_spec(self.needs) is None:
-            raise MissingFrameworkError(f"subject {self.subject!r} needs {self.needs}, which is not installed: {install}")
+            raise MissingFrameworkError(
+                f"subject {self.subject!r} needs {self.needs}, which is not installed: {install}"
+            )
         with quiet():
             self.start(install)
             self.keras = self.import_keras()
@@ -84,11 +88,11 @@ class Backend:
         """What the backend computes with, in the array's own type: Keras would take float64 for float32."""
         return self.keras.ops.convert_to_tensor(array, dtype=array.dtype.name)
 
-    def array(self, value: Any) -> tuple[Array, str]:
-        """A computed value as NumPy's and the name of its type."""
-        dtype = self.keras.backend.standardize_dtype(value.dtype)
-        array = np.asarray(self.keras.ops.convert_to_numpy(value))
-        return array.astype(np.float32) if dtype == "bfloat16" else array, dtype
+    def arrays(self, values: Sequence[Any]) -> list[tuple[Array, str]]:
+        """Computed values as NumPy's, each with the name of its type; bfloat16 as float32."""
+        arrays = [np.asarray(self.keras.ops.convert_to_numpy(value)) for value in values]
+        dtypes = [self.keras.backend.standardize_dtype(value.dtype) for value in values]
+        return [(a.astype(np.float32) if d == "bfloat16" else a, d) for a, d in zip(arrays, dtypes, strict=True)]
 
     def compiled(self, model: Any, call: Call) -> Call:
         """The call of a model as the path compiles it; by default it is run as it is."""
@@ -131,6 +135,7 @@ class TensorFlow(Backend):
         return super().versions() | {"tensorflow": self.tf.__version__}
 
     def compiled(self, model: Any, call: Call) -> Call:
+        del model
         compiled: Call = self.tf.function(call, jit_compile=self.path == "xla")
         return compiled
 
@@ -139,18 +144,21 @@ class Jax(Backend):
     """Keras on JAX. Every eager scan is compiled anew, so JAX' own cache of compiled code is switched on."""
 
     name, needs, extra, subject = "jax", "jax", "keras-jax", "keras-jax"
+    kept = 50  # with the code compiled for them
 
     def start(self, install: str) -> None:
-        os.environ["JAX_PLATFORMS"] = "cuda" if self.path == "cuda" else "cpu"
+        on_gpu = self.path in ON_A_GPU
+        os.environ["JAX_PLATFORMS"] = "cuda" if on_gpu else "cpu"
         import jax
 
-        if self.path == "cuda":
+        if on_gpu:
             try:
                 jax.devices()
-            except RuntimeError:
+            except (RuntimeError, AssertionError):  # no device; no CUDA build, which JAX says by an assertion
                 raise MissingFrameworkError(
-                    f"subject 'keras-jax:cuda' needs an NVIDIA GPU and JAX' CUDA build: {install} 'jax[cuda13]'"
+                    f"subject 'keras-jax:{self.path}' needs an NVIDIA GPU and JAX' CUDA build: {install} 'jax[cuda13]'"
                 ) from None
+            jax.config.update("jax_default_matmul_precision", "highest" if self.path == "cuda" else "tensorfloat32")
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnnparity" / "jax"
         if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
             jax.config.update("jax_compilation_cache_dir", str(cache))
@@ -188,7 +196,7 @@ class Jax(Backend):
 
     def forget(self) -> None:
         super().forget()
-        self.jax.clear_caches()
+        self.jax.clear_caches()  # type: ignore[no-untyped-call]
 
 
 class Torch(Backend):
@@ -198,28 +206,25 @@ class Torch(Backend):
 
     def start(self, install: str) -> None:
         del install
-        os.environ["KERAS_TORCH_DEVICE"] = "cuda" if self.path == "cuda" else "cpu"
+        on_gpu = self.path in ON_A_GPU
+        os.environ["KERAS_TORCH_DEVICE"] = "cuda" if on_gpu else "cpu"
         import torch
 
-        if self.path == "cuda" and not torch.cuda.is_available():
-            raise MissingFrameworkError("subject 'keras-torch:cuda' needs an NVIDIA GPU and PyTorch's CUDA build")
+        if on_gpu and not torch.cuda.is_available():
+            raise MissingFrameworkError(
+                f"subject 'keras-torch:{self.path}' needs an NVIDIA GPU and PyTorch's CUDA build"
+            )
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.path == "tf32"
         torch.set_num_threads(1)
         self.torch = torch
 
     def versions(self) -> dict[str, str]:
         return super().versions() | {"torch": str(self.torch.__version__)}
 
-    def compiled(self, model: Any, call: Call) -> Call:
-        compiled: Call = self.torch.compile(call)
-        return compiled
-
     def doing(self, dtypes: Sequence[str]) -> Context[Any]:
+        del dtypes
         context: Context[Any] = self.torch.no_grad()
         return context
-
-    def forget(self) -> None:
-        super().forget()
-        self.torch.compiler.reset()
 
 
 class Numpy(Backend):
@@ -232,7 +237,7 @@ class Numpy(Backend):
 
 
 class OpenVino(Backend):
-    """Keras on OpenVINO."""
+    """Keras on OpenVINO: a layer's outputs are nodes of a graph, compiled once for all of them."""
 
     name, needs, extra, subject = "openvino", "openvino", "keras-openvino", "keras-openvino"
 
@@ -241,9 +246,24 @@ class OpenVino(Backend):
         import openvino
 
         self.openvino = openvino
+        self.core = openvino.Core()
+        # As Keras does; and one thread, as everywhere.
+        self.core.set_property("CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
 
     def versions(self) -> dict[str, str]:
         return super().versions() | {"openvino": self.openvino.__version__.split("-")[0]}
+
+    def arrays(self, values: Sequence[Any]) -> list[tuple[Array, str]]:
+        """Keras would compile a model a value, each with all that the values share."""
+        dtypes = [self.keras.backend.standardize_dtype(value.dtype) for value in values]
+        model = self.openvino.Model([value.output for value in values], [])
+        compiled = self.core.compile_model(model, "CPU")
+        done = compiled({})
+        arrays = [np.array(done[place]) for place in range(len(values))]
+        return [
+            ((array.view(np.uint16).astype(np.uint32) << 16).view(np.float32) if dtype == "bfloat16" else array, dtype)
+            for array, dtype in zip(arrays, dtypes, strict=True)
+        ]
 
 
 BACKENDS: dict[str, type[Backend]] = {one.name: one for one in (TensorFlow, Jax, Torch, Numpy, OpenVino)}

@@ -22,9 +22,7 @@ from rnnparity.subjects import Answer, Subject, Unsupported
 from rnnparity.subjects.backends import BACKENDS, Backend
 
 # Paths that compile a call; the others run it step by step.
-COMPILED = ("graph", "xla", "jit", "compile")
-# So many built models are kept: a worker that has seen any number of them stays below 2 GiB.
-KEPT = 400
+COMPILED = ("graph", "xla", "jit")
 
 
 def make(argument: str) -> Subject:
@@ -58,7 +56,7 @@ class KerasSubject:
     def answer(self, problem: Problem) -> Answer:
         if self.path == "implementation1" and not _has_implementation(problem.layer):
             raise Unsupported("SimpleRNN has no argument implementation")
-        if len(self.models) >= KEPT:
+        if len(self.models) >= self.backend.kept:
             self.forget()
         start = perf_counter()
         with self.backend.doing([half.dtype for _, half in halves(problem.layer)]):
@@ -164,7 +162,7 @@ class KerasSubject:
 
     def _call(self, model: Any, key: str, x: Any, mask: Any, states: list[Any] | None) -> list[Tensor]:
         if self.path == "predict":
-            return [self._tensor(value) for value in _flat(self._predict(model, key, x, mask, states))]
+            return [Tensor("", array, array.dtype.name) for array in _flat(self._predict(model, key, x, mask, states))]
         convert = self.backend.tensor
         arguments = [
             convert(x),
@@ -177,10 +175,7 @@ class KerasSubject:
 
         if self.path in COMPILED and key not in self.callers:
             self.callers[key] = self.backend.compiled(model, call)
-        return [self._tensor(value) for value in _flat(self.callers.get(key, call)(*arguments))]
-
-    def _tensor(self, value: Any) -> Tensor:
-        return Tensor("", *self.backend.array(value))
+        return [Tensor("", *found) for found in self.backend.arrays(_flat(self.callers.get(key, call)(*arguments)))]
 
     def _predict(self, model: Any, key: str, x: Any, mask: Any, states: list[Any] | None) -> Any:
         inputs = [x, *([] if mask is None else [mask]), *(states or [])]

@@ -5,11 +5,9 @@ What differs from Keras 3 is said here; its layers, their arguments and the orde
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
-
-import numpy as np
 
 from rnnparity.dtypes import Array
 from rnnparity.layers import Recurrent, Stack, halves
@@ -59,9 +57,9 @@ class TfKeras(TensorFlow):
     def tensor(self, array: Array) -> Any:
         return self.tf.convert_to_tensor(array)
 
-    def array(self, value: Any) -> tuple[Array, str]:
-        array: Array = value.numpy()
-        return array.astype(np.float32) if value.dtype.name == "bfloat16" else array, value.dtype.name
+    def arrays(self, values: Sequence[Any]) -> list[tuple[Array, str]]:
+        wide = [self.tf.cast(value, "float32") if value.dtype.name == "bfloat16" else value for value in values]
+        return [(array.numpy(), value.dtype.name) for array, value in zip(wide, values, strict=True)]
 
     def forget(self) -> None:
         self.keras.backend.clear_session()
@@ -70,6 +68,7 @@ class TfKeras(TensorFlow):
 class TfKerasSubject(KerasSubject):
     """A stateful layer of Keras 2 is told its batch size when it is made."""
 
+    backend: TfKeras
     batch_shape: list[int | None] | None = None
 
     def answer(self, problem: Problem) -> Answer:

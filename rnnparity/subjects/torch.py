@@ -13,34 +13,37 @@ from typing import Any
 import numpy as np
 
 from rnnparity.dtypes import FLOAT_TYPES, Array
-from rnnparity.errors import RequestError
+from rnnparity.errors import MissingFrameworkError
 from rnnparity.layers import Bidirectional, Recurrent, Stack
 from rnnparity.problem import Problem, Tensor
-from rnnparity.subjects import Answer, Subject, Unsupported
+from rnnparity.subjects import ON_A_GPU, Answer, Subject, Unsupported
 
 INSTALL = "pip install 'rnnparity[torch]'"
 MODULES = {"SimpleRNN": "RNN", "LSTM": "LSTM", "GRU": "GRU"}
 
 
-def make(_: str) -> Subject:
-    """The subject `torch`.
+def make(path: str) -> Subject:
+    """The subject `torch` on the CPU (path "cpu"), or by cuDNN on an NVIDIA GPU without TF32 ("cuda") or with ("tf32").
 
     Raises:
-        RequestError: PyTorch is missing.
+        RequestError: PyTorch or the GPU is missing.
     """
     try:
         import torch
     except ImportError as error:
-        raise RequestError(f"subject 'torch' needs PyTorch ({error}): {INSTALL}") from None
+        raise MissingFrameworkError(f"subject 'torch' needs PyTorch ({error}): {INSTALL}") from None
+    if path in ON_A_GPU and not torch.cuda.is_available():
+        raise MissingFrameworkError(f"subject 'torch:{path}' needs an NVIDIA GPU and PyTorch's CUDA build")
     torch.set_num_threads(1)
-    return TorchSubject(torch)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = path == "tf32"
+    return TorchSubject(torch, "cuda" if path in ON_A_GPU else "cpu")
 
 
 class TorchSubject:
     """One module a layer, made for its shape and kept; its weights are those of the problem in hand."""
 
-    def __init__(self, torch: Any) -> None:
-        self.torch = torch
+    def __init__(self, torch: Any, device: str) -> None:
+        self.torch, self.device = torch, device
         self.modules: dict[Any, Any] = {}
 
     def versions(self) -> dict[str, str]:
@@ -67,7 +70,7 @@ class TorchSubject:
         states = [[given.pop(0) for _ in layer.states] if given else None for layer in layers]
         calls, start = [], 0
         for steps in problem.steps:
-            x = torch.from_numpy(np.ascontiguousarray(problem.inputs.data[:, start : start + steps]))
+            x = torch.from_numpy(np.ascontiguousarray(problem.inputs.data[:, start : start + steps])).to(self.device)
             outputs: list[Any] = []
             for n, layer in enumerate(layers):
                 outputs, ends = self._layer(layer, modules[n], x, problem.mask, states[n])
@@ -93,7 +96,14 @@ class TorchSubject:
             words = {"nonlinearity": half.activation} if half.class_name == "SimpleRNN" else {}
             make_module = getattr(torch.nn, MODULES[half.class_name])
             self.modules[key] = make_module(
-                features, half.units, batch_first=True, bias=half.use_bias, bidirectional=two_ways, dtype=dtype, **words
+                features,
+                half.units,
+                batch_first=True,
+                bias=half.use_bias,
+                bidirectional=two_ways,
+                device=self.device,
+                dtype=dtype,
+                **words,
             )
         module = self.modules[key]
         for side, ending in sides:
@@ -130,7 +140,7 @@ class TorchSubject:
 
     def _start(self, half: Recurrent, states: list[Any], dtype: Any) -> Any:
         """Keras' states, half by half, as (directions, B, H) each."""
-        tensors = [torch_of(self.torch, state, dtype) for state in states]
+        tensors = [torch_of(self.torch, state, dtype).to(self.device) for state in states]
         count = len(half.states)
         stacked = [self.torch.stack(tensors[n::count]) for n in range(count)]
         return tuple(stacked) if count > 1 else stacked[0]
@@ -169,7 +179,7 @@ def torch_of(torch: Any, value: Any, dtype: Any) -> Any:
 
 def _tensor(name: str, value: Any) -> Tensor:
     dtype = str(value.dtype).removeprefix("torch.")
-    return Tensor(name, (value.float() if dtype == "bfloat16" else value).numpy().copy(), dtype)
+    return Tensor(name, (value.float() if dtype == "bfloat16" else value).cpu().numpy().copy(), dtype)
 
 
 def _check(layer: Recurrent | Bidirectional, problem: Problem) -> None:
