@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 # What a difference can be (`compare.Difference`), and "error" for none at all.
 KINDS = ("count", "names", "shape", "dtype", "finiteness", "values", "fact", "error")
-_KEYS = {"name", "subject", "cases", "kinds", "versions", "reason", "link"}
+_KEYS = {"name", "subject", "cases", "kinds", "versions", "cause", "standing", "reason", "link"}
+# By what an entry is wrong: its framework's own documentation, or Keras' alone, where its own is silent.
+STANDINGS = ("mistake", "undocumented")
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class KnownDifference:
     """One entry. `subject` and each of `cases` are patterns (*, ?) of subject names and case ids.
 
     `kinds` are the kinds of difference it covers (see `compare.Difference`), or "error". `versions` maps a package
-    to a range like ">=3.0,<3.16"; the entry holds where all of them match.
+    to a range like ">=3.0,<3.16"; the entry holds where all of them match. `cause` is the fault that explains it, by its
+    name, or the place where it was found in the framework's code. `standing` is one of STANDINGS.
     """
 
     name: str
@@ -35,6 +38,8 @@ class KnownDifference:
     cases: tuple[str, ...]
     kinds: tuple[str, ...]
     versions: Mapping[str, SpecifierSet]
+    cause: str
+    standing: str
     reason: str
     link: str
 
@@ -82,12 +87,16 @@ def _entry(table: Mapping[str, Any], where: str) -> KnownDifference:
         values = table[key].values() if isinstance(table[key], dict) else table[key]
         if not isinstance(table[key], kind) or not all(isinstance(value, str) for value in values):
             raise FormatError(f"{where}: {key} should be a {'table' if kind is dict else 'list'} of strings")
-    for key in ("name", "subject", "reason", "link"):
+    for key in ("name", "subject", "cause", "standing", "reason", "link"):
         if not isinstance(table[key], str):
             raise FormatError(f"{where}: {key} should be a string")
     new = sorted(set(table["kinds"]) - set(KINDS))
     if new:
         raise FormatError(f"{where}: the kind {new[0]!r} is unknown; known are {', '.join(KINDS)}")
+    if table["standing"] not in STANDINGS:
+        raise FormatError(f"{where}: the standing {table['standing']!r} is unknown; known are {', '.join(STANDINGS)}")
+    if not table["cause"]:
+        raise FormatError(f"{where}: nothing is listed that was neither explained nor located: give its cause")
     lists = {key: tuple(table[key]) for key in ("cases", "kinds")}
     versions = {package: _range(wanted, where) for package, wanted in table["versions"].items()}
     return KnownDifference(**{**table, **lists, "versions": versions})

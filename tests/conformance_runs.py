@@ -12,7 +12,13 @@ MACHINE = {"processor": "Abacus 9", "cores": 2, "system": "Linux x86_64", "pytho
 PLAIN, MASKED, BOTH_WAYS = "lstm-spread-last", "lstm-spread-last-mask_left", "bi_gru-spread-sum-last"
 STATEFUL, WIDE, HALF = "stateful-gru-forward-sequences", "dtype-float64-lstm-forward", "dtype-float16-lstm-ave"
 RIGHT = dict.fromkeys((PLAIN, MASKED, BOTH_WAYS, STATEFUL, WIDE, HALF), ("agrees", ""))
-KNOWN = {"name": "left-out-by-choice", "reason": "It <was> decided.", "link": "https://example.org/1"}
+KNOWN = {
+    "cause": "mask-ignored",
+    "standing": "undocumented",
+    "name": "left-out-by-choice",
+    "reason": "It <was> decided.",
+    "link": "https://example.org/1",
+}
 PICTURE = {"name": "output", "across": "time", "shape": [2, 3], "rows": [[0, 4, 8], [0, 0, 1]]}
 EXAMPLE = {
     "id": MASKED,

@@ -194,7 +194,7 @@ def test_the_latest_date_and_every_processor():
 
 def test_the_parts_together_show_what_is_stale(tmp_path):
     text = f'[[difference]]\nname = "old"\nsubject = "a"\ncases = ["{PLAIN}", "{HALF}"]\nkinds = ["values"]\n'
-    (tmp_path / LIST).write_text(f'{text}versions = {{}}\nreason = "x"\nlink = "x"\n')
+    (tmp_path / LIST).write_text(f'{text}versions = {{}}\ncause = "x"\nstanding = "mistake"\nreason = "x"\nlink = "x"\n')
     entries = read_known(tmp_path / LIST)
     assert merge(parts([PLAIN], [MASKED]), entries).passed
     found = merge(parts([PLAIN], [HALF]), entries)
@@ -320,12 +320,13 @@ def test_known_differences_keep_their_reasons_and_have_examples(tmp_path):
     """A list with an entry that this subject meets: what it says goes along, and one of its cases is explained."""
     for path in default_folder().glob("*.json"):
         (tmp_path / path.name).symlink_to(path)
-    entry = {"name": "no-masks", "subject": f"{__name__}:*", "cases": ["gru-*"], "kinds": ["values"], "link": "x"}
+    words = {"name": "no-masks", "cause": "mask-ignored", "standing": "undocumented", "link": "x"}
+    entry = {**words, "subject": f"{__name__}:*", "cases": ["gru-*"], "kinds": ["values"]}
     text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in entry.items())
     text = f'[[difference]]\n{text}versions = {{}}\nreason = """As\nwanted."""\n'
     (tmp_path / LIST).write_text(text + text.replace("no-masks", "not-met").replace(__name__, "elsewhere"))
     stored = stored_report(check(unmasked, k=FEW, fixtures=tmp_path), tmp_path, None)
-    assert [entry.model_dump() for entry in stored.known] == [{"name": "no-masks", "reason": "As wanted.", "link": "x"}]
+    assert [entry.model_dump() for entry in stored.known] == [{**words, "reason": "As wanted."}]
     (one,) = stored.subjects
     assert one.passed
     assert {(verdict.verdict, *verdict.known) for verdict in one.verdicts} == {("known", "no-masks")}

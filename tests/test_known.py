@@ -18,6 +18,8 @@ ENTRY = {
     "cases": ["lstm-*", "gru-?"],
     "kinds": ["values", "error"],
     "versions": {"keras": ">=3.15,<3.16"},
+    "cause": "gate-order: LSTM",
+    "standing": "mistake",
     "reason": "for the sake of the test",
     "link": "https://example.org",
 }
@@ -55,6 +57,12 @@ def test_an_entry_is_read(tmp_path):
     assert (entry.name, entry.subject, entry.reason, entry.link) == ("one", "keras*", ENTRY["reason"], ENTRY["link"])
     assert (entry.cases, entry.kinds) == (("lstm-*", "gru-?"), ("values", "error"))
     assert {package: str(wanted) for package, wanted in entry.versions.items()} == {"keras": "<3.16,>=3.15"}
+
+
+@pytest.mark.parametrize(("key", "value"), [("standing", "sad"), ("cause", "")])
+def test_an_entry_says_by_what_it_is_wrong_and_why(tmp_path, key, value):
+    with pytest.raises(FormatError, match=key):
+        entry_of(tmp_path, **{key: value})
 
 
 def test_no_file_is_no_entry(tmp_path):

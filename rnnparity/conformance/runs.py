@@ -50,7 +50,13 @@ def stored_report(report: Report, entries: Sequence[KnownDifference], progress: 
         catalogue=fingerprint(),
         left_out=[LeftOut(subject=name, why=why) for name, why in report.left_out],
         known=[
-            KnownEntry(name=entry.name, reason=" ".join(entry.reason.split()), link=entry.link)
+            KnownEntry(
+                name=entry.name,
+                cause=entry.cause,
+                standing=entry.standing,
+                reason=" ".join(entry.reason.split()),
+                link=entry.link,
+            )
             for entry in entries
             if entry.name in met
         ],
@@ -139,7 +145,7 @@ def _as_subject(stored: StoredSubject) -> SubjectReport:
         stored.versions,
         [Verdict(v.id, v.verdict, float(v.sigma), v.reason, known=tuple(v.known)) for v in stored.verdicts],
         # Of an entry its name is told.
-        [(KnownDifference(stale.name, "", (), (), {}, "", ""), stale.why) for stale in stored.stale],
+        [(KnownDifference(stale.name, "", (), (), {}, "", "", "", ""), stale.why) for stale in stored.stale],
         {
             v.id: Cause(v.cause, v.fault, v.also)
             for v in stored.verdicts

@@ -96,9 +96,11 @@ class LeftOut(Strict):
 
 
 class KnownEntry(Strict):
-    """A listed difference that was met."""
+    """A listed difference that was met; see `rnnparity.known`."""
 
     name: str
+    cause: str
+    standing: str
     reason: str
     link: str
 

@@ -151,6 +151,8 @@ class Jax(Backend):
         os.environ["JAX_PLATFORMS"] = "cuda" if on_gpu else "cpu"
         import jax
 
+        setting: Callable[[str, Any], None] = jax.config.update
+
         if on_gpu:
             try:
                 jax.devices()
@@ -158,13 +160,13 @@ class Jax(Backend):
                 raise MissingFrameworkError(
                     f"subject 'keras-jax:{self.path}' needs an NVIDIA GPU and JAX' CUDA build: {install} 'jax[cuda13]'"
                 ) from None
-            jax.config.update("jax_default_matmul_precision", "highest" if self.path == "cuda" else "tensorfloat32")
+            setting("jax_default_matmul_precision", "highest" if self.path == "cuda" else "tensorfloat32")
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnnparity" / "jax"
         if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-            jax.config.update("jax_compilation_cache_dir", str(cache))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-        jax.config.update("jax_compilation_cache_max_size", 2**28)
+            setting("jax_compilation_cache_dir", str(cache))
+        setting("jax_persistent_cache_min_compile_time_secs", 0)
+        setting("jax_persistent_cache_min_entry_size_bytes", -1)
+        setting("jax_compilation_cache_max_size", 2**28)
         self.jax = jax
 
     def versions(self) -> dict[str, str]:
