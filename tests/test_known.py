@@ -75,7 +75,7 @@ def without(key):
     return {other: value for other, value in ENTRY.items() if other != key}
 
 
-ALL_KEYS = "its keys should be cases, kinds, link, name, reason, subject, versions"
+ALL_KEYS = "its keys should be cases, cause, kinds, link, name, reason, standing, subject, versions"
 REFUSED = {
     "no_toml": ("[[difference]", "Expected ']]' at the end of an array declaration"),
     "no_text": (b"\xff\xfe", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
