@@ -176,3 +176,18 @@ def test_a_kink_counts_within_four_sigma(name, kink, side):
     assert near.sigma[0] == pytest.approx(sigma * function.steepest, rel=1e-6)
     own = function.slope(far.value * 0 + kink + side * 4.1 * sigma, far.value)[0]
     assert far.sigma[0] == pytest.approx(sigma * own, rel=1e-6, abs=1e-15)
+
+
+@pytest.mark.parametrize("mode", ["sum", "mul", "ave"])
+def test_errors_of_two_directions_have_nothing_in_common(mode):
+    """Halves of one and of two states, merged after the last step: their errors add as variances."""
+    half = spec_of("lstm", go_backwards=True)
+    apart, merged = (
+        compute_with_noise(random_problem(two_ways(spec_of("simple_rnn"), merge_mode=merging, backward_layer=half), 3))
+        for merging in (None, mode)
+    )
+    (y, y_rev), (left, right) = (tensor.data for tensor in apart.outputs), apart.sigmas
+    by_left, by_right = {"sum": (1, 1), "ave": (0.5, 0.5), "mul": (y_rev, y)}[mode]
+    passed_on = np.square(left * by_left) + np.square(right * by_right)
+    rounding = np.square(FLOAT_TYPES["float32"].u * merged.outputs[0].data)
+    np.testing.assert_allclose(np.square(merged.sigmas[0]), passed_on + rounding, rtol=1e-6)

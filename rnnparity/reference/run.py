@@ -191,6 +191,8 @@ class Walk:
 
 
 def _merge(mode: str | None, y: Letter, y_rev: Letter, arithmetic: Arithmetic) -> list[Letter]:
+    # Two runs have no error in common: what is joined keeps none that it shared with its own run's states.
+    y, y_rev = arithmetic.join([y], -1), arithmetic.join([y_rev], -1)
     if mode == "sum":
         return [y + y_rev]
     if mode == "mul":
