@@ -93,7 +93,6 @@ REGISTERED: dict[str, Registration] = {
         for path, says in paths.items()
     },
     "tf-keras": Registration("rnnparity.subjects.tf_keras:make", "eager", "Keras 2 (tf-keras), eager"),
-    "tf-keras:graph": Registration("rnnparity.subjects.tf_keras:make", "graph", "Keras 2 inside tf.function", "pairs"),
     "tf-keras:unroll": Registration("rnnparity.subjects.tf_keras:make", "unroll", "Keras 2, unroll=True", "pairs"),
     "torch": Registration("rnnparity.subjects.torch:make", "cpu", "PyTorch's nn.RNN, nn.LSTM, nn.GRU"),
     **{

@@ -136,6 +136,7 @@ class TensorFlow(Backend):
 
     def compiled(self, model: Any, call: Call) -> Call:
         del model
+        self.kept = 100  # a traced function takes megabytes
         compiled: Call = self.tf.function(call, jit_compile=self.path == "xla")
         return compiled
 

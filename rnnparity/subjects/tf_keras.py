@@ -18,7 +18,7 @@ from rnnparity.subjects.keras import KerasSubject
 
 
 def make(path: str) -> Subject:
-    """Keras 2 by one of the paths `eager`, `graph`, `unroll`.
+    """Keras 2 by one of the paths `eager`, `unroll`.
 
     Raises:
         RequestError: tf-keras is missing.
