@@ -90,3 +90,7 @@ class TfKerasSubject(KerasSubject):
     def _words(self, layer: Recurrent, initializers: Mapping[str, Any] | None) -> dict[str, Any]:
         batch = {"batch_input_shape": self.batch_shape} if self.batch_shape and layer.stateful else {}
         return super()._words(layer, initializers) | batch
+
+    def _facts(self, problem: Problem, model: Any) -> dict[str, Any]:
+        """Without the summary, which Keras 2 prints in a form of its own."""
+        return {name: fact for name, fact in super()._facts(problem, model).items() if name != "summary"}
