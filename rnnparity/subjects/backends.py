@@ -175,18 +175,19 @@ class Jax(Backend):
 
     def compiled(self, model: Any, call: Call) -> Call:
         """Under jax.jit a function keeps nothing: weights and kept states are handed in, and the new states out."""
-        variables = list(model.variables)
+        kept = _kept_states(model)
+        variables = [*model.trainable_variables, *kept]
 
         def pure(values: Any, x: Any, mask: Any, states: Any) -> Any:
             with self.keras.StatelessScope(list(zip(variables, values, strict=True))) as scope:
                 outputs = call(x, mask, states)
-            return outputs, [scope.get_current_value(variable) for variable in model.non_trainable_variables]
+            return outputs, [scope.get_current_value(variable) for variable in kept]
 
         traced = self.jax.jit(pure)
 
         def run(x: Any, mask: Any, states: Any) -> Any:
-            outputs, kept = traced([variable.value for variable in variables], x, mask, states)
-            for variable, value in zip(model.non_trainable_variables, kept, strict=True):
+            outputs, new = traced([variable.value for variable in variables], x, mask, states)
+            for variable, value in zip(kept, new, strict=True):
                 variable.assign(value)
             return outputs
 
@@ -267,6 +268,15 @@ class OpenVino(Backend):
             ((array.view(np.uint16).astype(np.uint32) << 16).view(np.float32) if dtype == "bfloat16" else array, dtype)
             for array, dtype in zip(arrays, dtypes, strict=True)
         ]
+
+
+def _kept_states(model: Any) -> list[Any]:
+    """The states of stateful layers, those inside a Bidirectional too, which are none of its variables."""
+    layers = getattr(model, "layers", [model])
+    halves = [
+        half for one in layers for half in (getattr(one, "forward_layer", one), getattr(one, "backward_layer", None))
+    ]
+    return [state for half in halves if half is not None and half.stateful for state in half.states]
 
 
 BACKENDS: dict[str, type[Backend]] = {one.name: one for one in (TensorFlow, Jax, Torch, Numpy, OpenVino)}

@@ -7,6 +7,7 @@ of the model, and its number of steps is left open.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from importlib.metadata import version
 from tempfile import TemporaryDirectory
@@ -38,7 +39,9 @@ def make(_: str) -> Subject:
         raise MissingFrameworkError(
             f"subject 'litert' needs ai-edge-litert ({error}): pip install 'rnnparity[litert]'"
         ) from None
-    return LiteRTSubject(tf_keras.make("eager"), Interpreter)
+    subject = LiteRTSubject(tf_keras.make("eager"), Interpreter)
+    gc.freeze()  # the converter collects garbage each time, a third of a second with all of TensorFlow in the heap
+    return subject
 
 
 class LiteRTSubject:
@@ -81,9 +84,9 @@ class LiteRTSubject:
 
         owner = self.tf.Module()
         owner.variables_of_layer = [variable.value for variable in [*layer.variables, *states]]
-        owner.call = self.tf.function(call, autograph=False)
+        function = self.tf.function(call, autograph=False).get_concrete_function(**self._signature(problem))
         with TemporaryDirectory() as folder:
-            self.tf.saved_model.save(owner, folder, owner.call.get_concrete_function(**self._signature(problem)))
+            self.tf.saved_model.save(owner, folder, function)
             converter = self.tf.lite.TFLiteConverter.from_saved_model(folder)
             return self._converted(converter)
 
