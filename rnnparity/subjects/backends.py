@@ -145,7 +145,7 @@ class Jax(Backend):
     """Keras on JAX. Every eager scan is compiled anew, so JAX' own cache of compiled code is switched on."""
 
     name, needs, extra, subject = "jax", "jax", "keras-jax", "keras-jax"
-    kept = 50  # with the code compiled for them
+    kept = 25  # with the code compiled for them
 
     def start(self, install: str) -> None:
         on_gpu = self.path in ON_A_GPU
