@@ -199,10 +199,10 @@ def _answer(problem: Problem) -> Outcome:
 
 
 def _place(error: BaseException) -> str:
-    """Where a subject of somebody's own has failed: their file and line, or nothing if it was not theirs."""
+    """Where a subject of somebody's own has failed: their file's name and line, or nothing if it was not theirs."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith((sys.prefix, sys.base_prefix, str(Path(__file__).parent), "<")):
-            return f" ({frame.filename}, line {frame.lineno})"
+            return f" ({Path(frame.filename).name}, line {frame.lineno})"
     return ""
 
 
