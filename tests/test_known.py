@@ -1,13 +1,13 @@
 """known_differences.toml: how it is read, what it covers, and when an entry no longer says the truth."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from rnnparity.catalogue import catalogue
 from rnnparity.compare import Difference
 from rnnparity.errors import FormatError
+from rnnparity.faults import FAULTS
 from rnnparity.goldens import KNOWN, default_folder
 from rnnparity.judge import Kind, Verdict, with_known
 from rnnparity.known import KINDS, covering, read_known, stale
@@ -266,6 +266,12 @@ def test_every_entry_says_what_where_and_why(entry):
     assert all("<" in str(wanted) for wanted in entry.versions.values()), "a new version is to be looked at again"
     assert entry.cases
     assert len(entry.reason) > 40
+    named, colon, rest = entry.cause.partition(": ")
+    assert colon, "a fault by its name, or the place: what is wrong there"
+    if named in {fault.cause for fault in FAULTS}:
+        assert rest in {fault.which for fault in FAULTS if fault.cause == named}
+    else:
+        assert len(rest) > 20
     if entry.link.startswith("https://"):
         assert re.fullmatch(r"https://[a-z0-9.-]+\.[a-z]{2,}/\S+", entry.link)
     else:
