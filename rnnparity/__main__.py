@@ -220,6 +220,7 @@ def explain(
     from json import dumps
 
     from rnnparity import wire
+    from rnnparity.errors import SubjectFailedError
     from rnnparity.explain import screen
     from rnnparity.explain.bundle import write_bundle
     from rnnparity.explain.pages import page
@@ -229,14 +230,20 @@ def explain(
     for path in (html, separate):
         if path is not None:
             check_writable(path)
-    told = explain_subject(_problem(file), subject) if subject else explained(_problem(file))
+    problem = _problem(file)
+    try:
+        told = explain_subject(problem, subject) if subject else explained(problem)
+    except SubjectFailedError as error:  # nothing to explain, but a script shows it
+        if bundle is not None:
+            write_bundle(bundle, problem, str(error), subject, "error")
+        raise
     typer.echo(dumps(screen.as_json(told), indent=1) if json else screen.coloured(screen.text(told)))
     if not json and told.verdict == "diverges" and file != "-":
         typer.echo(f"  again: rnnparity explain {file}{f' --subject {quote(subject)}' if subject else ''}")
     if html is not None:
         write_where_asked(html, page(told))
     if bundle is not None:
-        write_bundle(bundle, told, subject)
+        write_bundle(bundle, told.problem, screen.headline(told), subject)
     if separate is not None:
         if told.apart is None:
             why = "no input was found that would" if told.also_fits else "there is nothing to tell apart"

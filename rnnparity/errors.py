@@ -21,6 +21,10 @@ class MissingFrameworkError(RequestError):
     """What a subject runs on is not there: its package, or the device that it needs."""
 
 
+class SubjectFailedError(RequestError):
+    """A subject gave no outputs where they were asked for: it refused the problem, or failed on it."""
+
+
 class FormatError(RequestError):
     """A problem file or a fixture that cannot be read as `rnnparity/1`."""
 

@@ -29,8 +29,8 @@ class KnownDifference:
     """One entry. `subject` and each of `cases` are patterns (*, ?) of subject names and case ids.
 
     `kinds` are the kinds of difference it covers (see `compare.Difference`), or "error". `versions` maps a package
-    to a range like ">=3.0,<3.16"; the entry holds where all of them match. `cause` is the fault that explains it, by its
-    name, or the place where it was found in the framework's code. `standing` is one of STANDINGS.
+    to a range like ">=3.0,<3.16"; the entry holds where all of them match. `cause` is the fault that explains it, by
+    its name, or the place where it was found in the framework's code. `standing` is one of STANDINGS.
     """
 
     name: str

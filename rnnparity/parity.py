@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnparity.catalogue import catalogue
-from rnnparity.errors import RequestError
+from rnnparity.errors import SubjectFailedError
 from rnnparity.explain import Explanation, explain
 from rnnparity.explain.separate import probed, with_separator
 from rnnparity.goldens import KNOWN, default_folder, read_goldens
@@ -26,12 +26,13 @@ def run(problem: Problem, subject: str | Callable[[Problem], Any] = "reference")
     """The problem with the outputs that a subject computes: float64 for the reference, else the subject's own types.
 
     Raises:
-        RequestError: the subject is unknown, cannot be loaded, does not support the problem, or failed on it.
+        RequestError: the subject is unknown or cannot be loaded.
+        SubjectFailedError: it does not support the problem, or failed on it.
     """
     outcome = outcome_of(problem, subject)
     if outcome.answer is None:
         what = f"does not support it: {outcome.unsupported}" if outcome.unsupported else f"failed: {outcome.error}"
-        raise RequestError(f"{problem.id}: subject {name_of(subject)!r} {what}")
+        raise SubjectFailedError(f"{problem.id}: subject {name_of(subject)!r} {what}")
     return problem.with_outputs(outcome.answer.outputs)
 
 

@@ -172,7 +172,7 @@ def test_the_script_shows_the_difference_with_keras_alone(tmp_path):
     for name, problem in WHOLE.items():
         wrong, right = given(problem), [t.data for t in compute(problem)]
         for folder, told in (("wrong", wrong), ("right", given(problem, lambda _, right=right: right))):
-            files = write_bundle(tmp_path / name / folder, explain(told))
+            files = write_bundle(tmp_path / name / folder, told, "wrong")
             assert [file.name for file in files] == ["problem.json", "reproduce.py"]
             assert len(files[1].read_text().splitlines()) <= 25
             assert "rnnparity" not in files[1].read_text()
@@ -189,9 +189,9 @@ def test_the_script_shows_the_difference_with_keras_alone(tmp_path):
     assert found == []
 
 
-@pytest.mark.parametrize("path", [name for name in PATHS if name != "keras"])
+@pytest.mark.parametrize("path", [name for name in PATHS if name not in ("", "jit")])
 def test_a_script_takes_the_path_that_was_asked(path, tmp_path):
-    _, script = write_bundle(tmp_path, explain(given(lstm())), path)
+    _, script = write_bundle(tmp_path, given(lstm()), "wrong", f"keras:{path}")
     words, call = PATHS[path]
     assert f"{call}(x, mask=mask" in script.read_text()
     assert all(repr(word) in script.read_text() for word in words)
@@ -209,14 +209,14 @@ def test_a_script_takes_the_path_that_was_asked(path, tmp_path):
 )
 def test_what_no_script_of_keras_can_run_is_refused(problem, why, tmp_path):
     with pytest.raises(RequestError, match=f"no script can be made of {why}"):
-        write_bundle(tmp_path / "bundle", explain(given(problem)))
+        write_bundle(tmp_path / "bundle", given(problem), "wrong")
     assert not (tmp_path / "bundle").exists()
 
 
 def test_a_bundle_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RequestError, match="file: cannot be written"):
-        write_bundle(tmp_path / "file", explain(given(lstm())))
+        write_bundle(tmp_path / "file", given(lstm()), "wrong")
 
 
 # --------------------------------------------------------------------------------------------- telling causes apart
