@@ -32,7 +32,8 @@ def make(_: str) -> Subject:
         RequestError: LiteRT's interpreter or TensorFlow is missing, or too old.
     """
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        with quiet():
+            from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
         raise MissingFrameworkError(
             f"subject 'litert' needs ai-edge-litert ({error}): pip install 'rnnparity[litert]'"
