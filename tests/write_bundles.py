@@ -30,7 +30,7 @@ def covered(entry: KnownDifference, reports: list[StoredReport]) -> Iterator[tup
 def main(files: list[str]) -> None:
     reports = [load(Path(file)) for file in files]
     for entry in read_known(default_folder() / KNOWN):
-        found = sorted(covered(entry, reports), key=lambda one: (len(one[0]), *one))
+        found = sorted(covered(entry, reports), key=lambda one: (":" in one[1], len(one[0]), *one))
         if not found:
             print(f"{entry.name}: left as it is: no report has a case of it")
             continue
