@@ -194,7 +194,9 @@ def test_the_latest_date_and_every_processor():
 
 def test_the_parts_together_show_what_is_stale(tmp_path):
     text = f'[[difference]]\nname = "old"\nsubject = "a"\ncases = ["{PLAIN}", "{HALF}"]\nkinds = ["values"]\n'
-    (tmp_path / LIST).write_text(f'{text}versions = {{}}\ncause = "x"\nstanding = "mistake"\nreason = "x"\nlink = "x"\n')
+    (tmp_path / LIST).write_text(
+        f'{text}versions = {{}}\ncause = "x"\nstanding = "mistake"\nreason = "x"\nlink = "x"\n'
+    )
     entries = read_known(tmp_path / LIST)
     assert merge(parts([PLAIN], [MASKED]), entries).passed
     found = merge(parts([PLAIN], [HALF]), entries)
