@@ -26,7 +26,7 @@ STANDINGS = ("mistake", "undocumented")
 
 @dataclass(frozen=True)
 class KnownDifference:
-    """One entry. `subject` and each of `cases` are patterns (*, ?) of subject names and case ids.
+    """One entry. `subject` and each of `cases` are patterns (*, ?) of subject names, joined by " | ", and of case ids.
 
     `kinds` are the kinds of difference it covers (see `compare.Difference`), or "error". `versions` maps a package
     to a range like ">=3.0,<3.16"; the entry holds where all of them match. `cause` is the fault that explains it, by
@@ -44,7 +44,7 @@ class KnownDifference:
     link: str
 
     def applies(self, subject: str, versions: Mapping[str, str]) -> bool:
-        return fnmatchcase(subject, self.subject) and all(
+        return any(fnmatchcase(subject, pattern) for pattern in self.subject.split(" | ")) and all(
             package in versions and versions[package] in wanted for package, wanted in self.versions.items()
         )
 

@@ -103,7 +103,10 @@ REGISTERED: dict[str, Registration] = {
     "onnx-reference": Registration("rnnparity.subjects.onnx:make", "reference", "ONNX's ReferenceEvaluator, the same"),
     **{
         f"{engine}:{exporter}": Registration(
-            "rnnparity.subjects.exported:make", f"{engine} {exporter}", f"the same engine, models that {says} exports"
+            "rnnparity.subjects.exported:make",
+            f"{engine} {exporter}",
+            f"the same engine, models that {says} exports",
+            "pairs",
         )
         for engine in ("onnxruntime", "onnx-reference")
         for exporter, says in {"keras": "tf.keras", "torch": "PyTorch"}.items()
