@@ -266,5 +266,5 @@ def _check_installed(module: str, subject: str) -> None:
             import_module(module)
     except ImportError as error:
         raise MissingFrameworkError(
-            f"subject {subject!r} needs {module} ({error}): pip install 'rnnparity[onnx]'"
+            f"subject {subject!r} needs {module} ({error}): pip install 'rnnparity[onnx-export]'"
         ) from None
