@@ -80,9 +80,8 @@ def check(
 ) -> None:
     """Hold subjects against the catalogue.
 
-    A SUBJECT is a name that `rnnparity list --subjects` shows, package.module:callable, a function of yours, or
-    cmd:PROGRAM. Exit status: 0 all agree or are known, 1 something differs or fails, 2 the request is at fault, 130
-    Ctrl-C.
+    A SUBJECT is a name that `rnnparity list --subjects` shows, or package.module:callable, a function of yours.
+    Exit status: 0 all agree or are known, 1 something differs or fails, 2 the request is at fault.
     """
     from rnnparity import conformance, runner
     from rnnparity.report import print_report
@@ -130,11 +129,10 @@ def list_(
 
     from rnnparity.catalogue import catalogue
     from rnnparity.selection import select
-    from rnnparity.subjects import registered_names, registration
+    from rnnparity.subjects import REGISTERED
 
     if subjects:
-        for name in registered_names():
-            found = registration(name)
+        for name, found in REGISTERED.items():
             typer.echo(f"{name:24} {found.says}{', takes the cases tagged ' + found.cases if found.cases else ''}")
         typer.echo(f"{'package.module:callable':24} any function from a Problem to its outputs")
         typer.echo(f"{'cmd:PROGRAM':24} any program: one problem a line in, one answer a line back")
@@ -224,7 +222,7 @@ def explain(
     from rnnparity import wire
     from rnnparity.errors import SubjectFailedError
     from rnnparity.explain import screen
-    from rnnparity.explain.bundle import write_bundle
+    from rnnparity.explain.bundle import plainest_kind, write_bundle
     from rnnparity.explain.pages import page
     from rnnparity.files import check_writable, write_where_asked
     from rnnparity.parity import explain_subject, explained
@@ -236,16 +234,19 @@ def explain(
     try:
         told = explain_subject(problem, subject) if subject else explained(problem)
     except SubjectFailedError as error:  # nothing to explain, but a script shows it
-        if bundle is not None:
-            write_bundle(bundle, problem, str(error), subject, "error")
-        raise
+        if bundle is None:
+            raise
+        write_bundle(bundle, problem, str(error).removeprefix(f"{problem.id}: "), subject, "error")
+        raise typer.Exit(_fail(str(error), 1)) from None
     typer.echo(dumps(screen.as_json(told), indent=1) if json else screen.coloured(screen.text(told)))
     if not json and told.verdict == "diverges" and file != "-":
         typer.echo(f"  again: rnnparity explain {file}{f' --subject {quote(subject)}' if subject else ''}")
     if html is not None:
         write_where_asked(html, page(told))
     if bundle is not None:
-        write_bundle(bundle, told.problem, screen.headline(told), subject)
+        kind = plainest_kind(difference.kind for difference in told.differences)
+        said = told.differences[0].text if kind == "fact" else screen.headline(told)
+        write_bundle(bundle, told.problem, said, subject, kind)
     if separate is not None:
         if told.apart is None:
             why = "no input was found that would" if told.also_fits else "there is nothing to tell apart"
@@ -256,7 +257,13 @@ def explain(
 
 @app.command()
 def regenerate(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="With --bundles: of these known differences alone.")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing, fail on drift.")] = False,
+    bundles: Annotated[
+        bool, typer.Option("--bundles", help="Instead the bundles of the known differences whose framework is here.")
+    ] = False,
     j: Jobs = None,
     fixtures: Fixtures = None,
 ) -> None:
@@ -267,6 +274,10 @@ def regenerate(
     from rnnparity.regenerate import regenerate as regenerate_fixtures
 
     folder = fixtures or default_folder()
+    if bundles:
+        raise typer.Exit(_regenerate_bundles(folder, names or [], check))
+    if names:
+        raise RequestError("names of known differences go with --bundles")
     with _progress() as progress:
         done = regenerate_fixtures(folder, check=check, jobs=j or min(os.cpu_count() or 1, 4), progress=progress)
     for verdict in done.refused[:10]:
@@ -285,6 +296,17 @@ def regenerate(
         raise typer.Exit(1)
     written = "up to date" if not done.changed else f"{len(done.changed)} files written"
     typer.echo(f"{folder}: {done.rows} goldens, {len(done.left_out)} cases left out, {written}")
+
+
+def _regenerate_bundles(folder: Path, names: list[str], check: bool) -> int:
+    """A line an entry; 1 where `check` finds one that is not what would be written."""
+    from rnnparity.bundles import write_bundles
+
+    drifted = False
+    for line, changed in write_bundles(folder, names, check):
+        typer.echo(line)
+        drifted |= changed
+    return 1 if check and drifted else 0
 
 
 @app.command()

@@ -22,7 +22,7 @@ class MissingFrameworkError(RequestError):
 
 
 class SubjectFailedError(RequestError):
-    """A subject gave no outputs where they were asked for: it refused the problem, or failed on it."""
+    """A subject failed where its outputs were asked for: it raised, its process died, or it hung."""
 
 
 class FormatError(RequestError):

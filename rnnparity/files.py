@@ -10,17 +10,17 @@ from rnnparity.errors import RequestError
 TEMPORARY = ".tmp"
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file so that it is there whole or not at all."""
     temporary = path.with_name(f"{path.name}{TEMPORARY}")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    with temporary.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
 
 
-def write_where_asked(path: Path, text: str) -> None:
+def write_where_asked(path: Path, content: str | bytes) -> None:
     """Write what a user wants to have at `path`: a link's target, a device and a pipe are written to, never replaced.
 
     Raises:
@@ -28,9 +28,9 @@ def write_where_asked(path: Path, text: str) -> None:
     """
     try:
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
         else:
-            write_whole(path.resolve(), text)
+            write_whole(path.resolve(), content)
     except OSError as error:
         raise RequestError(f"{path}: cannot be written: {error.strerror or error}") from None
 

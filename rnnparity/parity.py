@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rnnparity.catalogue import catalogue
-from rnnparity.errors import SubjectFailedError
-from rnnparity.explain import Explanation, explain
+from rnnparity.errors import RequestError, SubjectFailedError
+from rnnparity.expectations import check_facts
+from rnnparity.explain import UNEXPLAINED, Explanation, explain
 from rnnparity.explain.separate import probed, with_separator
 from rnnparity.goldens import KNOWN, default_folder, read_goldens
 from rnnparity.judge import Kind, Verdict, reference_verdict, with_known
@@ -16,7 +18,7 @@ from rnnparity.known import read_known
 from rnnparity.messages import failure
 from rnnparity.problem import Problem, Tensor
 from rnnparity.runner import ask, one_blas_thread, verdict_of
-from rnnparity.subjects import FunctionSubject, name_of
+from rnnparity.subjects import Answer, FunctionSubject, name_of
 from rnnparity.subjects.reference import ReferenceSubject
 from rnnparity.tolerance import expect
 from rnnparity.workers import Outcome, Workers
@@ -26,14 +28,20 @@ def run(problem: Problem, subject: str | Callable[[Problem], Any] = "reference")
     """The problem with the outputs that a subject computes: float64 for the reference, else the subject's own types.
 
     Raises:
-        RequestError: the subject is unknown or cannot be loaded.
-        SubjectFailedError: it does not support the problem, or failed on it.
+        RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
+        SubjectFailedError: it failed on it.
     """
+    return problem.with_outputs(_answer(problem, subject).outputs)
+
+
+def _answer(problem: Problem, subject: str | Callable[[Problem], Any]) -> Answer:
     outcome = outcome_of(problem, subject)
+    who = f"{problem.id}: subject {name_of(subject)!r}"
+    if outcome.unsupported:
+        raise RequestError(f"{who} does not support it: {outcome.unsupported}")
     if outcome.answer is None:
-        what = f"does not support it: {outcome.unsupported}" if outcome.unsupported else f"failed: {outcome.error}"
-        raise SubjectFailedError(f"{problem.id}: subject {name_of(subject)!r} {what}")
-    return problem.with_outputs(outcome.answer.outputs)
+        raise SubjectFailedError(f"{who} failed: {outcome.error}")
+    return outcome.answer
 
 
 def outcome_of(problem: Problem, subject: str | Callable[[Problem], Any]) -> Outcome:
@@ -80,16 +88,25 @@ def explained(problem: Problem) -> Explanation:
 def explain_subject(problem: Problem, subject: str | Callable[[Problem], Any]) -> Explanation:
     """The cause of what a subject gets wrong; it is asked again where inputs made for it can tell causes apart.
 
+    What it states wrongly without computing, as symbolic shapes, is told beside, and has no cause on the list.
+
     Raises:
-        RequestError: the subject is unknown, cannot be loaded, does not support the problem, or failed on it.
+        RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
+        SubjectFailedError: it failed on it.
     """
 
     def answers(other: Problem) -> tuple[Tensor, ...] | None:
         answer = outcome_of(other, subject).answer
         return None if answer is None else answer.outputs
 
-    told = explained(run(problem, subject))
-    return probed(told, answers) if told.also_fits else told
+    answer = _answer(problem, subject)
+    told = explained(problem.with_outputs(answer.outputs))
+    told = probed(told, answers) if told.also_fits else told
+    facts = check_facts(problem, answer.facts)
+    if not facts:
+        return told
+    differences = (*told.differences, *facts)
+    return replace(told, verdict="diverges", differences=differences, cause=told.cause or UNEXPLAINED)
 
 
 def assert_parity(given: Any, problem: Problem) -> Verdict:

@@ -1,10 +1,12 @@
 """How an explanation is told: screen, page, bundle, what would tell causes apart, and the causes of a whole run."""
 
+import ast
 import io
 import json
 import re
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -16,15 +18,20 @@ from rnnparity import check, wire
 from rnnparity.catalogue import catalogue
 from rnnparity.errors import RequestError
 from rnnparity.explain import explain
-from rnnparity.explain.bundle import PATHS, write_bundle
+from rnnparity.explain.bundle import write_bundle
 from rnnparity.explain.pages import page
 from rnnparity.explain.screen import BLOCKS, coloured, levels, shrunk, text
+from rnnparity.explain.scripts import KERAS, PATHS
 from rnnparity.explain.separate import PROBES, probed, with_separator
 from rnnparity.faults import FAULTS, Placed
 from rnnparity.faults.strike import run_all, together
+from rnnparity.goldens import golden_outputs
 from rnnparity.parity import explain_subject
 from rnnparity.problem import Tensor
 from rnnparity.reference import compute
+from rnnparity.subjects import Answer
+from rnnparity.tolerance import expect
+from rnnparity.workers import Outcome
 
 __all__ = ["here"]
 
@@ -164,6 +171,9 @@ WHOLE = {
         two_ways(spec_of("lstm", **BOTH), merge_mode=None), 0, SHAPE, mask=["011011"] * 5, initial=True
     ),
     "stack": random_problem(stack_of(spec_of("gru", **SEQUENCES), spec_of("lstm", **BOTH)), 0, SHAPE, initial=True),
+    "calls": random_problem(
+        spec_of("lstm", stateful=True, **BOTH), 0, SHAPE, mask=["011011"] * 5, initial=True, calls=[2, 3, 1]
+    ),
 }
 
 
@@ -174,14 +184,14 @@ def test_the_script_shows_the_difference_with_keras_alone(tmp_path):
         for folder, told in (("wrong", wrong), ("right", given(problem, lambda _, right=right: right))):
             files = write_bundle(tmp_path / name / folder, told, "wrong")
             assert [file.name for file in files] == ["problem.json", "reproduce.py"]
-            assert len(files[1].read_text().splitlines()) <= 25
+            assert len(files[1].read_text().splitlines()) <= (30 if problem.calls else 25)
             assert "rnnparity" not in files[1].read_text()
             assert wire.read_problem(files[0]).id == told.id
     loop = "import runpy, sys\nfor path in sys.argv[1:]: runpy.run_path(path)"
     scripts = sorted(map(str, tmp_path.rglob("reproduce.py")))
     ran = subprocess.run([sys.executable, "-c", loop, *scripts], capture_output=True, text=True, check=True)
     found = [float(size) for size in re.findall(r"largest difference (\S+)$", ran.stdout, re.MULTILINE)]
-    count = [len(WHOLE[name].output_slots()) for name in ("plain", "stack", "two-ways")]
+    count = [len(WHOLE[name].output_slots()) for name in sorted(WHOLE)]
     for size in count:
         (right, wrong), found = (found[:size], found[size : 2 * size]), found[2 * size :]
         assert max(right) < 1e-6
@@ -189,7 +199,7 @@ def test_the_script_shows_the_difference_with_keras_alone(tmp_path):
     assert found == []
 
 
-@pytest.mark.parametrize("path", [name for name in PATHS if name not in ("", "jit")])
+@pytest.mark.parametrize("path", [path for path in KERAS["keras"].paths if path])
 def test_a_script_takes_the_path_that_was_asked(path, tmp_path):
     _, script = write_bundle(tmp_path, given(lstm()), "wrong", f"keras:{path}")
     words, call = PATHS[path]
@@ -201,16 +211,80 @@ def test_a_script_takes_the_path_that_was_asked(path, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("problem", "why"),
+    ("subject", "problem", "why"),
     [
-        (random_problem(spec_of("gru", stateful=True), 0, SHAPE, calls=[2, 4]), "a stateful run of several calls"),
-        (random_problem(spec_of("gru", recurrent_activation="hard_sigmoid_keras2"), 0, SHAPE), "hard_sigmoid_keras2"),
+        ("", random_problem(spec_of("gru", recurrent_activation="hard_sigmoid_keras2"), 0, SHAPE), "hard_sigmoid_k"),
+        ("tf-keras", random_problem(spec_of("gru", recurrent_activation="hard_sigmoid"), 0, SHAPE), "hard_sigmoid, "),
+        ("keras:predict", random_problem(spec_of("gru"), 0, SHAPE, initial=True), "Model.predict with more"),
+        ("keras-jax:jit", random_problem(spec_of("gru", stateful=True), 0, SHAPE, calls=[2, 4]), "a stateful layer"),
+        ("onnxruntime", random_problem(spec_of("gru", stateful=True), 0, SHAPE, calls=[2, 4]), "a stateful run"),
+        ("onnx-reference", random_problem(spec_of("gru", dtype="bfloat16"), 0, SHAPE), "bfloat16"),
     ],
 )
-def test_what_no_script_of_keras_can_run_is_refused(problem, why, tmp_path):
+def test_what_no_script_can_run_is_refused(subject, problem, why, tmp_path):
     with pytest.raises(RequestError, match=f"no script can be made of {why}"):
-        write_bundle(tmp_path / "bundle", given(problem), "wrong")
+        write_bundle(tmp_path / "bundle", problem, "wrong", subject)
     assert not (tmp_path / "bundle").exists()
+
+
+def test_a_script_says_what_was_said_whatever_it_was(tmp_path):
+    for said in ('raised ValueError: "x"', "no\\such \\N", '"""', "long " * 60):
+        _, script = write_bundle(tmp_path, given(lstm()), said)
+        with warnings.catch_warnings(action="error"):
+            docstring = ast.get_docstring(ast.parse(script.read_text()))
+        assert docstring.split() == ["problem:", *said.replace('"""', "'''").split()]
+        assert max(map(len, docstring.splitlines())) <= 117
+
+
+def test_a_difference_beside_small_values_is_told_relative_to_them(tmp_path):
+    """The largest of all is noise, beside the large ones."""
+    problem = catalogue()["saturation-lstm-forward-32"]
+    expected = expect(problem)
+    values, sigmas = expected.outputs[0].data, expected.sigmas[0]
+    small, large = np.abs(values).argmin(), sigmas.argmax()
+    for share, words in ((0, "largest difference"), (1e-3, "largest relative difference")):
+        output = values.copy()
+        output.flat[large] += 3 * sigmas.flat[large]
+        output.flat[small] *= 1 + share
+        assert share * abs(values.flat[small]) < sigmas.flat[large]
+        outputs = [Tensor.of("output", output), *golden_outputs(problem)[1:]]
+        _, script = write_bundle(tmp_path, problem.with_outputs(outputs), "wrong", "keras")
+        assert words in script.read_text()
+
+
+# ------------------------------------------------------------------------- what is no value: the command has to ask
+
+
+def asked(monkeypatch, outcome):
+    """Make a subject give an outcome."""
+    monkeypatch.setattr("rnnparity.parity.outcome_of", lambda problem, _: outcome(problem))
+
+
+def test_a_subject_that_fails_leaves_a_bundle(here, monkeypatch, tmp_path):
+    asked(monkeypatch, lambda problem: Outcome(problem, error="ValueError: no"))
+    for more, status in (([], 2), (["--bundle", str(tmp_path / "bundle")], 1)):
+        said = here("explain", CONSTANT, "--subject", "keras", *more)
+        assert said == (status, "", f"rnnparity: {CONSTANT}: subject 'keras' failed: ValueError: no\n")
+    right = wire.read_problem(tmp_path / "bundle" / "problem.json").outputs
+    assert np.allclose(right[0].data, compute(catalogue()[CONSTANT])[0].data)
+
+
+def test_a_subject_that_refuses_leaves_none(here, monkeypatch, tmp_path):
+    asked(monkeypatch, lambda problem: Outcome(problem, unsupported="no"))
+    status, _, err = here("explain", CONSTANT, "--subject", "keras", "--bundle", str(tmp_path / "bundle"))
+    assert (status, "does not support it: no" in err, list(tmp_path.iterdir())) == (2, True, [])
+
+
+def test_wrong_shapes_beside_right_values_are_told_and_shown(here, monkeypatch, tmp_path):
+    asked(monkeypatch, lambda problem: Outcome(problem, Answer(golden_outputs(problem), {"symbolic": [[None, 3]]})))
+    status, out, _ = here(
+        "explain", CONSTANT, "--subject", "keras", "--bundle", str(tmp_path), "--html", str(tmp_path / "page.html")
+    )
+    assert status == 1
+    assert "these outputs diverge\n  the symbolic shapes are [[None, 3]], but should be [[None, None, " in out
+    assert "  cause: unexplained" in out
+    script = (tmp_path / "reproduce.py").read_text()
+    assert 'layer.compute_output_shape((None, None, x.shape[-1])), "but should be", [(None, None, ' in script
 
 
 def test_a_bundle_that_cannot_be_written(tmp_path):

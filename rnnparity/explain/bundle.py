@@ -1,4 +1,4 @@
-"""A bundle for a framework's tracker: the problem file, and a script that needs that framework alone.
+"""A bundle for a framework's tracker: the problem file, and a script that shows the difference with it alone.
 
 The script of Keras, on any backend and by any path, builds the layer; that of an ONNX engine runs the model beside it.
 """
@@ -6,173 +6,156 @@ The script of Keras, on any backend and by any path, builds the layer; that of a
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 
 from rnnparity import wire
+from rnnparity.compare import compare_structure, distances
 from rnnparity.errors import RequestError
+from rnnparity.explain.scripts import ENGINES, KERAS, PATHS, Family, family_of
 from rnnparity.files import write_where_asked
 from rnnparity.goldens import golden_outputs
-from rnnparity.layers import halves
+from rnnparity.layers import Stack, halves
 from rnnparity.page import render_template
 from rnnparity.problem import Problem
+from rnnparity.shapes import output_slots
 from rnnparity.subjects import make_subject
+from rnnparity.tolerance import expect
 
-# How each path is taken: what is said to the layer, and how it is called.
-PATHS: dict[str, tuple[dict[str, Any], str]] = {
-    "": ({}, "layer"),
-    "graph": ({}, "tf.function(layer)"),
-    "xla": ({}, "tf.function(layer, jit_compile=True)"),
-    "jit": ({}, "jax.jit(layer)"),
-    "predict": (
-        {},
-        "(lambda x, **_: keras.Model(i := keras.Input(batch_shape=x.shape), layer(i)).predict(x, verbose=0))",
-    ),
-    "unroll": ({"unroll": True}, "layer"),
-    "implementation1": ({"implementation": 1}, "layer"),
-}
+# The kinds of difference, those first that a script shows best.
+_SHOWN = ("error", "count", "names", "shape", "values", "finiteness", "dtype", "fact")
 
 
-@dataclass(frozen=True)
-class Family:
-    """What the script of a framework imports and sets, and how it is spoken to."""
-
-    install: str
-    imports: str
-    name: str = "Keras"
-    settings: Mapping[str, str] = field(default_factory=dict)
-    keras: str = "keras"
-    flatten: str = "keras.tree.flatten"
-    tensor: str = "np.asarray"  # what is made of the inputs and the mask
-    state: str = "array(t)"
-    to_numpy: str = "keras.ops.convert_to_numpy"
-    call: str = ""
-
-
-_LOUD = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-KERAS = {
-    "keras": Family(
-        "tensorflow",
-        "import numpy as np, tensorflow as tf, keras",
-        settings=_LOUD,
-        keras="tf.keras",
-        flatten="tf.nest.flatten",
-        to_numpy="np.asarray",
-    ),
-    "tf-keras": Family(
-        "tf-keras",
-        "import numpy as np, tensorflow as tf, tf_keras as keras",
-        "Keras 2",
-        _LOUD,
-        tensor="tf.constant",
-        state='tf.cast(array(t), getattr(layer, "forward_layer", layer).compute_dtype)',
-        flatten="tf.nest.flatten",
-        to_numpy="np.asarray",
-    ),
-    **{
-        f"keras-{name}": Family(install, "import numpy as np, keras", settings=_LOUD | {"KERAS_BACKEND": name} | more)
-        for name, install, more in (
-            ("torch", "keras torch", {"KERAS_TORCH_DEVICE": "cpu"}),
-            ("numpy", "keras jax", {}),
-            ("openvino", "keras openvino", {}),
-        )
-    },
-    "keras-jax": Family(
-        "keras jax",
-        "import jax, numpy as np, keras",
-        settings=_LOUD | {"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "1"},
-    ),
-}
-ENGINES = {
-    "onnxruntime": Family(
-        "onnxruntime",
-        "import numpy as np, onnxruntime",
-        "ONNX Runtime",
-        to_numpy="np.asarray",
-        call='onnxruntime.InferenceSession(str(here / "model.onnx"))',
-    ),
-    "onnx-reference": Family(
-        "onnx",
-        "import numpy as np\nfrom onnx.reference import ReferenceEvaluator",
-        "the ReferenceEvaluator",
-        to_numpy="np.asarray",
-        call='ReferenceEvaluator(str(here / "model.onnx"))',
-    ),
-}
+def plainest_kind(kinds: Iterable[str]) -> str:
+    """Of the kinds of difference that one case has, the one that its script shows best."""
+    found = set(kinds)
+    return next((kind for kind in _SHOWN if kind in found), "values")
 
 
 def write_bundle(folder: Path, problem: Problem, headline: str, subject: str = "", kind: str = "values") -> list[Path]:
-    """`problem.json` and `reproduce.py` in a folder, which is made where it is missing; `model.onnx` where one is run.
-
-    Without a subject the script runs the problem in tf.keras and prints how far that is from the outputs in the file,
-    which somebody gave. With one it runs that, and the file has what is right. `kind` is that of the difference (see
-    `compare.Difference`): of a "fact" the symbolic shapes are printed, of a "count" how many outputs there are.
+    """`problem.json`, `reproduce.py` and what else `bundle_files` gives, in a folder that is made where it is missing.
 
     Raises:
         RequestError: the folder cannot be written, or no script can be made of the layer or the subject.
     """
-    name, _, path = subject.partition(":")
-    if subject and not (name in ENGINES or (name in KERAS and path in PATHS)):
-        raise RequestError(
-            f"{problem.id}: no script can be made for subject {subject!r}; the problem file runs anywhere"
-        )
-    if subject or kind == "error":
-        problem = problem.with_outputs(golden_outputs(problem))
-    words: dict[str, Any] = {"id": problem.id, "headline": headline}
-    words |= {"shapes": kind == "fact", "count": kind == "count", "types": kind == "dtype"}
-    blobs: dict[str, bytes] = {}
-    if name in ENGINES:
-        script = render_template("reproduce_onnx.py.j2", words | vars(ENGINES[name]))
-        blobs = _model(problem, subject)
-    else:
-        _check(problem, kind)
-        said, call = PATHS[path]
-        family = vars(KERAS[name or "keras"])
-        script = render_template("reproduce.py.j2", family | words | {"words": said, "call": call})
-    return _write(folder, {"problem.json": wire.dump_pretty(problem), "reproduce.py": script}, blobs)
-
-
-def _write(folder: Path, texts: Mapping[str, str], blobs: Mapping[str, bytes]) -> list[Path]:
+    files = bundle_files(problem, headline, subject, kind)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, blob in blobs.items():
-            (folder / name).write_bytes(blob)
     except OSError as error:
         raise RequestError(f"{folder}: cannot be written: {error.strerror or error}") from None
-    for name, content in texts.items():
+    for name, content in files.items():
         write_where_asked(folder / name, content)
-    return [folder / name for name in (*texts, *blobs)]
+    return [folder / name for name in files]
 
 
-def _check(problem: Problem, kind: str) -> None:
-    """Whether a few lines of Keras can run the problem at all."""
-    foreign = {"hard_sigmoid_keras2", "gelu_tanh"}
+def bundle_files(problem: Problem, headline: str, subject: str = "", kind: str = "values") -> dict[str, str | bytes]:
+    """The files of a bundle by name: `problem.json`, `reproduce.py`, for an engine `model.onnx` and `feeds.npz`.
+
+    The script of a subject that has one runs it, and the file has the outputs that are right. For all others, and
+    without a subject, it runs the problem in tf.keras, and the file keeps the outputs that somebody gave. `kind` is
+    that of the difference (see `compare.Difference`): of a "fact" the symbolic shapes are printed, of a "count" how
+    many outputs there are, of a "dtype" their types.
+
+    Raises:
+        RequestError: no script can be made of the layer or the subject.
+    """
+    family, path = family_of(subject)
+    if family is None and kind == "error":
+        raise RequestError(f"{problem.id}: no script can be made for subject {subject!r}")
+    relative = family is not None and _is_relative(problem)
+    if family is not None:
+        problem = problem.with_outputs(golden_outputs(problem))
+    words: dict[str, Any] = {"says": _docstring(f"{problem.id}: {headline}"), "relative": relative}
+    words |= {"count": kind == "count", "types": kind == "dtype"}
+    family = family or KERAS["keras"]
+    _check(problem, family, path)
+    extra: dict[str, bytes] = {}
+    if family in ENGINES.values():
+        words["last"] = _states_of_the_last_layer(problem)
+        script, extra = render_template("reproduce_onnx.py.j2", words | vars(family)), _model(problem, subject)
+    else:
+        script = render_template("reproduce.py.j2", vars(family) | words | _keras_words(problem, family, path, kind))
+    return {"problem.json": wire.dump_pretty(problem), "reproduce.py": script, **extra}
+
+
+def _docstring(text: str) -> str:
+    """What stands between a docstring's quotes; what somebody's exception has said may hold anything."""
+    lines = fill(text, 117, break_long_words=False, break_on_hyphens=False).replace("\\", "\\\\")
+    return lines.replace('"""', "'''") + ("\n" if "\n" in lines or lines.endswith('"') else "")
+
+
+def _keras_words(problem: Problem, family: Family, path: str, kind: str) -> dict[str, Any]:
+    """What the script says to the layers, and how it calls them."""
+    said, call = PATHS[path]
+    said, settings = dict(said), dict(family.settings)
+    dtypes = {half.dtype for _, half in halves(problem.layer)}
+    if dtypes != {"float32"}:  # the default one is computed, and not in every type
+        said["recurrent_initializer"] = "zeros"
+    if problem.layer.stateful and family is KERAS["tf-keras"]:
+        said["batch_input_shape"] = list(problem.inputs.shape)
+    if "float64" in dtypes and family is KERAS["keras-jax"]:
+        settings["JAX_ENABLE_X64"] = "1"
+    shapes = [slot.shape for slot in output_slots(problem.layer, None, None)] if kind == "fact" else []
+    calls = problem.calls is not None
+    return {"words": said, "call": call, "settings": settings, "shapes": shapes, "calls": calls}
+
+
+def _is_relative(problem: Problem) -> bool:
+    """Whether the outputs given are off beside small values alone, so that the largest difference is noise."""
+    if problem.outputs is None or compare_structure(problem.outputs, problem.output_slots()):
+        return False
+    expected, hidden, shown = expect(problem), False, False
+    for tensor, right, sigma in zip(problem.outputs, expected.outputs, expected.sigmas, strict=True):
+        beyond = distances(tensor, right.data, sigma, expected.kind.threshold) > expected.kind.threshold
+        off = np.abs(tensor.data.astype(np.float64) - right.data)
+        shown |= bool(beyond.flat[np.argmax(off)])
+        hidden |= bool(beyond.any())
+    return hidden and not shown
+
+
+def _check(problem: Problem, family: Family, path: str) -> None:
+    """Whether a few lines of the framework can run the problem at all."""
     used = {name for _, half in halves(problem.layer) for name in (half.activation, half.recurrent_activation)}
+    dtypes = {problem.inputs.dtype, *(slot.dtype for slot in problem.output_slots())}
+    dtypes |= {half.compute_dtype for _, half in halves(problem.layer)}
     why = ""
-    if problem.calls is not None and kind != "error":
-        why = "a stateful run of several calls"
-    elif used & foreign:
-        why = f"{', '.join(sorted(used & foreign))}, which Keras 3 has no name for"
+    if family in ENGINES.values():
+        if problem.calls is not None:
+            why = "a stateful run of several calls on ONNX, which keeps no state"
+        elif "bfloat16" in dtypes:
+            why = "bfloat16, which NumPy has no type for"
+    elif used & family.nameless:
+        why = f"{', '.join(sorted(used & family.nameless))}, which {family.name} has no name for"
+    elif path == "predict" and (problem.mask is not None or problem.initial_state is not None or problem.calls):
+        why = "Model.predict with more than the inputs"
+    elif path == "jit" and problem.layer.stateful:
+        why = "a stateful layer under jax.jit"
     if why:
         raise RequestError(f"{problem.id}: no script can be made of {why}; the problem file itself runs anywhere")
+
+
+def _states_of_the_last_layer(problem: Problem) -> int:
+    """How many states of a stack are returned, of all that its model gives; 0 where all are."""
+    layer = problem.layer
+    return len(layer.layers[-1].states) if isinstance(layer, Stack) and layer.return_state else 0
 
 
 class _Recorder:
     """An engine that remembers what it was given last; one that fails on loading has been fed nothing."""
 
     def __init__(self, engine: Any) -> None:
-        self.engine, self.blobs = engine, {"feeds.npz": _npz({})}
+        self.engine, self.files = engine, {"feeds.npz": _npz({})}
 
     def load(self, model: bytes) -> Any:
-        self.blobs["model.onnx"] = model
+        self.files["model.onnx"] = model
         return self.engine.load(model)
 
     def run(self, loaded: Any, feeds: Mapping[str, Any]) -> Any:
-        self.blobs["feeds.npz"] = _npz(feeds)
+        self.files["feeds.npz"] = _npz(feeds)
         return self.engine.run(loaded, feeds)
 
 
@@ -189,6 +172,6 @@ def _model(problem: Problem, subject: str) -> dict[str, bytes]:
     try:
         runs.answer(problem)
     except Exception as error:
-        if "model.onnx" not in recorder.blobs:
+        if "model.onnx" not in recorder.files:
             raise RequestError(f"{problem.id}: no model to be run: {error}") from None
-    return recorder.blobs
+    return recorder.files
