@@ -80,8 +80,9 @@ def check(
 ) -> None:
     """Hold subjects against the catalogue.
 
-    A SUBJECT is a name that `rnnparity list --subjects` shows, or package.module:callable, a function of yours.
-    Exit status: 0 all agree or are known, 1 something differs or fails, 2 the request is at fault.
+    A SUBJECT is a name that `rnnparity list --subjects` shows, package.module:callable, a function of yours, or
+    cmd:PROGRAM. Exit status: 0 all agree or are known, 1 something differs or fails, 2 the request is at fault, 130
+    Ctrl-C.
     """
     from rnnparity import conformance, runner
     from rnnparity.report import print_report
@@ -129,10 +130,11 @@ def list_(
 
     from rnnparity.catalogue import catalogue
     from rnnparity.selection import select
-    from rnnparity.subjects import REGISTERED
+    from rnnparity.subjects import registered_names, registration
 
     if subjects:
-        for name, found in REGISTERED.items():
+        for name in registered_names():
+            found = registration(name)
             typer.echo(f"{name:24} {found.says}{', takes the cases tagged ' + found.cases if found.cases else ''}")
         typer.echo(f"{'package.module:callable':24} any function from a Problem to its outputs")
         typer.echo(f"{'cmd:PROGRAM':24} any program: one problem a line in, one answer a line back")

@@ -61,7 +61,11 @@ class SubjectReport:
         """Judge what came of a case."""
         verdict = verdict_of(outcome, expected, golden)
         self.verdicts.append(verdict)
-        if outcome.answer is not None and any(d.kind not in ("fact", "dtype") for d in verdict.differences):
+        if (
+            outcome.answer is not None
+            and outcome.answer.outputs
+            and any(d.kind not in ("fact", "dtype") for d in verdict.differences)
+        ):
             self.wrong.append(outcome.problem.with_outputs(outcome.answer.outputs))
 
     @property
@@ -152,13 +156,15 @@ def check(
             except RequestError as error:
                 refused.append((subject, error))
         if not reports:
-            raise refused[0][1]
+            raise RequestError("; ".join(dict.fromkeys(str(error) for _, error in refused)))
         faults, by_constants = _faults(reports)
         report = Report(reports, faults, by_constants)
     report.left_out = [(name_of(subject), str(error)) for subject, error in refused]
     report.incomplete = any(s in named or not isinstance(e, MissingFrameworkError) for s, e in refused)
     if report.compared == 0:
-        raise RequestError("nothing was compared: every chosen case is unsupported by every subject")
+        reasons = Counter(verdict.reason for subject in report.subjects for verdict in subject.verdicts)
+        why = f", most often: {reasons.most_common(1)[0][0]}"
+        raise RequestError(f"nothing was compared: every chosen case is unsupported by every subject{why}")
     return report
 
 

@@ -121,8 +121,11 @@ class Workers:
 def main_unseen() -> Iterator[None]:
     """A spawned process imports the main module again, which would run a user's script a second time.
 
-    Workers need nothing of it: for as long as they are started it has neither a file nor a name.
+    Workers need nothing of it: for as long as they are started it has neither a file nor a name. Nor do they take
+    Ctrl-C, which is the parent's: what a parent ignores its children ignore from their first line on.
     """
+    ours = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if ours else None
     main = sys.modules["__main__"]
     kept: dict[str, Any] = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
     vars(main).update(__spec__=None)
@@ -131,6 +134,8 @@ def main_unseen() -> Iterator[None]:
         yield
     finally:
         vars(main).update(kept)
+        if ours:
+            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
 
 
 def end_now(pool: ProcessPoolExecutor) -> None:

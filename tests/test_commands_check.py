@@ -102,7 +102,7 @@ def test_several_subjects_and_a_report_in_a_file(own, tmp_path):
         "own.functions:wrong fails: 1 of 1 case",
         "  cause: unit-scale: outputs shifted by 0.01 (1 case)",
         "own.functions:raises fails: 1 of 1 case",
-        "own.functions:unsupported passes: 0 of 1 case",
+        "own.functions:unsupported ran none of 1 case",
         "  unsupported: not today (1 case)",
         "own.functions:one_more fails: 1 of 1 case",
         "  cause: unexplained (1 case)",
@@ -133,7 +133,8 @@ def test_the_command_that_a_failure_names_shows_it_again(here, own, monkeypatch)
 def test_where_nothing_is_supported_nothing_was_compared(here, own, monkeypatch):
     monkeypatch.syspath_prepend(own)
     called = here("check", "own.functions:unsupported", "-k", ONE)
-    assert refused(called) == "nothing was compared: every chosen case is unsupported by every subject"
+    said = "nothing was compared: every chosen case is unsupported by every subject, most often: not today"
+    assert refused(called) == said
 
 
 @pytest.fixture
@@ -182,11 +183,14 @@ def test_a_function_that_cannot_be_loaded(here, problem_file, tmp_path, monkeypa
     assert refused(here("run", problem_file, "--subject", name)) == f"subject {name!r}: {expected}"
 
 
-def test_a_framework_that_is_missing_ends_a_check(here, tmp_path, monkeypatch):
+def test_a_framework_that_is_missing_is_said_and_the_others_go_on(here, tmp_path, monkeypatch):
     (tmp_path / "tensorflow.py").write_text("raise ImportError('gone')")
     monkeypatch.syspath_prepend(tmp_path)
-    line = refused(here("check", "reference", "keras", "-k", ONE))
-    assert line == "subject 'keras' needs TensorFlow (gone): pip install 'rnnparity[keras]'"
+    line = "subject 'keras' needs TensorFlow (gone): pip install 'rnnparity[keras]'"
+    assert refused(here("check", "keras", "-k", ONE)) == line
+    status, out, err = here("check", "reference", "keras", "-k", ONE)
+    assert (status, err) == (2, f"not run: {line}\n")
+    assert "reference passes: 1 case" in out
 
 
 # ---------------------------------------------------------------------------------------------------- interrupted
@@ -257,7 +261,7 @@ def test_a_stale_entry_fails_the_run(here, own, tmp_path, monkeypatch):
         (tmp_path / path.name).symlink_to(path)
     entry = (
         '[[difference]]\nname = "{name}"\nsubject = "own.functions:{subject}"\ncases = ["{case}"]\n'
-        'kinds = ["values"]\nversions = {{}}\nreason = "x"\nlink = "x"\n'
+        'kinds = ["values"]\nversions = {{}}\ncause = "x"\nstanding = "mistake"\nreason = "x"\nlink = "x"\n'
     )
     text = [entry.format(name=name, subject=name, case=CASE) for name in ("right", "wrong")]
     (tmp_path / "known_differences.toml").write_text("".join(text))

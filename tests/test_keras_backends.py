@@ -42,7 +42,7 @@ def test_keras_on_another_backend(subject):
 def test_a_backend_that_is_missing_is_said(monkeypatch, subject, needed):
     monkeypatch.setitem(sys.modules, needed, None)
     with pytest.raises(
-        MissingFrameworkError, match=rf"^subject '{subject}' needs {needed}, .*pip install 'rnnparity\["
+        MissingFrameworkError, match=rf"^subject '{subject}' needs \S+ \(.*\): pip install 'rnnparity\["
     ):
         make_subject(subject)
 
@@ -73,3 +73,14 @@ def test_a_subject_that_ran_no_case_is_an_error():
     assert report.status == 2
     with pytest.raises(RequestError, match="nothing was compared"):
         check(refuses, k="lstm-spread-last")
+
+
+def test_subjects_that_could_not_be_loaded_are_all_told():
+    with pytest.raises(RequestError, match=r"torch:cuda.*; .*keras-torch:cuda"):
+        check("torch:cuda", "keras-torch:cuda", k="lstm-spread-last")
+
+
+def test_an_answer_without_outputs_is_a_verdict():
+    (report,) = check(lambda _: [], k="lstm-spread-last or gru-spread-last").subjects
+    assert report.failing == report.verdicts
+    assert "0 outputs, but should be 1" in report.failing[0].reason

@@ -155,8 +155,15 @@ def make_subject(name: str) -> Subject:
     found = registration(name)
     factory = _imported(found.target, name)
     own = name in REGISTERED or found.target.startswith("rnnparity.")  # an entry point's factory takes nothing
-    subject: Subject = factory(found.argument) if own else factory()
-    return subject
+    if own:
+        subject: Subject = factory(found.argument)
+        return subject
+    given = factory()
+    if not callable(getattr(given, "versions", None)) or not callable(getattr(given, "answer", None)):
+        raise RequestError(
+            f"subject {name!r}: its factory gives {type(given).__name__}; versions() and answer() are needed"
+        )
+    return ForeignSubject(given)
 
 
 def _imported(target: str, name: str) -> Callable[..., Any]:
@@ -205,6 +212,20 @@ class FunctionSubject:
         # More outputs than there should be keep a name of their own, so that the count can be complained of.
         names += [f"extra_{place}" for place in range(len(names), len(arrays))]
         return Answer(tuple(as_tensor(name, value) for name, value in zip(names, arrays, strict=False)))
+
+
+class ForeignSubject:
+    """A third party's subject: what it answers may be plain arrays."""
+
+    def __init__(self, subject: Any) -> None:
+        self.subject = subject
+
+    def versions(self) -> dict[str, str]:
+        return {str(name): str(version) for name, version in dict(self.subject.versions()).items()}
+
+    def answer(self, problem: Problem) -> Answer:
+        given = self.subject.answer(problem)
+        return given if isinstance(given, Answer) else FunctionSubject(lambda _: given).answer(problem)
 
 
 def as_tensor(name: str, value: Any) -> Tensor:

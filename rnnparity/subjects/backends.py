@@ -29,7 +29,8 @@ class Backend:
     """Keras on one backend. A subclass says what differs; `keras` is the module, imported with that backend."""
 
     name = ""  # KERAS_BACKEND
-    needs = ""  # the module without which Keras cannot start on it, and its package
+    needs = ""  # the module without which Keras cannot start on it
+    framework = ""  # which is part of this
     extra = "keras"
     subject = ""  # what the subject is called, before any path
     kept = 400  # so many built models are kept: a worker that has seen any number of them stays below 2 GiB
@@ -43,12 +44,16 @@ class Backend:
         self.path = path
         install = f"pip install 'rnnparity[{self.extra}]'"
         if find_spec(self.needs) is None:
-            raise MissingFrameworkError(
-                f"subject {self.subject!r} needs {self.needs}, which is not installed: {install}"
-            )
-        with quiet():
-            self.start(install)
-            self.keras = self.import_keras()
+            raise self._missing("it is not installed", install)
+        try:
+            with quiet():
+                self.start(install)
+                self.keras = self.import_keras()
+        except ImportError as error:
+            raise self._missing(error, install) from None
+
+    def _missing(self, why: object, install: str) -> MissingFrameworkError:
+        return MissingFrameworkError(f"subject {self.subject!r} needs {self.framework} ({why}): {install}")
 
     def start(self, install: str) -> None:
         """Import what computes and set it up, before Keras is imported."""
@@ -113,6 +118,7 @@ class TensorFlow(Backend):
     """tf.keras itself; the CPU decides where Keras' documentation is silent, so no GPU is used."""
 
     name, needs, subject = "tensorflow", "tensorflow", "keras"
+    framework = "TensorFlow"
     oldest = (2, 16)  # the first TensorFlow whose tf.keras is Keras 3
 
     def start(self, install: str) -> None:
@@ -145,6 +151,7 @@ class Jax(Backend):
     """Keras on JAX. Every eager scan is compiled anew, so JAX' own cache of compiled code is switched on."""
 
     name, needs, extra, subject = "jax", "jax", "keras-jax", "keras-jax"
+    framework = "JAX"
     kept = 25  # with the code compiled for them
 
     def start(self, install: str) -> None:
@@ -207,6 +214,7 @@ class Torch(Backend):
     """Keras on PyTorch; its device is chosen before Keras is imported."""
 
     name, needs, extra, subject = "torch", "torch", "keras-torch", "keras-torch"
+    framework = "PyTorch"
 
     def start(self, install: str) -> None:
         del install
@@ -235,6 +243,7 @@ class Numpy(Backend):
     """Keras on NumPy, which borrows some of its operations from JAX."""
 
     name, needs, extra, subject = "numpy", "jax", "keras-numpy", "keras-numpy"
+    framework = "JAX"
 
     def versions(self) -> dict[str, str]:
         return super().versions() | {"numpy": np.__version__}
@@ -244,6 +253,7 @@ class OpenVino(Backend):
     """Keras on OpenVINO: a layer's outputs are nodes of a graph, compiled once for all of them."""
 
     name, needs, extra, subject = "openvino", "openvino", "keras-openvino", "keras-openvino"
+    framework = "OpenVINO"
 
     def start(self, install: str) -> None:
         del install

@@ -71,6 +71,9 @@ class CommandSubject:
         fields, noise = self._ask(problem)
         named, outputs, unsupported, error = parse_answer(fields, "its answer")
         if named != problem.id:
+            if self.process is not None:
+                self.process.kill()  # what it still has to say is of cases that are past: it starts anew
+                self.process.wait()
             raise ProgramError(f"it answered {named!r:.60} when asked for {problem.id!r:.60}")
         if unsupported:
             raise Unsupported(unsupported)

@@ -1,7 +1,8 @@
 """Models that frameworks export: Keras' `Model.export(format="onnx")` and `torch.onnx.export`, run by ONNX engines.
 
-Each case is exported for its own shapes, with its weights as the model's constants. ONNX keeps nothing from one run to
-the next: PyTorch's models take states and return them; what Keras exports of a stateful layer is run as it is.
+Each case is exported with its weights as the model's constants and for its own shapes, but that Keras always leaves the
+batch size open. ONNX keeps nothing from one run to the next: PyTorch's models take states and return them; what Keras
+exports of a stateful layer is run as it is.
 """
 
 from __future__ import annotations
@@ -266,5 +267,5 @@ def _check_installed(module: str, subject: str) -> None:
             import_module(module)
     except ImportError as error:
         raise MissingFrameworkError(
-            f"subject {subject!r} needs {module} ({error}): pip install 'rnnparity[onnx]'"
+            f"subject {subject!r} needs {module} ({error}): pip install 'rnnparity[onnx-export]'"
         ) from None

@@ -30,6 +30,7 @@ class TfKeras(TensorFlow):
     """Keras 2's own module, with TensorFlow's functions where Keras 3 has `keras.ops`."""
 
     needs, extra, subject = "tf_keras", "tf-keras", "tf-keras"
+    framework = "tf-keras"
 
     def import_keras(self) -> Any:
         import tf_keras
