@@ -103,5 +103,5 @@ def test_keras_exports_float32_alone():
 def test_a_missing_converter_is_one_line(monkeypatch, subject, module):
     pytest.importorskip("onnx", reason="ONNX is not installed: pip install onnx")
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(RequestError, match=rf"subject '{subject}' needs {module} \(.*\): .*'rnnparity\[onnx\]'"):
+    with pytest.raises(RequestError, match=rf"subject '{subject}' needs {module} \(.*\): .*'rnnparity\[onnx-export\]'"):
         make_subject(subject)
