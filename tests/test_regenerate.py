@@ -22,6 +22,8 @@ subject = "keras"
 cases = ["lstm-spread-*"]
 kinds = ["values"]
 versions = { keras = ">=3.15,<3.16" }
+cause = "sake: for the sake of the test"
+standing = "mistake"
 reason = "for the sake of the test"
 link = "https://example.org"
 """
