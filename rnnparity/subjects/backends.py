@@ -207,7 +207,7 @@ class Jax(Backend):
 
     def forget(self) -> None:
         super().forget()
-        self.jax.clear_caches()  # type: ignore[no-untyped-call]
+        self.jax.clear_caches()
 
 
 class Torch(Backend):
