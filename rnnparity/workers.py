@@ -28,6 +28,8 @@ from rnnparity.subjects import Answer, Subject, Unsupported, make_subject
 
 # A case takes milliseconds, its first XLA compilation on a busy machine some ten seconds.
 TIMEOUT_S = 120.0
+# A subject that let the time run out so often in a row is asked no more: a whole catalogue of such cases takes days.
+PATIENCE = 5
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,10 @@ class Workers:
         return versions
 
     def run(self, problems: Iterable[Problem]) -> Iterator[Outcome]:
-        """The outcomes, in the order in which they come in."""
+        """The outcomes, in the order in which they come in. See PATIENCE for who is not asked to the end."""
         waiting = iter(problems)
         busy: dict[Future[Outcome], tuple[int, Problem, float]] = {}
+        silent = 0
         for place in range(len(self.pools)):
             self._next(place, waiting, busy)
         while busy:
@@ -84,9 +87,13 @@ class Workers:
             overdue = [future for future, (_, _, begun) in busy.items() if monotonic() - begun >= self.timeout_s]
             for future in [*done, *(future for future in overdue if future not in done)]:
                 place, problem, _ = busy.pop(future)
+                silent = 0 if future in done else silent + 1
                 outcome = self._outcome(future, place, problem, future in done)
-                self._next(place, waiting, busy)
+                if silent < PATIENCE:
+                    self._next(place, waiting, busy)
                 yield outcome
+        for problem in waiting:
+            yield Outcome(problem, error=f"not asked: {PATIENCE} cases in a row had no answer within {self.timeout_s:g} s")
 
     def _next(
         self, place: int, waiting: Iterator[Problem], busy: dict[Future[Outcome], tuple[int, Problem, float]]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from command_line import own_package
 
-from rnnparity import subjects
+from rnnparity import subjects, workers
 from rnnparity.catalogue import catalogue
 from rnnparity.errors import RequestError
 from rnnparity.goldens import golden_outputs
@@ -24,6 +24,7 @@ from rnnparity.workers import Workers, one_line
 
 PLAIN = ["lstm-spread-last", "lstm-spread-state", "lstm-spread-sequences"]
 INITIAL = ["lstm-spread-last-initial", "lstm-spread-state-initial"]
+MORE = ["gru-spread-last-initial", "gru-spread-state-initial", "simple_rnn-spread-last-initial"]
 MIXED = [PLAIN[0], INITIAL[0], PLAIN[1], INITIAL[1], PLAIN[2]]
 
 
@@ -63,6 +64,20 @@ def test_a_worker_that_hangs_costs_its_case_only():
     assert_right(found[PLAIN[0]])
     assert_right(found[PLAIN[1]])
     assert found[INITIAL[0]].error == "no answer within 5 s; its process was ended"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_who_never_answers_is_asked_no_more(monkeypatch, count):
+    monkeypatch.setattr(workers, "PATIENCE", 2)
+    begun = time.monotonic()
+    found = outcomes("hangs_with_initial_states", [PLAIN[0], *INITIAL, *MORE, *PLAIN[1:]], count, timeout_s=5.0)
+    assert time.monotonic() - begun < 60
+    said = [outcome.error for outcome in found.values()]
+    asked = [error for error in said if error == "no answer within 5 s; its process was ended"]
+    assert (len(said), len(asked) >= 2) == (8, True)
+    assert_right(found[PLAIN[0]])
+    assert found[PLAIN[2]].error == "not asked: 2 cases in a row had no answer within 5 s"
+
 
 
 def test_a_worker_that_dies_between_two_cases_costs_none():
