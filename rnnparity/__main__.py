@@ -85,7 +85,7 @@ def check(
     Ctrl-C.
     """
     from rnnparity import conformance, runner
-    from rnnparity.report import print_report
+    from rnnparity.report import not_run, print_report
 
     out = conformance.Outputs(html, markdown, json)
     out.check()
@@ -113,8 +113,8 @@ def check(
             typer.echo(said, nl=False)
         else:
             print_report(report, _console())
-    for subject, why in report.left_out:
-        typer.echo(f"not run: {why if repr(subject) in why else f'{subject}: {why}'}", err=True)
+    for line in not_run(report):
+        typer.echo(line, err=True)
     raise typer.Exit(report.status)
 
 

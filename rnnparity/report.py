@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +20,8 @@ from rnnparity.trial import FALSE, Trial, summary
 
 # Past this many failing cases the rest is counted: the causes are few, the cases many.
 SHOWN = 10
+# The columns that are there even where they are empty.
+ALWAYS = (Kind.AGREES, Kind.DIVERGES)
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -50,16 +53,27 @@ def print_report(report: Report, console: Console) -> None:
         console.out(said, highlight=False)
 
 
+def not_run(report: Report) -> Iterator[str]:
+    """What could not be run, a line for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for out in report.left_out:
+        reasons.setdefault(re.sub("^subject '[^']*'[: ]+", "", out.why), []).append(out.subject)
+    for why, names in reasons.items():
+        yield f"not run: {', '.join(names)}: {why}"
+
+
 def _table(report: Report) -> Table:
+    met = sum((subject.counts for subject in report.subjects), Counter[Kind]())
+    kinds = [kind for kind in Kind if met[kind] or kind in ALWAYS]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("subject")
-    for kind in Kind:
-        table.add_column(str(kind), justify="right")
-    table.add_column("worst", justify="right")
+    table.add_column("subject", overflow="fold")
+    for kind in kinds:
+        table.add_column(str(kind), justify="right", no_wrap=True)
+    table.add_column("worst", justify="right", no_wrap=True)
     for subject in report.subjects:
         counts = subject.counts
         sigmas = [verdict.sigma for verdict in subject.verdicts if verdict.kind is Kind.AGREES]
-        cells = [str(counts[kind] or "-") for kind in Kind]
+        cells = [str(counts[kind] or "-") for kind in kinds]
         table.add_row(subject.name, *cells, f"{sigma_text(max(sigmas))} sigma" if sigmas else "-")
     return table
 
@@ -73,13 +87,7 @@ def _cause(cause: Cause | None) -> str:
 
 def _notes(subject: SubjectReport) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in subject.versions.items())
-    silent = sum(verdict.kind is Kind.UNSUPPORTED for verdict in subject.verdicts)
-    state = "passes" if subject.passed else f"fails: {len(subject.failing)} of" if subject.failing else "fails:"
-    state = state if subject.compared else "ran none of"
-    colon = ":" if subject.passed else ""
-    compared = f"{subject.compared} of " if silent and subject.compared and not subject.failing else ""
-    said = f"{compared}{_cases(len(subject.verdicts))}{f' ({versions})' if versions else ''}"
-    lines = [f"{subject.name} {state}{colon} {said}"]
+    lines = [f"{subject.name} {_state(subject)}{f' ({versions})' if versions else ''}"]
     # A fault of every half is, over layers of one half and of several, one fault.
     names = [
         (cause.fault.replace(f" ({EVERY})", "") or cause.cause) + (", or what gives the same" if cause.also else "")
@@ -93,6 +101,18 @@ def _notes(subject: SubjectReport) -> list[str]:
     reasons = Counter(verdict.reason for verdict in subject.verdicts if verdict.kind is Kind.UNSUPPORTED)
     lines += [f"  unsupported: {reason} ({_cases(count)})" for reason, count in sorted(reasons.items())]
     return lines
+
+
+def _state(subject: SubjectReport) -> str:
+    """What is to be said of a subject in a few words; cases that are unsupported have no part in it."""
+    compared, listed = _cases(subject.compared), subject.counts[Kind.KNOWN]
+    if not subject.compared:
+        return f"ran none of {_cases(len(subject.verdicts))}"
+    if subject.failing:
+        return f"fails: {len(subject.failing)} of {compared}"
+    if not subject.passed:
+        return f"fails: {compared}"
+    return f"differs only as listed: {listed} of {compared}" if listed else f"passes: {compared}"
 
 
 def _cases(count: int) -> str:

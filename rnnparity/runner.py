@@ -86,11 +86,18 @@ class SubjectReport:
         return self.compared > 0 and not self.failing and not self.stale
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A subject that could not be run. `asked`: it was named, or there was more to it than what it needs missing."""
+
+    subject: str
+    why: str
+    asked: bool
+
+
 @dataclass
 class Report:
     """What a run gave, subject by subject.
-
-    `left_out` are subjects that could not be run, each with why; `incomplete`: one of them was asked for by name.
 
     `faults`: how many of those that fit the cases they would have shown, and how many fit; `by_constants` the same of
     the cases with constant weights alone. The reference alone has no use for them.
@@ -99,12 +106,11 @@ class Report:
     subjects: list[SubjectReport]
     faults: tuple[int, int] | None = None
     by_constants: tuple[int, int] | None = None
-    left_out: list[tuple[str, str]] = field(default_factory=list)
-    incomplete: bool = False
+    left_out: list[LeftOut] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
-        return not self.incomplete and all(subject.passed for subject in self.subjects)
+        return not any(out.asked for out in self.left_out) and all(subject.passed for subject in self.subjects)
 
     @property
     def status(self) -> int:
@@ -159,8 +165,10 @@ def check(
             raise RequestError("; ".join(dict.fromkeys(str(error) for _, error in refused)))
         faults, by_constants = _faults(reports)
         report = Report(reports, faults, by_constants)
-    report.left_out = [(name_of(subject), str(error)) for subject, error in refused]
-    report.incomplete = any(s in named or not isinstance(e, MissingFrameworkError) for s, e in refused)
+    report.left_out = [
+        LeftOut(name_of(subject), str(error), subject in named or not isinstance(error, MissingFrameworkError))
+        for subject, error in refused
+    ]
     if report.compared == 0:
         reasons = Counter(verdict.reason for subject in report.subjects for verdict in subject.verdicts)
         why = f", most often: {reasons.most_common(1)[0][0]}"

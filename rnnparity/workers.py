@@ -92,8 +92,8 @@ class Workers:
                 if silent < PATIENCE:
                     self._next(place, waiting, busy)
                 yield outcome
-        for problem in waiting:
-            yield Outcome(problem, error=f"not asked: {PATIENCE} cases in a row had no answer within {self.timeout_s:g} s")
+        why = f"not asked: {PATIENCE} cases in a row had no answer within {self.timeout_s:g} s"
+        yield from (Outcome(problem, error=why) for problem in waiting)
 
     def _next(
         self, place: int, waiting: Iterator[Problem], busy: dict[Future[Outcome], tuple[int, Problem, float]]

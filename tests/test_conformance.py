@@ -192,7 +192,7 @@ def test_there_are_only_so_many_groups():
     ],
 )  # fmt: skip
 def test_the_headline(subjects, left_out, expected):
-    out = [{"subject": f"x{number}", "why": "gone"} for number in range(left_out)]
+    out = [{"subject": f"x{number}", "why": "gone", "asked": False} for number in range(left_out)]
     assert headline(report(*[subject(name, rows) for name, rows in subjects.items()], left_out=out)) == expected
 
 
@@ -257,7 +257,9 @@ def test_names_are_escaped_and_quoted():
 
 def test_what_was_left_out_and_what_is_stale_are_told():
     stale = [{"name": "old", "why": "its 3 cases all agree now"}]
-    stored = report(subject("a", RIGHT, stale=stale), left_out=[{"subject": "torch", "why": "is not installed"}])
+    stored = report(
+        subject("a", RIGHT, stale=stale), left_out=[{"subject": "torch", "why": "is not installed", "asked": False}]
+    )
     assert "the known difference old: its 3 cases all agree now" in page(stored)
     assert "<dt>torch</dt><dd>is not installed</dd>" in page(stored)
     assert "- torch was not run: is not installed\n" in markdown(stored)

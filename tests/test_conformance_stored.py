@@ -213,11 +213,12 @@ def test_faults_are_those_of_the_widest_run():
 
 
 def test_who_was_left_out_here_and_ran_there_is_not_left_out():
-    out = [{"subject": "b", "why": "gone"}, {"subject": "c", "why": "gone"}]
+    out = [{"subject": name, "why": "gone", "asked": True} for name in "bc"]
     whole = merge(
         {"1": report(subject("a", RIGHT), left_out=out), "2": report(subject("b", RIGHT), left_out=out[1:])}, ()
     )
     assert [each.subject for each in whole.left_out] == ["c"]
+    assert (whole.passed, as_report(whole).status) == (False, 2)
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,18 @@ def test_calls_that_start_anew(kind, sequences):
     assert_all_same(given, calls[-1] | {"output": joined})
 
 
+@pytest.mark.parametrize("sequences", [False, True], ids=["last", "sequences"])
+def test_calls_that_start_as_the_first(sequences):
+    problem = replace(both_ways("lstm", initial=True, stateful=True, return_sequences=sequences), calls=(4, 2))
+    spans = [slice(0, 4), slice(4, 6)]
+    calls = [outputs_of(fed(problem, problem.inputs.data[:, s], mask=problem.mask[:, s], calls=None)) for s in spans]
+    joined = np.concatenate([call["output"] for call in calls], axis=1) if sequences else calls[-1]["output"]
+    given = under(problem, "state-not-carried: calls start as the first", "every half")
+    assert_all_same(given, calls[-1] | {"output": joined})
+    for fitless in (replace(problem, initial_state=None), replace(problem, calls=(6,))):
+        assert not places(fitless, fault("state-not-carried: calls start as the first"))
+
+
 @pytest.mark.parametrize(("which", "left"), [("first step", slice(1, None)), ("last step", slice(None, -1))])
 def test_steps_left_out(which, left):
     for problem in (layer_of("lstm", go_backwards=True, return_sequences=False), both_ways("gru", **STATE)):

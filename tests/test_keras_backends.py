@@ -50,16 +50,16 @@ def test_a_backend_that_is_missing_is_said(monkeypatch, subject, needed):
 def test_one_that_is_missing_keeps_no_other_from_running():
     report = check("torch:cuda", "reference", k="lstm-spread-last")
     assert [subject.name for subject in report.subjects] == ["reference"]
-    ((name, why),) = report.left_out
-    assert (name, report.status) == ("torch:cuda", 2)
-    assert "needs" in why
+    (out,) = report.left_out
+    assert (out.subject, out.asked, report.status) == ("torch:cuda", True, 2)
+    assert "needs" in out.why
 
 
 def test_all_of_them_leaves_out_what_is_not_there(monkeypatch):
     monkeypatch.setattr("rnnparity.runner.registered_names", lambda: ["reference", "torch:cuda"])
     report = check(k="lstm-spread-last", all_subjects=True)
     assert [subject.name for subject in report.subjects] == ["reference"]
-    assert (report.left_out[0][0], report.status) == ("torch:cuda", 0)
+    assert (report.left_out[0].subject, report.left_out[0].asked, report.status) == ("torch:cuda", False, 0)
 
 
 def test_a_subject_that_ran_no_case_is_an_error():

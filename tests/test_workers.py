@@ -79,7 +79,6 @@ def test_who_never_answers_is_asked_no_more(monkeypatch, count):
     assert found[PLAIN[2]].error == "not asked: 2 cases in a row had no answer within 5 s"
 
 
-
 def test_a_worker_that_dies_between_two_cases_costs_none():
     with Workers("own.functions:right", 1) as workers:
         workers.versions()

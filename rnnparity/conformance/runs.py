@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from rnnparity import __version__
+from rnnparity import __version__, runner
 from rnnparity.conformance.groups import groups, plainest
 from rnnparity.conformance.stored import (
     Example,
@@ -48,7 +48,7 @@ def stored_report(report: Report, entries: Sequence[KnownDifference], progress: 
         format="rnnparity-report/1",
         rnnparity=__version__,
         catalogue=fingerprint(),
-        left_out=[LeftOut(subject=name, why=why) for name, why in report.left_out],
+        left_out=[LeftOut.model_validate(vars(out)) for out in report.left_out],
         known=[
             KnownEntry(
                 name=entry.name,
@@ -135,7 +135,7 @@ def as_report(stored: StoredReport) -> Report:
         [_as_subject(subject) for subject in stored.subjects],
         faults,
         constants,
-        left_out=[(out.subject, out.why) for out in stored.left_out],
+        left_out=[runner.LeftOut(**out.model_dump()) for out in stored.left_out],
     )
 
 

@@ -89,10 +89,11 @@ class StoredSubject(Strict):
 
 
 class LeftOut(Strict):
-    """A subject that could not be run, and why."""
+    """A subject that could not be run, and why; see `rnnparity.runner.LeftOut`."""
 
     subject: str
     why: str
+    asked: bool
 
 
 class KnownEntry(Strict):
@@ -126,7 +127,7 @@ class StoredReport(Strict):
 
     @property
     def passed(self) -> bool:
-        return all(subject.passed for subject in self.subjects)
+        return not any(out.asked for out in self.left_out) and all(subject.passed for subject in self.subjects)
 
 
 @cache

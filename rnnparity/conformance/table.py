@@ -79,6 +79,13 @@ class Column:
     def total(self) -> Cell:
         return self.cells[0]
 
+    @property
+    def says(self) -> str:
+        """The subject's result in three words."""
+        if not self.subject.passed:
+            return "fails"
+        return "differs only as listed" if self.total.state == "known" else "passes"
+
 
 def columns(report: StoredReport) -> list[Column]:
     """The table, column by column; every column has a cell for each of FEATURES, in their order."""

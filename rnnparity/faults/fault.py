@@ -34,8 +34,8 @@ class Half:
 class HalfRun:
     """A half's run, to be done otherwise: what it reads, x (B, T, D), mask (B, T) or None, states (B, H) each.
 
-    `place` is the half's prefix, `calls` counts the calls of the whole run. `started`: the problem gives the states.
-    `earlier` are the states that the half before this one has left.
+    `place` is the half's prefix, `calls` counts the calls of the whole run. `first` are the states of its first call;
+    `started`: the problem gives them. `earlier` are the states that the half before this one has left.
     """
 
     place: str
@@ -44,6 +44,7 @@ class HalfRun:
     x: Any
     mask: Array | None
     states: list[Any]
+    first: list[Any]
     started: bool
     earlier: list[Any] | None
     run: Callable[[Any, Array | None, list[Any]], Result]

@@ -235,8 +235,8 @@ class FaultyWalk(Walk):
         run = partial(self._through, others, half)
         started = self.problem.initial_state is not None
         edit = first.fault.around
-        calls = len(self.problem.steps)
-        done = edit and edit(HalfRun(prefix, calls, layer, x, mask, states, started, self.left, run))
+        calls, initial = len(self.problem.steps), self.initial_states[prefix]
+        done = edit and edit(HalfRun(prefix, calls, layer, x, mask, states, initial, started, self.left, run))
         return self._hit(first, prefix, done) or run(x, mask, states)
 
     def _masked(

@@ -181,14 +181,25 @@ def _carried_states() -> Iterator[Fault]:
 
 
 def _lost_states() -> Iterator[Fault]:
+    mend = "With stateful=True the states of one call start the next."
+
     def not_carried(half: HalfRun) -> Result | None:
         if half.started or not half.layer.stateful or half.calls == 1:
             return None
         return half.run(half.x, half.mask, [np.zeros_like(state) for state in half.states])
 
     yield Fault(
-        "state-not-carried", "calls start anew", "Each call starts from zeros.",
-        "With stateful=True the states of one call start the next.", around=not_carried,
+        "state-not-carried", "calls start anew", "Each call starts from zeros.", mend, around=not_carried,
+    )  # fmt: skip
+
+    def as_the_first(half: HalfRun) -> Result | None:
+        if not half.started or not half.layer.stateful or half.calls == 1:
+            return None
+        return half.run(half.x, half.mask, half.first)
+
+    yield Fault(
+        "state-not-carried", "calls start as the first", "Each call starts from the initial state of the first.", mend,
+        "exported models, in which a stateful layer's states have become constants", around=as_the_first,
     )  # fmt: skip
 
 
