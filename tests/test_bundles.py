@@ -20,7 +20,7 @@ from rnnparity.tolerance import expect
 FOLDER = default_folder() / "bundles"
 ENTRIES = {entry.name: entry for entry in read_known(default_folder() / KNOWN)}
 BOTH = pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
-INSTALLED = {word for family in (KERAS | ENGINES).values() for word in family.install.split()}
+INSTALLED = {word for family in (KERAS | ENGINES).values() for word in family.install.split()} | {"torch", "onnxscript"}
 NUMBERS = re.compile(r"^(.+)(\[.*\]): in the file and in .+ (\S+) and \S+, largest (relative )?difference (\S+)$")
 # As a user has it: no settings of ours, and nothing of rnnparity can be imported.
 ALONE = "import runpy, sys; sys.modules['rnnparity'] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
@@ -107,7 +107,7 @@ def beyond_noise(printed, problem):
 def seen(ran, problem):
     """The kind of difference that a script has shown, or "": the file and the framework agree."""
     if ran.returncode:
-        raised = re.search(r"^\w[\w.]*(Error|Exception|Argument)\b", ran.stderr, re.MULTILINE)
+        raised = re.search(r"^\w[\w.]*(Error|Exception|Argument|InvalidGraph)\b", ran.stderr, re.MULTILINE)
         last = re.findall(r'^  File "(.+?)"', ran.stderr, re.MULTILINE)[-1]
         return "error" if raised and "site-packages" in last and "ImportError" not in ran.stderr else ""
     shapes = re.search(r"^symbolic shapes: (.+) but should be (.+)$", ran.stdout, re.MULTILINE)

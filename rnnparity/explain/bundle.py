@@ -1,6 +1,7 @@
 """A bundle for a framework's tracker: the problem file, and a script that shows the difference with it alone.
 
-The script of Keras, on any backend and by any path, builds the layer; that of an ONNX engine runs the model beside it.
+The script of Keras, on any backend and by any path, builds the layer; that of an ONNX engine runs the model beside it,
+which was built by hand or exported; where PyTorch cannot export the layer, the script tries to.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rnnparity.errors import RequestError
 from rnnparity.explain.scripts import ENGINES, KERAS, PATHS, Family, family_of
 from rnnparity.files import write_where_asked
 from rnnparity.goldens import golden_outputs
-from rnnparity.layers import Stack, halves
+from rnnparity.layers import Bidirectional, Stack, halves
 from rnnparity.page import render_template
 from rnnparity.problem import Problem
 from rnnparity.shapes import output_slots
@@ -72,11 +73,15 @@ def bundle_files(problem: Problem, headline: str, subject: str = "", kind: str =
     words: dict[str, Any] = {"says": _docstring(f"{problem.id}: {headline}"), "relative": relative}
     words |= {"count": kind == "count", "types": kind == "dtype"}
     family = family or KERAS["keras"]
-    _check(problem, family, path)
+    _check(problem, family, path, kind)
     extra: dict[str, bytes] = {}
     if family in ENGINES.values():
-        words["last"] = _states_of_the_last_layer(problem)
-        script, extra = render_template("reproduce_onnx.py.j2", words | vars(family)), _model(problem, subject)
+        recorder = _recorded(problem, subject)
+        if recorder is None:
+            script = render_template("reproduce_export.py.j2", words | _exported(problem, path))
+        else:
+            words |= {"last": _states_of_the_last_layer(problem), "calls": len(recorder.feeds)}
+            script, extra = render_template("reproduce_onnx.py.j2", words | vars(family)), recorder.files()
     else:
         script = render_template("reproduce.py.j2", vars(family) | words | _keras_words(problem, family, path, kind))
     return {"problem.json": wire.dump_pretty(problem), "reproduce.py": script, **extra}
@@ -117,16 +122,14 @@ def _is_relative(problem: Problem) -> bool:
     return hidden and not shown
 
 
-def _check(problem: Problem, family: Family, path: str) -> None:
+def _check(problem: Problem, family: Family, path: str, kind: str) -> None:
     """Whether a few lines of the framework can run the problem at all."""
     used = {name for _, half in halves(problem.layer) for name in (half.activation, half.recurrent_activation)}
     dtypes = {problem.inputs.dtype, *(slot.dtype for slot in problem.output_slots())}
     dtypes |= {half.compute_dtype for _, half in halves(problem.layer)}
     why = ""
     if family in ENGINES.values():
-        if problem.calls is not None:
-            why = "a stateful run of several calls on ONNX, which keeps no state"
-        elif "bfloat16" in dtypes:
+        if "bfloat16" in dtypes and kind != "error":
             why = "bfloat16, which NumPy has no type for"
     elif used & family.nameless:
         why = f"{', '.join(sorted(used & family.nameless))}, which {family.name} has no name for"
@@ -144,34 +147,55 @@ def _states_of_the_last_layer(problem: Problem) -> int:
     return len(layer.layers[-1].states) if isinstance(layer, Stack) and layer.return_state else 0
 
 
+def _exported(problem: Problem, path: str) -> dict[str, Any]:
+    """What is said to a layer of PyTorch whose export fails."""
+    layer = problem.layer
+    half = layer.forward if isinstance(layer, Bidirectional) else layer
+    if path != "torch" or isinstance(half, Stack) or problem.initial_state is not None or problem.mask is None:
+        raise RequestError(f"{problem.id}: no script can be made of such an export")
+    return {
+        "install": "torch onnxscript",
+        "module": {"SimpleRNN": "RNN"}.get(half.class_name, half.class_name),
+        "units": half.units,
+        "both": isinstance(layer, Bidirectional),
+    }
+
+
 class _Recorder:
-    """An engine that remembers what it was given last; one that fails on loading has been fed nothing."""
+    """An engine that remembers its models and what it is fed, call by call; it may fail before it is fed."""
 
     def __init__(self, engine: Any) -> None:
-        self.engine, self.files = engine, {"feeds.npz": _npz({})}
+        self.engine = engine
+        self.models: list[bytes] = []
+        self.feeds: list[Mapping[str, Any]] = []
 
     def load(self, model: bytes) -> Any:
-        self.files["model.onnx"] = model
+        self.models.append(model)
         return self.engine.load(model)
 
     def run(self, loaded: Any, feeds: Mapping[str, Any]) -> Any:
-        self.files["feeds.npz"] = _npz(feeds)
+        self.feeds.append(feeds)
         return self.engine.run(loaded, feeds)
 
+    def files(self) -> dict[str, bytes]:
+        """The model, and the numbers of call c under the names "c.name"."""
+        numbers = io.BytesIO()
+        named = {f"{call}.{name}": array for call, feeds in enumerate(self.feeds) for name, array in feeds.items()}
+        np.savez(numbers, **named)
+        from rnnparity.subjects.onnx_graph import without_notes
 
-def _npz(arrays: Mapping[str, Any]) -> bytes:
-    numbers = io.BytesIO()
-    np.savez(numbers, **arrays)
-    return numbers.getvalue()
+        return {"model.onnx": without_notes(self.models[0]), "feeds.npz": numbers.getvalue()}
 
 
-def _model(problem: Problem, subject: str) -> dict[str, bytes]:
-    """The model that an ONNX subject runs, and the numbers it is fed."""
+def _recorded(problem: Problem, subject: str) -> _Recorder | None:
+    """The one model that an ONNX subject runs; none where its exporter fails before."""
     runs: Any = make_subject(subject)
     runs.engine = recorder = _Recorder(runs.engine)
     try:
         runs.answer(problem)
     except Exception as error:
-        if "model.onnx" not in recorder.files:
+        if not recorder.models and ":" not in subject:
             raise RequestError(f"{problem.id}: no model to be run: {error}") from None
-    return recorder.files
+    if len(set(recorder.models)) > 1:
+        raise RequestError(f"{problem.id}: no script can be made of calls that are a model each")
+    return recorder if recorder.models else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from onnx import TensorProto, checker, helper
+from onnx import ModelProto, TensorProto, checker, helper
 
 OPSET, IR_VERSION = 22, 10  # the first in which RNN, LSTM and GRU take bfloat16
 TYPES = {
@@ -115,3 +115,17 @@ class Steps:
         """A last output or state (B, H); `other` in rows that have no used step."""
         graph = self.graph
         return graph.one("Where", graph.one("Greater", self.row, graph.scalar(0, TensorProto.INT32)), value, other)
+
+
+def without_notes(model: bytes) -> bytes:
+    """A serialized model without what its exporter wrote beside it: PyTorch notes lines of code and their files."""
+    whole = ModelProto.FromString(model)
+    graphs = [whole.graph]
+    for graph in graphs:  # grows with the bodies of loops
+        for noted in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
+            del noted.metadata_props[:]
+            noted.ClearField("doc_string")
+        graphs += [attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")]
+    del whole.metadata_props[:]
+    plain: bytes = whole.SerializeToString(deterministic=True)
+    return plain
