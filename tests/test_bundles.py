@@ -21,6 +21,7 @@ FOLDER = default_folder() / "bundles"
 ENTRIES = {entry.name: entry for entry in read_known(default_folder() / KNOWN)}
 BOTH = pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
 INSTALLED = {word for family in (KERAS | ENGINES).values() for word in family.install.split()} | {"torch", "onnxscript"}
+SHAPES = re.compile(r"^.+\[.*\]: in the file and in .+? (\(.*\)) and (\(.*\)), largest difference inf$", re.MULTILINE)
 NUMBERS = re.compile(r"^(.+)(\[.*\]): in the file and in .+ (\S+) and \S+, largest (relative )?difference (\S+)$")
 # As a user has it: no settings of ours, and nothing of rnnparity can be imported.
 ALONE = "import runpy, sys; sys.modules['rnnparity'] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
@@ -117,6 +118,8 @@ def seen(ran, problem):
     counts = re.search(r"^(\d+) outputs in the file, (\d+) computed$", ran.stdout, re.MULTILINE)
     if counts:
         return "count" if counts.group(1) != counts.group(2) else ""
+    if any(given != right for given, right in SHAPES.findall(ran.stdout)):
+        return "shape"
     types = re.findall(r"^\S+ should be (\w+) and is (\w+)$", ran.stdout, re.MULTILINE)
     if any(right != found for right, found in types):
         return "dtype"
@@ -149,6 +152,8 @@ def test_a_script_that_shows_nothing_is_seen():
     assert (ended(shapes.format(3)), ended(shapes.format(6))) == ("", "fact")
     counts = "4 outputs in the file, {} computed\n"
     assert (ended(counts.format(4)), ended(counts.format(3))) == ("", "count")
+    shapes = "output[0]: in the file and in it (2, 3) and {}, largest difference inf\n"
+    assert (ended(shapes.format("(2, 3)")), ended(shapes.format("(3,)"))) == ("", "shape")
     types = "output should be float32 and is float{}\n"
     assert (ended(types.format(32)), ended(types.format(16))) == ("", "dtype")
     trace = 'Traceback:\n  File "{}", line 3\nKeyError: 3\n'
