@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rnnparity import wire
 from rnnparity.catalogue import catalogue
 from rnnparity.errors import RequestError, SubjectFailedError
 from rnnparity.expectations import check_facts
@@ -14,7 +17,7 @@ from rnnparity.explain import UNEXPLAINED, Explanation, explain
 from rnnparity.explain.separate import probed, with_separator
 from rnnparity.goldens import KNOWN, default_folder, read_goldens
 from rnnparity.judge import Kind, Verdict, reference_verdict, with_known
-from rnnparity.known import read_known
+from rnnparity.known import covering, read_known
 from rnnparity.messages import failure
 from rnnparity.problem import Problem, Tensor
 from rnnparity.runner import ask, one_blas_thread, verdict_of
@@ -35,7 +38,11 @@ def run(problem: Problem, subject: str | Callable[[Problem], Any] = "reference")
 
 
 def _answer(problem: Problem, subject: str | Callable[[Problem], Any]) -> Answer:
-    outcome = outcome_of(problem, subject)
+    return _answered(outcome_of(problem, subject), subject)
+
+
+def _answered(outcome: Outcome, subject: str | Callable[[Problem], Any]) -> Answer:
+    problem = outcome.problem
     who = f"{problem.id}: subject {name_of(subject)!r}"
     if outcome.unsupported:
         raise RequestError(f"{who} does not support it: {outcome.unsupported}")
@@ -88,25 +95,61 @@ def explained(problem: Problem) -> Explanation:
 def explain_subject(problem: Problem, subject: str | Callable[[Problem], Any]) -> Explanation:
     """The cause of what a subject gets wrong; it is asked again where inputs made for it can tell causes apart.
 
-    What it states wrongly without computing, as symbolic shapes, is told beside, and has no cause on the list.
+    What it states wrongly without computing, as symbolic shapes, is told beside, and no fault is its cause. What is on
+    the list of known differences is told as well.
 
     Raises:
         RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
         SubjectFailedError: it failed on it.
     """
 
-    def answers(other: Problem) -> tuple[Tensor, ...] | None:
-        answer = outcome_of(other, subject).answer
-        return None if answer is None else answer.outputs
+    with _asking(subject) as (versions, ask_it):
 
-    answer = _answer(problem, subject)
-    told = explained(problem.with_outputs(answer.outputs))
-    told = probed(told, answers) if told.also_fits else told
+        def answers(other: Problem) -> tuple[Tensor, ...] | None:
+            answer = ask_it(other).answer
+            return None if answer is None else answer.outputs
+
+        outcome = ask_it(problem)
+        listed = _listed(problem, name_of(subject), versions)
+        if outcome.error and listed({"error"}):
+            outcome = replace(outcome, error=f"{outcome.error}; listed: {'; '.join(listed({'error'}))}")
+        answer = _answered(outcome, subject)
+        told = explained(problem.with_outputs(answer.outputs))
+        told = probed(told, answers) if told.also_fits else told
     facts = check_facts(problem, answer.facts)
-    if not facts:
-        return told
-    differences = (*told.differences, *facts)
-    return replace(told, verdict="diverges", differences=differences, cause=told.cause or UNEXPLAINED)
+    if facts:
+        differences = (*told.differences, *facts)
+        told = replace(told, verdict="diverges", differences=differences, cause=told.cause or UNEXPLAINED)
+    return replace(told, listed=listed({difference.kind for difference in told.differences}))
+
+
+@contextmanager
+def _asking(
+    subject: str | Callable[[Problem], Any],
+) -> Iterator[tuple[Mapping[str, str], Callable[[Problem], Outcome]]]:
+    """A subject's versions, and how it is asked: one process for all questions."""
+    if callable(subject) or subject == "reference":
+        yield {}, partial(outcome_of, subject=subject)
+        return
+    with Workers(subject, 1) as workers:
+        yield workers.versions(), lambda problem: next(workers.run([problem]))
+
+
+def _listed(
+    problem: Problem, subject: str, versions: Mapping[str, str]
+) -> Callable[[Collection[str]], tuple[str, ...]]:
+    """What the known differences say of some kinds of difference in a case of the catalogue."""
+    entries = {entry.name: entry for entry in read_known(default_folder() / KNOWN)}
+    own = catalogue().get(problem.id)
+    if own is None or wire.dump_line(own) != wire.dump_line(replace(problem, outputs=None, case=own.case)):
+        entries = {}
+
+    def listed(kinds: Collection[str]) -> tuple[str, ...]:
+        names = covering([*entries.values()], subject, versions, problem.id, kinds) if kinds else ()
+        found = [entries[name] for name in names]
+        return tuple(f"{one.name} ({one.standing}; {one.cause}): {' '.join(one.reason.split())}" for one in found)
+
+    return listed
 
 
 def assert_parity(given: Any, problem: Problem) -> Verdict:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -217,7 +218,6 @@ def test_a_script_takes_the_path_that_was_asked(path, tmp_path):
         ("tf-keras", random_problem(spec_of("gru", recurrent_activation="hard_sigmoid"), 0, SHAPE), "hard_sigmoid, "),
         ("keras:predict", random_problem(spec_of("gru"), 0, SHAPE, initial=True), "Model.predict with more"),
         ("keras-jax:jit", random_problem(spec_of("gru", stateful=True), 0, SHAPE, calls=[2, 4]), "a stateful layer"),
-        ("onnxruntime", random_problem(spec_of("gru", stateful=True), 0, SHAPE, calls=[2, 4]), "a stateful run"),
         ("onnx-reference", random_problem(spec_of("gru", dtype="bfloat16"), 0, SHAPE), "bfloat16"),
     ],
 )
@@ -256,8 +256,13 @@ def test_a_difference_beside_small_values_is_told_relative_to_them(tmp_path):
 
 
 def asked(monkeypatch, outcome):
-    """Make a subject give an outcome."""
-    monkeypatch.setattr("rnnparity.parity.outcome_of", lambda problem, _: outcome(problem))
+    """Make a subject, of the Keras whose differences are known, give an outcome."""
+
+    @contextmanager
+    def asking(_):
+        yield {"keras": "3.15.1"}, outcome
+
+    monkeypatch.setattr("rnnparity.parity._asking", asking)
 
 
 def test_a_subject_that_fails_leaves_a_bundle(here, monkeypatch, tmp_path):
@@ -285,6 +290,24 @@ def test_wrong_shapes_beside_right_values_are_told_and_shown(here, monkeypatch, 
     assert "  cause: unexplained" in out
     script = (tmp_path / "reproduce.py").read_text()
     assert 'layer.compute_output_shape((None, None, x.shape[-1])), "but should be", [(None, None, ' in script
+
+
+def test_what_is_listed_is_told(here, monkeypatch):
+    """With its name, its standing and its place; of another kind of difference, or of another problem, nothing."""
+    listed = "listed: bidirectional-shape-of-unequal-halves (mistake; keras/src/layers/rnn/bidirectional.py: compute"
+    wrong_shapes = {"symbolic": [[None, 3]]}
+    case = catalogue()["halves-units-concat"]
+    asked(monkeypatch, lambda problem: Outcome(problem, Answer(golden_outputs(problem), wrong_shapes)))
+    assert listed in here("explain", case.id, "--subject", "keras")[1]
+    status, out, _ = here("explain", case.id, "--subject", "keras", "--json")
+    assert (status, len(json.loads(out)["listed"])) == (1, 1)
+    assert "listed" not in here("explain", CONSTANT, "--subject", "keras")[1]
+    assert "listed" not in here("explain", case.id, "--subject", "torch")[1]
+    other = replace(case, inputs=Tensor("inputs", case.inputs.data * 0.5, "float32"))
+    assert not explain_subject(other, "keras").listed
+    asked(monkeypatch, lambda problem: Outcome(problem, error="IndexError: list index out of range"))
+    err = here("explain", "halves-lstm_gru-sum-mask", "--subject", "keras")[2]
+    assert "IndexError: list index out of range; listed: initial-state-is-split-in-the-middle (mistake; " in err
 
 
 def test_a_bundle_that_cannot_be_written(tmp_path):

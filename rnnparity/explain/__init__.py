@@ -44,7 +44,8 @@ class Explanation:
     noise had to be allowed. `first` is the place where the outputs first differ, `pattern` what the places that differ
     say already, `picture` an output's name with its distances in sigma, (H, T), or (H, B) where it has no time axis.
     `apart` is a problem on which what fits alike would not; `probes` counts how often a subject was asked again with
-    such a one; `slice` says which part of a huge problem was looked at.
+    such a one; `slice` says which part of a huge problem was looked at; `listed` are the known differences of the
+    subject that cover this one, in words.
     """
 
     problem: Problem
@@ -66,6 +67,7 @@ class Explanation:
     apart: Problem | None = None
     slice: str = ""
     probes: int = 0
+    listed: tuple[str, ...] = ()
 
 
 def explain(problem: Problem) -> Explanation:

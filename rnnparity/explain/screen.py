@@ -43,6 +43,7 @@ def text(told: Explanation, pictured: bool = True) -> str:
     if told.hint:
         lines.append(f"  note: {told.hint}")
     lines += _cause(told)
+    lines += [f"  listed: {line}" for line in told.listed]
     if told.blind_to and told.verdict != "inconclusive":
         lines.append(f"  these inputs could not have shown: {_some(told.blind_to)}")
     if pictured:
@@ -170,6 +171,7 @@ def as_json(told: Explanation) -> dict[str, Any]:
         "also_fits": [mutant.name for mutant in told.also_fits],
         "blind_to": list(told.blind_to),
         **({"slice": told.slice} if told.slice else {}),
+        **({"listed": list(told.listed)} if told.listed else {}),
     }
 
 
