@@ -34,7 +34,7 @@ def test_keras_on_another_backend(subject):
         pytest.skip(f"{subject}: {NEEDS[subject.partition(':')[0]]} is not installed")
     (report,) = check(subject, k=PART, jobs=1).subjects
     assert report.failing == []
-    assert report.counts[Kind.AGREES] > 10
+    assert report.counts[Kind.AGREES] > 5  # unrolled on PyTorch nearly every mask raises
     assert {"keras", "tf-keras"} & set(report.versions)
 
 
