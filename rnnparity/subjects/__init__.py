@@ -209,9 +209,15 @@ class FunctionSubject:
             return Answer(tuple(as_tensor(str(name), value) for name, value in given.items()))
         arrays: Sequence[Any] = given if isinstance(given, list | tuple) else [given]
         names = [slot.name for slot in problem.output_slots()]
+        if len(arrays) != len(names) and any(_holds_arrays(value) for value in arrays):
+            raise TypeError(f"its outputs are nested; give them flat: {', '.join(names)}")
         # More outputs than there should be keep a name of their own, so that the count can be complained of.
         names += [f"extra_{place}" for place in range(len(names), len(arrays))]
         return Answer(tuple(as_tensor(name, value) for name, value in zip(names, arrays, strict=False)))
+
+
+def _holds_arrays(value: Any) -> bool:
+    return isinstance(value, list | tuple) and any(hasattr(part, "shape") for part in value)
 
 
 class ForeignSubject:
@@ -239,7 +245,8 @@ def as_tensor(name: str, value: Any) -> Tensor:
     if dtype == "bfloat16":
         array = array.astype(np.float32)
     elif array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} is of {dtype}, no real numbers")
+        what = {"U": "text", "S": "bytes", "O": "objects", "c": "complex numbers"}.get(array.dtype.kind, dtype)
+        raise TypeError(f"{name} is an array of {what}, no real numbers")
     elif dtype not in FLOAT_TYPES:
         return Tensor(name, array.astype(np.float64), dtype)
     return Tensor(name, array, dtype)
