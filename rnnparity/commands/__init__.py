@@ -1,0 +1,1 @@
+"""The commands, a file each. Nothing heavy is imported before one needs it."""
