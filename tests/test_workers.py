@@ -116,7 +116,7 @@ def test_what_a_subject_may_return():
     assert outcomes("unsupported", PLAIN[:1])[PLAIN[0]].unsupported == "not today"
     assert outcomes("raises", PLAIN[:1])[PLAIN[0]].error.startswith("ValueError: no such gate (")
     assert outcomes("nothing", PLAIN[:1])[PLAIN[0]].error.startswith("TypeError: it returned None, no outputs")
-    assert outcomes("imaginary", PLAIN[:1])[PLAIN[0]].error.startswith("TypeError: output is of complex64, no real")
+    assert outcomes("imaginary", PLAIN[:1])[PLAIN[0]].error.startswith("TypeError: output is an array of complex numbers, no real")
 
 
 SCRIPT = """
