@@ -12,7 +12,6 @@ from typing import Any
 from rnnparity import wire
 from rnnparity.catalogue import catalogue
 from rnnparity.errors import RequestError, SubjectFailedError
-from rnnparity.expectations import check_facts
 from rnnparity.explain import UNEXPLAINED, Explanation, explain
 from rnnparity.explain.separate import probed, with_separator
 from rnnparity.goldens import KNOWN, default_folder, read_goldens
@@ -95,8 +94,8 @@ def explained(problem: Problem) -> Explanation:
 def explain_subject(problem: Problem, subject: str | Callable[[Problem], Any]) -> Explanation:
     """The cause of what a subject gets wrong; it is asked again where inputs made for it can tell causes apart.
 
-    What it states wrongly without computing, as symbolic shapes, is told beside, and no fault is its cause. What is on
-    the list of known differences is told as well.
+    Wrong symbolic shapes and types are told beside, and no fault is their cause. What is on the list of known
+    differences is told as well.
 
     Raises:
         RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
@@ -116,9 +115,11 @@ def explain_subject(problem: Problem, subject: str | Callable[[Problem], Any]) -
         answer = _answered(outcome, subject)
         told = explained(problem.with_outputs(answer.outputs))
         told = probed(told, answers) if told.also_fits else told
-    facts = check_facts(problem, answer.facts)
-    if facts:
-        differences = (*told.differences, *facts)
+    verdict = verdict_of(outcome, expect(problem), None)
+    kinds = ("fact",) if subject == "reference" else ("fact", "dtype")  # the reference's outputs are float64
+    beside = [found for found in verdict.differences if found.kind in kinds]
+    if beside:
+        differences = (*told.differences, *(one for one in beside if one not in told.differences))
         told = replace(told, verdict="diverges", differences=differences, cause=told.cause or UNEXPLAINED)
     return replace(told, listed=listed({difference.kind for difference in told.differences}))
 

@@ -95,6 +95,8 @@ def _notes(subject: SubjectReport) -> list[str]:
     ]
     counts = Counter(name or "not looked for, beyond the first of them" for name in names)
     lines += [f"  cause: {fault} ({_cases(count)})" for fault, count in counts.most_common()]
+    errors = Counter(verdict.reason for verdict in subject.failing if verdict.kind is Kind.ERROR)
+    lines += [f"  error: {reason} ({_cases(count)})" for reason, count in errors.most_common(SHOWN)]
     names = sorted({name for verdict in subject.verdicts for name in verdict.known})
     if names:
         lines.append(f"  known differences met: {', '.join(names)}")

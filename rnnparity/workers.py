@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from time import monotonic
@@ -30,16 +30,20 @@ from rnnparity.subjects import Answer, Subject, Unsupported, make_subject
 TIMEOUT_S = 120.0
 # A subject that let the time run out so often in a row is asked no more: a whole catalogue of such cases takes days.
 PATIENCE = 5
+# A worker that holds more bytes than that after a case is replaced: frameworks keep what they compile, and 2 GiB are
+# too much for a run of several.
+ENOUGH = 3 * 2**29
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a case in a worker: an answer, or why there is none."""
+    """What came of a case in a worker: an answer, or why there is none. `held`: the bytes in its process' memory."""
 
     problem: Problem
     answer: Answer | None = None
     unsupported: str = ""
     error: str = ""
+    held: int = 0
 
 
 class Workers:
@@ -110,7 +114,10 @@ class Workers:
     def _outcome(self, future: Future[Outcome], place: int, problem: Problem, done: bool) -> Outcome:
         try:
             if done:
-                return future.result()
+                outcome = future.result()
+                if outcome.held > ENOUGH:
+                    self._restart(place)
+                return outcome
             error = f"no answer within {self.timeout_s:g} s; its process was ended"
         except BrokenProcessPool:
             error = "its process died"
@@ -199,6 +206,19 @@ def _load() -> tuple[dict[str, str], RequestError | None]:
 
 
 def _answer(problem: Problem) -> Outcome:
+    return replace(_asked(problem), held=_held())
+
+
+def _held() -> int:
+    """The bytes that this process holds in memory; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _asked(problem: Problem) -> Outcome:
     _load()
     if _subject is None:
         return Outcome(problem, error=str(_fault))

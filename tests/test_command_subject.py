@@ -114,6 +114,7 @@ WRONG = f"problem['id'] == {CASE!r}"
     ("then", "said"),
     [
         ("print('loading')", "it printed 'loading' among its answers: standard output is for one JSON a line"),
+        ("print('{oops')", "its answer: line 1, column 2: is not JSON"),  # and then its right answer
         ("print('{\"id\": 1, ')", "its answer: line 2, column 1: is not JSON: "),
         ("print(json.dumps({'id': 'other', 'outputs': []}))", f"it answered 'other' when asked for '{CASE}'"),
         ("print(json.dumps({'id': problem['id']}))", "its answer has neither outputs nor a reason why not"),
@@ -128,7 +129,7 @@ WRONG = f"problem['id'] == {CASE!r}"
 def test_one_bad_answer_costs_one_case(goldens, then, said):
     """The next cases go on, with the same program or with a new one."""
     after = "print(json.dumps(answer(problem)), flush=True)"
-    answered = "" if "loading" in then else f" if {WRONG} else ({after})"
+    answered = "" if "loading" in then or "oops" in then else f" if {WRONG} else ({after})"
     body = f"({then}){answered}" if answered else f"{WRONG} and ({then}); {after}"
     if ";" in then:
         body = f"exec({then!r}) if {WRONG} else ({after})"

@@ -92,6 +92,14 @@ def test_unknown_subjects(here, subject):
     assert refused(here("check", subject)) == f"subject {subject!r} is unknown; {KNOWN_SUBJECTS}"
 
 
+def test_a_module_without_its_function(here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").touch()
+    for name in ("mine", "mine.lstm"):
+        said = f"subject {name!r} is unknown; a function of a module of yours is named module:function"
+        assert refused(here("check", name)) == said
+
+
 def test_an_unknown_subject_of_one_case(here, problem_file):
     for words in (("show", CASE), ("run", str(problem_file))):
         assert refused(here(*words, "--subject", "nobody")) == f"subject 'nobody' is unknown; {KNOWN_SUBJECTS}"

@@ -286,7 +286,7 @@ def test_the_markdown_is_one_table():
     assert "| Type: float16 | 32 | 100 % | 0 % ? |" in table
     assert "| Type: float64 | 33 | 100 % | – |" in table
     assert "- right passes: 6 agree (port 1.0, 2026-07-30)" in lines
-    assert lines[0] == "1 of 2 subjects pass; a:mixed does not."
+    assert lines[0] == "1 of 2 subjects pass; a:mixed does not. Only 6 of the 3026 cases were chosen."
 
 
 def test_a_name_with_a_bar_breaks_no_table():

@@ -273,7 +273,7 @@ def test_stored_runs_become_one_table(here, stored, tmp_path):
     assert here("check", *words) == (1, out, "")
     assert load(paths["json"]) == both()
     assert "1 of 2 subjects pass; a:mixed does not." in paths["html"].read_text()
-    assert paths["markdown"].read_text().startswith("1 of 2 subjects pass; a:mixed does not.\n")
+    assert paths["markdown"].read_text().startswith("1 of 2 subjects pass; a:mixed does not. Only 6 of ")
     status, out, err = here("check", *words, "--markdown", "-")
     assert (status, out, err) == (1, paths["markdown"].read_text(), "")
     assert here("check", *words[:2], "--json", "-")[0] == 0

@@ -38,6 +38,11 @@ def test_these_agree(given):
     [
         ([OUTPUT.astype("float64"), H, C], "diverges", "output is float64, but should be float32"),
         ([OUTPUT.tolist(), H, C], "diverges", "output is float64, but should be float32"),
+        (
+            OUTPUT.tolist(),
+            "error",
+            "TypeError: a list is a sequence of outputs, here 2 instead of 3: give each one as an a",
+        ),
         ([OUTPUT * np.nan, H, C], "diverges", "output[0, 0, 0]=nan, but should be "),
         ([OUTPUT], "diverges", "1 output (output), but should be 3: output, h, c"),
         (3.0, "diverges", "1 output (output), but should be 3: output, h, c"),
@@ -49,7 +54,21 @@ def test_these_agree(given):
         ([[[1.0, 2.0], [3.0]], H, C], "error", "ValueError: setting an array element with a sequence."),
         (None, "error", "TypeError: it returned None, no outputs"),
     ],
-    ids=["float64", "numbers", "nan", "few", "scalar", "many", "names", "nested", "complex", "text", "ragged", "none"],
+    ids=[
+        "float64",
+        "numbers",
+        "one_list",
+        "nan",
+        "few",
+        "scalar",
+        "many",
+        "names",
+        "nested",
+        "complex",
+        "text",
+        "ragged",
+        "none",
+    ],
 )
 def test_of_these_a_line_tells(given, kind, reason):
     found = said_of(given)

@@ -66,6 +66,19 @@ def test_a_worker_that_hangs_costs_its_case_only():
     assert found[INITIAL[0]].error == "no answer within 5 s; its process was ended"
 
 
+@pytest.mark.parametrize(("enough", "processes"), [(2**40, 1), (1, 3)])
+def test_a_worker_that_holds_too_much_is_replaced(monkeypatch, enough, processes):
+    monkeypatch.setattr(workers, "ENOUGH", enough)
+    with Workers("own.functions:right", 1) as one:
+        one.versions()
+        seen = set()
+        for outcome in one.run([catalogue()[case] for case in PLAIN]):
+            assert_right(outcome)
+            assert 2**24 < outcome.held < 2**31
+            seen |= set(one.pools[0]._processes)
+    assert len(seen) == processes
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_who_never_answers_is_asked_no_more(monkeypatch, count):
     monkeypatch.setattr(workers, "PATIENCE", 2)
@@ -116,7 +129,9 @@ def test_what_a_subject_may_return():
     assert outcomes("unsupported", PLAIN[:1])[PLAIN[0]].unsupported == "not today"
     assert outcomes("raises", PLAIN[:1])[PLAIN[0]].error.startswith("ValueError: no such gate (")
     assert outcomes("nothing", PLAIN[:1])[PLAIN[0]].error.startswith("TypeError: it returned None, no outputs")
-    assert outcomes("imaginary", PLAIN[:1])[PLAIN[0]].error.startswith("TypeError: output is an array of complex numbers, no real")
+    assert outcomes("imaginary", PLAIN[:1])[PLAIN[0]].error.startswith(
+        "TypeError: output is an array of complex numbers, no real"
+    )
 
 
 SCRIPT = """

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rnnparity.commands.common import fail, problem_of
 from rnnparity.errors import RequestError
+
+if TYPE_CHECKING:
+    from rnnparity.explain import Explanation
 
 
 def explain(
@@ -35,7 +38,7 @@ def explain(
     from rnnparity import wire
     from rnnparity.errors import SubjectFailedError
     from rnnparity.explain import screen
-    from rnnparity.explain.bundle import plainest_kind, write_bundle
+    from rnnparity.explain.bundle import write_bundle
     from rnnparity.explain.pages import page
     from rnnparity.files import check_writable, write_where_asked
     from rnnparity.parity import explain_subject, explained
@@ -57,12 +60,20 @@ def explain(
     if html is not None:
         write_where_asked(html, page(told))
     if bundle is not None:
-        kind = plainest_kind(difference.kind for difference in told.differences)
-        said = told.differences[0].text if kind == "fact" else screen.headline(told)
-        write_bundle(bundle, told.problem, said, subject, kind)
+        written = f"  bundle: {', '.join(map(str, _write_bundle(bundle, told, subject)))}"
+        typer.echo(written, err=json)  # stdout is the JSON's
     if separate is not None:
         if told.apart is None:
             why = "no input was found that would" if told.also_fits else "there is nothing to tell apart"
             raise RequestError(f"{separate}: not written: {why}")
         write_where_asked(separate, wire.dump_pretty(told.apart))
     raise typer.Exit(1 if told.verdict == "diverges" else 0)
+
+
+def _write_bundle(folder: Path, told: Explanation, subject: str) -> list[Path]:
+    from rnnparity.explain import screen
+    from rnnparity.explain.bundle import plainest_kind, write_bundle
+
+    kind = plainest_kind(difference.kind for difference in told.differences)
+    said = told.differences[0].text if kind == "fact" and not told.listed else screen.headline(told)
+    return write_bundle(folder, told.problem, said, subject, kind)

@@ -11,7 +11,7 @@ from typing import Any
 from rnnparity.conformance.features import FEATURES, cases_of
 from rnnparity.conformance.groups import Group, plainest
 from rnnparity.conformance.stored import Example, KnownEntry, Picture, StoredReport, StoredVerdict
-from rnnparity.conformance.table import Cell, Column, columns, headline
+from rnnparity.conformance.table import Cell, Column, chosen, columns, headline
 from rnnparity.explain.pages import drawing
 from rnnparity.judge import Kind
 from rnnparity.page import render_template, words_of_markdown
@@ -95,7 +95,7 @@ def _words(report: StoredReport, table: Sequence[Column]) -> dict[str, Any]:
     numbered = [(number, feature, len(cases_of(feature))) for number, feature in enumerate(FEATURES)]
     return {
         "report": report,
-        "headline": headline(report),
+        "headline": f"{headline(report)} {chosen(report)}".strip(),
         "columns": table,
         "features": numbered,
         "rows": [(group, list(rows)) for group, rows in groupby(numbered, key=lambda row: row[1].group)],

@@ -115,13 +115,22 @@ def headline(report: StoredReport) -> str:
     failing = [subject.name for subject in report.subjects if not subject.passed]
     some = len(report.subjects)
     if not failing:
-        said = f"All {some} subjects pass." if some > 1 else f"{passing[0]} passes."
+        listed = any(verdict.known for subject in report.subjects for verdict in subject.verdicts)
+        alone = "differs only as listed" if listed else "passes"
+        together = f"pass{' or differ only as listed' if listed else ''}"
+        said = f"All {some} subjects {together}." if some > 1 else f"{passing[0]} {alone}."
     elif not passing:
         said = f"None of {some} subjects passes." if some > 1 else f"{failing[0]} does not pass."
     else:
         verb = "does" if len(failing) == 1 else "do"
         said = f"{len(passing)} of {some} subjects pass; {_listed(failing)} {verb} not."
     return said + (f" {len(report.left_out)} more could not be run." if report.left_out else "")
+
+
+def chosen(report: StoredReport) -> str:
+    """How many of all cases were run, where it was not all of them."""
+    ran, total = max(len(subject.verdicts) for subject in report.subjects), len(cases_of(FEATURES[0]))
+    return f"Only {ran} of the {total} cases were chosen." if ran < total else ""
 
 
 def _listed(names: Sequence[str]) -> str:

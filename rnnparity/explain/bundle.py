@@ -71,7 +71,7 @@ def bundle_files(problem: Problem, headline: str, subject: str = "", kind: str =
     if family is not None:
         problem = problem.with_outputs(golden_outputs(problem))
     words: dict[str, Any] = {"says": _docstring(f"{problem.id}: {headline}"), "relative": relative}
-    words |= {"count": kind == "count", "types": kind == "dtype"}
+    words |= {"count": kind == "count", "types": kind == "dtype", "computed": family is not None}
     family = family or KERAS["keras"]
     _check(problem, family, path, kind)
     extra: dict[str, bytes] = {}

@@ -24,6 +24,8 @@ def headline(told: Explanation) -> str:
         return f"these outputs {'agree' if told.verdict == 'agrees' else 'are inconclusive'}."
     where = f", first seen in {_where(told)}" if told.first else ""
     doubt = "" if told.certain else ", perhaps"
+    if told.cause == UNEXPLAINED and told.listed:
+        return f"listed as {told.listed[0]}"
     return f"{told.cause if told.fault is None else told.fault.name}{doubt}{where}."
 
 
@@ -87,7 +89,7 @@ def _where(told: Explanation) -> str:
 
 def _cause(told: Explanation) -> Iterator[str]:
     others = tuple(mutant.name for mutant in told.also_fits)
-    if told.cause == UNEXPLAINED:
+    if told.cause == UNEXPLAINED and not told.listed:
         tried = f"; none of {told.tried} hypotheses gives these outputs" if told.tried else ""
         yield f"  cause: {UNEXPLAINED}{tried}"
     if told.fault is None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -139,6 +140,9 @@ def registration(name: str) -> Registration:
         return Registration("rnnparity.subjects:function_subject", name, "a function of yours")
     if module.endswith(".py"):
         raise RequestError(f"subject {name!r}: name the module, not its file: {module.removesuffix('.py')}:{attribute}")
+    package = module.partition(".")[0]
+    if package and not colon and (Path(package).is_dir() or Path(f"{package}.py").is_file()):
+        raise RequestError(f"subject {name!r} is unknown; a function of a module of yours is named module:function")
     known = ", ".join(registered_names())
     near = get_close_matches(name.lower(), REGISTERED, n=1, cutoff=0.8)
     if near:
@@ -169,7 +173,11 @@ def make_subject(name: str) -> Subject:
 def _imported(target: str, name: str) -> Callable[..., Any]:
     module, _, attribute = target.partition(":")
     try:
-        return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+        found = import_module(module)
+        near = get_close_matches(attribute, dir(found), n=1)
+        if near and not hasattr(found, attribute):
+            raise RequestError(f"subject {name!r}: {module} has no {attribute!r}; did you mean {near[0]}?")
+        return getattr(found, attribute)  # type: ignore[no-any-return]
     except (ImportError, AttributeError) as error:
         raise RequestError(f"subject {name!r}: {error}") from error
 
@@ -209,15 +217,25 @@ class FunctionSubject:
             return Answer(tuple(as_tensor(str(name), value) for name, value in given.items()))
         arrays: Sequence[Any] = given if isinstance(given, list | tuple) else [given]
         names = [slot.name for slot in problem.output_slots()]
-        if len(arrays) != len(names) and any(_holds_arrays(value) for value in arrays):
-            raise TypeError(f"its outputs are nested; give them flat: {', '.join(names)}")
+        if len(arrays) != len(names) and arrays is given:
+            _check_shape(given, names)
         # More outputs than there should be keep a name of their own, so that the count can be complained of.
         names += [f"extra_{place}" for place in range(len(names), len(arrays))]
         return Answer(tuple(as_tensor(name, value) for name, value in zip(names, arrays, strict=False)))
 
 
-def _holds_arrays(value: Any) -> bool:
-    return isinstance(value, list | tuple) and any(hasattr(part, "shape") for part in value)
+def _check_shape(given: Sequence[Any], names: Sequence[str]) -> None:
+    """Why a sequence has another count than there are outputs, where it was not meant for one.
+
+    Raises:
+        TypeError: it is nested, or one output as numbers.
+    """
+    parts = [part for value in given if isinstance(value, list | tuple) for part in value]
+    if any(hasattr(part, "shape") for part in parts):
+        raise TypeError(f"its outputs are nested; give them flat: {', '.join(names)}")
+    if not any(hasattr(value, "shape") for value in given):
+        count = f"{len(given)} instead of {len(names)}"
+        raise TypeError(f"a {type(given).__name__} is a sequence of outputs, here {count}: give each one as an array")
 
 
 class ForeignSubject:

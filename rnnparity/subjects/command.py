@@ -71,9 +71,7 @@ class CommandSubject:
         fields, noise = self._ask(problem)
         named, outputs, unsupported, error = parse_answer(fields, "its answer")
         if named != problem.id:
-            if self.process is not None:
-                self.process.kill()  # what it still has to say is of cases that are past: it starts anew
-                self.process.wait()
+            self._start_anew()
             raise ProgramError(f"it answered {named!r:.60} when asked for {problem.id!r:.60}")
         if unsupported:
             raise Unsupported(unsupported)
@@ -82,6 +80,12 @@ class CommandSubject:
         if noise:
             raise ProgramError(f"it printed {noise!r:.60} among its answers: standard output is for one JSON a line")
         return Answer(outputs, seconds=perf_counter() - start)
+
+    def _start_anew(self) -> None:
+        """What it still has to say may be of cases that are past."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
 
     def _ask(self, problem: Problem) -> tuple[Any, str]:
         """The next line that is an object, and the first that was none."""
@@ -104,6 +108,7 @@ class CommandSubject:
                 try:
                     return load_json(line, "its answer"), noise
                 except FormatError as error:
+                    self._start_anew()
                     raise ProgramError(str(error)) from None
             noise = noise or line.decode(errors="replace").strip()
         raise ProgramError(f"it printed {NOISE} lines and no answer, first {noise!r:.60}")
