@@ -84,7 +84,7 @@ class Column:
         """The subject's result in three words."""
         if not self.subject.passed:
             return "fails"
-        return "differs only as listed" if self.total.state == "known" else "passes"
+        return "differs as listed" if self.total.state == "known" else "passes"
 
 
 def columns(report: StoredReport) -> list[Column]:
