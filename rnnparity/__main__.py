@@ -56,6 +56,8 @@ def main() -> None:
         status = app(standalone_mode=False)
         if status == INTERRUPTED:  # typer has caught Ctrl-C and said nothing
             fail("interrupted", INTERRUPTED)
+    except SystemExit:  # typer's own answer to a pipe whose reader has gone, which is no fault
+        status = 0
     except RequestError as error:
         status = fail(str(error), 2)
     except UsageError as error:

@@ -254,7 +254,7 @@ def test_a_reader_that_goes_away_is_no_fault():
     lister.stdout.close()
     assert head.stdout.startswith(f"{next(iter(catalogue()))} ")
     assert lister.stderr.read() == ""
-    assert lister.wait() == 1
+    assert lister.wait() == 0
     lister.stderr.close()
 
 
