@@ -120,7 +120,7 @@ class Workers:
                 return outcome
             error = f"no answer within {self.timeout_s:g} s; its process was ended"
         except BrokenProcessPool:
-            error = "its process died"
+            error = f"its process died{_how(self.pools[place])}"
         self._restart(place)
         return Outcome(problem, error=error)
 
@@ -159,6 +159,17 @@ def end_now(pool: ProcessPoolExecutor) -> None:
             process.kill()
     # Waits for the pool's own thread alone: one that is still at work when Python ends may fail there, loudly.
     pool.shutdown(cancel_futures=True)
+
+
+def _how(pool: ProcessPoolExecutor) -> str:
+    """By what signal, or with what status, a pool's process ended, where that is known yet."""
+    for process in (pool._processes or {}).values():  # see end_now
+        process.join(1)
+        if process.exitcode is not None:
+            code = process.exitcode
+            name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")
+            return f" by {name}" if code < 0 else f" with exit status {code}"
+    return ""
 
 
 def prepare_worker() -> None:

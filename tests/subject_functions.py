@@ -1,6 +1,7 @@
 """Functions for the tests to hold against the catalogue, right and wrong; they are loaded in processes of their own."""
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -77,3 +78,7 @@ def sleeps(problem):
     """Tell where, then do nothing for longer than any test waits."""
     Path(os.environ["RNNPARITY_TEST_PIDS"]).joinpath(str(os.getpid())).touch()
     time.sleep(600)
+
+
+def crashes(problem):
+    os.kill(os.getpid(), signal.SIGSEGV)

@@ -53,8 +53,12 @@ def test_a_worker_that_dies_costs_its_case_only(count):
     for case in PLAIN:
         assert_right(found[case])
     for case in INITIAL:
-        assert (found[case].answer, found[case].error) == (None, "its process died")
+        assert (found[case].answer, found[case].error) == (None, "its process died with exit status 3")
         assert verdict_of(found[case], expect(found[case].problem), None).kind is Kind.ERROR
+
+
+def test_a_worker_that_crashes_is_told_by_its_signal():
+    assert outcomes("crashes", PLAIN[:1])[PLAIN[0]].error == "its process died by SIGSEGV"
 
 
 def test_a_worker_that_hangs_costs_its_case_only():
