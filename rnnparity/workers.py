@@ -18,7 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self
 
@@ -164,9 +164,10 @@ def end_now(pool: ProcessPoolExecutor) -> None:
 def _how(pool: ProcessPoolExecutor) -> str:
     """By what signal, or with what status, a pool's process ended, where that is known yet."""
     for process in (pool._processes or {}).values():  # see end_now
-        process.join(1)
-        if process.exitcode is not None:
-            code = process.exitcode
+        until = monotonic() + 2
+        while process.exitcode is None and monotonic() < until:  # the pool's own thread is asking as well
+            sleep(0.01)
+        if (code := process.exitcode) is not None:
             name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")
             return f" by {name}" if code < 0 else f" with exit status {code}"
     return ""
