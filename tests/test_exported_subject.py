@@ -9,7 +9,7 @@ from rnnparity import check
 from rnnparity.catalogue import catalogue
 from rnnparity.errors import RequestError
 from rnnparity.judge import Kind
-from rnnparity.subjects import Unsupported, exported, make_subject
+from rnnparity.subjects import Unsupported, conversion, exported, make_subject
 
 FROM_TORCH = [
     "gru-spread-backwards-sequences-state",
@@ -46,7 +46,7 @@ class Recorder:
         return {"exporter": "2"}
 
     def calls(self, problem, _):
-        return [[arguments["x"][..., :3] + 1] for arguments in exported.call_arguments(problem)]
+        return [[arguments["x"][..., :3] + 1] for arguments in conversion.call_arguments(problem)]
 
     def forget(self):
         self.forgotten = True
@@ -60,7 +60,7 @@ class Engine:
 def test_a_stateful_run_is_called_step_by_step_and_joined():
     subject = exported.ExportedSubject(Engine(), Recorder())
     problem = catalogue()["stateful-gru-forward-sequences"]
-    assert [call["x"].shape[1] for call in exported.call_arguments(problem)] == [3, 2, 1]
+    assert [call["x"].shape[1] for call in conversion.call_arguments(problem)] == [3, 2, 1]
     (output,) = subject.answer(problem).outputs
     assert np.array_equal(output.data, problem.inputs.data[..., :3] + 1)
     assert subject.versions() == {"engine": "1", "exporter": "2"}
@@ -78,15 +78,15 @@ def test_memory_is_cleared_now_and_then(monkeypatch):
 
 def test_arguments_are_named_and_states_of_a_stateful_layer_are_its_own():
     plain = catalogue()["lstm-spread-last-mask_left-initial"]
-    assert [list(call) for call in exported.call_arguments(plain)] == [["x", "mask", "state_0", "state_1"]]
+    assert [list(call) for call in conversion.call_arguments(plain)] == [["x", "mask", "state_0", "state_1"]]
     stateful = catalogue()["stateful-lstm-forward-last-state-mask-initial"]
-    assert [list(call) for call in exported.call_arguments(stateful)] == [["x", "mask"]] * 3
-    assert [shape for _, _, shape in exported.open_shapes(stateful)] == [[2, None, 5], [2, None]]
+    assert [list(call) for call in conversion.call_arguments(stateful)] == [["x", "mask"]] * 3
+    assert [shape for _, _, shape in conversion.open_shapes(stateful)] == [[2, None, 5], [2, None]]
 
 
 def test_an_output_too_many_is_not_lost():
     one = np.zeros((2, 3), np.float32)
-    named = exported.named_outputs(catalogue()["simple_rnn-spread-last"], [[one, one]])
+    named = conversion.named_outputs(catalogue()["simple_rnn-spread-last"], [[one, one]])
     assert [tensor.name for tensor in named] == ["output", "extra_1"]
 
 

@@ -20,7 +20,7 @@ from rnnparity.problem import Problem
 from rnnparity.subjects import Answer, Subject, Unsupported
 from rnnparity.subjects import keras as tf_keras
 from rnnparity.subjects.backends import quiet
-from rnnparity.subjects.exported import call_arguments, kept_states, named_outputs, open_shapes, start_states
+from rnnparity.subjects.conversion import call_arguments, kept_states, named_outputs, open_shapes, start_states
 
 KEPT = 50  # conversions between two clearings of Keras' session: each leaves graphs behind
 
