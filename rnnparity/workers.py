@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -24,7 +23,7 @@ from typing import Any, Self
 
 from rnnparity.errors import RequestError
 from rnnparity.problem import Problem
-from rnnparity.subjects import Answer, Subject, Unsupported, make_subject
+from rnnparity.subjects import Answer, Subject, Unsupported, make_subject, place_in
 
 # A case takes milliseconds, its first XLA compilation on a busy machine some ten seconds.
 TIMEOUT_S = 120.0
@@ -239,15 +238,7 @@ def _asked(problem: Problem) -> Outcome:
     except Unsupported as reason:
         return Outcome(problem, unsupported=str(reason) or "no reason given")
     except (Exception, SystemExit) as error:  # a subject that exits must not end the run, least of all with status 0
-        return Outcome(problem, error=one_line(error) + _place(error))
-
-
-def _place(error: BaseException) -> str:
-    """Where a subject of somebody's own has failed: their file's name and line, or nothing if it was not theirs."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith((sys.prefix, sys.base_prefix, str(Path(__file__).parent), "<")):
-            return f" ({Path(frame.filename).name}, line {frame.lineno})"
-    return ""
+        return Outcome(problem, error=one_line(error) + place_in(error))
 
 
 def one_line(error: BaseException) -> str:

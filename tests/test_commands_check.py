@@ -173,11 +173,12 @@ def test_tensorflow_is_not_what_it_should_be(here, problem_file, tmp_path, monke
     [
         ("nowhere.gone:run", "", "No module named 'nowhere.gone'"),
         ("nowhere.here:gone", "", "module 'nowhere.here' has no attribute 'gone'"),
+        ("nowhere.here:run", "\nimport nothere", "No module named 'nothere' (here.py, line 2)"),
         ("nowhere.here:rnu", "run = 1", "nowhere.here has no 'rnu'; did you mean run?"),
         ("nowhere.here:run", "def run(", "cannot be loaded: SyntaxError: '(' was never closed (here.py, line 1)"),
         ("nowhere.here:run", "import sys\nsys.exit(0)", "cannot be loaded: SystemExit: 0"),
     ],
-    ids=["no_module", "no_function", "slip", "no_python", "exits"],
+    ids=["no_module", "no_function", "imports_none", "slip", "no_python", "exits"],
 )
 def test_a_function_that_cannot_be_loaded(here, problem_file, tmp_path, monkeypatch, name, text, expected):
     (tmp_path / "nowhere").mkdir()

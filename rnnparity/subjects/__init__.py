@@ -8,6 +8,7 @@ from a Problem to its outputs as `package.module:callable`.
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -179,7 +180,15 @@ def _imported(target: str, name: str) -> Callable[..., Any]:
             raise RequestError(f"subject {name!r}: {module} has no {attribute!r}; did you mean {near[0]}?")
         return getattr(found, attribute)  # type: ignore[no-any-return]
     except (ImportError, AttributeError) as error:
-        raise RequestError(f"subject {name!r}: {error}") from error
+        raise RequestError(f"subject {name!r}: {error}{place_in(error)}") from error
+
+
+def place_in(error: BaseException) -> str:
+    """Where something of somebody's own has failed: their file's name and line, or nothing if it was not theirs."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith((sys.prefix, sys.base_prefix, str(Path(__file__).parents[1]), "<")):
+            return f" ({Path(frame.filename).name}, line {frame.lineno})"
+    return ""
 
 
 def function_subject(target: str) -> Subject:
