@@ -242,7 +242,7 @@ def _check_shape(given: Sequence[Any], names: Sequence[str]) -> None:
     parts = [part for value in given if isinstance(value, list | tuple) for part in value]
     if any(hasattr(part, "shape") for part in parts):
         raise TypeError(f"its outputs are nested; give them flat: {', '.join(names)}")
-    if not any(hasattr(value, "shape") for value in given):
+    if given and not any(hasattr(value, "shape") for value in given):
         count = f"{len(given)} instead of {len(names)}"
         raise TypeError(f"a {type(given).__name__} is a sequence of outputs, here {count}: give each one as an array")
 
