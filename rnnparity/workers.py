@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
@@ -189,7 +189,22 @@ def _end_with_parent() -> None:
 
 
 def _start(subject: str) -> ProcessPoolExecutor:
+    _start_tracker()
     return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_prepare, initargs=(subject,))
+
+
+def _start_tracker() -> None:
+    """Python's tracker of semaphores would warn of what a worker that is ended leaves behind (tqdm makes one)."""
+    if os.name != "posix":  # there is none elsewhere
+        return
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        del os.environ["PYTHONWARNINGS"]
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 # What a worker process holds: its subject's name, the subject once loaded, or why it cannot be.

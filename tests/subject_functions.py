@@ -1,5 +1,6 @@
 """Functions for the tests to hold against the catalogue, right and wrong; they are loaded in processes of their own."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -10,6 +11,8 @@ import numpy as np
 
 from rnnparity.goldens import golden_outputs
 from rnnparity.subjects import Unsupported
+
+kept = []
 
 
 def right(problem):
@@ -82,3 +85,8 @@ def sleeps(problem):
 
 def crashes(problem):
     os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def locks(problem):
+    kept.append(multiprocessing.RLock())
+    return right(problem)

@@ -123,6 +123,12 @@ def test_several_subjects_and_a_report_in_a_file(own, tmp_path):
     assert "  witnesses: golden and reference agree; the subject stands alone\n" in out
 
 
+def test_what_a_subject_leaves_behind_is_no_matter(own):
+    """A lock that nobody takes back when its process is ended, as tqdm makes one."""
+    status, _, err = command("check", "own.functions:locks", "-k", ONE, path=(own,))
+    assert (status, err) == (0, "")
+
+
 def test_the_command_that_a_failure_names_shows_it_again(here, own, monkeypatch):
     monkeypatch.syspath_prepend(own)
     status, out, err = here("show", CASE, "--subject", "own.functions:wrong")
