@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from rnnparity.parity import assert_parity as assert_parity
-    from rnnparity.parity import run as run
-    from rnnparity.problem import Problem as Problem
-    from rnnparity.runner import check as check
+    from rnnparity.problem.problem import Problem as Problem
+    from rnnparity.session.ask import run as run
+    from rnnparity.session.check import check as check
+    from rnnparity.testing import assert_parity as assert_parity
 
 _HOMES = {
-    "Problem": "rnnparity.problem",
-    "check": "rnnparity.runner",
-    "run": "rnnparity.parity",
-    "assert_parity": "rnnparity.parity",
+    "Problem": "rnnparity.problem.problem",
+    "check": "rnnparity.session.check",
+    "run": "rnnparity.session.ask",
+    "assert_parity": "rnnparity.testing",
 }
 __all__ = ["Problem", "__version__", "assert_parity", "check", "run"]
 

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from rnnparity.commands.bench import bench
-from rnnparity.commands.cases import list_, run, show
-from rnnparity.commands.check import check
-from rnnparity.commands.common import fail
-from rnnparity.commands.explain import explain
-from rnnparity.commands.regenerate import regenerate
-from rnnparity.commands.sweep import sweep
-from rnnparity.errors import MistrustedRunError, RequestError
+from rnnparity.cli.bench import bench
+from rnnparity.cli.cases import list_, run, show
+from rnnparity.cli.check import check
+from rnnparity.cli.common import fail
+from rnnparity.cli.explain import explain
+from rnnparity.cli.fuzz import fuzz, sweep
+from rnnparity.cli.regenerate import regenerate
+from rnnparity.problem.errors import MistrustedRunError, RequestError
 
 # What typer says of a wrong word: click's own class, or, since typer carries a click inside, that one's.
 UsageError: Any = typer.BadParameter.__base__
@@ -29,8 +29,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (check, list_, show, run, explain, regenerate, sweep, bench):
+for command in (check, list_, show, run, explain, regenerate, fuzz, bench):
     app.command(command.__name__.rstrip("_"))(command)
+app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(sweep)
 
 
 def _print_version(asked: bool) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from rnnparity.pytest_case import RnnCase, Sessions
+    from rnnparity.testing import RnnCase, Sessions
 
 _SESSIONS: pytest.StashKey[Sessions] = pytest.StashKey()
 
@@ -31,8 +31,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test a case, its id the case's own."""
     if "rnn_case" not in metafunc.fixturenames:
         return
-    from rnnparity.errors import RequestError
-    from rnnparity.pytest_case import chosen_ids
+    from rnnparity.problem.errors import RequestError
+    from rnnparity.testing import chosen_ids
 
     marker = metafunc.definition.get_closest_marker("rnn_cases")
     try:
@@ -44,8 +44,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def rnn_case(request: pytest.FixtureRequest) -> RnnCase:
-    """One case of the catalogue; see `rnnparity.pytest_case.RnnCase`."""
-    from rnnparity.pytest_case import RnnCase, Sessions
+    """One case of the catalogue; see `rnnparity.testing.RnnCase`."""
+    from rnnparity.testing import RnnCase, Sessions
 
     stash = request.config.stash
     if _SESSIONS not in stash:

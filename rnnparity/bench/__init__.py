@@ -11,8 +11,8 @@ from rnnparity.bench.measure import measure
 from rnnparity.bench.ratios import Change, Compared, compare
 from rnnparity.bench.report import headline, render, verdict
 from rnnparity.bench.stored import StoredRun, dump, load, merge
-from rnnparity.errors import RequestError
-from rnnparity.files import check_writable, write_where_asked
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.files import check_writable, write_where_asked
 
 NAMES = ("report.html", "report.md", "report.json")
 

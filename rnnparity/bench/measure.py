@@ -16,7 +16,7 @@ from typing import Any
 
 from rnnparity import __version__
 from rnnparity.bench.stored import FORMAT, StoredRun, parse
-from rnnparity.errors import MistrustedRunError, RequestError
+from rnnparity.problem.errors import MistrustedRunError, RequestError
 
 BLOCKS, QUICK_BLOCKS = 10, 5
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")

@@ -12,7 +12,7 @@ from rnnparity.bench.charts import forward_chart, growth_chart
 from rnnparity.bench.ratios import YARDSTICKS, Change, Compared, Ratio, exponent, paired, reference_ratios
 from rnnparity.bench.stored import Series, StoredRun
 from rnnparity.bench.targets import MIDDLE, TINY, figures
-from rnnparity.page import render_template, words_of_markdown
+from rnnparity.report.page import render_template, words_of_markdown
 
 FLOOR = "products float32"
 KINDS = ("LSTM", "GRU", "SimpleRNN", "BiLSTM")

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from rnnparity.errors import RequestError
-from rnnparity.stored import Machine, Strict, load_stored, validated
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.stored import Machine, Strict, load_stored, validated
 
 FORMAT = "rnnparity-bench/1"
 AGAIN = "write it anew with `rnnparity bench`"

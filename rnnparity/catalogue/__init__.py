@@ -7,7 +7,7 @@ from functools import cache
 from rnnparity.catalogue.cross import cross_cases
 from rnnparity.catalogue.rows import row_cases
 from rnnparity.catalogue.sources import source_cases
-from rnnparity.problem import Problem
+from rnnparity.problem.problem import Problem
 
 
 @cache

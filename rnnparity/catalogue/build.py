@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from rnnparity.catalogue.numbers import spread
-from rnnparity.dtypes import Array, variable_dtype
-from rnnparity.keras_config import parse_layer
-from rnnparity.layers import Layer, halves
-from rnnparity.problem import Case, Problem, Tensor
-from rnnparity.shapes import Slot, state_slots, weight_slots
+from rnnparity.problem.dtypes import Array, variable_dtype
+from rnnparity.problem.keras_config import parse_layer
+from rnnparity.problem.layers import Layer, halves
+from rnnparity.problem.problem import Case, Problem, Tensor
+from rnnparity.problem.shapes import Slot, state_slots, weight_slots
 
 # The input of the sources: one sentence of four words, five numbers each (shared by all five of them).
 TRAIN_X = (

@@ -16,7 +16,7 @@ from rnnparity.catalogue.build import (
     build,
     recurrent,
 )
-from rnnparity.problem import Problem
+from rnnparity.problem.problem import Problem
 
 KINDS: dict[str, dict[str, Any]] = {
     "simple_rnn": recurrent("SimpleRNN"),

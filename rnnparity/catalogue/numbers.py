@@ -16,7 +16,7 @@ from math import prod
 
 import numpy as np
 
-from rnnparity.dtypes import Array
+from rnnparity.problem.dtypes import Array
 
 PRIME, ROOT, SHIFT = 1009, 11, 167
 _CYCLE = np.array([pow(ROOT, k, PRIME) for k in range(PRIME - 1)])

@@ -8,8 +8,8 @@ from typing import Any
 
 from rnnparity.catalogue.build import LONGER, MASKS, bidirectional, build, stack
 from rnnparity.catalogue.cross import KINDS
-from rnnparity.layers import ACTIVATIONS
-from rnnparity.problem import Problem
+from rnnparity.problem.layers import ACTIVATIONS
+from rnnparity.problem.problem import Problem
 
 ALL = {"return_sequences": True, "return_state": True}
 POLICIES = ("float64", "float16", "mixed_float16", "bfloat16", "mixed_bfloat16")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rnnparity.catalogue.build import CONSTANTS, TRAIN_X, bidirectional, build, recurrent, stack
-from rnnparity.problem import Problem
+from rnnparity.problem.problem import Problem
 
 SENTENCE = np.array([TRAIN_X])
 

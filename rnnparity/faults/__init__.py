@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rnnparity.compare import compare_values
 from rnnparity.faults.cells import cell_faults
 from rnnparity.faults.fault import Fault, Mutant, Placed
+from rnnparity.faults.injection import Struck, places, run_all
 from rnnparity.faults.masks import mask_faults
 from rnnparity.faults.options import option_faults
 from rnnparity.faults.precision import precision_faults
-from rnnparity.faults.strike import Struck, places, run_all
 from rnnparity.faults.time import time_faults
 from rnnparity.faults.weights import weight_faults
 from rnnparity.faults.whole import whole_faults
-from rnnparity.problem import Problem
-from rnnparity.tolerance import Expected, expect
+from rnnparity.problem.problem import Problem
+from rnnparity.reference.tolerance import Expected, expect
+from rnnparity.verdict.compare import compare_values
 
 __all__ = [
     "FAULTS",

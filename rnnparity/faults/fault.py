@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnnparity.dtypes import Array
-from rnnparity.layers import Recurrent, halves
-from rnnparity.problem import Problem, Tensor
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.layers import Recurrent, halves
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference.arithmetic import Arithmetic
 from rnnparity.reference.cells import Cell
 

@@ -11,14 +11,14 @@ from itertools import product
 
 import numpy as np
 
-from rnnparity.dtypes import Array
 from rnnparity.faults.cells import cell_clipped
 from rnnparity.faults.fault import Fault, Half, Placed
-from rnnparity.faults.strike import Struck, run_all
+from rnnparity.faults.injection import Struck, run_all
 from rnnparity.faults.time import time_truncated
 from rnnparity.faults.whole import dropout_on_inputs, dropout_on_outputs, unit_scale, unit_shift
-from rnnparity.layers import Bidirectional, halves
-from rnnparity.problem import Problem
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.layers import Bidirectional, halves
+from rnnparity.problem.problem import Problem
 
 RATES = (0.1, 0.2, 0.25, 0.3, 0.4, 0.5)
 LIMITS = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0)

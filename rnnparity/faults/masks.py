@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.dtypes import Array
 from rnnparity.faults.fault import Fault, Half, HalfRun, MaskedStep, Result
-from rnnparity.layers import Recurrent
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.layers import Recurrent
 
 
 def mask_faults() -> Iterator[Fault]:

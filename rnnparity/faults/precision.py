@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.dtypes import FLOAT_TYPES, Array
 from rnnparity.faults.fault import Fault
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.reference.arithmetic import Plain
 
 # Types that values are kept in on the way, by the bits of their significand.

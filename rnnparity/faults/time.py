@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from rnnparity.faults.fault import Fault, Half, HalfRun, Result
-from rnnparity.layers import halves
-from rnnparity.problem import Problem
+from rnnparity.problem.layers import halves
+from rnnparity.problem.problem import Problem
 
 
 def time_faults() -> Iterator[Fault]:

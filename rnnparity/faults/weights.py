@@ -7,9 +7,9 @@ from itertools import permutations
 
 import numpy as np
 
-from rnnparity.dtypes import Array
 from rnnparity.faults.fault import Fault, Half
-from rnnparity.layers import Recurrent
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.layers import Recurrent
 
 GATES = {"LSTM": "ifco", "GRU": "zrh", "SimpleRNN": "h"}
 # Orders that other frameworks use: https://onnx.ai/onnx/operators/onnx__LSTM.html, onnx__GRU.html,

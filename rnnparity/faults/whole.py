@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.dtypes import Array
 from rnnparity.faults.fault import Fault, HalfRun, Result
-from rnnparity.layers import MERGE_MODES, Bidirectional, Layer, Recurrent, Stack
-from rnnparity.problem import Problem, Tensor
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.layers import MERGE_MODES, Bidirectional, Layer, Recurrent, Stack
+from rnnparity.problem.problem import Problem, Tensor
 
 
 def whole_faults() -> Iterator[Fault]:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.dtypes import FLOAT_TYPES, Array
-from rnnparity.problem import Problem, Tensor
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.shapes import Slot
 from rnnparity.reference.arithmetic import CORRELATED, ManyDigits, Plain, WithNoise
-from rnnparity.reference.run import TraceStep, Walk
-from rnnparity.shapes import Slot
+from rnnparity.reference.engine import TraceStep, Walk
 
 __all__ = [
     "CORRELATED",

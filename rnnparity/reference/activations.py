@@ -11,7 +11,7 @@ from math import erf, pi, sqrt
 
 import numpy as np
 
-from rnnparity.dtypes import Array
+from rnnparity.problem.dtypes import Array
 
 # Keras' constants (Klambauer et al. 2017, "Self-normalizing neural networks").
 SELU_ALPHA = 1.6732632423543772848170429916717

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rnnparity.dtypes import FLOAT_TYPES, Array, FloatType
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array, FloatType
 from rnnparity.reference.activations import ACTIVATIONS, Activation
 from rnnparity.reference.cells import Letter
 

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rnnparity.dtypes import Array
-from rnnparity.layers import Recurrent
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.layers import Recurrent
 
 # Operator overloading stands behind these letters: a plain array, one with its noise, or one of many digits.
 Letter = Any

@@ -10,45 +10,21 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from rnnparity.dtypes import FLOAT_TYPES
-from rnnparity.errors import RequestError
-from rnnparity.problem import Problem, Tensor
-
-
-class Unsupported(Exception):  # noqa: N818 - a verdict, not an error
-    """This subject cannot run this problem; the message is the reason."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a subject gave: outputs in its own types, facts it stated (see `expectations`), seconds inside it."""
-
-    outputs: tuple[Tensor, ...]
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    seconds: float = 0.0
-
-
-class Subject(Protocol):
-    """An implementation of the layers."""
-
-    def versions(self) -> dict[str, str]:
-        """Name and version of what computes, e.g. {"keras": "3.15.1"}."""
-
-    def answer(self, problem: Problem) -> Answer:
-        """Run one problem.
-
-        Raises:
-            Unsupported: this problem is none for this subject.
-        """
+from rnnparity.problem.answer import Answer as Answer
+from rnnparity.problem.answer import Subject as Subject
+from rnnparity.problem.answer import Unsupported as Unsupported
+from rnnparity.problem.dtypes import FLOAT_TYPES
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.problem import Problem, Tensor
 
 
 # Name -> module:factory and its argument. `cases` is what the subject takes when nothing is chosen with -k.
@@ -66,7 +42,7 @@ class Registration:
 ON_A_GPU = {"cuda": "on an NVIDIA GPU (cuDNN), TF32 off", "tf32": "on an NVIDIA GPU (cuDNN), TF32 on"}
 
 REGISTERED: dict[str, Registration] = {
-    "reference": Registration("rnnparity.subjects.reference:make", "", "NumPy float64 against the goldens"),
+    "reference": Registration("rnnparity.session.reference_subject:make", "", "NumPy float64 against the goldens"),
     "keras": Registration("rnnparity.subjects.keras:make", "eager", "tf.keras, eager"),
     **{
         f"keras:{path}": Registration("rnnparity.subjects.keras:make", path, says, "pairs")

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.dtypes import Array
-from rnnparity.errors import MissingFrameworkError, RequestError
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.errors import MissingFrameworkError, RequestError
 from rnnparity.subjects import ON_A_GPU
 
 # Calls a model with arrays as the layer takes them: x (B, T, D), mask (B, T) or None, states (B, H) each or None.

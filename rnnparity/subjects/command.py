@@ -17,10 +17,10 @@ import tempfile
 from time import perf_counter
 from typing import IO, Any
 
-from rnnparity.errors import FormatError, RequestError
-from rnnparity.problem import Problem
-from rnnparity.subjects import Answer, Subject, Unsupported
-from rnnparity.wire import dump_line, load_json, parse_answer
+from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.problem.errors import FormatError, RequestError
+from rnnparity.problem.file_format import dump_line, load_json, parse_answer
+from rnnparity.problem.problem import Problem
 
 PREFIX = "cmd:"
 # So many lines that are no answer are passed over, to find the one that is.

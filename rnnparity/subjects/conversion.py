@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.dtypes import Array
-from rnnparity.problem import Problem, Tensor
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.subjects import as_tensor
 
 

@@ -19,12 +19,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rnnparity.dtypes import Array
-from rnnparity.errors import MissingFrameworkError
-from rnnparity.layers import Bidirectional, Recurrent, Stack, halves
-from rnnparity.problem import Problem
-from rnnparity.shapes import state_slots
-from rnnparity.subjects import Answer, Subject, Unsupported
+from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.errors import MissingFrameworkError
+from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves
+from rnnparity.problem.problem import Problem
+from rnnparity.problem.shapes import state_slots
 from rnnparity.subjects import keras as tf_keras
 from rnnparity.subjects import onnx as engines
 from rnnparity.subjects import torch as packing

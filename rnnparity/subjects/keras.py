@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.dtypes import Array
-from rnnparity.keras_config import layer_spec
-from rnnparity.layers import Bidirectional, Layer, Recurrent, Stack, halves
-from rnnparity.problem import Problem, Tensor
-from rnnparity.subjects import Answer, Subject, Unsupported
+from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.keras_config import layer_spec
+from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.subjects.backends import BACKENDS, Backend
 
 # Paths that compile a call; the others run it step by step.

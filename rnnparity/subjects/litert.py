@@ -14,10 +14,10 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from rnnparity.dtypes import Array
-from rnnparity.errors import MissingFrameworkError
-from rnnparity.problem import Problem
-from rnnparity.subjects import Answer, Subject, Unsupported
+from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.errors import MissingFrameworkError
+from rnnparity.problem.problem import Problem
 from rnnparity.subjects import keras as tf_keras
 from rnnparity.subjects.backends import quiet
 from rnnparity.subjects.conversion import call_arguments, kept_states, named_outputs, open_shapes, start_states

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.dtypes import FLOAT_TYPES, Array
-from rnnparity.errors import MissingFrameworkError
-from rnnparity.layers import Bidirectional, Recurrent, Stack
-from rnnparity.problem import Problem
-from rnnparity.subjects import Answer, Subject, Unsupported, as_tensor
+from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.errors import MissingFrameworkError
+from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
+from rnnparity.problem.problem import Problem
+from rnnparity.subjects import as_tensor
 
 INSTALL = "pip install 'rnnparity[onnx]'"
 MODELS_KEPT = 64  # cases of one structure follow each other; what a process holds stays bounded

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.dtypes import FLOAT_TYPES, Array
-from rnnparity.layers import Bidirectional, Recurrent
-from rnnparity.subjects import Unsupported
+from rnnparity.problem.answer import Unsupported
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.layers import Bidirectional, Recurrent
 from rnnparity.subjects.onnx_graph import TYPES, Graph, Steps
 
 # Each with its prefix: "0/", "1/" in a stack, else "".

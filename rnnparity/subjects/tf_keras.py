@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from rnnparity.dtypes import Array
-from rnnparity.layers import Recurrent, Stack, halves
-from rnnparity.problem import Problem
-from rnnparity.subjects import Answer, Subject, Unsupported
+from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.layers import Recurrent, Stack, halves
+from rnnparity.problem.problem import Problem
 from rnnparity.subjects.backends import TensorFlow
 from rnnparity.subjects.keras import KerasSubject
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.dtypes import FLOAT_TYPES, Array
-from rnnparity.errors import MissingFrameworkError
-from rnnparity.layers import Bidirectional, Recurrent, Stack
-from rnnparity.problem import Problem, Tensor
-from rnnparity.subjects import ON_A_GPU, Answer, Subject, Unsupported
+from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.errors import MissingFrameworkError
+from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.subjects import ON_A_GPU
 
 INSTALL = "pip install 'rnnparity[torch]'"
 MODULES = {"SimpleRNN": "RNN", "LSTM": "LSTM", "GRU": "GRU"}

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.layers import Bidirectional, halves
-from rnnparity.problem import Problem
+from rnnparity.problem.layers import Bidirectional, halves
+from rnnparity.problem.problem import Problem
 from rnnparity.reference import prepare
 
 Call = Callable[[], Any]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnnparity.keras_config import parse_layer
-from rnnparity.problem import Problem, Tensor
-from rnnparity.shapes import weight_slots
+from rnnparity.problem.keras_config import parse_layer
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.shapes import weight_slots
 
 LAYERS = ("SimpleRNN", "LSTM", "GRU", "BiLSTM")
 # (B, T, D, H)

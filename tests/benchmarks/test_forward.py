@@ -6,7 +6,7 @@ from contenders import CONTENDERS, LeftOutError
 from problems import LAYERS, SIZES, make_problem, name_of
 
 from conftest import Timed, left_out_key
-from rnnparity.dtypes import FLOAT_TYPES
+from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.reference import compute_with_noise
 
 # The frameworks' own warnings are none of ours.

@@ -9,11 +9,11 @@ from contenders import LeftOutError, needs
 from problems import SIZES, make_problem, name_of
 
 from conftest import Timed, left_out_key
-from rnnparity import runner
 from rnnparity.catalogue import catalogue
 from rnnparity.reference import compute, compute_with_noise, trace
-from rnnparity.tolerance import expect
-from rnnparity.workers import Workers
+from rnnparity.reference.tolerance import expect
+from rnnparity.session import check as runner
+from rnnparity.session.workers import Workers
 
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 COMMANDS = {

@@ -1,0 +1,37 @@
+"""`rnnparity fuzz`: random healthy problems."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from rnnparity.cli.common import Jobs, console, progress_bar
+from rnnparity.problem.errors import RequestError
+
+
+def fuzz(
+    subject: Annotated[str, typer.Argument(metavar="[SUBJECT]", help="Only keras: eager, graph and XLA.")] = "keras",
+    n: Annotated[int, typer.Option("-n", min=1, help="Number of verdicts.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random problems.")] = 0,
+    j: Jobs = None,
+) -> None:
+    """Test tf.keras on random problems: none may diverge, and small changes must be detected."""
+    from rnnparity.report.screen import print_sweep
+    from rnnparity.session.fuzz import summarize, sweep
+
+    if subject != "keras":
+        raise RequestError(f"subject {subject!r}: fuzz supports keras only; use `rnnparity check {subject}`")
+    with progress_bar() as progress:
+        records = sweep(n, seed, j or min(os.cpu_count() or 1, 4), progress)
+    summaries = summarize(records)
+    print_sweep(summaries, console())
+    raise typer.Exit(1 if any(summary.false_alarms for summary in summaries.values()) else 0)
+
+
+def sweep() -> None:
+    """Renamed to `rnnparity fuzz`."""
+    raise RequestError(
+        "`sweep` was renamed: use `rnnparity fuzz keras`; trials of explanations: `python -m validation` in tests/"
+    )

@@ -1,0 +1,92 @@
+"""The causes of many divergences of one subject: what explains one case is tried first on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from rnnparity.explanation.evidence import Question
+from rnnparity.explanation.explain import UNEXPLAINED, Explanation, explain
+from rnnparity.faults import Mutant, Placed
+from rnnparity.faults.fault import EVERY, WHOLE
+from rnnparity.faults.injection import run_one
+from rnnparity.problem.layers import halves
+from rnnparity.problem.problem import Problem
+from rnnparity.reference.tolerance import expect
+from rnnparity.verdict.compare import compare_structure
+
+# The search through all hypotheses is made for so many cases a subject; what is found there is tried on every other.
+SEARCHED = 60
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a case diverges: a fault's name and its place, "unexplained", or "" where it was not searched.
+
+    `also` counts the hypotheses that fit as well.
+    """
+
+    cause: str
+    fault: str
+    also: int = 0
+
+
+def causes(problems: Iterable[Problem], progress: Callable[[int], None]) -> dict[str, Cause]:
+    """By id, why each problem's outputs are wrong: the plainest cases, those of the shortest names, first.
+
+    `progress` is told how many are done.
+    """
+    found: dict[str, Cause] = {}
+    known: list[Mutant] = []
+    open_: list[Problem] = []
+    searched = 0
+    for problem in sorted(problems, key=lambda problem: (len(problem.id), problem.id)):
+        again = _first_fit(problem, known) if known else None
+        if again is not None:
+            found[problem.id] = Cause(again.cause, again.name)
+        elif searched < SEARCHED:
+            searched += 1
+            told = explain(problem)
+            found[problem.id] = _cause(told)
+            if told.also_fits:
+                open_.append(problem)
+            elif told.fault is not None and told.certain:
+                known.append(told.fault)
+        else:
+            found[problem.id] = Cause("", "")
+        progress(len(found))
+    for problem in open_:  # what several faults explain here one of them has perhaps done elsewhere
+        again = _first_fit(problem, known)
+        if again is not None:
+            found[problem.id] = Cause(again.cause, again.name)
+    return found
+
+
+def _cause(told: Explanation) -> Cause:
+    if told.fault is None:
+        return Cause(told.cause or UNEXPLAINED, "")
+    return Cause(told.fault.cause, told.fault.name, len(told.also_fits))
+
+
+def _first_fit(problem: Problem, known: Sequence[Mutant]) -> Mutant | None:
+    """A cause found elsewhere that gives these outputs too."""
+    given = problem.outputs or ()
+    if any(d.kind != "dtype" for d in compare_structure(given, problem.output_slots())):
+        return None
+    question = Question(problem, given, expect(problem))
+    if question.expected.unpredictable:
+        return None
+    for placed in dict.fromkeys(other for mutant in known for other in _elsewhere(problem, mutant.placed)):
+        mutant = run_one(problem, placed)
+        if mutant is not None and question.worst(mutant.outputs) <= question.own.threshold:
+            return mutant
+    return None
+
+
+def _elsewhere(problem: Problem, placed: Sequence[Placed]) -> Iterator[tuple[Placed, ...]]:
+    """The same faults in another layer: where they were, if it has such a place, and in all of its halves."""
+    prefixes = [prefix for prefix, _ in halves(problem.layer)]
+    if all(one.place in (*prefixes, EVERY, WHOLE) for one in placed):
+        yield tuple(placed)
+    everywhere = EVERY if len(prefixes) > 1 else prefixes[0]
+    yield tuple(one if one.place == WHOLE else replace(one, place=everywhere) for one in placed)

@@ -1,0 +1,1 @@
+"""The recorded outputs under fixtures/ and the list of known differences."""

@@ -1,0 +1,125 @@
+"""The layers: Keras' words as frozen values. `keras_config` reads them from Keras' own configurations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from rnnparity.problem.dtypes import COMPUTE_DTYPE
+
+ACTIVATIONS = (
+    "tanh",
+    "sigmoid",
+    "hard_sigmoid",
+    "hard_sigmoid_keras2",
+    "relu",
+    "linear",
+    "softsign",
+    "elu",
+    "selu",
+    "softplus",
+    "exponential",
+    "gelu",
+    "gelu_tanh",
+    "silu",
+)
+MERGE_MODES = ("concat", "sum", "mul", "ave", None)
+STATES = {"SimpleRNN": ("h",), "LSTM": ("h", "c"), "GRU": ("h",)}
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """One recurrent layer. Field names and defaults are Keras'; `dtype` is a policy's name."""
+
+    class_name: Literal["SimpleRNN", "LSTM", "GRU"]
+    units: int
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+    use_bias: bool = True
+    reset_after: bool = True
+    return_sequences: bool = False
+    return_state: bool = False
+    go_backwards: bool = False
+    stateful: bool = False
+    zero_output_for_mask: bool = False
+    dtype: str = "float32"
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        return STATES[self.class_name]
+
+    @property
+    def compute_dtype(self) -> str:
+        return COMPUTE_DTYPE[self.dtype]
+
+
+@dataclass(frozen=True)
+class Bidirectional:
+    """Two layers, one of them reading the sequence from its end. Both halves have equal return flags."""
+
+    forward: Recurrent
+    backward: Recurrent
+    merge_mode: str | None = "concat"
+    dtype: str = "float32"
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        return (
+            *(f"forward_{name}" for name in self.forward.states),
+            *(f"backward_{name}" for name in self.backward.states),
+        )
+
+    @property
+    def compute_dtype(self) -> str:
+        return COMPUTE_DTYPE[self.dtype]
+
+    @property
+    def return_sequences(self) -> bool:
+        return self.forward.return_sequences
+
+    @property
+    def return_state(self) -> bool:
+        return self.forward.return_state
+
+    @property
+    def stateful(self) -> bool:
+        return self.forward.stateful
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A sequence of layers (Keras' Sequential); each feeds the next."""
+
+    layers: tuple[Recurrent | Bidirectional, ...]
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        return tuple(f"{place}/{name}" for place, layer in enumerate(self.layers) for name in layer.states)
+
+    @property
+    def compute_dtype(self) -> str:
+        return self.layers[-1].compute_dtype
+
+    @property
+    def return_sequences(self) -> bool:
+        return self.layers[-1].return_sequences
+
+    @property
+    def return_state(self) -> bool:
+        return self.layers[-1].return_state
+
+    @property
+    def stateful(self) -> bool:
+        return any(layer.stateful for layer in self.layers)
+
+
+Layer: TypeAlias = Recurrent | Bidirectional | Stack
+
+
+def halves(layer: Layer) -> list[tuple[str, Recurrent]]:
+    """Every recurrent layer inside `layer` with the prefix that its weights and states carry ("", "forward/", "0/")."""
+    if isinstance(layer, Recurrent):
+        return [("", layer)]
+    if isinstance(layer, Bidirectional):
+        return [("forward/", layer.forward), ("backward/", layer.backward)]
+    return [(f"{place}/{prefix}", half) for place, inner in enumerate(layer.layers) for prefix, half in halves(inner)]

@@ -1,0 +1,105 @@
+"""What a layer takes and gives: names, shapes, types and parameter counts, stated by hand.
+
+Nothing here is read off a run. Reference and subjects are both held against these statements, which makes them a
+third one. Axis letters: B batch, T time, D input features, H units; B and T may be None (not known yet).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
+
+GATES = {"SimpleRNN": 1, "LSTM": 4, "GRU": 3}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A named place for an array: its shape (None where a dimension is not known) and its type."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+def weight_slots(layer: Layer, features: int) -> list[Slot]:
+    """The weights in the order of Keras' `get_weights()`; `features` is D of the first layer."""
+    if isinstance(layer, Recurrent):
+        return _cell_weights("", layer, features)
+    if isinstance(layer, Bidirectional):
+        return [slot for prefix, half in halves(layer) for slot in _cell_weights(prefix, half, features)]
+    slots: list[Slot] = []
+    for place, inner in enumerate(layer.layers):
+        slots += [Slot(f"{place}/{slot.name}", slot.shape, slot.dtype) for slot in weight_slots(inner, features)]
+        features = output_width(inner)
+    return slots
+
+
+def _cell_weights(prefix: str, layer: Recurrent, features: int) -> list[Slot]:
+    units, columns = layer.units, GATES[layer.class_name] * layer.units
+    slots = [
+        Slot(f"{prefix}kernel", (features, columns), layer.dtype),
+        Slot(f"{prefix}recurrent_kernel", (units, columns), layer.dtype),
+    ]
+    if layer.use_bias:
+        two_biases = layer.class_name == "GRU" and layer.reset_after
+        slots.append(Slot(f"{prefix}bias", (2, columns) if two_biases else (columns,), layer.dtype))
+    return slots
+
+
+def state_slots(layer: Layer, batch: int | None) -> list[Slot]:
+    """The states in the order that `initial_state` takes them: h, or h and c, half by half, layer by layer."""
+    if isinstance(layer, Recurrent):
+        return [Slot(name, (batch, layer.units), layer.compute_dtype) for name in layer.states]
+    if isinstance(layer, Bidirectional):
+        return [
+            Slot(f"{side}_{name}", (batch, half.units), half.compute_dtype)
+            for side, half in (("forward", layer.forward), ("backward", layer.backward))
+            for name in half.states
+        ]
+    return [
+        Slot(f"{place}/{slot.name}", slot.shape, slot.dtype)
+        for place, inner in enumerate(layer.layers)
+        for slot in state_slots(inner, batch)
+    ]
+
+
+def output_slots(layer: Layer, batch: int | None, steps: int | None) -> list[Slot]:
+    """The outputs in Keras' order: the output (two with merge_mode None), then the states if they are returned."""
+    if isinstance(layer, Stack):
+        last = f"{len(layer.layers) - 1}/"
+        slots = output_slots(layer.layers[-1], batch, steps)
+        return [Slot(s.name if s.name.endswith("output") else last + s.name, s.shape, s.dtype) for s in slots]
+    leading = (batch, steps) if layer.return_sequences else (batch,)
+    if isinstance(layer, Bidirectional) and layer.merge_mode is None:
+        outputs = [
+            Slot("forward_output", (*leading, layer.forward.units), layer.compute_dtype),
+            Slot("backward_output", (*leading, layer.backward.units), layer.compute_dtype),
+        ]
+    else:
+        outputs = [Slot("output", (*leading, output_width(layer)), layer.compute_dtype)]
+    return outputs + (state_slots(layer, batch) if layer.return_state else [])
+
+
+def output_width(layer: Recurrent | Bidirectional) -> int:
+    """The last axis of the merged output."""
+    if isinstance(layer, Recurrent):
+        return layer.units
+    if layer.merge_mode == "concat":
+        return layer.forward.units + layer.backward.units
+    return layer.forward.units
+
+
+def parameter_count(layer: Layer, features: int) -> int:
+    """How many trainable numbers the layer holds: `count_params()`."""
+    return sum(prod(dim for dim in slot.shape if dim is not None) for slot in weight_slots(layer, features))
+
+
+def axis_letters(name: str, rank: int) -> str:
+    """The axis letters of an output ("BTH"), a state ("BH"), the inputs ("BTD"), the mask ("BT") or a weight."""
+    if name == "inputs":
+        return "BTD"
+    if name == "mask":
+        return "BT"
+    return "BTH" if rank == 3 else "BH"

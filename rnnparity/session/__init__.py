@@ -1,0 +1,1 @@
+"""Asking subjects: whole runs, worker processes, regeneration and random problems."""

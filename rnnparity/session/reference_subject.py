@@ -1,0 +1,29 @@
+"""The reference as a subject: what `run` and `check reference` ask. No framework is loaded."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import numpy as np
+
+from rnnparity.problem.answer import Answer, Subject
+from rnnparity.problem.problem import Problem
+from rnnparity.reference import compute
+from rnnparity.verdict.expectations import stated_facts
+
+
+def make(_: str) -> Subject:
+    """The subject `reference`."""
+    return ReferenceSubject()
+
+
+class ReferenceSubject:
+    """NumPy in float64; its outputs keep that type, so that nothing is lost."""
+
+    def versions(self) -> dict[str, str]:
+        return {"numpy": np.__version__}
+
+    def answer(self, problem: Problem) -> Answer:
+        start = perf_counter()
+        outputs = compute(problem)
+        return Answer(outputs, stated_facts(problem), perf_counter() - start)

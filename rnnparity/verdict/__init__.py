@@ -1,0 +1,1 @@
+"""Comparison, expectations and judgement: from an answer to a verdict."""

@@ -1,0 +1,189 @@
+"""Stored runs: what is kept, what is refused, how they merge and compare."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from _support.bench_runs import BLOCKS, MACHINE, fields, forward, run, series
+
+from rnnparity.bench.measure import from_pytest
+from rnnparity.bench.ratios import Change, Ratio, compare, exponent, paired, reference_ratios
+from rnnparity.bench.stored import Series, dump, load, merge
+from rnnparity.problem.errors import RequestError
+
+# ------------------------------------------------------------------------------------------------------- stored
+
+
+def test_what_is_dumped_is_loaded(tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text(dump(run()))
+    assert dump(load(path)) == dump(run())
+    lines = [line for line in path.read_text().splitlines() if '"contender"' in line]
+    assert lines == sorted(lines)
+    assert len(lines) == len(run().series)  # one series a line
+    assert '"seconds": [5e-05, 5.1e-05, 4.9e-05, 5.05e-05, 4.95e-05]' in path.read_text()
+
+
+def pytest_document(**info):
+    """What pytest-benchmark stores, shortened."""
+    entries = [
+        {
+            "extra_info": {"group": "forward", "problem": "p", "contender": "c", "block": block, **info},
+            "stats": {"min": seconds, "data": [seconds, 9.0]},
+        }
+        for block, seconds in ((1, 0.2), (0, 0.1))
+    ]
+    return {
+        "machine_info": {
+            "node": "my-laptop", "machine": "x86_64", "system": "Linux", "python_version": "3.11.7",
+            "cpu": {"brand_raw": "Abacus 9"},
+        },
+        "commit_info": {"id": "0123456789abcdef", "dirty": True},
+        "left_out": [{"contender": "torch", "problem": name, "why": "torch is not installed"} for name in "pq"],
+        "benchmarks": entries,
+    }  # fmt: skip
+
+
+def test_rounds_and_the_name_of_the_host_are_left_out():
+    kept = from_pytest(pytest_document(), False, {"numpy": "2"})
+    assert [s.seconds for s in kept.series] == [[0.1, 0.2]]  # in the order of the blocks
+    assert kept.commit == "0123456789+changes"
+    assert "my-laptop" not in dump(kept)
+    assert "9.0" not in dump(kept)
+    assert [(out.contender, out.problem) for out in kept.left_out] == [("torch", "")]
+
+
+def changed(**other):
+    return json.dumps(fields(**other))
+
+
+ROW = series("forward", "p", "c", 1.0)
+WHOLE = json.dumps(fields())
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "line 1, column 1: is not JSON"),
+        (WHOLE[: len(WHOLE) // 2], "is not JSON"),
+        (WHOLE[:-1], "is not JSON"),
+        (changed(format="rnnparity-bench/2"), "is of the format 'rnnparity-bench/2'"),
+        ("[]", 'is no stored run (it has no "format")'),
+        ("null", 'is no stored run (it has no "format")'),
+        (json.dumps(pytest_document()), 'is no stored run (it has no "format")'),
+        (changed(host="my-laptop"), "host: Extra inputs are not permitted"),
+        (changed(rows=[]), "series: List should have at least 1 item"),
+        (changed(rows=[{**ROW, "seconds": []}]), "series.0.seconds: List should have at least 1 item"),
+        (changed(rows=[{**ROW, "seconds": [-1.0]}]), "series.0.seconds.0: Input should be greater than 0"),
+        (changed(rows=[{**ROW, "seconds": ["1"]}]), "series.0.seconds.0: Input should be a valid number"),
+        (changed(rows=[{**ROW, "seconds": [float("nan")]}]), "the literal NaN is not JSON"),
+        (changed(rows=[ROW, ROW]), "forward / p / c is there 2 times"),
+    ],
+)
+def test_what_is_refused(tmp_path, text, what):
+    path = tmp_path / "report.json"
+    path.write_text(text)
+    with pytest.raises(RequestError) as caught:
+        load(path)
+    assert str(caught.value).startswith(str(path))
+    assert what in str(caught.value)
+    assert str(caught.value).endswith("write it anew with `rnnparity bench`")
+
+
+@pytest.mark.parametrize("place", [".", "none.json"])
+def test_what_cannot_be_read(tmp_path, place):
+    with pytest.raises(RequestError, match=r"cannot be read: (Is a directory|No such file)"):
+        load(tmp_path / place)
+
+
+# -------------------------------------------------------------------------------------------------------- merge
+
+
+def test_runs_of_different_problems_become_one():
+    rows = forward()
+    parts = {"a.json": run(rows[:6]), "b.json": run(rows[6:], quick=False)}
+    assert dump(merge(parts)) == dump(run(rows))
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        ({"commit": "abc"}, "b.json: commit is abc, but 0123456789 in a.json"),
+        ({"versions": {"numpy": "1"}}, "b.json: versions is numpy 1, but numpy 2.4.6, tensorflow 2.21.0 in a.json"),
+        ({"machine": {**MACHINE, "cores": 4}}, "--any-machine merges them nevertheless"),
+        ({"rows": forward()[:1]}, "b.json: forward / LSTM 1x4x5x3 is in a.json too"),
+    ],
+)
+def test_what_does_not_merge(other, what):
+    parts = {"a.json": run(forward()[:6]), "b.json": run(**{"rows": forward()[6:], **other})}
+    with pytest.raises(RequestError, match=what):
+        merge(parts)
+
+
+def test_other_machines_merge_when_told_so():
+    parts = {"a": run(forward()[:6]), "b": run(forward()[6:], machine={**MACHINE, "processor": "Beads"})}
+    assert merge(parts, any_machine=True).machine.processor == "Abacus 9; Beads"
+
+
+# ------------------------------------------------------------------------------------------------------- ratios
+
+
+def timed(*seconds):
+    return Series(group="forward", problem="p", contender="c", seconds=list(seconds))
+
+
+def test_a_ratio_is_the_median_over_blocks_with_the_middle_half():
+    ratio = paired(timed(2.0, 8.0, 4.0, 16.0, 32.0), timed(1.0, 1.0, 1.0, 1.0, 1.0))
+    assert ratio.value == pytest.approx(8)
+    assert (ratio.low, ratio.high, ratio.best, ratio.blocks) == (pytest.approx(4), pytest.approx(16), 2, 5)
+
+
+def test_what_slows_a_whole_block_leaves_the_ratio_alone():
+    assert paired(timed(2.0, 20.0, 2.0), timed(1.0, 10.0, 1.0)) == Ratio(*[pytest.approx(2)] * 4, 3)
+
+
+def test_exponents_of_exact_powers():
+    assert exponent([1, 10, 100], [3, 30, 300]) == pytest.approx(1)
+    assert exponent([2, 4, 8], [4, 16, 64]) == pytest.approx(2)
+    assert exponent([2, 4, 8], [7, 7, 7]) == pytest.approx(0)
+
+
+def test_each_type_has_products_of_its_own():
+    pairs = {(s.contender, y.contender) for _, s, y in reference_ratios(run())}
+    assert ("reference float32", "products float32") in pairs
+    assert ("reference float32", "products float64") not in pairs
+    assert ("reference float64", "tf.keras eager") in pairs
+
+
+@pytest.mark.parametrize(
+    ("factor", "change"),
+    [(1.0, Change.INCONCLUSIVE), (1.2, Change.INCONCLUSIVE), (1.3, Change.SLOWER), (0.7, Change.FASTER)],
+)
+def test_changes_beyond_the_spread_are_seen(factor, change):
+    found = compare(run(), run(forward(factor)))
+    assert len(found) == 10
+    assert {c.change for c in found} == {change}
+    assert all(c.factor == pytest.approx(factor, rel=1e-3) for c in found)
+
+
+def test_a_change_within_the_spread_is_inconclusive():
+    before = [dict(row, seconds=[s * f for s, f in zip(row["seconds"], (1, 2, 0.5, 1.5, 1), strict=True)])
+              if row["contender"].startswith("reference") else row for row in forward()]  # fmt: skip
+    assert {c.change for c in compare(run(before), run(forward(1.3)))} == {Change.INCONCLUSIVE}
+
+
+def test_what_was_as_fast_once_is_no_slower():
+    """A machine that was busy for most of a run: one block says what the code can do."""
+    busy = [dict(row, seconds=[s * f for s, f in zip(row["seconds"], (1.5, 1.5, 1, 1.5, 1.5), strict=True)])
+            if row["contender"].startswith("reference") else row for row in forward()]  # fmt: skip
+    assert {c.change for c in compare(run(), run(busy))} == {Change.INCONCLUSIVE}
+
+
+def test_two_blocks_tell_nothing():
+    def short(rows):
+        return [dict(row, seconds=row["seconds"][:2]) for row in rows]
+
+    assert {c.change for c in compare(run(short(forward())), run(short(forward(9.0))))} == {Change.INCONCLUSIVE}
+    assert len(BLOCKS) > 2
+    (first, *_) = compare(run(), run(forward(9.0)))
+    assert replace(first, now=replace(first.now, blocks=2)).change is Change.INCONCLUSIVE

@@ -1,0 +1,292 @@
+"""The commands and their words: exit status, stdout, and one line on stderr where the request is at fault."""
+
+import json
+import os
+import subprocess
+
+import numpy as np
+import pytest
+from _support.command_line import command, here, start
+from _support.fixture_folders import change_file, write_folder
+
+from rnnparity import __version__
+from rnnparity.catalogue import catalogue
+from rnnparity.golden.goldens import default_folder
+from rnnparity.problem import file_format as wire
+from rnnparity.reference import compute
+from rnnparity.subjects import REGISTERED
+
+__all__ = ["here"]
+
+CASE = "lstm-spread-sequences-state"
+COMMANDS = ["check", "list", "show", "run", "explain", "regenerate", "sweep", "bench"]
+HELP = "--help` tells more."
+
+
+def refused(called):
+    """What a request that is at fault is told, without the name of the command."""
+    status, out, err = called
+    assert (status, out, err.count("\n")) == (2, "", 1), err
+    assert err.startswith("rnnparity: ")
+    return err.removeprefix("rnnparity: ").rstrip("\n")
+
+
+@pytest.fixture
+def problem_file(tmp_path):
+    path = tmp_path / "problem.json"
+    path.write_text(wire.dump_pretty(catalogue()[CASE]), encoding="utf-8")
+    return path
+
+
+# --------------------------------------------------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help(here, name):
+    status, out, err = here(*filter(None, [name]), "--help")
+    assert (status, err) == (0, "")
+    assert out.startswith("Usage: ")
+    for other in COMMANDS if not name else ["--help"]:
+        assert other in out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "near"),
+    [
+        ("", "Missing command.", ""),
+        ("lst", "No such command 'lst'.", "'list'"),
+        ("frobnicate", "No such command 'frobnicate'.", ""),
+        ("check --jsn x", "No such option: --jsn", "--json"),
+        ("list --subject", "No such option: --subject", "--subjects"),
+        ("check -j", "Option '-j' requires an argument.", ""),
+        ("show", "Missing argument 'CASE'.", ""),
+        ("run", "Missing argument 'FILE'.", ""),
+        (f"show {CASE} {CASE}", f"Got unexpected extra argument(s) ({CASE})", ""),
+    ],
+)
+def test_words_that_are_none(here, words, expected, near):
+    """`near` is what is suggested instead, in typer's own words."""
+    line = refused(here(*words.split()))
+    assert line.startswith(expected)
+    # Of an option without its value typer does not say whose it is.
+    command = words.split()[:1] if words.split()[:1] in (["check"], ["list"], ["show"], ["run"]) else []
+    at = " ".join(["rnnparity", *command]) if "requires an argument" not in line else "rnnparity"
+    assert line.endswith(f" `{at} {HELP}")
+    assert near in line.removeprefix(expected)
+
+
+@pytest.mark.parametrize("words", ["check -j 0", "check -j many", "check -j 65", "sweep -n 0", "sweep --seed -1"])
+def test_numbers_that_are_none(here, words):
+    assert refused(here(*words.split())).startswith("Invalid value for '-")
+
+
+KNOWN_SUBJECTS = f"known are {', '.join(REGISTERED)}, package.module:callable, or cmd:PROGRAM"
+
+
+@pytest.mark.parametrize(("subject", "near"), [("Keras", "keras"), ("kears", "keras"), ("keras:grahp", "keras:graph")])
+def test_subjects_that_are_nearly_one(here, subject, near):
+    assert refused(here("check", subject)) == f"subject {subject!r} is unknown; did you mean {near}?"
+
+
+@pytest.mark.parametrize("subject", ["mine:x y", "own.functions", "a b:c", ""])
+def test_unknown_subjects(here, subject):
+    assert refused(here("check", subject)) == f"subject {subject!r} is unknown; {KNOWN_SUBJECTS}"
+
+
+def test_a_module_without_its_function(here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").touch()
+    for name in ("mine", "mine.lstm"):
+        said = f"subject {name!r} is unknown; a function of a module of yours is named module:function"
+        assert refused(here("check", name)) == said
+
+
+def test_an_unknown_subject_of_one_case(here, problem_file):
+    for words in (("show", CASE), ("run", str(problem_file))):
+        assert refused(here(*words, "--subject", "nobody")) == f"subject 'nobody' is unknown; {KNOWN_SUBJECTS}"
+
+
+def test_unknown_cases(here):
+    assert refused(here("show", "lstm-spread-sequence-state")) == (
+        "case 'lstm-spread-sequence-state' is unknown; did you mean lstm-spread-sequences-state?"
+    )
+    assert refused(here("show", "x")) == "case 'x' is unknown; `rnnparity list` shows them all"
+
+
+@pytest.mark.parametrize("words", [["list"], ["check", "reference"]])
+def test_expressions(here, words):
+    assert (
+        refused(here(*words, "-k", "nothing"))
+        == "-k 'nothing' matches no case; `rnnparity list --tags` shows the words"
+    )
+    line = refused(here(*words, "-k", "lstm and"))
+    assert line.startswith("-k 'lstm and': a word is missing at the end; write words joined by ")
+
+
+# ---------------------------------------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("subject", ["reference", "keras"])
+def test_files_that_are_none(here, tmp_path, subject):
+    missing, broken = tmp_path / "gone.json", tmp_path / "broken.json"
+    broken.write_text('{"format": 1')
+    words = ("--subject", subject)
+    assert refused(here("run", str(missing), *words)) == f"{missing}: cannot be read: No such file or directory"
+    assert refused(here("run", str(tmp_path), *words)) == f"{tmp_path}: cannot be read: Is a directory"
+    assert refused(here("run", str(broken), *words)).startswith(f"{broken}: line 1, column 13: is not JSON: ")
+    broken.write_text("{}")
+    assert refused(here("run", str(broken), *words)) == f"{broken}: format: Field required (and 4 more)"
+
+
+def test_fixtures_that_are_none(here, tmp_path):
+    remedy = "restore it from version control, or run `rnnparity regenerate`"
+    called = here("check", "reference", "--fixtures", str(tmp_path))
+    assert refused(called) == f"{tmp_path}/manifest.json: is not there: {remedy}"
+    write_folder(tmp_path)
+    called = here("check", "reference", "--fixtures", str(tmp_path))
+    assert refused(called).startswith(f"{tmp_path}: ")
+    assert refused(called).endswith(f"have none): {remedy}")
+    change_file(tmp_path, "edge.json", lambda rows: rows[0]["case"]["tags"].reverse())
+    called = here("check", "reference", "--fixtures", str(tmp_path))
+    expected = f"{tmp_path}/edge.json: edge-D1-simple_rnn-forward: case is not what the catalogue says: {remedy}"
+    assert refused(called) == expected
+
+
+def test_known_differences_that_are_none(here, tmp_path):
+    for path in default_folder().glob("*.json"):
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "known_differences.toml").write_text("[[difference")
+    called = here("check", "reference", "--fixtures", str(tmp_path), "-k", CASE)
+    assert refused(called).startswith(f"{tmp_path}/known_differences.toml: Expected ']]'")
+
+
+def test_a_report_that_cannot_be_written(here, tmp_path):
+    path = tmp_path / "gone" / "report.json"
+    status, out, err = here("check", "reference", "-k", "lstm-spread-last", "--json", str(path))
+    assert (status, err) == (2, f"rnnparity: {path}: cannot be written: there is no folder {path.parent}\n")
+    assert out == ""  # found out before anything was compared
+
+
+# ------------------------------------------------------------------------------------------------- list and show
+
+
+def test_list(here):
+    status, out, err = here("list")
+    assert (status, err) == (0, "")
+    rows = [line.split(maxsplit=1) for line in out.splitlines()]
+    assert dict(rows) == {case.id: case.case.why for case in catalogue().values()}
+    status, out, err = here("list", "-k", "lstm-spread-last and not bi_lstm and mask:left")
+    ids = ["lstm-spread-last-mask_left", "lstm-spread-last-mask_left-initial"]
+    assert [line.split()[0] for line in out.splitlines()] == ids
+
+
+def test_list_of_subjects(here):
+    status, out, err = here("list", "--subjects")
+    assert (status, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == [*REGISTERED, "package.module:callable", "cmd:PROGRAM"]
+
+
+@pytest.mark.parametrize(
+    ("case", "letters"),
+    [
+        (CASE, ["i", "f", "g", "o", "h", "c"]),
+        ("gru-spread-sequences-state", ["z", "r", "g", "h"]),
+        ("simple_rnn-spread-sequences-state", ["h"]),
+    ],
+)
+def test_show_every_letter_at_every_step(here, case, letters):
+    status, out, err = here("show", case)
+    assert (status, err) == (0, "")
+    said = out.splitlines()
+    assert said[0] == case
+    assert said[1] == f"  {catalogue()[case].case.why}"
+    steps = [line.strip() for line in said if line.startswith("  t=")]
+    assert steps == ["t=0", "t=1", "t=2", "t=3"]
+    for letter in letters:
+        assert sum(line.startswith(f"    {letter}  ") for line in said) == 4, letter
+    for tensor in catalogue()[case].weights:
+        assert f"{tensor.name} {tensor.shape} float32" in said
+        assert any(line.startswith(f"  {tensor.name}: ") for line in said)
+    h = compute(catalogue()[case])[1].data
+    assert f"    h  {' | '.join(' '.join(f'{value:9.6f}' for value in row) for row in h)}" in said
+    assert said[-1] == "reference agrees (largest distance 0 sigma)"
+
+
+# ----------------------------------------------------------------------------------------------------------- run
+
+
+def assert_is_the_answer(text, problem):
+    answer = wire.parse_problem(json.loads(text), "stdout")
+    assert (answer.id, answer.layer) == (problem.id, problem.layer)
+    for given, right in zip(answer.outputs, compute(problem), strict=True):
+        assert (given.name, given.dtype) == (right.name, "float64")
+        np.testing.assert_array_equal(given.data, right.data, strict=True)
+
+
+def test_run_a_file(here, problem_file):
+    status, out, err = here("run", str(problem_file))
+    assert (status, err, out.count("\n")) == (0, "", 1)
+    assert_is_the_answer(out, catalogue()[CASE])
+
+
+def test_run_a_pipe_one_problem_a_line(tmp_path):
+    cases = [catalogue()[case] for case in (CASE, "dtype-float16-gru-forward", "stack-two_rnn_last")]
+    status, out, err = command("run", "-", input="".join(f"{wire.dump_line(case)}\n" for case in cases))
+    assert (status, err) == (0, "")
+    for line, case in zip(out.splitlines(), cases, strict=True):
+        assert_is_the_answer(line, case)
+
+
+def test_run_a_pipe_that_breaks_on_its_second_line():
+    line = wire.dump_line(catalogue()[CASE])
+    status, out, err = command("run", "-", input=f"{line}\n{line[:50]}\n")
+    assert status == 2
+    assert_is_the_answer(out, catalogue()[CASE])
+    assert err.startswith("rnnparity: stdin, line 2: line 1, column ")
+    assert err.count("\n") == 1
+
+
+# --------------------------------------------------------------------------------------------------------- pipes
+
+
+def test_a_reader_that_goes_away_is_no_fault():
+    lister = start("list")
+    head = subprocess.run(["head", "-1"], stdin=lister.stdout, capture_output=True, text=True, check=True)
+    lister.stdout.close()
+    assert head.stdout.startswith(f"{next(iter(catalogue()))} ")
+    assert lister.stderr.read() == ""
+    assert lister.wait() == 0
+    lister.stderr.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+def test_a_full_disk_is_told_in_one_line():
+    with open("/dev/full", "w") as full:
+        lister = start("list", stdout=full)
+    _, err = lister.communicate()
+    assert (lister.returncode, err) == (2, "rnnparity: the output: No space left on device\n")
+
+
+def test_a_case_as_its_problem_file(here, tmp_path):
+    """What `show --json` writes `run` takes."""
+    status, out, _ = here("show", CASE, "--json")
+    (tmp_path / "case.json").write_text(out)
+    assert status == 0
+    assert wire.read_problem(tmp_path / "case.json").id == CASE
+    assert here("run", str(tmp_path / "case.json"))[0] == 0
+
+
+def test_the_words_for_k(here):
+    status, out, _ = here("list", "--tags", "-k", "lstm-spread-last")
+    assert status == 0
+    counts = {line.split()[0]: int(line.split()[1]) for line in out.splitlines()}
+    assert {"flags:last", "initial:given"} <= counts.keys()
+    assert counts["kind:lstm"] == max(counts.values())
+
+
+def test_nothing_on_stdin():
+    assert refused(command("run", "-", input="\n")) == "stdin: is empty; give one problem a line"
+
+
+def test_the_version(here):
+    assert here("--version") == (0, f"rnnparity {__version__}\n", "")

@@ -1,0 +1,214 @@
+"""A folder of fixtures is read whole or not at all, and a golden that is not the exact answer is seen."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from _support.fixture_folders import (
+    ABOUT,
+    IDS,
+    LEFT_OUT,
+    change_file,
+    change_manifest,
+    one_step,
+    small_catalogue,
+    small_rows,
+    texts_of,
+    write_folder,
+)
+
+from rnnparity.catalogue import catalogue
+from rnnparity.golden.goldens import MANIFEST, default_folder, golden_outputs, read_goldens
+from rnnparity.problem.errors import FormatError
+from rnnparity.problem.problem import Tensor
+from rnnparity.reference import compute
+from rnnparity.reference.tolerance import expect
+from rnnparity.verdict.judge import Kind, golden_drift, reference_verdict
+
+REMEDY = "restore it from version control, or run `rnnparity regenerate`"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_folder(tmp_path)
+
+
+def refusal(folder, cases=None):
+    """The one line with which a folder is refused, without the folder's own path."""
+    with pytest.raises(FormatError) as caught:
+        read_goldens(folder, small_catalogue() if cases is None else cases)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).replace(str(folder), "DIR")
+
+
+def test_a_whole_folder_is_read(folder):
+    goldens = read_goldens(folder, small_catalogue())
+    assert set(goldens.outputs) == set(IDS) - {LEFT_OUT}
+    assert goldens.left_out == {LEFT_OUT: "for the sake of the test"}
+    assert {key: goldens.manifest[key] for key in ABOUT} == ABOUT
+    for row in small_rows():
+        for golden, output in zip(goldens.outputs[row.id], row.outputs, strict=True):
+            assert (golden.name, golden.dtype) == (output.name, output.dtype)
+            np.testing.assert_array_equal(golden.data, output.data, strict=True)
+
+
+def test_the_projects_own_goldens_are_whole():
+    goldens = read_goldens(default_folder(), catalogue())
+    assert set(goldens.outputs) | set(goldens.left_out) == set(catalogue())
+    assert len(goldens.outputs) > 3000
+
+
+def test_the_same_rows_give_the_same_bytes_whatever_their_order():
+    assert texts_of(small_rows()) == texts_of(small_rows()[::-1])
+
+
+def test_no_manifest(folder):
+    (folder / MANIFEST).unlink()
+    assert refusal(folder) == f"DIR/manifest.json: is not there: {REMEDY}"
+
+
+def test_a_missing_file(folder):
+    (folder / "edge.json").unlink()
+    assert refusal(folder) == "DIR/edge.json: cannot be read: No such file or directory"
+
+
+def test_a_directory_instead_of_a_file(folder):
+    (folder / "edge.json").unlink()
+    (folder / "edge.json").mkdir()
+    assert refusal(folder) == "DIR/edge.json: cannot be read: Is a directory"
+
+
+def test_an_empty_folder(tmp_path):
+    assert refusal(tmp_path) == f"DIR/manifest.json: is not there: {REMEDY}"
+
+
+def test_a_stray_file(folder):
+    (folder / "old.json").write_text("[]")
+    assert refusal(folder) == f"DIR/old.json: is not in the manifest: {REMEDY}"
+
+
+def test_a_file_by_itself_does_not_fit_the_manifest(folder):
+    path = folder / "edge.json"
+    path.write_text(path.read_text().replace("0.1", "0.2", 1))
+    assert refusal(folder) == f"DIR/edge.json: its SHA-256 is not the manifest's: {REMEDY}"
+
+
+def test_a_case_without_a_golden(folder):
+    change_file(folder, "edge.json", lambda rows: rows[:1])
+    assert refusal(folder) == f"DIR: edge-T1-simple_rnn-forward-initial has no golden (1 have none): {REMEDY}"
+
+
+def test_a_golden_of_no_case(folder):
+    cases = {case: problem for case, problem in small_catalogue().items() if case != "gru-spread-last"}
+    expected = f"DIR/gru-spread.json: gru-spread-last: the catalogue has no such case in this file: {REMEDY}"
+    assert refusal(folder, cases) == expected
+
+
+def test_rows_that_the_manifest_does_not_count(folder):
+    change_file(folder, "edge.json", lambda rows: rows[:1], count=False)
+    assert refusal(folder) == f"DIR/edge.json: has 1 rows, but the manifest counts 2: {REMEDY}"
+
+
+def test_rows_out_of_order_or_twice(folder):
+    change_file(folder, "edge.json", lambda rows: rows[::-1])
+    assert refusal(folder) == f"DIR/edge.json: edge-D1-simple_rnn-forward: is out of order: {REMEDY}"
+    change_file(folder, "edge.json", lambda rows: [rows[0], rows[0]])
+    assert refusal(folder) == f"DIR/edge.json: edge-T1-simple_rnn-forward-initial: stands twice: {REMEDY}"
+
+
+def test_left_out_and_yet_a_golden(folder):
+    change_manifest(folder, lambda manifest: manifest["left_out"].update({"gru-spread-last": "why not"}))
+    assert refusal(folder) == f"DIR/manifest.json: gru-spread-last is left out and yet has a golden: {REMEDY}"
+
+
+def test_left_out_and_no_case(folder):
+    change_manifest(folder, lambda manifest: manifest["left_out"].update({"gone": "why not"}))
+    assert refusal(folder) == f"DIR/manifest.json: gone is left out, but is no case: {REMEDY}"
+
+
+@pytest.mark.parametrize("name", ["../edge.json", "edge.txt", "manifest.json", "/etc/edge.json", "a/b.json"])
+def test_a_name_that_leads_elsewhere(folder, name):
+    change_manifest(folder, lambda manifest: manifest["files"].update({name: manifest["files"].pop("edge.json")}))
+    assert refusal(folder) == f"DIR/manifest.json: {name!r} is no fixture's name: {REMEDY}"
+
+
+def test_a_name_that_no_file_can_have(folder):
+    change_manifest(folder, lambda manifest: manifest["files"].update({"a\0b.json": manifest["files"]["edge.json"]}))
+    assert refusal(folder) == r"DIR/a\x00b.json: cannot be read: embedded null byte"
+
+
+@pytest.mark.parametrize("key", ["generator", "versions", "left_out", "known", "files"])
+def test_a_manifest_edited_by_hand(folder, key):
+    def edit(manifest):
+        part = manifest[key]
+        manifest[key] = f"{part}." if isinstance(part, str) else dict(list(part.items())[1:])
+
+    change_manifest(folder, edit, checksum=False)
+    assert refusal(folder) == f"DIR/manifest.json: its own SHA-256 is not that of what it says: {REMEDY}"
+
+
+@pytest.mark.parametrize(
+    "form", [{"indent": 1}, {"indent": 2, "sort_keys": True}, {"indent": 2, "ensure_ascii": False}]
+)
+def test_a_manifest_in_another_form(folder, form):
+    path = folder / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()), **form))
+    assert refusal(folder) == f"DIR/manifest.json: its own SHA-256 is not that of what it says: {REMEDY}"
+
+
+# ------------------------------------------------------------------------------------------------------- drift
+
+
+@pytest.mark.parametrize("away", [True, False], ids=["from_zero", "to_zero"])
+@pytest.mark.parametrize("row", small_rows(), ids=lambda row: row.id)
+def test_a_golden_that_is_off_by_one_step_has_drifted(row, away):
+    expected = expect(row)
+    assert golden_drift(row.outputs, expected) is None
+    for place, output in enumerate(row.outputs):
+        moved = one_step(output, away)
+        assert (moved.data != output.data).any()
+        drift = golden_drift([*row.outputs[:place], moved, *row.outputs[place + 1 :]], expected)
+        assert drift is not None
+        assert (drift.output, drift.kind, drift.differing) == (output.name, "values", 1)
+        assert drift.text.startswith(f"the golden has {output.name}[{', '.join('0' * output.data.ndim)}]=")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_golden_that_is_not_finite_has_drifted(value):
+    row = small_rows()[0]
+    data = row.outputs[0].data.copy()
+    data.flat[3] = value
+    drift = golden_drift([replace(row.outputs[0], data=data), *row.outputs[1:]], expect(row))
+    assert (drift.kind, drift.differing) == ("finiteness", 1)
+
+
+def test_the_reference_sees_that_its_golden_has_drifted():
+    row = next(row for row in small_rows() if row.id == "lstm-spread-sequences-state")
+    assert reference_verdict(row, row.outputs, "").kind is Kind.AGREES
+    verdict = reference_verdict(row, [one_step(row.outputs[0], True), *row.outputs[1:]], "")
+    assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "the golden")
+    assert verdict.reason.startswith("the golden has output[0, 0, 0]=")
+
+
+def test_a_case_without_a_golden_is_no_pass():
+    verdict = reference_verdict(small_rows()[0], None, "the noise would hide a fault")
+    assert (verdict.kind, verdict.reason) == (Kind.INCONCLUSIVE, "the noise would hide a fault")
+
+
+def test_goldens_are_the_reference_rounded_to_their_own_type():
+    for row in small_rows():
+        for golden, exact, slot in zip(golden_outputs(row), compute(row), row.output_slots(), strict=True):
+            assert (golden.name, golden.shape, golden.dtype) == (slot.name, slot.shape, slot.dtype)
+            if slot.dtype == "float64":
+                np.testing.assert_allclose(golden.data, exact.data, rtol=0, atol=1e-15)
+            else:
+                np.testing.assert_array_equal(golden.data, Tensor.of("", exact.data, slot.dtype).data, strict=True)
+
+
+def test_the_folder_of_an_installed_wheel_comes_first(tmp_path, monkeypatch):
+    monkeypatch.setattr("rnnparity.golden.goldens.__file__", str(tmp_path / "rnnparity" / "golden" / "goldens.py"))
+    assert default_folder() == Path(tmp_path / "fixtures")
+    (tmp_path / "rnnparity" / "fixtures").mkdir(parents=True)
+    assert default_folder() == tmp_path / "rnnparity" / "fixtures"

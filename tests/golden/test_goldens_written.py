@@ -1,0 +1,139 @@
+"""Fixtures are written whole or not at all: killed at any moment, by two writers at once, where nothing can be."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from _support.fixture_writers import found, is_whole, put, states
+
+from rnnparity.golden.goldens import MANIFEST, locked, write_fixtures
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.files import write_whole
+
+SCRIPT = Path(__file__).parents[1] / "_support" / "fixture_writers.py"
+
+
+def start(*words):
+    return subprocess.Popen([sys.executable, SCRIPT, *map(str, words)], stdout=subprocess.PIPE, text=True)
+
+
+def killed(folder, seed, count):
+    writer = start("kill", folder, seed, count)
+    said, _ = writer.communicate()
+    assert writer.returncode == 0
+    came = Counter(json.loads(said))
+    print(f"{count} kills: {came}")
+    assert came["old"] + came["new"] + came["mixed"] == count
+    return came
+
+
+def test_thirty_kills_leave_nothing_torn(tmp_path):
+    came = killed(tmp_path, 1, 30)
+    assert came["repaired"] > 5
+
+
+@pytest.mark.slow
+def test_a_thousand_kills_leave_nothing_torn(tmp_path):
+    came = killed(tmp_path, 2, 1000)
+    assert min(came["old"], came["new"], came["mixed"], came["left behind"], came["repaired"]) > 20
+
+
+def test_two_writers_at_once_leave_one_whole_state(tmp_path):
+    writers = [start("write", tmp_path, name, 15) for name in ("old", "new")]
+    said = [json.loads(writer.communicate()[0]) for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert found(tmp_path) in ("old", "new")
+    # They did meet: a writer alone has something to change but once.
+    assert sum(each["changed"] for each in said) > 2
+
+
+def test_only_what_changed_is_written(tmp_path):
+    texts, _ = states()["old"]
+    assert put(tmp_path, "old") == [*texts, MANIFEST]
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
+    assert put(tmp_path, "old") == []
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")} == before
+    (tmp_path / "edge.json").write_text("[]")
+    assert put(tmp_path, "old") == ["edge.json"]
+    assert is_whole(tmp_path, "old")
+
+
+def test_what_is_superfluous_goes(tmp_path):
+    put(tmp_path, "old")
+    for name in ("stray.json", "edge.json.tmp", "edge.json.rej"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "known_differences.toml").write_text("")
+    *written, manifest, one, other = put(tmp_path, "new")
+    assert (set(written), manifest, {one, other}) == (
+        set(states()["new"][0]),
+        MANIFEST,
+        {"gru-spread.json", "stray.json"},
+    )
+    there = {path.name for path in tmp_path.iterdir()}
+    assert there == {*states()["new"][0], MANIFEST, ".lock", "known_differences.toml"}
+
+
+def test_the_manifest_comes_last_and_before_anything_is_taken_away(tmp_path, monkeypatch):
+    put(tmp_path, "old")
+    written = []
+
+    def watched(path, text):
+        written.append(path.name)
+        assert (tmp_path / "gru-spread.json").exists()
+        write_whole(path, text)
+
+    monkeypatch.setattr("rnnparity.golden.goldens.write_whole", watched)
+    with locked(tmp_path):
+        write_fixtures(tmp_path, *states()["new"])
+    assert written == [*states()["new"][0], MANIFEST]
+    assert is_whole(tmp_path, "new")
+
+
+def test_a_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "report.json"
+    path.write_text("old")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    monkeypatch.undo()
+    write_whole(path, "new")
+    assert path.read_text() == "new"
+
+
+def refusal(folder):
+    with pytest.raises(RequestError) as caught, locked(folder):
+        pass
+    assert str(caught.value).isprintable()
+    return str(caught.value)
+
+
+def test_a_folder_below_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "fixtures"
+    assert refusal(folder) == f"{folder}: cannot be written: Not a directory"
+    assert refusal(tmp_path / "file") == f"{tmp_path / 'file'}: cannot be written: File exists"
+
+
+def test_a_lock_that_cannot_be_taken(tmp_path):
+    (tmp_path / ".lock").mkdir()
+    assert refusal(tmp_path) == f"{tmp_path}: cannot be written: Is a directory"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder(tmp_path):
+    tmp_path.chmod(0o500)
+    assert refusal(tmp_path) == f"{tmp_path}: cannot be written: Permission denied"
+
+
+def test_a_folder_that_is_not_there_yet(tmp_path):
+    put(tmp_path / "a" / "b", "old")
+    assert is_whole(tmp_path / "a" / "b", "old")

@@ -1,0 +1,278 @@
+"""known_differences.toml: how it is read, what it covers, and when an entry no longer says the truth."""
+
+import re
+
+import pytest
+
+from rnnparity.catalogue import catalogue
+from rnnparity.faults import FAULTS
+from rnnparity.golden.goldens import KNOWN, default_folder
+from rnnparity.golden.known_differences import KINDS, covering, read_known, stale
+from rnnparity.problem.errors import FormatError
+from rnnparity.verdict.compare import Difference
+from rnnparity.verdict.judge import Kind, Verdict, with_known
+
+ENTRY = {
+    "name": "one",
+    "subject": "keras*",
+    "cases": ["lstm-*", "gru-?"],
+    "kinds": ["values", "error"],
+    "versions": {"keras": ">=3.15,<3.16"},
+    "cause": "gate-order: LSTM",
+    "standing": "mistake",
+    "reason": "for the sake of the test",
+    "link": "https://example.org",
+}
+VERSIONS = {"keras": "3.15.1", "tensorflow": "2.21.0"}
+
+
+def toml(value):
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml(inner)}" for key, inner in value.items()) + " }"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def text_of(*tables, name="difference"):
+    return "\n".join(
+        f"[[{name}]]\n" + "\n".join(f"{key} = {toml(value)}" for key, value in table.items()) for table in tables
+    )
+
+
+def entries_of(tmp_path, *tables):
+    path = tmp_path / KNOWN
+    path.write_text(text_of(*tables))
+    return read_known(path)
+
+
+def entry_of(tmp_path, **changed):
+    (entry,) = entries_of(tmp_path, {**ENTRY, **changed})
+    return entry
+
+
+# ------------------------------------------------------------------------------------------------------- reading
+
+
+def test_an_entry_is_read(tmp_path):
+    entry = entry_of(tmp_path)
+    assert (entry.name, entry.subject, entry.reason, entry.link) == ("one", "keras*", ENTRY["reason"], ENTRY["link"])
+    assert (entry.cases, entry.kinds) == (("lstm-*", "gru-?"), ("values", "error"))
+    assert {package: str(wanted) for package, wanted in entry.versions.items()} == {"keras": "<3.16,>=3.15"}
+
+
+@pytest.mark.parametrize(("key", "value"), [("standing", "sad"), ("cause", "")])
+def test_an_entry_says_by_what_it_is_wrong_and_why(tmp_path, key, value):
+    with pytest.raises(FormatError, match=key):
+        entry_of(tmp_path, **{key: value})
+
+
+def test_no_file_is_no_entry(tmp_path):
+    assert read_known(tmp_path / KNOWN) == ()
+    (tmp_path / KNOWN).write_text("# nothing yet\n")
+    assert read_known(tmp_path / KNOWN) == ()
+
+
+def without(key):
+    return {other: value for other, value in ENTRY.items() if other != key}
+
+
+ALL_KEYS = "its keys should be cases, cause, kinds, link, name, reason, standing, subject, versions"
+REFUSED = {
+    "no_toml": ("[[difference]", "Expected ']]' at the end of an array declaration"),
+    "no_text": (b"\xff\xfe", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+    "other_table": (text_of(ENTRY, name="diference"), "should hold tables [[difference]] and nothing else"),
+    "other_key": ("difference = []\nx = 1", "should hold tables [[difference]] and nothing else"),
+    "one_table": ("[difference]\nname = 'x'", "should hold tables [[difference]] and nothing else"),
+    "number": ("difference = 3", "should hold tables [[difference]] and nothing else"),
+    "numbers": ("difference = [3]", "should hold tables [[difference]] and nothing else"),
+    "long_number": (f"difference = {'1' * 10_000}", "Exceeds the limit (4300 digits) for integer string conversion"),
+    "deep": (f"difference = {'[' * 100_000}", "is nested too deeply"),
+    "missing": (text_of(without("link")), f"difference 1: {ALL_KEYS}; look at link"),
+    "extra": (text_of(ENTRY, {**ENTRY, "why": "x"}), f"difference 2: {ALL_KEYS}; look at why"),
+    "misspelt": (text_of({**without("cases"), "case": []}), f"difference 1: {ALL_KEYS}; look at case, cases"),
+    "cases": (text_of({**ENTRY, "cases": "lstm-*"}), "difference 1: cases should be a list of strings"),
+    "cases_2": (text_of({**ENTRY, "cases": ["lstm-*", 3]}), "difference 1: cases should be a list of strings"),
+    "kinds": (text_of({**ENTRY, "kinds": {"values": "x"}}), "difference 1: kinds should be a list of strings"),
+    "kind": (
+        text_of({**ENTRY, "kinds": ["values", "value"]}),
+        f"difference 1: the kind 'value' is unknown; known are {', '.join(KINDS)}",
+    ),
+    "versions": (text_of({**ENTRY, "versions": ["keras"]}), "difference 1: versions should be a table of strings"),
+    "versions_2": (text_of({**ENTRY, "versions": {"keras": 3}}), "difference 1: versions should be a table of strings"),
+    "range": (
+        text_of({**ENTRY, "versions": {"keras": "3.15"}}),
+        "difference 1: versions: '3.15' is no range like >=3.0,<3.16",
+    ),
+    "name": (text_of({**ENTRY, "name": 3}), "difference 1: name should be a string"),
+    "subject": (text_of({**ENTRY, "subject": ["keras"]}), "difference 1: subject should be a string"),
+    "reason": (text_of({**ENTRY, "reason": True}), "difference 1: reason should be a string"),
+    "link": (text_of({**ENTRY, "link": {}}), "difference 1: link should be a string"),
+    "twice": (text_of(ENTRY, {**ENTRY, "subject": "x"}), "two entries are named 'one'"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(tmp_path, name):
+    text, expected = REFUSED[name]
+    path = tmp_path / KNOWN
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(FormatError) as caught:
+        read_known(path)
+    assert str(caught.value).startswith(f"{path}: {expected}")
+    assert str(caught.value).isprintable()
+
+
+def test_a_directory_is_refused(tmp_path):
+    with pytest.raises(FormatError) as caught:
+        read_known(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: cannot be read: Is a directory"
+
+
+# ------------------------------------------------------------------------------------------------------ covering
+
+
+@pytest.mark.parametrize(
+    ("subject", "applies"), [("keras", True), ("keras:graph", True), ("KERAS", False), ("my.keras:run", False)]
+)
+def test_subjects_are_patterns(tmp_path, subject, applies):
+    assert entry_of(tmp_path).applies(subject, VERSIONS) is applies
+
+
+@pytest.mark.parametrize(
+    ("case", "matches"), [("lstm-", True), ("gru-1", True), ("gru-12", False), ("bi_lstm-x", False)]
+)
+def test_cases_are_patterns(tmp_path, case, matches):
+    assert entry_of(tmp_path).matches(case) is matches
+
+
+@pytest.mark.parametrize(
+    ("wanted", "version", "applies"),
+    [
+        (">=3.15,<3.16", "3.15.0", True),
+        (">=3.15,<3.16", "3.15.99", True),
+        (">=3.15,<3.16", "3.16.0", False),
+        (">=3.15,<3.16", "3.14.9", False),
+        (">=3.15,<3.16", "3.15.1.dev2025", True),
+        ("==3.*", "3.99", True),
+        ("!=3.15.1", "3.15.1", False),
+        ("", "1.0", True),
+    ],
+)
+def test_a_version_in_or_out_of_the_range(tmp_path, wanted, version, applies):
+    assert entry_of(tmp_path, versions={"keras": wanted}).applies("keras", {"keras": version}) is applies
+
+
+def test_all_ranges_must_fit_and_every_package_be_there(tmp_path):
+    both = entry_of(tmp_path, versions={"keras": ">=3", "tensorflow": "<2.21"})
+    assert both.applies("keras", {"keras": "3.15.1", "tensorflow": "2.20.0"})
+    assert not both.applies("keras", VERSIONS)
+    assert not both.applies("keras", {"keras": "3.15.1"})
+    assert entry_of(tmp_path, versions={}).applies("keras", {})
+
+
+def test_several_entries_cover_together(tmp_path):
+    entries = entries_of(
+        tmp_path,
+        {**ENTRY, "name": "values", "kinds": ["values"]},
+        {**ENTRY, "name": "facts", "kinds": ["fact", "shape"]},
+        {**ENTRY, "name": "elsewhere", "kinds": ["values", "fact"], "cases": ["gru-*"]},
+        {**ENTRY, "name": "another", "kinds": ["values", "fact"], "subject": "torch"},
+    )
+
+    def cover(*kinds):
+        return covering(entries, "keras", VERSIONS, "lstm-x", kinds)
+
+    assert cover("values") == ("values",)
+    assert cover("values", "fact") == ("values", "facts")
+    assert cover("shape") == ("facts",)
+    assert cover("values", "finiteness") == ()
+    assert cover("error") == ()
+    assert covering(entries, "keras", {"keras": "3.16.0"}, "lstm-x", ["values"]) == ()
+
+
+DIVERGES = Verdict("lstm-x", Kind.DIVERGES, 99.0, "first", (Difference("values", "output", "first"),))
+
+
+def test_a_covered_verdict_is_known(tmp_path):
+    verdict = with_known(DIVERGES, [entry_of(tmp_path)], "keras", VERSIONS)
+    assert (verdict.kind, verdict.known, verdict.reason) == (Kind.KNOWN, ("one",), "one: first")
+    assert (verdict.differences, verdict.sigma) == (DIVERGES.differences, DIVERGES.sigma)
+
+
+def test_an_error_can_be_covered(tmp_path):
+    error = Verdict("lstm-x", Kind.ERROR, reason="TypeError: x")
+    assert with_known(error, [entry_of(tmp_path)], "keras", VERSIONS).reason == "one: TypeError: x"
+    assert with_known(error, [entry_of(tmp_path, kinds=["values"])], "keras", VERSIONS) == error
+
+
+@pytest.mark.parametrize("kind", [Kind.AGREES, Kind.INCONCLUSIVE, Kind.UNSUPPORTED])
+def test_what_does_not_fail_stays_what_it_is(tmp_path, kind):
+    verdict = Verdict("lstm-x", kind, reason="so")
+    assert with_known(verdict, [entry_of(tmp_path, kinds=list(KINDS))], "keras", VERSIONS) == verdict
+
+
+@pytest.mark.parametrize("kind", ["count", "names", "shape", "dtype", "finiteness", "fact"])
+def test_one_more_kind_of_difference_is_not_covered(tmp_path, kind):
+    verdict = Verdict("lstm-x", Kind.DIVERGES, 9.0, "x", (*DIVERGES.differences, Difference(kind, "", "new")))
+    assert with_known(verdict, [entry_of(tmp_path)], "keras", VERSIONS) == verdict
+
+
+# --------------------------------------------------------------------------------------------------------- stale
+
+CASES = ["lstm-a", "lstm-b", "bi_lstm-a"]
+
+
+def stale_words(entry, *, subject="keras", versions=VERSIONS, used=(), ran=CASES):
+    return [why for _, why in stale([entry], subject, versions, used, ran, CASES)]
+
+
+def test_an_entry_that_matches_no_case_is_stale(tmp_path):
+    assert stale_words(entry_of(tmp_path, cases=["gru-?"])) == ["matches no case"]
+    assert stale_words(entry_of(tmp_path, cases=[])) == ["matches no case"]
+    # whoever it is for
+    assert stale_words(entry_of(tmp_path, cases=["gru-?"], subject="torch")) == ["matches no case"]
+
+
+def test_an_entry_whose_cases_all_agree_is_stale(tmp_path):
+    entry = entry_of(tmp_path)
+    assert stale_words(entry) == ["its 2 cases all agree now"]
+    assert stale_words(entry, used=["one"]) == []
+    assert stale_words(entry, used=["other"]) == ["its 2 cases all agree now"]
+
+
+def test_an_entry_is_not_stale_where_it_could_not_be_met(tmp_path):
+    entry = entry_of(tmp_path)
+    assert stale_words(entry, ran=["lstm-a", "bi_lstm-a"]) == []
+    assert stale_words(entry, ran=[]) == []
+    assert stale_words(entry, subject="torch") == []
+    assert stale_words(entry, versions={"keras": "3.16.0"}) == []
+
+
+# ------------------------------------------------------------------------------------------- the project's own file
+
+OWN = read_known(default_folder() / KNOWN)
+
+
+def test_the_projects_own_file_is_read():
+    assert len(OWN) > 0
+    assert stale(OWN, "none", {}, (), (), catalogue()) == []
+
+
+@pytest.mark.parametrize("entry", OWN, ids=lambda entry: entry.name)
+def test_every_entry_says_what_where_and_why(entry):
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", entry.name)
+    for pattern in entry.cases:
+        assert any(re.fullmatch(pattern.replace("*", ".*").replace("?", "."), case) for case in catalogue()), pattern
+    assert entry.versions
+    assert all("<" in str(wanted) for wanted in entry.versions.values()), "a new version is to be looked at again"
+    assert entry.cases
+    assert len(entry.reason) > 40
+    named, colon, rest = entry.cause.partition(": ")
+    assert colon, "a fault by its name, or the place: what is wrong there"
+    if named in {fault.cause for fault in FAULTS}:
+        assert rest in {fault.which for fault in FAULTS if fault.cause == named}
+    else:
+        assert len(rest) > 20
+    if entry.link.startswith("https://"):
+        assert re.fullmatch(r"https://[a-z0-9.-]+\.[a-z]{2,}/\S+", entry.link)
+    else:
+        assert entry.link in ("tests/test_keras_findings.py", "tests/test_bundles.py")

@@ -1,0 +1,105 @@
+"""The pytest plugin as another project uses it, in a folder of its own."""
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+SUBJECT = """
+    import numpy as np
+    from rnnparity.reference import compute
+    from rnnparity.subjects import Unsupported
+
+    def right(problem):
+        if problem.layer.compute_dtype != "float32":
+            raise Unsupported("float32 alone")
+        return [tensor.data.astype(np.float32) for tensor in compute(problem)]
+
+    def wrong(problem):
+        return [value + np.float32(0.01) for value in right(problem)]
+"""
+
+
+@pytest.fixture
+def project(pytester):
+    pytester.makepyfile(mylib=SUBJECT)
+    return pytester
+
+
+def test_three_lines_run_the_catalogue_one_id_a_case(project):
+    project.makepyfile(
+        """
+        from mylib import right
+        import pytest
+        @pytest.mark.rnn_cases("simple_rnn-spread-last or dtype-float16-gru-forward")
+        def test_keras_parity(rnn_case):
+            rnn_case.assert_parity(right)
+        """
+    )
+    result = project.runpytest_subprocess("-v", "-rs", "-p", "no:cacheprovider")
+    result.stdout.fnmatch_lines(
+        ["*test_keras_parity[[]simple_rnn-spread-last-mask_left-initial[]] PASSED*", "*unsupported: float32 alone*"]
+    )
+    assert result.parseoutcomes() == {"passed": 10, "skipped": 2}
+
+
+def test_a_wrong_subject_fails_with_the_message_and_no_traceback(project):
+    project.makepyfile(
+        """
+        from mylib import wrong
+        import pytest
+        @pytest.mark.rnn_cases("simple_rnn-spread-state-mask_left-initial and not bi_simple_rnn")
+        def test_keras_parity(rnn_case):
+            rnn_case.assert_parity(wrong)
+        """
+    )
+    result = project.runpytest_subprocess("-p", "no:cacheprovider")
+    result.stdout.fnmatch_lines(
+        [
+            "simple_rnn-spread-state-mask_left-initial: mylib:wrong diverges",
+            "  output (B=2, H=3): 6 of 6 values differ",
+            "  worst: output*sigma off (10 are allowed)",
+            "  witnesses: golden and reference agree; the subject stands alone",
+            "  again: rnnparity show simple_rnn-spread-state-mask_left-initial --subject mylib:wrong",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert result.parseoutcomes() == {"failed": 1}
+
+
+def test_an_expression_that_matches_nothing_is_an_error_in_one_line(project):
+    project.makepyfile(
+        """
+        import pytest
+        @pytest.mark.rnn_cases("lstmm")
+        def test_keras_parity(rnn_case):
+            pass
+        """
+    )
+    result = project.runpytest_subprocess("-p", "no:cacheprovider")
+    (result.stdout if result.ret == 2 else result.stderr).fnmatch_lines(["*-k 'lstmm' matches no case*"])
+    assert result.ret != 0
+
+
+def test_a_known_difference_is_xfailed_by_name(project):
+    project.makepyfile(
+        """
+        import pytest
+        @pytest.mark.rnn_cases("stateful-gru-concat-last-state-mask-initial")
+        def test_keras(rnn_case):
+            rnn_case.assert_parity("keras")
+        """
+    )
+    result = project.runpytest_subprocess("-rx", "-p", "no:cacheprovider")
+    result.stdout.fnmatch_lines(["*stateful-bidirectional-with-states-cannot-be-called*"])
+    assert result.parseoutcomes() == {"xfailed": 1}
+
+
+def test_a_run_that_does_not_use_it_does_not_load_it(project):
+    project.makepyfile(
+        """
+        import sys
+        def test_nothing():
+            assert "numpy" not in sys.modules and "rnnparity.testing" not in sys.modules
+        """
+    )
+    assert project.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest").ret == 0

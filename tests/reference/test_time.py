@@ -1,0 +1,196 @@
+"""Relations in time that hold for any numbers: directions, masks, initial states, stateful calls."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from _support.random_problems import (
+    BOTH,
+    EXACT,
+    KINDS,
+    MASK,
+    SEQUENCES,
+    SHAPE,
+    STATE,
+    assert_all_same,
+    assert_same,
+    only_row,
+    outputs_of,
+    problem_of,
+    random_problem,
+    spec_of,
+    two_ways,
+)
+
+from rnnparity.problem.problem import Tensor
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+every_direction = pytest.mark.parametrize("backwards", [False, True], ids=["forward", "backwards"])
+with_and_without_mask = pytest.mark.parametrize("mask", [None, MASK], ids=["no_mask", "mask"])
+
+
+def reversed_in_time(problem):
+    """The same sequences, and their masks, read from the end."""
+    inputs = replace(problem.inputs, data=problem.inputs.data[:, ::-1])
+    return replace(problem, inputs=inputs, mask=None if problem.mask is None else problem.mask[:, ::-1])
+
+
+# --- direction -------------------------------------------------------------------------------------------------------
+
+
+@every_kind
+@with_and_without_mask
+def test_backwards_is_forward_of_the_reversed_sequence(kind, mask):
+    """Outputs in processing order, and the mask turned with the sequence."""
+    forward = random_problem(spec_of(kind, **BOTH), 1, SHAPE, mask=mask, initial=True)
+    backwards = replace(forward, layer=replace(forward.layer, go_backwards=True))
+    assert_all_same(outputs_of(reversed_in_time(backwards)), outputs_of(forward))
+    assert (outputs_of(backwards)["output"] != outputs_of(forward)["output"]).any()
+
+
+@every_kind
+def test_reversed_twice_is_itself(kind):
+    """Two directions over a reversed sequence with the halves' weights exchanged: the halves' outputs exchanged."""
+    problem = random_problem(two_ways(spec_of(kind, **SEQUENCES), merge_mode=None), 2, SHAPE, mask=MASK)
+    count = len(problem.weights) // 2
+    halves = [[t.data for t in problem.weights[:count]], [t.data for t in problem.weights[count:]]]
+    exchanged = tuple(
+        replace(tensor, data=data) for tensor, data in zip(problem.weights, halves[1] + halves[0], strict=True)
+    )
+    one, other = outputs_of(problem), outputs_of(reversed_in_time(replace(problem, weights=exchanged)))
+    assert_same(other["forward_output"], one["backward_output"][:, ::-1])
+    assert_same(other["backward_output"], one["forward_output"][:, ::-1])
+
+
+def test_backwards_and_mask_by_hand():
+    """A layer that gives its input back: steps 4 and 3 are masked, 2 and 1 follow in processing order."""
+    spec = spec_of("simple_rnn", 1, activation="linear", go_backwards=True, use_bias=False, **EXACT, **SEQUENCES)
+    inputs = [[[1], [2], [3], [4]]]
+    problem = problem_of(spec, [[[1]], [[0]]], inputs, mask=np.array([[True, True, False, False]]))
+    assert outputs_of(problem)["output"].ravel().tolist() == [0, 0, 2, 1]
+    problem = replace(problem, mask=np.array([[True, False, True, True]]))
+    assert outputs_of(problem)["output"].ravel().tolist() == [4, 3, 3, 1]
+    problem = replace(problem, layer=replace(problem.layer, zero_output_for_mask=True))
+    assert outputs_of(problem)["output"].ravel().tolist() == [4, 3, 0, 1]
+
+
+@every_kind
+@every_direction
+@with_and_without_mask
+def test_the_last_output_is_the_last_of_the_sequence_and_the_state(kind, backwards, mask):
+    problem = random_problem(spec_of(kind, go_backwards=backwards, **BOTH), 3, SHAPE, mask=mask)
+    sequence = outputs_of(problem)
+    last = outputs_of(replace(problem, layer=replace(problem.layer, return_sequences=False)))
+    assert_same(last["output"], sequence["output"][:, -1], 0)
+    assert_same(last["output"], sequence["h"], 0)
+    assert_same(last["h"], sequence["h"], 0)
+
+
+# --- masks -----------------------------------------------------------------------------------------------------------
+
+
+@every_kind
+@every_direction
+@pytest.mark.parametrize("row", range(4), ids=["left+interior", "interior+right", "left+right", "none"])
+def test_masked_steps_are_as_if_they_were_not_there(kind, backwards, row):
+    spec = spec_of(kind, go_backwards=backwards, **BOTH)
+    problem = random_problem(spec, 4, SHAPE, mask=MASK, initial=True)
+    masked, used = outputs_of(problem), problem.mask[row]
+    shorter = outputs_of(only_row(problem, row, used))
+    turned = used[::-1] if backwards else used
+    assert_same(masked["output"][row][turned], shorter["output"][0])
+    for name in problem.layer.states:
+        assert_same(masked[name][row], shorter[name][0])
+    for step in np.flatnonzero(~turned):
+        before = masked["output"][row, step - 1] if step else np.zeros(4)
+        assert_same(masked["output"][row, step], before, 0)
+
+
+@every_kind
+@every_direction
+@pytest.mark.parametrize("flags", [STATE, BOTH], ids=["last", "sequences"])
+def test_a_fully_masked_row_keeps_its_initial_state_and_gives_zeros(kind, backwards, flags):
+    problem = random_problem(spec_of(kind, go_backwards=backwards, **flags), 5, SHAPE, mask=MASK, initial=True)
+    outputs = outputs_of(problem)
+    assert (outputs["output"][4] == 0).all()
+    for state in problem.initial_state:
+        assert_same(outputs[state.name][4], state.data[4].astype(np.float64), 0)
+
+
+@every_kind
+@every_direction
+def test_zero_output_for_mask_zeroes_masked_outputs_alone(kind, backwards):
+    plain = random_problem(spec_of(kind, go_backwards=backwards, **BOTH), 6, SHAPE, mask=MASK, initial=True)
+    zeroed = replace(plain, layer=replace(plain.layer, zero_output_for_mask=True))
+    used = plain.mask[:, ::-1] if backwards else plain.mask
+    right = outputs_of(plain)
+    right["output"] = np.where(used[..., None], right["output"], 0)
+    assert_all_same(outputs_of(zeroed), right, 0)
+
+
+@every_kind
+def test_zero_output_for_mask_counts_only_with_sequences(kind):
+    plain = random_problem(spec_of(kind, **STATE), 7, SHAPE, mask=MASK, initial=True)
+    zeroed = replace(plain, layer=replace(plain.layer, zero_output_for_mask=True))
+    assert_all_same(outputs_of(zeroed), outputs_of(plain), 0)
+    assert (outputs_of(plain)["output"][1] != 0).all()  # a row whose last step is masked
+
+
+@every_kind
+def test_a_mask_that_uses_everything_is_no_mask(kind):
+    problem = random_problem(two_ways(spec_of(kind, **BOTH)), 8, SHAPE, mask=("111111",) * 5)
+    assert_all_same(outputs_of(problem), outputs_of(replace(problem, mask=None)), 0)
+
+
+# --- initial states and stateful calls -------------------------------------------------------------------------------
+
+
+@every_kind
+def test_no_initial_state_means_zeros(kind):
+    problem = random_problem(spec_of(kind, **BOTH), 9, SHAPE, initial=True)
+    zeros = tuple(replace(state, data=np.zeros_like(state.data)) for state in problem.initial_state)
+    none = outputs_of(replace(problem, initial_state=None))
+    assert_all_same(outputs_of(replace(problem, initial_state=zeros)), none, 0)
+    assert (outputs_of(problem)["output"] != none["output"]).any()
+
+
+@every_kind
+@pytest.mark.parametrize("flags", [STATE, BOTH], ids=["last", "sequences"])
+@pytest.mark.parametrize("calls", [(3, 2, 1), (1, 5), (6,)], ids=str)
+def test_stateful_calls_equal_one_long_call(kind, flags, calls):
+    problem = random_problem(spec_of(kind, stateful=True, **flags), 10, SHAPE, initial=True)
+    assert_all_same(outputs_of(replace(problem, calls=calls)), outputs_of(problem))
+
+
+def call_after_call(problem, calls):
+    """A stateful run put together from runs that start with the states of the one before."""
+    start, parts, states = 0, [], problem.initial_state
+    for steps in calls:
+        span = slice(start, start + steps)
+        inputs = replace(problem.inputs, data=problem.inputs.data[:, span])
+        mask = None if problem.mask is None else problem.mask[:, span]
+        outputs = outputs_of(replace(problem, inputs=inputs, mask=mask, initial_state=states))
+        values = list(outputs.values())[-len(problem.layer.states) :]
+        states = tuple(Tensor(name, value, "float64") for name, value in zip(problem.layer.states, values, strict=True))
+        parts.append(outputs)
+        start += steps
+    sequences = [name for name in parts[0] if name.endswith("output")]
+    joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in sequences}
+    return parts[-1] | joined
+
+
+@every_kind
+@with_and_without_mask
+@pytest.mark.parametrize("direction", ["forward", "backwards", "concat", "ave", None], ids=str)
+def test_a_stateful_call_is_a_run_of_its_own_but_for_its_states(kind, mask, direction):
+    spec = spec_of(kind, stateful=True, **EXACT, **BOTH)
+    if direction == "backwards":
+        spec["config"]["go_backwards"] = True
+    elif direction != "forward":
+        spec = two_ways(spec, merge_mode=direction)
+    problem = random_problem(spec, 11, SHAPE, mask=mask, initial=True)
+    given = outputs_of(replace(problem, calls=(3, 2, 1)))
+    assert_all_same(given, call_after_call(problem, (3, 2, 1)))
+    one_call = outputs_of(problem)
+    alike = [np.allclose(array, one_call[name]) for name, array in given.items()]
+    assert all(alike) == (direction == "forward" and mask is None)

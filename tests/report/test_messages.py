@@ -1,0 +1,275 @@
+"""What a failing case says, word for word."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rnnparity.catalogue import catalogue
+from rnnparity.golden.goldens import golden_outputs
+from rnnparity.problem.answer import Answer
+from rnnparity.problem.problem import Tensor
+from rnnparity.reference.tolerance import expect
+from rnnparity.report.messages import describe, failure, sigma_text
+from rnnparity.verdict.compare import Difference
+from rnnparity.verdict.judge import Kind, Verdict, judge, judge_with_golden
+
+CASE = "lstm-spread-sequences-state"
+PROBLEM = catalogue()[CASE]
+WHY = PROBLEM.case.why
+ANYWHERE = [f"  about: {WHY}", f"  again: rnnparity show {CASE} --subject mine"]
+
+
+def outputs(**changed):
+    """The right outputs, some of them changed by a function of their array."""
+    return tuple(
+        replace(tensor, data=changed[tensor.name](tensor.data.copy())) if tensor.name in changed else tensor
+        for tensor in golden_outputs(PROBLEM)
+    )
+
+
+def put(*index, value):
+    def change(data):
+        data[index] = value
+        return data
+
+    return change
+
+
+def lines(verdict, subject="mine", problem=PROBLEM):
+    head, *rest = failure(problem, verdict, subject).split("\n")
+    assert rest[-2:] == [f"  about: {problem.case.why}", f"  again: rnnparity show {problem.id} --subject {subject}"]
+    return [head, *rest[:-2]]
+
+
+def lines_of(given, problem=PROBLEM):
+    return lines(judge(problem, Answer(tuple(given))), problem=problem)
+
+
+def expected_at(name, index):
+    tensor = next(tensor for tensor in expect(PROBLEM).outputs if tensor.name == name)
+    return f"{tensor.data[index]:.9g}"
+
+
+# --------------------------------------------------------------------------------------------- kinds of difference
+
+
+def test_count():
+    said = "  2 outputs (output, h), but should be 3: output, h, c"
+    assert lines_of(outputs()[:2]) == [f"{CASE}: mine diverges", said]
+
+
+def test_names():
+    output, h, c = outputs()
+    assert lines_of([output, c, h]) == [
+        f"{CASE}: mine diverges",
+        "  outputs are output, c, h, but should be output, h, c",
+    ]
+
+
+def test_shape():
+    assert lines_of(outputs(output=lambda data: data[:, -1], h=lambda data: data.T)) == [
+        f"{CASE}: mine diverges",
+        "  output has shape (2, 3), but should have (2, 4, 3)",
+        "  h has shape (3, 2), but should have (2, 3)",
+    ]
+
+
+def test_dtype():
+    given = [replace(tensor, dtype="float64", data=tensor.data.astype(np.float64)) for tensor in outputs()]
+    assert lines_of(given) == [
+        f"{CASE}: mine diverges",
+        "  output is float64, but should be float32",
+        "  h is float64, but should be float32",
+        "  c is float64, but should be float32",
+        "  their values agree",
+    ]
+
+
+def test_dtype_and_values():
+    """A type that is wrong does not hide numbers that are wrong."""
+    twice = [Tensor(t.name, t.data.astype(np.float64) * 2, "float64") for t in outputs()]
+    said = lines_of(twice)
+    assert said[1] == "  output is float64, but should be float32"
+    assert "  output (B=2, T=4, H=3): 24 of 24 values differ" in said
+
+
+def test_finiteness():
+    assert lines_of(outputs(output=put(1, 2, 0, value=np.nan))) == [
+        f"{CASE}: mine diverges",
+        "  output (B=2, T=4, H=3): 1 of 24 values differ",
+        f"  worst: output[1, 2, 0]=nan, but should be {expected_at('output', (1, 2, 0))}: not finite",
+        "  first: at index 2 of axis T",
+    ]
+
+
+def test_values():
+    def change(data):
+        data[0, 1, 1] = 0.25
+        data[1, 3, 2] = 0.75
+        return data
+
+    verdict = judge(PROBLEM, Answer(outputs(output=change, c=put(1, 1, value=0.5))))
+    first, second = (sigma_text(difference.sigma) for difference in verdict.differences)
+    assert lines(verdict) == [
+        f"{CASE}: mine diverges",
+        "  output (B=2, T=4, H=3): 2 of 24 values differ",
+        f"  worst: output[1, 3, 2]=0.75, but should be {expected_at('output', (1, 3, 2))}, "
+        f"{first} sigma off (10 are allowed)",
+        "  first: at index 1 of axis T",
+        "  c (B=2, H=3): 1 of 6 values differ",
+        f"  worst: c[1, 1]=0.5, but should be {expected_at('c', (1, 1))}, {second} sigma off (10 are allowed)",
+    ]
+    assert float(first) > 1e5
+    assert verdict.reason == f"output[1, 3, 2]=0.75, but should be {expected_at('output', (1, 3, 2))}"
+
+
+def test_the_threshold_is_that_of_the_type():
+    problem = catalogue()["dtype-float16-gru-forward"]
+    output, *states = golden_outputs(problem)
+    data = output.data.copy()
+    data[0, 0, 0] += np.float16(0.5)
+    assert lines_of([replace(output, data=data), *states], problem)[2].endswith(" sigma off (5 are allowed)")
+
+
+def test_fact():
+    verdict = judge(PROBLEM, Answer(outputs(), {"parameters": 99, "symbolic": [[None, None, 3]]}))
+    assert lines(verdict) == [
+        f"{CASE}: mine diverges",
+        "  count_params() is 99, but should be 108",
+        "  the symbolic shapes are [[None, None, 3]], but should be [[None, None, 3], [None, 3], [None, 3]]",
+    ]
+
+
+def test_fact_of_a_source():
+    problem = catalogue()["sources-000-bilstm-state"]
+    output, *states = golden_outputs(problem)
+    data = output.data.copy()
+    data[0, 3] += np.float32(1e-4)
+    said = lines_of([replace(output, data=data), *states], problem)
+    assert said[1] == "  output (B=1, H=6): 1 of 6 values differ"
+    assert said[3:] == [
+        "  the relation output == concat(forward_h, backward_h) does not hold",
+        f"  output[0, 3]={data[0, 3]:.9g}, but the source prints 0.7038734",
+    ]
+
+
+def test_error():
+    verdict = Verdict(CASE, Kind.ERROR, reason="TypeError: no such thing")
+    assert lines(verdict) == [f"{CASE}: mine fails", "  TypeError: no such thing"]
+
+
+def test_known():
+    difference = Difference("fact", "", "count_params() is 99, but should be 108")
+    verdict = Verdict(CASE, Kind.KNOWN, 0.0, "one, two: x", (difference,), ("one", "two"))
+    assert lines(verdict, "keras") == [
+        f"{CASE}: keras known",
+        "  count_params() is 99, but should be 108",
+        "  known: one, two",
+    ]
+
+
+def test_a_known_error_says_which():
+    verdict = Verdict(CASE, Kind.KNOWN, reason="one: TypeError: no such thing", known=("one",))
+    assert lines(verdict, "keras") == [f"{CASE}: keras known", "  one: TypeError: no such thing", "  known: one"]
+
+
+@pytest.mark.parametrize("kind", [Kind.INCONCLUSIVE, Kind.UNSUPPORTED])
+def test_what_is_neither_a_pass_nor_a_failure(kind):
+    assert lines(Verdict(CASE, kind, reason="why so")) == [f"{CASE}: mine is {kind}", "  why so"]
+
+
+def test_a_problem_that_is_no_case_has_no_command_to_show_it():
+    problem = replace(PROBLEM, case=None, id="from_keras")
+    verdict = judge(problem, Answer(outputs()[:1]))
+    assert failure(problem, verdict, "mine") == (
+        "from_keras: mine diverges\n  1 output (output), but should be 3: output, h, c"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sigma", "text"),
+    [
+        *[(0, "0"), (0.123, "0.12"), (9.94, "9.9"), (12.3, "12"), (99_999, "99999"), (123_456, "1.2e+05")],
+        *[(1e9, "1e+09"), (1.1e9, "over 1e9"), (np.inf, "over 1e9")],
+    ],
+)
+def test_a_distance_is_short(sigma, text):
+    assert sigma_text(sigma) == text
+
+
+def test_axes_of_a_state():
+    difference = Difference("values", "forward_h", "x", (2, 3), 1, 6, (0, 0), 1.0, 2.0, 20.0)
+    assert describe(difference, PROBLEM) == [
+        "forward_h (B=2, H=3): 1 of 6 values differ",
+        "worst: x, 20 sigma off (10 are allowed)",
+    ]
+
+
+# ------------------------------------------------------------------------------------------------------ witnesses
+
+WRONG = outputs(h=put(0, 0, value=0.5))
+WRONG_TOO = outputs(h=put(0, 0, value=0.25))
+
+
+def heard(given, golden, right=None):
+    """The verdict on `given`, held against a golden and a reference that says `right`."""
+    expected = expect(PROBLEM)
+    if right is not None:
+        wide = tuple(Tensor(tensor.name, tensor.data.astype(np.float64), "float64") for tensor in right)
+        expected = replace(expected, outputs=wide)
+    return judge_with_golden(PROBLEM, Answer(given), expected, golden)
+
+
+def witnesses(verdict):
+    return [line for line in lines(verdict) if line.startswith("  witnesses: ")]
+
+
+def test_the_subject_stands_alone():
+    verdict = heard(WRONG, outputs())
+    assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "the subject")
+    assert witnesses(verdict) == ["  witnesses: golden and reference agree; the subject stands alone"]
+    assert heard(outputs()[:1], outputs()).alone == "the subject"
+
+
+def test_the_reference_stands_alone():
+    verdict = heard(outputs(), outputs(), WRONG)
+    assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "the reference")
+    assert witnesses(verdict) == [
+        "  witnesses: golden and subject agree; the reference stands alone, so the reference broke"
+    ]
+
+
+def test_the_golden_stands_alone():
+    verdict = heard(outputs(), WRONG)
+    assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "the golden")
+    assert verdict.reason == f"the golden has h[0, 0]=0.5, but should be {golden_outputs(PROBLEM)[1].data[0, 0]:.9g}"
+    assert lines(verdict) == [
+        f"{CASE}: mine diverges",
+        "  h (B=2, H=3): 1 of 6 values differ",
+        f"  worst: {verdict.reason}, over 1e9 sigma off (10 are allowed)",
+        "  witnesses: subject and reference agree; the golden stands alone, so it has drifted",
+    ]
+
+
+def test_all_three_differ():
+    verdict = heard(WRONG, WRONG_TOO)
+    assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "nobody: all three differ")
+    assert witnesses(verdict) == ["  witnesses: golden, reference and subject all differ"]
+
+
+def test_where_all_agree_nobody_stands_alone():
+    verdict = heard(outputs(), outputs())
+    assert (verdict.kind, verdict.alone) == (Kind.AGREES, "")
+
+
+def test_a_wrong_fact_is_the_subjects_own():
+    expected = expect(PROBLEM)
+    verdict = judge_with_golden(PROBLEM, Answer(outputs(), {"parameters": 99}), expected, outputs())
+    assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "the subject")
+
+
+def test_without_a_golden_there_are_no_witnesses():
+    verdict = heard(WRONG, None)
+    assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "")
+    assert witnesses(verdict) == []

@@ -1,0 +1,222 @@
+"""Subjects in processes of their own: one that dies or hangs costs its case, and no other."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from _support.command_line import own_package
+
+from rnnparity import subjects
+from rnnparity.catalogue import catalogue
+from rnnparity.golden.goldens import golden_outputs
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.problem import Tensor
+from rnnparity.reference import compute
+from rnnparity.reference.tolerance import expect
+from rnnparity.session import workers
+from rnnparity.session.check import verdict_of
+from rnnparity.session.workers import Workers, one_line
+from rnnparity.verdict.judge import Kind
+
+PLAIN = ["lstm-spread-last", "lstm-spread-state", "lstm-spread-sequences"]
+INITIAL = ["lstm-spread-last-initial", "lstm-spread-state-initial"]
+MORE = ["gru-spread-last-initial", "gru-spread-state-initial", "simple_rnn-spread-last-initial"]
+MIXED = [PLAIN[0], INITIAL[0], PLAIN[1], INITIAL[1], PLAIN[2]]
+
+
+@pytest.fixture(autouse=True)
+def own(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(own_package(tmp_path))
+
+
+def outcomes(name, cases, count=1, timeout_s=60.0):
+    """What came of the cases, in the order in which it came."""
+    with Workers(f"own.functions:{name}", count, timeout_s) as workers:
+        workers.versions()
+        return {outcome.problem.id: outcome for outcome in workers.run([catalogue()[case] for case in cases])}
+
+
+def assert_right(outcome):
+    assert not outcome.error
+    for given, golden in zip(outcome.answer.outputs, golden_outputs(outcome.problem), strict=True):
+        np.testing.assert_array_equal(given.data, golden.data, strict=True)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_worker_that_dies_costs_its_case_only(count):
+    found = outcomes("dies_with_initial_states", MIXED, count)
+    assert set(found) == set(MIXED)
+    for case in PLAIN:
+        assert_right(found[case])
+    for case in INITIAL:
+        assert (found[case].answer, found[case].error) == (None, "its process died with exit status 3")
+        assert verdict_of(found[case], expect(found[case].problem), None).kind is Kind.ERROR
+
+
+def test_a_worker_that_crashes_is_told_by_its_signal():
+    assert outcomes("crashes", PLAIN[:1])[PLAIN[0]].error == "its process died by SIGSEGV"
+
+
+def test_a_worker_that_hangs_costs_its_case_only():
+    begun = time.monotonic()
+    found = outcomes("hangs_with_initial_states", [PLAIN[0], INITIAL[0], PLAIN[1]], timeout_s=5.0)
+    assert time.monotonic() - begun < 60
+    assert_right(found[PLAIN[0]])
+    assert_right(found[PLAIN[1]])
+    assert found[INITIAL[0]].error == "no answer within 5 s; its process was ended"
+
+
+@pytest.mark.parametrize(("enough", "processes"), [(2**40, 1), (1, 3)])
+def test_a_worker_that_holds_too_much_is_replaced(monkeypatch, enough, processes):
+    monkeypatch.setattr(workers, "ENOUGH", enough)
+    with Workers("own.functions:right", 1) as one:
+        one.versions()
+        seen = set()
+        for outcome in one.run([catalogue()[case] for case in PLAIN]):
+            assert_right(outcome)
+            assert 2**24 < outcome.held < 2**31
+            seen |= set(one.pools[0]._processes)
+    assert len(seen) == processes
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_who_never_answers_is_asked_no_more(monkeypatch, count):
+    monkeypatch.setattr(workers, "PATIENCE", 2)
+    begun = time.monotonic()
+    found = outcomes("hangs_with_initial_states", [PLAIN[0], *INITIAL, *MORE, *PLAIN[1:]], count, timeout_s=5.0)
+    assert time.monotonic() - begun < 60
+    said = [outcome.error for outcome in found.values()]
+    asked = [error for error in said if error == "no answer within 5 s; its process was ended"]
+    assert (len(said), len(asked) >= 2) == (8, True)
+    assert_right(found[PLAIN[0]])
+    assert found[PLAIN[2]].error == "not asked: 2 cases in a row had no answer within 5 s"
+
+
+def test_a_worker_that_dies_between_two_cases_costs_none():
+    with Workers("own.functions:right", 1) as workers:
+        workers.versions()
+        coming = workers.run([catalogue()[case] for case in PLAIN])
+        found = [next(coming)]
+        (process,) = workers.pools[0]._processes.values()
+        end = time.monotonic() + 60
+        while not workers.pools[0]._work_ids.empty() or workers.pools[0]._pending_work_items:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        while not workers.pools[0]._broken:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        found += coming
+    assert [outcome.problem.id for outcome in found] == PLAIN
+    for outcome in found:
+        assert_right(outcome)
+
+
+def test_a_subject_that_exits_is_in_error_and_the_run_goes_on():
+    found = outcomes("exits", PLAIN[:2])
+    assert all(re.fullmatch(r"SystemExit: 0 \(.*functions\.py, line \d+\)", o.error) for o in found.values())
+
+
+def test_what_a_subject_may_return():
+    assert_right(outcomes("named", PLAIN[1:2])[PLAIN[1]])
+    numbered = outcomes("numbered", PLAIN[1:2])[PLAIN[1]]
+    assert [tensor.name for tensor in numbered.answer.outputs] == ["0", "1", "2"]
+    verdict = verdict_of(numbered, expect(numbered.problem), None)
+    assert verdict.reason == "outputs are 0, 1, 2, but should be output, h, c"
+    more = outcomes("one_more", PLAIN[:1])[PLAIN[0]]
+    assert [tensor.name for tensor in more.answer.outputs] == ["output", "extra_1"]
+    assert outcomes("unsupported", PLAIN[:1])[PLAIN[0]].unsupported == "not today"
+    assert outcomes("raises", PLAIN[:1])[PLAIN[0]].error.startswith("ValueError: no such gate (")
+    assert outcomes("nothing", PLAIN[:1])[PLAIN[0]].error.startswith("TypeError: it returned None, no outputs")
+    assert outcomes("imaginary", PLAIN[:1])[PLAIN[0]].error.startswith(
+        "TypeError: output is an array of complex numbers, no real"
+    )
+
+
+SCRIPT = """
+import rnnparity
+print("once")
+print(rnnparity.check("own.functions:right", k="lstm-spread-last-initial").passed)
+"""
+
+
+def test_a_script_without_a_main_guard_runs_once(tmp_path):
+    """Workers are spawned, and what spawns imports the main module again unless it is kept from it."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["once", "True"]
+
+
+def test_leaving_ends_the_processes():
+    with Workers("own.functions:right", 2) as workers:
+        workers.versions()
+        processes = [process for pool in workers.pools for process in pool._processes.values()]
+        assert all(process.is_alive() for process in processes)
+    assert len(processes) == 2
+    for process in processes:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process.pid, 0)
+
+
+def test_a_subject_that_dies_while_it_is_loaded(tmp_path):
+    (tmp_path / "own" / "deadly.py").write_text("import os\nos._exit(1)\n")
+    with (
+        Workers("own.deadly:run", 1) as workers,
+        pytest.raises(RequestError, match=r"subject 'own\.deadly:run': its process died while loading"),
+    ):
+        workers.versions()
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("a\n b"), "ValueError: a"),
+        (ValueError("\n\n  b  \nc"), "ValueError: b"),
+        (KeyError("x"), "KeyError: 'x'"),
+        (ValueError(), "ValueError: "),
+        (
+            ValueError("Exception encountered when calling LSTM.call().\n\n\x1b[1mno gate\x1b[0m\n"),
+            "ValueError: no gate",
+        ),
+        (ValueError("x" * 1000), "ValueError: " + "x" * 288),
+    ],
+)
+def test_an_exception_in_one_line(error, text):
+    assert one_line(error) == text
+
+
+def test_outputs_keep_their_own_types():
+    (output, *_) = outcomes("integers", PLAIN[:1])[PLAIN[0]].answer.outputs
+    assert isinstance(output, Tensor)
+    assert (output.dtype, output.data.dtype) == ("int64", np.float64)
+
+
+class Plain:
+    def versions(self):
+        return {"plain": 1}
+
+    def answer(self, problem):
+        return [tensor.data for tensor in compute(problem)]
+
+
+@pytest.mark.parametrize(("factory", "why"), [(Plain, ""), (lambda: 42, "gives int"), (dict, "gives dict")])
+def test_a_third_party_s_subject_may_answer_with_plain_arrays(monkeypatch, factory, why):
+    monkeypatch.setattr(subjects, "registration", lambda _: subjects.Registration("somewhere:make", "", ""))
+    monkeypatch.setattr(subjects, "_imported", lambda *_: factory)
+    problem = catalogue()["dtype-float64-lstm-forward"]
+    if why:
+        with pytest.raises(RequestError, match=f"subject 'theirs': its factory {why}; "):
+            subjects.make_subject("theirs")
+        return
+    subject = subjects.make_subject("theirs")
+    assert subject.versions() == {"plain": "1"}
+    assert [tensor.name for tensor in subject.answer(problem).outputs] == [slot.name for slot in problem.output_slots()]

@@ -1,0 +1,108 @@
+"""The subjects that run what Keras and PyTorch export to ONNX, on real exporters and a real engine."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from rnnparity import check
+from rnnparity.catalogue import catalogue
+from rnnparity.problem.answer import Unsupported
+from rnnparity.problem.errors import RequestError
+from rnnparity.subjects import conversion, exported, make_subject
+from rnnparity.verdict.judge import Kind
+
+FROM_TORCH = [
+    "gru-spread-backwards-sequences-state",
+    "stateful-lstm-concat-sequences-state",
+]
+FROM_KERAS = [
+    "bi_lstm-spread-none-sequences-state-mask_left-initial",
+    "stack-two_rnn_last",
+]
+
+
+def kinds_of(subject, names):
+    report = check(subject, k=" or ".join(names), jobs=1).subjects[0]
+    kinds = {verdict.id: verdict.kind for verdict in report.verdicts}
+    return {name: kinds[name] for name in names}
+
+
+def test_what_pytorch_exports_agrees():
+    pytest.importorskip("onnxscript", reason="torch.onnx.export needs it: pip install onnxscript")
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime")
+    assert kinds_of("onnxruntime:torch", FROM_TORCH) == dict.fromkeys(FROM_TORCH, Kind.AGREES)
+
+
+def test_what_keras_exports_agrees():
+    pytest.importorskip("tf2onnx", reason="Keras' export needs it: pip install tf2onnx")
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime")
+    assert kinds_of("onnxruntime:keras", FROM_KERAS) == dict.fromkeys(FROM_KERAS, Kind.AGREES)
+
+
+class Recorder:
+    """An exporter whose model adds one to its input at each call: what it is given can be told from what comes out."""
+
+    def versions(self):
+        return {"exporter": "2"}
+
+    def calls(self, problem, _):
+        return [[arguments["x"][..., :3] + 1] for arguments in conversion.call_arguments(problem)]
+
+    def forget(self):
+        self.forgotten = True
+
+
+class Engine:
+    def versions(self):
+        return {"engine": "1"}
+
+
+def test_a_stateful_run_is_called_step_by_step_and_joined():
+    subject = exported.ExportedSubject(Engine(), Recorder())
+    problem = catalogue()["stateful-gru-forward-sequences"]
+    assert [call["x"].shape[1] for call in conversion.call_arguments(problem)] == [3, 2, 1]
+    (output,) = subject.answer(problem).outputs
+    assert np.array_equal(output.data, problem.inputs.data[..., :3] + 1)
+    assert subject.versions() == {"engine": "1", "exporter": "2"}
+
+
+def test_memory_is_cleared_now_and_then(monkeypatch):
+    monkeypatch.setattr(exported, "KEPT", 2)
+    subject = exported.ExportedSubject(Engine(), Recorder())
+    problem = catalogue()["simple_rnn-spread-last"]
+    subject.answer(problem)
+    assert not hasattr(subject.exporter, "forgotten")
+    subject.answer(problem)
+    assert subject.exporter.forgotten
+
+
+def test_arguments_are_named_and_states_of_a_stateful_layer_are_its_own():
+    plain = catalogue()["lstm-spread-last-mask_left-initial"]
+    assert [list(call) for call in conversion.call_arguments(plain)] == [["x", "mask", "state_0", "state_1"]]
+    stateful = catalogue()["stateful-lstm-forward-last-state-mask-initial"]
+    assert [list(call) for call in conversion.call_arguments(stateful)] == [["x", "mask"]] * 3
+    assert [shape for _, _, shape in conversion.open_shapes(stateful)] == [[2, None, 5], [2, None]]
+
+
+def test_an_output_too_many_is_not_lost():
+    one = np.zeros((2, 3), np.float32)
+    named = conversion.named_outputs(catalogue()["simple_rnn-spread-last"], [[one, one]])
+    assert [tensor.name for tensor in named] == ["output", "extra_1"]
+
+
+def test_keras_exports_float32_alone():
+    exporter = exported.KerasExporter.__new__(exported.KerasExporter)
+    for case in ("dtype-float16-lstm-forward", "dtype-float32_around_mixed_float16-gru", "stack-policies"):
+        with pytest.raises(Unsupported, match="policy float32 alone"):
+            exporter.calls(catalogue()[case], None)
+
+
+@pytest.mark.parametrize(
+    ("subject", "module"), [("onnx-reference:keras", "tf2onnx"), ("onnx-reference:torch", "onnxscript")]
+)
+def test_a_missing_converter_is_one_line(monkeypatch, subject, module):
+    pytest.importorskip("onnx", reason="ONNX is not installed: pip install onnx")
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(RequestError, match=rf"subject '{subject}' needs {module} \(.*\): .*'rnnparity\[onnx-export\]'"):
+        make_subject(subject)

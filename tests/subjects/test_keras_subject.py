@@ -1,0 +1,182 @@
+"""The subject keras: real layers, built both ways, on every path, from live layers, without leaking."""
+
+import itertools
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from rnnparity import Problem, assert_parity
+from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.cross import DIRECTIONS, FLAGS, KINDS, MASK_NAMES, WEIGHTS
+from rnnparity.problem.keras_config import layer_spec
+from rnnparity.subjects import REGISTERED, make_subject
+from rnnparity.verdict.judge import Kind, judge
+
+# Keras saves its variables through an __array__ of NumPy 1's form.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+
+PATHS = [name for name in REGISTERED if name.startswith("keras:")]
+
+
+@pytest.fixture(scope="module")
+def eager():
+    return make_subject("keras")
+
+
+@pytest.fixture(scope="module")
+def keras(eager):
+    return eager.keras
+
+
+def pairs_of(cases):
+    """Every two options that meet in a case, by the tags of the cross product."""
+    options = ("kind:", "direction:", "flags:", "mask:", "initial:", "weights:")
+    met = set()
+    for case in cases:
+        chosen = [tag for tag in case.case.tags if tag.startswith(options)]
+        met |= set(itertools.combinations(chosen, 2))
+    return met
+
+
+def test_the_subset_for_other_paths_covers_all_pairs_of_options(capsys):
+    subset = [case for case in catalogue().values() if {"pairs", "weights:spread"} & set(case.case.tags)]
+    subset = [case for case in subset if "pairs" in case.case.tags]
+    cross = [case for case in subset if any(tag.startswith("weights:") for tag in case.case.tags)]
+    values = {
+        "kind": KINDS,
+        "direction": DIRECTIONS,
+        "flags": FLAGS,
+        "mask": MASK_NAMES,
+        "initial": ("none", "given"),
+        "weights": WEIGHTS,
+    }
+    wanted = {
+        (f"{one}:{a}", f"{other}:{b}")
+        for one, other in itertools.combinations(values, 2)
+        for a, b in itertools.product(values[one], values[other])
+    }
+    with capsys.disabled():
+        print(f"\n{len(cross)} cases of the cross product, {len(subset)} in all, meet {len(wanted)} pairs of options")
+    for pair in sorted(wanted):
+        print(*pair)
+    assert len(cross) >= 200
+    assert wanted <= pairs_of(cross)
+
+
+def test_a_missing_pair_would_be_seen():
+    cross = [case for case in catalogue().values() if {"pairs", "weights:spread"} <= set(case.case.tags)]
+    left = [case for case in cross if not {"kind:gru", "mask:left"} <= set(case.case.tags)]
+    assert ("kind:gru", "mask:left") in pairs_of(cross)
+    assert ("kind:gru", "mask:left") not in pairs_of(left)
+
+
+@pytest.mark.parametrize(
+    "case", ["lstm-spread-sequences-state", "gru-spread-sequences-state", "simple_rnn-spread-last"]
+)
+def test_spread_weights_by_constant_initializer_and_by_set_weights_give_the_same(eager, keras, case):
+    problem = catalogue()[case]
+    arrays = [tensor.data for tensor in problem.weights]
+    config = layer_spec(problem.layer)["config"]
+    make = getattr(keras.layers, problem.layer.class_name)
+    constants = dict(
+        zip(
+            ("kernel_initializer", "recurrent_initializer", "bias_initializer"),
+            map(keras.initializers.Constant, arrays),
+            strict=True,
+        )
+    )
+    if problem.layer.class_name == "LSTM":
+        constants["unit_forget_bias"] = False
+    by_constant, by_set_weights = make(**config, **constants), make(**config)
+    for layer in (by_constant, by_set_weights):
+        layer.build(problem.inputs.shape)
+    by_set_weights.set_weights(arrays)
+    one, other = (
+        np.asarray(keras.tree.flatten(layer(problem.inputs.data))[0]) for layer in (by_constant, by_set_weights)
+    )
+    assert np.array_equal(one, other)
+    assert_parity(lambda _: keras.tree.flatten(by_constant(problem.inputs.data)), problem)
+
+
+def test_constants_give_both_halves_the_same_weights_so_that_swapped_halves_show_with_spread_ones_alone():
+    constant, spread = (catalogue()[f"bi_lstm-{weights}-sum-sequences"] for weights in WEIGHTS[::-1])
+    forward, backward = ([t.data for t in constant.weights[half]] for half in (slice(0, 3), slice(3, 6)))
+    assert all(np.array_equal(a, b) for a, b in zip(forward, backward, strict=True))
+    forward, backward = ([t.data for t in spread.weights[half]] for half in (slice(0, 3), slice(3, 6)))
+    assert not any(np.array_equal(a, b) for a, b in zip(forward, backward, strict=True))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_path_computes_a_masked_bidirectional_lstm(path):
+    problem = catalogue()["bi_lstm-spread-concat-last-mask_interior-initial"]
+    assert judge(problem, make_subject(path).answer(problem)).kind is Kind.AGREES
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if path != "keras:predict"])
+def test_every_path_keeps_the_option_that_names_it(path):
+    subject = make_subject(path)
+    problem = catalogue()["bi_lstm-spread-concat-last"]
+    subject.answer(problem)
+    (model,) = subject.models.values()
+    halves = (model.forward_layer, model.backward_layer)
+    assert all(half.unroll is (path == "keras:unroll") for half in halves)
+    assert all(half.cell.implementation == (1 if path == "keras:implementation1" else 2) for half in halves)
+    for function in subject.callers.values():
+        assert function._jit_compile is (path == "keras:xla")
+    assert bool(subject.callers) is (path in ("keras:graph", "keras:xla"))
+
+
+def layers_of(keras):
+    layers = keras.layers
+    both = {"return_sequences": True, "return_state": True}
+    yield "lstm", layers.LSTM(3, **both)
+    yield "gru", layers.GRU(4, reset_after=False, dropout=0.0)
+    yield "rnn", layers.SimpleRNN(5, activation="relu", unroll=True)
+    yield "bidirectional", layers.Bidirectional(layers.GRU(3, **both), merge_mode=None)
+    yield "mixed", layers.SimpleRNN(3, dtype="mixed_float16", **both)
+    yield "halves", layers.Bidirectional(layers.LSTM(3), backward_layer=layers.LSTM(2, go_backwards=True))
+    yield "stack", keras.Sequential([layers.LSTM(3, return_sequences=True), layers.Bidirectional(layers.GRU(2))])
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "bidirectional", "mixed", "halves", "stack"])
+@pytest.mark.filterwarnings(
+    "ignore:Layer .* does not support masking"
+)  # Keras' word on Sequential; it masks all the same
+def test_from_keras_catches_a_live_layer(keras, name):
+    keras.utils.set_random_seed(3)
+    layer = dict(layers_of(keras))[name]
+    inputs = np.random.default_rng(1).normal(size=(2, 6, 4)).astype(np.float32)
+    mask = np.array([[1, 1, 0, 1, 1, 0], [0, 1, 1, 1, 1, 1]], bool)
+    outputs = keras.tree.flatten(layer(inputs, mask=mask))
+    problem = Problem.from_keras(layer, inputs, mask)
+    assert_parity([np.asarray(output) for output in outputs], problem)
+    with pytest.raises(AssertionError, match="values differ"):
+        assert_parity([np.asarray(output) + 0.01 for output in outputs], problem)
+
+
+def test_from_keras_takes_initial_states(keras):
+    layer = keras.layers.LSTM(3, return_state=True)
+    inputs, states = (
+        np.ones((2, 4, 5), np.float32),
+        [np.full((2, 3), 0.5, np.float32), np.full((2, 3), -0.5, np.float32)],
+    )
+    outputs = layer(inputs, initial_state=states)
+    assert_parity([np.asarray(output) for output in outputs], Problem.from_keras(layer, inputs, initial_state=states))
+
+
+def test_reused_layers_keep_memory_flat(eager):
+    problems = [case for case in catalogue().values() if case.id.startswith("simple_rnn-spread")][:20]
+    for _ in range(2):
+        for problem in problems:
+            eager.answer(problem)
+    tracemalloc.start()
+    try:
+        for problem in problems:
+            eager.answer(problem)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept / len(problems) < 20_000

@@ -1,0 +1,66 @@
+"""The subject litert on the real converter and interpreter: what agrees, what TF Select would be needed for."""
+
+import sys
+
+import pytest
+
+from rnnparity import check
+from rnnparity.problem.errors import RequestError
+from rnnparity.subjects import litert, make_subject
+from rnnparity.verdict.judge import Kind
+
+pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed: pip install ai-edge-litert")
+PART = [
+    "gru-spread-sequences-state-mask_interior",
+    "bi_lstm-spread-none-sequences-state-mask_left-initial",
+    "halves-gru_lstm-concat",
+    "simple_rnn-constant-last",
+    "stack-two_ways-mask-initial",
+    "stateful-gru-concat-sequences-mask-initial",
+    "stateful-lstm-backwards-sequences-state-mask-initial",
+]
+OTHER_TYPES = [f"dtype-{dtype}-lstm-backwards" for dtype in ("float16", "bfloat16", "float64")]
+
+
+@pytest.fixture(scope="module")
+def report():
+    return check("litert", k=" or ".join(PART + OTHER_TYPES), jobs=1).subjects[0]
+
+
+def test_what_litert_converts_agrees(report):
+    kinds = {verdict.id: verdict.kind for verdict in report.verdicts}
+    assert {name: kinds[name] for name in PART} == dict.fromkeys(PART, Kind.AGREES)
+
+
+def test_it_says_what_converts_and_what_runs(report):
+    assert report.versions.keys() == {"ai-edge-litert", "keras", "tensorflow"}
+
+
+def test_other_types_need_tf_select(report):
+    """LiteRT's converter says so in two ways, one of them for bfloat16."""
+    reasons = {verdict.id: verdict.reason for verdict in report.verdicts if verdict.kind is Kind.UNSUPPORTED}
+    assert all("TF Select would be needed" in reasons[name] for name in OTHER_TYPES)
+
+
+def test_other_faults_of_the_converter_stay_faults():
+    class ConverterError(Exception):
+        pass
+
+    class Converter:
+        def convert(self):
+            raise ConverterError("the model is too large")
+
+    with pytest.raises(ConverterError, match="too large"):
+        litert._converted(Converter())
+
+
+def test_outputs_come_in_the_order_of_their_numbers():
+    names = [f"output_{place}" for place in range(11)]
+    assert litert._ordered({name: name for name in sorted(names)}) == names
+
+
+def test_missing_litert_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(RequestError, match=r"subject 'litert' needs ai-edge-litert \(.*\): .*'rnnparity\[litert\]'"):
+        make_subject("litert")

@@ -1,0 +1,208 @@
+"""The subjects onnxruntime and onnx-reference: what ONNX' operators can express agrees, wrong packing is named, and
+what an engine gets wrong by the specification is no secret."""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from _support.random_problems import BOTH, MASK, SEQUENCES, SHAPE, random_problem, spec_of, stack_of, two_ways
+
+from rnnparity import check
+from rnnparity.catalogue import catalogue
+from rnnparity.problem.answer import Unsupported
+from rnnparity.problem.errors import RequestError
+from rnnparity.reference.tolerance import expect
+from rnnparity.session.ask import explain_subject
+from rnnparity.session.check import ask, verdict_of
+from rnnparity.subjects import make_subject
+from rnnparity.subjects.onnx import MODELS_KEPT, engine
+from rnnparity.verdict.judge import Kind
+
+onnx = pytest.importorskip("onnx", reason="ONNX is not installed: pip install onnx")
+pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime")
+
+from onnx import TensorProto, helper  # noqa: E402
+
+from rnnparity.subjects import onnx_layers  # noqa: E402
+
+ENGINES = ("onnxruntime", "onnx-reference")
+
+
+def verdict(subject, problem):
+    return verdict_of(ask(subject, problem), expect(problem), None)
+
+
+def answers(subject):
+    return lambda problem: [tensor.data for tensor in subject.answer(problem).outputs]
+
+
+def test_what_onnx_can_express_agrees():
+    """All 432 pairs of options: every direction, flag, mask, state and stack, and one of each activation and type."""
+    report = check("onnxruntime", k="pairs and not saturation", jobs=1).subjects[0]
+    assert report.failing == []
+    assert report.counts[Kind.AGREES] > 380
+    reasons = {verdict.reason for verdict in report.verdicts if verdict.kind is Kind.UNSUPPORTED}
+    assert "ONNX' recurrent operators have no selu" in reasons
+    assert "ONNX Runtime: LSTM operator does not support double yet" in reasons
+    assert "ONNX Runtime: Could not find an implementation for LSTM(22)" in reasons
+
+
+@pytest.mark.parametrize("engine_name", ENGINES)
+def test_types_that_an_engine_has_are_returned_as_asked(engine_name):
+    subject = make_subject(engine_name)
+    names = [name for name in catalogue() if name.startswith("dtype-") and "mask" not in name]
+    seen = {name: verdict(subject, catalogue()[name]).kind for name in names}
+    assert set(seen.values()) <= {Kind.AGREES, Kind.INCONCLUSIVE, Kind.UNSUPPORTED}
+    agree = {name.split("-")[1] for name, kind in seen.items() if kind is Kind.AGREES}
+    assert {"float16", "mixed_float16"} <= agree
+    assert ("bfloat16" in agree, "float64" in agree) == (engine_name == "onnx-reference",) * 2
+
+
+@pytest.mark.parametrize("kind", ["simple_rnn", "lstm", "gru", "gru_before"])
+@pytest.mark.parametrize("direction", ["forward", "backwards", "two_ways", "zero"])
+@pytest.mark.parametrize("initial", [False, True])
+def test_every_gap_of_a_mask_is_left_out(kind, direction, initial):
+    """Also of a row in which nothing is used: ONNX does not say what such a row's state is, and none is read."""
+    options = {"backwards": {"go_backwards": True}, "zero": {"zero_output_for_mask": True}}.get(direction, {})
+    subject = make_subject("onnxruntime")
+    for flags in ({}, BOTH):
+        layer = spec_of(kind, **flags, **options)
+        problem = random_problem(
+            two_ways(layer) if direction == "two_ways" else layer, 3, SHAPE, mask=MASK, initial=initial
+        )
+        assert verdict(subject, problem).kind is Kind.AGREES
+
+
+def operators_of(spec):
+    """The recurrent operators of the model: their types, directions and whether they have a bias."""
+    layer = random_problem(spec).layer
+    model = onnx.load_from_string(onnx_layers.model_of([("", layer)], "float32", False, [False]).code)
+    nodes = [node for node in model.graph.node if node.op_type in onnx_layers.OPERATORS.values()]
+    return [
+        (node.op_type, next(a.s.decode() for a in node.attribute if a.name == "direction"), bool(node.input[3]))
+        for node in nodes
+    ]
+
+
+def test_halves_that_an_operator_can_hold_together_are_one_operator():
+    lstm, gru = spec_of("lstm"), spec_of("gru", go_backwards=True, use_bias=False)
+    assert operators_of(two_ways(lstm)) == [("LSTM", "bidirectional", True)]
+    assert operators_of(two_ways(lstm, backward_layer=gru)) == [("LSTM", "forward", True), ("GRU", "reverse", False)]
+    wide = spec_of("lstm", 5, go_backwards=True)
+    assert operators_of(two_ways(lstm, backward_layer=wide)) == [("LSTM", "forward", True), ("LSTM", "reverse", True)]
+
+
+def test_parameters_of_functions_are_consumed_in_the_order_of_the_functions():
+    """Two directions whose functions take 1, 2 and no parameters; a wrong list is a wrong number."""
+    back = spec_of("gru", go_backwards=True, recurrent_activation="hard_sigmoid_keras2", activation="linear")
+    layer = two_ways(spec_of("gru", recurrent_activation="hard_sigmoid", activation="elu"), backward_layer=back)
+    problem = random_problem(layer, 1)
+    given = onnx_layers.attributes(onnx_layers.operators_of(problem.layer, "")[0])
+    assert given["activations"] == ["HardSigmoid", "Elu", "HardSigmoid", "Affine"]
+    assert given["activation_alpha"] == [1 / 6, 1.0, 0.2, 1.0]
+    assert given["activation_beta"] == [0.5, 0.5, 0.0]
+    assert verdict(make_subject("onnxruntime"), problem).kind is Kind.AGREES
+
+
+def swapped(array):
+    """Blocks z, r, h as PyTorch has them: r, z, h."""
+    z, r, h = np.split(np.asarray(array), 3, axis=-1)
+    return np.concatenate([r, z, h], axis=-1)
+
+
+@pytest.mark.parametrize("engine_name", ENGINES)
+@pytest.mark.parametrize(
+    ("edit", "case", "cause"),
+    [
+        (np.asarray, "lstm-spread-sequences-state", "gate-order: LSTM iofc (ONNX) in all weights"),
+        (swapped, "gru-spread-sequences-state", "gate-order: GRU rzh (PyTorch, cuDNN) in all weights"),
+    ],
+)
+def test_a_wrong_packing_is_named(monkeypatch, engine_name, edit, case, cause):
+    monkeypatch.setattr(onnx_layers, "_gates", lambda _, array: edit(array))
+    told = explain_subject(catalogue()[case], answers(make_subject(engine_name)))
+    assert told.fault.name == cause
+
+
+@pytest.mark.parametrize(
+    ("case", "cause"),
+    [
+        ("activation-relu-gru-values", "activation: tanh"),
+        ("activation-hard_sigmoid-lstm-gates", "recurrent-activation: sigmoid"),
+        ("lstm-spread-last-mask_right", "mask-ignored: every step counts"),
+    ],
+)
+def test_what_the_reference_evaluator_ignores_is_named(case, cause):
+    """`activations` of LSTM and GRU and `sequence_lens` of all three: accepted, and without effect."""
+    told = explain_subject(catalogue()[case], answers(make_subject("onnx-reference")))
+    assert told.fault.name == cause
+    assert verdict(make_subject("onnxruntime"), catalogue()[case]).kind is Kind.AGREES
+
+
+def test_what_an_engine_refuses_is_an_error():
+    """Relu is in the specification of RNN without being optional there: that is no word for "unsupported"."""
+    outcome = ask(make_subject("onnx-reference"), catalogue()["activation-relu-simple_rnn-values"])
+    assert outcome.error.startswith("RuntimeError: Unknown activation function 'Relu'")
+
+
+def test_one_model_serves_all_problems_of_a_structure():
+    subject = make_subject("onnxruntime")
+    first = random_problem(spec_of("lstm", **BOTH), 1)
+    for problem in (first, replace(first, inputs=random_problem(spec_of("lstm"), 2).inputs)):
+        assert verdict(subject, problem).kind is Kind.AGREES
+    longer = random_problem(spec_of("lstm", 5, **BOTH), 3, (2, 9, 4))
+    assert verdict(subject, longer).kind is Kind.AGREES
+    assert subject.model.cache_info().misses == 2
+    assert subject.model.cache_info().maxsize == MODELS_KEPT
+
+
+def test_a_stack_reads_its_prefixes():
+    layers = [
+        spec_of("gru", 3, **SEQUENCES),
+        two_ways(spec_of("lstm", 4, **SEQUENCES)),
+        spec_of("simple_rnn", 5, **BOTH),
+    ]
+    problem = random_problem(stack_of(*layers), 1, SHAPE, mask=MASK, initial=True)
+    assert verdict(make_subject("onnxruntime"), problem).kind is Kind.AGREES
+
+
+def added(dtype=TensorProto.FLOAT):
+    """A model x + x, 2 x."""
+    info = [helper.make_tensor_value_info(name, dtype, [None]) for name in ("x", "sum", "product")]
+    nodes = [helper.make_node("Add", ["x", "x"], ["sum"]), helper.make_node("Mul", ["x", "sum"], ["product"])]
+    graph = helper.make_graph(nodes, "added", info[:1], info[1:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10).SerializeToString()
+
+
+@pytest.mark.parametrize("engine_name", [*ENGINES, "reference"])
+def test_an_engine_runs_any_model(engine_name):
+    on = engine(engine_name)
+    given = on.run(on.load(added()), {"x": np.float32([1, 3])})
+    assert [array.tolist() for array in given] == [[2, 6], [2, 18]]
+    assert on.versions()["onnx"] == onnx.__version__
+
+
+def test_what_onnx_runtime_refuses_is_unsupported_only_where_a_type_is_missing():
+    on = engine("onnxruntime")
+    with pytest.raises(Unsupported, match=r"^ONNX Runtime: Could not find an implementation for \w+\(\d+\)$"):
+        on.load(added(TensorProto.BFLOAT16))
+    loaded = on.load(added())
+    with pytest.raises(on.errors.InvalidArgument):
+        on.run(loaded, {"x": np.float64([1, 3])})
+
+
+@pytest.mark.parametrize(
+    ("subject", "package"), [("onnxruntime", "onnx"), ("onnxruntime", "onnxruntime"), ("onnx-reference", "onnx")]
+)
+def test_a_missing_package_is_one_line(monkeypatch, subject, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(RequestError, match=rf"'{subject}' needs {package} \(.*\): pip install 'rnnparity\[onnx\]'"):
+        make_subject(subject)
+
+
+@pytest.mark.parametrize("initial", [False, True])
+def test_only_stateful_layers_go_on_where_the_last_call_ended(initial):
+    layers = stack_of(spec_of("lstm", 3, stateful=True, **SEQUENCES), spec_of("gru", 4, **BOTH))
+    problem = random_problem(layers, 1, SHAPE, initial=initial, calls=(3, 1, 2))
+    assert verdict(make_subject("onnxruntime"), problem).kind is Kind.AGREES

@@ -1,0 +1,76 @@
+"""What a function of somebody's own may return, and what is said of the rest."""
+
+import numpy as np
+import pytest
+
+from rnnparity.catalogue import catalogue
+from rnnparity.golden.goldens import golden_outputs
+from rnnparity.reference.tolerance import expect
+from rnnparity.session.check import ask, verdict_of
+from rnnparity.subjects import FunctionSubject
+
+PROBLEM = catalogue()["lstm-spread-sequences-state"]
+OUTPUT, H, C = (tensor.data for tensor in golden_outputs(PROBLEM))
+
+
+def said_of(given):
+    outcome = ask(FunctionSubject(lambda _: given), PROBLEM)
+    verdict = verdict_of(outcome, expect(PROBLEM), None)
+    return verdict.kind, verdict.reason
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [OUTPUT, H, C],
+        (OUTPUT, H, C),
+        {"output": OUTPUT, "h": H, "c": C},
+        [OUTPUT, list(H), tuple(C)],
+    ],
+    ids=["list", "tuple", "mapping", "lists_of_rows"],
+)
+def test_these_agree(given):
+    assert said_of(given) == ("agrees", "")
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "reason"),
+    [
+        ([OUTPUT.astype("float64"), H, C], "diverges", "output is float64, but should be float32"),
+        ([OUTPUT.tolist(), H, C], "diverges", "output is float64, but should be float32"),
+        (
+            OUTPUT.tolist(),
+            "error",
+            "TypeError: a list is a sequence of outputs, here 2 instead of 3: give each one as an a",
+        ),
+        ([OUTPUT * np.nan, H, C], "diverges", "output[0, 0, 0]=nan, but should be "),
+        ([OUTPUT], "diverges", "1 output (output), but should be 3: output, h, c"),
+        (3.0, "diverges", "1 output (output), but should be 3: output, h, c"),
+        ([OUTPUT, H, C, C], "diverges", "4 outputs (output, h, c, extra_3), but should be 3: output, h, c"),
+        ({"y": OUTPUT, "h": H, "c": C}, "diverges", "outputs are y, h, c, but should be output, h, c"),
+        ((OUTPUT, (H, C)), "error", "TypeError: its outputs are nested; give them flat: output, h, c"),
+        ([OUTPUT + 1j, H, C], "error", "TypeError: output is an array of complex numbers, no real numbers"),
+        (["no", H, C], "error", "TypeError: output is an array of text, no real numbers"),
+        ([[[1.0, 2.0], [3.0]], H, C], "error", "ValueError: setting an array element with a sequence."),
+        (None, "error", "TypeError: it returned None, no outputs"),
+    ],
+    ids=[
+        "float64",
+        "numbers",
+        "one_list",
+        "nan",
+        "few",
+        "scalar",
+        "many",
+        "names",
+        "nested",
+        "complex",
+        "text",
+        "ragged",
+        "none",
+    ],
+)
+def test_of_these_a_line_tells(given, kind, reason):
+    found = said_of(given)
+    assert (found[0], found[1][: len(reason)]) == (kind, reason)
+    assert "\n" not in found[1]

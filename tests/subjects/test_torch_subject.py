@@ -1,0 +1,74 @@
+"""The subject torch on real PyTorch: what it can express agrees, what it cannot is said, wrong packing is named."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from rnnparity import check
+from rnnparity.catalogue import catalogue
+from rnnparity.problem.errors import RequestError
+from rnnparity.session.ask import explain_subject
+from rnnparity.subjects import make_subject
+from rnnparity.subjects import torch as packing
+from rnnparity.verdict.judge import Kind
+
+pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
+PART = "not mask and spread and (sequences or last) or stateful or stack or dtype or mask_right and concat"
+
+
+@pytest.fixture(scope="module")
+def report():
+    return check("torch", k=PART, jobs=1).subjects[0]
+
+
+def test_what_pytorch_can_express_agrees(report):
+    assert report.failing == []
+    assert report.counts[Kind.AGREES] > 200
+
+
+def test_what_it_cannot_express_is_said(report):
+    reasons = {verdict.reason for verdict in report.verdicts if verdict.kind is Kind.UNSUPPORTED}
+    assert "nn.GRU is the one with reset_after" in reasons
+    assert "a packed sequence has used steps first, and some in every row" in reasons
+
+
+def test_packed_sequences_are_both_directions_over_right_padding(report):
+    masked = [v for v in report.verdicts if "mask_right" in v.id and v.kind is Kind.AGREES]
+    assert any("bi_gru" in verdict.id for verdict in masked)
+    assert any("bi_lstm" in verdict.id for verdict in masked)
+
+
+def test_every_type_is_returned_as_asked(report):
+    kinds = {verdict.id: verdict.kind for verdict in report.verdicts if verdict.id.startswith("dtype-")}
+    assert Kind.DIVERGES not in kinds.values()
+    assert any("float64" in name for name, kind in kinds.items() if kind is Kind.AGREES)
+
+
+def onnx_order(array):
+    i, f, c, o = np.split(np.asarray(array), 4, axis=-1)
+    return np.concatenate([i, o, f, c], axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("edit", "case", "cause"),
+    [
+        (np.asarray, "gru-spread-sequences-state", "gate-order: GRU rzh (PyTorch, cuDNN) in all weights"),
+        (onnx_order, "lstm-spread-sequences-state", "gate-order: LSTM "),
+    ],
+)
+def test_a_wrong_packing_is_named(monkeypatch, edit, case, cause):
+    """Keras' blocks as they are in PyTorch's GRU; ONNX's order in its LSTM."""
+    monkeypatch.setattr(packing, "_gates", lambda _, array: edit(array))
+    subject = packing.make("")
+    told = explain_subject(
+        catalogue()[case], lambda problem: [tensor.data for tensor in subject.answer(problem).outputs]
+    )
+    assert told.fault.name.startswith(cause)
+    assert told.fault.name.endswith("in all weights")
+
+
+def test_missing_pytorch_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(RequestError, match=r"subject 'torch' needs PyTorch \(.*\): pip install 'rnnparity\[torch\]'"):
+        make_subject("torch")
