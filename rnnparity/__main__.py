@@ -17,7 +17,8 @@ from rnnparity.cli.fuzz import fuzz, sweep
 from rnnparity.cli.regenerate import regenerate
 from rnnparity.problem.errors import MistrustedRunError, RequestError
 
-# What typer says of a wrong word: click's own class, or, since typer carries a click inside, that one's.
+# What typer says of a wrong word: click's own class, or, since typer carries a click inside, that
+# one's.
 UsageError: Any = typer.BadParameter.__base__
 
 INTERRUPTED = 130
@@ -31,7 +32,9 @@ app = typer.Typer(
 )
 for command in (check, list_, show, run, explain, regenerate, fuzz, bench):
     app.command(command.__name__.rstrip("_"))(command)
-app.command(hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(sweep)
+app.command(
+    hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+)(sweep)
 
 
 def _print_version(asked: bool) -> None:
@@ -45,7 +48,10 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Every command's own options follow it."""
@@ -66,7 +72,8 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         status = fail("interrupted", INTERRUPTED)
     except OSError as error:
-        # The reader of a pipe has gone, which is no fault, or the disk is full: neither is said again at exit.
+        # The reader of a pipe has gone, which is no fault, or the disk is full: neither is said
+        # again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         what = f"{error.filename or 'the output'}: {error.strerror or error}"
         status = 0 if isinstance(error, BrokenPipeError) else fail(what, 2)
@@ -79,7 +86,9 @@ def _usage(error: Any) -> str:
     """What typer says of the words, and where help for them is."""
     said, context = error.format_message(), getattr(error, "ctx", None)
     command = f" {context.info_name}" if context is not None and context.parent else ""
-    return f"{said}{'' if said.endswith(('.', '?')) else '.'} `rnnparity{command} --help` tells more."
+    return (
+        f"{said}{'' if said.endswith(('.', '?')) else '.'} `rnnparity{command} --help` tells more."
+    )
 
 
 if __name__ == "__main__":

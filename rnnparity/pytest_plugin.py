@@ -1,4 +1,5 @@
-"""The pytest plugin: hooks and the fixture `rnn_case`, nothing else. Nothing heavy is imported before it is used.
+"""The pytest plugin: hooks and the fixture `rnn_case`, nothing else. Nothing heavy is imported
+before it is used.
 
 In another project, the whole catalogue against a subject of its own:
 
@@ -24,7 +25,9 @@ _SESSIONS: pytest.StashKey[Sessions] = pytest.StashKey()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
-    config.addinivalue_line("markers", "rnn_cases(expression): which cases of the catalogue `rnn_case` goes through")
+    config.addinivalue_line(
+        "markers", "rnn_cases(expression): which cases of the catalogue `rnn_case` goes through"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -49,7 +52,11 @@ def rnn_case(request: pytest.FixtureRequest) -> RnnCase:
 
     stash = request.config.stash
     if _SESSIONS not in stash:
-        asked = [item.callspec.params.get("rnn_case") for item in request.session.items if hasattr(item, "callspec")]
+        asked = [
+            item.callspec.params.get("rnn_case")
+            for item in request.session.items
+            if hasattr(item, "callspec")
+        ]
         stash[_SESSIONS] = Sessions(list(dict.fromkeys(case for case in asked if case)))
     return RnnCase(request.param, stash[_SESSIONS])
 

@@ -39,10 +39,11 @@ class RnnCase:
         self._sessions = sessions
 
     def assert_parity(self, subject: str | Callable[[Problem], Any]) -> Verdict:
-        """Fail unless the subject (a registered name, or a function from a Problem to its outputs) agrees.
+        """Fail unless the subject (a registered name, or a function from a Problem to its outputs)
+        agrees.
 
-        A known difference is reported as xfailed; an inconclusive or unsupported case as skipped, for neither is a
-        pass.
+        A known difference is reported as xfailed; an inconclusive or unsupported case as skipped,
+        for neither is a pass.
         """
         import pytest
 
@@ -61,7 +62,8 @@ class RnnCase:
 
 
 class Sessions:
-    """What one pytest run shares: goldens, known differences, and a stream of outcomes for every subject by name."""
+    """What one pytest run shares: goldens, known differences, and a stream of outcomes for every
+    subject by name."""
 
     def __init__(self, cases: Sequence[str]) -> None:
         self._cases = cases
@@ -69,7 +71,8 @@ class Sessions:
         self._workers = ExitStack()
         self._goldens: Goldens | None = None
         self._entries: tuple[KnownDifference, ...] = ()
-        # What is wrong with the fixtures or a framework is wrong for every case: found out once, told each time.
+        # What is wrong with the fixtures or a framework is wrong for every case: found out once,
+        # told each time.
         self._faults: dict[str, RequestError] = {}
         with self._once("fixtures"):
             self._goldens = read_goldens(default_folder(), catalogue())
@@ -95,7 +98,9 @@ class Sessions:
             return verdict_of(ask(FunctionSubject(subject), problem), expect(problem), golden)
         if subject not in self._streams and subject not in self._faults:
             with self._once(subject):
-                self._streams[subject] = _Stream(self._workers.enter_context(Workers(subject, 1)), self._cases)
+                self._streams[subject] = _Stream(
+                    self._workers.enter_context(Workers(subject, 1)), self._cases
+                )
         if subject in self._faults:
             raise self._faults[subject]
         stream = self._streams[subject]
@@ -110,14 +115,17 @@ class Sessions:
 class _Stream:
     """The outcomes of the collected cases, computed ahead of the tests that ask for them.
 
-    Under pytest-xdist each process runs a part of the tests that it cannot foresee, and asks for one case at a time.
+    Under pytest-xdist each process runs a part of the tests that it cannot foresee, and asks for
+    one case at a time.
     """
 
     def __init__(self, workers: Workers, cases: Sequence[str]) -> None:
         self._workers = workers
         self.versions = workers.versions()
         foresees = "PYTEST_XDIST_WORKER" not in os.environ
-        self._coming: Iterator[Outcome] = workers.run(catalogue()[case] for case in cases if foresees)
+        self._coming: Iterator[Outcome] = workers.run(
+            catalogue()[case] for case in cases if foresees
+        )
         self._here: dict[str, Outcome] = {}
 
     def outcome(self, problem: Problem) -> Outcome:
@@ -132,16 +140,17 @@ class _Stream:
 def assert_parity(given: Any, problem: Problem) -> Verdict:
     """Assert that `given` is what Keras specifies for `problem`.
 
-    `given` is a function from the problem to its outputs, a subject's name, or the outputs themselves: one array, a
-    sequence in Keras' order, or a mapping by name.
+    `given` is a function from the problem to its outputs, a subject's name, or the outputs
+    themselves: one array, a sequence in Keras' order, or a mapping by name.
 
     Raises:
-        TypeError: `problem` is none: the outputs come first.
-        AssertionError: something differs, or the noise would hide it if it did (which is never a pass).
-        RequestError: an unknown subject.
+        TypeError: `problem` is none: the outputs come first. AssertionError: something differs, or
+        the noise would hide it if it did (which is never a pass). RequestError: an unknown subject.
     """
     if not isinstance(problem, Problem):
-        raise TypeError(f"assert_parity(outputs, problem): the second argument is {type(problem).__name__}, no Problem")
+        raise TypeError(
+            f"assert_parity(outputs, problem): the second argument is {type(problem).__name__}, no Problem"
+        )
     if callable(given) or isinstance(given, str):
         verdict = verdict_of(outcome_of(problem, given), expect(problem), None)
         name = name_of(given)

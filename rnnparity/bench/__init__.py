@@ -1,4 +1,5 @@
-"""Benchmarks: run by pytest-benchmark, kept as small stored runs, compared by paired ratios, told in a report."""
+"""Benchmarks: run by pytest-benchmark, kept as small stored runs, compared by paired ratios, told
+in a report."""
 
 from __future__ import annotations
 
@@ -35,23 +36,30 @@ def bench(
     any_machine: bool,
     tell: Callable[[str, int, int], None],
 ) -> Done:
-    """Measure (or take what is `stored`), compare with `against`, write the report into the folder `out`.
+    """Measure (or take what is `stored`), compare with `against`, write the report into the folder
+    `out`.
 
     Raises:
-        RequestError: a file or the folder is at fault, a package is missing, or there is nothing to compare.
-        MistrustedRunError: a benchmark failed.
+        RequestError: a file or the folder is at fault, a package is missing, or there is nothing to
+        compare. MistrustedRunError: a benchmark failed.
     """
     if fail_above is not None and against is None:
-        raise RequestError("--fail-above needs --against FILE, the report.json that it compares with")
+        raise RequestError(
+            "--fail-above needs --against FILE, the report.json that it compares with"
+        )
     if stored and (quick or k):
         raise RequestError("--from takes stored runs as they are: leave out --quick and -k")
     if missing := [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]:
-        raise RequestError(f"the report needs {' and '.join(missing)}: `pip install 'rnnparity[bench]'`")
+        raise RequestError(
+            f"the report needs {' and '.join(missing)}: `pip install 'rnnparity[bench]'`"
+        )
     before = load(against) if against else None
     runs = {str(path): load(path) for path in dict.fromkeys(stored)}
     _writable(out)
     run = merge(runs, any_machine) if runs else measure(quick, k, tell)
-    write_where_asked(out / "report.json", dump(run))  # first: what was measured is kept, whatever it is compared with
+    write_where_asked(
+        out / "report.json", dump(run)
+    )  # first: what was measured is kept, whatever it is compared with
     compared = _compared(run, before, str(against), any_machine) if before else []
     page, markdown = render(run, compared, before)
     write_where_asked(out / "report.html", page)
@@ -59,13 +67,20 @@ def bench(
     return _done(run, compared, fail_above, out)
 
 
-def _done(run: StoredRun, compared: Sequence[Compared], fail_above: float | None, out: Path) -> Done:
+def _done(
+    run: StoredRun, compared: Sequence[Compared], fail_above: float | None, out: Path
+) -> Done:
     lines = [headline(run), *([verdict(compared)] if compared else [])]
     changed = [c for c in compared if c.change is not Change.INCONCLUSIVE]
-    lines += [f"{c.change}: {c.problem}: {c.contender} / {c.yardstick}, {c.factor:.2f} times" for c in changed]
+    lines += [
+        f"{c.change}: {c.problem}: {c.contender} / {c.yardstick}, {c.factor:.2f} times"
+        for c in changed
+    ]
     lines += [f"left out: {out.contender}: {out.why}" for out in run.left_out]
     lines.append(f"written: {', '.join(str(out / name) for name in NAMES)}")
-    slower = [c for c in changed if c.change is Change.SLOWER and fail_above and c.factor > fail_above]
+    slower = [
+        c for c in changed if c.change is Change.SLOWER and fail_above and c.factor > fail_above
+    ]
     if slower:
         lines.append(f"failed: {len(slower)} ratios are slower by more than {fail_above:g}")
     return Done(lines, not slower)
@@ -79,7 +94,9 @@ def _compared(run: StoredRun, before: StoredRun, name: str, any_machine: bool) -
         )
     compared = compare(before, run)
     if not compared:
-        raise RequestError(f"{name}: has no ratio in common with this run; choose the same benchmarks with -k")
+        raise RequestError(
+            f"{name}: has no ratio in common with this run; choose the same benchmarks with -k"
+        )
     return compared
 
 
@@ -88,6 +105,8 @@ def _writable(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RequestError(f"{out}: no report can be written there: {error.strerror or error}") from None
+        raise RequestError(
+            f"{out}: no report can be written there: {error.strerror or error}"
+        ) from None
     for name in NAMES:
         check_writable(out / name)

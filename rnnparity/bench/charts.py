@@ -1,4 +1,5 @@
-"""Charts as SVG to stand inside a page, whose colours ink and grid take: right by day and by night."""
+"""Charts as SVG to stand inside a page, whose colours ink and grid take: right by day and by
+night."""
 
 from __future__ import annotations
 
@@ -92,7 +93,8 @@ def _ticks(axis: Any, said: Any) -> None:
 
 
 def _by_speed(rows: Sequence[Mapping[str, Series]], against: str) -> list[str]:
-    """Names in the order of their largest problem's times, fastest first; what only others have comes last."""
+    """Names in the order of their largest problem's times, fastest first; what only others have
+    comes last."""
     places: dict[str, float] = {}
     for series in reversed(rows):
         for name in series:
@@ -122,7 +124,9 @@ def _figure(height: float, salt: str) -> Iterator[tuple[Any, Any]]:
         "axes.grid": True,
         "grid.color": GRID,
         "grid.linewidth": 0.5,
-        **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK),
+        **dict.fromkeys(
+            ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK
+        ),
         **dict.fromkeys(("xtick.color", "ytick.color"), GRID),
     }
     with mpl.rc_context(style):
@@ -138,8 +142,12 @@ def _figure(height: float, salt: str) -> Iterator[tuple[Any, Any]]:
 def _svg(figure: Any) -> str:
     """The drawing as an element of a page, with the page's colours."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    drawing = re.sub(r'(<svg [^>]*?) width="[^"]*" height="[^"]*"', r"\1", _element(buffer.getvalue()), count=1)
+    figure.savefig(
+        buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    )
+    drawing = re.sub(
+        r'(<svg [^>]*?) width="[^"]*" height="[^"]*"', r"\1", _element(buffer.getvalue()), count=1
+    )
     for colour, page in PAGE_COLOURS.items():
         drawing = drawing.replace(colour, page)
     return drawing

@@ -1,4 +1,5 @@
-"""A benchmark run: pytest-benchmark in a process of its own, with one thread, and what it stored as a stored run."""
+"""A benchmark run: pytest-benchmark in a process of its own, with one thread, and what it stored as
+a stored run."""
 
 from __future__ import annotations
 
@@ -30,28 +31,41 @@ def measure(quick: bool, k: str, tell: Tell) -> StoredRun:
     """Run the benchmarks that the pytest expression `k` chooses (all where it is empty).
 
     Raises:
-        RequestError: pytest-benchmark is not installed, or nothing is chosen, or nothing of it can run here.
-        MistrustedRunError: a benchmark failed, as one does whose output is not what the reference says.
+        RequestError: pytest-benchmark is not installed, or nothing is chosen, or nothing of it can
+        run here. MistrustedRunError: a benchmark failed, as one does whose output is not what the
+        reference says.
     """
     if find_spec("pytest_benchmark") is None:
         raise RequestError("the benchmarks need pytest-benchmark: `pip install 'rnnparity[bench]'`")
     with tempfile.TemporaryDirectory() as folder:
         stored = Path(folder) / "benchmarks.json"
         arguments = ["-x", "--benchmark-only", f"--benchmark-json={stored}", "--benchmark-quiet"]
-        arguments += [f"--blocks={QUICK_BLOCKS if quick else BLOCKS}", *(["--quick"] if quick else [])]
+        arguments += [
+            f"--blocks={QUICK_BLOCKS if quick else BLOCKS}",
+            *(["--quick"] if quick else []),
+        ]
         arguments += ["-k", k] if k else []
         _run_pytest(arguments, k, tell)
         if not stored.exists() or not stored.stat().st_size:  # not written where all is skipped
-            raise RequestError("none of the chosen benchmarks can run here: what they need is not installed")
+            raise RequestError(
+                "none of the chosen benchmarks can run here: what they need is not installed"
+            )
         return from_pytest(json.loads(stored.read_text()), quick, _versions())
 
 
 def from_pytest(document: Mapping[str, Any], quick: bool, versions: dict[str, str]) -> StoredRun:
-    """What pytest-benchmark stored (see tests/benchmarks/conftest.py), without its rounds and the host's name."""
+    """What pytest-benchmark stored (see tests/benchmarks/conftest.py), without its rounds and the
+    host's name."""
     series: dict[tuple[str, ...], dict[str, Any]] = {}
     for benchmark in sorted(document["benchmarks"], key=lambda entry: entry["extra_info"]["block"]):
-        info = {key: value for key, value in benchmark["extra_info"].items() if key != "block" and value is not None}
-        row = series.setdefault((info["group"], info["problem"], info["contender"]), {"seconds": []})
+        info = {
+            key: value
+            for key, value in benchmark["extra_info"].items()
+            if key != "block" and value is not None
+        }
+        row = series.setdefault(
+            (info["group"], info["problem"], info["contender"]), {"seconds": []}
+        )
         row.update(info)
         row["seconds"].append(benchmark["stats"]["min"])
     machine, commit = document["machine_info"], document["commit_info"]
@@ -76,14 +90,31 @@ def from_pytest(document: Mapping[str, Any], quick: bool, versions: dict[str, st
 
 def _run_pytest(arguments: list[str], k: str, tell: Tell) -> None:
     folder = benchmarks_folder()
-    command = [sys.executable, "-m", "pytest", str(folder), "-v", "--tb=line", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        str(folder),
+        "-v",
+        "--tb=line",
+        "-p",
+        "no:cacheprovider",
+    ]
     command += ["-o", "console_output_style=count", "-W", "ignore:Not saving anything", *arguments]
-    # pytest-benchmark does not time in a worker of pytest-xdist, which this process may be and its own are not.
-    outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    # pytest-benchmark does not time in a worker of pytest-xdist, which this process may be and its
+    # own are not.
+    outer = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")
+    }
     environment = {**outer, **THREADS, "TF_CPP_MIN_LOG_LEVEL": "3"}
     said: list[str] = []
     process = subprocess.Popen(  # noqa: S603 - this Python, and what the user chose with -k
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     try:
         for line in process.stdout or ():
@@ -91,7 +122,9 @@ def _run_pytest(arguments: list[str], k: str, tell: Tell) -> None:
             if counted := re.search(r"\[ *(\d+)/(\d+)\]$", said[-1]):
                 tell("benchmarks", int(counted[1]), int(counted[2]))
         status = process.wait()
-    except BaseException:  # Ctrl-C, which pytest gets as well: it may clear up, but nothing goes on behind one's back
+    except (
+        BaseException
+    ):  # Ctrl-C, which pytest gets as well: it may clear up, but nothing goes on behind one's back
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -101,11 +134,17 @@ def _run_pytest(arguments: list[str], k: str, tell: Tell) -> None:
         raise RequestError(
             f"-k {k!r} chooses no benchmark; the names are those of `pytest tests/benchmarks --collect-only`"
         )
-    if status == WRONG_WORDS and (wrong := [line for line in said if line.startswith("ERROR: Wrong expression")]):
+    if status == WRONG_WORDS and (
+        wrong := [line for line in said if line.startswith("ERROR: Wrong expression")]
+    ):
         raise RequestError(wrong[0].removeprefix("ERROR: "))
     if status:
-        failed = [line for line in said if re.match(r"(E  |FAILED|ERROR|/)", line) or "Error" in line]
-        raise MistrustedRunError(f"the benchmarks failed, nothing is kept: {(failed or said[-1:] or ['no word'])[0]}")
+        failed = [
+            line for line in said if re.match(r"(E  |FAILED|ERROR|/)", line) or "Error" in line
+        ]
+        raise MistrustedRunError(
+            f"the benchmarks failed, nothing is kept: {(failed or said[-1:] or ['no word'])[0]}"
+        )
 
 
 def benchmarks_folder() -> Path:
@@ -136,4 +175,7 @@ def _installed() -> Iterator[tuple[str, str]]:
 
     for library in threadpool_info():
         if library["user_api"] == "blas":
-            yield library["internal_api"], f"{library['version']} ({library.get('architecture', 'unknown')})"
+            yield (
+                library["internal_api"],
+                f"{library['version']} ({library.get('architecture', 'unknown')})",
+            )

@@ -9,7 +9,15 @@ from statistics import median
 from typing import Any
 
 from rnnparity.bench.charts import forward_chart, growth_chart
-from rnnparity.bench.ratios import YARDSTICKS, Change, Compared, Ratio, exponent, paired, reference_ratios
+from rnnparity.bench.ratios import (
+    YARDSTICKS,
+    Change,
+    Compared,
+    Ratio,
+    exponent,
+    paired,
+    reference_ratios,
+)
 from rnnparity.bench.stored import Series, StoredRun
 from rnnparity.bench.targets import MIDDLE, TINY, figures
 from rnnparity.report.page import render_template, words_of_markdown
@@ -27,14 +35,18 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def render(run: StoredRun, compared: Sequence[Compared], before: StoredRun | None) -> tuple[str, str]:
+def render(
+    run: StoredRun, compared: Sequence[Compared], before: StoredRun | None
+) -> tuple[str, str]:
     """The page and the Markdown."""
     forward = run.find("forward")
     kinds = {kind: {p: s for p, s in forward.items() if p.startswith(f"{kind} ")} for kind in KINDS}
     words: dict[str, Any] = {
         "run": run,
         "headline": headline(run),
-        "charts": {kind: forward_chart(rows, FLOOR) for kind, rows in kinds.items() if _has(rows, FLOOR)},
+        "charts": {
+            kind: forward_chart(rows, FLOOR) for kind, rows in kinds.items() if _has(rows, FLOOR)
+        },
         "figures": _figures(run),
         "ratios": ratio_table(run),
         "times": {kind: times(rows) for kind, rows in kinds.items() if rows},
@@ -46,12 +58,19 @@ def render(run: StoredRun, compared: Sequence[Compared], before: StoredRun | Non
         "verdict": verdict(compared) if before else "",
         "moved": _moved(before, run) if before else [],
     }
-    return render_template("bench.html.j2", words), render_template("bench.md.j2", words, plain=words_of_markdown)
+    return render_template("bench.html.j2", words), render_template(
+        "bench.md.j2", words, plain=words_of_markdown
+    )
 
 
 def headline(run: StoredRun) -> str:
-    """The whole report in a sentence or two: the small and the middle problem, or else the largest that there is."""
-    said = {problem: words for problem, series in run.find("forward").items() if (words := _beside(series))}
+    """The whole report in a sentence or two: the small and the middle problem, or else the largest
+    that there is."""
+    said = {
+        problem: words
+        for problem, series in run.find("forward").items()
+        if (words := _beside(series))
+    }
     chosen = [problem for problem in (TINY, MIDDLE) if problem in said] or list(said)[-1:]
     if not chosen:
         return f"{len(run.series)} series were timed; none of them sets the reference beside another contender."
@@ -60,13 +79,17 @@ def headline(run: StoredRun) -> str:
 
 
 def _beside(series: Mapping[str, Series]) -> str:
-    """The reference's time and what it is beside tf.keras' and that of its products; empty where it is alone."""
+    """The reference's time and what it is beside tf.keras' and that of its products; empty where it
+    is alone."""
     own, words = series.get("reference float64"), []
     yardsticks = {"tf.keras eager": "tf.keras eager", "tf.keras graph": "tf.keras graph"}
     for name, called in {**yardsticks, "products float64": "its bare matrix products"}.items():
         if own and name in series:
             ratio = paired(own, series[name]).value
-            faster, longer = f"{_number(1 / ratio)} times faster than", f"{_number(ratio)} times as long as"
+            faster, longer = (
+                f"{_number(1 / ratio)} times faster than",
+                f"{_number(ratio)} times as long as",
+            )
             words.append(f"{faster if ratio < 1 else longer} {called}")
     if not own or not words:
         return ""
@@ -74,19 +97,24 @@ def _beside(series: Mapping[str, Series]) -> str:
 
 
 def ratio_table(run: StoredRun) -> Table:
-    """The reference over its yardsticks, with their spread: the ratios that runs are compared by."""
+    """The reference over its yardsticks, with their spread: the ratios that runs are compared
+    by."""
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for problem, series, yardstick in reference_ratios(run):
         name = yardstick.contender.partition(" float")[0]
         rows.setdefault((problem, series.contender), {})[name] = _ratio(paired(series, yardstick))
     names = [name for name in YARDSTICKS if any(name in cells for cells in rows.values())]
     header = ["reference over", *("its products" if name == "products" else name for name in names)]
-    cells = [[f"{p}, {c.split()[1]}", *(row.get(name, "-") for name in names)] for (p, c), row in rows.items()]
+    cells = [
+        [f"{p}, {c.split()[1]}", *(row.get(name, "-") for name in names)]
+        for (p, c), row in rows.items()
+    ]
     return Table(header, cells)
 
 
 def times(rows: Mapping[str, Mapping[str, Series]]) -> Table:
-    """Contender by problem: time, and in brackets how many times that of the reference in float64."""
+    """Contender by problem: time, and in brackets how many times that of the reference in
+    float64."""
     names = sorted({name for series in rows.values() for name in series}, key=_family)
     cells = [[name, *(_cell(series, name) for series in rows.values())] for name in names]
     return Table(["", *(_size(problem) for problem in rows)], cells)
@@ -98,20 +126,31 @@ def growth_table(run: StoredRun) -> Table:
     for axis, unit, name, extents, amounts in _curves(run):
         span = f"{extents[0]} to {extents[-1]}"
         last = _seconds(amounts[-1]) if unit == "time" else f"{_number(amounts[-1] / 1e6)} MB"
-        rows.append([f"{name}: {unit}", f"{axis} = {span}", f"{_slope(extents, amounts):.2f}", last])
+        rows.append(
+            [f"{name}: {unit}", f"{axis} = {span}", f"{_slope(extents, amounts):.2f}", last]
+        )
     return Table(["LSTM", "over", "exponent", "at the largest"], rows)
 
 
 def harness_table(run: StoredRun) -> Table:
-    """Start-up, goldens and verdicts a second; what belongs together as a ratio to the first of its kind."""
+    """Start-up, goldens and verdicts a second; what belongs together as a ratio to the first of its
+    kind."""
     rows = []
     for problem, by_name in run.find("harness").items():
         first = next(iter(by_name.values()))
         for series in by_name.values():
             seconds = min(series.seconds)
             said = [f"{series.count / seconds:.0f} a second"] if series.count else []
-            said += [f"{_ratio(paired(series, first))} times {first.contender}"] if series is not first else []
-            said += [f"{series.outside:.0%} of it outside the subject"] if series.outside is not None else []
+            said += (
+                [f"{_ratio(paired(series, first))} times {first.contender}"]
+                if series is not first
+                else []
+            )
+            said += (
+                [f"{series.outside:.0%} of it outside the subject"]
+                if series.outside is not None
+                else []
+            )
             rows.append([f"{series.contender}, {problem}", _seconds(seconds), ", ".join(said)])
     return Table(["what", "time", "beside"], rows)
 
@@ -119,7 +158,13 @@ def harness_table(run: StoredRun) -> Table:
 def compared_table(compared: Sequence[Compared]) -> Table:
     """The ratios, the most changed first."""
     rows = [
-        [f"{c.problem}: {c.contender} / {c.yardstick}", _ratio(c.before), _ratio(c.now), f"{c.factor:.2f}", c.change]
+        [
+            f"{c.problem}: {c.contender} / {c.yardstick}",
+            _ratio(c.before),
+            _ratio(c.now),
+            f"{c.factor:.2f}",
+            c.change,
+        ]
         for c in sorted(compared, key=lambda c: -abs(log10(c.factor)))
     ]
     return Table(["ratio", "before", "now", "factor", "change"], rows)
@@ -128,7 +173,11 @@ def compared_table(compared: Sequence[Compared]) -> Table:
 def verdict(compared: Sequence[Compared]) -> str:
     """How many ratios are faster, slower or inconclusive."""
     counts = {change: sum(c.change is change for c in compared) for change in Change}
-    return f"Of {len(compared)} ratios " + ", ".join(f"{count} {change}" for change, count in counts.items()) + "."
+    return (
+        f"Of {len(compared)} ratios "
+        + ", ".join(f"{count} {change}" for change, count in counts.items())
+        + "."
+    )
 
 
 def _figures(run: StoredRun) -> Table:
@@ -167,17 +216,25 @@ def _curves(run: StoredRun) -> Iterator[tuple[str, str, str, list[int], list[flo
     for axis in AXES:
         for name in dict.fromkeys(series.contender for series in rows):
             chosen = sorted(
-                (s for s in rows if (s.axis, s.contender) == (axis, name) and s.extent), key=lambda s: s.extent or 0
+                (s for s in rows if (s.axis, s.contender) == (axis, name) and s.extent),
+                key=lambda s: s.extent or 0,
             )
             extents = [series.extent or 0 for series in chosen]
             if len(extents) > 1:
                 yield axis, "time", name, extents, [min(series.seconds) for series in chosen]
                 if all(series.peak_bytes for series in chosen):
-                    yield axis, "memory", name, extents, [float(series.peak_bytes or 0) for series in chosen]
+                    yield (
+                        axis,
+                        "memory",
+                        name,
+                        extents,
+                        [float(series.peak_bytes or 0) for series in chosen],
+                    )
 
 
 def _slope(extents: Sequence[int], amounts: Sequence[float]) -> float:
-    """The exponent over the larger half of the extents: below, what does not grow at all is most of it."""
+    """The exponent over the larger half of the extents: below, what does not grow at all is most of
+    it."""
     half = len(extents) // 2 - (len(extents) == 2)
     return exponent(extents[half:], amounts[half:])
 
@@ -186,7 +243,9 @@ def _moved(before: StoredRun, now: StoredRun) -> list[str]:
     """What else differs between two runs."""
     lines = [f"commit {before.commit}, now {now.commit}"] if before.commit != now.commit else []
     names = sorted(before.versions.keys() | now.versions.keys())
-    pairs = [(name, before.versions.get(name, "none"), now.versions.get(name, "none")) for name in names]
+    pairs = [
+        (name, before.versions.get(name, "none"), now.versions.get(name, "none")) for name in names
+    ]
     return lines + [f"{name} {old}, now {new}" for name, old, new in pairs if old != new]
 
 
@@ -198,7 +257,11 @@ def _cell(series: Mapping[str, Series], name: str) -> str:
     if name not in series:
         return "-"
     own = series.get("reference float64")
-    over = f" ({_number(paired(series[name], own).value)})" if own and name != "reference float64" else ""
+    over = (
+        f" ({_number(paired(series[name], own).value)})"
+        if own and name != "reference float64"
+        else ""
+    )
     return _time(series[name]) + over
 
 
@@ -228,7 +291,9 @@ def _faster(ratio: Ratio) -> str:
 def _family(contender: str) -> tuple[int, str]:
     """The floor first, then the reference, then the others by name."""
     first = ("products", "reference", "tf.keras")
-    return next((n for n, word in enumerate(first) if contender.startswith(word)), len(first)), contender
+    return next(
+        (n for n, word in enumerate(first) if contender.startswith(word)), len(first)
+    ), contender
 
 
 def _number(value: float) -> str:

@@ -1,7 +1,8 @@
 """A stored run: what a benchmark run has measured, small, sorted and without the machine's name.
 
-The format is `rnnparity-bench/1`. A series is one contender on one problem; its seconds are those of one call, a number
-a block (the least of the block's rounds), and the numbers of one block belong together: see `rnnparity.bench.ratios`.
+The format is `rnnparity-bench/1`. A series is one contender on one problem; its seconds are those
+of one call, a number a block (the least of the block's rounds), and the numbers of one block belong
+together: see `rnnparity.bench.ratios`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ Count = Annotated[int, Field(gt=0)]
 
 
 class Series(Strict):
-    """One contender on one problem; `extent` of the `axis` that grows, `peak_bytes` of memory in one call,
-    `count` of what one call judges, `outside`: the share of the time that was not the subject's.
+    """One contender on one problem; `extent` of the `axis` that grows, `peak_bytes` of memory in
+    one call, `count` of what one call judges, `outside`: the share of the time that was not the
+    subject's.
     """
 
     group: Literal["forward", "growth", "harness"]
@@ -69,7 +71,9 @@ class StoredRun(Strict):
     def find(self, group: str) -> dict[str, dict[str, Series]]:
         """Problem -> contender -> series, in stored order, but small problems before large ones."""
         found: dict[str, dict[str, Series]] = {}
-        for series in sorted((s for s in self.series if s.group == group), key=lambda s: _extent(s.problem)):
+        for series in sorted(
+            (s for s in self.series if s.group == group), key=lambda s: _extent(s.problem)
+        ):
             found.setdefault(series.problem, {})[series.contender] = series
         return found
 
@@ -80,14 +84,17 @@ def _extent(problem: str) -> int:
 
 
 def dump(run: StoredRun) -> str:
-    """One series a line, sorted, seconds with four digits: two runs differ in what they measured alone."""
+    """One series a line, sorted, seconds with four digits: two runs differ in what they measured
+    alone."""
     fields = run.model_dump(exclude_none=True)
     rows = []
     for series in sorted(run.series, key=lambda series: series.key):
         row = series.model_dump(exclude_none=True)
         row["seconds"] = [float(f"{value:.4g}") for value in series.seconds]
         rows.append(" " + json.dumps(row))
-    head = json.dumps({**{key: value for key, value in fields.items() if key != "series"}}, indent=1)
+    head = json.dumps(
+        {**{key: value for key, value in fields.items() if key != "series"}}, indent=1
+    )
     return head.removesuffix("\n}") + ',\n "series": [\n' + ",\n".join(rows) + "\n ]\n}\n"
 
 
@@ -114,10 +121,12 @@ def parse(value: Any, where: str) -> StoredRun:
 
 
 def merge(runs: dict[str, StoredRun], any_machine: bool = False) -> StoredRun:
-    """Several runs by the name of where they come from, as one: each adds the problems that it has timed.
+    """Several runs by the name of where they come from, as one: each adds the problems that it has
+    timed.
 
     Raises:
-        RequestError: they are not of one commit, one set of versions and (unless told otherwise) one machine, or two
+        RequestError: they are not of one commit, one set of versions and (unless told otherwise)
+        one machine, or two
             have timed the same problem.
     """
     (first_name, first), *others = runs.items()
@@ -127,7 +136,9 @@ def merge(runs: dict[str, StoredRun], any_machine: bool = False) -> StoredRun:
             one, other = getattr(first, what), getattr(run, what)
             if one != other:
                 hint = "; --any-machine merges them nevertheless" if what == "machine" else ""
-                raise RequestError(f"{name}: {what} is {_plain(other)}, but {_plain(one)} in {first_name}{hint}")
+                raise RequestError(
+                    f"{name}: {what} is {_plain(other)}, but {_plain(one)} in {first_name}{hint}"
+                )
     home: dict[tuple[str, str], str] = {}
     for name, run in runs.items():
         for place in sorted({series.key[:2] for series in run.series}):
@@ -142,11 +153,17 @@ def merge(runs: dict[str, StoredRun], any_machine: bool = False) -> StoredRun:
             "quick": any(run.quick for run in runs.values()),
             "machine": first.machine.model_copy(update={"processor": "; ".join(processors)}),
             "left_out": list({out: None for run in runs.values() for out in run.left_out}),
-            "series": sorted((series for run in runs.values() for series in run.series), key=lambda s: s.key),
+            "series": sorted(
+                (series for run in runs.values() for series in run.series), key=lambda s: s.key
+            ),
         }
     )
 
 
 def _plain(value: Any) -> str:
     fields = value.model_dump() if isinstance(value, BaseModel) else value
-    return ", ".join(f"{k} {v}" for k, v in fields.items()) if isinstance(fields, dict) else str(fields)
+    return (
+        ", ".join(f"{k} {v}" for k, v in fields.items())
+        if isinstance(fields, dict)
+        else str(fields)
+    )

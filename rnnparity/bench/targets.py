@@ -1,4 +1,5 @@
-"""The figures that the reference is to reach, as ratios within one run (issue 3), and what was measured of each."""
+"""The figures that the reference is to reach, as ratios within one run (issue 3), and what was
+measured of each."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ TARGETS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure wanted and measured; `floor` is the same ratio of the bare products alone, which no code goes below."""
+    """A figure wanted and measured; `floor` is the same ratio of the bare products alone, which no
+    code goes below."""
 
     problem: str
     contender: str

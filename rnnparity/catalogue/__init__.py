@@ -1,4 +1,5 @@
-"""The catalogue: every case of RNN behaviour that is checked, each with its numbers and the reason why it is there."""
+"""The catalogue: every case of RNN behaviour that is checked, each with its numbers and the reason
+why it is there."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ def catalogue() -> dict[str, Problem]:
 
 
 def family(id: str) -> str:
-    """The fixture file that holds a case: the first two words of a cross product's id, the first of a row's."""
+    """The fixture file that holds a case: the first two words of a cross product's id, the first of
+    a row's."""
     first, second, *_ = id.split("-")
     return f"{first}-{second}" if second in ("spread", "constant") else first

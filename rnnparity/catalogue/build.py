@@ -1,4 +1,5 @@
-"""From a layer and a few words to a case: the numbers, the masks and the sentence that says why it is there."""
+"""From a layer and a few words to a case: the numbers, the masks and the sentence that says why it
+is there."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from rnnparity.problem.layers import Layer, halves
 from rnnparity.problem.problem import Case, Problem, Tensor
 from rnnparity.problem.shapes import Slot, state_slots, weight_slots
 
-# The input of the sources: one sentence of four words, five numbers each (shared by all five of them).
+# The input of the sources: one sentence of four words, five numbers each (shared by all five of
+# them).
 TRAIN_X = (
     (0.1, 4.2, 1.5, 1.1, 2.8),
     (1.0, 3.1, 2.5, 0.7, 1.1),
@@ -22,7 +24,12 @@ TRAIN_X = (
     (2.2, 1.4, 0.5, 0.9, 1.1),
 )
 # The initializers of the sources; Keras' default sets the forget block of an LSTM's bias to 1.
-CONSTANTS: dict[str, Any] = {"kernel": 0.1, "recurrent_kernel": 0.1, "bias": 0.0, "unit_forget_bias": True}
+CONSTANTS: dict[str, Any] = {
+    "kernel": 0.1,
+    "recurrent_kernel": 0.1,
+    "bias": 0.0,
+    "unit_forget_bias": True,
+}
 
 # B, T, D, H pairwise different, and the sources' own numbers where they have one.
 BATCH, STEPS, FEATURES, UNITS = 2, 4, 5, 3
@@ -49,12 +56,20 @@ def spread_weights(
     """Weights of which every element differs; each array has a seed of its own."""
     weights = []
     for seed, slot in enumerate(weight_slots(layer, features)):
-        own = recurrent_exponent if recurrent_exponent is not None and "recurrent" in slot.name else exponent
-        weights.append(Tensor.of(slot.name, spread(_known(slot), seed, own), variable_dtype(slot.dtype)))
+        own = (
+            recurrent_exponent
+            if recurrent_exponent is not None and "recurrent" in slot.name
+            else exponent
+        )
+        weights.append(
+            Tensor.of(slot.name, spread(_known(slot), seed, own), variable_dtype(slot.dtype))
+        )
     return tuple(weights)
 
 
-def constant_weights(layer: Layer, features: int, initializers: Mapping[str, Any]) -> tuple[Tensor, ...]:
+def constant_weights(
+    layer: Layer, features: int, initializers: Mapping[str, Any]
+) -> tuple[Tensor, ...]:
     """What `keras.initializers.Constant` and `unit_forget_bias` give: one number an array."""
     forget_bias = {
         f"{prefix}bias": half.units
@@ -74,7 +89,11 @@ def constant_weights(layer: Layer, features: int, initializers: Mapping[str, Any
 def spread_states(layer: Layer, batch: int) -> tuple[Tensor, ...]:
     """Initial states of which every element differs, in float32 or the layer's own wider type."""
     return tuple(
-        Tensor.of(slot.name, spread(_known(slot), 50 + seed), "float64" if slot.dtype == "float64" else "float32")
+        Tensor.of(
+            slot.name,
+            spread(_known(slot), 50 + seed),
+            "float64" if slot.dtype == "float64" else "float32",
+        )
         for seed, slot in enumerate(state_slots(layer, batch))
     )
 
@@ -97,7 +116,8 @@ def build(
     calls: Sequence[int] | None = None,
     expect: Mapping[str, Any] | None = None,
 ) -> Problem:
-    """One case. Weights are spread unless `initializers` makes them constant; inputs are spread unless given."""
+    """One case. Weights are spread unless `initializers` makes them constant; inputs are spread
+    unless given."""
     layer = parse_layer(spec)
     if inputs is None:
         inputs = spread(shape, 90, input_exponent)

@@ -1,4 +1,5 @@
-"""The cross product: every kind x direction x return flags x mask x initial state, with constant and spread weights."""
+"""The cross product: every kind x direction x return flags x mask x initial state, with constant
+and spread weights."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ _MASK_SHOWS = {
 
 
 def cross_cases() -> Iterator[Problem]:
-    """4 kinds x 7 directions x 4 flag pairs x 5 masks x 2 initial states x 2 weights: 2240 cases."""
+    """4 kinds x 7 directions x 4 flag pairs x 5 masks x 2 initial states x 2 weights: 2240
+    cases."""
     for kind, direction, flags, mask, initial, weights in product(
         KINDS, DIRECTIONS, FLAGS, MASK_NAMES, (False, True), WEIGHTS
     ):
@@ -61,7 +63,8 @@ def cross_cases() -> Iterator[Problem]:
 
 
 def in_pairs(kind: str, direction: str, flags: str, mask: str, initial: bool, weights: str) -> bool:
-    """A tenth of the product in which every two options still meet (tests/catalogue prints the pairs)."""
+    """A tenth of the product in which every two options still meet (tests/catalogue prints the
+    pairs)."""
     place = (
         list(KINDS).index(kind),
         DIRECTIONS.index(direction),
@@ -70,16 +73,31 @@ def in_pairs(kind: str, direction: str, flags: str, mask: str, initial: bool, we
         int(initial),
         WEIGHTS.index(weights),
     )
-    return sum(factor * number for factor, number in zip((1, 2, 3, 5, 4, 7), place, strict=True)) % 11 == 0
+    return (
+        sum(factor * number for factor, number in zip((1, 2, 3, 5, 4, 7), place, strict=True)) % 11
+        == 0
+    )
 
 
 def _case(kind: str, direction: str, flags: str, mask: str, initial: bool, weights: str) -> Problem:
-    inner = {"class_name": KINDS[kind]["class_name"], "config": {**KINDS[kind]["config"], **FLAGS[flags]}}
+    inner = {
+        "class_name": KINDS[kind]["class_name"],
+        "config": {**KINDS[kind]["config"], **FLAGS[flags]},
+    }
     two_ways = direction not in ("forward", "backwards")
     if direction == "backwards":
         inner["config"]["go_backwards"] = True
-    spec = bidirectional(inner, merge_mode=None if direction == "none" else direction) if two_ways else inner
-    parts = [f"bi_{kind}" if two_ways else kind, weights, *([] if direction == "forward" else [direction]), flags]
+    spec = (
+        bidirectional(inner, merge_mode=None if direction == "none" else direction)
+        if two_ways
+        else inner
+    )
+    parts = [
+        f"bi_{kind}" if two_ways else kind,
+        weights,
+        *([] if direction == "forward" else [direction]),
+        flags,
+    ]
     parts += [] if mask == "none" else [f"mask_{mask}"]
     parts += ["initial"] if initial else []
     tags = [f"kind:{kind}", f"direction:{direction}", f"flags:{flags}", f"mask:{mask}"]

@@ -1,12 +1,13 @@
-"""The catalogue's numbers: an integer formula that any language reproduces exactly in float32, no random generator.
+"""The catalogue's numbers: an integer formula that any language reproduces exactly in float32, no
+random generator.
 
 Element k of an array (row-major, k from 0) with seed s and scale 2**e is
 
     spread(k, s) = ((11**(k + 167 * s) mod 1009) - 504) / 1024 * 2**e
 
-11 is a primitive root of the prime 1009, so up to 1008 elements of one array all differ and neighbours have nothing in
-common; numerators stay below 2**9, so that the values are exact in float32 and float16 (in bfloat16 they are rounded,
-which is part of what is tested).
+11 is a primitive root of the prime 1009, so up to 1008 elements of one array all differ and
+neighbours have nothing in common; numerators stay below 2**9, so that the values are exact in
+float32 and float16 (in bfloat16 they are rounded, which is part of what is tested).
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _CYCLE = np.array([pow(ROOT, k, PRIME) for k in range(PRIME - 1)])
 
 @cache
 def spread(shape: tuple[int, ...], seed: int, exponent: int = 0) -> Array:
-    """An array of that shape, every element different (up to 1008 of them), within 2**exponent / 2, as float64."""
+    """An array of that shape, every element different (up to 1008 of them), within 2**exponent / 2,
+    as float64."""
     k = np.arange(prod(shape))
     powers = _CYCLE[(k + SHIFT * seed) % (PRIME - 1)]
     values = ((powers - PRIME // 2) / 1024.0 * 2.0**exponent).reshape(shape)

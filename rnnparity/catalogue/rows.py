@@ -1,4 +1,5 @@
-"""The rows beside the cross product: one option at a time, where the cross product would be too large or too tame."""
+"""The rows beside the cross product: one option at a time, where the cross product would be too
+large or too tame."""
 
 from __future__ import annotations
 
@@ -15,14 +16,24 @@ ALL = {"return_sequences": True, "return_state": True}
 POLICIES = ("float64", "float16", "mixed_float16", "bfloat16", "mixed_bfloat16")
 # Leading, interior and trailing gaps at once, and a row with fewer of them.
 GAPS = ("010110", "110010")
-# Recurrent kernels twice as large as the others, or their faults would hide: in the noise of 16-bit types, under the
-# layers above.
+# Recurrent kernels twice as large as the others, or their faults would hide: in the noise of 16-bit
+# types, under the layers above.
 LOUD = 1
 
 
 def row_cases() -> Iterator[Problem]:
     """Every row, family by family."""
-    for rows in (bias, activations, zero_output, edges, dtypes, different_halves, stateful, stacks, saturation):
+    for rows in (
+        bias,
+        activations,
+        zero_output,
+        edges,
+        dtypes,
+        different_halves,
+        stateful,
+        stacks,
+        saturation,
+    ):
         yield from rows()
 
 
@@ -37,7 +48,9 @@ def turned(name: str, direction: str, **config: Any) -> dict[str, Any]:
         return kind(name, **config)
     if direction == "backwards":
         return kind(name, go_backwards=True, **config)
-    return bidirectional(kind(name, **config), merge_mode=None if direction == "none" else direction)
+    return bidirectional(
+        kind(name, **config), merge_mode=None if direction == "none" else direction
+    )
 
 
 def _tags(name: str, direction: str, *more: str) -> list[str]:
@@ -66,7 +79,9 @@ def bias() -> Iterator[Problem]:
 def activations() -> Iterator[Problem]:
     """Every activation in every place that takes one."""
     for name, activation in product(KINDS, ACTIVATIONS):
-        for argument in ("activation", "recurrent_activation") if name != "simple_rnn" else ("activation",):
+        for argument in (
+            ("activation", "recurrent_activation") if name != "simple_rnn" else ("activation",)
+        ):
             place = "gates" if argument == "recurrent_activation" else "values"
             yield build(
                 f"activation-{activation}-{name}-{place}",
@@ -85,11 +100,24 @@ def zero_output() -> Iterator[Problem]:
         flags = "sequences" if sequences else "last"
         yield build(
             f"zero_output-{name}-{direction}-{flags}-mask_{mask}",
-            turned(name, direction, zero_output_for_mask=True, return_sequences=sequences, return_state=True),
+            turned(
+                name,
+                direction,
+                zero_output_for_mask=True,
+                return_sequences=sequences,
+                return_state=True,
+            ),
             "Masked steps give zeros while the states stay; counts only where sequences are returned."
             if sequences
             else "zero_output_for_mask is documented to count only where sequences are returned.",
-            tags=_tags(name, direction, f"flags:{flags}", f"mask:{mask}", "zero_output", *_pairs(name == "lstm")),
+            tags=_tags(
+                name,
+                direction,
+                f"flags:{flags}",
+                f"mask:{mask}",
+                "zero_output",
+                *_pairs(name == "lstm"),
+            ),
             mask=MASKS[mask],
             initial=True,
         )
@@ -97,14 +125,23 @@ def zero_output() -> Iterator[Problem]:
 
 def edges() -> Iterator[Problem]:
     """Axes of length one, where squeezed or broadcast axes go unnoticed elsewhere."""
-    shapes = {"T1": ((2, 1, 5), 3), "B1": ((1, 4, 5), 3), "H1": ((2, 4, 5), 1), "D1": ((2, 4, 1), 3)}
-    for name, direction, (letter, (shape, units)) in product(KINDS, ("forward", "backwards", "concat"), shapes.items()):
+    shapes = {
+        "T1": ((2, 1, 5), 3),
+        "B1": ((1, 4, 5), 3),
+        "H1": ((2, 4, 5), 1),
+        "D1": ((2, 4, 1), 3),
+    }
+    for name, direction, (letter, (shape, units)) in product(
+        KINDS, ("forward", "backwards", "concat"), shapes.items()
+    ):
         for initial in (False, True):
             yield build(
                 f"edge-{letter}-{name}-{direction}{'-initial' if initial else ''}",
                 turned(name, direction, **{**ALL, "units": units}),
                 f"{letter[0]} = 1: an axis lost or broadcast by accident shows here.",
-                tags=_tags(name, direction, f"edge:{letter}", *_pairs(initial and direction == "concat")),
+                tags=_tags(
+                    name, direction, f"edge:{letter}", *_pairs(initial and direction == "concat")
+                ),
                 shape=shape,
                 initial=initial,
             )
@@ -136,7 +173,9 @@ def dtypes() -> Iterator[Problem]:
         tags=["kind:simple_rnn", "dtype:float64", "activation:gelu", "pairs"],
         initial=True,
     )
-    for outer, inner, name in product(("float32", "mixed_float16"), ("float32", "mixed_float16"), KINDS):
+    for outer, inner, name in product(
+        ("float32", "mixed_float16"), ("float32", "mixed_float16"), KINDS
+    ):
         if outer != inner:
             spec = bidirectional(kind(name, dtype=inner, **ALL), dtype=outer)
             yield build(
@@ -152,23 +191,49 @@ def dtypes() -> Iterator[Problem]:
 def different_halves() -> Iterator[Problem]:
     """A backward_layer of its own: other class, other units, other activation."""
     pairs = {
-        "lstm_gru": (kind("lstm", **ALL), kind("gru", go_backwards=True, **ALL), ("concat", "sum", "none")),
-        "gru_lstm": (kind("gru_before", **ALL), kind("lstm", go_backwards=True, **ALL), ("concat", "mul", "none")),
-        "rnn_lstm": (kind("simple_rnn", **ALL), kind("lstm", go_backwards=True, **ALL), ("concat", "ave", "none")),
-        "units": (kind("lstm", **ALL), kind("lstm", go_backwards=True, **{**ALL, "units": 6}), ("concat", "none")),
-        "units_gru": (kind("gru", **{**ALL, "units": 6}), kind("gru", go_backwards=True, **ALL), ("concat", "none")),
+        "lstm_gru": (
+            kind("lstm", **ALL),
+            kind("gru", go_backwards=True, **ALL),
+            ("concat", "sum", "none"),
+        ),
+        "gru_lstm": (
+            kind("gru_before", **ALL),
+            kind("lstm", go_backwards=True, **ALL),
+            ("concat", "mul", "none"),
+        ),
+        "rnn_lstm": (
+            kind("simple_rnn", **ALL),
+            kind("lstm", go_backwards=True, **ALL),
+            ("concat", "ave", "none"),
+        ),
+        "units": (
+            kind("lstm", **ALL),
+            kind("lstm", go_backwards=True, **{**ALL, "units": 6}),
+            ("concat", "none"),
+        ),
+        "units_gru": (
+            kind("gru", **{**ALL, "units": 6}),
+            kind("gru", go_backwards=True, **ALL),
+            ("concat", "none"),
+        ),
         "activations": (
             kind("lstm", activation="relu", **ALL),
             kind("lstm", go_backwards=True, recurrent_activation="hard_sigmoid", **ALL),
             ("concat", "sum"),
         ),
-        "resets": (kind("gru", **ALL), kind("gru_before", go_backwards=True, **ALL), ("concat", "sum")),
+        "resets": (
+            kind("gru", **ALL),
+            kind("gru_before", go_backwards=True, **ALL),
+            ("concat", "sum"),
+        ),
     }
     for label, (forward, backward, modes) in pairs.items():
         for mode, masked in product(modes, (False, True)):
             yield build(
                 f"halves-{label}-{mode}{'-mask' if masked else ''}",
-                bidirectional(forward, backward_layer=backward, merge_mode=None if mode == "none" else mode),
+                bidirectional(
+                    forward, backward_layer=backward, merge_mode=None if mode == "none" else mode
+                ),
                 "The halves may be different layers; weights, states and widths then follow each half's own.",
                 tags=["halves", f"direction:{mode}", "pairs"],
                 shape=LONGER,
@@ -190,12 +255,21 @@ def stateful() -> Iterator[Problem]:
         ):
             yield build(
                 "-".join(
-                    ["stateful", name, direction, label, *(["mask"] * (mask != "none")), *(["initial"] * initial)]
+                    [
+                        "stateful",
+                        name,
+                        direction,
+                        label,
+                        *(["mask"] * (mask != "none")),
+                        *(["initial"] * initial),
+                    ]
                 ),
                 turned(name, direction, stateful=True, **flags),
                 "Three calls of 3, 2 and 1 steps: states carry over in each half; direction and masked first steps "
                 "are those of the call.",
-                tags=_tags(name, direction, "stateful", f"mask:{mask}", *_pairs(initial and mask == "gaps")),
+                tags=_tags(
+                    name, direction, "stateful", f"mask:{mask}", *_pairs(initial and mask == "gaps")
+                ),
                 shape=LONGER,
                 mask=masks[mask],
                 initial=initial,
@@ -209,21 +283,45 @@ def stacks() -> Iterator[Problem]:
     members = {
         "two_lstm": [kind("lstm", **s), kind("lstm", **{**ALL, "units": 6})],
         "two_rnn_last": [kind("simple_rnn", **s), kind("simple_rnn")],
-        "three_mixed": [kind("lstm", **s), kind("gru", **{**s, "units": 6}), kind("simple_rnn", **ALL)],
-        "three_gru": [kind("gru", **s), kind("gru_before", **{**s, "units": 6}), kind("gru", **ALL)],
-        "backwards_between": [kind("lstm", **s), kind("gru", go_backwards=True, **s), kind("lstm", **ALL)],
+        "three_mixed": [
+            kind("lstm", **s),
+            kind("gru", **{**s, "units": 6}),
+            kind("simple_rnn", **ALL),
+        ],
+        "three_gru": [
+            kind("gru", **s),
+            kind("gru_before", **{**s, "units": 6}),
+            kind("gru", **ALL),
+        ],
+        "backwards_between": [
+            kind("lstm", **s),
+            kind("gru", go_backwards=True, **s),
+            kind("lstm", **ALL),
+        ],
         "backwards_first": [kind("simple_rnn", go_backwards=True, **s), kind("lstm", **ALL)],
-        "two_ways": [bidirectional(kind("lstm", **s)), bidirectional(kind("gru", **ALL), merge_mode="sum")],
-        "two_ways_below": [bidirectional(kind("gru_before", **s), merge_mode="ave"), kind("lstm", **ALL)],
+        "two_ways": [
+            bidirectional(kind("lstm", **s)),
+            bidirectional(kind("gru", **ALL), merge_mode="sum"),
+        ],
+        "two_ways_below": [
+            bidirectional(kind("gru_before", **s), merge_mode="ave"),
+            kind("lstm", **ALL),
+        ],
         "four": [
             bidirectional(kind("lstm", **s)),
             kind("gru", **{**s, "units": 6}),
             bidirectional(kind("simple_rnn", **s), merge_mode="mul"),
             kind("lstm", return_state=True),
         ],
-        "four_bidirectional": [*[bidirectional(kind("simple_rnn", **s))] * 3, bidirectional(kind("simple_rnn", **ALL))],
+        "four_bidirectional": [
+            *[bidirectional(kind("simple_rnn", **s))] * 3,
+            bidirectional(kind("simple_rnn", **ALL)),
+        ],
         # As wide as the inputs, so that any two layers' weights could be taken for each other.
-        "four_alike": [*[kind("gru", **{**s, "units": LONGER[2]})] * 3, kind("gru", **{**ALL, "units": LONGER[2]})],
+        "four_alike": [
+            *[kind("gru", **{**s, "units": LONGER[2]})] * 3,
+            kind("gru", **{**ALL, "units": LONGER[2]}),
+        ],
         "merge_none_last": [kind("lstm", **s), bidirectional(kind("lstm", **ALL), merge_mode=None)],
         "policies": [kind("lstm", dtype="mixed_float16", **s), kind("gru", **ALL)],
     }

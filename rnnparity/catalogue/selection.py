@@ -1,7 +1,8 @@
-"""Choosing cases with an expression: words joined by and, or, not and parentheses, as in pytest's -k.
+"""Choosing cases with an expression: words joined by and, or, not and parentheses, as in pytest's
+-k.
 
-A word matches a case if it is part of its id, or is one of its tags ("mask:interior"), or the value of one; capitals
-count as small letters.
+A word matches a case if it is part of its id, or is one of its tags ("mask:interior"), or the value
+of one; capitals count as small letters.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def select(cases: Iterable[Problem], expression: str) -> list[Problem]:
     except RecursionError:
         raise RequestError(f"-k {expression[:60]!r}: is nested too deeply") from None
     if not chosen:
-        raise RequestError(f"-k {expression!r} matches no case; `rnnparity list --tags` shows the words")
+        raise RequestError(
+            f"-k {expression!r} matches no case; `rnnparity list --tags` shows the words"
+        )
     return chosen
 
 
@@ -70,12 +73,18 @@ class _Reader:
                 raise self._unreadable("a parenthesis is not closed")
             return result
         if word in ("", ")", "and", "or"):
-            raise self._unreadable(f"a word is missing before {word!r}" if word else "a word is missing at the end")
+            raise self._unreadable(
+                f"a word is missing before {word!r}" if word else "a word is missing at the end"
+            )
         return self._word(word)
 
     def _word(self, word: str) -> bool:
         tags = self.case.case.tags if self.case.case else ()
-        return word in self.case.id.lower() or any(word in (tag, tag.partition(":")[2]) for tag in map(str.lower, tags))
+        return word in self.case.id.lower() or any(
+            word in (tag, tag.partition(":")[2]) for tag in map(str.lower, tags)
+        )
 
     def _unreadable(self, why: str) -> RequestError:
-        return RequestError(f"-k {self.expression!r}: {why}; write words joined by and, or, not, ( and )")
+        return RequestError(
+            f"-k {self.expression!r}: {why}; write words joined by and, or, not, ( and )"
+        )

@@ -1,9 +1,10 @@
 """The documents the project was made from (Korean notes on Keras RNNs): what they print must hold.
 
-Numbers that come from constant initializers are cases that hold the printed digits. Those from random initializers
-cannot be reproduced; their shapes, relations and parameter counts can, and are cases with spread weights. Sources by
-number: 000 (wikidocs 106473), 001 (RNN in Keras and in Python), 002 (velog, 2021-08-25), 003 (dl_practice,
-2021-04-05), 004 (LSTM notes). Digits are written here by hand, as printed; `regenerate` does not touch them.
+Numbers that come from constant initializers are cases that hold the printed digits. Those from
+random initializers cannot be reproduced; their shapes, relations and parameter counts can, and are
+cases with spread weights. Sources by number: 000 (wikidocs 106473), 001 (RNN in Keras and in
+Python), 002 (velog, 2021-08-25), 003 (dl_practice, 2021-04-05), 004 (LSTM notes). Digits are
+written here by hand, as printed; `regenerate` does not touch them.
 """
 
 from __future__ import annotations
@@ -98,7 +99,12 @@ def _bilstm_digits() -> Iterator[Problem]:
                 "relations": ["output == concat(forward_h, backward_h)"],
             },
         )
-        yield _bilstm(source, "last", {}, {"digits": {"output": [row]}, "shapes": {"output": [1, 6]}, "returned": 1})
+        yield _bilstm(
+            source,
+            "last",
+            {},
+            {"digits": {"output": [row]}, "shapes": {"output": [1, 6]}, "returned": 1},
+        )
     for source, rows in PRINTED_STEPS.items():
         states = {"forward_h": [rows[-1][:3]], "backward_h": [rows[0][3:]]}
         relations = ["output[:, -1, :H] == forward_h", "output[:, 0, H:] == backward_h"]
@@ -123,7 +129,11 @@ def _bilstm_digits() -> Iterator[Problem]:
         "002",
         "state",
         STATE,
-        {"shapes": {"output": [1, 6]}, "returned": 5, "relations": ["output == concat(forward_h, backward_h)"]},
+        {
+            "shapes": {"output": [1, 6]},
+            "returned": 5,
+            "relations": ["output == concat(forward_h, backward_h)"],
+        },
     )
     yield _bilstm("002", "last", {}, {"shapes": {"output": [1, 6]}, "returned": 1})
 
@@ -162,9 +172,13 @@ def _random_initializers() -> Iterator[Problem]:
     ]
     for source, class_name, flags, expect in rows:
         label = "-".join(name.removeprefix("return_") for name in sorted(flags)) or "last"
-        yield _random(source, f"{class_name.lower()}-{label}", recurrent(class_name, **flags), expect)
+        yield _random(
+            source, f"{class_name.lower()}-{label}", recurrent(class_name, **flags), expect
+        )
     four_units = recurrent("SimpleRNN", units=4)
-    yield _random("000", "simplernn-four_units", four_units, {"shapes": {"output": [1, 4]}, "returned": 1})
+    yield _random(
+        "000", "simplernn-four_units", four_units, {"shapes": {"output": [1, 4]}, "returned": 1}
+    )
 
 
 def _random(source: str, label: str, spec: dict[str, Any], expect: dict[str, Any]) -> Problem:

@@ -14,9 +14,15 @@ from rnnparity.problem.errors import RequestError
 
 def list_(
     k: Expression = "",
-    subjects: Annotated[bool, typer.Option("--subjects", help="List the subjects instead of the cases.")] = False,
-    faults: Annotated[bool, typer.Option("--faults", help="List the faults that the cases are there to show.")] = False,
-    tags: Annotated[bool, typer.Option("--tags", help="List the words for -k, and how many cases each has.")] = False,
+    subjects: Annotated[
+        bool, typer.Option("--subjects", help="List the subjects instead of the cases.")
+    ] = False,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="List the faults that the cases are there to show.")
+    ] = False,
+    tags: Annotated[
+        bool, typer.Option("--tags", help="List the words for -k, and how many cases each has.")
+    ] = False,
 ) -> None:
     """List the cases, the subjects, the tags or the faults."""
     from collections import Counter
@@ -28,7 +34,9 @@ def list_(
     if subjects:
         for name in registered_names():
             found = registration(name)
-            typer.echo(f"{name:24} {found.says}{', takes the cases tagged ' + found.cases if found.cases else ''}")
+            typer.echo(
+                f"{name:24} {found.says}{', takes the cases tagged ' + found.cases if found.cases else ''}"
+            )
         typer.echo(f"{'package.module:callable':24} any function from a Problem to its outputs")
         typer.echo(f"{'cmd:PROGRAM':24} any program: one problem a line in, one answer a line back")
         return
@@ -51,8 +59,12 @@ def list_(
 
 def show(
     case: Case,
-    subject: Annotated[str, typer.Option(metavar="S", help="Whose outputs to look at.")] = "reference",
-    json: Annotated[bool, typer.Option("--json", help="Its problem file, for `rnnparity run` or any program.")] = False,
+    subject: Annotated[
+        str, typer.Option(metavar="S", help="Whose outputs to look at.")
+    ] = "reference",
+    json: Annotated[
+        bool, typer.Option("--json", help="Its problem file, for `rnnparity run` or any program.")
+    ] = False,
 ) -> None:
     """Show one case, step by step."""
     from rnnparity.problem import file_format as wire
@@ -73,7 +85,8 @@ def run(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE", help="A problem file, as `show CASE --json` writes one; - for one a line on stdin."
+            metavar="FILE",
+            help="A problem file, as `show CASE --json` writes one; - for one a line on stdin.",
         ),
     ],
     subject: Annotated[str, typer.Option(metavar="S", help="Who computes.")] = "reference",
@@ -90,5 +103,7 @@ def run(
     if not lines:
         raise RequestError("stdin: is empty; give one problem a line")
     for number, line in lines:
-        problem = wire.parse_problem(wire.load_json(line, f"stdin, line {number}"), f"stdin, line {number}")
+        problem = wire.parse_problem(
+            wire.load_json(line, f"stdin, line {number}"), f"stdin, line {number}"
+        )
         typer.echo(wire.dump_line(parity.run(problem, subject)))

@@ -13,26 +13,38 @@ from rnnparity.problem.errors import RequestError
 
 
 def check(
-    subjects: Annotated[list[str] | None, typer.Argument(metavar="[SUBJECT]...", help="Default: keras.")] = None,
-    k: Expression = "",
-    all_: Annotated[bool, typer.Option("--all", help="Every registered subject that can be run here.")] = False,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the conformance table as a page.")] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the conformance table as Markdown, - for stdout.")
+    subjects: Annotated[
+        list[str] | None, typer.Argument(metavar="[SUBJECT]...", help="Default: keras.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdicts as JSON, - for stdout.")] = None,
+    k: Expression = "",
+    all_: Annotated[
+        bool, typer.Option("--all", help="Every registered subject that can be run here.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the conformance table as a page.")
+    ] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the conformance table as Markdown, - for stdout."),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the verdicts as JSON, - for stdout.")
+    ] = None,
     from_: Annotated[
-        list[Path] | None, typer.Option("--from", metavar="FILE", help="Run nothing: merge what --json wrote.")
+        list[Path] | None,
+        typer.Option("--from", metavar="FILE", help="Run nothing: merge what --json wrote."),
     ] = None,
     j: Jobs = None,
-    timeout: Annotated[float, typer.Option(min=1, metavar="S", help="Seconds a case may take in a worker.")] = 120,
+    timeout: Annotated[
+        float, typer.Option(min=1, metavar="S", help="Seconds a case may take in a worker.")
+    ] = 120,
     fixtures: Fixtures = None,
 ) -> None:
     """Hold subjects against the catalogue.
 
-    A SUBJECT is a name that `rnnparity list --subjects` shows, package.module:callable, a function of yours, or
-    cmd:PROGRAM. Exit status: 0 all agree or are known, 1 something differs or fails, 2 the request is at fault, 130
-    Ctrl-C.
+    A SUBJECT is a name that `rnnparity list --subjects` shows, package.module:callable, a function
+    of yours, or cmd:PROGRAM. Exit status: 0 all agree or are known, 1 something differs or fails, 2
+    the request is at fault, 130 Ctrl-C.
     """
     from rnnparity.report import outputs as conformance
     from rnnparity.report.screen import not_run, print_report
@@ -59,7 +71,9 @@ def check(
             )
             if out.asked:
                 stored = conformance.stored_report(report, fixtures, progress)
-    with suppress(BrokenPipeError):  # who reads the first lines alone shall have the right exit status
+    with suppress(
+        BrokenPipeError
+    ):  # who reads the first lines alone shall have the right exit status
         if stored and (said := out.write(stored)):
             typer.echo(said, nl=False)
         else:

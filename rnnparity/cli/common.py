@@ -20,14 +20,23 @@ if TYPE_CHECKING:
 
 
 Expression = Annotated[
-    str, typer.Option("-k", metavar="EXPR", help="Choose cases: parts of ids and tags, and, or, not, parentheses.")
+    str,
+    typer.Option(
+        "-k", metavar="EXPR", help="Choose cases: parts of ids and tags, and, or, not, parentheses."
+    ),
 ]
 Fixtures = Annotated[
     Path | None,
-    typer.Option("--fixtures", metavar="DIR", help="Where the goldens are; default: the project's own."),
+    typer.Option(
+        "--fixtures", metavar="DIR", help="Where the goldens are; default: the project's own."
+    ),
 ]
-Jobs = Annotated[int | None, typer.Option("-j", min=1, max=64, metavar="N", help="Worker processes a subject.")]
-Case = Annotated[str, typer.Argument(metavar="CASE", help="A case's id, as `rnnparity list` shows it.")]
+Jobs = Annotated[
+    int | None, typer.Option("-j", min=1, max=64, metavar="N", help="Worker processes a subject.")
+]
+Case = Annotated[
+    str, typer.Argument(metavar="CASE", help="A case's id, as `rnnparity list` shows it.")
+]
 
 
 def problem_of(file: str) -> Problem:
@@ -36,7 +45,11 @@ def problem_of(file: str) -> Problem:
 
     if file == "-":
         return wire.parse_problem(wire.load_json(sys.stdin.buffer.read(), "stdin"), "stdin")
-    return wire.read_problem(Path(file)) if Path(file).exists() or "." in file or "/" in file else case_of(file)
+    return (
+        wire.read_problem(Path(file))
+        if Path(file).exists() or "." in file or "/" in file
+        else case_of(file)
+    )
 
 
 def case_of(id: str) -> Problem:
@@ -70,9 +83,16 @@ def progress_bar() -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    with Progress(
+        *columns, console=console, disable=not console.is_terminal, transient=True
+    ) as bar:
         tasks = {"": bar.add_task("loading", total=None)}
 
         def tell(subject: str, done: int, total: int) -> None:

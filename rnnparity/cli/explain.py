@@ -19,17 +19,26 @@ def explain(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE", help="A problem file with somebody's outputs, - for stdin; with --subject also a case."
+            metavar="FILE",
+            help="A problem file with somebody's outputs, - for stdin; with --subject also a case.",
         ),
     ],
-    subject: Annotated[str, typer.Option(metavar="S", help="Ask it for the outputs, and again if need be.")] = "",
+    subject: Annotated[
+        str, typer.Option(metavar="S", help="Ask it for the outputs, and again if need be.")
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="The same for programs.")] = False,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the same as a page.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the same as a page.")
+    ] = None,
     bundle: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the problem and a script for a framework's tracker.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write the problem and a script for a framework's tracker."
+        ),
     ] = None,
     separate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a problem that would tell apart what fits alike.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a problem that would tell apart what fits alike."),
     ] = None,
 ) -> None:
     """Name the cause of wrong outputs, or say that none is known."""
@@ -54,9 +63,13 @@ def explain(
             raise
         write_bundle(bundle, problem, str(error).removeprefix(f"{problem.id}: "), subject, "error")
         raise typer.Exit(fail(str(error), 1)) from None
-    typer.echo(dumps(screen.as_json(told), indent=1) if json else screen.coloured(screen.text(told)))
+    typer.echo(
+        dumps(screen.as_json(told), indent=1) if json else screen.coloured(screen.text(told))
+    )
     if not json and told.verdict == "diverges" and file != "-":
-        typer.echo(f"  again: rnnparity explain {file}{f' --subject {quote(subject)}' if subject else ''}")
+        typer.echo(
+            f"  again: rnnparity explain {file}{f' --subject {quote(subject)}' if subject else ''}"
+        )
     if html is not None:
         write_where_asked(html, page(told))
     if bundle is not None:
@@ -64,7 +77,11 @@ def explain(
         typer.echo(written, err=json)  # stdout is the JSON's
     if separate is not None:
         if told.apart is None:
-            why = "no input was found that would" if told.also_fits else "there is nothing to tell apart"
+            why = (
+                "no input was found that would"
+                if told.also_fits
+                else "there is nothing to tell apart"
+            )
             raise RequestError(f"{separate}: not written: {why}")
         write_where_asked(separate, wire.dump_pretty(told.apart))
     raise typer.Exit(1 if told.verdict == "diverges" else 0)

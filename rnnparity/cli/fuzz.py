@@ -12,7 +12,9 @@ from rnnparity.problem.errors import RequestError
 
 
 def fuzz(
-    subject: Annotated[str, typer.Argument(metavar="[SUBJECT]", help="Only keras: eager, graph and XLA.")] = "keras",
+    subject: Annotated[
+        str, typer.Argument(metavar="[SUBJECT]", help="Only keras: eager, graph and XLA.")
+    ] = "keras",
     n: Annotated[int, typer.Option("-n", min=1, help="Number of verdicts.")] = 20_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random problems.")] = 0,
     j: Jobs = None,
@@ -22,7 +24,9 @@ def fuzz(
     from rnnparity.session.fuzz import summarize, sweep
 
     if subject != "keras":
-        raise RequestError(f"subject {subject!r}: fuzz supports keras only; use `rnnparity check {subject}`")
+        raise RequestError(
+            f"subject {subject!r}: fuzz supports keras only; use `rnnparity check {subject}`"
+        )
     with progress_bar() as progress:
         records = sweep(n, seed, j or min(os.cpu_count() or 1, 4), progress)
     summaries = summarize(records)

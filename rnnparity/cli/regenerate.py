@@ -14,11 +14,18 @@ from rnnparity.problem.errors import RequestError
 
 def regenerate(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="With --bundles: of these known differences alone.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...", help="With --bundles: of these known differences alone."
+        ),
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing, fail on drift.")] = False,
     bundles: Annotated[
-        bool, typer.Option("--bundles", help="Instead the bundles of the known differences whose framework is here.")
+        bool,
+        typer.Option(
+            "--bundles",
+            help="Instead the bundles of the known differences whose framework is here.",
+        ),
     ] = False,
     j: Jobs = None,
     fixtures: Fixtures = None,
@@ -35,7 +42,9 @@ def regenerate(
     if names:
         raise RequestError("names of known differences go with --bundles")
     with progress_bar() as progress:
-        done = regenerate_fixtures(folder, check=check, jobs=j or min(os.cpu_count() or 1, 4), progress=progress)
+        done = regenerate_fixtures(
+            folder, check=check, jobs=j or min(os.cpu_count() or 1, 4), progress=progress
+        )
     for verdict in done.refused[:10]:
         typer.echo(failure(catalogue()[verdict.id], verdict, "keras") + "\n", err=True)
     if done.refused:
@@ -48,7 +57,9 @@ def regenerate(
         )
         raise typer.Exit(1)
     if check and done.changed:
-        typer.echo(f"{folder}: drifted: {', '.join(done.changed)}; run `rnnparity regenerate`", err=True)
+        typer.echo(
+            f"{folder}: drifted: {', '.join(done.changed)}; run `rnnparity regenerate`", err=True
+        )
         raise typer.Exit(1)
     written = "up to date" if not done.changed else f"{len(done.changed)} files written"
     typer.echo(f"{folder}: {done.rows} goldens, {len(done.left_out)} cases left out, {written}")

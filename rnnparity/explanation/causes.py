@@ -1,4 +1,5 @@
-"""The causes of many divergences of one subject: what explains one case is tried first on the others."""
+"""The causes of many divergences of one subject: what explains one case is tried first on the
+others."""
 
 from __future__ import annotations
 
@@ -15,13 +16,15 @@ from rnnparity.problem.problem import Problem
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import compare_structure
 
-# The search through all hypotheses is made for so many cases a subject; what is found there is tried on every other.
+# The search through all hypotheses is made for so many cases a subject; what is found there is
+# tried on every other.
 SEARCHED = 60
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a case diverges: a fault's name and its place, "unexplained", or "" where it was not searched.
+    """Why a case diverges: a fault's name and its place, "unexplained", or "" where it was not
+    searched.
 
     `also` counts the hypotheses that fit as well.
     """
@@ -32,7 +35,8 @@ class Cause:
 
 
 def causes(problems: Iterable[Problem], progress: Callable[[int], None]) -> dict[str, Cause]:
-    """By id, why each problem's outputs are wrong: the plainest cases, those of the shortest names, first.
+    """By id, why each problem's outputs are wrong: the plainest cases, those of the shortest names,
+    first.
 
     `progress` is told how many are done.
     """
@@ -76,7 +80,9 @@ def _first_fit(problem: Problem, known: Sequence[Mutant]) -> Mutant | None:
     question = Question(problem, given, expect(problem))
     if question.expected.unpredictable:
         return None
-    for placed in dict.fromkeys(other for mutant in known for other in _elsewhere(problem, mutant.placed)):
+    for placed in dict.fromkeys(
+        other for mutant in known for other in _elsewhere(problem, mutant.placed)
+    ):
         mutant = run_one(problem, placed)
         if mutant is not None and question.worst(mutant.outputs) <= question.own.threshold:
             return mutant
@@ -84,7 +90,8 @@ def _first_fit(problem: Problem, known: Sequence[Mutant]) -> Mutant | None:
 
 
 def _elsewhere(problem: Problem, placed: Sequence[Placed]) -> Iterator[tuple[Placed, ...]]:
-    """The same faults in another layer: where they were, if it has such a place, and in all of its halves."""
+    """The same faults in another layer: where they were, if it has such a place, and in all of its
+    halves."""
     prefixes = [prefix for prefix, _ in halves(problem.layer)]
     if all(one.place in (*prefixes, EVERY, WHOLE) for one in placed):
         yield tuple(placed)

@@ -1,4 +1,5 @@
-"""What is asked: a problem, the outputs that somebody gave, what they should be, and how far noise may move them."""
+"""What is asked: a problem, the outputs that somebody gave, what they should be, and how far noise
+may move them."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ COARSER = {"float64": ("float32", "float16", "bfloat16"), "float32": ("float16",
 
 @dataclass(frozen=True)
 class Level:
-    """How much noise is allowed: that of the layer's own type (`name` is ""), or of a coarser one."""
+    """How much noise is allowed: that of the layer's own type (`name` is ""), or of a coarser
+    one."""
 
     name: str
     sigmas: Sequence[Array]
@@ -28,10 +30,11 @@ class Level:
 
     @cached_property
     def floors(self) -> list[Array]:
-        """Sigma as it is allowed to a fault's outputs: the noise of the right run, which a faulty one shares in size.
+        """Sigma as it is allowed to a fault's outputs: the noise of the right run, which a faulty
+        one shares in size.
 
-        At least half of what is usual in its array, for where the right run is exact the faulty one is not: zeros of
-        masked steps, say.
+        At least half of what is usual in its array, for where the right run is exact the faulty one
+        is not: zeros of masked steps, say.
         """
         usual = [np.median(sigma[sigma > 0]) if sigma.any() else 0.0 for sigma in self.sigmas]
         pairs = zip(self.sigmas, [half or max(usual) for half in usual], strict=True)
@@ -61,7 +64,8 @@ class Question:
 
     @cached_property
     def distinct(self) -> Array:
-        """Which of all values in a row are no copies: a state is the last output, equal units give equal ones."""
+        """Which of all values in a row are no copies: a state is the last output, equal units give
+        equal ones."""
         flat = np.concatenate([array.ravel() for array in self.right])
         first = np.zeros(flat.shape, bool)
         first[np.unique(flat, return_index=True)[1]] = True
@@ -78,7 +82,8 @@ class Question:
 
     @cached_property
     def mostly_right(self) -> bool:
-        """Whether a good part of the values is right to the layer's own precision: coarse arithmetic leaves none so."""
+        """Whether a good part of the values is right to the layer's own precision: coarse
+        arithmetic leaves none so."""
         if self.coarse_type:
             return False
         near = self.flat(self.off(self.right, self.own)) <= self.own.threshold
@@ -89,7 +94,9 @@ class Question:
         batch = self.problem.inputs.shape[0]
         if batch <= count:
             return self
-        off = np.sum([part.reshape(batch, -1).max(axis=1) for part in self.off(self.right, self.own)], axis=0)
+        off = np.sum(
+            [part.reshape(batch, -1).max(axis=1) for part in self.off(self.right, self.own)], axis=0
+        )
         rows = np.sort(np.argsort(off)[::-1][:count])
         return self.rows(rows)
 
@@ -98,10 +105,15 @@ class Question:
         given = tuple(replace(tensor, data=tensor.data[rows]) for tensor in self.given)
         outputs = tuple(replace(tensor, data=tensor.data[rows]) for tensor in self.expected.outputs)
         sigmas = tuple(sigma[rows] for sigma in self.expected.sigmas)
-        return Question(rows_of(self.problem, rows), given, replace(self.expected, outputs=outputs, sigmas=sigmas))
+        return Question(
+            rows_of(self.problem, rows),
+            given,
+            replace(self.expected, outputs=outputs, sigmas=sigmas),
+        )
 
     def coarser(self) -> Iterator[Level]:
-        """The noise of coarser types, where it can be told: what rounding the weights moves belongs to it."""
+        """The noise of coarser types, where it can be told: what rounding the weights moves belongs
+        to it."""
         for name in COARSER.get(self.problem.threshold_type, ()):
             level = noise_in(self.problem, self.right, name)
             if level is not None:
@@ -112,19 +124,27 @@ class Question:
         own = noise_in(faulty, outputs, level.name)
         if own is None or [s.shape for s in own.sigmas] != [s.shape for s in level.sigmas]:
             return None
-        sigmas = [np.maximum(one, other) for one, other in zip(own.sigmas, level.floors, strict=True)]
+        sigmas = [
+            np.maximum(one, other) for one, other in zip(own.sigmas, level.floors, strict=True)
+        ]
         return replace(level, sigmas=sigmas)
 
     def off(self, outputs: Sequence[Array], level: Level) -> list[Array]:
-        """How many sigma each value is from `outputs`, which may have a leading axis of variants."""
+        """How many sigma each value is from `outputs`, which may have a leading axis of
+        variants."""
         tensors = zip(self.given, outputs, level.floors, strict=True)
-        return [distances(tensor, array, sigma, level.threshold) for tensor, array, sigma in tensors]
+        return [
+            distances(tensor, array, sigma, level.threshold) for tensor, array, sigma in tensors
+        ]
 
     def worst(self, outputs: Sequence[Tensor], level: Level | None = None) -> float:
-        """The largest distance in sigma from some outputs; infinite where they have other shapes."""
+        """The largest distance in sigma from some outputs; infinite where they have other
+        shapes."""
         if [tensor.shape for tensor in outputs] != [tensor.shape for tensor in self.given]:
             return np.inf
-        return max(float(part.max()) for part in self.off([t.data for t in outputs], level or self.own))
+        return max(
+            float(part.max()) for part in self.off([t.data for t in outputs], level or self.own)
+        )
 
     def hidden(self, outputs: Sequence[Array]) -> list[int]:
         """Which variants of outputs lie within the noise of the right ones."""
@@ -146,12 +166,15 @@ class Question:
 
 
 def noise_in(problem: Problem, outputs: Sequence[Array], name: str) -> Level | None:
-    """The noise of a type ("": the problem's own), unless it cannot be told. What rounding the weights moves counts."""
+    """The noise of a type ("": the problem's own), unless it cannot be told. What rounding the
+    weights moves counts."""
     noisy = expect(in_type(problem, name) if name else problem)
     if noisy.unpredictable:
         return None
     pairs = zip(noisy.sigmas, noisy.outputs, outputs, strict=True)
-    sigmas = [np.hypot(sigma, tensor.data - right) if name else sigma for sigma, tensor, right in pairs]
+    sigmas = [
+        np.hypot(sigma, tensor.data - right) if name else sigma for sigma, tensor, right in pairs
+    ]
     return Level(name, sigmas, noisy.kind.threshold)
 
 
@@ -179,6 +202,8 @@ def rows_of(problem: Problem, rows: Sequence[int] | Array) -> Problem:
         problem,
         inputs=some(problem.inputs),
         mask=None if problem.mask is None else problem.mask[rows],
-        initial_state=None if problem.initial_state is None else tuple(map(some, problem.initial_state)),
+        initial_state=None
+        if problem.initial_state is None
+        else tuple(map(some, problem.initial_state)),
         outputs=None,
     )

@@ -1,4 +1,5 @@
-"""Where outputs first differ, and what a wrong shape or value looks like before anything is computed under a fault."""
+"""Where outputs first differ, and what a wrong shape or value looks like before anything is
+computed under a fault."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from rnnparity.reference import TraceStep
 
 @dataclass(frozen=True)
 class Reading:
-    """A problem whose outputs have the shapes that were given: the layer under faults of its flags, merging or axes."""
+    """A problem whose outputs have the shapes that were given: the layer under faults of its flags,
+    merging or axes."""
 
     problem: Problem
     given: tuple[Tensor, ...]
@@ -29,11 +31,20 @@ class Reading:
 
 
 def readings(problem: Problem, given: Sequence[Tensor]) -> Iterator[Reading]:
-    """Every way to take outputs of other shapes than the layer's, the plainest first; as they are, where they fit."""
+    """Every way to take outputs of other shapes than the layer's, the plainest first; as they are,
+    where they fit."""
     shapes = [tensor.shape for tensor in given]
-    edits = [[Placed(f, WHOLE) for f in FAULTS if f.cause == c] for c in ("merge-mode", "return-flags", "return-flags")]
-    edits[1:] = [[p for p in edits[1] if w in p.fault.which] for w in ("return_sequences", "return_state")]
-    chosen = sorted(product(*([None, *some] for some in edits)), key=lambda some: sum(p is not None for p in some))
+    edits = [
+        [Placed(f, WHOLE) for f in FAULTS if f.cause == c]
+        for c in ("merge-mode", "return-flags", "return-flags")
+    ]
+    edits[1:] = [
+        [p for p in edits[1] if w in p.fault.which] for w in ("return_sequences", "return_state")
+    ]
+    chosen = sorted(
+        product(*([None, *some] for some in edits)),
+        key=lambda some: sum(p is not None for p in some),
+    )
     (time_first,) = [Placed(f, WHOLE) for f in FAULTS if f.which == "outputs time first"]
     for turned in (False, True):
         seen = [_turned(tensor) for tensor in given] if turned else list(given)
@@ -44,7 +55,9 @@ def readings(problem: Problem, given: Sequence[Tensor]) -> Iterator[Reading]:
             if other is None or [slot.shape for slot in other.output_slots()] != shapes:
                 continue
             names = [slot.name for slot in other.output_slots()]
-            named = tuple(replace(tensor, name=name) for name, tensor in zip(names, seen, strict=True))
+            named = tuple(
+                replace(tensor, name=name) for name, tensor in zip(names, seen, strict=True)
+            )
             yield Reading(other, named, (*placed, *([time_first] if turned else [])))
 
 
@@ -58,8 +71,12 @@ def _turned(tensor: Tensor) -> Tensor:
 
 
 def is_blank(given: Sequence[Tensor]) -> bool:
-    """Whether every output is one number throughout: a buffer that nobody has filled proves no fault."""
-    return all(tensor.data.size > 1 and bool((tensor.data == tensor.data.flat[0]).all()) for tensor in given)
+    """Whether every output is one number throughout: a buffer that nobody has filled proves no
+    fault."""
+    return all(
+        tensor.data.size > 1 and bool((tensor.data == tensor.data.flat[0]).all())
+        for tensor in given
+    )
 
 
 def value_hint(given: Sequence[Tensor]) -> str:
@@ -76,8 +93,8 @@ def value_hint(given: Sequence[Tensor]) -> str:
 def first_difference(question: Question, placed: Sequence[Placed] = ()) -> dict[str, Any]:
     """Output, row, step and unit of the first value that is off, in the order of processing.
 
-    `step` indexes axis T of the output; `direction` and `layer` are there where the layer has several, `gate` names
-    those that the faults `placed` change first.
+    `step` indexes axis T of the output; `direction` and `layer` are there where the layer has
+    several, `gate` names those that the faults `placed` change first.
     """
     problem = question.problem
     off = question.off(question.right, question.own)
@@ -89,7 +106,9 @@ def first_difference(question: Question, placed: Sequence[Placed] = ()) -> dict[
     indices = np.argwhere(wrong[place]).tolist()
     if wrong[place].ndim == 3:
         last = wrong[place].shape[1] - 1
-        row, step, unit = min(indices, key=lambda i: (last - i[1] if backwards(i[2]) else i[1], i[0], i[2]))
+        row, step, unit = min(
+            indices, key=lambda i: (last - i[1] if backwards(i[2]) else i[1], i[0], i[2])
+        )
         found |= {"row": row, "step": step, "unit": unit}
     else:
         row, unit = indices[0]
@@ -107,11 +126,19 @@ def pattern(question: Question) -> list[str]:
     said = []
     if not output.any():
         said.append("the output is right, what follows is not")
-    rows = np.flatnonzero(np.any([part.reshape(len(part), -1).any(axis=1) for part in wrong], axis=0))
+    rows = np.flatnonzero(
+        np.any([part.reshape(len(part), -1).any(axis=1) for part in wrong], axis=0)
+    )
     if len(rows) < len(output):
-        whole: Array = np.ones(len(output), bool) if problem.mask is None else np.all(problem.mask, axis=1)
+        whole: Array = (
+            np.ones(len(output), bool) if problem.mask is None else np.all(problem.mask, axis=1)
+        )
         only_gaps = not whole[rows].any() and np.delete(whole, rows).all()
-        said.append("only rows with masked steps are wrong" if only_gaps else f"only {_numbered('row', rows)} wrong")
+        said.append(
+            "only rows with masked steps are wrong"
+            if only_gaps
+            else f"only {_numbered('row', rows)} wrong"
+        )
     units = np.flatnonzero(output.reshape(-1, count).any(axis=0))
     backwards, _ = _direction(problem.layer, question.given[0].name)
     sides = np.array([bool(backwards(unit)) for unit in range(count)])
@@ -119,7 +146,11 @@ def pattern(question: Question) -> list[str]:
         said.append(f"the {'forward' if sides[units[0]] else 'backward'} half is right")
     elif 0 < len(units) < count:
         said.append(f"only {_numbered('unit', units)} wrong")
-    firsts = [output[:, -1 if turned else 0, unit] for unit, turned in enumerate(sides)] if output.ndim == 3 else []
+    firsts = (
+        [output[:, -1 if turned else 0, unit] for unit, turned in enumerate(sides)]
+        if output.ndim == 3
+        else []
+    )
     if firsts and output.any() and not np.any(firsts) and not _is_merged(problem.layer):
         said.append("the first processed step is right, and so is all that needs no state")
     return said
@@ -139,7 +170,8 @@ def _numbered(what: str, places: Array) -> str:
 
 
 def _direction(layer: Layer, name: str) -> tuple[Any, Any]:
-    """Whether a column of an output comes from the half that reads from the end, and what is told of it."""
+    """Whether a column of an output comes from the half that reads from the end, and what is told
+    of it."""
     last = layer.layers[-1] if isinstance(layer, Stack) else layer
     if not isinstance(last, Bidirectional):
         return (lambda _: False), (lambda _: {})
@@ -159,7 +191,8 @@ def _direction(layer: Layer, name: str) -> tuple[Any, Any]:
 
 
 def _first_gate(problem: Problem, placed: Sequence[Placed]) -> str:
-    """The gates that differ at the first processed step at which any does, in the half that the faults strike."""
+    """The gates that differ at the first processed step at which any does, in the half that the
+    faults strike."""
     struck = together(problem, placed)
     wrong = [] if struck is None else trace_under(struck)
     right = trace_under(Struck(problem))
@@ -173,7 +206,9 @@ def _first_gate(problem: Problem, placed: Sequence[Placed]) -> str:
         if not last.get(one.half):
             return ""
         other = last[one.half].pop(0)
-        if any(array.shape[-2:] != other.states[name].shape[-2:] for name, array in one.states.items()):
+        if any(
+            array.shape[-2:] != other.states[name].shape[-2:] for name, array in one.states.items()
+        ):
             return ""  # the rows were run one by one
         pairs = {gate: (values, other.gates.get(gate)) for gate, values in one.gates.items()}
         changed = [gate for gate, (a, b) in pairs.items() if b is None or not _same(a, b)]
@@ -187,7 +222,8 @@ def _same(one: Array, other: Array) -> bool:
 
 
 def heat(question: Question) -> tuple[str, Array]:
-    """The output's name and its distances in sigma, (unit, time), the largest of all rows; (unit, row) without time."""
+    """The output's name and its distances in sigma, (unit, time), the largest of all rows; (unit,
+    row) without time."""
     off = question.off(question.right, question.own)
     place = next((n for n, part in enumerate(off) if (part > question.own.threshold).any()), 0)
     part = off[place]

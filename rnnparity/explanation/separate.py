@@ -24,7 +24,8 @@ Answers = Callable[[Problem], Sequence[Tensor] | None]
 
 
 def separating(problem: Problem, left: Sequence[Mutant]) -> Problem | None:
-    """A problem on which as many of the hypotheses as can be give different outputs, as near to this one as can be.
+    """A problem on which as many of the hypotheses as can be give different outputs, as near to
+    this one as can be.
 
     The layer and its weights stay; only where nothing else helps the weights are others too.
     """
@@ -52,17 +53,29 @@ def probed(told: Explanation, answers: Answers) -> Explanation:
         given = answers(told.apart)
         left = (told.fault, *told.also_fits)
         expected = expect(told.apart)
-        kept = [] if given is None else [mutant for mutant in left if _fits(told.apart, expected, mutant, given)]
+        kept = (
+            []
+            if given is None
+            else [mutant for mutant in left if _fits(told.apart, expected, mutant, given)]
+        )
         told = replace(told, probes=told.probes + 1)
         if not kept or len(kept) == len(left):
             break
-        told = replace(told, cause=kept[0].cause, fault=kept[0], also_fits=tuple(kept[1:]), apart=None, certain=True)
+        told = replace(
+            told,
+            cause=kept[0].cause,
+            fault=kept[0],
+            also_fits=tuple(kept[1:]),
+            apart=None,
+            certain=True,
+        )
         told = with_separator(told)
     return told
 
 
 def _variations(problem: Problem) -> Iterator[Problem]:
-    """Other numbers for inputs, states, mask, then every output, then the weights: small multiples of 1/64."""
+    """Other numbers for inputs, states, mask, then every output, then the weights: small multiples
+    of 1/64."""
     rng = np.random.default_rng(0)
     batch, steps, features = problem.inputs.shape
     steps = max(steps, 4) if problem.calls is None else steps
@@ -73,7 +86,10 @@ def _variations(problem: Problem) -> Iterator[Problem]:
 
     rows = max(batch, 2)
     states = state_slots(problem.layer, rows)
-    started = tuple(numbers(Tensor(s.name, np.zeros(1), problem.inputs.dtype), (rows, s.shape[1] or 0)) for s in states)
+    started = tuple(
+        numbers(Tensor(s.name, np.zeros(1), problem.inputs.dtype), (rows, s.shape[1] or 0))
+        for s in states
+    )
     new_states = started if problem.initial_state is not None else None
     mask = _gaps(rng, rows, steps)
     plain = replace(
@@ -89,7 +105,8 @@ def _variations(problem: Problem) -> Iterator[Problem]:
         yield plain
         yield replace(plain, initial_state=started, mask=mask)
     weights = tuple(
-        numbers(t, t.shape, 1 / np.sqrt(max(t.shape[0], 4)) if t.data.ndim > 1 else 0.5) for t in plain.weights
+        numbers(t, t.shape, 1 / np.sqrt(max(t.shape[0], 4)) if t.data.ndim > 1 else 0.5)
+        for t in plain.weights
     )
     plain = replace(plain, weights=weights)
     yield plain
@@ -109,25 +126,33 @@ def _groups(problem: Problem, expected: Expected, left: Sequence[Mutant]) -> int
     kinds: list[Sequence[Tensor]] = []
     for mutant in left:
         made = run_one(problem, mutant.placed)
-        if made is not None and all(_far(problem, expected, made.outputs, other) for other in kinds):
+        if made is not None and all(
+            _far(problem, expected, made.outputs, other) for other in kinds
+        ):
             kinds.append(made.outputs)
     return len(kinds)
 
 
-def _far(problem: Problem, expected: Expected, one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
+def _far(
+    problem: Problem, expected: Expected, one: Sequence[Tensor], other: Sequence[Tensor]
+) -> bool:
     """Whether two outputs are clearly apart."""
     question = Question(problem, tuple(one), expected)
     if [tensor.shape for tensor in one] == [tensor.shape for tensor in expected.outputs]:
         return question.worst(other) > 3 * question.own.threshold
     shapes = [[tensor.shape for tensor in some] for some in (one, other)]
     pairs = zip(one, other, strict=False)
-    return shapes[0] != shapes[1] or not all(np.allclose(a.data, b.data, rtol=1e-3) for a, b in pairs)
+    return shapes[0] != shapes[1] or not all(
+        np.allclose(a.data, b.data, rtol=1e-3) for a, b in pairs
+    )
 
 
 def _fits(problem: Problem, expected: Expected, mutant: Mutant, given: Sequence[Tensor]) -> bool:
     """Whether what was given is what a hypothesis gives."""
     made = run_one(problem, mutant.placed)
-    if made is None or [tensor.shape for tensor in made.outputs] != [tensor.shape for tensor in given]:
+    if made is None or [tensor.shape for tensor in made.outputs] != [
+        tensor.shape for tensor in given
+    ]:
         return False
     if [tensor.shape for tensor in given] != [tensor.shape for tensor in expected.outputs]:
         pairs = zip(given, made.outputs, strict=True)

@@ -1,4 +1,5 @@
-"""Slices of huge problems: the rows that are furthest off, and as many steps as show the first difference."""
+"""Slices of huge problems: the rows that are furthest off, and as many steps as show the first
+difference."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ AFTER, STEPS = 4, 8
 
 @dataclass(frozen=True)
 class Slice:
-    """A part of a problem, what was given there, its rows in the whole, and which part it is, in words."""
+    """A part of a problem, what was given there, its rows in the whole, and which part it is, in
+    words."""
 
     problem: Problem
     given: tuple[Tensor, ...]
@@ -43,7 +45,11 @@ class Slice:
         for one in found:
             index = (self.row(one.index[0]), *one.index[1:]) if one.index else ()
             place = f"{one.output}[{', '.join(map(str, index))}]="
-            moved.append(replace(one, index=index, text=place + one.text.partition("=")[2] if index else one.text))
+            moved.append(
+                replace(
+                    one, index=index, text=place + one.text.partition("=")[2] if index else one.text
+                )
+            )
         return tuple(moved)
 
 
@@ -57,12 +63,17 @@ def slice_of(problem: Problem, given: Sequence[Tensor]) -> Slice:
     """The part of a problem that says most for its size. One pass is made over the whole."""
     pairs = zip(given, compute(problem), strict=True)
     with np.errstate(invalid="ignore"):
-        off = [np.nan_to_num(np.abs(g.data.astype(float) - right.data), nan=np.inf) for g, right in pairs]
+        off = [
+            np.nan_to_num(np.abs(g.data.astype(float) - right.data), nan=np.inf)
+            for g, right in pairs
+        ]
     by_row = np.sum([part.reshape(len(part), -1).max(axis=1) for part in off], axis=0)
     rows = np.sort(np.argsort(by_row, kind="stable")[::-1][:ROWS])
     part = rows_of(problem, rows)
     kept = tuple(replace(tensor, data=tensor.data[rows]) for tensor in given)
-    says = f"rows {', '.join(map(str, rows))} of {len(by_row)}" if len(by_row) > ROWS else "all rows"
+    says = (
+        f"rows {', '.join(map(str, rows))} of {len(by_row)}" if len(by_row) > ROWS else "all rows"
+    )
     total = problem.inputs.shape[1]
     steps = _steps(off[0][rows], total)
     if not _can_be_cut(problem) or steps >= total:
@@ -78,10 +89,14 @@ def slice_of(problem: Problem, given: Sequence[Tensor]) -> Slice:
     return Slice(short, (output,), rows, f"{says}, the first {steps} of {total} processed steps")
 
 
-def fits_all(problem: Problem, given: Sequence[Tensor], placed: Sequence[Placed], allowed: float) -> bool:
+def fits_all(
+    problem: Problem, given: Sequence[Tensor], placed: Sequence[Placed], allowed: float
+) -> bool:
     """Whether a fault found on a slice gives all that was given, to an absolute difference."""
     whole = run_one(problem, placed)
-    if whole is None or [tensor.shape for tensor in whole.outputs] != [tensor.shape for tensor in given]:
+    if whole is None or [tensor.shape for tensor in whole.outputs] != [
+        tensor.shape for tensor in given
+    ]:
         return False
     pairs = zip(given, whole.outputs, strict=True)
     return all(bool((np.abs(one.data - other.data) <= allowed).all()) for one, other in pairs)
@@ -102,7 +117,9 @@ def _can_be_cut(problem: Problem) -> bool:
     if problem.calls is not None or not layer.return_sequences:
         return False
     if isinstance(layer, Stack):
-        return all(isinstance(inner, Recurrent) and not inner.go_backwards for inner in layer.layers)
+        return all(
+            isinstance(inner, Recurrent) and not inner.go_backwards for inner in layer.layers
+        )
     return not isinstance(layer, Bidirectional)
 
 

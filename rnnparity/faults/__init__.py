@@ -1,6 +1,7 @@
 """The faults: every named way to get a recurrent layer wrong, once.
 
-The list serves twice: as mutants, which the catalogue must see (`visible`), and as hypotheses about a divergence.
+The list serves twice: as mutants, which the catalogue must see (`visible`), and as hypotheses about
+a divergence.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ FAULTS: tuple[Fault, ...] = (
     *precision_faults(),
 )
 
-# How many problems a fault is tried on: what the first thirty that it fits do not show the others hardly will.
+# How many problems a fault is tried on: what the first thirty that it fits do not show the others
+# hardly will.
 TRIES = 30
 
 
@@ -57,10 +59,15 @@ def hypotheses(problem: Problem, faults: Iterable[Fault] = FAULTS) -> list[Struc
 
 
 def mutants(problem: Problem, faults: Iterable[Fault] = FAULTS) -> list[Mutant]:
-    """Every fault in every place where it fits, in their order, with the outputs that it would give."""
+    """Every fault in every place where it fits, in their order, with the outputs that it would
+    give."""
     made = hypotheses(problem, faults)
     order = {id(struck): number for number, struck in enumerate(made)}
-    found = [(order[id(s)], batch.mutant(n)) for batch in run_all(made) for n, s in enumerate(batch.struck)]
+    found = [
+        (order[id(s)], batch.mutant(n))
+        for batch in run_all(made)
+        for n, s in enumerate(batch.struck)
+    ]
     return [mutant for _, mutant in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -78,20 +85,27 @@ class Sight:
 
 
 def sight(problem: Problem, expected: Expected | None = None) -> Sight:
-    """What a problem could have shown: a mutant is seen where its outputs leave the noise of the right ones."""
+    """What a problem could have shown: a mutant is seen where its outputs leave the noise of the
+    right ones."""
     right = expected or expect(problem)
     found = [(mutant.name, is_seen(mutant, right)) for mutant in mutants(problem)]
-    return Sight(tuple(name for name, seen in found if seen), tuple(name for name, seen in found if not seen))
+    return Sight(
+        tuple(name for name, seen in found if seen), tuple(name for name, seen in found if not seen)
+    )
 
 
 def visible(problems: Iterable[Problem]) -> dict[Fault, str]:
-    """The faults that fit any of the problems, each with the first that could show it in some place, or "".
+    """The faults that fit any of the problems, each with the first that could show it in some
+    place, or "".
 
-    A fault is tried on the first TRIES problems that it fits, those with constant weights last, which hide the most.
+    A fault is tried on the first TRIES problems that it fits, those with constant weights last,
+    which hide the most.
     """
     found: dict[Fault, str] = {}
     left = dict.fromkeys(FAULTS, TRIES)
-    for problem in sorted(problems, key=lambda problem: bool(problem.case and problem.case.initializers)):
+    for problem in sorted(
+        problems, key=lambda problem: bool(problem.case and problem.case.initializers)
+    ):
         right: Expected | None = None
         for fault in list(left):
             placed = mutate(problem, fault)
@@ -111,4 +125,8 @@ def is_seen(mutant: Mutant, right: Expected) -> bool:
     """Whether a subject with this fault would diverge."""
     if right.inconclusive or [t.shape for t in mutant.outputs] != [t.shape for t in right.outputs]:
         return not right.inconclusive
-    return bool(compare_values(mutant.outputs, right.outputs, right.sigmas, right.kind.threshold).differences)
+    return bool(
+        compare_values(
+            mutant.outputs, right.outputs, right.sigmas, right.kind.threshold
+        ).differences
+    )

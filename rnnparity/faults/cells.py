@@ -51,7 +51,10 @@ class Peephole(LSTM):
 def cell_faults() -> Iterator[Fault]:
     """Every fault that is another equation."""
     for name in OTHERS:
-        for part, letters, attribute in (("candidate", "g = act(z_c)", "act_g"), ("output", "h = o * act(c)", "act_h")):
+        for part, letters, attribute in (
+            ("candidate", "g = act(z_c)", "act_g"),
+            ("output", "h = o * act(c)", "act_h"),
+        ):
             yield Fault(
                 "activation", f"LSTM, {name} for the {part}", f"The {part} alone uses {name}.",
                 f"Use the layer's own activation: {letters}.",

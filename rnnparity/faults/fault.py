@@ -1,7 +1,8 @@
 """What a fault is: one named way to get a recurrent layer wrong, as small edits of a reference run.
 
-A fault strikes one half (a layer, one direction of a Bidirectional, one layer of a stack), every half alike, or the
-layer as a whole. It edits what it must and no more; what it does not fit it leaves alone, and says so by giving None.
+A fault strikes one half (a layer, one direction of a Bidirectional, one layer of a stack), every
+half alike, or the layer as a whole. It edits what it must and no more; what it does not fit it
+leaves alone, and says so by giving None.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference.arithmetic import Arithmetic
 from rnnparity.reference.cells import Cell
 
-Weights = Mapping[str, Array]  # kernel (D, G*H), recurrent_kernel (H, G*H) and, where there is one, bias
+Weights = Mapping[
+    str, Array
+]  # kernel (D, G*H), recurrent_kernel (H, G*H) and, where there is one, bias
 Result = tuple[Any, list[Any]]  # a half's output, (B, T, H) or (B, H), and its states (B, H)
 
 WHOLE, EVERY = "whole", "every half"
@@ -24,7 +27,8 @@ WHOLE, EVERY = "whole", "every half"
 
 @dataclass(frozen=True)
 class Half:
-    """A half as it is about to run: its configuration and its weights by name, without the half's prefix."""
+    """A half as it is about to run: its configuration and its weights by name, without the half's
+    prefix."""
 
     layer: Recurrent
     weights: Weights
@@ -32,10 +36,12 @@ class Half:
 
 @dataclass(frozen=True)
 class HalfRun:
-    """A half's run, to be done otherwise: what it reads, x (B, T, D), mask (B, T) or None, states (B, H) each.
+    """A half's run, to be done otherwise: what it reads, x (B, T, D), mask (B, T) or None, states
+    (B, H) each.
 
-    `place` is the half's prefix, `calls` counts the calls of the whole run. `first` are the states of its first call;
-    `started`: the problem gives them. `earlier` are the states that the half before this one has left.
+    `place` is the half's prefix, `calls` counts the calls of the whole run. `first` are the states
+    of its first call; `started`: the problem gives them. `earlier` are the states that the half
+    before this one has left.
     """
 
     place: str
@@ -56,7 +62,8 @@ class HalfRun:
 
 @dataclass(frozen=True)
 class MaskedStep:
-    """A step under a mask, to be taken otherwise: `chosen` (B, 1), the states and the output before, the new states.
+    """A step under a mask, to be taken otherwise: `chosen` (B, 1), the states and the output
+    before, the new states.
 
     `start` are the states of the first step.
     """
@@ -73,11 +80,12 @@ class MaskedStep:
 class Fault:
     """One fault; each edit gives None where the fault does not fit.
 
-    `cause` is its name in every report, `which` tells it from its siblings. The edits: `problem` of the problem as a
-    whole, `half` of a half before the run, `cell` of its equations, `around` of its run through time, `masked` of a
-    step under a mask, which gives the states and the output after it, `outputs` of what the layer gives in the end.
-    `arithmetic` computes everything in another one. `needs_mask`: it is a fault where there is a mask alone.
-    `freedom`: the decimal logarithm of how many siblings it was chosen from, where a number was read off the outputs.
+    `cause` is its name in every report, `which` tells it from its siblings. The edits: `problem` of
+    the problem as a whole, `half` of a half before the run, `cell` of its equations, `around` of
+    its run through time, `masked` of a step under a mask, which gives the states and the output
+    after it, `outputs` of what the layer gives in the end. `arithmetic` computes everything in
+    another one. `needs_mask`: it is a fault where there is a mask alone. `freedom`: the decimal
+    logarithm of how many siblings it was chosen from, where a number was read off the outputs.
     """
 
     cause: str
@@ -103,7 +111,8 @@ class Fault:
 
 @dataclass(frozen=True)
 class Placed:
-    """A fault in its place: the prefix of the half that it strikes ("", "forward/", "1/"), EVERY or WHOLE."""
+    """A fault in its place: the prefix of the half that it strikes ("", "forward/", "1/"), EVERY or
+    WHOLE."""
 
     fault: Fault
     place: str
@@ -121,7 +130,8 @@ class Placed:
 
 @dataclass(frozen=True)
 class Mutant:
-    """One fault in its place, or several at once, with the outputs (float64) that the layer gives under them."""
+    """One fault in its place, or several at once, with the outputs (float64) that the layer gives
+    under them."""
 
     placed: tuple[Placed, ...]
     outputs: tuple[Tensor, ...] = field(repr=False)
@@ -144,5 +154,7 @@ def half_of(problem: Problem, prefix: str) -> Half:
     """The half with that prefix."""
     layer = dict(halves(problem.layer))[prefix]
     # A half's own tensors are those under its prefix, and under none further.
-    own = {t.name.removeprefix(prefix): t.data for t in problem.weights if t.name.startswith(prefix)}
+    own = {
+        t.name.removeprefix(prefix): t.data for t in problem.weights if t.name.startswith(prefix)
+    }
     return Half(layer, {name: data for name, data in own.items() if "/" not in name})

@@ -1,4 +1,5 @@
-"""Faults with a number of their own, which is read off somebody's outputs: a scale, a limit, what a dropout has left.
+"""Faults with a number of their own, which is read off somebody's outputs: a scale, a limit, what a
+dropout has left.
 
 Each is a guess until the reference has been run under it, like every other hypothesis.
 """
@@ -59,7 +60,9 @@ def _dropped_outputs(given: Array, right: Array) -> Iterator[Fault]:
     factor = float(np.median(given[kept] / right[kept]))
     if factor > 1:
         zeros = int((~kept).sum())
-        yield replace(dropout_on_outputs(round(1 - 1 / factor, 4), kept), freedom=ONE_NUMBER * (1 + zeros))
+        yield replace(
+            dropout_on_outputs(round(1 - 1 / factor, 4), kept), freedom=ONE_NUMBER * (1 + zeros)
+        )
 
 
 def _dropped_inputs(problem: Problem, given: Sequence[Array]) -> Iterator[Fault]:
@@ -69,7 +72,9 @@ def _dropped_inputs(problem: Problem, given: Sequence[Array]) -> Iterator[Fault]
     start, first = Struck(problem), halves(problem.layer)[0][0]
     for rate in RATES:
         # To one row alone, to drop features of x in x W is to drop rows of W: variants of one walk.
-        edits = [Placed(Fault("", "", "", "", half=_rows(bits / (1 - rate))), first) for bits in patterns]
+        edits = [
+            Placed(Fault("", "", "", "", half=_rows(bits / (1 - rate))), first) for bits in patterns
+        ]
         tried = [struck for edit in edits if (struck := start.with_fault(edit)) is not None]
         off = np.concatenate([_off(done.outputs, given, batch) for done in run_all(tried)])
         if np.isfinite(off).all():
@@ -78,11 +83,15 @@ def _dropped_inputs(problem: Problem, given: Sequence[Array]) -> Iterator[Fault]
 
 
 def _rows(factors: Array) -> Callable[[Half], Half]:
-    return lambda half: Half(half.layer, {**half.weights, "kernel": half.weights["kernel"] * factors[:, None]})
+    return lambda half: Half(
+        half.layer, {**half.weights, "kernel": half.weights["kernel"] * factors[:, None]}
+    )
 
 
 def _off(outputs: Sequence[Array], given: Sequence[Array], batch: int) -> Array:
     """How far each variant is from each row of what was given: (V, B)."""
     pairs = zip(outputs, given, strict=True)
-    off: Array = np.sum([np.abs(array - g).reshape(len(array), batch, -1).sum(-1) for array, g in pairs], axis=0)
+    off: Array = np.sum(
+        [np.abs(array - g).reshape(len(array), batch, -1).sum(-1) for array, g in pairs], axis=0
+    )
     return off

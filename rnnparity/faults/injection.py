@@ -1,7 +1,9 @@
-"""Faults striking: a problem and the faults in their places made ready, and many of them run at once.
+"""Faults striking: a problem and the faults in their places made ready, and many of them run at
+once.
 
-Faults that edit weights alone are most of the list. All of them that leave the rest of the run as it is are variants
-of one walk: what takes a pass each would cost a hundred times the arithmetic in calls of NumPy.
+Faults that edit weights alone are most of the list. All of them that leave the rest of the run as
+it is are variants of one walk: what takes a pass each would cost a hundred times the arithmetic in
+calls of NumPy.
 """
 
 from __future__ import annotations
@@ -13,7 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.faults.fault import EVERY, WHOLE, Fault, Half, HalfRun, MaskedStep, Mutant, Placed, Result, half_of
+from rnnparity.faults.fault import (
+    EVERY,
+    WHOLE,
+    Fault,
+    Half,
+    HalfRun,
+    MaskedStep,
+    Mutant,
+    Placed,
+    Result,
+    half_of,
+)
 from rnnparity.problem.dtypes import Array, variable_dtype
 from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem, Tensor
@@ -26,7 +39,8 @@ NUMBERS = 2**23
 
 @dataclass(frozen=True)
 class Struck:
-    """A problem under faults, not yet run: the problem edited as a whole, and the halves that were edited."""
+    """A problem under faults, not yet run: the problem edited as a whole, and the halves that were
+    edited."""
 
     problem: Problem
     placed: tuple[Placed, ...] = ()
@@ -47,7 +61,11 @@ class Struck:
                 return None
             problem = changed
         if fault.half is not None:
-            fits = {p: new for p in placed.prefixes(problem) if (new := fault.half(self.half(p))) is not None}
+            fits = {
+                p: new
+                for p in placed.prefixes(problem)
+                if (new := fault.half(self.half(p))) is not None
+            }
             if not fits or (placed.place == EVERY and len(fits) < 2):
                 return None
             edited |= fits
@@ -63,7 +81,8 @@ def together(problem: Problem, placed: Iterable[Placed]) -> Struck | None:
 
 
 def places(problem: Problem, fault: Fault) -> list[Placed]:
-    """Where a fault could strike: the whole, or each half and, where there are several, every one alike."""
+    """Where a fault could strike: the whole, or each half and, where there are several, every one
+    alike."""
     if fault.strikes_whole:
         return [Placed(fault, WHOLE)]
     prefixes = [prefix for prefix, _ in halves(problem.layer)]
@@ -72,7 +91,8 @@ def places(problem: Problem, fault: Fault) -> list[Placed]:
 
 @dataclass(frozen=True)
 class Batch:
-    """Hypotheses that were run together: their outputs have a leading axis with one place for each."""
+    """Hypotheses that were run together: their outputs have a leading axis with one place for
+    each."""
 
     struck: Sequence[Struck]
     outputs: Sequence[Array]
@@ -80,11 +100,15 @@ class Batch:
 
     def mutant(self, place: int) -> Mutant:
         named = zip(self.names, self.outputs, strict=True)
-        return Mutant(self.struck[place].placed, tuple(Tensor(name, array[place], "float64") for name, array in named))
+        return Mutant(
+            self.struck[place].placed,
+            tuple(Tensor(name, array[place], "float64") for name, array in named),
+        )
 
 
 def run_all(hypotheses: Iterable[Struck]) -> Iterator[Batch]:
-    """Run every one, together where their runs differ in weights alone; those that do not fit are left out."""
+    """Run every one, together where their runs differ in weights alone; those that do not fit are
+    left out."""
     groups: dict[Any, list[Struck]] = {}
     for struck in hypotheses:
         groups.setdefault(_alike(struck), []).append(struck)
@@ -98,7 +122,11 @@ def run_all(hypotheses: Iterable[Struck]) -> Iterator[Batch]:
 
 def _alike(struck: Struck) -> Any:
     """What two hypotheses must share to be run together."""
-    layers = tuple((prefix, half.layer) for prefix, half in struck.halves if half.layer != _layer(struck, prefix))
+    layers = tuple(
+        (prefix, half.layer)
+        for prefix, half in struck.halves
+        if half.layer != _layer(struck, prefix)
+    )
     hooks = tuple(placed for placed in struck.placed if _in_the_run(placed.fault))
     return id(struck.problem), layers, tuple((id(placed.fault), placed.place) for placed in hooks)
 
@@ -108,7 +136,10 @@ def _layer(struck: Struck, prefix: str) -> Recurrent:
 
 
 def _in_the_run(fault: Fault) -> bool:
-    return any(edit is not None for edit in (fault.cell, fault.around, fault.masked, fault.outputs, fault.arithmetic))
+    return any(
+        edit is not None
+        for edit in (fault.cell, fault.around, fault.masked, fault.outputs, fault.arithmetic)
+    )
 
 
 def _numbers(struck: Struck) -> int:
@@ -132,7 +163,8 @@ def as_problem(struck: Struck) -> Problem | None:
 
 
 def edited(struck: Struck) -> Problem:
-    """The problem with its halves as the faults have edited them; what they do in the run itself is left out."""
+    """The problem with its halves as the faults have edited them; what they do in the run itself is
+    left out."""
     problem = struck.problem
     for prefix, half in struck.halves:
         problem = with_half(problem, prefix, half)
@@ -147,7 +179,8 @@ def trace_under(struck: Struck) -> list[TraceStep]:
 
 
 def _walk(group: Sequence[Struck]) -> tuple[FaultyWalk, Problem]:
-    """One walk for all. The first one's halves stand in the problem; weights that differ among them are variants."""
+    """One walk for all. The first one's halves stand in the problem; weights that differ among them
+    are variants."""
     first = group[0]
     problem = first.problem
     for prefix, half in first.halves:
@@ -192,12 +225,22 @@ def _variants(problem: Problem, group: Sequence[Struck]) -> dict[str, Array]:
 class FaultyWalk(Walk):
     """A run in which faults strike; after it `fits` tells whether each had something to strike."""
 
-    def __init__(self, problem: Problem, placed: Sequence[Placed], weights: Mapping[str, Array]) -> None:
+    def __init__(
+        self, problem: Problem, placed: Sequence[Placed], weights: Mapping[str, Array]
+    ) -> None:
         arithmetics = [one.fault.arithmetic for one in placed if one.fault.arithmetic is not None]
         super().__init__(problem, arithmetics[0] if arithmetics else Plain(), weights)
         self.placed = placed
-        self.at = {prefix: [one for one in placed if prefix in one.prefixes(problem)] for prefix in self.cells}
-        self.struck = {(one, prefix) for prefix in self.at for one in self.at[prefix] if not _in_the_run(one.fault)}
+        self.at = {
+            prefix: [one for one in placed if prefix in one.prefixes(problem)]
+            for prefix in self.cells
+        }
+        self.struck = {
+            (one, prefix)
+            for prefix in self.at
+            for one in self.at[prefix]
+            if not _in_the_run(one.fault)
+        }
         self.left: list[Any] | None = None
         self.start: list[Any] = []
         for prefix in self.cells:
@@ -208,8 +251,13 @@ class FaultyWalk(Walk):
 
     @property
     def fits(self) -> bool:
-        """A fault has struck where it should: somewhere, and in two places at least if it was to strike every one."""
-        hits = [(sum(hit is one for hit, _ in self.struck), one) for one in self.placed if one.place != WHOLE]
+        """A fault has struck where it should: somewhere, and in two places at least if it was to
+        strike every one."""
+        hits = [
+            (sum(hit is one for hit, _ in self.struck), one)
+            for one in self.placed
+            if one.place != WHOLE
+        ]
         return all(count >= (2 if one.place == EVERY else 1) for count, one in hits)
 
     def _hit(self, one: Placed, prefix: str, done: Any) -> Any:
@@ -217,14 +265,21 @@ class FaultyWalk(Walk):
             self.struck.add((one, prefix))
         return done
 
-    def _recurrent(self, layer: Recurrent, prefix: str, x: Any, mask: Array | None, given: bool) -> Result:
+    def _recurrent(
+        self, layer: Recurrent, prefix: str, x: Any, mask: Array | None, given: bool
+    ) -> Result:
         around = [one for one in self.at[prefix] if one.fault.around is not None]
         output, states = self._through(around, (layer, prefix, given), x, mask, self.states[prefix])
         self.left = states
         return output, states
 
     def _through(
-        self, around: Sequence[Placed], half: tuple[Recurrent, str, bool], x: Any, mask: Array | None, states: list[Any]
+        self,
+        around: Sequence[Placed],
+        half: tuple[Recurrent, str, bool],
+        x: Any,
+        mask: Array | None,
+        states: list[Any],
     ) -> Result:
         """The half's run with its faults around it, the first outermost."""
         layer, prefix, given = half
@@ -236,11 +291,18 @@ class FaultyWalk(Walk):
         started = self.problem.initial_state is not None
         edit = first.fault.around
         calls, initial = len(self.problem.steps), self.initial_states[prefix]
-        done = edit and edit(HalfRun(prefix, calls, layer, x, mask, states, initial, started, self.left, run))
+        done = edit and edit(
+            HalfRun(prefix, calls, layer, x, mask, states, initial, started, self.left, run)
+        )
         return self._hit(first, prefix, done) or run(x, mask, states)
 
     def _masked(
-        self, layer: Recurrent, prefix: str, chosen: Array, before: tuple[list[Any], Any], new: list[Any]
+        self,
+        layer: Recurrent,
+        prefix: str,
+        chosen: Array,
+        before: tuple[list[Any], Any],
+        new: list[Any],
     ) -> tuple[list[Any], Any]:
         for one in self.at[prefix]:
             if one.fault.masked is not None:
@@ -252,7 +314,9 @@ class FaultyWalk(Walk):
 
 def with_half(problem: Problem, prefix: str, half: Half) -> Problem:
     """The problem with one half exchanged; its weights may have become more, fewer or others."""
-    mine = [t for t in problem.weights if t.name.startswith(prefix) and "/" not in t.name[len(prefix) :]]
+    mine = [
+        t for t in problem.weights if t.name.startswith(prefix) and "/" not in t.name[len(prefix) :]
+    ]
     start = problem.weights.index(mine[0])
     dtype = variable_dtype(half.layer.dtype)
     new = tuple(Tensor.of(prefix + name, array, dtype) for name, array in half.weights.items())
@@ -264,7 +328,12 @@ def _with_layer(layer: Layer, prefix: str, half: Recurrent) -> Layer:
     if isinstance(layer, Recurrent):
         return half
     if isinstance(layer, Bidirectional):
-        return replace(layer, forward=half) if prefix == "forward/" else replace(layer, backward=half)
+        return (
+            replace(layer, forward=half) if prefix == "forward/" else replace(layer, backward=half)
+        )
     place, _, rest = prefix.partition("/")
-    inner = [_with_layer(one, rest, half) if n == int(place) else one for n, one in enumerate(layer.layers)]
+    inner = [
+        _with_layer(one, rest, half) if n == int(place) else one
+        for n, one in enumerate(layer.layers)
+    ]
     return Stack(tuple(one for one in inner if not isinstance(one, Stack)))  # a stack holds none

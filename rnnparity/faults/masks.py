@@ -34,7 +34,9 @@ def _masks() -> Iterator[Fault]:
     def zeroed(half: HalfRun) -> Result | None:
         if half.mask is None:
             return None
-        return half.run(np.where(half.mask[..., None], half.x, 0), np.ones_like(half.mask), half.states)
+        return half.run(
+            np.where(half.mask[..., None], half.x, 0), np.ones_like(half.mask), half.states
+        )
 
     yield Fault(
         "masked-state", "inputs zeroed", "Masked inputs are set to zero and computed like any other.",
@@ -53,7 +55,11 @@ def _masked_steps() -> Iterator[Fault]:
 
     def state_as_output(half: HalfRun) -> Result | None:
         layer, mask = half.layer, half.mask
-        if mask is None or not half.started or (layer.zero_output_for_mask and layer.return_sequences):
+        if (
+            mask is None
+            or not half.started
+            or (layer.zero_output_for_mask and layer.return_sequences)
+        ):
             return None
         output, states = half.as_it_is()
         in_order = mask[:, ::-1] if layer.go_backwards else mask
@@ -70,7 +76,11 @@ def _masked_steps() -> Iterator[Fault]:
     yield from _zeroed_outputs()
 
     def held(step: MaskedStep) -> Any:
-        kept = np.zeros_like(step.output) if step.layer.zero_output_for_mask and step.layer.return_sequences else None
+        kept = (
+            np.zeros_like(step.output)
+            if step.layer.zero_output_for_mask and step.layer.return_sequences
+            else None
+        )
         return np.where(step.chosen, step.new[0], step.output if kept is None else kept)
 
     def reset(step: MaskedStep) -> tuple[list[Any], Any]:
@@ -129,7 +139,9 @@ def _zeroed_outputs() -> Iterator[Fault]:
     )  # fmt: skip
 
 
-def _other_mask(edit: Callable[[Recurrent, Array], Array | None]) -> Callable[[HalfRun], Result | None]:
+def _other_mask(
+    edit: Callable[[Recurrent, Array], Array | None],
+) -> Callable[[HalfRun], Result | None]:
     def around(half: HalfRun) -> Result | None:
         mask = None if half.mask is None else edit(half.layer, half.mask)
         return None if mask is None else half.run(half.x, mask, half.states)

@@ -33,7 +33,9 @@ def option_faults() -> Iterator[Fault]:
         weights = dict(half.weights)
         if "bias" in weights:
             b = weights["bias"]
-            weights["bias"] = b.sum(0) if half.layer.reset_after else np.stack([b, np.zeros_like(b)])
+            weights["bias"] = (
+                b.sum(0) if half.layer.reset_after else np.stack([b, np.zeros_like(b)])
+            )
         return Half(replace(half.layer, reset_after=not half.layer.reset_after), weights)
 
     yield Fault(

@@ -28,7 +28,8 @@ def rounded(values: Any, bits: int) -> Any:
 
 
 class Coarse(Plain):
-    """Weights, inputs, states and what activations give are kept with so many bits; float64 between them."""
+    """Weights, inputs, states and what activations give are kept with so many bits; float64 between
+    them."""
 
     def __init__(self, bits: int) -> None:
         super().__init__()
@@ -49,7 +50,8 @@ class Coarse(Plain):
 
 
 class CoarseProducts(Coarse):
-    """Weights, inputs and states are rounded, as what enters a product in TF32 is; what activations give is not."""
+    """Weights, inputs and states are rounded, as what enters a product in TF32 is; what activations
+    give is not."""
 
     def activation(self, name: str) -> Callable[[Any], Any]:
         return Plain.activation(self, name)

@@ -24,7 +24,11 @@ def time_faults() -> Iterator[Fault]:
 
 def _directions() -> Iterator[Fault]:
     def read_forward(half: Half) -> Half | None:
-        return Half(replace(half.layer, go_backwards=False), half.weights) if half.layer.go_backwards else None
+        return (
+            Half(replace(half.layer, go_backwards=False), half.weights)
+            if half.layer.go_backwards
+            else None
+        )
 
     yield Fault(
         "reverse-ignored", "read forward", "The half that should read from the end reads from the start.",
@@ -66,7 +70,9 @@ def _backward_halves(read_forward: Callable[[Half], Half | None]) -> Iterator[Fa
         if not half.place.endswith("backward/") or half.layer.return_sequences:
             return None
         last = slice(-1, None)
-        output, _ = half.run(half.x[..., last, :], None if half.mask is None else half.mask[:, last], half.states)
+        output, _ = half.run(
+            half.x[..., last, :], None if half.mask is None else half.mask[:, last], half.states
+        )
         return output, half.as_it_is()[1]
 
     yield Fault(
@@ -78,7 +84,8 @@ def _backward_halves(read_forward: Callable[[Half], Half | None]) -> Iterator[Fa
 
 def _padding() -> Iterator[Fault]:
     def over_padding(half: HalfRun) -> Result | None:
-        """As pack_padded_sequence and sequence lengths have it: each row's own steps are turned, its padding stays."""
+        """As pack_padded_sequence and sequence lengths have it: each row's own steps are turned,
+        its padding stays."""
         mask = half.mask
         if mask is None or not half.layer.go_backwards:
             return None
@@ -109,7 +116,9 @@ def _initial_states() -> Iterator[Fault]:
 
     def exchanged(problem: Problem) -> Problem | None:
         """Each half's h and c, as each other."""
-        if problem.initial_state is None or not any(half.class_name == "LSTM" for _, half in halves(problem.layer)):
+        if problem.initial_state is None or not any(
+            half.class_name == "LSTM" for _, half in halves(problem.layer)
+        ):
             return None
         order: list[int] = []
         for _, half in halves(problem.layer):
@@ -156,11 +165,15 @@ def _carried_states() -> Iterator[Fault]:
         states, outputs, ends = [state[..., :1, :] for state in half.states], [], []
         for row in range(batch):
             own = slice(row, row + 1)
-            output, states = half.run(half.x[..., own, :, :], None if half.mask is None else half.mask[own], states)
+            output, states = half.run(
+                half.x[..., own, :, :], None if half.mask is None else half.mask[own], states
+            )
             outputs.append(output)
             ends.append(states)
         axis = -3 if half.layer.return_sequences else -2
-        return np.concatenate(outputs, axis), [np.concatenate(parts, -2) for parts in zip(*ends, strict=True)]
+        return np.concatenate(outputs, axis), [
+            np.concatenate(parts, -2) for parts in zip(*ends, strict=True)
+        ]
 
     yield Fault(
         "state-carried-over", "from row to row", "Each row starts from the states that the row before has left.", mend,
@@ -207,7 +220,11 @@ def time_truncated(end: str, count: int) -> Fault:
     """So many steps at the "first" or "last" end are left out."""
 
     def edit(problem: Problem) -> Problem | None:
-        if problem.layer.return_sequences or problem.calls is not None or problem.inputs.shape[1] <= count:
+        if (
+            problem.layer.return_sequences
+            or problem.calls is not None
+            or problem.inputs.shape[1] <= count
+        ):
             return None
         return _steps(problem, slice(count, None) if end == "first" else slice(None, -count))
 
@@ -225,9 +242,13 @@ def _steps(problem: Problem, span: slice) -> Problem:
 def _reordered(problem: Problem, order: list[int]) -> Problem | None:
     """Other initial states under the same names, where their shapes allow it."""
     given = problem.initial_state
-    if given is None or any(given[n].shape != tensor.shape for n, tensor in zip(order, given, strict=True)):
+    if given is None or any(
+        given[n].shape != tensor.shape for n, tensor in zip(order, given, strict=True)
+    ):
         return None
     return replace(
         problem,
-        initial_state=tuple(replace(tensor, data=given[n].data) for n, tensor in zip(order, given, strict=True)),
+        initial_state=tuple(
+            replace(tensor, data=given[n].data) for n, tensor in zip(order, given, strict=True)
+        ),
     )

@@ -1,4 +1,5 @@
-"""Faults of weights: read in another order, turned, dropped or doubled on their way from one framework to another."""
+"""Faults of weights: read in another order, turned, dropped or doubled on their way from one
+framework to another."""
 
 from __future__ import annotations
 
@@ -145,8 +146,11 @@ def _gates() -> Iterator[Fault]:
     )  # fmt: skip
 
 
-def _edit(names: Sequence[str], edit: Edit, class_name: str = "", rows: int = 0) -> Callable[[Half], Half | None]:
-    """An edit of some arrays of a half, where the layer is of that class (and its bias has so many rows)."""
+def _edit(
+    names: Sequence[str], edit: Edit, class_name: str = "", rows: int = 0
+) -> Callable[[Half], Half | None]:
+    """An edit of some arrays of a half, where the layer is of that class (and its bias has so many
+    rows)."""
 
     def half_edit(half: Half) -> Half | None:
         if class_name not in ("", half.layer.class_name):
@@ -160,13 +164,18 @@ def _edit(names: Sequence[str], edit: Edit, class_name: str = "", rows: int = 0)
     return half_edit
 
 
-def _edit_half(names: Sequence[str], edit: Callable[[Recurrent, Array], Array]) -> Callable[[Half], Half | None]:
+def _edit_half(
+    names: Sequence[str], edit: Callable[[Recurrent, Array], Array]
+) -> Callable[[Half], Half | None]:
     """An edit that needs to know the layer, of layers with gates."""
 
     def half_edit(half: Half) -> Half | None:
         if half.layer.class_name == "SimpleRNN":
             return None
-        return Half(half.layer, {n: edit(half.layer, w) if n in names else w for n, w in half.weights.items()})
+        return Half(
+            half.layer,
+            {n: edit(half.layer, w) if n in names else w for n, w in half.weights.items()},
+        )
 
     return half_edit
 
@@ -209,7 +218,8 @@ def _dropped(row: int) -> Edit:
 
 
 def _first_row_has_all(b: Array) -> Array:
-    """Both rows added up in the first: of z and r nothing changes, of the candidate what the reset gate sees."""
+    """Both rows added up in the first: of z and r nothing changes, of the candidate what the reset
+    gate sees."""
     return np.stack([b.sum(axis=0), np.zeros_like(b[1])])
 
 

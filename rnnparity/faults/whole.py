@@ -1,4 +1,5 @@
-"""Faults of the layer as a whole: what is merged, exchanged, transposed, scaled or dropped around its halves."""
+"""Faults of the layer as a whole: what is merged, exchanged, transposed, scaled or dropped around
+its halves."""
 
 from __future__ import annotations
 
@@ -46,7 +47,11 @@ def _halves() -> Iterator[Fault]:
             return None
         first, *states = outputs
         if layer.merge_mode is None:
-            return [states[0], first, *states[1:]] if layer.forward.units == layer.backward.units else None
+            return (
+                [states[0], first, *states[1:]]
+                if layer.forward.units == layer.backward.units
+                else None
+            )
         units = layer.forward.units
         return [np.concatenate([first[..., units:], first[..., :units]], axis=-1), *states]
 
@@ -82,7 +87,11 @@ def _axes() -> Iterator[Fault]:
             data = problem.inputs.data
             shape = tuple(data.shape[axis] for axis in order)
             other = data.reshape(shape).transpose(np.argsort(order))
-            return None if np.array_equal(other, data) else replace(problem, inputs=replace(problem.inputs, data=other))
+            return (
+                None
+                if np.array_equal(other, data)
+                else replace(problem, inputs=replace(problem.inputs, data=other))
+            )
 
         return edit
 
@@ -99,7 +108,10 @@ def _axes() -> Iterator[Fault]:
     def time_first(problem: Problem, outputs: list[Any]) -> list[Any] | None:
         if not problem.layer.return_sequences:
             return None
-        return [np.swapaxes(array, -3, -2) if _is_sequence(problem, array) else array for array in outputs]
+        return [
+            np.swapaxes(array, -3, -2) if _is_sequence(problem, array) else array
+            for array in outputs
+        ]
 
     yield Fault(
         "axis-swapped", "outputs time first", "The outputs are (T, B, H).", "Keras has the batch first: (B, T, H).",
@@ -112,7 +124,9 @@ def _is_sequence(problem: Problem, array: Array) -> bool:
 
 
 def _state_order() -> Iterator[Fault]:
-    def reordered(order: Callable[[Problem, int], list[int] | None]) -> Callable[..., list[Any] | None]:
+    def reordered(
+        order: Callable[[Problem, int], list[int] | None],
+    ) -> Callable[..., list[Any] | None]:
         def edit(problem: Problem, outputs: list[Any]) -> list[Any] | None:
             count = len(_last(problem.layer).states) if problem.layer.return_state else 0
             places = order(problem, count) if count else None
@@ -127,7 +141,11 @@ def _state_order() -> Iterator[Fault]:
 
     def c_first(problem: Problem, count: int) -> list[int] | None:
         names = [name.rpartition("_")[2] for name in _last(problem.layer).states]
-        pairs = [[n + 1, n] if names[n : n + 2] == ["h", "c"] else [n] for n in range(count) if names[n] == "h"]
+        pairs = [
+            [n + 1, n] if names[n : n + 2] == ["h", "c"] else [n]
+            for n in range(count)
+            if names[n] == "h"
+        ]
         return [n for pair in pairs for n in pair] if "c" in names else None
 
     def backward_first(problem: Problem, count: int) -> list[int] | None:
@@ -141,7 +159,9 @@ def _state_order() -> Iterator[Fault]:
         return [0, 2, 1, 3] if count == 4 else None
 
     says = "The returned states are c, h."
-    yield Fault("state-order", "c before h", says, "Keras returns h, then c.", outputs=reordered(c_first))
+    yield Fault(
+        "state-order", "c before h", says, "Keras returns h, then c.", outputs=reordered(c_first)
+    )
     yield Fault(
         "state-order", "backward before forward", "The backward half's states stand first.",
         "Keras returns the forward half's states, then the backward half's.", outputs=reordered(backward_first),
@@ -172,14 +192,17 @@ def unit_shift(by: float) -> Fault:
 
 
 def dropout_on_inputs(rate: float, keep: Array | None = None) -> Fault:
-    """Some features of each row are dropped for the whole run, the others grow: Keras' own dropout, not switched off.
+    """Some features of each row are dropped for the whole run, the others grow: Keras' own dropout,
+    not switched off.
 
     `keep` (B, D) says which are left; without it every other one.
     """
 
     def around(half: HalfRun) -> Result | None:
         batch, _, features = half.x.shape[-3:]
-        kept = np.add.outer(np.arange(batch), np.arange(features)) % 2 == 0 if keep is None else keep
+        kept = (
+            np.add.outer(np.arange(batch), np.arange(features)) % 2 == 0 if keep is None else keep
+        )
         if kept.shape != (batch, features):
             return None
         return half.run(half.x * kept[:, None, :] / (1 - rate), half.mask, half.states)
@@ -191,11 +214,14 @@ def dropout_on_inputs(rate: float, keep: Array | None = None) -> Fault:
 
 
 def dropout_on_outputs(rate: float, keep: Array | None = None) -> Fault:
-    """Some outputs are zero, the others grow. `keep` has the outputs' shape; without it every other one is left."""
+    """Some outputs are zero, the others grow. `keep` has the outputs' shape; without it every other
+    one is left."""
 
     def around(half: HalfRun) -> Result | None:
         output, states = half.as_it_is()
-        places = np.indices(output.shape[-3:] if half.layer.return_sequences else output.shape[-2:]).sum(0)
+        places = np.indices(
+            output.shape[-3:] if half.layer.return_sequences else output.shape[-2:]
+        ).sum(0)
         kept = places % 2 == 0 if keep is None else keep
         return None if kept.shape != places.shape else (output * kept / (1 - rate), states)
 
@@ -211,7 +237,9 @@ def with_flag(layer: Layer, name: str, value: bool) -> Layer:
         flag: dict[str, Any] = {name: value}
         if name == "return_sequences":  # which Bidirectional hands on to both halves
             flag["zero_output_for_mask"] = value
-        return replace(layer, forward=replace(layer.forward, **flag), backward=replace(layer.backward, **flag))
+        return replace(
+            layer, forward=replace(layer.forward, **flag), backward=replace(layer.backward, **flag)
+        )
     if isinstance(layer, Stack):
         last = with_flag(layer.layers[-1], name, value)
         return Stack((*layer.layers[:-1], last))  # type: ignore[arg-type]  # the last of a stack is none
@@ -240,15 +268,23 @@ def _merged(mode: str | None) -> Callable[[Problem], Problem | None]:
 
 
 def _exchanged_layers(n: int, m: int) -> Callable[[Problem], Problem | None]:
-    return lambda problem: _exchanged(problem, f"{n}/", f"{m}/") if isinstance(problem.layer, Stack) else None
+    return lambda problem: (
+        _exchanged(problem, f"{n}/", f"{m}/") if isinstance(problem.layer, Stack) else None
+    )
 
 
 def _exchanged(problem: Problem, one: str, other: str) -> Problem | None:
     """The weights under two prefixes as each other's, where their shapes allow it."""
     data = {tensor.name: tensor.data for tensor in problem.weights}
-    shapes = [{n.removeprefix(p): array.shape for n, array in data.items() if n.startswith(p)} for p in (one, other)]
+    shapes = [
+        {n.removeprefix(p): array.shape for n, array in data.items() if n.startswith(p)}
+        for p in (one, other)
+    ]
     names = list(shapes[0])
     if not names or shapes[0] != shapes[1]:
         return None
     swap = {one + n: data[other + n] for n in names} | {other + n: data[one + n] for n in names}
-    return replace(problem, weights=tuple(Tensor(t.name, swap.get(t.name, t.data), t.dtype) for t in problem.weights))
+    return replace(
+        problem,
+        weights=tuple(Tensor(t.name, swap.get(t.name, t.data), t.dtype) for t in problem.weights),
+    )

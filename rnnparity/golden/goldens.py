@@ -1,7 +1,8 @@
 """The recorded outputs under fixtures/: read with every doubt, written whole or not at all.
 
-One JSON file a family, its rows sorted by id, and `manifest.json` with each file's row count and SHA-256. A golden is
-the exact answer rounded to the type that a subject must return, so any machine writes the same bytes.
+One JSON file a family, its rows sorted by id, and `manifest.json` with each file's row count and
+SHA-256. A golden is the exact answer rounded to the type that a subject must return, so any machine
+writes the same bytes.
 """
 
 from __future__ import annotations
@@ -39,10 +40,18 @@ def default_folder() -> Path:
 
 
 def golden_outputs(problem: Problem) -> tuple[Tensor, ...]:
-    """The exact answer: the reference rounded to each output's own type, float64 by way of hundreds of digits."""
+    """The exact answer: the reference rounded to each output's own type, float64 by way of hundreds
+    of digits."""
     slots = problem.output_slots()
-    exact = compute_exactly(problem) if "float64" in {slot.dtype for slot in slots} else compute(problem)
-    return tuple(Tensor.of(slot.name, tensor.data, slot.dtype) for slot, tensor in zip(slots, exact, strict=True))
+    exact = (
+        compute_exactly(problem)
+        if "float64" in {slot.dtype for slot in slots}
+        else compute(problem)
+    )
+    return tuple(
+        Tensor.of(slot.name, tensor.data, slot.dtype)
+        for slot, tensor in zip(slots, exact, strict=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -54,11 +63,13 @@ class Goldens:
     manifest: Mapping[str, Any] = field(default_factory=dict)
 
 
-# ------------------------------------------------------------------------------------------------------ reading
+# ------------------------------------------------------------------------------------------------------
+# reading
 
 
 def read_goldens(folder: Path, catalogue: Mapping[str, Problem]) -> Goldens:
-    """Every golden, each checked: checksum, row count, order, and that its problem is the catalogue's own.
+    """Every golden, each checked: checksum, row count, order, and that its problem is the
+    catalogue's own.
 
     Raises:
         FormatError: one line that names the file, what is wrong, and how to make it right.
@@ -74,7 +85,9 @@ def read_goldens(folder: Path, catalogue: Mapping[str, Problem]) -> Goldens:
         for row in rows:
             problem = catalogue.get(row["id"])
             if problem is None or f"{family(row['id'])}.json" != name:
-                raise FormatError(f"{path}: {row['id']}: the catalogue has no such case in this file: {_REMEDY}")
+                raise FormatError(
+                    f"{path}: {row['id']}: the catalogue has no such case in this file: {_REMEDY}"
+                )
             outputs[row["id"]] = _golden_of(row, problem, path)
     _check_complete(folder, manifest, outputs, catalogue)
     return Goldens(outputs, manifest["left_out"], manifest)
@@ -105,11 +118,15 @@ def _read_manifest(folder: Path) -> Any:
 
 def _rows(content: bytes, path: Path, count: int) -> list[dict[str, Any]]:
     rows = wire.load_json(content, str(path))
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and type(row.get("id")) is str for row in rows):
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and type(row.get("id")) is str for row in rows
+    ):
         raise FormatError(f"{path}: should be a list of problems, each with an id: {_REMEDY}")
     ids = [row["id"] for row in rows]
     if len(ids) != count:
-        raise FormatError(f"{path}: has {len(ids)} rows, but the manifest counts {count}: {_REMEDY}")
+        raise FormatError(
+            f"{path}: has {len(ids)} rows, but the manifest counts {count}: {_REMEDY}"
+        )
     for one, next_one in pairwise(ids):
         if one >= next_one:
             fault = "stands twice" if one == next_one else "is out of order"
@@ -122,22 +139,31 @@ def _golden_of(row: dict[str, Any], problem: Problem, path: Path) -> tuple[Tenso
     outputs = row.pop("outputs", None)
     changed = _first_change(row, problem)
     if changed:
-        raise FormatError(f"{path}: {problem.id}: {changed} is not what the catalogue says: {_REMEDY}")
+        raise FormatError(
+            f"{path}: {problem.id}: {changed} is not what the catalogue says: {_REMEDY}"
+        )
     slots = problem.output_slots()
     names = [(slot.name, list(slot.shape), slot.dtype) for slot in slots]
     if not isinstance(outputs, list) or [_head(output) for output in outputs] != names:
-        raise FormatError(f"{path}: {problem.id}: outputs do not have the names, shapes and types of the layer's own")
+        raise FormatError(
+            f"{path}: {problem.id}: outputs do not have the names, shapes and types of the layer's own"
+        )
     arrays = [_array(output, output["dtype"]) for output in outputs]
     for (name, _, _), array in zip(names, arrays, strict=True):
         if array is None:
-            raise FormatError(f"{path}: {problem.id}: {name}: its data are no numbers, or too few or many")
+            raise FormatError(
+                f"{path}: {problem.id}: {name}: its data are no numbers, or too few or many"
+            )
     return tuple(
-        Tensor(slot.name, array, slot.dtype) for slot, array in zip(slots, arrays, strict=True) if array is not None
+        Tensor(slot.name, array, slot.dtype)
+        for slot, array in zip(slots, arrays, strict=True)
+        if array is not None
     )
 
 
 def _first_change(row: dict[str, Any], problem: Problem) -> str:
-    """The first key that differs from the catalogue's problem, or "". Cheaper than reading a problem anew."""
+    """The first key that differs from the catalogue's problem, or "". Cheaper than reading a
+    problem anew."""
     plain = wire.plain_fields(problem)
     arrays = {"weights", "inputs", "mask", "initial_state"}
     odd = set(row) ^ (set(plain) | arrays)
@@ -161,7 +187,8 @@ def _same_tensors(fields: Any, tensors: list[Tensor] | None) -> bool:
     if tensors is None or not isinstance(fields, list):
         return fields is tensors
     return len(fields) == len(tensors) and all(
-        _same(field, tensor.data, tensor.dtype, tensor.name) for field, tensor in zip(fields, tensors, strict=True)
+        _same(field, tensor.data, tensor.dtype, tensor.name)
+        for field, tensor in zip(fields, tensors, strict=True)
     )
 
 
@@ -187,17 +214,28 @@ def _array(fields: dict[str, Any], dtype: str) -> Any:
     """The data in the shape and type that the head claims, or None."""
     data = fields["data"]
     kinds = {bool} if dtype == "bool" else {int, float}
-    if not isinstance(data, list) or len(data) != prod(fields["shape"]) or not set(map(type, data)) <= kinds:
+    if (
+        not isinstance(data, list)
+        or len(data) != prod(fields["shape"])
+        or not set(map(type, data)) <= kinds
+    ):
         return None
     try:
-        array = np.array(data, bool) if dtype == "bool" else Tensor.of("", np.array(data, np.float64), dtype).data
+        array = (
+            np.array(data, bool)
+            if dtype == "bool"
+            else Tensor.of("", np.array(data, np.float64), dtype).data
+        )
     except OverflowError:
         return None
     return array.reshape(fields["shape"])
 
 
 def _check_complete(
-    folder: Path, manifest: Mapping[str, Any], outputs: Mapping[str, Any], catalogue: Mapping[str, Problem]
+    folder: Path,
+    manifest: Mapping[str, Any],
+    outputs: Mapping[str, Any],
+    catalogue: Mapping[str, Problem],
 ) -> None:
     stray = {path.name for path in folder.glob("*.json")} - set(manifest["files"]) - {MANIFEST}
     if stray:
@@ -205,16 +243,23 @@ def _check_complete(
     left_out = set(manifest["left_out"])
     both = left_out & set(outputs)
     if both:
-        raise FormatError(f"{folder / MANIFEST}: {min(both)} is left out and yet has a golden: {_REMEDY}")
+        raise FormatError(
+            f"{folder / MANIFEST}: {min(both)} is left out and yet has a golden: {_REMEDY}"
+        )
     missing = set(catalogue) - set(outputs) - left_out
     if missing:
-        raise FormatError(f"{folder}: {min(missing)} has no golden ({len(missing)} have none): {_REMEDY}")
+        raise FormatError(
+            f"{folder}: {min(missing)} has no golden ({len(missing)} have none): {_REMEDY}"
+        )
     unknown = left_out - set(catalogue)
     if unknown:
-        raise FormatError(f"{folder / MANIFEST}: {min(unknown)} is left out, but is no case: {_REMEDY}")
+        raise FormatError(
+            f"{folder / MANIFEST}: {min(unknown)} is left out, but is no case: {_REMEDY}"
+        )
 
 
-# ------------------------------------------------------------------------------------------------------ writing
+# ------------------------------------------------------------------------------------------------------
+# writing
 
 
 def family_texts(rows: Iterable[Problem]) -> dict[str, str]:
@@ -223,13 +268,18 @@ def family_texts(rows: Iterable[Problem]) -> dict[str, str]:
     for row in rows:
         families.setdefault(f"{family(row.id)}.json", []).append(row)
     return {
-        name: "[\n" + ",\n".join(wire.dump_pretty(row) for row in sorted(members, key=lambda row: row.id)) + "\n]\n"
+        name: "[\n"
+        + ",\n".join(wire.dump_pretty(row) for row in sorted(members, key=lambda row: row.id))
+        + "\n]\n"
         for name, members in sorted(families.items())
     }
 
 
-def manifest_text(texts: Mapping[str, str], rows: Iterable[Problem], about: Mapping[str, Any]) -> str:
-    """The manifest of those files; `about` holds the generator, versions, left-out cases and known differences."""
+def manifest_text(
+    texts: Mapping[str, str], rows: Iterable[Problem], about: Mapping[str, Any]
+) -> str:
+    """The manifest of those files; `about` holds the generator, versions, left-out cases and known
+    differences."""
     counts: dict[str, int] = {}
     for row in rows:
         counts[f"{family(row.id)}.json"] = counts.get(f"{family(row.id)}.json", 0) + 1
@@ -272,9 +322,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write_fixtures(folder: Path, texts: Mapping[str, str], manifest: str) -> list[str]:
-    """Replace what has changed: each file under a temporary name, synced, renamed; the manifest last.
+    """Replace what has changed: each file under a temporary name, synced, renamed; the manifest
+    last.
 
-    Returns the names of the files that changed. Killed at any moment, what is there is whole, or is seen to be mixed.
+    Returns the names of the files that changed. Killed at any moment, what is there is whole, or is
+    seen to be mixed.
     """
     changed = [name for name, text in texts.items() if not _has(folder / name, text)]
     for name in changed:

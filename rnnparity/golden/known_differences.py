@@ -1,4 +1,5 @@
-"""Known differences: what a subject gets wrong by the documentation's word, listed as data with the reason.
+"""Known differences: what a subject gets wrong by the documentation's word, listed as data with the
+reason.
 
 An entry that matches no case, or whose cases all ran and now agree, is stale and fails the run.
 """
@@ -20,17 +21,20 @@ if TYPE_CHECKING:
 # What a difference can be (`compare.Difference`), and "error" for none at all.
 KINDS = ("count", "names", "shape", "dtype", "finiteness", "values", "fact", "error")
 _KEYS = {"name", "subject", "cases", "kinds", "versions", "cause", "standing", "reason", "link"}
-# By what an entry is wrong: its framework's own documentation, or Keras' alone, where its own is silent.
+# By what an entry is wrong: its framework's own documentation, or Keras' alone, where its own is
+# silent.
 STANDINGS = ("mistake", "undocumented")
 
 
 @dataclass(frozen=True)
 class KnownDifference:
-    """One entry. `subject` and each of `cases` are patterns (*, ?) of subject names, joined by " | ", and of case ids.
+    """One entry. `subject` and each of `cases` are patterns (*, ?) of subject names, joined by " |
+    ", and of case ids.
 
-    `kinds` are the kinds of difference it covers (see `compare.Difference`), or "error". `versions` maps a package
-    to a range like ">=3.0,<3.16"; the entry holds where all of them match. `cause` is the fault that explains it, by
-    its name, or the place where it was found in the framework's code. `standing` is one of STANDINGS.
+    `kinds` are the kinds of difference it covers (see `compare.Difference`), or "error". `versions`
+    maps a package to a range like ">=3.0,<3.16"; the entry holds where all of them match. `cause`
+    is the fault that explains it, by its name, or the place where it was found in the framework's
+    code. `standing` is one of STANDINGS.
     """
 
     name: str
@@ -45,7 +49,8 @@ class KnownDifference:
 
     def applies(self, subject: str, versions: Mapping[str, str]) -> bool:
         return any(fnmatchcase(subject, pattern) for pattern in self.subject.split(" | ")) and all(
-            package in versions and versions[package] in wanted for package, wanted in self.versions.items()
+            package in versions and versions[package] in wanted
+            for package, wanted in self.versions.items()
         )
 
     def matches(self, case: str) -> bool:
@@ -64,14 +69,22 @@ def read_known(path: Path) -> tuple[KnownDifference, ...]:
         return ()
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # no TOML, no UTF-8, or an integer of more digits than Python converts
+    except (
+        ValueError
+    ) as error:  # no TOML, no UTF-8, or an integer of more digits than Python converts
         raise FormatError(f"{path}: {str(error).split(';')[0]}") from None
     except RecursionError:
         raise FormatError(f"{path}: is nested too deeply") from None
     tables = content.pop("difference", [])
-    if content or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+    if (
+        content
+        or not isinstance(tables, list)
+        or not all(isinstance(table, dict) for table in tables)
+    ):
         raise FormatError(f"{path}: should hold tables [[difference]] and nothing else")
-    entries = tuple(_entry(table, f"{path}: difference {place + 1}") for place, table in enumerate(tables))
+    entries = tuple(
+        _entry(table, f"{path}: difference {place + 1}") for place, table in enumerate(tables)
+    )
     names = [entry.name for entry in entries]
     for name in names:
         if names.count(name) > 1:
@@ -82,11 +95,15 @@ def read_known(path: Path) -> tuple[KnownDifference, ...]:
 def _entry(table: Mapping[str, Any], where: str) -> KnownDifference:
     if set(table) != _KEYS:
         wrong = sorted(set(table) ^ _KEYS)
-        raise FormatError(f"{where}: its keys should be {', '.join(sorted(_KEYS))}; look at {', '.join(wrong)}")
+        raise FormatError(
+            f"{where}: its keys should be {', '.join(sorted(_KEYS))}; look at {', '.join(wrong)}"
+        )
     for key, kind in (("cases", list), ("kinds", list), ("versions", dict)):
         values = table[key].values() if isinstance(table[key], dict) else table[key]
         if not isinstance(table[key], kind) or not all(isinstance(value, str) for value in values):
-            raise FormatError(f"{where}: {key} should be a {'table' if kind is dict else 'list'} of strings")
+            raise FormatError(
+                f"{where}: {key} should be a {'table' if kind is dict else 'list'} of strings"
+            )
     for key in ("name", "subject", "cause", "standing", "reason", "link"):
         if not isinstance(table[key], str):
             raise FormatError(f"{where}: {key} should be a string")
@@ -94,19 +111,30 @@ def _entry(table: Mapping[str, Any], where: str) -> KnownDifference:
     if new:
         raise FormatError(f"{where}: the kind {new[0]!r} is unknown; known are {', '.join(KINDS)}")
     if table["standing"] not in STANDINGS:
-        raise FormatError(f"{where}: the standing {table['standing']!r} is unknown; known are {', '.join(STANDINGS)}")
+        raise FormatError(
+            f"{where}: the standing {table['standing']!r} is unknown; known are {', '.join(STANDINGS)}"
+        )
     if not table["cause"]:
-        raise FormatError(f"{where}: nothing is listed that was neither explained nor located: give its cause")
+        raise FormatError(
+            f"{where}: nothing is listed that was neither explained nor located: give its cause"
+        )
     lists = {key: tuple(table[key]) for key in ("cases", "kinds")}
     versions = {package: _range(wanted, where) for package, wanted in table["versions"].items()}
     return KnownDifference(**{**table, **lists, "versions": versions})
 
 
 def covering(
-    entries: Sequence[KnownDifference], subject: str, versions: Mapping[str, str], case: str, kinds: Collection[str]
+    entries: Sequence[KnownDifference],
+    subject: str,
+    versions: Mapping[str, str],
+    case: str,
+    kinds: Collection[str],
 ) -> tuple[str, ...]:
-    """The names of the entries that together cover all `kinds` of difference of a case; none if one kind is new."""
-    fitting = [entry for entry in entries if entry.applies(subject, versions) and entry.matches(case)]
+    """The names of the entries that together cover all `kinds` of difference of a case; none if one
+    kind is new."""
+    fitting = [
+        entry for entry in entries if entry.applies(subject, versions) and entry.matches(case)
+    ]
     if not set(kinds) <= {kind for entry in fitting for kind in entry.kinds}:
         return ()
     return tuple(entry.name for entry in fitting if set(entry.kinds) & set(kinds))
@@ -122,7 +150,8 @@ def stale(
 ) -> list[tuple[KnownDifference, str]]:
     """Entries that no longer say the truth, each with why.
 
-    `used` are the names of entries that covered a difference, `ran` the cases that ran, `catalogue` all there are.
+    `used` are the names of entries that covered a difference, `ran` the cases that ran, `catalogue`
+    all there are.
     """
     found = []
     for entry in entries:

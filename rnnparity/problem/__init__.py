@@ -1,1 +1,2 @@
-"""A layer with all its numbers: values, Keras' configurations, results, errors and the file format."""
+"""A layer with all its numbers: values, Keras' configurations, results, errors and the file
+format."""

@@ -15,7 +15,8 @@ class Unsupported(Exception):  # noqa: N818 - a verdict, not an error
 
 @dataclass(frozen=True)
 class Answer:
-    """What a subject gave: outputs in its own types, facts it stated (see `expectations`), seconds inside it."""
+    """What a subject gave: outputs in its own types, facts it stated (see `expectations`), seconds
+    inside it."""
 
     outputs: tuple[Tensor, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)

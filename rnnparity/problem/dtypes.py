@@ -1,6 +1,7 @@
 """Floating-point types: Keras' policies, unit roundoffs, correct rounding, verdict thresholds.
 
-NumPy has no bfloat16, so values of that type live in float32 arrays and carry their type's name beside them.
+NumPy has no bfloat16, so values of that type live in float32 arrays and carry their type's name
+beside them.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ Array: TypeAlias = npt.NDArray[Any]
 class FloatType:
     """A floating-point type.
 
-    `u` is the unit roundoff (half the gap after 1), `tiny` the smallest normal number (what lies below may be
-    flushed to zero), `largest` the greatest finite one. `threshold` is how many sigma a healthy implementation
-    may be off; `fault` the relative change in one weight array that must not stay hidden. Where they come
-    from: the README, "Tolerance is computed, not chosen".
+    `u` is the unit roundoff (half the gap after 1), `tiny` the smallest normal number (what lies
+    below may be flushed to zero), `largest` the greatest finite one. `threshold` is how many sigma
+    a healthy implementation may be off; `fault` the relative change in one weight array that must
+    not stay hidden. Where they come from: the README, "Tolerance is computed, not chosen".
     """
 
     name: str
@@ -37,7 +38,8 @@ class FloatType:
         return float(2.0**-self.bits)
 
     def round(self, values: Array) -> Array:
-        """The nearest numbers of this type (ties to even), shape kept; overflow gives infinity, NaN stays."""
+        """The nearest numbers of this type (ties to even), shape kept; overflow gives infinity, NaN
+        stays."""
         if self.name != "bfloat16" and getattr(values, "dtype", None) == self.storage:
             return values
         with np.errstate(over="ignore"):
@@ -68,12 +70,14 @@ COMPUTE_DTYPE = {
 
 
 def variable_dtype(policy: str) -> str:
-    """The type a policy keeps its weights in: float32 under the mixed ones, else the policy's own."""
+    """The type a policy keeps its weights in: float32 under the mixed ones, else the policy's
+    own."""
     return "float32" if policy.startswith("mixed_") else policy
 
 
 def _round_to_bfloat16(values: Array) -> Array:
-    """Round float64 to 8 significant bits at once: by way of float32 some values would be rounded twice."""
+    """Round float64 to 8 significant bits at once: by way of float32 some values would be rounded
+    twice."""
     bfloat16 = FLOAT_TYPES["bfloat16"]
     _, exponent = np.frexp(values)
     # Below the smallest normal number the last place no longer shrinks.

@@ -9,12 +9,15 @@ LONGEST = 1000
 class RequestError(Exception):
     """The request or a file is at fault: the message says what, where and what to do, in one line.
 
-    Whatever a file's names may hold, the line stays one: line breaks become spaces, control characters their codes.
+    Whatever a file's names may hold, the line stays one: line breaks become spaces, control
+    characters their codes.
     """
 
     def __init__(self, message: str) -> None:
         line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(message.split()))
-        super().__init__(line if len(line) <= LONGEST else f"{line[: LONGEST - 300]} ... {line[-295:]}")
+        super().__init__(
+            line if len(line) <= LONGEST else f"{line[: LONGEST - 300]} ... {line[-295:]}"
+        )
 
 
 class MissingFrameworkError(RequestError):
@@ -22,7 +25,8 @@ class MissingFrameworkError(RequestError):
 
 
 class SubjectFailedError(RequestError):
-    """A subject failed where its outputs were asked for: it raised, its process died, or it hung."""
+    """A subject failed where its outputs were asked for: it raised, its process died, or it
+    hung."""
 
 
 class FormatError(RequestError):
@@ -30,7 +34,8 @@ class FormatError(RequestError):
 
 
 class LayerError(FormatError):
-    """A layer's configuration that is malformed, unknown, or would change a number and is not computed."""
+    """A layer's configuration that is malformed, unknown, or would change a number and is not
+    computed."""
 
     def __init__(self, where: str, what: str) -> None:
         super().__init__(f"{where} {what}")

@@ -1,7 +1,9 @@
-"""The format `rnnparity/1`: problem files, fixtures and what goes to a foreign implementation are the same JSON.
+"""The format `rnnparity/1`: problem files, fixtures and what goes to a foreign implementation are
+the same JSON.
 
-Data is flat and row-major. float32 stands as %.9g (which every float32 survives), float16 and bfloat16 as their exact
-float32 values, float64 with 17 digits. NaN and infinity are the strings "NaN", "Infinity", "-Infinity".
+Data is flat and row-major. float32 stands as %.9g (which every float32 survives), float16 and
+bfloat16 as their exact float32 values, float64 with 17 digits. NaN and infinity are the strings
+"NaN", "Infinity", "-Infinity".
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from rnnparity.problem.keras_config import layer_spec, parse_layer
 from rnnparity.problem.problem import Case, Problem, Tensor
 
 FORMAT = "rnnparity/1"
-# A problem of T=500, D=H=128, B=32 with its outputs takes some 50 MB; what is larger is no problem file.
+# A problem of T=500, D=H=128, B=32 with its outputs takes some 50 MB; what is larger is no problem
+# file.
 MAX_BYTES = 256 * 2**20
 # Lists and objects inside each other; a stack of Keras' own configurations takes some 15.
 MAX_DEPTH = 64
@@ -34,13 +37,18 @@ def dump_line(problem: Problem) -> str:
 
 
 def dump_pretty(problem: Problem) -> str:
-    """One problem with a line for every key and for every last-axis row of its arrays, so that a diff reads."""
+    """One problem with a line for every key and for every last-axis row of its arrays, so that a
+    diff reads."""
     return _dump(problem, "\n", ",\n")
 
 
 def plain_fields(problem: Problem) -> dict[str, Any]:
     """The fields of a problem that hold no arrays, as JSON values."""
-    fields: dict[str, Any] = {"format": FORMAT, "id": problem.id, "layer": layer_spec(problem.layer)}
+    fields: dict[str, Any] = {
+        "format": FORMAT,
+        "id": problem.id,
+        "layer": layer_spec(problem.layer),
+    }
     if problem.calls is not None:
         fields["calls"] = list(problem.calls)
     if problem.case is not None:
@@ -62,7 +70,18 @@ def _dump(problem: Problem, line: str, separator: str) -> str:
     return "{" + line + members + line + "}"
 
 
-_ORDER = ("format", "id", "layer", "weights", "inputs", "mask", "initial_state", "calls", "outputs", "case")
+_ORDER = (
+    "format",
+    "id",
+    "layer",
+    "weights",
+    "inputs",
+    "mask",
+    "initial_state",
+    "calls",
+    "outputs",
+    "case",
+)
 
 
 def _case_fields(case: Case) -> dict[str, Any]:
@@ -76,7 +95,11 @@ def _case_fields(case: Case) -> dict[str, Any]:
 
 
 def _tensors(tensors: Sequence[Tensor], line: str, separator: str) -> str:
-    return f"[{line}" + separator.join(_tensor(tensor, line, separator) for tensor in tensors) + f"{line}]"
+    return (
+        f"[{line}"
+        + separator.join(_tensor(tensor, line, separator) for tensor in tensors)
+        + f"{line}]"
+    )
 
 
 def _tensor(tensor: Tensor, line: str, separator: str, named: bool = True) -> str:
@@ -98,7 +121,9 @@ def _mask(mask: Array, line: str, separator: str) -> str:
 
 def _data(texts: list[str], shape: tuple[int, ...], dtype: str, line: str, separator: str) -> str:
     width = shape[-1] if shape else 1
-    rows = [", ".join(texts[start : start + width]) for start in range(0, len(texts), max(width, 1))]
+    rows = [
+        ", ".join(texts[start : start + width]) for start in range(0, len(texts), max(width, 1))
+    ]
     body = separator.join(rows)
     return f'"shape": {_text(list(shape))}, "dtype": "{dtype}", "data": [{line}{body}{line}]'
 
@@ -126,18 +151,25 @@ def read_bytes(path: Path) -> bytes:
     except ValueError as error:  # a name that no file can have
         raise FormatError(f"{path}: cannot be read: {error}") from None
     if len(content) > MAX_BYTES:
-        raise FormatError(f"{path}: is larger than {MAX_BYTES // 2**20} MiB, too large for a problem file")
+        raise FormatError(
+            f"{path}: is larger than {MAX_BYTES // 2**20} MiB, too large for a problem file"
+        )
     return content
 
 
 def load_json(content: bytes, where: str) -> Any:
-    """Strict JSON: no duplicate keys, no NaN or Infinity literals, no bottomless nesting, valid UTF-8."""
+    """Strict JSON: no duplicate keys, no NaN or Infinity literals, no bottomless nesting, valid
+    UTF-8."""
     try:
-        value = json.loads(content.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        value = json.loads(
+            content.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
+        )
     except UnicodeDecodeError as error:
         raise FormatError(f"{where}: byte {error.start} is no UTF-8") from None
     except json.JSONDecodeError as error:
-        raise FormatError(f"{where}: line {error.lineno}, column {error.colno}: is not JSON: {error.msg}") from None
+        raise FormatError(
+            f"{where}: line {error.lineno}, column {error.colno}: is not JSON: {error.msg}"
+        ) from None
     except FormatError as error:
         raise FormatError(f"{where}: {error}") from None
     except RecursionError:
@@ -150,7 +182,8 @@ def load_json(content: bytes, where: str) -> Any:
 
 
 def _has_deep_brackets(content: bytes) -> bool:
-    """Whether brackets nest that deeply, those inside of strings included: asked first, for it is ten times faster."""
+    """Whether brackets nest that deeply, those inside of strings included: asked first, for it is
+    ten times faster."""
     letters = np.frombuffer(content, np.uint8)
     opening = (letters == ord("[")) | (letters == ord("{"))
     closing = (letters == ord("]")) | (letters == ord("}"))
@@ -161,7 +194,11 @@ def _is_deep(value: Any) -> bool:
     """Deeper than MAX_DEPTH: what the parser just managed, a message that quotes it might not."""
     level = [value]
     for _ in range(MAX_DEPTH):
-        inner = [part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list)]
+        inner = [
+            part.values() if isinstance(part, dict) else part
+            for part in level
+            if isinstance(part, dict | list)
+        ]
         level = [part for parts in inner for part in parts if isinstance(part, dict | list)]
         if not level:
             return False
@@ -178,7 +215,9 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> Any:
-    raise FormatError(f'the literal {name} is not JSON; outputs alone may hold it, as the string "{name}"')
+    raise FormatError(
+        f'the literal {name} is not JSON; outputs alone may hold it, as the string "{name}"'
+    )
 
 
 def parse_problem(fields: Any, where: str) -> Problem:
@@ -196,7 +235,9 @@ def parse_problem(fields: Any, where: str) -> Problem:
             if row.initial_state is None
             else tuple(_read_tensor(tensor, "initial_state") for tensor in row.initial_state),
             calls=None if row.calls is None else tuple(row.calls),
-            outputs=None if row.outputs is None else tuple(_read_tensor(tensor, "outputs") for tensor in row.outputs),
+            outputs=None
+            if row.outputs is None
+            else tuple(_read_tensor(tensor, "outputs") for tensor in row.outputs),
             id=row.id,
             case=None
             if row.case is None
@@ -213,7 +254,8 @@ def parse_problem(fields: Any, where: str) -> Problem:
 
 
 def parse_answer(fields: Any, where: str) -> tuple[str, tuple[Tensor, ...] | None, str, str]:
-    """A program's answer from parsed JSON: its id, the outputs, or why it does not support the problem or failed.
+    """A program's answer from parsed JSON: its id, the outputs, or why it does not support the
+    problem or failed.
 
     What else the object holds, such as the problem's own keys, is passed over.
 
@@ -223,11 +265,17 @@ def parse_answer(fields: Any, where: str) -> tuple[str, tuple[Tensor, ...] | Non
     from rnnparity.problem.schema import AnswerFields, validate
 
     known = (
-        {key: fields[key] for key in AnswerFields.model_fields if key in fields} if isinstance(fields, dict) else fields
+        {key: fields[key] for key in AnswerFields.model_fields if key in fields}
+        if isinstance(fields, dict)
+        else fields
     )
     answer = validate(AnswerFields, known, where)
     try:
-        outputs = None if answer.outputs is None else tuple(_read_tensor(t, "outputs") for t in answer.outputs)
+        outputs = (
+            None
+            if answer.outputs is None
+            else tuple(_read_tensor(t, "outputs") for t in answer.outputs)
+        )
     except FormatError as error:
         raise FormatError(f"{where}: {error}") from None
     return answer.id, outputs, answer.unsupported, answer.error
@@ -250,7 +298,8 @@ def _read_tensor(fields: Any, where: str) -> Tensor:
         raise FormatError(f"{place} holds an integer beyond all float types") from None
     _check_count(place, fields.shape, len(data))
     rounded = FLOAT_TYPES[fields.dtype].round(values)
-    # Infinity is a word: a number that becomes infinite, in JSON (1e999) or in its own type, is too large.
+    # Infinity is a word: a number that becomes infinite, in JSON (1e999) or in its own type, is too
+    # large.
     if np.isinf(rounded).sum() > sum(fields.data.count(word) for word in ("Infinity", "-Infinity")):
         raise FormatError(f"{place} holds a number beyond {fields.dtype}")
     return Tensor(name, rounded.reshape(fields.shape), fields.dtype)
@@ -259,7 +308,9 @@ def _read_tensor(fields: Any, where: str) -> Tensor:
 def _spell_out(data: list[Any], place: str) -> list[float]:
     for value in data:
         if isinstance(value, str) and value not in _NON_FINITE:
-            raise FormatError(f'{place} holds the string {value!r:.40}; allowed are "NaN", "Infinity", "-Infinity"')
+            raise FormatError(
+                f'{place} holds the string {value!r:.40}; allowed are "NaN", "Infinity", "-Infinity"'
+            )
     return [_NON_FINITE[value] if isinstance(value, str) else value for value in data]
 
 
@@ -272,6 +323,8 @@ def _read_mask(fields: Any) -> Array:
 
 def _check_count(place: str, shape: list[int], count: int) -> None:
     if len(shape) > 3 or not all(0 <= size <= MAX_BYTES for size in shape):
-        raise FormatError(f"{place} has the shape {shape!r:.60}; should be at most three sizes that fit a file")
+        raise FormatError(
+            f"{place} has the shape {shape!r:.60}; should be at most three sizes that fit a file"
+        )
     if prod(shape) != count:
         raise FormatError(f"{place} has {count} numbers, but its shape {shape} wants {prod(shape)}")

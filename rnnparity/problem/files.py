@@ -21,7 +21,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def write_where_asked(path: Path, content: str | bytes) -> None:
-    """Write what a user wants to have at `path`: a link's target, a device and a pipe are written to, never replaced.
+    """Write what a user wants to have at `path`: a link's target, a device and a pipe are written
+    to, never replaced.
 
     Raises:
         RequestError: it cannot be written.

@@ -1,7 +1,8 @@
 """Keras' configurations: what one may say, what it means, and what is refused.
 
-A configuration is a strict subset of what Keras serializes. What changes no number is accepted and dropped, so that
-a pasted `get_config()` works; what would change one and is not computed is refused, never ignored.
+A configuration is a strict subset of what Keras serializes. What changes no number is accepted and
+dropped, so that a pasted `get_config()` works; what would change one and is not computed is
+refused, never ignored.
 """
 
 from __future__ import annotations
@@ -12,7 +13,15 @@ from typing import Any, TypeAlias
 
 from rnnparity.problem.dtypes import COMPUTE_DTYPE
 from rnnparity.problem.errors import LayerError
-from rnnparity.problem.layers import ACTIVATIONS, MERGE_MODES, STATES, Bidirectional, Layer, Recurrent, Stack
+from rnnparity.problem.layers import (
+    ACTIVATIONS,
+    MERGE_MODES,
+    STATES,
+    Bidirectional,
+    Layer,
+    Recurrent,
+    Stack,
+)
 
 Config: TypeAlias = Mapping[str, Any]
 
@@ -35,7 +44,9 @@ _OWN_FIELDS = {
     "GRU": frozenset({"recurrent_activation", "reset_after"}),
 }
 _FIELDS = {
-    name: {field.name for field in fields(Recurrent)} - {"class_name", "recurrent_activation", "reset_after"} | own
+    name: {field.name for field in fields(Recurrent)}
+    - {"class_name", "recurrent_activation", "reset_after"}
+    | own
     for name, own in _OWN_FIELDS.items()
 }
 
@@ -54,7 +65,9 @@ def parse_layer(spec: Any, where: str = "layer") -> Layer:
 
 def _parts(spec: Any, where: str) -> tuple[str, Config]:
     if not isinstance(spec, Mapping):
-        raise LayerError(where, f'should be an object {{"class_name": ..., "config": ...}}, but is {spec!r:.60}')
+        raise LayerError(
+            where, f'should be an object {{"class_name": ..., "config": ...}}, but is {spec!r:.60}'
+        )
     # What Keras adds when it serializes: where the class was found and how it was built.
     unknown = set(spec) - {
         "class_name",
@@ -92,7 +105,9 @@ def _parse_recurrent(class_name: str, config: Config, where: str) -> Recurrent:
             continue
         if key in _ONLY_AS:
             if value != _ONLY_AS[key]:
-                raise LayerError(place, f"is {value!r}, which would change the outputs and is not computed here")
+                raise LayerError(
+                    place, f"is {value!r}, which would change the outputs and is not computed here"
+                )
         elif key not in _FIELDS[class_name]:
             raise LayerError(place, f"is no argument of {class_name} known here")
         elif key == "units":
@@ -109,7 +124,16 @@ def _parse_recurrent(class_name: str, config: Config, where: str) -> Recurrent:
 
 
 def _parse_bidirectional(config: Config, where: str) -> Bidirectional:
-    known = {"layer", "backward_layer", "merge_mode", "dtype", "name", "trainable", "weights", "build_config"}
+    known = {
+        "layer",
+        "backward_layer",
+        "merge_mode",
+        "dtype",
+        "name",
+        "trainable",
+        "weights",
+        "build_config",
+    }
     for key in config:
         if key not in known:
             raise LayerError(f"{where}.{key}", "is no argument of Bidirectional known here")
@@ -119,33 +143,48 @@ def _parse_bidirectional(config: Config, where: str) -> Bidirectional:
         raise LayerError(f"{where}.layer", "is missing")
     forward = _half(config["layer"], f"{where}.layer")
     if forward.go_backwards:
-        raise LayerError(f"{where}.layer.config.go_backwards", "is true; the forward half reads forwards")
+        raise LayerError(
+            f"{where}.layer.config.go_backwards", "is true; the forward half reads forwards"
+        )
     backward = replace(forward, go_backwards=True)
     if config.get("backward_layer") is not None:
         backward = _half(config["backward_layer"], f"{where}.backward_layer")
     merge_mode = config.get("merge_mode", "concat")
     if merge_mode not in MERGE_MODES:
-        raise LayerError(f"{where}.merge_mode", f"is {merge_mode!r}; known are concat, sum, mul, ave and null")
+        raise LayerError(
+            f"{where}.merge_mode", f"is {merge_mode!r}; known are concat, sum, mul, ave and null"
+        )
     _check_halves(forward, backward, merge_mode, where)
     # Keras overrides zero_output_for_mask in both halves (Bidirectional.__init__).
     forward = replace(forward, zero_output_for_mask=forward.return_sequences)
     backward = replace(backward, zero_output_for_mask=backward.return_sequences)
-    return Bidirectional(forward, backward, merge_mode, _policy(config.get("dtype", "float32"), f"{where}.dtype"))
+    return Bidirectional(
+        forward, backward, merge_mode, _policy(config.get("dtype", "float32"), f"{where}.dtype")
+    )
 
 
 def _half(spec: Any, where: str) -> Recurrent:
     class_name, config = _parts(spec, where)
     if class_name not in STATES:
-        raise LayerError(f"{where}.class_name", f"is {class_name!r}; a half is SimpleRNN, LSTM or GRU")
+        raise LayerError(
+            f"{where}.class_name", f"is {class_name!r}; a half is SimpleRNN, LSTM or GRU"
+        )
     return _parse_recurrent(class_name, config, f"{where}.config")
 
 
-def _check_halves(forward: Recurrent, backward: Recurrent, merge_mode: str | None, where: str) -> None:
+def _check_halves(
+    forward: Recurrent, backward: Recurrent, merge_mode: str | None, where: str
+) -> None:
     if not backward.go_backwards:
-        raise LayerError(f"{where}.backward_layer.config.go_backwards", "is false; the backward half reads backwards")
+        raise LayerError(
+            f"{where}.backward_layer.config.go_backwards",
+            "is false; the backward half reads backwards",
+        )
     for name in ("return_sequences", "return_state", "stateful"):
         if getattr(forward, name) != getattr(backward, name):
-            raise LayerError(f"{where}.backward_layer.config.{name}", "differs from the forward half's")
+            raise LayerError(
+                f"{where}.backward_layer.config.{name}", "differs from the forward half's"
+            )
     if merge_mode in ("sum", "mul", "ave") and forward.units != backward.units:
         raise LayerError(
             f"{where}.backward_layer.config.units",
@@ -170,10 +209,13 @@ def _parse_stack(config: Config, where: str) -> Stack:
     for place, layer in enumerate(layers[:-1]):
         if not layer.return_sequences or layer.return_state:
             raise LayerError(
-                f"{where}.layers[{place}]", "needs return_sequences true and return_state false: a layer follows it"
+                f"{where}.layers[{place}]",
+                "needs return_sequences true and return_state false: a layer follows it",
             )
         if isinstance(layer, Bidirectional) and layer.merge_mode is None:
-            raise LayerError(f"{where}.layers[{place}]", "has merge_mode null: the next layer takes one input")
+            raise LayerError(
+                f"{where}.layers[{place}]", "has merge_mode null: the next layer takes one input"
+            )
     return Stack(tuple(layers))
 
 
@@ -212,7 +254,10 @@ def _policy(value: Any, where: str) -> str:
 def layer_spec(layer: Layer) -> dict[str, Any]:
     """The configuration of a layer, defaults left out; `parse_layer` reads it back unchanged."""
     if isinstance(layer, Stack):
-        return {"class_name": "Sequential", "config": {"layers": [layer_spec(inner) for inner in layer.layers]}}
+        return {
+            "class_name": "Sequential",
+            "config": {"layers": [layer_spec(inner) for inner in layer.layers]},
+        }
     if isinstance(layer, Recurrent):
         return {"class_name": layer.class_name, "config": _recurrent_config(layer)}
     # Bidirectional sets zero_output_for_mask itself, whatever its halves say.

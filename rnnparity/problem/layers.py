@@ -1,4 +1,5 @@
-"""The layers: Keras' words as frozen values. `keras_config` reads them from Keras' own configurations."""
+"""The layers: Keras' words as frozen values. `keras_config` reads them from Keras' own
+configurations."""
 
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ class Recurrent:
 
 @dataclass(frozen=True)
 class Bidirectional:
-    """Two layers, one of them reading the sequence from its end. Both halves have equal return flags."""
+    """Two layers, one of them reading the sequence from its end. Both halves have equal return
+    flags."""
 
     forward: Recurrent
     backward: Recurrent
@@ -94,7 +96,9 @@ class Stack:
 
     @property
     def states(self) -> tuple[str, ...]:
-        return tuple(f"{place}/{name}" for place, layer in enumerate(self.layers) for name in layer.states)
+        return tuple(
+            f"{place}/{name}" for place, layer in enumerate(self.layers) for name in layer.states
+        )
 
     @property
     def compute_dtype(self) -> str:
@@ -117,9 +121,14 @@ Layer: TypeAlias = Recurrent | Bidirectional | Stack
 
 
 def halves(layer: Layer) -> list[tuple[str, Recurrent]]:
-    """Every recurrent layer inside `layer` with the prefix that its weights and states carry ("", "forward/", "0/")."""
+    """Every recurrent layer inside `layer` with the prefix that its weights and states carry ("",
+    "forward/", "0/")."""
     if isinstance(layer, Recurrent):
         return [("", layer)]
     if isinstance(layer, Bidirectional):
         return [("forward/", layer.forward), ("backward/", layer.backward)]
-    return [(f"{place}/{prefix}", half) for place, inner in enumerate(layer.layers) for prefix, half in halves(inner)]
+    return [
+        (f"{place}/{prefix}", half)
+        for place, inner in enumerate(layer.layers)
+        for prefix, half in halves(inner)
+    ]

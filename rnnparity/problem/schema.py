@@ -1,4 +1,5 @@
-"""Which keys a problem file has and what type each holds. Imported where a file is read: pydantic starts slowly."""
+"""Which keys a problem file has and what type each holds. Imported where a file is read: pydantic
+starts slowly."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ class _Strict(BaseModel):
 
 
 class ArrayFields(_Strict):
-    """Flat, row-major data with its shape and type; the elements are checked when they become an array."""
+    """Flat, row-major data with its shape and type; the elements are checked when they become an
+    array."""
 
     shape: list[int]
     dtype: str
@@ -97,7 +99,8 @@ class FileFields(_Strict):
 
 
 class ManifestFields(_Strict):
-    """`manifest.json`: where the fixtures come from, which cases have none and why, each file's checksum, its own."""
+    """`manifest.json`: where the fixtures come from, which cases have none and why, each file's
+    checksum, its own."""
 
     format: Literal["rnnparity-fixtures/1"]
     generator: str
@@ -112,7 +115,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def validate(model: type[Model], fields: Any, where: str) -> Model:
-    """The model filled with `fields`; the first thing that is wrong, in one line, if it does not fit.
+    """The model filled with `fields`; the first thing that is wrong, in one line, if it does not
+    fit.
 
     Raises:
         FormatError: names the file, the path inside it and what should stand there.

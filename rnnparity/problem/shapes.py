@@ -1,7 +1,8 @@
 """What a layer takes and gives: names, shapes, types and parameter counts, stated by hand.
 
-Nothing here is read off a run. Reference and subjects are both held against these statements, which makes them a
-third one. Axis letters: B batch, T time, D input features, H units; B and T may be None (not known yet).
+Nothing here is read off a run. Reference and subjects are both held against these statements, which
+makes them a third one. Axis letters: B batch, T time, D input features, H units; B and T may be
+None (not known yet).
 """
 
 from __future__ import annotations
@@ -28,10 +29,15 @@ def weight_slots(layer: Layer, features: int) -> list[Slot]:
     if isinstance(layer, Recurrent):
         return _cell_weights("", layer, features)
     if isinstance(layer, Bidirectional):
-        return [slot for prefix, half in halves(layer) for slot in _cell_weights(prefix, half, features)]
+        return [
+            slot for prefix, half in halves(layer) for slot in _cell_weights(prefix, half, features)
+        ]
     slots: list[Slot] = []
     for place, inner in enumerate(layer.layers):
-        slots += [Slot(f"{place}/{slot.name}", slot.shape, slot.dtype) for slot in weight_slots(inner, features)]
+        slots += [
+            Slot(f"{place}/{slot.name}", slot.shape, slot.dtype)
+            for slot in weight_slots(inner, features)
+        ]
         features = output_width(inner)
     return slots
 
@@ -49,7 +55,8 @@ def _cell_weights(prefix: str, layer: Recurrent, features: int) -> list[Slot]:
 
 
 def state_slots(layer: Layer, batch: int | None) -> list[Slot]:
-    """The states in the order that `initial_state` takes them: h, or h and c, half by half, layer by layer."""
+    """The states in the order that `initial_state` takes them: h, or h and c, half by half, layer
+    by layer."""
     if isinstance(layer, Recurrent):
         return [Slot(name, (batch, layer.units), layer.compute_dtype) for name in layer.states]
     if isinstance(layer, Bidirectional):
@@ -66,11 +73,15 @@ def state_slots(layer: Layer, batch: int | None) -> list[Slot]:
 
 
 def output_slots(layer: Layer, batch: int | None, steps: int | None) -> list[Slot]:
-    """The outputs in Keras' order: the output (two with merge_mode None), then the states if they are returned."""
+    """The outputs in Keras' order: the output (two with merge_mode None), then the states if they
+    are returned."""
     if isinstance(layer, Stack):
         last = f"{len(layer.layers) - 1}/"
         slots = output_slots(layer.layers[-1], batch, steps)
-        return [Slot(s.name if s.name.endswith("output") else last + s.name, s.shape, s.dtype) for s in slots]
+        return [
+            Slot(s.name if s.name.endswith("output") else last + s.name, s.shape, s.dtype)
+            for s in slots
+        ]
     leading = (batch, steps) if layer.return_sequences else (batch,)
     if isinstance(layer, Bidirectional) and layer.merge_mode is None:
         outputs = [
@@ -93,11 +104,14 @@ def output_width(layer: Recurrent | Bidirectional) -> int:
 
 def parameter_count(layer: Layer, features: int) -> int:
     """How many trainable numbers the layer holds: `count_params()`."""
-    return sum(prod(dim for dim in slot.shape if dim is not None) for slot in weight_slots(layer, features))
+    return sum(
+        prod(dim for dim in slot.shape if dim is not None) for slot in weight_slots(layer, features)
+    )
 
 
 def axis_letters(name: str, rank: int) -> str:
-    """The axis letters of an output ("BTH"), a state ("BH"), the inputs ("BTD"), the mask ("BT") or a weight."""
+    """The axis letters of an output ("BTH"), a state ("BH"), the inputs ("BTD"), the mask ("BT") or
+    a weight."""
     if name == "inputs":
         return "BTD"
     if name == "mask":

@@ -1,4 +1,5 @@
-"""What runs store: JSON of a named format, read back strictly, and the machine that ran them, without its name."""
+"""What runs store: JSON of a named format, read back strictly, and the machine that ran them,
+without its name."""
 
 from __future__ import annotations
 
@@ -47,7 +48,9 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), ""
+    )
 
 
 def load_stored(path: Path, format: str, again: str) -> Any:

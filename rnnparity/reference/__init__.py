@@ -1,7 +1,8 @@
 """The executable specification: what Keras' recurrent layers compute, in readable NumPy.
 
-`compute` gives the outputs in float64 (or float32 when asked), `compute_exactly` the correctly rounded ones by way of
-hundreds of digits, `compute_with_noise` the outputs with sigma beside every value.
+`compute` gives the outputs in float64 (or float32 when asked), `compute_exactly` the correctly
+rounded ones by way of hundreds of digits, `compute_with_noise` the outputs with sigma beside every
+value.
 """
 
 from __future__ import annotations
@@ -33,18 +34,21 @@ __all__ = [
 
 
 def compute(problem: Problem, dtype: type[Any] = np.float64) -> tuple[Tensor, ...]:
-    """The outputs in Keras' order, computed and returned in `dtype` (numpy.float64 or numpy.float32)."""
+    """The outputs in Keras' order, computed and returned in `dtype` (numpy.float64 or
+    numpy.float32)."""
     return prepare(problem, dtype)()
 
 
 def prepare(problem: Problem, dtype: type[Any] = np.float64) -> Callable[[], tuple[Tensor, ...]]:
-    """`compute` with the weights made ready beforehand: what it returns can be called again and again."""
+    """`compute` with the weights made ready beforehand: what it returns can be called again and
+    again."""
     walk, name = Walk(problem, Plain(dtype)), np.dtype(dtype).name
     return lambda: _named(walk.slots, walk.run().outputs, name)
 
 
 def compute_exactly(problem: Problem) -> tuple[Tensor, ...]:
-    """The outputs as correctly rounded float64, computed with hundreds of digits (some 100 times slower)."""
+    """The outputs as correctly rounded float64, computed with hundreds of digits (some 100 times
+    slower)."""
     letters = Walk(problem, ManyDigits()).run().outputs
     slots = problem.output_slots()
     return tuple(
@@ -59,7 +63,8 @@ def trace(problem: Problem) -> list[TraceStep]:
 
 
 def variants(problem: Problem, weights: Mapping[str, Array]) -> list[Array]:
-    """The outputs in float64 for several sets of weights at once: each array has a leading axis of V variants.
+    """The outputs in float64 for several sets of weights at once: each array has a leading axis of
+    V variants.
 
     Weights not named keep their values. The outputs have the leading axis too.
     """
@@ -70,7 +75,8 @@ def variants(problem: Problem, weights: Mapping[str, Array]) -> list[Array]:
 
 @dataclass(frozen=True)
 class NoisyOutputs:
-    """Outputs in float64, their sigma in absolute units, and every half's states with theirs over all steps."""
+    """Outputs in float64, their sigma in absolute units, and every half's states with theirs over
+    all steps."""
 
     outputs: tuple[Tensor, ...]
     sigmas: tuple[Array, ...]
@@ -78,9 +84,11 @@ class NoisyOutputs:
 
 
 def compute_with_noise(problem: Problem) -> NoisyOutputs:
-    """The outputs and the noise that arithmetic in the compute type of each layer would leave in them.
+    """The outputs and the noise that arithmetic in the compute type of each layer would leave in
+    them.
 
-    `states` maps a half's state ("h", "forward/c") to its values and sigmas, (T, B, H) each in processing order.
+    `states` maps a half's state ("h", "forward/c") to its values and sigmas, (T, B, H) each in
+    processing order.
     """
     arithmetics = {name: WithNoise(name) for name in FLOAT_TYPES}
     result = Walk(problem, arithmetics.__getitem__).run(trace=True)
@@ -91,9 +99,14 @@ def compute_with_noise(problem: Problem) -> NoisyOutputs:
             values.append(letter.value)
             noises.append(letter.noise)
     named = _named(problem.output_slots(), [letter.value for letter in result.outputs], "float64")
-    stacked = {name: (np.stack(values), np.sqrt(np.stack(noises))) for name, (values, noises) in states.items()}
+    stacked = {
+        name: (np.stack(values), np.sqrt(np.stack(noises)))
+        for name, (values, noises) in states.items()
+    }
     return NoisyOutputs(named, tuple(letter.sigma for letter in result.outputs), stacked)
 
 
 def _named(slots: Sequence[Slot], outputs: Sequence[Array], dtype: str) -> tuple[Tensor, ...]:
-    return tuple(Tensor(slot.name, array, dtype) for slot, array in zip(slots, outputs, strict=True))
+    return tuple(
+        Tensor(slot.name, array, dtype) for slot, array in zip(slots, outputs, strict=True)
+    )

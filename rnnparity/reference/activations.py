@@ -1,6 +1,7 @@
 """The activation functions: value, slope and own rounding error of each.
 
-Formulas: https://keras.io/api/layers/activations (Keras 3), for `hard_sigmoid_keras2` the documentation of Keras 2.
+Formulas: https://keras.io/api/layers/activations (Keras 3), for `hard_sigmoid_keras2` the
+documentation of Keras 2.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ SELU_SCALE = 1.0507009873554804934193349852946
 class Activation:
     """An elementwise function y = f(x).
 
-    `slope(x, y)` is f'(x). Near one of the `kinks` noise may carry x to the other side, so the larger slope
-    there, `steepest`, counts. `error(x, y)` is the size of f's own rounding error in units of u.
+    `slope(x, y)` is f'(x). Near one of the `kinks` noise may carry x to the other side, so the
+    larger slope there, `steepest`, counts. `error(x, y)` is the size of f's own rounding error in
+    units of u.
     """
 
     name: str
@@ -149,7 +151,12 @@ ACTIVATIONS = {
         Activation("linear", lambda x: x, lambda x, y: np.ones_like(x), _no_error),
         Activation("softsign", softsign, lambda x, y: (1 - np.abs(y)) ** 2, _two_y),
         # exp(x) - 1 done in two steps loses up to u of exp(x), however small the difference.
-        Activation("elu", elu, lambda x, y: np.where(x > 0, 1.0, y + 1), lambda x, y: np.where(x > 0, 0.0, 2.0)),
+        Activation(
+            "elu",
+            elu,
+            lambda x, y: np.where(x > 0, 1.0, y + 1),
+            lambda x, y: np.where(x > 0, 0.0, 2.0),
+        ),
         Activation(
             "selu",
             selu,
@@ -160,7 +167,8 @@ ACTIVATIONS = {
         ),
         Activation("softplus", softplus, lambda x, y: sigmoid(x), lambda x, y: y + 1),
         Activation("exponential", np.exp, lambda x, y: y, _two_y),
-        # 1 + erf(x/sqrt2) cancels where x is negative: an error of u there is one of u*x/2 in the product.
+        # 1 + erf(x/sqrt2) cancels where x is negative: an error of u there is one of u*x/2 in the
+        # product.
         Activation("gelu", gelu, _gelu_slope, lambda x, y: 2 * np.abs(x)),
         Activation("gelu_tanh", gelu_tanh, _gelu_slope, lambda x, y: 2 * np.abs(x)),
         Activation("silu", silu, _silu_slope, _two_y),

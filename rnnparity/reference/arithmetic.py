@@ -1,17 +1,20 @@
 """Three arithmetics for one set of equations.
 
-`Plain` computes in a NumPy type; `WithNoise` carries beside every value the variance that rounding in a given type
-would leave there; `ManyDigits` computes with hundreds of digits. The cells never know which one they run in.
+`Plain` computes in a NumPy type; `WithNoise` carries beside every value the variance that rounding
+in a given type would leave there; `ManyDigits` computes with hundreds of digits. The cells never
+know which one they run in.
 
-The noise model is first order with independent errors (Higham & Mary 2019, "A new approach to probabilistic rounding
-error analysis"): every operation adds the square of its own rounding, every earlier variance passes on through the
-squared derivative. A sum of L products rounds L times (without that the error grows with H past every threshold). An
-activation enters with the rms of its measured error: the maximum (tanh 6.2, sigmoid 6.6 units in the last place over
-all of float32 in TensorFlow 2.21) would only hide faults.
+The noise model is first order with independent errors (Higham & Mary 2019, "A new approach to
+probabilistic rounding error analysis"): every operation adds the square of its own rounding, every
+earlier variance passes on through the squared derivative. A sum of L products rounds L times
+(without that the error grows with H past every threshold). An activation enters with the rms of its
+measured error: the maximum (tanh 6.2, sigmoid 6.6 units in the last place over all of float32 in
+TensorFlow 2.21) would only hide faults.
 
-What enters a step with its states is one error that reaches the new states by way of several gates, so that
-amplitudes add there. Where the states are few, each step therefore carries them as amplitudes of uncorrelated sources
-(the root of their covariance); where they are many, the ways average out and variances do.
+What enters a step with its states is one error that reaches the new states by way of several gates,
+so that amplitudes add there. Where the states are few, each step therefore carries them as
+amplitudes of uncorrelated sources (the root of their covariance); where they are many, the ways
+average out and variances do.
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ from rnnparity.reference.cells import Letter
 
 
 class Arithmetic(Protocol):
-    """What the time loop needs beyond + - * / @: how numbers come in, and how they are chosen, joined, turned."""
+    """What the time loop needs beyond + - * / @: how numbers come in, and how they are chosen,
+    joined, turned."""
 
     def known(self, values: Array) -> Letter:
         """Numbers that are given exactly: weights, inputs, states."""
@@ -69,8 +73,14 @@ class Plain:
 
     def join(self, letters: Sequence[Letter], axis: int) -> Letter:
         # One half alone may have variants.
-        lead = np.broadcast_shapes(*(letter.shape[:axis] for letter in letters)) if axis == -1 else None
-        parts = letters if lead is None else [np.broadcast_to(x, (*lead, x.shape[-1])) for x in letters]
+        lead = (
+            np.broadcast_shapes(*(letter.shape[:axis] for letter in letters))
+            if axis == -1
+            else None
+        )
+        parts = (
+            letters if lead is None else [np.broadcast_to(x, (*lead, x.shape[-1])) for x in letters]
+        )
         return np.concatenate(parts, axis)
 
     def stack(self, letters: Sequence[Letter]) -> Letter:
@@ -86,7 +96,8 @@ class Plain:
 
 
 class ManyDigits(Plain):
-    """Object arrays of mpmath numbers: so many digits that 1 - z keeps its own where float64 could still tell z."""
+    """Object arrays of mpmath numbers: so many digits that 1 - z keeps its own where float64 could
+    still tell z."""
 
     def __init__(self) -> None:
         import mpmath
@@ -104,7 +115,8 @@ class ManyDigits(Plain):
         return function
 
 
-# Up to this many numbers in a row's states the errors they share are followed: the cost grows with their cube.
+# Up to this many numbers in a row's states the errors they share are followed: the cost grows with
+# their cube.
 CORRELATED = 16
 
 
@@ -123,7 +135,9 @@ class WithNoise:
 
     def where(self, chosen: Array, one: Noisy, other: Noisy) -> Noisy:
         value = np.where(chosen, one.value, other.value)
-        var = np.where(chosen, 0.0 if one.var is None else one.var, 0.0 if other.var is None else other.var)
+        var = np.where(
+            chosen, 0.0 if one.var is None else one.var, 0.0 if other.var is None else other.var
+        )
         if one.sources is None and other.sources is None:
             return Noisy(value, var, one.kind)
         sources = np.where(
@@ -135,11 +149,15 @@ class WithNoise:
 
     def join(self, letters: Sequence[Noisy], axis: int) -> Noisy:
         values = np.concatenate([letter.value for letter in letters], axis)
-        return Noisy(values, np.concatenate([letter.noise for letter in letters], axis), letters[0].kind)
+        return Noisy(
+            values, np.concatenate([letter.noise for letter in letters], axis), letters[0].kind
+        )
 
     def stack(self, letters: Sequence[Noisy]) -> Noisy:
         values = np.stack([letter.value for letter in letters], axis=-2)
-        return Noisy(values, np.stack([letter.noise for letter in letters], axis=-2), letters[0].kind)
+        return Noisy(
+            values, np.stack([letter.noise for letter in letters], axis=-2), letters[0].kind
+        )
 
     def cast(self, letter: Noisy, dtype: str) -> Noisy:
         kind = FLOAT_TYPES[dtype]
@@ -148,18 +166,24 @@ class WithNoise:
         return Noisy(letter.value, letter.noise + (kind.u * letter.value) ** 2 + kind.tiny**2, kind)
 
     def carry(self, states: list[Noisy]) -> list[Noisy]:
-        """The states with all their noise as amplitudes of uncorrelated sources, S of them for S numbers a row."""
+        """The states with all their noise as amplitudes of uncorrelated sources, S of them for S
+        numbers a row."""
         widths = [state.shape[-1] for state in states]
-        if sum(widths) > CORRELATED or all(state.var is None and state.sources is None for state in states):
+        if sum(widths) > CORRELATED or all(
+            state.var is None and state.sources is None for state in states
+        ):
             return states
         covariance = self._covariance(states)
         if not np.isfinite(covariance).all():
             return states  # overflown: the run will be called unpredictable
         sizes, directions = np.linalg.eigh(covariance)
         roots = directions * np.sqrt(np.maximum(sizes, 0))[:, None, :]
-        # The decomposition is exact to the largest number's digits; a number with next to no noise shall keep that.
+        # The decomposition is exact to the largest number's digits; a number with next to no noise
+        # shall keep that.
         right = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
-        roots *= (right / np.maximum(np.sqrt((roots * roots).sum(-1)), np.finfo(float).tiny))[..., None]
+        roots *= (right / np.maximum(np.sqrt((roots * roots).sum(-1)), np.finfo(float).tiny))[
+            ..., None
+        ]
         sources = np.moveaxis(roots, -1, 0)  # (S, B, S): source, row, number
         ends = np.cumsum([0, *widths])
         return [
@@ -168,9 +192,15 @@ class WithNoise:
         ]
 
     def _covariance(self, states: Sequence[Noisy]) -> Array:
-        """(B, S, S) of a row's states: what they share by their sources, and each one's own variance."""
-        own = np.sqrt(np.concatenate([np.zeros_like(s.value) if s.var is None else s.var for s in states], axis=-1))
-        # Units that carry the same value, as with constant weights, have made the same error on the way.
+        """(B, S, S) of a row's states: what they share by their sources, and each one's own
+        variance."""
+        own = np.sqrt(
+            np.concatenate(
+                [np.zeros_like(s.value) if s.var is None else s.var for s in states], axis=-1
+            )
+        )
+        # Units that carry the same value, as with constant weights, have made the same error on the
+        # way.
         place = np.repeat(np.arange(len(states)), [s.shape[-1] for s in states])
         value = np.concatenate([s.value for s in states], axis=-1)
         one = (value[..., None] == value[..., None, :]) & (place[:, None] == place)
@@ -178,21 +208,25 @@ class WithNoise:
         count = max((len(s.sources) for s in states if s.sources is not None), default=0)
         if count:
             shared = np.concatenate(
-                [np.zeros((count, *s.shape)) if s.sources is None else s.sources for s in states], axis=-1
+                [np.zeros((count, *s.shape)) if s.sources is None else s.sources for s in states],
+                axis=-1,
             )
             covariance = covariance + np.einsum("kbi,kbj->bij", shared, shared)
         return covariance
 
 
 class Noisy:
-    """Values and their rounding errors: a variance `var` of their own, and amplitudes of shared `sources` (S, ...).
+    """Values and their rounding errors: a variance `var` of their own, and amplitudes of shared
+    `sources` (S, ...).
 
     None stands for none. `noise` is the whole variance.
     """
 
     __slots__ = ("__dict__", "kind", "sources", "value", "var")
 
-    def __init__(self, value: Array, var: Array | None, kind: FloatType, sources: Array | None = None) -> None:
+    def __init__(
+        self, value: Array, var: Array | None, kind: FloatType, sources: Array | None = None
+    ) -> None:
         self.value, self.var, self.kind, self.sources = value, var, kind, sources
 
     @property
@@ -219,16 +253,23 @@ class Noisy:
 
     def reshape(self, *shape: int) -> Noisy:
         """Outside of the time loop, where there are no sources."""
-        return Noisy(self.value.reshape(shape), None if self.var is None else self.var.reshape(shape), self.kind)
+        return Noisy(
+            self.value.reshape(shape),
+            None if self.var is None else self.var.reshape(shape),
+            self.kind,
+        )
 
     def swapaxes(self, one: int, other: int) -> Noisy:
         """Outside of the time loop, where there are no sources."""
         return Noisy(
-            self.value.swapaxes(one, other), None if self.var is None else self.var.swapaxes(one, other), self.kind
+            self.value.swapaxes(one, other),
+            None if self.var is None else self.var.swapaxes(one, other),
+            self.kind,
         )
 
     def __getitem__(self, index: Any) -> Noisy:
-        """With an index that begins with an ellipsis, which leaves the sources' leading axis alone."""
+        """With an index that begins with an ellipsis, which leaves the sources' leading axis
+        alone."""
         return Noisy(
             self.value[index],
             None if self.var is None else self.var[index],
@@ -239,12 +280,16 @@ class Noisy:
     def __add__(self, other: Noisy) -> Noisy:
         y = self.value + other.value
         own = (self.kind.u * y) ** 2
-        return Noisy(y, _sum(_sum(self.var, other.var), own), self.kind, _sum(self.sources, other.sources))
+        return Noisy(
+            y, _sum(_sum(self.var, other.var), own), self.kind, _sum(self.sources, other.sources)
+        )
 
     def __rsub__(self, one: float) -> Noisy:
         y = one - self.value
         own = (self.kind.u * y) ** 2
-        return Noisy(y, _sum(self.var, own), self.kind, None if self.sources is None else -self.sources)
+        return Noisy(
+            y, _sum(self.var, own), self.kind, None if self.sources is None else -self.sources
+        )
 
     def __truediv__(self, two: int) -> Noisy:
         return Noisy(self.value / two, self.noise / two**2, self.kind)
@@ -274,9 +319,11 @@ class Noisy:
         return Noisy(y, var, self.kind, None if self.sources is None else self.sources @ W.value)
 
     def _coherent(self, W: Noisy, y: Array) -> Array:
-        """With constant weights all units make the same error, so that amplitudes add, not variances.
+        """With constant weights all units make the same error, so that amplitudes add, not
+        variances.
 
-        A sum of L equal terms rounds the same way again and again: up to u*L/2 of it, half of that as a measure.
+        A sum of L equal terms rounds the same way again and again: up to u*L/2 of it, half of that
+        as a measure.
         """
         same = (self.value == self.value[..., :1]).all(-1, keepdims=True)
         amplitudes = 0.0 if self.var is None else (np.sqrt(self.var) @ np.abs(W.value)) ** 2
@@ -292,7 +339,9 @@ class Noisy:
             slope = np.where(near, function.steepest, slope)
         own = (kind.u * function.error(x, y)) ** 2 + kind.tiny**2
         passed = None if self.var is None else self.var * slope * slope
-        return Noisy(y, _sum(passed, own), kind, None if self.sources is None else self.sources * slope)
+        return Noisy(
+            y, _sum(passed, own), kind, None if self.sources is None else self.sources * slope
+        )
 
 
 def _sum(one: Array | None, other: Array | None) -> Array | None:

@@ -1,11 +1,14 @@
-"""The cells: one step of SimpleRNN, LSTM and GRU, one equation a line, in the letters of the papers.
+"""The cells: one step of SimpleRNN, LSTM and GRU, one equation a line, in the letters of the
+papers.
 
-x is the step's input already projected (x W + b), h and c are the previous states, U the recurrent weights. The
-arrays may be plain NumPy ones, carry their noise, or hold numbers of many digits (see `arithmetic`): the equations are
-the same. Each step returns the new states, the output first, and every gate by its letter.
+x is the step's input already projected (x W + b), h and c are the previous states, U the recurrent
+weights. The arrays may be plain NumPy ones, carry their noise, or hold numbers of many digits (see
+`arithmetic`): the equations are the same. Each step returns the new states, the output first, and
+every gate by its letter.
 
-Sources: Elman 1990 (SimpleRNN); Hochreiter & Schmidhuber 1997, Gers et al. 2000 (LSTM); Cho et al. 2014 (GRU,
-`reset_after=False`), its cuDNN form for `reset_after=True`; https://keras.io/api/layers/recurrent_layers.
+Sources: Elman 1990 (SimpleRNN); Hochreiter & Schmidhuber 1997, Gers et al. 2000 (LSTM); Cho et al.
+2014 (GRU, `reset_after=False`), its cuDNN form for `reset_after=True`;
+https://keras.io/api/layers/recurrent_layers.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ import numpy as np
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
 
-# Operator overloading stands behind these letters: a plain array, one with its noise, or one of many digits.
+# Operator overloading stands behind these letters: a plain array, one with its noise, or one of
+# many digits.
 Letter = Any
 Function = Callable[[Letter], Letter]
 Step = tuple[tuple[Letter, ...], dict[str, Letter]]
@@ -53,7 +57,8 @@ class SimpleRNN:
 
 
 class LSTM:
-    """Gates i, f, o and the candidate g. The weights' blocks stand as i, f, o, c: one call of ract serves the gates."""
+    """Gates i, f, o and the candidate g. The weights' blocks stand as i, f, o, c: one call of ract
+    serves the gates."""
 
     def __init__(self, weights: Sequence[Letter], act: Function, ract: Function) -> None:
         self.W, self.U, self.b = weights
@@ -79,7 +84,8 @@ class LSTM:
 
 
 class GRU:
-    """The form with `reset_after`: the reset gate acts on the projected state, which has a bias of its own."""
+    """The form with `reset_after`: the reset gate acts on the projected state, which has a bias of
+    its own."""
 
     def __init__(self, weights: Sequence[Letter], act: Function, ract: Function) -> None:
         self.W, self.U, self.b, self.b_h = weights
@@ -119,7 +125,8 @@ class GRUResetBefore:
 
 
 def split(z: Letter, *blocks: int) -> list[Letter]:
-    """The last axis in parts of so many blocks each: split(z, 3, 1) of (B, 4H) gives (B, 3H) and (B, H)."""
+    """The last axis in parts of so many blocks each: split(z, 3, 1) of (B, 4H) gives (B, 3H) and
+    (B, H)."""
     units, parts, start = z.shape[-1] // sum(blocks), [], 0
     for count in blocks:
         parts.append(z[..., start : start + count * units])
@@ -127,7 +134,9 @@ def split(z: Letter, *blocks: int) -> list[Letter]:
     return parts
 
 
-def make_cell(layer: Recurrent, arrays: Sequence[Array], known: Function, act: Function, ract: Function) -> Cell:
+def make_cell(
+    layer: Recurrent, arrays: Sequence[Array], known: Function, act: Function, ract: Function
+) -> Cell:
     """The cell that `layer` names, its weights made letters by `known`.
 
     The arrays are W, U, b as Keras holds them, and for GRU with `reset_after` the second bias.

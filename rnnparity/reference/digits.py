@@ -1,4 +1,5 @@
-"""The activation functions with hundreds of digits, for goldens that must be correctly rounded float64."""
+"""The activation functions with hundreds of digits, for goldens that must be correctly rounded
+float64."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def _functions(mp: Any) -> dict[str, Any]:
         return x if x > 0 else mp.expm1(x)
 
     def gelu_tanh(x: Any) -> Any:
-        # Keras' literal constant, a float64, stays what it is; (1 + tanh(z)) / 2 is sigmoid(2z), which does not cancel.
+        # Keras' literal constant, a float64, stays what it is; (1 + tanh(z)) / 2 is sigmoid(2z),
+        # which does not cancel.
         return x * sigmoid(2 * mp.sqrt(2 / mp.pi) * (x + mp.mpf(0.044715) * x**3))
 
     def clip(x: Any) -> Any:

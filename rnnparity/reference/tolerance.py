@@ -1,7 +1,9 @@
-"""What a problem's outputs should be, how far a healthy implementation may be off, and whether that tells anything.
+"""What a problem's outputs should be, how far a healthy implementation may be off, and whether that
+tells anything.
 
-The tolerance is computed: a threshold in sigma, one a float type, times the noise that the reference carries
-(how: `reference.arithmetic`). Where that noise could hide a fault the problem is inconclusive, which is never a pass.
+The tolerance is computed: a threshold in sigma, one a float type, times the noise that the
+reference carries (how: `reference.arithmetic`). Where that noise could hide a fault the problem is
+inconclusive, which is never a pass.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import CORRELATED, NoisyOutputs, compute_with_noise, variants
 
-# Linear propagation of noise says nothing once a state may be off by this much of the scale on which the
-# activations bend (1), or of its own size where that is larger.
+# Linear propagation of noise says nothing once a state may be off by this much of the scale on
+# which the activations bend (1), or of its own size where that is larger.
 CHAOS = 0.1
-# Nor does it once the recurrence has amplified rounding errors (in units of u) this far: what reaches a state by way of
-# several gates is one error, not several independent ones, and that mistake is amplified along. Measured on 5,820
-# random float32 problems: largest distances of 6.4 sigma below, 9.8 above; 2.5 % of the problems lie above.
+# Nor does it once the recurrence has amplified rounding errors (in units of u) this far: what
+# reaches a state by way of several gates is one error, not several independent ones, and that
+# mistake is amplified along. Measured on 5,820 random float32 problems: largest distances of 6.4
+# sigma below, 9.8 above; 2.5 % of the problems lie above.
 AMPLIFIED = 300
 
 
@@ -29,9 +32,10 @@ AMPLIFIED = 300
 class Expected:
     """The reference's outputs (float64) with sigma beside each value, in units of the values.
 
-    `inconclusive` is empty, or says in a few words why the noise would hide a fault; `unpredictable` is set where the
-    noise model itself no longer holds, so that values cannot be judged at all. `visible` tells by weight array how
-    many thresholds a relative change of the type's fault size would stand out (0: the array has no influence).
+    `inconclusive` is empty, or says in a few words why the noise would hide a fault;
+    `unpredictable` is set where the noise model itself no longer holds, so that values cannot be
+    judged at all. `visible` tells by weight array how many thresholds a relative change of the
+    type's fault size would stand out (0: the array has no influence).
     """
 
     outputs: tuple[Tensor, ...]
@@ -49,11 +53,14 @@ def expect(problem: Problem) -> Expected:
         noisy = compute_with_noise(problem)
         reason = _alike(problem) or _chaos(noisy, kind)
         visible = {} if reason else visibility(problem, noisy, kind)
-    return Expected(noisy.outputs, noisy.sigmas, kind, reason or _hidden(visible, kind), bool(reason), visible)
+    return Expected(
+        noisy.outputs, noisy.sigmas, kind, reason or _hidden(visible, kind), bool(reason), visible
+    )
 
 
 def _alike(problem: Problem) -> str:
-    """Many units of equal weights make equal errors: what the noise says of them is up to 67 sigma off (LSTM, H=32)."""
+    """Many units of equal weights make equal errors: what the noise says of them is up to 67 sigma
+    off (LSTM, H=32)."""
     weights = {tensor.name: tensor.data for tensor in problem.weights}
     for prefix, half in halves(problem.layer):
         U = weights[f"{prefix}recurrent_kernel"]
@@ -76,24 +83,33 @@ def _chaos(noisy: NoisyOutputs, kind: FloatType) -> str:
 
 
 def visibility(problem: Problem, noisy: NoisyOutputs, kind: FloatType) -> dict[str, float]:
-    """How far, in thresholds, the outputs move when one weight array changes by the relative size `kind.fault`."""
+    """How far, in thresholds, the outputs move when one weight array changes by the relative size
+    `kind.fault`."""
     names = [tensor.name for tensor in problem.weights]
     changed = {
         tensor.name: np.stack(
-            [tensor.data.astype(np.float64) * (1 + kind.fault * (tensor.name == name)) for name in names]
+            [
+                tensor.data.astype(np.float64) * (1 + kind.fault * (tensor.name == name))
+                for name in names
+            ]
         )
         for tensor in problem.weights
     }
     moved = np.zeros(len(names))
-    for output, values, sigmas in zip(noisy.outputs, variants(problem, changed), noisy.sigmas, strict=True):
+    for output, values, sigmas in zip(
+        noisy.outputs, variants(problem, changed), noisy.sigmas, strict=True
+    ):
         # Sigma 0: the value is exact (zeros of masked steps), and any move would be seen.
-        distance = np.abs(values - output.data) / (kind.threshold * np.maximum(sigmas, np.finfo(float).tiny))
+        distance = np.abs(values - output.data) / (
+            kind.threshold * np.maximum(sigmas, np.finfo(float).tiny)
+        )
         moved = np.maximum(moved, distance.reshape(len(names), -1).max(axis=1))
     return dict(zip(names, moved.tolist(), strict=True))
 
 
 def _hidden(visible: Mapping[str, float], kind: FloatType) -> str:
-    """The array in which a fault would stay under the threshold. One without any influence hides nothing."""
+    """The array in which a fault would stay under the threshold. One without any influence hides
+    nothing."""
     felt = {name: thresholds for name, thresholds in visible.items() if thresholds > 0}
     if not felt and visible:
         return "no weight has any influence on the outputs"

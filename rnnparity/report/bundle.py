@@ -1,7 +1,9 @@
-"""A bundle for a framework's tracker: the problem file, and a script that shows the difference with it alone.
+"""A bundle for a framework's tracker: the problem file, and a script that shows the difference with
+it alone.
 
-The script of Keras, on any backend and by any path, builds the layer; that of an ONNX engine runs the model beside it,
-which was built by hand or exported; where PyTorch cannot export the layer, the script tries to.
+The script of Keras, on any backend and by any path, builds the layer; that of an ONNX engine runs
+the model beside it, which was built by hand or exported; where PyTorch cannot export the layer, the
+script tries to.
 """
 
 from __future__ import annotations
@@ -37,11 +39,15 @@ def plainest_kind(kinds: Iterable[str]) -> str:
     return next((kind for kind in _SHOWN if kind in found), "values")
 
 
-def write_bundle(folder: Path, problem: Problem, headline: str, subject: str = "", kind: str = "values") -> list[Path]:
-    """`problem.json`, `reproduce.py` and what else `bundle_files` gives, in a folder that is made where it is missing.
+def write_bundle(
+    folder: Path, problem: Problem, headline: str, subject: str = "", kind: str = "values"
+) -> list[Path]:
+    """`problem.json`, `reproduce.py` and what else `bundle_files` gives, in a folder that is made
+    where it is missing.
 
     Raises:
-        RequestError: the folder cannot be written, or no script can be made of the layer or the subject.
+        RequestError: the folder cannot be written, or no script can be made of the layer or the
+        subject.
     """
     files = bundle_files(problem, headline, subject, kind)
     try:
@@ -53,13 +59,17 @@ def write_bundle(folder: Path, problem: Problem, headline: str, subject: str = "
     return [folder / name for name in files]
 
 
-def bundle_files(problem: Problem, headline: str, subject: str = "", kind: str = "values") -> dict[str, str | bytes]:
-    """The files of a bundle by name: `problem.json`, `reproduce.py`, for an engine `model.onnx` and `feeds.npz`.
+def bundle_files(
+    problem: Problem, headline: str, subject: str = "", kind: str = "values"
+) -> dict[str, str | bytes]:
+    """The files of a bundle by name: `problem.json`, `reproduce.py`, for an engine `model.onnx` and
+    `feeds.npz`.
 
-    The script of a subject that has one runs it, and the file has the outputs that are right. For all others, and
-    without a subject, it runs the problem in tf.keras, and the file keeps the outputs that somebody gave. `kind` is
-    that of the difference (see `compare.Difference`): of a "fact" the symbolic shapes are printed, of a "count" how
-    many outputs there are, of a "dtype" their types.
+    The script of a subject that has one runs it, and the file has the outputs that are right. For
+    all others, and without a subject, it runs the problem in tf.keras, and the file keeps the
+    outputs that somebody gave. `kind` is that of the difference (see `compare.Difference`): of a
+    "fact" the symbolic shapes are printed, of a "count" how many outputs there are, of a "dtype"
+    their types.
 
     Raises:
         RequestError: no script can be made of the layer or the subject.
@@ -81,14 +91,20 @@ def bundle_files(problem: Problem, headline: str, subject: str = "", kind: str =
             script = render_template("reproduce_export.py.j2", words | _exported(problem, path))
         else:
             words |= {"last": _states_of_the_last_layer(problem), "calls": len(recorder.feeds)}
-            script, extra = render_template("reproduce_onnx.py.j2", words | vars(family)), recorder.files()
+            script, extra = (
+                render_template("reproduce_onnx.py.j2", words | vars(family)),
+                recorder.files(),
+            )
     else:
-        script = render_template("reproduce.py.j2", vars(family) | words | _keras_words(problem, family, path, kind))
+        script = render_template(
+            "reproduce.py.j2", vars(family) | words | _keras_words(problem, family, path, kind)
+        )
     return {"problem.json": wire.dump_pretty(problem), "reproduce.py": script, **extra}
 
 
 def _docstring(text: str) -> str:
-    """What stands between a docstring's quotes; what somebody's exception has said may hold anything."""
+    """What stands between a docstring's quotes; what somebody's exception has said may hold
+    anything."""
     lines = fill(text, 117, break_long_words=False, break_on_hyphens=False).replace("\\", "\\\\")
     return lines.replace('"""', "'''") + ("\n" if "\n" in lines or lines.endswith('"') else "")
 
@@ -104,18 +120,25 @@ def _keras_words(problem: Problem, family: Family, path: str, kind: str) -> dict
         said["batch_input_shape"] = list(problem.inputs.shape)
     if "float64" in dtypes and family is KERAS["keras-jax"]:
         settings["JAX_ENABLE_X64"] = "1"
-    shapes = [slot.shape for slot in output_slots(problem.layer, None, None)] if kind == "fact" else []
+    shapes = (
+        [slot.shape for slot in output_slots(problem.layer, None, None)] if kind == "fact" else []
+    )
     calls = problem.calls is not None
     return {"words": said, "call": call, "settings": settings, "shapes": shapes, "calls": calls}
 
 
 def _is_relative(problem: Problem) -> bool:
-    """Whether the outputs given are off beside small values alone, so that the largest difference is noise."""
+    """Whether the outputs given are off beside small values alone, so that the largest difference
+    is noise."""
     if problem.outputs is None or compare_structure(problem.outputs, problem.output_slots()):
         return False
     expected, hidden, shown = expect(problem), False, False
-    for tensor, right, sigma in zip(problem.outputs, expected.outputs, expected.sigmas, strict=True):
-        beyond = distances(tensor, right.data, sigma, expected.kind.threshold) > expected.kind.threshold
+    for tensor, right, sigma in zip(
+        problem.outputs, expected.outputs, expected.sigmas, strict=True
+    ):
+        beyond = (
+            distances(tensor, right.data, sigma, expected.kind.threshold) > expected.kind.threshold
+        )
         off = np.abs(tensor.data.astype(np.float64) - right.data)
         shown |= bool(beyond.flat[np.argmax(off)])
         hidden |= bool(beyond.any())
@@ -124,7 +147,11 @@ def _is_relative(problem: Problem) -> bool:
 
 def _check(problem: Problem, family: Family, path: str, kind: str) -> None:
     """Whether a few lines of the framework can run the problem at all."""
-    used = {name for _, half in halves(problem.layer) for name in (half.activation, half.recurrent_activation)}
+    used = {
+        name
+        for _, half in halves(problem.layer)
+        for name in (half.activation, half.recurrent_activation)
+    }
     dtypes = {problem.inputs.dtype, *(slot.dtype for slot in problem.output_slots())}
     dtypes |= {half.compute_dtype for _, half in halves(problem.layer)}
     why = ""
@@ -133,12 +160,16 @@ def _check(problem: Problem, family: Family, path: str, kind: str) -> None:
             why = "bfloat16, which NumPy has no type for"
     elif used & family.nameless:
         why = f"{', '.join(sorted(used & family.nameless))}, which {family.name} has no name for"
-    elif path == "predict" and (problem.mask is not None or problem.initial_state is not None or problem.calls):
+    elif path == "predict" and (
+        problem.mask is not None or problem.initial_state is not None or problem.calls
+    ):
         why = "Model.predict with more than the inputs"
     elif path == "jit" and problem.layer.stateful:
         why = "a stateful layer under jax.jit"
     if why:
-        raise RequestError(f"{problem.id}: no script can be made of {why}; the problem file itself runs anywhere")
+        raise RequestError(
+            f"{problem.id}: no script can be made of {why}; the problem file itself runs anywhere"
+        )
 
 
 def _states_of_the_last_layer(problem: Problem) -> int:
@@ -151,7 +182,12 @@ def _exported(problem: Problem, path: str) -> dict[str, Any]:
     """What is said to a layer of PyTorch whose export fails."""
     layer = problem.layer
     half = layer.forward if isinstance(layer, Bidirectional) else layer
-    if path != "torch" or isinstance(half, Stack) or problem.initial_state is not None or problem.mask is None:
+    if (
+        path != "torch"
+        or isinstance(half, Stack)
+        or problem.initial_state is not None
+        or problem.mask is None
+    ):
         raise RequestError(f"{problem.id}: no script can be made of such an export")
     return {
         "install": "torch onnxscript",
@@ -162,7 +198,8 @@ def _exported(problem: Problem, path: str) -> dict[str, Any]:
 
 
 class _Recorder:
-    """An engine that remembers its models and what it is fed, call by call; it may fail before it is fed."""
+    """An engine that remembers its models and what it is fed, call by call; it may fail before it
+    is fed."""
 
     def __init__(self, engine: Any) -> None:
         self.engine = engine
@@ -180,7 +217,11 @@ class _Recorder:
     def files(self) -> dict[str, bytes]:
         """The model, and the numbers of call c under the names "c.name"."""
         numbers = io.BytesIO()
-        named = {f"{call}.{name}": array for call, feeds in enumerate(self.feeds) for name, array in feeds.items()}
+        named = {
+            f"{call}.{name}": array
+            for call, feeds in enumerate(self.feeds)
+            for name, array in feeds.items()
+        }
         np.savez(numbers, **named)
         from rnnparity.subjects.onnx_graph import without_notes
 

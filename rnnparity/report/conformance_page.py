@@ -16,7 +16,8 @@ from rnnparity.report.stored_report import Example, KnownEntry, Picture, StoredR
 from rnnparity.report.table import Cell, Column, chosen, columns, headline
 from rnnparity.verdict.judge import Kind
 
-# So many of a group's cases stand there at once, so many more where one asks; all of them are in the JSON.
+# So many of a group's cases stand there at once, so many more where one asks; all of them are in
+# the JSON.
 SHOWN, MORE = 3, 60
 # A verdict as it stands before the name of a group.
 CALLED = {
@@ -33,7 +34,8 @@ MARKS = {"wrong": " ✗", "known": " †", "unclear": " ?"}
 
 @dataclass(frozen=True)
 class Part:
-    """A group on the page: where it stands, what it is called, how it is reproduced, and its example."""
+    """A group on the page: where it stands, what it is called, how it is reproduced, and its
+    example."""
 
     anchor: str
     group: Group
@@ -88,17 +90,23 @@ def page(report: StoredReport) -> str:
 
 def markdown(report: StoredReport) -> str:
     """The table alone, with the versions below."""
-    return render_template("conformance.md.j2", _words(report, columns(report)), plain=words_of_markdown)
+    return render_template(
+        "conformance.md.j2", _words(report, columns(report)), plain=words_of_markdown
+    )
 
 
 def _words(report: StoredReport, table: Sequence[Column]) -> dict[str, Any]:
-    numbered = [(number, feature, len(cases_of(feature))) for number, feature in enumerate(FEATURES)]
+    numbered = [
+        (number, feature, len(cases_of(feature))) for number, feature in enumerate(FEATURES)
+    ]
     return {
         "report": report,
         "headline": f"{headline(report)} {chosen(report)}".strip(),
         "columns": table,
         "features": numbered,
-        "rows": [(group, list(rows)) for group, rows in groupby(numbered, key=lambda row: row[1].group)],
+        "rows": [
+            (group, list(rows)) for group, rows in groupby(numbered, key=lambda row: row[1].group)
+        ],
         "reproduce": reproduce,
         "marks": MARKS,
         "called": CALLED,
@@ -140,9 +148,11 @@ def _picture(picture: Picture) -> dict[str, Any]:
 def reproduce(column: Column, verdicts: Sequence[StoredVerdict], id: str = "") -> str:
     """The command that shows one of these cases again: what can be explained is."""
     told = plainest(verdicts)
-    explained = told.verdict in (Kind.DIVERGES, Kind.KNOWN) and not {"error", "fact", "dtype"} & set(
-        told.kinds or ["error"]
-    )
+    explained = told.verdict in (Kind.DIVERGES, Kind.KNOWN) and not {
+        "error",
+        "fact",
+        "dtype",
+    } & set(told.kinds or ["error"])
     return f"rnnparity {'explain' if explained else 'show'} {id or told.id} --subject {quote(column.subject.name)}"
 
 

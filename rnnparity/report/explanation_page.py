@@ -11,7 +11,8 @@ from rnnparity.report.explanation_text import across, headline, levels, shrunk, 
 from rnnparity.report.messages import sigma_text
 from rnnparity.report.page import render_template
 
-# The picture: a square of so many pixels a value, no more rows and columns than that, room for the labels.
+# The picture: a square of so many pixels a value, no more rows and columns than that, room for the
+# labels.
 SIZE, ROWS, COLUMNS, LEFT, BELOW = 14, 64, 72, 56, 18
 
 
@@ -45,7 +46,10 @@ def _heat(told: Explanation) -> dict[str, Any] | None:
     heights = levels(small, FLOAT_TYPES[told.problem.threshold_type].threshold)
     each = "step" if across(told) == "time" else "row"
     titles = [
-        [f"unit {row}, {each} {column}: {sigma_text(float(sigma))} sigma" for column, sigma in enumerate(sigmas)]
+        [
+            f"unit {row}, {each} {column}: {sigma_text(float(sigma))} sigma"
+            for column, sigma in enumerate(sigmas)
+        ]
         for row, sigmas in enumerate(small)
     ]
     return drawing(name, across(told), off.shape, heights.tolist(), titles)
@@ -60,11 +64,17 @@ def drawing(
 ) -> dict[str, Any]:
     """Squares and labels of a picture in pixels, for the macro in heat.html.j2.
 
-    `heights` are levels from 0 (noise) to 8, units down; `shape` that of the output, which they may show more coarsely.
+    `heights` are levels from 0 (noise) to 8, units down; `shape` that of the output, which they may
+    show more coarsely.
     """
     rows, columns = len(heights), len(heights[0])
     cells = [
-        {"x": LEFT + SIZE * column, "y": SIZE * row, "level": level, "title": titles[row][column] if titles else ""}
+        {
+            "x": LEFT + SIZE * column,
+            "y": SIZE * row,
+            "level": level,
+            "title": titles[row][column] if titles else "",
+        }
         for row, levels in enumerate(heights)
         for column, level in enumerate(levels)
     ]
@@ -72,9 +82,19 @@ def drawing(
     below = SIZE * rows + 12
     labels = [
         {"x": LEFT - 6, "y": 11, "anchor": "end", "text": "unit 0"},
-        {"x": LEFT - 6, "y": SIZE * rows - 3, "anchor": "end", "text": str(units) if rows > 1 else ""},
+        {
+            "x": LEFT - 6,
+            "y": SIZE * rows - 3,
+            "anchor": "end",
+            "text": str(units) if rows > 1 else "",
+        },
         {"x": LEFT, "y": below, "anchor": "start", "text": "0"},
-        {"x": LEFT + SIZE * columns, "y": below, "anchor": "end", "text": str(ends) if columns > 1 else ""},
+        {
+            "x": LEFT + SIZE * columns,
+            "y": below,
+            "anchor": "end",
+            "text": str(ends) if columns > 1 else "",
+        },
     ]
     return {
         "name": name, "across": across, "cells": cells, "labels": labels, "size": SIZE,

@@ -12,7 +12,8 @@ from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.report.messages import describe, sigma_text
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
-# A picture has no more rows and columns than this; neighbours share one, the largest distance counts.
+# A picture has no more rows and columns than this; neighbours share one, the largest distance
+# counts.
 ROWS, COLUMNS = 16, 60
 # Blocks grow from the threshold to so many times the threshold, by powers of ten.
 DECADES = 6
@@ -31,7 +32,9 @@ def headline(told: Explanation) -> str:
 
 def text(told: Explanation, pictured: bool = True) -> str:
     """Verdict, place, cause, evidence, how to mend it, a picture."""
-    said = {"agrees": "agree", "diverges": "diverge", "inconclusive": "are inconclusive"}[told.verdict]
+    said = {"agrees": "agree", "diverges": "diverge", "inconclusive": "are inconclusive"}[
+        told.verdict
+    ]
     lines = [f"{told.problem.id}: these outputs {said}"]
     if told.verdict != "diverges":
         lines.append(f"  largest distance {sigma_text(told.before)} sigma")
@@ -111,7 +114,9 @@ def _cause(told: Explanation) -> Iterator[str]:
     )
     if not told.certain:
         yield "  not certain: so few values speak for it alone that one of the hypotheses might fit by chance"
-    for seen in dict.fromkeys(placed.fault.seen for placed in told.fault.placed if placed.fault.seen):
+    for seen in dict.fromkeys(
+        placed.fault.seen for placed in told.fault.placed if placed.fault.seen
+    ):
         yield f"  seen in: {seen}"
     if told.probes:
         yield f"  asked again {told.probes} time{'s' if told.probes > 1 else ''}, with inputs made to tell causes apart"
@@ -127,15 +132,20 @@ def _some(names: Sequence[str]) -> str:
 
 
 def picture(told: Explanation) -> list[str]:
-    """Sigma by unit over time, as blocks: blank is within the noise, a full block is a million times beyond it."""
+    """Sigma by unit over time, as blocks: blank is within the noise, a full block is a million
+    times beyond it."""
     if told.picture is None:
         return []
     name, off = told.picture
     heights = levels(off, FLOAT_TYPES[told.problem.threshold_type].threshold)
     heights = shrunk(heights, ROWS, COLUMNS)
     each = 10 ** (DECADES / 8)
-    lines = [f"  {name}: units down, {across(told)} across; blank is noise, a block more every {each:.1f} times"]
-    return lines + ["    |" + "".join(BLOCKS[height] for height in row) + "|" for row in heights.tolist()]
+    lines = [
+        f"  {name}: units down, {across(told)} across; blank is noise, a block more every {each:.1f} times"
+    ]
+    return lines + [
+        "    |" + "".join(BLOCKS[height] for height in row) + "|" for row in heights.tolist()
+    ]
 
 
 def across(told: Explanation) -> str:
@@ -147,7 +157,9 @@ def levels(off: Array, threshold: float) -> Array:
     """Distances in sigma as whole numbers from 0 (noise) to 8."""
     with np.errstate(divide="ignore"):
         decades = np.log10(np.minimum(off, 1e300) / threshold)
-    found: Array = np.where(off > threshold, np.clip(1 + 8 * decades / DECADES, 1, 8), 0).astype(int)
+    found: Array = np.where(off > threshold, np.clip(1 + 8 * decades / DECADES, 1, 8), 0).astype(
+        int
+    )
     return found
 
 

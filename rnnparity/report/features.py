@@ -1,4 +1,5 @@
-"""The rows of the conformance table: what people ask of a recurrent layer, each with the cases that ask it."""
+"""The rows of the conformance table: what people ask of a recurrent layer, each with the cases that
+ask it."""
 
 from __future__ import annotations
 
@@ -34,20 +35,27 @@ ALL = Feature("", "all cases", lambda _: True)
 def _kind(class_name: str, reset_after: bool | None = None) -> Holds:
     """A layer of that kind, alone or within another."""
     return lambda problem: any(
-        half.class_name == class_name and reset_after in (None, half.reset_after) for _, half in halves(problem.layer)
+        half.class_name == class_name and reset_after in (None, half.reset_after)
+        for _, half in halves(problem.layer)
     )
 
 
 def _alone(backwards: bool) -> Holds:
-    return lambda problem: isinstance(problem.layer, Recurrent) and problem.layer.go_backwards is backwards
+    return lambda problem: (
+        isinstance(problem.layer, Recurrent) and problem.layer.go_backwards is backwards
+    )
 
 
 def _merged(mode: str | None) -> Holds:
-    return lambda problem: isinstance(problem.layer, Bidirectional) and problem.layer.merge_mode == mode
+    return lambda problem: (
+        isinstance(problem.layer, Bidirectional) and problem.layer.merge_mode == mode
+    )
 
 
 def _returns(sequences: bool, state: bool) -> Holds:
-    return lambda problem: (problem.layer.return_sequences, problem.layer.return_state) == (sequences, state)
+    return lambda problem: (
+        (problem.layer.return_sequences, problem.layer.return_state) == (sequences, state)
+    )
 
 
 def _rows(pattern: str) -> Holds:
@@ -63,7 +71,8 @@ def _rows(pattern: str) -> Holds:
 def _tagged(tag: str) -> Holds:
     """A case with that tag, or, where it ends in a colon, with one that begins so."""
     return lambda problem: any(
-        own == tag or (tag.endswith(":") and own.startswith(tag)) for own in (problem.case.tags if problem.case else ())
+        own == tag or (tag.endswith(":") and own.startswith(tag))
+        for own in (problem.case.tags if problem.case else ())
     )
 
 
@@ -119,7 +128,9 @@ def _features() -> Iterator[Feature]:
         "Options": {
             "other activation": _half(lambda half: half.activation != "tanh"),
             "other recurrent_activation": _half(
-                lambda half: half.class_name != "SimpleRNN" and half.recurrent_activation != "sigmoid"
+                lambda half: (
+                    half.class_name != "SimpleRNN" and half.recurrent_activation != "sigmoid"
+                )
             ),
             "use_bias=False": _half(lambda half: not half.use_bias),
         },
@@ -127,7 +138,9 @@ def _features() -> Iterator[Feature]:
             "float64": _policies("float64"),
             "float16": _policies("float16"),
             "bfloat16": _policies("bfloat16"),
-            "mixed policies": _policies(*(name for name in COMPUTE_DTYPE if name.startswith("mixed_"))),
+            "mixed policies": _policies(
+                *(name for name in COMPUTE_DTYPE if name.startswith("mixed_"))
+            ),
         },
         "Numbers": {
             "an axis of length one": _tagged("edge:"),

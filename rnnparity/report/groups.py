@@ -1,4 +1,5 @@
-"""What a subject's verdicts have in common: the same known difference, fault, error or reason is one group."""
+"""What a subject's verdicts have in common: the same known difference, fault, error or reason is
+one group."""
 
 from __future__ import annotations
 
@@ -10,10 +11,15 @@ from rnnparity.faults.fault import EVERY
 from rnnparity.report.stored_report import StoredVerdict
 from rnnparity.verdict.judge import Kind
 
-# Beyond so many of one kind the rarest are one group: they are told apart by accidents of their text.
+# Beyond so many of one kind the rarest are one group: they are told apart by accidents of their
+# text.
 MOST = 20
-OF_A_TYPE, OF_A_FACT = "another type than specified", "what the layer says of itself: symbolic shapes, parameters"
-# Where in a layer a fault was found, as `faults.fault.Placed.name` says it: one fault, wherever it strikes.
+OF_A_TYPE, OF_A_FACT = (
+    "another type than specified",
+    "what the layer says of itself: symbolic shapes, parameters",
+)
+# Where in a layer a fault was found, as `faults.fault.Placed.name` says it: one fault, wherever it
+# strikes.
 _PLACE = re.compile(rf" \((?:{EVERY}|(?:\d+/)?(?:forward|backward|\d+))\)")
 NOT_LOOKED_FOR = "a cause not looked for, beyond the first cases"
 
@@ -33,7 +39,9 @@ def groups(verdicts: Iterable[StoredVerdict]) -> dict[Group, list[StoredVerdict]
         if verdict.verdict is not Kind.AGREES:
             found.setdefault(Group(verdict.verdict, _name(verdict)), []).append(verdict)
     order = (Kind.DIVERGES, Kind.ERROR, Kind.KNOWN, Kind.INCONCLUSIVE, Kind.UNSUPPORTED)
-    sorted_ = sorted(found.items(), key=lambda pair: (order.index(pair[0].kind), -len(pair[1]), pair[0].name))
+    sorted_ = sorted(
+        found.items(), key=lambda pair: (order.index(pair[0].kind), -len(pair[1]), pair[0].name)
+    )
     kept: dict[Group, list[StoredVerdict]] = {}
     for group, own in sorted_:
         full = sum(other.kind is group.kind for other in kept) >= MOST
@@ -51,7 +59,9 @@ def _name(verdict: StoredVerdict) -> str:
         return " + ".join(verdict.known)
     if verdict.verdict is Kind.UNSUPPORTED:
         return verdict.reason
-    if verdict.verdict is not Kind.DIVERGES:  # numbers differ from case to case, those of float32 do not
+    if (
+        verdict.verdict is not Kind.DIVERGES
+    ):  # numbers differ from case to case, those of float32 do not
         return re.sub(r"(?<![A-Za-z])\d+([.e+-]\d+)*", "…", verdict.reason)
     if verdict.cause:
         return _PLACE.sub("", verdict.fault) or verdict.cause

@@ -1,4 +1,5 @@
-"""The bundles of the known differences: of each entry its plainest case, as a problem and a script that shows it."""
+"""The bundles of the known differences: of each entry its plainest case, as a problem and a script
+that shows it."""
 
 from __future__ import annotations
 
@@ -25,11 +26,14 @@ from rnnparity.verdict.judge import Verdict, with_known
 BUNDLES = "bundles"
 
 
-def write_bundles(folder: Path, names: Collection[str] = (), check: bool = False) -> Iterator[tuple[str, bool]]:
-    """Write the bundles of known differences (of all, or of those named); with `check`, say what would change.
+def write_bundles(
+    folder: Path, names: Collection[str] = (), check: bool = False
+) -> Iterator[tuple[str, bool]]:
+    """Write the bundles of known differences (of all, or of those named); with `check`, say what
+    would change.
 
-    Gives a line an entry, and whether its bundle has changed. One whose framework is missing, or here in another
-    version, is left as it is.
+    Gives a line an entry, and whether its bundle has changed. One whose framework is missing, or
+    here in another version, is left as it is.
 
     Raises:
         RequestError: no entry has that name, or the folder cannot be written.
@@ -39,7 +43,9 @@ def write_bundles(folder: Path, names: Collection[str] = (), check: bool = False
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, n=1)
-            raise RequestError(f"{folder / KNOWN}: no entry {name!r}{f'; did you mean {near[0]}?' if near else ''}")
+            raise RequestError(
+                f"{folder / KNOWN}: no entry {name!r}{f'; did you mean {near[0]}?' if near else ''}"
+            )
     with _Subjects(entries) as subjects:
         for entry in entries:
             if not names or entry.name in names:
@@ -47,7 +53,8 @@ def write_bundles(folder: Path, names: Collection[str] = (), check: bool = False
 
 
 class _Subjects:
-    """Subjects as they are asked for, one process at a time; neighbouring entries are of the same ones."""
+    """Subjects as they are asked for, one process at a time; neighbouring entries are of the same
+    ones."""
 
     def __init__(self, entries: Sequence[KnownDifference]) -> None:
         self.entries, self.stack = entries, ExitStack()
@@ -60,7 +67,8 @@ class _Subjects:
         self.stack.close()
 
     def verdicts(self, name: str, entry: KnownDifference) -> Iterator[tuple[Problem, Verdict]]:
-        """The cases of an entry, the plainest first, with what came of each; none where it does not apply.
+        """The cases of an entry, the plainest first, with what came of each; none where it does not
+        apply.
 
         Raises:
             RequestError: its framework is missing.
@@ -80,9 +88,14 @@ class _Subjects:
             return
         cases = [case for case in catalogue().values() if entry.matches(case.id)]
         for outcome in self.workers.run(sorted(cases, key=_plainness)):
-            verdict = with_known(verdict_of(outcome, expect(outcome.problem), None), self.entries, name, versions)
+            verdict = with_known(
+                verdict_of(outcome, expect(outcome.problem), None), self.entries, name, versions
+            )
             outputs = outcome.answer.outputs if outcome.answer else None
-            yield outcome.problem if outputs is None else outcome.problem.with_outputs(outputs), verdict
+            yield (
+                outcome.problem if outputs is None else outcome.problem.with_outputs(outputs),
+                verdict,
+            )
 
 
 def _plainness(case: Problem) -> tuple[int, int, int, str]:
@@ -90,7 +103,9 @@ def _plainness(case: Problem) -> tuple[int, int, int, str]:
     return len(halves(case.layer)), len(case.steps), len(case.id), case.id
 
 
-def _bundled(folder: Path, entry: KnownDifference, subjects: _Subjects, check: bool) -> tuple[str, bool]:
+def _bundled(
+    folder: Path, entry: KnownDifference, subjects: _Subjects, check: bool
+) -> tuple[str, bool]:
     """A line on an entry's bundle, and whether it has changed."""
     why = f"no subject is called {entry.subject}"
     for name in registered_names():
@@ -107,19 +122,29 @@ def _bundled(folder: Path, entry: KnownDifference, subjects: _Subjects, check: b
             continue
         case, files = found
         changed = [file for file, content in files.items() if not _is(folder / file, content)]
-        # tf2onnx orders nodes by chance; a model of another version comes with a script that says so.
-        if changed == ["model.onnx"] and name.endswith(":keras") and (folder / "model.onnx").is_file():
+        # tf2onnx orders nodes by chance; a model of another version comes with a script that says
+        # so.
+        if (
+            changed == ["model.onnx"]
+            and name.endswith(":keras")
+            and (folder / "model.onnx").is_file()
+        ):
             changed = []
         if not check:
             _write(folder, {file: files[file] for file in changed})
-        return f"{entry.name}: {case} on {name}: {', '.join(changed) or 'up to date'}", bool(changed)
+        return f"{entry.name}: {case} on {name}: {', '.join(changed) or 'up to date'}", bool(
+            changed
+        )
     return f"{entry.name}: left as it is: {why}", False
 
 
-def _scripts(entry: KnownDifference, name: str, subjects: _Subjects) -> Iterator[tuple[str, dict[str, str | bytes]]]:
+def _scripts(
+    entry: KnownDifference, name: str, subjects: _Subjects
+) -> Iterator[tuple[str, dict[str, str | bytes]]]:
     """Cases that differ by that entry alone, and the files of their bundles."""
     ranges = ", ".join(
-        f"{package} {','.join(sorted(map(str, wanted), reverse=True))}" for package, wanted in entry.versions.items()
+        f"{package} {','.join(sorted(map(str, wanted), reverse=True))}"
+        for package, wanted in entry.versions.items()
     )
     for problem, verdict in subjects.verdicts(name, entry):
         if verdict.known != (entry.name,):
@@ -127,14 +152,21 @@ def _scripts(entry: KnownDifference, name: str, subjects: _Subjects) -> Iterator
         kinds = [difference.kind for difference in verdict.differences] or ["error"]
         kind = plainest_kind(kinds)
         try:
-            yield problem.id, bundle_files(problem, f"{' '.join(entry.reason.split())} ({name}, {ranges})", name, kind)
+            yield (
+                problem.id,
+                bundle_files(
+                    problem, f"{' '.join(entry.reason.split())} ({name}, {ranges})", name, kind
+                ),
+            )
         except RequestError:  # no script can run it: the next may do
             continue
 
 
 def _is(file: Path, content: str | bytes) -> bool:
     """Whether the file holds that already."""
-    return file.is_file() and file.read_bytes() == (content.encode() if isinstance(content, str) else content)
+    return file.is_file() and file.read_bytes() == (
+        content.encode() if isinstance(content, str) else content
+    )
 
 
 def _write(folder: Path, files: dict[str, str | bytes]) -> None:

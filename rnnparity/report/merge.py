@@ -16,18 +16,23 @@ Row = TypeVar("Row")
 
 
 def merge(reports: Mapping[str, StoredReport], entries: Sequence[KnownDifference]) -> StoredReport:
-    """Several reports by the name of where they come from, as one; the parts of one subject are joined.
+    """Several reports by the name of where they come from, as one; the parts of one subject are
+    joined.
 
-    `entries` are the listed differences: what no part could know to be stale all of them together may.
+    `entries` are the listed differences: what no part could know to be stale all of them together
+    may.
 
     Raises:
-        RequestError: they are of different versions of rnnparity; or two hold the same case of one subject, or have
+        RequestError: they are of different versions of rnnparity; or two hold the same case of one
+        subject, or have
             run it in different versions.
     """
     (first_name, first), *others = reports.items()
     for name, report in others:
         if report.rnnparity != first.rnnparity:
-            raise RequestError(f"{name}: is of rnnparity {report.rnnparity}, but {first_name} of {first.rnnparity}")
+            raise RequestError(
+                f"{name}: is of rnnparity {report.rnnparity}, but {first_name} of {first.rnnparity}"
+            )
     parts: dict[str, dict[str, StoredSubject]] = {}
     for where, report in reports.items():
         for subject in report.subjects:
@@ -37,7 +42,9 @@ def merge(reports: Mapping[str, StoredReport], entries: Sequence[KnownDifference
     return first.model_copy(
         update={
             "left_out": [
-                out for out in _once(out for r in reports.values() for out in r.left_out) if out.subject not in parts
+                out
+                for out in _once(out for r in reports.values() for out in r.left_out)
+                if out.subject not in parts
             ],
             "known": _once(entry for report in reports.values() for entry in report.known),
             "subjects": subjects,
@@ -56,7 +63,9 @@ def _once(rows: Iterable[Row]) -> list[Row]:
     return found
 
 
-def _joined(parts: Mapping[str, StoredSubject], entries: Sequence[KnownDifference]) -> StoredSubject:
+def _joined(
+    parts: Mapping[str, StoredSubject], entries: Sequence[KnownDifference]
+) -> StoredSubject:
     """One subject from its parts."""
     (first_name, first), *others = parts.items()
     home = {verdict.id: first_name for verdict in first.verdicts}
@@ -67,8 +76,12 @@ def _joined(parts: Mapping[str, StoredSubject], entries: Sequence[KnownDifferenc
         again = [verdict.id for verdict in part.verdicts if verdict.id in home]
         if again:
             more = f" and {len(again) - 1} more" if len(again) > 1 else ""
-            both = f"{again[0]}{more} of {part.name} are" if more else f"{again[0]} of {part.name} is"
-            raise RequestError(f"{where}: {both} in {home[again[0]]} too; merge runs of different cases")
+            both = (
+                f"{again[0]}{more} of {part.name} are" if more else f"{again[0]} of {part.name} is"
+            )
+            raise RequestError(
+                f"{where}: {both} in {home[again[0]]} too; merge runs of different cases"
+            )
         home |= {verdict.id: where for verdict in part.verdicts}
     if not others:
         return first
@@ -91,15 +104,26 @@ def _joined(parts: Mapping[str, StoredSubject], entries: Sequence[KnownDifferenc
 
 
 def _plain(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items()) or "without versions"
+    return (
+        ", ".join(f"{name} {version}" for name, version in versions.items()) or "without versions"
+    )
 
 
 def _widest(reports: Sequence[StoredReport]) -> StoredReport | None:
-    """The report whose cases hold those of all others: what they would have shown all of them would."""
+    """The report whose cases hold those of all others: what they would have shown all of them
+    would."""
     silent = (Kind.UNSUPPORTED, Kind.ERROR)
     cases = [
-        {v.id for s in report.subjects if s.name != "reference" for v in s.verdicts if v.verdict not in silent}
+        {
+            v.id
+            for s in report.subjects
+            if s.name != "reference"
+            for v in s.verdicts
+            if v.verdict not in silent
+        }
         for report in reports
     ]
     everything: set[str] = set().union(*cases)
-    return next((report for report, own in zip(reports, cases, strict=True) if own == everything), None)
+    return next(
+        (report for report, own in zip(reports, cases, strict=True) if own == everything), None
+    )

@@ -1,4 +1,5 @@
-"""What a failing case says: everything that is needed to look further, and the command that shows it again."""
+"""What a failing case says: everything that is needed to look further, and the command that shows
+it again."""
 
 from __future__ import annotations
 
@@ -19,12 +20,21 @@ _ALONE = {
 
 
 def failure(problem: Problem, verdict: Verdict, subject: str, cause: str = "") -> str:
-    """Several lines about one verdict that is not a pass; without a subject's name about somebody's outputs.
+    """Several lines about one verdict that is not a pass; without a subject's name about somebody's
+    outputs.
 
     `cause` is what explains it, where that is known.
     """
-    what = {Kind.ERROR: "fails", Kind.INCONCLUSIVE: "is inconclusive", Kind.UNSUPPORTED: "is unsupported"}
-    said = f"{subject} {what.get(verdict.kind, verdict.kind)}" if subject else f"these outputs: {verdict.kind}"
+    what = {
+        Kind.ERROR: "fails",
+        Kind.INCONCLUSIVE: "is inconclusive",
+        Kind.UNSUPPORTED: "is unsupported",
+    }
+    said = (
+        f"{subject} {what.get(verdict.kind, verdict.kind)}"
+        if subject
+        else f"these outputs: {verdict.kind}"
+    )
     lines = [f"{verdict.id}: {said}"]
     if verdict.kind in (Kind.DIVERGES, Kind.KNOWN) and verdict.differences:
         for difference in verdict.differences:
@@ -36,7 +46,10 @@ def failure(problem: Problem, verdict: Verdict, subject: str, cause: str = "") -
     if verdict.alone:
         lines.append(f"  witnesses: {_ALONE[verdict.alone]}")
     if cause:
-        lines += [f"  cause: {cause}", f"  why: rnnparity explain {verdict.id} --subject {quote(subject)}"]
+        lines += [
+            f"  cause: {cause}",
+            f"  why: rnnparity explain {verdict.id} --subject {quote(subject)}",
+        ]
     if problem.case is not None:
         lines.append(f"  about: {problem.case.why}")
         if subject:
@@ -49,7 +62,9 @@ def describe(difference: Difference, problem: Problem) -> list[str]:
     if difference.kind not in ("values", "finiteness"):
         return [difference.text]
     letters = axis_letters(difference.output, len(difference.shape))
-    shape = ", ".join(f"{letter}={size}" for letter, size in zip(letters, difference.shape, strict=True))
+    shape = ", ".join(
+        f"{letter}={size}" for letter, size in zip(letters, difference.shape, strict=True)
+    )
     threshold = FLOAT_TYPES[problem.threshold_type].threshold
     off = f", {sigma_text(difference.sigma)} sigma off ({threshold:g} are allowed)"
     if difference.kind == "finiteness":
@@ -64,7 +79,8 @@ def describe(difference: Difference, problem: Problem) -> list[str]:
 
 
 def sigma_text(sigma: float) -> str:
-    """A distance in sigma, short: 0.42, 12, 3.1e+05. Where the right value is exact, any error is beyond counting."""
+    """A distance in sigma, short: 0.42, 12, 3.1e+05. Where the right value is exact, any error is
+    beyond counting."""
     if sigma > 1e9:
         return "over 1e9"
     return f"{sigma:.2g}" if sigma < 10 or sigma >= 1e5 else f"{sigma:.0f}"

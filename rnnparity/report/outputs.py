@@ -1,4 +1,5 @@
-"""The conformance table: runs stored, merged, and told feature by feature as a page, as Markdown and as JSON."""
+"""The conformance table: runs stored, merged, and told feature by feature as a page, as Markdown
+and as JSON."""
 
 from __future__ import annotations
 
@@ -43,7 +44,9 @@ class Outputs:
         paths = [path for path in (self.html, self.markdown, self.json) if path is not None]
         for place, path in enumerate(paths):
             if path in paths[:place]:
-                raise RequestError(f"{path}: two of --html, --markdown and --json would be written there")
+                raise RequestError(
+                    f"{path}: two of --html, --markdown and --json would be written there"
+                )
             if path != STDOUT:
                 check_writable(path)
 

@@ -1,4 +1,5 @@
-"""Pages for people: HTML and Markdown from the templates beside this file, each one file that needs no network."""
+"""Pages for people: HTML and Markdown from the templates beside this file, each one file that needs
+no network."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from typing import Any
 
 
 def render_template(name: str, words: Mapping[str, Any], **filters: Callable[[Any], str]) -> str:
-    """A template with its words filled in; in HTML whatever they hold is text, unless it is said to be safe."""
+    """A template with its words filled in; in HTML whatever they hold is text, unless it is said to
+    be safe."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(

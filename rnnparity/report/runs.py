@@ -1,4 +1,5 @@
-"""Between a run and its stored form: what is kept of it, with one example of each group explained, and the way back."""
+"""Between a run and its stored form: what is kept of it, with one example of each group explained,
+and the way back."""
 
 from __future__ import annotations
 
@@ -37,13 +38,16 @@ EXAMPLES = 12
 Progress = Callable[[str, int, int], None]
 
 
-def stored_report(report: Report, entries: Sequence[KnownDifference], progress: Progress | None) -> StoredReport:
+def stored_report(
+    report: Report, entries: Sequence[KnownDifference], progress: Progress | None
+) -> StoredReport:
     """What is kept of a run that has just ended here; `entries` are the listed differences."""
     date, machine = datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"), this_machine()
     subjects = [_subject(subject, date, machine, progress) for subject in report.subjects]
     met = {name for subject in subjects for verdict in subject.verdicts for name in verdict.known}
     faults, by_constants = (
-        Faults(visible=found[0], total=found[1]) if found else None for found in (report.faults, report.by_constants)
+        Faults(visible=found[0], total=found[1]) if found else None
+        for found in (report.faults, report.by_constants)
     )
     return StoredReport(
         format="rnnparity-report/1",
@@ -67,7 +71,9 @@ def stored_report(report: Report, entries: Sequence[KnownDifference], progress: 
     )
 
 
-def _subject(report: SubjectReport, date: str, machine: Machine, progress: Progress | None) -> StoredSubject:
+def _subject(
+    report: SubjectReport, date: str, machine: Machine, progress: Progress | None
+) -> StoredSubject:
     verdicts = [_verdict(verdict, report.causes.get(verdict.id)) for verdict in report.verdicts]
     return StoredSubject(
         name=report.name,
@@ -95,7 +101,9 @@ def _verdict(verdict: Verdict, cause: Cause | None) -> StoredVerdict:
     )
 
 
-def _examples(report: SubjectReport, verdicts: Sequence[StoredVerdict], progress: Progress | None) -> Iterator[Example]:
+def _examples(
+    report: SubjectReport, verdicts: Sequence[StoredVerdict], progress: Progress | None
+) -> Iterator[Example]:
     """The plainest case of each group of which there are outputs, explained."""
     wrong = {problem.id: problem for problem in report.wrong}
     chosen = []
@@ -130,8 +138,11 @@ def _picture(told: Explanation) -> Picture | None:
 
 
 def as_report(stored: StoredReport) -> Report:
-    """A stored report as it was when it ended, but for the outputs and where exactly they differ."""
-    faults, constants = ((f.visible, f.total) if f else None for f in (stored.faults, stored.by_constants))
+    """A stored report as it was when it ended, but for the outputs and where exactly they
+    differ."""
+    faults, constants = (
+        (f.visible, f.total) if f else None for f in (stored.faults, stored.by_constants)
+    )
     return Report(
         [_as_subject(subject) for subject in stored.subjects],
         faults,
@@ -144,9 +155,15 @@ def _as_subject(stored: StoredSubject) -> SubjectReport:
     return SubjectReport(
         stored.name,
         stored.versions,
-        [Verdict(v.id, v.verdict, float(v.sigma), v.reason, known=tuple(v.known)) for v in stored.verdicts],
+        [
+            Verdict(v.id, v.verdict, float(v.sigma), v.reason, known=tuple(v.known))
+            for v in stored.verdicts
+        ],
         # Of an entry its name is told.
-        [(KnownDifference(stale.name, "", (), (), {}, "", "", "", ""), stale.why) for stale in stored.stale],
+        [
+            (KnownDifference(stale.name, "", (), (), {}, "", "", "", ""), stale.why)
+            for stale in stored.stale
+        ],
         {
             v.id: Cause(v.cause, v.fault, v.also)
             for v in stored.verdicts

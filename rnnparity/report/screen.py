@@ -26,14 +26,19 @@ ALWAYS = (Kind.AGREES, Kind.DIVERGES)
 def print_report(report: Report, console: Console) -> None:
     """The failing cases, then one row a subject, then what the run says in a sentence."""
     for subject in report.subjects:
-        # The shortest names are the plainest cases: what fails there is seldom what a special case is about.
+        # The shortest names are the plainest cases: what fails there is seldom what a special case
+        # is about.
         for verdict in sorted(subject.failing, key=lambda verdict: len(verdict.id))[:SHOWN]:
             cause = _cause(subject.causes.get(verdict.id))
-            console.out(failure(catalogue()[verdict.id], verdict, subject.name, cause) + "\n", highlight=False)
+            console.out(
+                failure(catalogue()[verdict.id], verdict, subject.name, cause) + "\n",
+                highlight=False,
+            )
         more = len(subject.failing) - SHOWN
         if more > 0:
             console.out(
-                f"... and {more} more cases of {subject.name} (all of them with --json FILE)\n", highlight=False
+                f"... and {more} more cases of {subject.name} (all of them with --json FILE)\n",
+                highlight=False,
             )
         for entry, why in subject.stale:
             console.out(
@@ -46,7 +51,9 @@ def print_report(report: Report, console: Console) -> None:
         for line in _notes(subject):
             console.out(line, highlight=False)
     if report.faults:
-        said = "these cases would have shown {} of the {} faults that fit them".format(*report.faults)
+        said = "these cases would have shown {} of the {} faults that fit them".format(
+            *report.faults
+        )
         if report.by_constants and report.by_constants != report.faults:
             said += ", those with constant weights alone {} of {}".format(*report.by_constants)
         console.out(said, highlight=False)
@@ -89,7 +96,8 @@ def _notes(subject: SubjectReport) -> list[str]:
     lines = [f"{subject.name} {_state(subject)}{f' ({versions})' if versions else ''}"]
     # A fault of every half is, over layers of one half and of several, one fault.
     names = [
-        (cause.fault.replace(f" ({EVERY})", "") or cause.cause) + (", or what gives the same" if cause.also else "")
+        (cause.fault.replace(f" ({EVERY})", "") or cause.cause)
+        + (", or what gives the same" if cause.also else "")
         for cause in subject.causes.values()
     ]
     counts = Counter(name or "not looked for, beyond the first of them" for name in names)
@@ -99,13 +107,18 @@ def _notes(subject: SubjectReport) -> list[str]:
     names = sorted({name for verdict in subject.verdicts for name in verdict.known})
     if names:
         lines.append(f"  known differences met: {', '.join(names)}")
-    reasons = Counter(verdict.reason for verdict in subject.verdicts if verdict.kind is Kind.UNSUPPORTED)
-    lines += [f"  unsupported: {reason} ({_cases(count)})" for reason, count in sorted(reasons.items())]
+    reasons = Counter(
+        verdict.reason for verdict in subject.verdicts if verdict.kind is Kind.UNSUPPORTED
+    )
+    lines += [
+        f"  unsupported: {reason} ({_cases(count)})" for reason, count in sorted(reasons.items())
+    ]
     return lines
 
 
 def _state(subject: SubjectReport) -> str:
-    """What is to be said of a subject in a few words; cases that are unsupported have no part in it."""
+    """What is to be said of a subject in a few words; cases that are unsupported have no part in
+    it."""
     compared, listed = _cases(subject.compared), subject.counts[Kind.KNOWN]
     if not subject.compared:
         return f"ran none of {_cases(len(subject.verdicts))}"
@@ -123,11 +136,21 @@ def _cases(count: int) -> str:
 def print_sweep(found: Mapping[str, Summary], console: Console) -> None:
     """One row a float type, then what fixed tolerances would have said.
 
-    Worst distance of a conclusive verdict in sigma; changes of one weight array that were seen, all of it scaled or
-    each element up or down; and the relative change that would be seen in 99 of 100 problems.
+    Worst distance of a conclusive verdict in sigma; changes of one weight array that were seen, all
+    of it scaled or each element up or down; and the relative change that would be seen in 99 of 100
+    problems.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("type", "verdicts", "alarms", "inconclusive", "worst", "seen", "signs", "smallest"):
+    for column in (
+        "type",
+        "verdicts",
+        "alarms",
+        "inconclusive",
+        "worst",
+        "seen",
+        "signs",
+        "smallest",
+    ):
         table.add_column(column, justify="left" if column == "type" else "right", no_wrap=True)
     for dtype, part in found.items():
         table.add_row(
@@ -143,6 +166,12 @@ def print_sweep(found: Mapping[str, Summary], console: Console) -> None:
     for dtype, part in found.items():
         for name, count in part.elsewhere.items():
             conclusive = part.verdicts - part.inconclusive
-            console.out(f"{name} would have refused {count} of {conclusive} {dtype} outputs", highlight=False)
+            console.out(
+                f"{name} would have refused {count} of {conclusive} {dtype} outputs",
+                highlight=False,
+            )
         for record in part.examples:
-            console.out(f"false alarm: {record.what} {record.path} {sigma_text(record.sigma)} sigma", highlight=False)
+            console.out(
+                f"false alarm: {record.what} {record.path} {sigma_text(record.sigma)} sigma",
+                highlight=False,
+            )

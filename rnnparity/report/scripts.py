@@ -25,7 +25,8 @@ PATHS: dict[str, tuple[dict[str, Any], str]] = {
 class Family:
     """What the script of a framework imports and sets, and how it is spoken to.
 
-    `nameless` are activations that it has no name for, or means another by it. `paths` are those of PATHS that it has.
+    `nameless` are activations that it has no name for, or means another by it. `paths` are those of
+    PATHS that it has.
     """
 
     install: str
@@ -41,7 +42,8 @@ class Family:
     nameless: frozenset[str] = frozenset({"hard_sigmoid_keras2", "gelu_tanh"})
 
 
-# Keras' first Bidirectional imports TensorFlow where it is installed, on any backend, and that is loud.
+# Keras' first Bidirectional imports TensorFlow where it is installed, on any backend, and that is
+# loud.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 KERAS = {
     "keras": Family(
@@ -63,7 +65,9 @@ KERAS = {
         settings=_QUIET | {"KERAS_BACKEND": "torch", "KERAS_TORCH_DEVICE": "cpu"},
     ),
     **{
-        f"keras-{name}": Family(install, "import numpy as np, keras", settings=_QUIET | {"KERAS_BACKEND": name})
+        f"keras-{name}": Family(
+            install, "import numpy as np, keras", settings=_QUIET | {"KERAS_BACKEND": name}
+        )
         for name, install in {"numpy": "keras jax", "openvino": "keras openvino"}.items()
     },
     "tf-keras": Family(
@@ -97,7 +101,8 @@ ENGINES = {
 
 
 def family_of(subject: str) -> tuple[Family | None, str]:
-    """The family whose script runs that subject, and its path; none for somebody's own, and for what has no script."""
+    """The family whose script runs that subject, and its path; none for somebody's own, and for
+    what has no script."""
     name, _, path = subject.partition(":")
     if name in ENGINES:
         return ENGINES[name], path

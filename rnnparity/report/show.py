@@ -28,7 +28,9 @@ def show(problem: Problem, subject: str, outcome: Outcome, verdict: Verdict) -> 
         parts.append(failure(problem, verdict, subject))
     else:
         reason = f": {verdict.reason}" if verdict.reason else ""
-        parts.append(f"{subject} {verdict.kind} (largest distance {sigma_text(verdict.sigma)} sigma){reason}")
+        parts.append(
+            f"{subject} {verdict.kind} (largest distance {sigma_text(verdict.sigma)} sigma){reason}"
+        )
     return "\n\n".join(part for part in parts if part)
 
 
@@ -57,7 +59,9 @@ def _tensor(tensor: Tensor) -> str:
 
 
 def _grid(data: Array) -> str:
-    text = np.array2string(data.astype(np.float64), precision=6, suppress_small=True, max_line_width=110, threshold=400)
+    text = np.array2string(
+        data.astype(np.float64), precision=6, suppress_small=True, max_line_width=110, threshold=400
+    )
     return _indented(text)
 
 
@@ -70,7 +74,9 @@ def _steps(steps: Sequence[TraceStep]) -> str:
     for step in steps:
         lines.append(f"  {step.half}t={step.time}")
         for name, values in {**step.gates, **step.states}.items():
-            rows = " | ".join(" ".join(f"{value:9.6f}" for value in row) for row in np.atleast_2d(values))
+            rows = " | ".join(
+                " ".join(f"{value:9.6f}" for value in row) for row in np.atleast_2d(values)
+            )
             lines.append(f"    {name}  {rows}")
     return "\n".join(lines)
 
@@ -81,13 +87,17 @@ def _outputs(expected: Expected, outcome: Outcome) -> str:
     for tensor, sigma in zip(expected.outputs, expected.sigmas, strict=True):
         lines.append(f"{_tensor(tensor)}\n  sigma up to {sigma.max(initial=0):.2g}")
         if tensor.name in given and given[tensor.name].shape == tensor.shape:
-            lines.append(f"  the subject's, less these:\n{_differences(given[tensor.name], tensor)}")
+            lines.append(
+                f"  the subject's, less these:\n{_differences(given[tensor.name], tensor)}"
+            )
     return "outputs (reference):\n" + "\n".join(lines)
 
 
 def _differences(given: Tensor, right: Tensor) -> str:
     error = given.data.astype(np.float64) - right.data
-    text = np.array2string(error, formatter={"float_kind": "{:.1e}".format}, max_line_width=110, threshold=400)
+    text = np.array2string(
+        error, formatter={"float_kind": "{:.1e}".format}, max_line_width=110, threshold=400
+    )
     return _indented(text)
 
 
@@ -100,7 +110,9 @@ def _faults(problem: Problem, expected: Expected) -> str:
     lines = [f"faults that would diverge here: {len(seen.seen)} of {total} that fit this layer"]
     hidden = Counter(name.partition(":")[0] for name in seen.hidden)
     if hidden:
-        lines.append("  would not: " + ", ".join(f"{cause} ({count})" for cause, count in hidden.items()))
+        lines.append(
+            "  would not: " + ", ".join(f"{cause} ({count})" for cause, count in hidden.items())
+        )
     return "\n".join(lines)
 
 

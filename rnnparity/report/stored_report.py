@@ -1,4 +1,5 @@
-"""A run of `rnnparity check` as it is stored: `rnnparity-report/1`, written, read back strictly, and merged."""
+"""A run of `rnnparity check` as it is stored: `rnnparity-report/1`, written, read back strictly,
+and merged."""
 
 from __future__ import annotations
 
@@ -25,9 +26,11 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class StoredVerdict(Strict):
-    """A verdict; `kinds` are the kinds of its differences, `known` the listed entries that cover them.
+    """A verdict; `kinds` are the kinds of its differences, `known` the listed entries that cover
+    them.
 
-    `cause` and `fault` explain it where it was looked into, `also` counts the faults that would give the same.
+    `cause` and `fault` explain it where it was looked into, `also` counts the faults that would
+    give the same.
     """
 
     id: str
@@ -42,8 +45,9 @@ class StoredVerdict(Strict):
 
 
 class Picture(Strict):
-    """Distances from the right values, units down: 0 is noise, 8 a million times beyond it. `shape` is the output's,
-    of which the rows may be a coarser view; `across` says what runs from left to right.
+    """Distances from the right values, units down: 0 is noise, 8 a million times beyond it. `shape`
+    is the output's, of which the rows may be a coarser view; `across` says what runs from left to
+    right.
     """
 
     name: str
@@ -53,7 +57,8 @@ class Picture(Strict):
 
 
 class Example(Strict):
-    """One case of a group explained: in a sentence, what the fault is and how it is mended, all of it as text."""
+    """One case of a group explained: in a sentence, what the fault is and how it is mended, all of
+    it as text."""
 
     id: str
     cause: str
@@ -72,7 +77,8 @@ class Stale(Strict):
 
 
 class StoredSubject(Strict):
-    """All that a run says of one subject; `date` is UTC, `seconds` those within the subject's own code."""
+    """All that a run says of one subject; `date` is UTC, `seconds` those within the subject's own
+    code."""
 
     name: str
     versions: dict[str, str]
@@ -85,7 +91,9 @@ class StoredSubject(Strict):
 
     @property
     def passed(self) -> bool:
-        return not self.stale and all(verdict.verdict not in (Kind.DIVERGES, Kind.ERROR) for verdict in self.verdicts)
+        return not self.stale and all(
+            verdict.verdict not in (Kind.DIVERGES, Kind.ERROR) for verdict in self.verdicts
+        )
 
 
 class LeftOut(Strict):
@@ -114,7 +122,8 @@ class Faults(Strict):
 
 
 class StoredReport(Strict):
-    """One run, or several merged. `catalogue` is the fingerprint of the cases that there were to choose from."""
+    """One run, or several merged. `catalogue` is the fingerprint of the cases that there were to
+    choose from."""
 
     format: Literal["rnnparity-report/1"]
     rnnparity: str
@@ -127,13 +136,18 @@ class StoredReport(Strict):
 
     @property
     def passed(self) -> bool:
-        return not any(out.asked for out in self.left_out) and all(subject.passed for subject in self.subjects)
+        return not any(out.asked for out in self.left_out) and all(
+            subject.passed for subject in self.subjects
+        )
 
 
 @cache
 def fingerprint() -> str:
     """The catalogue in ten digits: every case's id and tags."""
-    lines = [f"{case} {' '.join(problem.case.tags) if problem.case else ''}" for case, problem in catalogue().items()]
+    lines = [
+        f"{case} {' '.join(problem.case.tags) if problem.case else ''}"
+        for case, problem in catalogue().items()
+    ]
     return sha256("\n".join(lines).encode()).hexdigest()[:10]
 
 
@@ -146,7 +160,8 @@ def load(path: Path) -> StoredReport:
     """Read a stored report.
 
     Raises:
-        RequestError: the file cannot be read, is cut off or malformed, or is of another format or catalogue.
+        RequestError: the file cannot be read, is cut off or malformed, or is of another format or
+        catalogue.
     """
     return parse(load_stored(path, FORMAT, AGAIN), str(path))
 
@@ -155,18 +170,25 @@ def parse(value: Any, where: str) -> StoredReport:
     """The stored report in a JSON value.
 
     Raises:
-        RequestError: something is missing, unknown, of a wrong type or there twice, or it is of another catalogue.
+        RequestError: something is missing, unknown, of a wrong type or there twice, or it is of
+        another catalogue.
     """
     report = validated(StoredReport, value, where, AGAIN)
     if report.catalogue != fingerprint():
-        raise RequestError(f"{where}: was run on another catalogue than this rnnparity has; {AGAIN}")
+        raise RequestError(
+            f"{where}: was run on another catalogue than this rnnparity has; {AGAIN}"
+        )
     _once([subject.name for subject in report.subjects], where)
     known = {entry.name for entry in report.known}
     for subject in report.subjects:
         _once([verdict.id for verdict in subject.verdicts], f"{where}: {subject.name}")
         own = {verdict.id for verdict in subject.verdicts}
         _named(own, catalogue(), f"{where}: {subject.name}: case")
-        _named([example.id for example in subject.examples], own, f"{where}: {subject.name}: examples: case")
+        _named(
+            [example.id for example in subject.examples],
+            own,
+            f"{where}: {subject.name}: examples: case",
+        )
         met = [name for verdict in subject.verdicts for name in verdict.known]
         _named(met, known, f"{where}: {subject.name}: known difference")
     return report

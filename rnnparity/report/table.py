@@ -1,4 +1,5 @@
-"""The conformance table: features down, subjects across, and in each cell the share of cases that agree."""
+"""The conformance table: features down, subjects across, and in each cell the share of cases that
+agree."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """A subject on a feature: what became of the feature's cases, and in which groups they are that do not agree."""
+    """A subject on a feature: what became of the feature's cases, and in which groups they are that
+    do not agree."""
 
     feature: Feature
     counts: Counter[Kind]
@@ -35,12 +37,19 @@ class Cell:
 
     @property
     def state(self) -> State:
-        """The worst that there is in it; "nothing" where all is unsupported, "absent" where no case was run."""
+        """The worst that there is in it; "nothing" where all is unsupported, "absent" where no case
+        was run."""
         if not self.compared:
             return "nothing" if self.ran else "absent"
         if self.counts[Kind.DIVERGES] or self.counts[Kind.ERROR]:
             return "wrong"
-        return "known" if self.counts[Kind.KNOWN] else "unclear" if self.counts[Kind.INCONCLUSIVE] else "right"
+        return (
+            "known"
+            if self.counts[Kind.KNOWN]
+            else "unclear"
+            if self.counts[Kind.INCONCLUSIVE]
+            else "right"
+        )
 
     @property
     def share(self) -> str:
@@ -99,13 +108,20 @@ def _column(subject: StoredSubject) -> Column:
     for example in sorted(subject.examples, key=lambda example: (len(example.id), example.id)):
         if group := home.get(example.id):
             examples.setdefault(group, example)
-    return Column(subject, found, examples, [_cell(feature, subject, found) for feature in FEATURES])
+    return Column(
+        subject, found, examples, [_cell(feature, subject, found) for feature in FEATURES]
+    )
 
 
-def _cell(feature: Feature, subject: StoredSubject, found: Mapping[Group, Sequence[StoredVerdict]]) -> Cell:
+def _cell(
+    feature: Feature, subject: StoredSubject, found: Mapping[Group, Sequence[StoredVerdict]]
+) -> Cell:
     cases = cases_of(feature)
     counts = Counter(verdict.verdict for verdict in subject.verdicts if verdict.id in cases)
-    own = {group: [verdict for verdict in verdicts if verdict.id in cases] for group, verdicts in found.items()}
+    own = {
+        group: [verdict for verdict in verdicts if verdict.id in cases]
+        for group, verdicts in found.items()
+    }
     return Cell(feature, counts, {group: verdicts for group, verdicts in own.items() if verdicts})
 
 
@@ -129,7 +145,10 @@ def headline(report: StoredReport) -> str:
 
 def chosen(report: StoredReport) -> str:
     """How many of all cases were run, where it was not all of them."""
-    ran, total = max(len(subject.verdicts) for subject in report.subjects), len(cases_of(FEATURES[0]))
+    ran, total = (
+        max(len(subject.verdicts) for subject in report.subjects),
+        len(cases_of(FEATURES[0])),
+    )
     return f"Only {ran} of the {total} cases were chosen." if ran < total else ""
 
 

@@ -27,7 +27,8 @@ from rnnparity.verdict.judge import Verdict, reference_verdict, with_known
 
 
 def run(problem: Problem, subject: str | Callable[[Problem], Any] = "reference") -> Problem:
-    """The problem with the outputs that a subject computes: float64 for the reference, else the subject's own types.
+    """The problem with the outputs that a subject computes: float64 for the reference, else the
+    subject's own types.
 
     Raises:
         RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
@@ -51,7 +52,8 @@ def _answered(outcome: Outcome, subject: str | Callable[[Problem], Any]) -> Answ
 
 
 def outcome_of(problem: Problem, subject: str | Callable[[Problem], Any]) -> Outcome:
-    """What came of a problem: the reference and functions in this process, frameworks in a worker of their own."""
+    """What came of a problem: the reference and functions in this process, frameworks in a worker
+    of their own."""
     if subject == "reference":
         with one_blas_thread():
             return Outcome(problem, ReferenceSubject().answer(problem))
@@ -62,8 +64,11 @@ def outcome_of(problem: Problem, subject: str | Callable[[Problem], Any]) -> Out
         return next(workers.run([problem]))
 
 
-def check_case(problem: Problem, subject: str, fixtures: Path | None = None) -> tuple[Outcome, Verdict]:
-    """One case of the catalogue, with its golden and the known differences: what came of it, and the verdict.
+def check_case(
+    problem: Problem, subject: str, fixtures: Path | None = None
+) -> tuple[Outcome, Verdict]:
+    """One case of the catalogue, with its golden and the known differences: what came of it, and
+    the verdict.
 
     Raises:
         RequestError: the subject is unknown or cannot be loaded, or a fixture is unreadable.
@@ -82,7 +87,8 @@ def check_case(problem: Problem, subject: str, fixtures: Path | None = None) -> 
 
 
 def explained(problem: Problem) -> Explanation:
-    """The cause of what is wrong with a problem's outputs, and an input that would tell apart what fits alike.
+    """The cause of what is wrong with a problem's outputs, and an input that would tell apart what
+    fits alike.
 
     Raises:
         RequestError: the problem has no outputs.
@@ -92,10 +98,11 @@ def explained(problem: Problem) -> Explanation:
 
 
 def explain_subject(problem: Problem, subject: str | Callable[[Problem], Any]) -> Explanation:
-    """The cause of what a subject gets wrong; it is asked again where inputs made for it can tell causes apart.
+    """The cause of what a subject gets wrong; it is asked again where inputs made for it can tell
+    causes apart.
 
-    Wrong symbolic shapes and types are told beside, and no fault is their cause. What is on the list of known
-    differences is told as well.
+    Wrong symbolic shapes and types are told beside, and no fault is their cause. What is on the
+    list of known differences is told as well.
 
     Raises:
         RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
@@ -111,16 +118,22 @@ def explain_subject(problem: Problem, subject: str | Callable[[Problem], Any]) -
         outcome = ask_it(problem)
         listed = _listed(problem, name_of(subject), versions)
         if outcome.error and listed({"error"}):
-            outcome = replace(outcome, error=f"{outcome.error}; listed: {'; '.join(listed({'error'}))}")
+            outcome = replace(
+                outcome, error=f"{outcome.error}; listed: {'; '.join(listed({'error'}))}"
+            )
         answer = _answered(outcome, subject)
         told = explained(problem.with_outputs(answer.outputs))
         told = probed(told, answers) if told.also_fits else told
     verdict = verdict_of(outcome, expect(problem), None)
-    kinds = ("fact",) if subject == "reference" else ("fact", "dtype")  # the reference's outputs are float64
+    kinds = (
+        ("fact",) if subject == "reference" else ("fact", "dtype")
+    )  # the reference's outputs are float64
     beside = [found for found in verdict.differences if found.kind in kinds]
     if beside:
         differences = (*told.differences, *(one for one in beside if one not in told.differences))
-        told = replace(told, verdict="diverges", differences=differences, cause=told.cause or UNEXPLAINED)
+        told = replace(
+            told, verdict="diverges", differences=differences, cause=told.cause or UNEXPLAINED
+        )
     return replace(told, listed=listed({difference.kind for difference in told.differences}))
 
 
@@ -142,12 +155,17 @@ def _listed(
     """What the known differences say of some kinds of difference in a case of the catalogue."""
     entries = {entry.name: entry for entry in read_known(default_folder() / KNOWN)}
     own = catalogue().get(problem.id)
-    if own is None or wire.dump_line(own) != wire.dump_line(replace(problem, outputs=None, case=own.case)):
+    if own is None or wire.dump_line(own) != wire.dump_line(
+        replace(problem, outputs=None, case=own.case)
+    ):
         entries = {}
 
     def listed(kinds: Collection[str]) -> tuple[str, ...]:
         names = covering([*entries.values()], subject, versions, problem.id, kinds) if kinds else ()
         found = [entries[name] for name in names]
-        return tuple(f"{one.name} ({one.standing}; {one.cause}): {' '.join(one.reason.split())}" for one in found)
+        return tuple(
+            f"{one.name} ({one.standing}; {one.cause}): {' '.join(one.reason.split())}"
+            for one in found
+        )
 
     return listed

@@ -1,4 +1,5 @@
-"""A whole run: subjects against cases, with goldens, known differences and the proof that a wrong subject is seen."""
+"""A whole run: subjects against cases, with goldens, known differences and the proof that a wrong
+subject is seen."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ from rnnparity.verdict.judge import (
     wrong_on_purpose,
 )
 
-# A case on which a subject that swaps two gates must fail, or no verdict of the run is worth anything.
+# A case on which a subject that swaps two gates must fail, or no verdict of the run is worth
+# anything.
 PROOF = "lstm-spread-sequences-state"
 # Below this many cases a second worker costs more than it saves: a framework loads for seconds.
 CASES_A_WORKER = 150
@@ -45,9 +47,11 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class SubjectReport:
-    """All verdicts on one subject; `stale` are known differences that no longer say the truth, with why.
+    """All verdicts on one subject; `stale` are known differences that no longer say the truth, with
+    why.
 
-    `wrong` are the problems that diverge in shape or value, with the outputs given, and `causes` what explains each.
+    `wrong` are the problems that diverge in shape or value, with the outputs given, and `causes`
+    what explains each.
     """
 
     name: str
@@ -89,7 +93,8 @@ class SubjectReport:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A subject that could not be run. `asked`: it was named, or there was more to it than what it needs missing."""
+    """A subject that could not be run. `asked`: it was named, or there was more to it than what it
+    needs missing."""
 
     subject: str
     why: str
@@ -100,8 +105,9 @@ class LeftOut:
 class Report:
     """What a run gave, subject by subject.
 
-    `faults`: how many of those that fit the cases they would have shown, and how many fit; `by_constants` the same of
-    the cases with constant weights alone. The reference alone has no use for them.
+    `faults`: how many of those that fit the cases they would have shown, and how many fit;
+    `by_constants` the same of the cases with constant weights alone. The reference alone has no use
+    for them.
     """
 
     subjects: list[SubjectReport]
@@ -111,11 +117,14 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        return not any(out.asked for out in self.left_out) and all(subject.passed for subject in self.subjects)
+        return not any(out.asked for out in self.left_out) and all(
+            subject.passed for subject in self.subjects
+        )
 
     @property
     def status(self) -> int:
-        """The exit status: 1 where something differs, 2 where a subject could not be run or has compared nothing."""
+        """The exit status: 1 where something differs, 2 where a subject could not be run or has
+        compared nothing."""
         differs = any(subject.failing or subject.stale for subject in self.subjects)
         return 1 if differs else 0 if self.passed else 2
 
@@ -136,14 +145,14 @@ def check(
 ) -> Report:
     """Hold subjects (names, or functions from a Problem to its outputs) against the catalogue.
 
-    `k` chooses cases (see `selection`), `jobs` the number of worker processes a subject, `timeout_s` the seconds
-    that a case may take in one; `progress` is told the subject, how many cases are done and how many there are.
-    `all_subjects`: besides those that are named every one that has what it needs here. One that cannot be loaded does
-    not keep the others from running.
+    `k` chooses cases (see `selection`), `jobs` the number of worker processes a subject,
+    `timeout_s` the seconds that a case may take in one; `progress` is told the subject, how many
+    cases are done and how many there are. `all_subjects`: besides those that are named every one
+    that has what it needs here. One that cannot be loaded does not keep the others from running.
 
     Raises:
-        RequestError: an unknown subject, an unreadable fixture, no subject that can be loaded, nothing to compare.
-        MistrustedRunError: a subject that is wrong on purpose passed.
+        RequestError: an unknown subject, an unreadable fixture, no subject that can be loaded,
+        nothing to compare. MistrustedRunError: a subject that is wrong on purpose passed.
     """
     named = tuple(dict.fromkeys(subjects)) or (() if all_subjects else ("keras",))
     wanted = tuple(dict.fromkeys((*named, *(registered_names() if all_subjects else ()))))
@@ -159,7 +168,9 @@ def check(
         refused: list[tuple[SubjectLike, RequestError]] = []
         for subject in wanted:
             try:
-                reports.append(_check_one(subject, k, goldens, entries, (jobs, timeout_s), progress))
+                reports.append(
+                    _check_one(subject, k, goldens, entries, (jobs, timeout_s), progress)
+                )
             except RequestError as error:
                 refused.append((subject, error))
         if not reports:
@@ -167,21 +178,32 @@ def check(
         faults, by_constants = _faults(reports)
         report = Report(reports, faults, by_constants)
     report.left_out = [
-        LeftOut(name_of(subject), str(error), subject in named or not isinstance(error, MissingFrameworkError))
+        LeftOut(
+            name_of(subject),
+            str(error),
+            subject in named or not isinstance(error, MissingFrameworkError),
+        )
         for subject, error in refused
     ]
     if report.compared == 0:
-        reasons = Counter(verdict.reason for subject in report.subjects for verdict in subject.verdicts)
+        reasons = Counter(
+            verdict.reason for subject in report.subjects for verdict in subject.verdicts
+        )
         why = f", most often: {reasons.most_common(1)[0][0]}"
-        raise RequestError(f"nothing was compared: every chosen case is unsupported by every subject{why}")
+        raise RequestError(
+            f"nothing was compared: every chosen case is unsupported by every subject{why}"
+        )
     return report
 
 
 def _faults(reports: Sequence[SubjectReport]) -> Iterator[tuple[int, int] | None]:
-    """The score of all cases that were compared by any subject, and of those of them with constant weights."""
+    """The score of all cases that were compared by any subject, and of those of them with constant
+    weights."""
     silent = (Kind.UNSUPPORTED, Kind.ERROR)
     others = [report for report in reports if report.name != "reference"]
-    names = dict.fromkeys(v.id for report in others for v in report.verdicts if v.kind not in silent)
+    names = dict.fromkeys(
+        v.id for report in others for v in report.verdicts if v.kind not in silent
+    )
     cases = [catalogue()[name] for name in names]
     constant = [case for case in cases if case.case and case.case.initializers]
     for some in (cases, constant):
@@ -197,12 +219,15 @@ def prove() -> None:
     """
     problem = catalogue()[PROOF]
     if judge(problem, wrong_on_purpose(problem)).kind is not Kind.DIVERGES:
-        raise MistrustedRunError(f"a subject with two gates swapped passed {PROOF}: no verdict of this run counts")
+        raise MistrustedRunError(
+            f"a subject with two gates swapped passed {PROOF}: no verdict of this run counts"
+        )
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Matrices here are small: a second BLAS thread on a busy machine makes them a hundred times slower."""
+    """Matrices here are small: a second BLAS thread on a busy machine makes them a hundred times
+    slower."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"):
@@ -228,22 +253,32 @@ def _check_one(
     if subject == "reference":
         report = _check_reference(cases, goldens, progress)
     elif isinstance(subject, str):
-        report = _check_in_workers(subject, cases, goldens, (jobs or _jobs(len(cases)), timeout_s), progress)
+        report = _check_in_workers(
+            subject, cases, goldens, (jobs or _jobs(len(cases)), timeout_s), progress
+        )
     else:
         report = _check_function(subject, cases, goldens, progress)
-    report.verdicts = [with_known(verdict, entries, report.name, report.versions) for verdict in report.verdicts]
+    report.verdicts = [
+        with_known(verdict, entries, report.name, report.versions) for verdict in report.verdicts
+    ]
     place = {case.id: number for number, case in enumerate(cases)}
     report.verdicts.sort(key=lambda verdict: place[verdict.id])
     used = {name for verdict in report.verdicts for name in verdict.known}
     ran = {verdict.id for verdict in report.verdicts if verdict.kind is not Kind.UNSUPPORTED}
-    report.stale = known_differences.stale(entries, report.name, report.versions, used, ran, catalogue())
+    report.stale = known_differences.stale(
+        entries, report.name, report.versions, used, ran, catalogue()
+    )
     failing = {verdict.id for verdict in report.failing}
     told = [problem for problem in report.wrong if problem.id in failing]
-    report.causes = causes(told, lambda done: _tell_of(progress, f"{report.name}: causes", done, len(told)))
+    report.causes = causes(
+        told, lambda done: _tell_of(progress, f"{report.name}: causes", done, len(told))
+    )
     return report
 
 
-def _check_reference(cases: Sequence[Problem], goldens: Goldens, progress: Progress | None) -> SubjectReport:
+def _check_reference(
+    cases: Sequence[Problem], goldens: Goldens, progress: Progress | None
+) -> SubjectReport:
     import numpy as np
 
     report = SubjectReport("reference", {"numpy": np.__version__})
@@ -274,7 +309,10 @@ def _check_in_workers(
 
 
 def _check_function(
-    function: Callable[[Problem], Any], cases: Sequence[Problem], goldens: Goldens, progress: Progress | None
+    function: Callable[[Problem], Any],
+    cases: Sequence[Problem],
+    goldens: Goldens,
+    progress: Progress | None,
 ) -> SubjectReport:
     subject = FunctionSubject(function)
     report = SubjectReport(name_of(function), {})

@@ -1,7 +1,8 @@
-"""The sweep: verdicts on random healthy problems, which must raise no alarm, and on slightly wrong ones, which must.
+"""The sweep: verdicts on random healthy problems, which must raise no alarm, and on slightly wrong
+ones, which must.
 
-The thresholds are fixed (`dtypes`, `tolerance`) before the problems are drawn. For comparison the same outputs are
-judged by the fixed tolerances in use elsewhere.
+The thresholds are fixed (`dtypes`, `tolerance`) before the problems are drawn. For comparison the
+same outputs are judged by the fixed tolerances in use elsewhere.
 """
 
 from __future__ import annotations
@@ -27,19 +28,21 @@ from rnnparity.subjects import make_subject
 from rnnparity.verdict.judge import Kind, judge
 
 PATHS = ("keras", "keras:graph", "keras:xla")
-# Problems of one layer and shape, so that what is traced and compiled for it is used more than once.
+# Problems of one layer and shape, so that what is traced and compiled for it is used more than
+# once.
 DRAWS = 12
 # Eager Keras takes some 2 ms a step and half: longer sequences go through the graphs alone.
 LONGEST_EAGER = 60
 
-# Fixed tolerances in use elsewhere, as (rtol, atol): NumPy's allclose, PyTorch's assert_close for float32, ONNX's
-# backend test runner.
+# Fixed tolerances in use elsewhere, as (rtol, atol): NumPy's allclose, PyTorch's assert_close for
+# float32, ONNX's backend test runner.
 FIXED = {"np.allclose": (1e-5, 1e-8), "torch": (1.3e-6, 1e-5), "onnx": (1e-3, 1e-7)}
 
 
 @dataclass(frozen=True)
 class Record:
-    """One verdict on a healthy problem (`changed` is "") or on one whose weights were changed by `change`.
+    """One verdict on a healthy problem (`changed` is "") or on one whose weights were changed by
+    `change`.
 
     `false_alarms` names the fixed tolerances that would have refused the outputs.
     """
@@ -53,8 +56,11 @@ class Record:
     false_alarms: tuple[str, ...] = ()
 
 
-def sweep(verdicts: int, seed: int, jobs: int, progress: Callable[[str, int, int], None] | None = None) -> list[Record]:
-    """Records of at least `verdicts` verdicts on healthy problems, and of one changed problem for every problem.
+def sweep(
+    verdicts: int, seed: int, jobs: int, progress: Callable[[str, int, int], None] | None = None
+) -> list[Record]:
+    """Records of at least `verdicts` verdicts on healthy problems, and of one changed problem for
+    every problem.
 
     Raises:
         RequestError: TensorFlow is missing or too old.
@@ -90,7 +96,8 @@ def sweep_layer(seed: int) -> list[Record]:
         if path not in _subjects:
             _subjects[path] = make_subject(path)
     layer, shape = random_layer(rng)
-    # With or without a mask and states is settled once a layer: each is a trace and a compilation of its own.
+    # With or without a mask and states is settled once a layer: each is a trace and a compilation
+    # of its own.
     masked, started = bool(rng.random() < 0.3), bool(rng.random() < 0.5)
     records: list[Record] = []
     with one_blas_thread():
@@ -103,11 +110,16 @@ def sweep_layer(seed: int) -> list[Record]:
 
 
 def random_layer(rng: np.random.Generator) -> tuple[Layer, tuple[int, int, int]]:
-    """A layer of any kind, direction, dtype, and the shape (B, T, D) of its inputs: T to 500, D and H to 128."""
+    """A layer of any kind, direction, dtype, and the shape (B, T, D) of its inputs: T to 500, D and
+    H to 128."""
     kind = rng.choice(["SimpleRNN", "LSTM", "GRU", "GRU"])
     coarse = ["float16", "mixed_float16", "bfloat16", "mixed_bfloat16"]
     policy = str(rng.choice(["float32"] * 12 + ["float64"] * 2 + coarse))
-    config: dict[str, Any] = {"units": _log_uniform(rng, 1, 128), "dtype": policy, "return_state": True}
+    config: dict[str, Any] = {
+        "units": _log_uniform(rng, 1, 128),
+        "dtype": policy,
+        "return_state": True,
+    }
     config["return_sequences"] = bool(rng.random() < 0.5)
     if kind == "GRU":
         config["reset_after"] = bool(rng.random() < 0.5)
@@ -117,22 +129,33 @@ def random_layer(rng: np.random.Generator) -> tuple[Layer, tuple[int, int, int]]
     spec: dict[str, Any] = {"class_name": str(kind), "config": config}
     if direction == "two ways":
         mode = [None, "concat", "sum", "mul", "ave"][rng.integers(5)]
-        spec = {"class_name": "Bidirectional", "config": {"layer": spec, "merge_mode": mode, "dtype": policy}}
+        spec = {
+            "class_name": "Bidirectional",
+            "config": {"layer": spec, "merge_mode": mode, "dtype": policy},
+        }
     shape = (int(rng.integers(1, 9)), _log_uniform(rng, 1, 500), _log_uniform(rng, 1, 128))
     return parse_layer(spec), shape
 
 
 def random_problem(
-    rng: np.random.Generator, layer: Layer, shape: tuple[int, int, int], masked: bool, started: bool, name: str
+    rng: np.random.Generator,
+    layer: Layer,
+    shape: tuple[int, int, int],
+    masked: bool,
+    started: bool,
+    name: str,
 ) -> Problem:
-    """Normal inputs, weights from small to saturating (0.05 to 5 over the root of the fan-in), masks, states."""
+    """Normal inputs, weights from small to saturating (0.05 to 5 over the root of the fan-in),
+    masks, states."""
     batch, steps, features = shape
     scale = float(np.exp(rng.uniform(np.log(0.05), np.log(5))))
     weights = []
     for slot in weight_slots(layer, features):
         dims = tuple(dim or 0 for dim in slot.shape)
         spread = 0.5 if slot.name.endswith("bias") else scale / np.sqrt(dims[0])
-        weights.append(Tensor.of(slot.name, spread * rng.standard_normal(dims), variable_dtype(slot.dtype)))
+        weights.append(
+            Tensor.of(slot.name, spread * rng.standard_normal(dims), variable_dtype(slot.dtype))
+        )
     wide = "float64" if layer.compute_dtype == "float64" else "float32"
     states = tuple(
         Tensor.of(slot.name, 0.5 * rng.standard_normal((batch, slot.shape[1] or 0)), wide)
@@ -170,12 +193,17 @@ def _records(problem: Problem, rng: np.random.Generator) -> Iterator[Record]:
             yield Record(dtype, "keras:graph", verdict.kind, verdict.sigma, f"{what} {name}", form)
 
 
-def _changed(problem: Problem, rng: np.random.Generator, size: float, form: str) -> tuple[str, Problem]:
-    """One weight array changed by a relative `size`: all of it the same way, or each element up or down."""
+def _changed(
+    problem: Problem, rng: np.random.Generator, size: float, form: str
+) -> tuple[str, Problem]:
+    """One weight array changed by a relative `size`: all of it the same way, or each element up or
+    down."""
     place = int(rng.integers(len(problem.weights)))
     tensor = problem.weights[place]
     signs = rng.choice([-1.0, 1.0], tensor.shape) if form == "signs" else 1.0
-    changed = Tensor.of(tensor.name, tensor.data.astype(np.float64) * (1 + size * signs), tensor.dtype)
+    changed = Tensor.of(
+        tensor.name, tensor.data.astype(np.float64) * (1 + size * signs), tensor.dtype
+    )
     weights = [*problem.weights[:place], changed, *problem.weights[place + 1 :]]
     return tensor.name, replace(problem, weights=tuple(weights))
 
@@ -193,7 +221,8 @@ def _close(given: Array, right: Array, rtol: float, atol: float) -> bool:
 
 @dataclass(frozen=True)
 class Summary:
-    """One float type's part of a sweep: verdicts on healthy problems, and what was seen of changed ones."""
+    """One float type's part of a sweep: verdicts on healthy problems, and what was seen of changed
+    ones."""
 
     verdicts: int
     false_alarms: int
@@ -208,8 +237,9 @@ class Summary:
 
 
 def summarize(records: Sequence[Record]) -> dict[str, Summary]:
-    """By float type. `smallest` is the relative change that is still seen in 99 of 100 problems (distances are linear
-    in the change); `elsewhere` counts the false alarms of fixed tolerances, for float32 alone, where they are meant."""
+    """By float type. `smallest` is the relative change that is still seen in 99 of 100 problems
+    (distances are linear in the change); `elsewhere` counts the false alarms of fixed tolerances,
+    for float32 alone, where they are meant."""
     found = {}
     for dtype in sorted({record.dtype for record in records}):
         own = [record for record in records if record.dtype == dtype]
@@ -225,9 +255,15 @@ def summarize(records: Sequence[Record]) -> dict[str, Summary]:
             worst=max((record.sigma for record in conclusive), default=0.0),
             rms=float(np.sqrt(np.mean([r.sigma**2 for r in conclusive]))) if conclusive else 0.0,
             changed={form: len(rows) for form, rows in changed.items()},
-            seen={form: sum(r.kind == Kind.DIVERGES for r in rows) for form, rows in changed.items()},
+            seen={
+                form: sum(r.kind == Kind.DIVERGES for r in rows) for form, rows in changed.items()
+            },
             smallest={
-                form: float(np.quantile([kind.fault * kind.threshold / max(r.sigma, 1e-9) for r in rows], 0.99))
+                form: float(
+                    np.quantile(
+                        [kind.fault * kind.threshold / max(r.sigma, 1e-9) for r in rows], 0.99
+                    )
+                )
                 for form, rows in changed.items()
                 if rows
             },

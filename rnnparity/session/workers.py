@@ -1,4 +1,5 @@
-"""Subjects in processes of their own: each loads once and takes many cases; one that dies or hangs costs its case.
+"""Subjects in processes of their own: each loads once and takes many cases; one that dies or hangs
+costs its case.
 
 One standard-library pool of one process a worker, so that what breaks one worker breaks no other.
 """
@@ -28,16 +29,18 @@ from rnnparity.subjects import make_subject, place_in
 
 # A case takes milliseconds, its first XLA compilation on a busy machine some ten seconds.
 TIMEOUT_S = 120.0
-# A subject that let the time run out so often in a row is asked no more: a whole catalogue of such cases takes days.
+# A subject that let the time run out so often in a row is asked no more: a whole catalogue of such
+# cases takes days.
 PATIENCE = 5
-# A worker that holds more bytes than that after a case is replaced: frameworks keep what they compile, and 2 GiB are
-# too much for a run of several.
+# A worker that holds more bytes than that after a case is replaced: frameworks keep what they
+# compile, and 2 GiB are too much for a run of several.
 ENOUGH = 3 * 2**29
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a case in a worker: an answer, or why there is none. `held`: the bytes in its process' memory."""
+    """What came of a case in a worker: an answer, or why there is none. `held`: the bytes in its
+    process' memory."""
 
     problem: Problem
     answer: Answer | None = None
@@ -50,7 +53,8 @@ class Workers:
     """Processes that hold one subject. A context manager: leaving it ends them.
 
     Raises:
-        RequestError: the subject is unknown, or its framework missing or too old (when it is asked first).
+        RequestError: the subject is unknown, or its framework missing or too old (when it is asked
+        first).
     """
 
     def __init__(self, subject: str, count: int, timeout_s: float = TIMEOUT_S) -> None:
@@ -63,7 +67,10 @@ class Workers:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for pool in self.pools:
             end_now(pool)
@@ -73,13 +80,16 @@ class Workers:
         try:
             versions, fault = self.loaded[0].result()
         except BrokenProcessPool:
-            raise RequestError(f"subject {self.subject!r}: its process died while loading") from None
+            raise RequestError(
+                f"subject {self.subject!r}: its process died while loading"
+            ) from None
         if fault is not None:
             raise fault
         return versions
 
     def run(self, problems: Iterable[Problem]) -> Iterator[Outcome]:
-        """The outcomes, in the order in which they come in. See PATIENCE for who is not asked to the end."""
+        """The outcomes, in the order in which they come in. See PATIENCE for who is not asked to
+        the end."""
         waiting = iter(problems)
         busy: dict[Future[Outcome], tuple[int, Problem, float]] = {}
         silent = 0
@@ -87,8 +97,14 @@ class Workers:
             self._next(place, waiting, busy)
         while busy:
             soonest = min(begun for _, _, begun in busy.values()) + self.timeout_s
-            done, _ = wait(busy, timeout=max(0.0, soonest - monotonic()), return_when=FIRST_COMPLETED)
-            overdue = [future for future, (_, _, begun) in busy.items() if monotonic() - begun >= self.timeout_s]
+            done, _ = wait(
+                busy, timeout=max(0.0, soonest - monotonic()), return_when=FIRST_COMPLETED
+            )
+            overdue = [
+                future
+                for future, (_, _, begun) in busy.items()
+                if monotonic() - begun >= self.timeout_s
+            ]
             for future in [*done, *(future for future in overdue if future not in done)]:
                 place, problem, _ = busy.pop(future)
                 silent = 0 if future in done else silent + 1
@@ -100,7 +116,10 @@ class Workers:
         yield from (Outcome(problem, error=why) for problem in waiting)
 
     def _next(
-        self, place: int, waiting: Iterator[Problem], busy: dict[Future[Outcome], tuple[int, Problem, float]]
+        self,
+        place: int,
+        waiting: Iterator[Problem],
+        busy: dict[Future[Outcome], tuple[int, Problem, float]],
     ) -> None:
         problem = next(waiting, None)
         if problem is not None:
@@ -111,7 +130,9 @@ class Workers:
                 future = self.pools[place].submit(_answer, problem)
             busy[future] = place, problem, monotonic()
 
-    def _outcome(self, future: Future[Outcome], place: int, problem: Problem, done: bool) -> Outcome:
+    def _outcome(
+        self, future: Future[Outcome], place: int, problem: Problem, done: bool
+    ) -> Outcome:
         try:
             if done:
                 outcome = future.result()
@@ -133,15 +154,19 @@ class Workers:
 
 @contextlib.contextmanager
 def main_unseen() -> Iterator[None]:
-    """A spawned process imports the main module again, which would run a user's script a second time.
+    """A spawned process imports the main module again, which would run a user's script a second
+    time.
 
-    Workers need nothing of it: for as long as they are started it has neither a file nor a name. Nor do they take
-    Ctrl-C, which is the parent's: what a parent ignores its children ignore from their first line on.
+    Workers need nothing of it: for as long as they are started it has neither a file nor a name.
+    Nor do they take Ctrl-C, which is the parent's: what a parent ignores its children ignore from
+    their first line on.
     """
     ours = threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if ours else None
     main = sys.modules["__main__"]
-    kept: dict[str, Any] = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    kept: dict[str, Any] = {
+        name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)
+    }
     vars(main).update(__spec__=None)
     vars(main).pop("__file__", None)
     try:
@@ -154,10 +179,13 @@ def main_unseen() -> Iterator[None]:
 
 def end_now(pool: ProcessPoolExecutor) -> None:
     """End a pool's processes at once: by itself it would wait for what they are doing."""
-    for process in list((pool._processes or {}).values()):  # public only from Python 3.14 on (kill_workers)
+    for process in list(
+        (pool._processes or {}).values()
+    ):  # public only from Python 3.14 on (kill_workers)
         with contextlib.suppress(ProcessLookupError, AttributeError):
             process.kill()
-    # Waits for the pool's own thread alone: one that is still at work when Python ends may fail there, loudly.
+    # Waits for the pool's own thread alone: one that is still at work when Python ends may fail
+    # there, loudly.
     pool.shutdown(cancel_futures=True)
 
 
@@ -165,7 +193,9 @@ def _how(pool: ProcessPoolExecutor) -> str:
     """By what signal, or with what status, a pool's process ended, where that is known yet."""
     for process in (pool._processes or {}).values():  # see end_now
         until = monotonic() + 2
-        while process.exitcode is None and monotonic() < until:  # the pool's own thread is asking as well
+        while (
+            process.exitcode is None and monotonic() < until
+        ):  # the pool's own thread is asking as well
             sleep(0.01)
         if (code := process.exitcode) is not None:
             name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")
@@ -174,7 +204,8 @@ def _how(pool: ProcessPoolExecutor) -> str:
 
 
 def prepare_worker() -> None:
-    """Ctrl-C is the parent's to handle; warnings of frameworks are not the user's business; stdout is the report's."""
+    """Ctrl-C is the parent's to handle; warnings of frameworks are not the user's business; stdout
+    is the report's."""
     os.dup2(2, 1)  # what a subject prints goes to stderr
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
@@ -191,11 +222,14 @@ def _end_with_parent() -> None:
 
 def _start(subject: str) -> ProcessPoolExecutor:
     _start_tracker()
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_prepare, initargs=(subject,))
+    return ProcessPoolExecutor(
+        1, mp_context=get_context("spawn"), initializer=_prepare, initargs=(subject,)
+    )
 
 
 def _start_tracker() -> None:
-    """Python's tracker of semaphores would warn of what a worker that is ended leaves behind (tqdm makes one)."""
+    """Python's tracker of semaphores would warn of what a worker that is ended leaves behind (tqdm
+    makes one)."""
     if os.name != "posix":  # there is none elsewhere
         return
     before = os.environ.get("PYTHONWARNINGS")
@@ -253,7 +287,10 @@ def _asked(problem: Problem) -> Outcome:
         return Outcome(problem, _subject.answer(problem))
     except Unsupported as reason:
         return Outcome(problem, unsupported=str(reason) or "no reason given")
-    except (Exception, SystemExit) as error:  # a subject that exits must not end the run, least of all with status 0
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # a subject that exits must not end the run, least of all with status 0
         return Outcome(problem, error=one_line(error) + place_in(error))
 
 

@@ -1,6 +1,8 @@
-"""What Keras leaves to its backends: how each is started, run on one thread, and made to compile a call.
+"""What Keras leaves to its backends: how each is started, run on one thread, and made to compile a
+call.
 
-Keras reads KERAS_BACKEND when it is imported, so a process has one backend; each subject is in a process of its own.
+Keras reads KERAS_BACKEND when it is imported, so a process has one backend; each subject is in a
+process of its own.
 """
 
 from __future__ import annotations
@@ -21,12 +23,14 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import MissingFrameworkError, RequestError
 from rnnparity.subjects import ON_A_GPU
 
-# Calls a model with arrays as the layer takes them: x (B, T, D), mask (B, T) or None, states (B, H) each or None.
+# Calls a model with arrays as the layer takes them: x (B, T, D), mask (B, T) or None, states (B, H)
+# each or None.
 Call = Callable[[Any, Any, Any], Any]
 
 
 class Backend:
-    """Keras on one backend. A subclass says what differs; `keras` is the module, imported with that backend."""
+    """Keras on one backend. A subclass says what differs; `keras` is the module, imported with that
+    backend."""
 
     name = ""  # KERAS_BACKEND
     needs = ""  # the module without which Keras cannot start on it
@@ -39,7 +43,8 @@ class Backend:
         """Import Keras on this backend for one path (`eager`, `unroll`, `cuda`, ...).
 
         Raises:
-            RequestError: the framework is missing or too old, or Keras has been started on another backend.
+            RequestError: the framework is missing or too old, or Keras has been started on another
+            backend.
         """
         self.path = path
         install = f"pip install 'rnnparity[{self.extra}]'"
@@ -53,7 +58,9 @@ class Backend:
             raise self._missing(error, install) from None
 
     def _missing(self, why: object, install: str) -> MissingFrameworkError:
-        return MissingFrameworkError(f"subject {self.subject!r} needs {self.framework} ({why}): {install}")
+        return MissingFrameworkError(
+            f"subject {self.subject!r} needs {self.framework} ({why}): {install}"
+        )
 
     def start(self, install: str) -> None:
         """Import what computes and set it up, before Keras is imported."""
@@ -67,7 +74,8 @@ class Backend:
             raise RequestError(
                 f"subject {self.subject!r} needs KERAS_BACKEND={self.name}, but it is {keras.backend.backend()!r}"
             )
-        # Keras' first Bidirectional imports TensorFlow where it is installed, on any backend, and that is loud.
+        # Keras' first Bidirectional imports TensorFlow where it is installed, on any backend, and
+        # that is loud.
         if find_spec("tensorflow") is not None:
             import_module("tensorflow")
         return keras
@@ -87,17 +95,23 @@ class Backend:
             return keras.activations.gelu(x, approximate=True)
 
         register = keras.saving.register_keras_serializable("rnnparity")
-        return {function.__name__: register(function) for function in (hard_sigmoid_keras2, gelu_tanh)}
+        return {
+            function.__name__: register(function) for function in (hard_sigmoid_keras2, gelu_tanh)
+        }
 
     def tensor(self, array: Array) -> Any:
-        """What the backend computes with, in the array's own type: Keras would take float64 for float32."""
+        """What the backend computes with, in the array's own type: Keras would take float64 for
+        float32."""
         return self.keras.ops.convert_to_tensor(array, dtype=array.dtype.name)
 
     def arrays(self, values: Sequence[Any]) -> list[tuple[Array, str]]:
         """Computed values as NumPy's, each with the name of its type; bfloat16 as float32."""
         arrays = [np.asarray(self.keras.ops.convert_to_numpy(value)) for value in values]
         dtypes = [self.keras.backend.standardize_dtype(value.dtype) for value in values]
-        return [(a.astype(np.float32) if d == "bfloat16" else a, d) for a, d in zip(arrays, dtypes, strict=True)]
+        return [
+            (a.astype(np.float32) if d == "bfloat16" else a, d)
+            for a, d in zip(arrays, dtypes, strict=True)
+        ]
 
     def compiled(self, model: Any, call: Call) -> Call:
         """The call of a model as the path compiles it; by default it is run as it is."""
@@ -130,8 +144,12 @@ class TensorFlow(Backend):
                 f"subject {self.subject!r} needs TensorFlow {self.oldest[0]}.{self.oldest[1]} or newer (Keras 3), "
                 f"but {tf.__version__} is installed: {install} --upgrade"
             )
-        tf.get_logger().setLevel("ERROR")  # else it warns of every function traced for a second shape
-        with suppress(RuntimeError):  # somebody has used TensorFlow in this process before: its threads are theirs
+        tf.get_logger().setLevel(
+            "ERROR"
+        )  # else it warns of every function traced for a second shape
+        with suppress(
+            RuntimeError
+        ):  # somebody has used TensorFlow in this process before: its threads are theirs
             tf.config.threading.set_intra_op_parallelism_threads(1)
             tf.config.threading.set_inter_op_parallelism_threads(1)
             tf.config.set_visible_devices([], "GPU")
@@ -148,7 +166,8 @@ class TensorFlow(Backend):
 
 
 class Jax(Backend):
-    """Keras on JAX. Every eager scan is compiled anew, so JAX' own cache of compiled code is switched on."""
+    """Keras on JAX. Every eager scan is compiled anew, so JAX' own cache of compiled code is
+    switched on."""
 
     name, needs, extra, subject = "jax", "jax", "keras-jax", "keras-jax"
     framework = "JAX"
@@ -164,12 +183,20 @@ class Jax(Backend):
         if on_gpu:
             try:
                 jax.devices()
-            except (RuntimeError, AssertionError):  # no device; no CUDA build, which JAX says by an assertion
+            except (
+                RuntimeError,
+                AssertionError,
+            ):  # no device; no CUDA build, which JAX says by an assertion
                 raise MissingFrameworkError(
                     f"subject 'keras-jax:{self.path}' needs an NVIDIA GPU and JAX' CUDA build: {install} 'jax[cuda13]'"
                 ) from None
-            setting("jax_default_matmul_precision", "highest" if self.path == "cuda" else "tensorfloat32")
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnnparity" / "jax"
+            setting(
+                "jax_default_matmul_precision",
+                "highest" if self.path == "cuda" else "tensorfloat32",
+            )
+        cache = (
+            Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnnparity" / "jax"
+        )
         if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
             setting("jax_compilation_cache_dir", str(cache))
         setting("jax_persistent_cache_min_compile_time_secs", 0)
@@ -181,7 +208,8 @@ class Jax(Backend):
         return super().versions() | {"jax": self.jax.__version__}
 
     def compiled(self, model: Any, call: Call) -> Call:
-        """Under jax.jit a function keeps nothing: weights and kept states are handed in, and the new states out."""
+        """Under jax.jit a function keeps nothing: weights and kept states are handed in, and the
+        new states out."""
         kept = _kept_states(model)
         variables = [*model.trainable_variables, *kept]
 
@@ -226,7 +254,9 @@ class Torch(Backend):
             raise MissingFrameworkError(
                 f"subject 'keras-torch:{self.path}' needs an NVIDIA GPU and PyTorch's CUDA build"
             )
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.path == "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = (
+            self.path == "tf32"
+        )
         torch.set_num_threads(1)
         self.torch = torch
 
@@ -262,7 +292,9 @@ class OpenVino(Backend):
         self.openvino = openvino
         self.core = openvino.Core()
         # As Keras does; and one thread, as everywhere.
-        self.core.set_property("CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
+        self.core.set_property(
+            "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+        )
 
     def versions(self) -> dict[str, str]:
         return super().versions() | {"openvino": self.openvino.__version__.split("-")[0]}
@@ -275,21 +307,31 @@ class OpenVino(Backend):
         done = compiled({})
         arrays = [np.array(done[place]) for place in range(len(values))]
         return [
-            ((array.view(np.uint16).astype(np.uint32) << 16).view(np.float32) if dtype == "bfloat16" else array, dtype)
+            (
+                (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+                if dtype == "bfloat16"
+                else array,
+                dtype,
+            )
             for array, dtype in zip(arrays, dtypes, strict=True)
         ]
 
 
 def _kept_states(model: Any) -> list[Any]:
-    """The states of stateful layers, those inside a Bidirectional too, which are none of its variables."""
+    """The states of stateful layers, those inside a Bidirectional too, which are none of its
+    variables."""
     layers = getattr(model, "layers", [model])
     halves = [
-        half for one in layers for half in (getattr(one, "forward_layer", one), getattr(one, "backward_layer", None))
+        half
+        for one in layers
+        for half in (getattr(one, "forward_layer", one), getattr(one, "backward_layer", None))
     ]
     return [state for half in halves if half is not None and half.stateful for state in half.states]
 
 
-BACKENDS: dict[str, type[Backend]] = {one.name: one for one in (TensorFlow, Jax, Torch, Numpy, OpenVino)}
+BACKENDS: dict[str, type[Backend]] = {
+    one.name: one for one in (TensorFlow, Jax, Torch, Numpy, OpenVino)
+}
 
 
 @contextmanager

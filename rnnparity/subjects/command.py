@@ -1,7 +1,9 @@
-"""A program of any language: problem files in on its standard input, one JSON a line; answers back the same way.
+"""A program of any language: problem files in on its standard input, one JSON a line; answers back
+the same way.
 
-An answer is an object with the problem's `id` and its `outputs`, or `unsupported` or `error` with a reason. The program
-is started once and asked many times; one that ends is started again for the next case.
+An answer is an object with the problem's `id` and its `outputs`, or `unsupported` or `error` with a
+reason. The program is started once and asked many times; one that ends is started again for the
+next case.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ def make(command: str) -> Subject:
     if not words:
         raise RequestError(f"subject {PREFIX!r}: names no program; write {PREFIX}./engine")
     if shutil.which(words[0]) is None:
-        raise RequestError(f"subject {PREFIX + command!r}: there is no program {words[0]!r} that can be run")
+        raise RequestError(
+            f"subject {PREFIX + command!r}: there is no program {words[0]!r} that can be run"
+        )
     return CommandSubject(words)
 
 
@@ -78,7 +82,9 @@ class CommandSubject:
         if error or outputs is None:
             raise ProgramError(error or "its answer has neither outputs nor a reason why not")
         if noise:
-            raise ProgramError(f"it printed {noise!r:.60} among its answers: standard output is for one JSON a line")
+            raise ProgramError(
+                f"it printed {noise!r:.60} among its answers: standard output is for one JSON a line"
+            )
         return Answer(outputs, seconds=perf_counter() - start)
 
     def _start_anew(self) -> None:
@@ -138,12 +144,17 @@ class CommandSubject:
         self.errors.seek(0)
         lines = self.errors.read().decode(errors="replace").strip().splitlines()
         last = f": {lines[-1]:.160}" if lines else ""
-        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
+        how = (
+            f"was ended by {signal.Signals(-status).name}"
+            if status < 0
+            else f"ended with exit status {status}"
+        )
         return f"it {how}{last}"
 
 
 def _end_with_us() -> None:
-    """A worker that is killed, because a case has hung, shall take the program with it (prctl's PR_SET_PDEATHSIG)."""
+    """A worker that is killed, because a case has hung, shall take the program with it (prctl's
+    PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() == 1:
         os._exit(1)

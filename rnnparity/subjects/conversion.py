@@ -1,4 +1,5 @@
-"""What converted models share: arguments call by call, their shapes, the states within, the outputs by name."""
+"""What converted models share: arguments call by call, their shapes, the states within, the outputs
+by name."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from rnnparity.subjects import as_tensor
 
 
 def call_arguments(problem: Problem) -> list[dict[str, Array]]:
-    """The arguments of each call: `x`, `mask`, `state_0`, ...; a stateful layer has its states in itself."""
+    """The arguments of each call: `x`, `mask`, `state_0`, ...; a stateful layer has its states in
+    itself."""
     calls, start = [], 0
     for steps in problem.steps:
         span = slice(start, start + steps)
@@ -20,14 +22,18 @@ def call_arguments(problem: Problem) -> list[dict[str, Array]]:
         if problem.mask is not None:
             arguments["mask"] = problem.mask[:, span]
         if not problem.layer.stateful:
-            arguments |= {f"state_{place}": tensor.data for place, tensor in enumerate(problem.initial_state or ())}
+            arguments |= {
+                f"state_{place}": tensor.data
+                for place, tensor in enumerate(problem.initial_state or ())
+            }
         calls.append(arguments)
         start += steps
     return calls
 
 
 def open_shapes(problem: Problem) -> list[tuple[str, Array, list[int | None]]]:
-    """Name, an array and the shape of each argument; a stateful layer, called for any length, leaves T open."""
+    """Name, an array and the shape of each argument; a stateful layer, called for any length,
+    leaves T open."""
     arguments = call_arguments(problem)[0]
     shapes: list[tuple[str, Array, list[int | None]]] = [
         (name, array, list(array.shape)) for name, array in arguments.items()
@@ -41,13 +47,18 @@ def kept_states(model: Any) -> list[Any]:
     """The variables in which stateful layers keep their states, in Keras' order."""
     found: list[Any] = []
     for layer in getattr(model, "layers", [model]):
-        halves = (layer.forward_layer, layer.backward_layer) if hasattr(layer, "forward_layer") else (layer,)
+        halves = (
+            (layer.forward_layer, layer.backward_layer)
+            if hasattr(layer, "forward_layer")
+            else (layer,)
+        )
         found += [variable for half in halves if half.stateful for variable in half.states]
     return found
 
 
 def start_states(model: Any, problem: Problem) -> None:
-    """Put initial states into a stateful layer's variables, which are exported with their values."""
+    """Put initial states into a stateful layer's variables, which are exported with their
+    values."""
     if problem.layer.stateful and problem.initial_state is not None:
         for variable, tensor in zip(kept_states(model), problem.initial_state, strict=True):
             variable.assign(tensor.data)

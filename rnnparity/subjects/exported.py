@@ -1,8 +1,9 @@
-"""Models that frameworks export: Keras' `Model.export(format="onnx")` and `torch.onnx.export`, run by ONNX engines.
+"""Models that frameworks export: Keras' `Model.export(format="onnx")` and `torch.onnx.export`, run
+by ONNX engines.
 
-Each case is exported with its weights as the model's constants and for its own shapes, but that Keras always leaves the
-batch size open. ONNX keeps nothing from one run to the next: PyTorch's models take states and return them; what Keras
-exports of a stateful layer is run as it is.
+Each case is exported with its weights as the model's constants and for its own shapes, but that
+Keras always leaves the batch size open. ONNX keeps nothing from one run to the next: PyTorch's
+models take states and return them; what Keras exports of a stateful layer is run as it is.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ def make(argument: str) -> Subject:
         RequestError: a package is missing.
     """
     engine, exporter = argument.split()
-    exporters: dict[str, Callable[[str], Exporter]] = {"keras": KerasExporter, "torch": TorchExporter}
+    exporters: dict[str, Callable[[str], Exporter]] = {
+        "keras": KerasExporter,
+        "torch": TorchExporter,
+    }
     return ExportedSubject(engines.engine(engine), exporters[exporter](f"{engine}:{exporter}"))
 
 
@@ -97,7 +101,9 @@ class KerasExporter:
         self.subject.forget()
 
     def calls(self, problem: Problem, engine: Any) -> list[list[Array]]:
-        if {half.dtype for _, half in halves(problem.layer)} != {"float32"} or problem.layer.compute_dtype != "float32":
+        if {half.dtype for _, half in halves(problem.layer)} != {
+            "float32"
+        } or problem.layer.compute_dtype != "float32":
             raise Unsupported("Keras exports to ONNX under the policy float32 alone")
         loaded = engine.load(self._exported(problem))
         return [engine.run(loaded, arguments) for arguments in call_arguments(problem)]
@@ -154,28 +160,42 @@ class TorchExporter:
         return calls
 
     def _exported(self, model: Any, feeds: Mapping[str, Array]) -> bytes:
-        given = tuple(self.torch.from_numpy(np.ascontiguousarray(array)) for array in feeds.values())
+        given = tuple(
+            self.torch.from_numpy(np.ascontiguousarray(array)) for array in feeds.values()
+        )
         written = io.BytesIO()
         try:
-            self.torch.onnx.export(model, given, input_names=list(feeds), verbose=False).save(written)
-        except self.torch.onnx.OnnxExporterError as error:  # a page of advice in colours around what went wrong
+            self.torch.onnx.export(model, given, input_names=list(feeds), verbose=False).save(
+                written
+            )
+        except (
+            self.torch.onnx.OnnxExporterError
+        ) as error:  # a page of advice in colours around what went wrong
             raise error.__cause__ or error from None
         return written.getvalue()
 
 
 def _whole(subject: Any, problem: Problem, layers: Sequence[Recurrent | Bidirectional]) -> Any:
-    """An nn.Module from x (B, T, D), lengths (B,) where there is a mask, and states (B, H) to the layer's outputs.
+    """An nn.Module from x (B, T, D), lengths (B,) where there is a mask, and states (B, H) to the
+    layer's outputs.
 
     A stateful one gives its last states beside, as they start the next call.
     """
     torch, packs = subject.torch, subject.torch.nn.utils.rnn
     weights = {tensor.name: tensor.data for tensor in problem.weights}
-    prefixes = [f"{place}/" if isinstance(problem.layer, Stack) else "" for place in range(len(layers))]
-    modules = [subject._module(layer, weights, prefix) for layer, prefix in zip(layers, prefixes, strict=True)]
+    prefixes = [
+        f"{place}/" if isinstance(problem.layer, Stack) else "" for place in range(len(layers))
+    ]
+    modules = [
+        subject._module(layer, weights, prefix)
+        for layer, prefix in zip(layers, prefixes, strict=True)
+    ]
 
     def packed(module: Any, lengths: Any) -> Any:
         def run(x: Any, start: Any) -> Any:
-            y, ends = module(packs.pack_padded_sequence(x, lengths, True, enforce_sorted=False), start)
+            y, ends = module(
+                packs.pack_padded_sequence(x, lengths, True, enforce_sorted=False), start
+            )
             return packs.pad_packed_sequence(y, batch_first=True, total_length=x.shape[1])[0], ends
 
         return run
@@ -203,7 +223,9 @@ def _first_states(problem: Problem) -> list[Array]:
     if problem.initial_state is not None:
         return [tensor.data for tensor in problem.initial_state]
     slots = state_slots(problem.layer, problem.inputs.shape[0]) if problem.layer.stateful else []
-    return [np.zeros([size for size in slot.shape if size], problem.inputs.data.dtype) for slot in slots]
+    return [
+        np.zeros([size for size in slot.shape if size], problem.inputs.data.dtype) for slot in slots
+    ]
 
 
 def _check_installed(module: str, subject: str) -> None:

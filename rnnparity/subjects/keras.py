@@ -1,6 +1,8 @@
-"""Keras: the real layers on each of its backends, and on every path that claims to give the same numbers.
+"""Keras: the real layers on each of its backends, and on every path that claims to give the same
+numbers.
 
-Layers of one configuration are reused: a new layer a case costs twice the time and leaks some 147 kB.
+Layers of one configuration are reused: a new layer a case costs twice the time and leaks some 147
+kB.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ COMPILED = ("graph", "xla", "jit")
 
 
 def make(argument: str) -> Subject:
-    """Keras on a backend by one of its paths: "tensorflow eager", "jax jit", ...; a path alone is tf.keras'.
+    """Keras on a backend by one of its paths: "tensorflow eager", "jax jit", ...; a path alone is
+    tf.keras'.
 
     Raises:
         RequestError: the framework is missing or too old.
@@ -65,10 +68,12 @@ class KerasSubject:
             facts = self._facts(problem, model)
         return Answer(outputs, facts, perf_counter() - start)
 
-    # ------------------------------------------------------------------------------------------- building
+    # -------------------------------------------------------------------------------------------
+    # building
 
     def model_of(self, problem: Problem) -> Any:
-        """A built layer, or a Sequential for a stack, with the problem's weights and without a state from before."""
+        """A built layer, or a Sequential for a stack, with the problem's weights and without a
+        state from before."""
         key = self._key(problem)
         if key not in self.models:
             self.models[key] = self._build(problem)
@@ -81,7 +86,9 @@ class KerasSubject:
 
     def _key(self, problem: Problem) -> str:
         """What a built model depends on, the numbers of constant initializers included."""
-        return json.dumps([layer_spec(problem.layer), _batch_shape(problem), _initializers(problem)], default=dict)
+        return json.dumps(
+            [layer_spec(problem.layer), _batch_shape(problem), _initializers(problem)], default=dict
+        )
 
     def _build(self, problem: Problem) -> Any:
         """A built layer, or a Sequential for a stack."""
@@ -95,7 +102,9 @@ class KerasSubject:
         layer.build(tuple(shape))
         return layer
 
-    def _layer(self, layer: Recurrent | Bidirectional, initializers: Mapping[str, Any] | None) -> Any:
+    def _layer(
+        self, layer: Recurrent | Bidirectional, initializers: Mapping[str, Any] | None
+    ) -> Any:
         if isinstance(layer, Recurrent):
             return self._recurrent(layer, initializers)
         forward = self._recurrent(layer.forward, initializers)
@@ -107,7 +116,9 @@ class KerasSubject:
             dtype=layer.dtype,
             **({} if mirrored else {"backward_layer": backward}),
         )
-        if self.path == "implementation1":  # Bidirectional copies its layer by get_config, which leaves this out
+        if (
+            self.path == "implementation1"
+        ):  # Bidirectional copies its layer by get_config, which leaves this out
             for half in (made.forward_layer, made.backward_layer):
                 half.cell.implementation = 1
         return made
@@ -136,7 +147,8 @@ class KerasSubject:
             config["recurrent_initializer"] = "zeros"
         return config
 
-    # -------------------------------------------------------------------------------------------- running
+    # --------------------------------------------------------------------------------------------
+    # running
 
     def _run(self, problem: Problem, model: Any, key: str) -> tuple[Tensor, ...]:
         if self.path == "reloaded":
@@ -155,14 +167,26 @@ class KerasSubject:
                 if name.endswith("output"):
                     joined = np.concatenate([call[place].data for call in calls], axis=1)
                     outputs[place] = Tensor(name, joined, outputs[place].dtype)
-        return tuple(Tensor(name, output.data, output.dtype) for name, output in zip(names, outputs, strict=True))
+        return tuple(
+            Tensor(name, output.data, output.dtype)
+            for name, output in zip(names, outputs, strict=True)
+        )
 
     def _states(self, problem: Problem) -> list[Array] | None:
-        return None if problem.initial_state is None else [tensor.data for tensor in problem.initial_state]
+        return (
+            None
+            if problem.initial_state is None
+            else [tensor.data for tensor in problem.initial_state]
+        )
 
-    def _call(self, model: Any, key: str, x: Any, mask: Any, states: list[Any] | None) -> list[Tensor]:
+    def _call(
+        self, model: Any, key: str, x: Any, mask: Any, states: list[Any] | None
+    ) -> list[Tensor]:
         if self.path == "predict":
-            return [Tensor("", array, array.dtype.name) for array in _flat(self._predict(model, key, x, mask, states))]
+            return [
+                Tensor("", array, array.dtype.name)
+                for array in _flat(self._predict(model, key, x, mask, states))
+            ]
         convert = self.backend.tensor
         arguments = [
             convert(x),
@@ -175,14 +199,20 @@ class KerasSubject:
 
         if self.path in COMPILED and key not in self.callers:
             self.callers[key] = self.backend.compiled(model, call)
-        return [Tensor("", *found) for found in self.backend.arrays(_flat(self.callers.get(key, call)(*arguments)))]
+        return [
+            Tensor("", *found)
+            for found in self.backend.arrays(_flat(self.callers.get(key, call)(*arguments)))
+        ]
 
     def _predict(self, model: Any, key: str, x: Any, mask: Any, states: list[Any] | None) -> Any:
         inputs = [x, *([] if mask is None else [mask]), *(states or [])]
         kinds = f"{key} {x.shape} {mask is None} {states is None}"
         if kinds not in self.callers:
             places = [
-                self.keras.Input(batch_shape=value.shape, dtype="bool" if value.dtype == bool else value.dtype.name)
+                self.keras.Input(
+                    batch_shape=value.shape,
+                    dtype="bool" if value.dtype == bool else value.dtype.name,
+                )
                 for value in inputs
             ]
             rest = places[1:]
@@ -195,7 +225,9 @@ class KerasSubject:
         batch, _, features = problem.inputs.shape
         whole = model
         if not isinstance(problem.layer, Stack):
-            place = self.keras.Input(batch_shape=(batch if problem.layer.stateful else None, None, features))
+            place = self.keras.Input(
+                batch_shape=(batch if problem.layer.stateful else None, None, features)
+            )
             whole = self.keras.Model(place, model(place))
             if problem.layer.stateful:
                 _reset(model)
@@ -205,13 +237,17 @@ class KerasSubject:
             loaded = self.keras.models.load_model(path)
         return loaded if isinstance(problem.layer, Stack) else loaded.layers[-1]
 
-    # ---------------------------------------------------------------------------------------------- facts
+    # ----------------------------------------------------------------------------------------------
+    # facts
 
     def _facts(self, problem: Problem, model: Any) -> dict[str, Any]:
-        """What Keras states without computing: parameters, symbolic shapes, the rows of the summary."""
+        """What Keras states without computing: parameters, symbolic shapes, the rows of the
+        summary."""
         expect = problem.case.expect if problem.case else {}
         facts: dict[str, Any] = {"parameters": model.count_params()}
-        facts["symbolic"] = _shape_list(model.compute_output_shape((None, None, problem.inputs.shape[-1])))
+        facts["symbolic"] = _shape_list(
+            model.compute_output_shape((None, None, problem.inputs.shape[-1]))
+        )
         if "summary" in expect:
             facts["summary"] = _summary_rows(model)
         return facts
@@ -222,7 +258,8 @@ def _initializers(problem: Problem) -> Mapping[str, Any] | None:
 
 
 def _batch_shape(problem: Problem) -> list[int | None]:
-    """What the layer is built for: the case's own words, else B where a stateful layer needs it, T unknown, D."""
+    """What the layer is built for: the case's own words, else B where a stateful layer needs it, T
+    unknown, D."""
     fixed = problem.inputs.shape[0] if problem.layer.stateful else None
     said = problem.case.expect if problem.case else {}
     return list(said.get("batch_shape", [fixed, None, problem.inputs.shape[-1]]))
@@ -243,12 +280,17 @@ def apply(model: Any, x: Any, mask: Any, states: Any) -> Any:
 
 
 def _state_count(layer: Any) -> int:
-    halves = (layer.forward_layer, layer.backward_layer) if hasattr(layer, "forward_layer") else (layer,)
-    return sum(np.size(half.cell.state_size) for half in halves)  # Keras 2 has a bare number where there is one state
+    halves = (
+        (layer.forward_layer, layer.backward_layer) if hasattr(layer, "forward_layer") else (layer,)
+    )
+    return sum(
+        np.size(half.cell.state_size) for half in halves
+    )  # Keras 2 has a bare number where there is one state
 
 
 def _all_layers_set_weights(model: Any, arrays: list[Any]) -> None:
-    """`set_weights` takes the trainable weights alone: states of stateful layers are no part of them."""
+    """`set_weights` takes the trainable weights alone: states of stateful layers are no part of
+    them."""
     for variable, array in zip(model.trainable_weights, arrays, strict=True):
         variable.assign(array)
 
@@ -256,7 +298,9 @@ def _all_layers_set_weights(model: Any, arrays: list[Any]) -> None:
 def _reset(model: Any) -> None:
     for layer in getattr(model, "layers", [model]):
         if getattr(layer, "stateful", False):
-            (layer.reset_state if hasattr(layer, "reset_state") else layer.reset_states)()  # Keras 3, Keras 2
+            (
+                layer.reset_state if hasattr(layer, "reset_state") else layer.reset_states
+            )()  # Keras 3, Keras 2
 
 
 def _has_implementation(layer: Layer) -> bool:
@@ -267,7 +311,11 @@ def _has_implementation(layer: Layer) -> bool:
 
 
 def _flat(outputs: Any) -> list[Any]:
-    return [part for item in outputs for part in _flat(item)] if isinstance(outputs, list | tuple) else [outputs]
+    return (
+        [part for item in outputs for part in _flat(item)]
+        if isinstance(outputs, list | tuple)
+        else [outputs]
+    )
 
 
 def _names(problem: Problem, count: int) -> list[str]:
@@ -286,6 +334,8 @@ def _summary_rows(model: Any) -> list[list[Any]]:
     """Output shape and parameter count of each layer as `model.summary()` prints them."""
     lines: list[str] = []
     model.summary(print_fn=lambda text, **_: lines.extend(text.splitlines()))
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    rows = [
+        [cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")
+    ]
     # A long name goes on in a row that has no count.
     return [[row[1], int(row[2].replace(",", ""))] for row in rows if row[2]]

@@ -1,8 +1,9 @@
-"""LiteRT (TFLite): tf.keras' layers as tf.lite.TFLiteConverter writes them, run by LiteRT's own interpreter.
+"""LiteRT (TFLite): tf.keras' layers as tf.lite.TFLiteConverter writes them, run by LiteRT's own
+interpreter.
 
-Every case is converted for its own shapes, with its weights as the model's constants: with a batch size left open the
-loop over time does not become LiteRT's operators. A stateful layer's states are variables of the model, and its number
-of steps is open, which is.
+Every case is converted for its own shapes, with its weights as the model's constants: with a batch
+size left open the loop over time does not become LiteRT's operators. A stateful layer's states are
+variables of the model, and its number of steps is open, which is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ from rnnparity.problem.errors import MissingFrameworkError
 from rnnparity.problem.problem import Problem
 from rnnparity.subjects import keras as tf_keras
 from rnnparity.subjects.backends import quiet
-from rnnparity.subjects.conversion import call_arguments, kept_states, named_outputs, open_shapes, start_states
+from rnnparity.subjects.conversion import (
+    call_arguments,
+    kept_states,
+    named_outputs,
+    open_shapes,
+    start_states,
+)
 
 KEPT = 50  # conversions between two clearings of Keras' session: each leaves graphs behind
 
@@ -67,7 +74,8 @@ class LiteRTSubject:
         return Answer(named_outputs(problem, calls), seconds=perf_counter() - start)
 
     def _model(self, problem: Problem) -> bytes:
-        """The problem's layer as a LiteRT model of one signature, which takes the arguments of `call_arguments`.
+        """The problem's layer as a LiteRT model of one signature, which takes the arguments of
+        `call_arguments`.
 
         Raises:
             Unsupported: it needs operators that LiteRT does not have.
@@ -78,7 +86,10 @@ class LiteRTSubject:
         def call(x: Any, mask: Any = None, **states: Any) -> Any:
             return tf_keras.apply(layer, x, mask, list(states.values()) or None)
 
-        places = {name: self.tf.TensorSpec(shape, array.dtype, name) for name, array, shape in open_shapes(problem)}
+        places = {
+            name: self.tf.TensorSpec(shape, array.dtype, name)
+            for name, array, shape in open_shapes(problem)
+        }
         function = self.tf.function(call, autograph=False).get_concrete_function(**places)
         owner = self.tf.Module()
         owner.held = [variable.value for variable in [*layer.variables, *kept_states(layer)]]
@@ -91,11 +102,14 @@ def _converted(converter: Any) -> bytes:
     try:
         model: bytes = converter.convert()
     except Exception as error:
-        # ConverterError has no public name, and says in two ways that it is no fault: "TF Select ops: Transpose, ...",
-        # "Please consider using Select TF ops". Those are TensorFlow's own kernels; LiteRT's interpreter has none.
+        # ConverterError has no public name, and says in two ways that it is no fault: "TF Select
+        # ops: Transpose, ...", "Please consider using Select TF ops". Those are TensorFlow's own
+        # kernels; LiteRT's interpreter has none.
         if type(error).__name__ != "ConverterError" or "Select" not in str(error):
             raise
-        raise Unsupported("LiteRT has no operators for this in this type (TF Select would be needed)") from None
+        raise Unsupported(
+            "LiteRT has no operators for this in this type (TF Select would be needed)"
+        ) from None
     return model
 
 

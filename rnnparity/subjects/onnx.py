@@ -1,4 +1,5 @@
-"""ONNX: the operators RNN, LSTM and GRU in models built by hand, on ONNX Runtime and ONNX's ReferenceEvaluator.
+"""ONNX: the operators RNN, LSTM and GRU in models built by hand, on ONNX Runtime and ONNX's
+ReferenceEvaluator.
 
 The models are made in `onnx_layers`, which is imported once onnx is known to be there.
 """
@@ -58,22 +59,32 @@ class OnnxRuntime:
         """A session of a serialized model.
 
         Raises:
-            Unsupported: an operator that the specification has in this type, and ONNX Runtime has not.
+            Unsupported: an operator that the specification has in this type, and ONNX Runtime has
+            not.
         """
         try:
-            return self.runtime.InferenceSession(model, self.options, providers=["CPUExecutionProvider"])
-        except self.errors.NotImplemented as error:  # "...: Could not find an implementation for RNN(22) node with ..."
-            raise Unsupported(f"ONNX Runtime: {str(error).rpartition(' : ')[2].partition(' node')[0]}") from None
+            return self.runtime.InferenceSession(
+                model, self.options, providers=["CPUExecutionProvider"]
+            )
+        except (
+            self.errors.NotImplemented
+        ) as error:  # "...: Could not find an implementation for RNN(22) node with ..."
+            raise Unsupported(
+                f"ONNX Runtime: {str(error).rpartition(' : ')[2].partition(' node')[0]}"
+            ) from None
 
     def run(self, loaded: Any, feeds: Mapping[str, Array]) -> list[Array]:
         """All outputs of the model, in its order.
 
         Raises:
-            Unsupported: LSTM or GRU in float64, which ONNX Runtime registers and then refuses to run.
+            Unsupported: LSTM or GRU in float64, which ONNX Runtime registers and then refuses to
+            run.
         """
         try:
             outputs: list[Array] = loaded.run(None, dict(feeds))
-        except self.errors.RuntimeException as error:  # "...: LSTM operator does not support double yet"
+        except (
+            self.errors.RuntimeException
+        ) as error:  # "...: LSTM operator does not support double yet"
             reason = str(error).rpartition("Status Message: ")[2]
             if not reason.endswith("operator does not support double yet"):
                 raise
@@ -139,26 +150,38 @@ class OnnxSubject:
     def answer(self, problem: Problem) -> Answer:
         begun = perf_counter()
         layers = problem.layer.layers if isinstance(problem.layer, Stack) else (problem.layer,)
-        prefixes = [f"{n}/" for n in range(len(layers))] if isinstance(problem.layer, Stack) else [""]
+        prefixes = (
+            [f"{n}/" for n in range(len(layers))] if isinstance(problem.layer, Stack) else [""]
+        )
         calls = self._calls(problem, tuple(zip(prefixes, layers, strict=True)))
         names = [slot.name for slot in problem.output_slots()]
         # Sequences are joined; what a call gives once is kept from the last one.
         parts = zip(names, zip(*calls, strict=True), strict=True)
         joined = problem.layer.return_sequences
         outputs = {
-            name: np.concatenate(each, 1) if joined and name.endswith("output") else each[-1] for name, each in parts
+            name: np.concatenate(each, 1) if joined and name.endswith("output") else each[-1]
+            for name, each in parts
         }
         tensors = tuple(as_tensor(name, value) for name, value in outputs.items())
         return Answer(tensors, seconds=perf_counter() - begun)
 
-    def _calls(self, problem: Problem, layers: tuple[tuple[str, Recurrent | Bidirectional], ...]) -> list[list[Array]]:
-        """The outputs of every call in Keras' order; the states of one start the next where a layer is stateful."""
+    def _calls(
+        self, problem: Problem, layers: tuple[tuple[str, Recurrent | Bidirectional], ...]
+    ) -> list[list[Array]]:
+        """The outputs of every call in Keras' order; the states of one start the next where a layer
+        is stateful."""
         from rnnparity.subjects.onnx_layers import packed_weights
 
         weights = packed_weights(layers, {tensor.name: tensor.data for tensor in problem.weights})
         states = {tensor.name: tensor.data for tensor in problem.initial_state or ()}
-        carried = {prefix + state for prefix, layer in layers if layer.stateful for state in layer.states}
-        last = [layers[-1][0] + state for state in layers[-1][1].states] if problem.layer.return_state else []
+        carried = {
+            prefix + state for prefix, layer in layers if layer.stateful for state in layer.states
+        }
+        last = (
+            [layers[-1][0] + state for state in layers[-1][1].states]
+            if problem.layer.return_state
+            else []
+        )
         calls, begin = [], 0
         for steps in problem.steps:
             span = slice(begin, begin + steps)
@@ -166,7 +189,9 @@ class OnnxSubject:
             started = tuple(prefix + layer.states[0] in states for prefix, layer in layers)
             model, loaded = self.model(layers, problem.inputs.dtype, bool(mask), started)
             values = {"x": problem.inputs.data[:, span], **mask, **weights, **states}
-            found = self.engine.run(loaded, {name: self._typed(values[name], t) for name, t in model.inputs.items()})
+            found = self.engine.run(
+                loaded, {name: self._typed(values[name], t) for name, t in model.inputs.items()}
+            )
             sequences = len(found) - len(model.states)
             states = dict(zip(model.states, found[sequences:], strict=True))
             calls.append([*found[:sequences], *(states[name] for name in last)])

@@ -1,8 +1,8 @@
 """Keras' layers as ONNX' operators RNN, LSTM and GRU, and their weights in the layout of these.
 
 The operators take (T, B, D) and keep an axis for their one or two directions:
-https://onnx.ai/onnx/operators/onnx__LSTM.html, onnx__GRU.html, onnx__RNN.html. All numbers are inputs of the model, so
-that one model serves every problem of its structure.
+https://onnx.ai/onnx/operators/onnx__LSTM.html, onnx__GRU.html, onnx__RNN.html. All numbers are
+inputs of the model, so that one model serves every problem of its structure.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ ACTIVATIONS: dict[str, tuple[str, list[float], list[float]]] = {
 
 @dataclass(frozen=True)
 class Direction:
-    """A half as one direction of an operator, with the names of its weights' prefix and of its states."""
+    """A half as one direction of an operator, with the names of its weights' prefix and of its
+    states."""
 
     half: Recurrent
     prefix: str
@@ -46,7 +47,8 @@ class Direction:
 
 @dataclass(frozen=True)
 class Model:
-    """A serialized model. It takes `inputs` (name -> type) and gives outputs, then all last states: their names."""
+    """A serialized model. It takes `inputs` (name -> type) and gives outputs, then all last states:
+    their names."""
 
     code: bytes
     inputs: Mapping[str, str]
@@ -55,7 +57,8 @@ class Model:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a layer stands: its prefix ("0/" in a stack), the mask if any, and whether its states are inputs."""
+    """Where a layer stands: its prefix ("0/" in a stack), the mask if any, and whether its states
+    are inputs."""
 
     prefix: str
     steps: Steps | None
@@ -63,7 +66,8 @@ class Place:
 
 
 def model_of(layers: Layers, dtype: str, masked: bool, started: Sequence[bool]) -> Model:
-    """A model of layers that feed each other, over x (B, T, D) of `dtype` and a mask (B, T) if `masked`.
+    """A model of layers that feed each other, over x (B, T, D) of `dtype` and a mask (B, T) if
+    `masked`.
 
     `started` says of each layer whether its states are inputs, under Keras' names.
 
@@ -88,7 +92,8 @@ def model_of(layers: Layers, dtype: str, masked: bool, started: Sequence[bool]) 
 
 
 def packed_weights(layers: Layers, weights: Mapping[str, Array]) -> dict[str, Array]:
-    """The weights of all layers under the names of the model's inputs, from Keras' arrays under Keras' names."""
+    """The weights of all layers under the names of the model's inputs, from Keras' arrays under
+    Keras' names."""
     return {
         directions[0].prefix + name: array
         for prefix, layer in layers
@@ -98,14 +103,21 @@ def packed_weights(layers: Layers, weights: Mapping[str, Array]) -> dict[str, Ar
 
 
 def operators_of(layer: Recurrent | Bidirectional, prefix: str) -> list[tuple[Direction, ...]]:
-    """The directions of each operator: halves that are too different for one are operators of their own."""
+    """The directions of each operator: halves that are too different for one are operators of their
+    own."""
     if isinstance(layer, Recurrent):
         return [(Direction(layer, prefix, tuple(prefix + state for state in layer.states)),)]
     both = [
-        Direction(half, f"{prefix}{side}/", tuple(f"{prefix}{side}_{state}" for state in half.states))
+        Direction(
+            half, f"{prefix}{side}/", tuple(f"{prefix}{side}_{state}" for state in half.states)
+        )
         for side, half in (("forward", layer.forward), ("backward", layer.backward))
     ]
-    return [tuple(both)] if _shared(layer.forward) == _shared(layer.backward) else [(own,) for own in both]
+    return (
+        [tuple(both)]
+        if _shared(layer.forward) == _shared(layer.backward)
+        else [(own,) for own in both]
+    )
 
 
 def _shared(half: Recurrent) -> tuple[Any, ...]:
@@ -114,21 +126,27 @@ def _shared(half: Recurrent) -> tuple[Any, ...]:
 
 
 def packed(directions: Sequence[Direction], weights: Mapping[str, Array]) -> dict[str, Array]:
-    """An operator's weights: W (directions, G*H, D), R (directions, G*H, H), B (directions, 2*G*H) if it has a bias."""
+    """An operator's weights: W (directions, G*H, D), R (directions, G*H, H), B (directions, 2*G*H)
+    if it has a bias."""
     blocks: dict[str, list[Array]] = {}
     for own in directions:
-        W, U = (_gates(own.half, weights[own.prefix + name]) for name in ("kernel", "recurrent_kernel"))
+        W, U = (
+            _gates(own.half, weights[own.prefix + name]) for name in ("kernel", "recurrent_kernel")
+        )
         named = {"W": W.T, "R": U.T}
         if own.half.use_bias:
             rows = np.atleast_2d(_gates(own.half, weights[f"{own.prefix}bias"]))
-            named["B"] = np.concatenate([rows[0], rows[1] if len(rows) > 1 else np.zeros_like(rows[0])])
+            named["B"] = np.concatenate(
+                [rows[0], rows[1] if len(rows) > 1 else np.zeros_like(rows[0])]
+            )
         for name, block in named.items():
             blocks.setdefault(name, []).append(FLOAT_TYPES[own.half.compute_dtype].round(block))
     return {name: np.stack(each) for name, each in blocks.items()}
 
 
 def _gates(half: Recurrent, array: Array) -> Array:
-    """Blocks along the last axis in ONNX' order: the LSTM's i, o, f, c; the GRU's z, r, h are Keras' own."""
+    """Blocks along the last axis in ONNX' order: the LSTM's i, o, f, c; the GRU's z, r, h are
+    Keras' own."""
     if half.class_name != "LSTM":
         return array
     i, f, c, o = np.split(array, 4, axis=-1)
@@ -136,7 +154,8 @@ def _gates(half: Recurrent, array: Array) -> Array:
 
 
 def attributes(directions: Sequence[Direction]) -> dict[str, Any]:
-    """An operator's attributes. Functions without a parameter take none of the lists of alpha and beta.
+    """An operator's attributes. Functions without a parameter take none of the lists of alpha and
+    beta.
 
     Raises:
         Unsupported: an activation that the operators have not.
@@ -145,7 +164,11 @@ def attributes(directions: Sequence[Direction]) -> dict[str, Any]:
     words: list[str] = []
     for own in directions:
         gates = [] if half.class_name == "SimpleRNN" else [own.half.recurrent_activation]
-        words += [*gates, own.half.activation, *([own.half.activation] if half.class_name == "LSTM" else [])]
+        words += [
+            *gates,
+            own.half.activation,
+            *([own.half.activation] if half.class_name == "LSTM" else []),
+        ]
     for word in words:
         if word not in ACTIVATIONS:
             raise Unsupported(f"ONNX' recurrent operators have no {word}")
@@ -165,7 +188,8 @@ def attributes(directions: Sequence[Direction]) -> dict[str, Any]:
 def add_layer(
     graph: Graph, layer: Recurrent | Bidirectional, place: Place, x: str, dtype: str
 ) -> tuple[list[str], list[str]]:
-    """A layer over x (B, T, D) of `dtype`: its outputs without states, and its last states (B, H) in Keras' order.
+    """A layer over x (B, T, D) of `dtype`: its outputs without states, and its last states (B, H)
+    in Keras' order.
 
     Raises:
         Unsupported: an activation that the operators have not.
@@ -185,12 +209,18 @@ def add_layer(
     return outputs, states
 
 
-def _operator(graph: Graph, directions: Sequence[Direction], place: Place, x: str) -> list[tuple[str, list[str]]]:
-    """RNN, LSTM or GRU over x (B, T, D): for each direction its output, (B, T, H) or (B, H), and its last states."""
+def _operator(
+    graph: Graph, directions: Sequence[Direction], place: Place, x: str
+) -> list[tuple[str, list[str]]]:
+    """RNN, LSTM or GRU over x (B, T, D): for each direction its output, (B, T, H) or (B, H), and
+    its last states."""
     half, steps = directions[0].half, place.steps
     kind, prefix = half.compute_dtype, directions[0].prefix
     B = graph.input(f"{prefix}B", kind, 2) if half.use_bias else ""
-    starts = [[graph.input(name, kind, 2) for name in own.states] if place.started else [] for own in directions]
+    starts = [
+        [graph.input(name, kind, 2) for name in own.states] if place.started else []
+        for own in directions
+    ]
     zero_axis = graph.axis(0)
     stacked = [
         graph.one("Concat", *[graph.one("Unsqueeze", start, zero_axis) for start in pair], axis=0)
@@ -216,7 +246,8 @@ def _operator(graph: Graph, directions: Sequence[Direction], place: Place, x: st
 def _as_keras(
     graph: Graph, half: Recurrent, steps: Steps | None, y: str, last: list[str], starts: list[str]
 ) -> tuple[str, list[str]]:
-    """What Keras makes of a direction's outputs (B, T, H), in the order of the inputs, and its last states (B, H)."""
+    """What Keras makes of a direction's outputs (B, T, H), in the order of the inputs, and its last
+    states (B, H)."""
     if steps is None:
         return y if half.return_sequences else last[0], last
     zero = graph.scalar(0, TYPES[half.compute_dtype])

@@ -1,6 +1,7 @@
 """tf-keras: Keras 2, which is maintained beside Keras 3 for the models that were made with it.
 
-What differs from Keras 3 is said here; its layers, their arguments and the order of their weights are the same.
+What differs from Keras 3 is said here; its layers, their arguments and the order of their weights
+are the same.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class TfKeras(TensorFlow):
         return {"tf-keras": self.keras.__version__, "tensorflow": self.tf.__version__}
 
     def activations(self) -> dict[str, Any]:
-        """Keras 2's `hard_sigmoid` is what Keras 3 has no name for, and the other way round; silu was `swish`."""
+        """Keras 2's `hard_sigmoid` is what Keras 3 has no name for, and the other way round; silu
+        was `swish`."""
         tf = self.tf
 
         def hard_sigmoid(x: Any) -> Any:
@@ -52,15 +54,23 @@ class TfKeras(TensorFlow):
         def gelu_tanh(x: Any) -> Any:
             return self.keras.activations.gelu(x, approximate=True)
 
-        theirs = {"hard_sigmoid_keras2": self.keras.activations.hard_sigmoid, "silu": self.keras.activations.swish}
+        theirs = {
+            "hard_sigmoid_keras2": self.keras.activations.hard_sigmoid,
+            "silu": self.keras.activations.swish,
+        }
         return {"hard_sigmoid": hard_sigmoid, "gelu_tanh": gelu_tanh, **theirs}
 
     def tensor(self, array: Array) -> Any:
         return self.tf.convert_to_tensor(array)
 
     def arrays(self, values: Sequence[Any]) -> list[tuple[Array, str]]:
-        wide = [self.tf.cast(value, "float32") if value.dtype.name == "bfloat16" else value for value in values]
-        return [(array.numpy(), value.dtype.name) for array, value in zip(wide, values, strict=True)]
+        wide = [
+            self.tf.cast(value, "float32") if value.dtype.name == "bfloat16" else value
+            for value in values
+        ]
+        return [
+            (array.numpy(), value.dtype.name) for array, value in zip(wide, values, strict=True)
+        ]
 
     def forget(self) -> None:
         self.keras.backend.clear_session()
@@ -78,10 +88,13 @@ class TfKerasSubject(KerasSubject):
         return super().answer(problem)
 
     def _states(self, problem: Problem) -> list[Array] | None:
-        """Keras 2 casts a call's first argument alone: states are given in the type that each half computes in."""
+        """Keras 2 casts a call's first argument alone: states are given in the type that each half
+        computes in."""
         states = super()._states(problem)
         dtypes = [half.compute_dtype for _, half in halves(problem.layer) for _ in half.states]
-        return states and [self.backend.tf.cast(state, dtype) for state, dtype in zip(states, dtypes, strict=True)]
+        return states and [
+            self.backend.tf.cast(state, dtype) for state, dtype in zip(states, dtypes, strict=True)
+        ]
 
     def _build(self, problem: Problem) -> Any:
         batch, steps, features = problem.inputs.shape
@@ -89,9 +102,13 @@ class TfKerasSubject(KerasSubject):
         return super()._build(problem)
 
     def _words(self, layer: Recurrent, initializers: Mapping[str, Any] | None) -> dict[str, Any]:
-        batch = {"batch_input_shape": self.batch_shape} if self.batch_shape and layer.stateful else {}
+        batch = (
+            {"batch_input_shape": self.batch_shape} if self.batch_shape and layer.stateful else {}
+        )
         return super()._words(layer, initializers) | batch
 
     def _facts(self, problem: Problem, model: Any) -> dict[str, Any]:
         """Without the summary, which Keras 2 prints in a form of its own."""
-        return {name: fact for name, fact in super()._facts(problem, model).items() if name != "summary"}
+        return {
+            name: fact for name, fact in super()._facts(problem, model).items() if name != "summary"
+        }

@@ -1,4 +1,5 @@
-"""Two sets of outputs held against each other: count, names, shape, dtype, finiteness, values, in this order.
+"""Two sets of outputs held against each other: count, names, shape, dtype, finiteness, values, in
+this order.
 
 A difference is returned, never dropped, and never a bare bool.
 """
@@ -19,9 +20,10 @@ from rnnparity.problem.shapes import Slot
 class Difference:
     """What is wrong with one output, or with the set of them.
 
-    `kind` is "count", "names", "shape", "dtype", "finiteness", "values" or "fact"; `text` says it in a line. For
-    values: how many of how many differ, the worst one's index, value, expected value and distance in sigma, and the
-    first time step (index into axis T) that differs, where the output has one.
+    `kind` is "count", "names", "shape", "dtype", "finiteness", "values" or "fact"; `text` says it
+    in a line. For values: how many of how many differ, the worst one's index, value, expected value
+    and distance in sigma, and the first time step (index into axis T) that differs, where the
+    output has one.
     """
 
     kind: str
@@ -39,7 +41,8 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All differences, and the largest distance in sigma that was seen (also where nothing differs)."""
+    """All differences, and the largest distance in sigma that was seen (also where nothing
+    differs)."""
 
     differences: tuple[Difference, ...]
     sigma: float
@@ -54,10 +57,16 @@ def compare_structure(given: Sequence[Tensor], slots: Sequence[Slot]) -> tuple[D
         return (Difference("count", "", f"{count}, but should be {len(slots)}: {names}"),)
     called, right = [tensor.name for tensor in given], [slot.name for slot in slots]
     if called != right:
-        return (Difference("names", "", f"outputs are {', '.join(called)}, but should be {', '.join(right)}"),)
+        return (
+            Difference(
+                "names", "", f"outputs are {', '.join(called)}, but should be {', '.join(right)}"
+            ),
+        )
     pairs = list(zip(given, slots, strict=True))
     shapes = [
-        Difference("shape", t.name, f"{t.name} has shape {t.shape}, but should have {s.shape}", t.shape)
+        Difference(
+            "shape", t.name, f"{t.name} has shape {t.shape}, but should have {s.shape}", t.shape
+        )
         for t, s in pairs
         if t.shape != s.shape
     ]
@@ -72,7 +81,8 @@ def compare_structure(given: Sequence[Tensor], slots: Sequence[Slot]) -> tuple[D
 def compare_values(
     given: Sequence[Tensor], expected: Sequence[Tensor], sigmas: Sequence[Array], threshold: float
 ) -> Comparison:
-    """Finiteness, then values, of outputs whose structure is right; `sigmas` in units of the values.
+    """Finiteness, then values, of outputs whose structure is right; `sigmas` in units of the
+    values.
 
     Rounding to the output's own type adds half a unit in the last place to what the noise allows.
     """
@@ -82,11 +92,14 @@ def compare_values(
         worst = max(worst, float(np.max(distance, initial=0.0)))
         if (distance > threshold).any():
             differences.append(_describe(tensor, right.data, distance, threshold))
-    return Comparison(tuple(sorted(differences, key=lambda difference: difference.kind)), worst)  # finiteness first
+    return Comparison(
+        tuple(sorted(differences, key=lambda difference: difference.kind)), worst
+    )  # finiteness first
 
 
 def compare_exactly(tensor: Tensor, right: Tensor) -> Difference | None:
-    """The worst of the values that are not the same, however near: infinitely many sigma off, for none is allowed."""
+    """The worst of the values that are not the same, however near: infinitely many sigma off, for
+    none is allowed."""
     kind = FLOAT_TYPES[tensor.dtype]
     values, target = tensor.data.astype(np.float64), right.data.astype(np.float64)
     same = (values == target) | (np.isnan(values) & np.isnan(target))
@@ -107,7 +120,9 @@ def distances(tensor: Tensor, right: Array, sigma: Array, threshold: float) -> A
     half_unit = np.where(np.isfinite(target), kind.u * np.abs(target), 0) + kind.tiny
     with np.errstate(invalid="ignore", over="ignore"):
         distance = np.abs(values - right) / np.maximum(sigma, half_unit / threshold)
-    agree_on_infinity = ~np.isfinite(target) & ((values == target) | (np.isnan(values) & np.isnan(target)))
+    agree_on_infinity = ~np.isfinite(target) & (
+        (values == target) | (np.isnan(values) & np.isnan(target))
+    )
     return np.where(agree_on_infinity, 0.0, np.nan_to_num(distance, nan=np.inf, posinf=np.inf))
 
 
@@ -117,7 +132,9 @@ def _describe(tensor: Tensor, right: Array, distance: Array, threshold: float) -
     value, expected = float(tensor.data[index]), float(right[index])
     finite = bool(np.isfinite(tensor.data[wrong]).all() and np.isfinite(right[wrong]).all())
     place = ", ".join(map(str, index))
-    form = ".17g" if tensor.dtype == "float64" else ".9g"  # fewer, and two that differ may look alike
+    form = (
+        ".17g" if tensor.dtype == "float64" else ".9g"
+    )  # fewer, and two that differ may look alike
     return Difference(
         kind="values" if finite else "finiteness",
         output=tensor.name,

@@ -1,7 +1,8 @@
-"""What a case knows beforehand: printed digits, shapes, relations, symbolic shapes, summary rows, parameter counts.
+"""What a case knows beforehand: printed digits, shapes, relations, symbolic shapes, summary rows,
+parameter counts.
 
-Printed digits hold within the noise plus half a unit of the last digit printed. Relations hold to the last bit: both
-sides are the same numbers of the same run.
+Printed digits hold within the noise plus half a unit of the last digit printed. Relations hold to
+the last bit: both sides are the same numbers of the same run.
 """
 
 from __future__ import annotations
@@ -42,15 +43,22 @@ RELATIONS: dict[str, Sides] = {
 def check_expectations(
     problem: Problem, expected: Expected, outputs: Sequence[Tensor], facts: Mapping[str, Any]
 ) -> tuple[Difference, ...]:
-    """Hold outputs (whose structure is right) and stated facts against what the case and the layer's own words say."""
+    """Hold outputs (whose structure is right) and stated facts against what the case and the
+    layer's own words say."""
     found = {tensor.name: tensor.data for tensor in outputs}
     said = problem.case.expect if problem.case else {}
     differences = []
     if "returned" in said and len(outputs) != said["returned"]:
-        differences.append(_fact("", f"{len(outputs)} values returned, but the source has {said['returned']}"))
+        differences.append(
+            _fact("", f"{len(outputs)} values returned, but the source has {said['returned']}")
+        )
     for name, shape in said.get("shapes", {}).items():
         if list(found[name].shape) != list(shape):
-            differences.append(_fact(name, f"{name} has shape {found[name].shape}, but the source has {tuple(shape)}"))
+            differences.append(
+                _fact(
+                    name, f"{name} has shape {found[name].shape}, but the source has {tuple(shape)}"
+                )
+            )
     for relation in said.get("relations", ()):
         left, right = _relation(relation)(found)
         if left.shape != right.shape or not np.array_equal(left, right):
@@ -61,7 +69,8 @@ def check_expectations(
 
 
 def check_facts(problem: Problem, facts: Mapping[str, Any]) -> tuple[Difference, ...]:
-    """What a subject states without computing, against the layer's own words and, where printed, the source's."""
+    """What a subject states without computing, against the layer's own words and, where printed,
+    the source's."""
     said = problem.case.expect if problem.case else {}
     features = problem.inputs.shape[-1]
     right = {
@@ -76,11 +85,16 @@ def check_facts(problem: Problem, facts: Mapping[str, Any]) -> tuple[Difference,
     )
 
 
-_CALLED = {"parameters": "count_params() is", "symbolic": "the symbolic shapes are", "summary": "summary() prints"}
+_CALLED = {
+    "parameters": "count_params() is",
+    "symbolic": "the symbolic shapes are",
+    "summary": "summary() prints",
+}
 
 
 def stated_facts(problem: Problem) -> dict[str, Any]:
-    """The facts as the project states them by hand, in the form that a subject gives them (the reference's part)."""
+    """The facts as the project states them by hand, in the form that a subject gives them (the
+    reference's part)."""
     features = problem.inputs.shape[-1]
     facts: dict[str, Any] = {
         "parameters": parameter_count(problem.layer, features),
@@ -114,12 +128,17 @@ def _digits(name: str, printed: Any, values: Array, expected: Expected) -> list[
     sigma = expected.sigmas[names.index(name)]
     texts = np.array(printed)
     if texts.shape != values.shape:
-        return [_fact(name, f"{name} has shape {values.shape}, but the source prints {texts.shape}")]
+        return [
+            _fact(name, f"{name} has shape {values.shape}, but the source prints {texts.shape}")
+        ]
     right = texts.astype(np.float64)
     half_digit = np.vectorize(_half_of_the_last_digit, otypes=[float])(texts)
     wrong = np.abs(values - right) > half_digit + expected.kind.threshold * sigma
     return [
-        _fact(name, f"{name}{list(map(int, i))}={values[tuple(i)]:.9g}, but the source prints {texts[tuple(i)]}")
+        _fact(
+            name,
+            f"{name}{list(map(int, i))}={values[tuple(i)]:.9g}, but the source prints {texts[tuple(i)]}",
+        )
         for i in np.argwhere(wrong)[:1]
     ]
 

@@ -55,6 +55,14 @@ def run(rows: list[dict[str, Any]] | None = None, **other: Any) -> StoredRun:
 
 
 GROWTH = [
-    series("growth", f"LSTM T={steps}", "reference float64", steps * 1e-5, axis="T", extent=steps, peak_bytes=1000)
+    series(
+        "growth",
+        f"LSTM T={steps}",
+        "reference float64",
+        steps * 1e-5,
+        axis="T",
+        extent=steps,
+        peak_bytes=1000,
+    )
     for steps in (20, 200, 2000)
 ]

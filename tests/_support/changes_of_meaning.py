@@ -1,7 +1,8 @@
-"""Ways to change what fixtures say, one thing at a time; checksums and counts are made right again afterwards.
+"""Ways to change what fixtures say, one thing at a time; checksums and counts are made right again
+afterwards.
 
-Each takes a file's rows (or the manifest) and a random generator and changes something in place, or returns what is to
-stand instead. Where there is nothing to change, it leaves everything as it is.
+Each takes a file's rows (or the manifest) and a random generator and changes something in place, or
+returns what is to stand instead. Where there is nothing to change, it leaves everything as it is.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def _recurrent_configs(spec):
     return [config]
 
 
-# ------------------------------------------------------------------------------------------------- arrays of a row
+# -------------------------------------------------------------------------------------------------
+# arrays of a row
 
 
 def shape(rows, rng):
@@ -127,7 +129,9 @@ def one_array_too_few_or_too_many(rows, rng):
 
 
 def no_arrays(rows, rng):
-    rng.choice(rows)[rng.choice(["weights", "outputs", "inputs"])] = rng.choice([None, [], {}, 1, "null"])
+    rng.choice(rows)[rng.choice(["weights", "outputs", "inputs"])] = rng.choice(
+        [None, [], {}, 1, "null"]
+    )
 
 
 def no_mask_or_states(rows, rng):
@@ -136,12 +140,15 @@ def no_mask_or_states(rows, rng):
     row[key] = None if row[key] is not None else rng.choice([row[other], [], {}, False])
 
 
-# --------------------------------------------------------------------------------------------- the words of a row
+# --------------------------------------------------------------------------------------------- the
+# words of a row
 
 
 def tags(rows, rng):
     tags = rng.choice(rows)["case"]["tags"]
-    rng.choice([tags.pop, tags.reverse, lambda: tags.append("new"), lambda: tags.insert(0, tags[-1])])()
+    rng.choice(
+        [tags.pop, tags.reverse, lambda: tags.append("new"), lambda: tags.insert(0, tags[-1])]
+    )()
 
 
 def words(rows, rng):
@@ -179,12 +186,16 @@ def layer(rows, rng):
 
 def argument(rows, rng):
     config = rng.choice(_recurrent_configs(rng.choice(rows)["layer"]))
-    config[rng.choice(["use_bias", "go_backwards", "stateful", "name", "dropout"])] = rng.choice([True, False, 0, "x"])
+    config[rng.choice(["use_bias", "go_backwards", "stateful", "name", "dropout"])] = rng.choice(
+        [True, False, 0, "x"]
+    )
 
 
 def class_name(rows, rng):
     layer = rng.choice(rows)["layer"]
-    layer["class_name"] = rng.choice(["SimpleRNN", "LSTM", "GRU", "Bidirectional", "Sequential", "lstm", None])
+    layer["class_name"] = rng.choice(
+        ["SimpleRNN", "LSTM", "GRU", "Bidirectional", "Sequential", "lstm", None]
+    )
 
 
 def calls(rows, rng):
@@ -211,7 +222,8 @@ def format_of_a_row(rows, rng):
     rng.choice(rows)["format"] = rng.choice(["rnnparity/2", "rnnparity", 1, None])
 
 
-# -------------------------------------------------------------------------------------------------- rows of a file
+# --------------------------------------------------------------------------------------------------
+# rows of a file
 
 
 def id_of_a_row(rows, rng):
@@ -244,19 +256,46 @@ def key_twice(rows, rng):
 
 
 def no_list(rows, rng):
-    return rng.choice([{"rows": rows}, rows[0], [rows], {row["id"]: row for row in rows}, [*rows, None]])
+    return rng.choice(
+        [{"rows": rows}, rows[0], [rows], {row["id"]: row for row in rows}, [*rows, None]]
+    )
 
 
 CHANGES = (
-    *(shape, dtype, one_number_too_few_or_too_many, no_number, no_data, given_number, two_given_numbers),
-    *(mask_bit, mask_in_numbers, names, order, one_array_too_few_or_too_many, no_arrays, no_mask_or_states),
+    *(
+        shape,
+        dtype,
+        one_number_too_few_or_too_many,
+        no_number,
+        no_data,
+        given_number,
+        two_given_numbers,
+    ),
+    *(
+        mask_bit,
+        mask_in_numbers,
+        names,
+        order,
+        one_array_too_few_or_too_many,
+        no_arrays,
+        no_mask_or_states,
+    ),
     *(tags, words, what_is_expected, printed_digit, layer, argument, class_name, calls),
     *(unknown_key, missing_key, format_of_a_row),
-    *(id_of_a_row, removed_row, doubled_row, other_order, numbers_of_another_row, key_twice, no_list),
+    *(
+        id_of_a_row,
+        removed_row,
+        doubled_row,
+        other_order,
+        numbers_of_another_row,
+        key_twice,
+        no_list,
+    ),
 )
 
 
-# ------------------------------------------------------------------------------------------------------ the manifest
+# ------------------------------------------------------------------------------------------------------
+# the manifest
 
 
 def count(manifest, rng):
@@ -275,11 +314,19 @@ def forgotten_file(manifest, rng):
 
 def name_of_a_file(manifest, rng):
     name = rng.choice(list(manifest["files"]))
-    manifest["files"][name.replace(".", rng.choice(["_.", "..", "/."]))] = manifest["files"].pop(name)
+    manifest["files"][name.replace(".", rng.choice(["_.", "..", "/."]))] = manifest["files"].pop(
+        name
+    )
 
 
 def left_out(manifest, rng):
-    change = rng.choice([dict.clear, lambda cases: cases.update({"new": "x"}), lambda cases: cases.update({"gone": 1})])
+    change = rng.choice(
+        [
+            dict.clear,
+            lambda cases: cases.update({"new": "x"}),
+            lambda cases: cases.update({"gone": 1}),
+        ]
+    )
     change(manifest["left_out"])
 
 
@@ -295,7 +342,9 @@ def key_of_the_manifest(manifest, rng):
 
 
 def type_in_the_manifest(manifest, rng):
-    manifest[rng.choice([key for key in manifest if key != "sha256"])] = rng.choice([None, 1, [], {"a": 1.5}])
+    manifest[rng.choice([key for key in manifest if key != "sha256"])] = rng.choice(
+        [None, 1, [], {"a": 1.5}]
+    )
 
 
 CHANGES_OF_THE_MANIFEST = (

@@ -1,4 +1,5 @@
-"""The command line for the tests: in a process of its own, or, where nothing but words is at stake, in this one."""
+"""The command line for the tests: in a process of its own, or, where nothing but words is at stake,
+in this one."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def own_package(folder: Path) -> Path:
-    """A folder for `sys.path` with the package `own`, whose module `functions` holds the functions of the tests."""
+    """A folder for `sys.path` with the package `own`, whose module `functions` holds the functions
+    of the tests."""
     package = folder / "own"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -35,10 +37,14 @@ def start(*words: str, path: tuple[Path, ...] = (), **given) -> subprocess.Popen
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     variables = given.pop("variables", {})
     command = [sys.executable, "-m", "rnnparity", *words]
-    return subprocess.Popen(command, env=environment(*path, **variables), text=True, **{**pipes, **given})
+    return subprocess.Popen(
+        command, env=environment(*path, **variables), text=True, **{**pipes, **given}
+    )
 
 
-def command(*words: str, input: str | None = None, path: tuple[Path, ...] = ()) -> tuple[int, str, str]:
+def command(
+    *words: str, input: str | None = None, path: tuple[Path, ...] = ()
+) -> tuple[int, str, str]:
     """Exit status, stdout and stderr of the command in a process of its own."""
     process = start(*words, path=path, stdin=subprocess.PIPE)
     out, err = process.communicate(input)

@@ -9,8 +9,16 @@ from rnnparity import __version__
 from rnnparity.report.stored_report import StoredReport, fingerprint, parse
 
 MACHINE = {"processor": "Abacus 9", "cores": 2, "system": "Linux x86_64", "python": "3.11.7"}
-PLAIN, MASKED, BOTH_WAYS = "lstm-spread-last", "lstm-spread-last-mask_left", "bi_gru-spread-sum-last"
-STATEFUL, WIDE, HALF = "stateful-gru-forward-sequences", "dtype-float64-lstm-forward", "dtype-float16-lstm-ave"
+PLAIN, MASKED, BOTH_WAYS = (
+    "lstm-spread-last",
+    "lstm-spread-last-mask_left",
+    "bi_gru-spread-sum-last",
+)
+STATEFUL, WIDE, HALF = (
+    "stateful-gru-forward-sequences",
+    "dtype-float64-lstm-forward",
+    "dtype-float16-lstm-ave",
+)
 RIGHT = dict.fromkeys((PLAIN, MASKED, BOTH_WAYS, STATEFUL, WIDE, HALF), ("agrees", ""))
 KNOWN = {
     "cause": "mask-ignored",
@@ -45,7 +53,13 @@ MIXED = {
 def verdicts(rows: Mapping[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
     """Verdict and reason by case, with more keys where there is a third value."""
     return [
-        {"id": case, "verdict": row[0], "sigma": 0.5, "reason": row[1], **(row[2] if len(row) > 2 else {})}
+        {
+            "id": case,
+            "verdict": row[0],
+            "sigma": 0.5,
+            "reason": row[1],
+            **(row[2] if len(row) > 2 else {}),
+        }
         for case, row in rows.items()
     ]
 

@@ -1,4 +1,5 @@
-"""Tools of the tests of faults: a fault by its name, the outputs under it, and computations by hand."""
+"""Tools of the tests of faults: a fault by its name, the outputs under it, and computations by
+hand."""
 
 from dataclasses import replace
 
@@ -57,12 +58,17 @@ def fed(problem, inputs, **others):
 
 
 def started(problem, states):
-    return replace(problem, initial_state=tuple(replace(problem.inputs, name=n, data=s) for n, s in states.items()))
+    return replace(
+        problem,
+        initial_state=tuple(replace(problem.inputs, name=n, data=s) for n, s in states.items()),
+    )
 
 
 def states_left(problem):
     """What a run leaves, by the names that initial_state has."""
-    return {name: state for name, state in outputs_of(problem).items() if not name.endswith("output")}
+    return {
+        name: state for name, state in outputs_of(problem).items() if not name.endswith("output")
+    }
 
 
 def used(problem):
@@ -83,7 +89,11 @@ def half_alone(problem, prefix, inputs):
     """A half as a layer of its own that reads other inputs, from zeros."""
     way = prefix.rstrip("/")
     layer = problem.layer.layers[int(way)] if way.isdigit() else getattr(problem.layer, way)
-    own = tuple(replace(t, name=t.name.removeprefix(prefix)) for t in problem.weights if t.name.startswith(prefix))
+    own = tuple(
+        replace(t, name=t.name.removeprefix(prefix))
+        for t in problem.weights
+        if t.name.startswith(prefix)
+    )
     return fed(problem, inputs, layer=layer, weights=own, initial_state=None)
 
 

@@ -1,4 +1,5 @@
-"""A small folder of fixtures for the tests: thirteen cases of the catalogue in nine files, some of every kind."""
+"""A small folder of fixtures for the tests: thirteen cases of the catalogue in nine files, some of
+every kind."""
 
 from __future__ import annotations
 
@@ -50,7 +51,9 @@ def small_catalogue() -> dict[str, Problem]:
 def small_rows() -> tuple[Problem, ...]:
     """The cases with their goldens, but for the one that is left out."""
     return tuple(
-        problem.with_outputs(golden_outputs(problem)) for case, problem in small_catalogue().items() if case != LEFT_OUT
+        problem.with_outputs(golden_outputs(problem))
+        for case, problem in small_catalogue().items()
+        if case != LEFT_OUT
     )
 
 
@@ -69,7 +72,8 @@ def write_folder(folder: Path) -> Path:
 
 
 def change_file(folder: Path, name: str, change: Callable[[Any], Any], count: bool = True) -> None:
-    """Change what a file says and make all checksums right again, and with `count` the number of its rows.
+    """Change what a file says and make all checksums right again, and with `count` the number of
+    its rows.
 
     `change` is given the parsed file and changes it in place, or returns what is to stand instead.
     """
@@ -102,13 +106,18 @@ def _indented(manifest: Mapping[str, Any]) -> str:
     return json.dumps(manifest, indent=2, ensure_ascii=False)
 
 
-BITS: dict[str, tuple[Any, int]] = {"float16": (np.int16, 1), "bfloat16": (np.int32, 0x10000), "float32": (np.int32, 1)}
+BITS: dict[str, tuple[Any, int]] = {
+    "float16": (np.int16, 1),
+    "bfloat16": (np.int32, 0x10000),
+    "float32": (np.int32, 1),
+}
 
 
 def one_step(tensor: Tensor, away: bool, place: int = 0) -> Tensor:
     """The tensor with one value moved to a neighbour in its own type, away from zero or towards it.
 
-    In a 64-bit tensor it moves by 1e-9 of its size: the reference, itself in float64, is not surer of what is right.
+    In a 64-bit tensor it moves by 1e-9 of its size: the reference, itself in float64, is not surer
+    of what is right.
     """
     data = tensor.data.copy()
     if tensor.dtype == "float64":

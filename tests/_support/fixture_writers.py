@@ -1,4 +1,5 @@
-"""Writers of fixtures in processes of their own, for the tests that kill them or let them meet. Run as a script.
+"""Writers of fixtures in processes of their own, for the tests that kill them or let them meet. Run
+as a script.
 
 fixture_writers.py kill FOLDER SEED COUNT    write in turns what is old and what is new; killed COUNT times
 fixture_writers.py write FOLDER OLD|NEW N    write one of them N times; read each time what was written
@@ -29,7 +30,9 @@ FEWER = "gru-spread-last"
 def states():
     """Two states of one folder: in the new one every golden is another, and one file is gone."""
     new = tuple(
-        row.with_outputs([replace(one_step(output, True), name=output.name) for output in row.outputs])
+        row.with_outputs(
+            [replace(one_step(output, True), name=output.name) for output in row.outputs]
+        )
         for row in small_rows()
         if row.id != FEWER
     )
@@ -56,8 +59,12 @@ def found(folder):
         return "mixed"
     manifest = (folder / MANIFEST).read_text(encoding="utf-8")
     name = next(name for name, (_, right) in states().items() if right == manifest)
-    if not is_whole(folder, name) or len(goldens.outputs) != len(small_catalogue()) - (1 if name == "old" else 2):
-        raise AssertionError(f"the manifest is the {name} one, other files are not, and the reader took them")
+    if not is_whole(folder, name) or len(goldens.outputs) != len(small_catalogue()) - (
+        1 if name == "old" else 2
+    ):
+        raise AssertionError(
+            f"the manifest is the {name} one, other files are not, and the reader took them"
+        )
     return name
 
 
@@ -69,7 +76,8 @@ def is_whole(folder, name):
 
 
 def kill(folder, seed, count):
-    """Kill a writer at a random moment, look, and let the next one begin with what was left there."""
+    """Kill a writer at a random moment, look, and let the next one begin with what was left
+    there."""
     rng = random.Random(seed)
     put(folder, "old")
     start = time.monotonic()
@@ -98,7 +106,8 @@ def kill(folder, seed, count):
 
 
 def write(folder, name, number):
-    """Write one state over and over once both writers are there; inside the lock what is there is what was written."""
+    """Write one state over and over once both writers are there; inside the lock what is there is
+    what was written."""
     (folder / f"{name}.ready").touch()
     while len(list(folder.glob("*.ready"))) < 2:
         time.sleep(0.01)

@@ -21,12 +21,14 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "gru": ("GRU", {}),
     "gru_before": ("GRU", {"reset_after": False}),
 }
-# In this policy numbers computed by one problem can be given to another without being rounded on the way.
+# In this policy numbers computed by one problem can be given to another without being rounded on
+# the way.
 EXACT = {"dtype": "float64"}
 SEQUENCES = {"return_sequences": True}
 STATE = {"return_state": True}
 BOTH = {**SEQUENCES, **STATE}
-# For a batch of five: leading, interior and trailing gaps, a full row, and a row of which nothing is used.
+# For a batch of five: leading, interior and trailing gaps, a full row, and a row of which nothing
+# is used.
 MASK = ("011011", "110100", "001110", "111111", "000000")
 SHAPE = (5, 6, 3)
 
@@ -58,16 +60,22 @@ def random_problem(
     initial: bool = False,
     calls: Sequence[int] | None = None,
 ) -> Problem:
-    """Normal numbers; kernels of `scale` over the root of their fan-in. A mask has one string a row: 1 used, 0 not."""
+    """Normal numbers; kernels of `scale` over the root of their fan-in. A mask has one string a
+    row: 1 used, 0 not."""
     rng = np.random.default_rng(seed)
     layer = parse_layer(spec)
     weights = []
     for slot in weight_slots(layer, shape[2]):
         size = 0.5 if slot.name.endswith("bias") else scale / np.sqrt(slot.shape[0])
-        weights.append(Tensor.of(slot.name, size * rng.standard_normal(slot.shape), variable_dtype(slot.dtype)))
+        weights.append(
+            Tensor.of(slot.name, size * rng.standard_normal(slot.shape), variable_dtype(slot.dtype))
+        )
     wide = "float64" if layer.compute_dtype == "float64" else "float32"
     inputs = Tensor.of("inputs", rng.standard_normal(shape), wide)
-    states = [Tensor.of(slot.name, rng.standard_normal(slot.shape), wide) for slot in state_slots(layer, shape[0])]
+    states = [
+        Tensor.of(slot.name, rng.standard_normal(slot.shape), wide)
+        for slot in state_slots(layer, shape[0])
+    ]
     return Problem(
         layer,
         tuple(weights),
@@ -95,8 +103,13 @@ def problem_of(
 
 
 def _named(values: Sequence[Any], slots: Sequence[Any]) -> tuple[Tensor, ...]:
-    arrays = [np.asarray(value.data if isinstance(value, Tensor) else value, np.float64) for value in values]
-    return tuple(Tensor(slot.name, array, "float64") for slot, array in zip(slots, arrays, strict=True))
+    arrays = [
+        np.asarray(value.data if isinstance(value, Tensor) else value, np.float64)
+        for value in values
+    ]
+    return tuple(
+        Tensor(slot.name, array, "float64") for slot, array in zip(slots, arrays, strict=True)
+    )
 
 
 def only_row(problem: Problem, row: int, steps: Any = slice(None)) -> Problem:
@@ -116,7 +129,9 @@ def assert_same(given: Any, right: Any, tolerance: float = 1e-14) -> None:
     np.testing.assert_allclose(given, right, rtol=0, atol=tolerance, strict=True)
 
 
-def assert_all_same(given: Mapping[str, Array], right: Mapping[str, Array], tolerance: float = 1e-14) -> None:
+def assert_all_same(
+    given: Mapping[str, Array], right: Mapping[str, Array], tolerance: float = 1e-14
+) -> None:
     """The same names in the same order, and the same numbers."""
     assert list(given) == list(right)
     for name, array in right.items():

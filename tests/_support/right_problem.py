@@ -1,4 +1,5 @@
-"""One problem file with everything that a problem can have, and how it is refused once something is wrong."""
+"""One problem file with everything that a problem can have, and how it is refused once something is
+wrong."""
 
 from __future__ import annotations
 
@@ -13,7 +14,12 @@ from rnnparity.problem import file_format as wire
 from rnnparity.problem.errors import FormatError
 
 PROBLEM = random_problem(
-    spec_of("lstm", 2, stateful=True, **BOTH), 0, (2, 3, 1), mask=("011", "110"), initial=True, calls=(2, 1)
+    spec_of("lstm", 2, stateful=True, **BOTH),
+    0,
+    (2, 3, 1),
+    mask=("011", "110"),
+    initial=True,
+    calls=(2, 1),
 )
 OUTPUTS = {
     "name": "output",
@@ -28,7 +34,12 @@ RIGHT: dict[str, Any] = {
         "tags": ["a"],
         "source": "s",
         "why": "w",
-        "initializers": {"kernel": 0.1, "recurrent_kernel": 0.1, "bias": 0.0, "unit_forget_bias": True},
+        "initializers": {
+            "kernel": 0.1,
+            "recurrent_kernel": 0.1,
+            "bias": 0.0,
+            "unit_forget_bias": True,
+        },
         "expect": {
             "digits": {"output": [[["0.25"]]]},
             "shapes": {"output": [2, 3, 2]},
@@ -43,7 +54,8 @@ RIGHT: dict[str, Any] = {
 
 
 def put(*path: Any) -> Any:
-    """A change of one place: all but the last word are the way there, the last one is what to put, ... to delete it."""
+    """A change of one place: all but the last word are the way there, the last one is what to put,
+    ... to delete it."""
 
     def change(fields: Any) -> None:
         *way, last, value = path

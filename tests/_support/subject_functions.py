@@ -1,4 +1,5 @@
-"""Functions for the tests to hold against the catalogue, right and wrong; they are loaded in processes of their own."""
+"""Functions for the tests to hold against the catalogue, right and wrong; they are loaded in
+processes of their own."""
 
 import multiprocessing
 import os

@@ -1,4 +1,5 @@
-"""What stands between a benchmark run and a report that can be read: words, orders, limits, names of all kinds."""
+"""What stands between a benchmark run and a report that can be read: words, orders, limits, names
+of all kinds."""
 
 import json
 import os
@@ -22,14 +23,19 @@ WHOLE = dump(run())
 LARGE = "LSTM 32x100x256x512"
 
 
-# ------------------------------------------------------------------------------------------------------- stored
+# -------------------------------------------------------------------------------------------------------
+# stored
 
 
-@pytest.mark.parametrize("place", [1, 20, WHOLE.index('"series"') + 20, len(WHOLE) - 40, len(WHOLE) - 3])
+@pytest.mark.parametrize(
+    "place", [1, 20, WHOLE.index('"series"') + 20, len(WHOLE) - 40, len(WHOLE) - 3]
+)
 def test_what_is_cut_off_anywhere_is_refused_in_one_line(tmp_path, place):
     path = tmp_path / "report.json"
     path.write_text(WHOLE[:place])
-    with pytest.raises(RequestError, match=r"is not JSON: .*; write it anew with `rnnparity bench`$") as caught:
+    with pytest.raises(
+        RequestError, match=r"is not JSON: .*; write it anew with `rnnparity bench`$"
+    ) as caught:
         load(path)
     assert str(caught.value).startswith(f"{path}: line ")
     assert "\n" not in str(caught.value)
@@ -60,13 +66,16 @@ def test_a_stored_run_is_small_and_names_no_host():
 
 
 def test_the_same_file_twice_is_the_same_problem_twice(tmp_path):
-    with pytest.raises(RequestError, match=r"^b: forward / LSTM 1x4x5x3 is in a too; merge runs of different"):
+    with pytest.raises(
+        RequestError, match=r"^b: forward / LSTM 1x4x5x3 is in a too; merge runs of different"
+    ):
         merge({"a": run(), "b": run()})
     with pytest.raises(RequestError, match=r"^b: threads is 2, but 1 in a$"):
         merge({"a": run(forward()[:6]), "b": run(forward()[6:], threads=2)}, any_machine=True)
 
 
-# ------------------------------------------------------------------------------------------------------- report
+# -------------------------------------------------------------------------------------------------------
+# report
 
 
 def rows_of(*names, problem=LARGE):
@@ -78,12 +87,19 @@ SIZES = ["LSTM 1x4x5x3", "LSTM 8x16x16x32", "LSTM 32x50x64x128", LARGE]
 
 def test_small_problems_come_before_large_ones():
     rows = [
-        row for size in SIZES for row in rows_of(("reference float64", 1.0), ("products float32", 1.0), problem=size)
+        row
+        for size in SIZES
+        for row in rows_of(("reference float64", 1.0), ("products float32", 1.0), problem=size)
     ]
     page, markdown = render(run(rows), [], None)
     assert list(run(rows[::-1]).find("forward")) == SIZES
-    assert "|  | (1, 4, 5, 3) | (8, 16, 16, 32) | (32, 50, 64, 128) | (32, 100, 256, 512) |" in markdown
-    assert re.findall(r"> *(\d+×\d+×\d+×\d+)", page) == [size[5:].replace("x", "×") for size in SIZES]
+    assert (
+        "|  | (1, 4, 5, 3) | (8, 16, 16, 32) | (32, 50, 64, 128) | (32, 100, 256, 512) |"
+        in markdown
+    )
+    assert re.findall(r"> *(\d+×\d+×\d+×\d+)", page) == [
+        size[5:].replace("x", "×") for size in SIZES
+    ]
 
 
 def test_every_headline_is_a_sentence_that_names_the_reference():
@@ -91,14 +107,25 @@ def test_every_headline_is_a_sentence_that_names_the_reference():
     assert headline(run(own)) == (
         "One pass of the reference at GRU (8, 16, 16, 32) takes 2.00 s: 2.00 times as long as its bare matrix products."
     )
-    middle = rows_of(("reference float64", 2.0), ("tf.keras graph", 4.0), problem="LSTM 32x50x64x128")
-    assert headline(run(middle)).endswith("(32, 50, 64, 128) takes 2.00 s: 2.00 times faster than tf.keras graph.")
-    assert headline(run(rows_of(("reference float64", 2.0)))).startswith("1 series were timed; none of them")
+    middle = rows_of(
+        ("reference float64", 2.0), ("tf.keras graph", 4.0), problem="LSTM 32x50x64x128"
+    )
+    assert headline(run(middle)).endswith(
+        "(32, 50, 64, 128) takes 2.00 s: 2.00 times faster than tf.keras graph."
+    )
+    assert headline(run(rows_of(("reference float64", 2.0)))).startswith(
+        "1 series were timed; none of them"
+    )
 
 
 @pytest.mark.parametrize("yardstick", ["products float32", "tf.keras graph", "ONNX Runtime"])
 def test_a_missed_figure_has_a_reason_against_every_yardstick(yardstick):
-    timed = {"products float32": 1.0, "tf.keras graph": 2.0, "ONNX Runtime": 2.0, "reference float32": 5.0}
+    timed = {
+        "products float32": 1.0,
+        "tf.keras graph": 2.0,
+        "ONNX Runtime": 2.0,
+        "reference float32": 5.0,
+    }
     found = [f for f in figures(run(rows_of(*timed.items()))) if f.yardstick == yardstick]
     assert [(f.met, f.reason) for f in found] == [(False, "20% of it are matrix products")]
 
@@ -108,7 +135,12 @@ NAMES = ["<b>bold</b>", "a|b", "two\nlines", "a$b_{$c", "back\\slash|", "&amp;",
 
 @pytest.mark.parametrize("name", NAMES)
 def test_whatever_a_contender_is_called_the_tables_hold(name):
-    rows = rows_of((name, 2.0), ("products float32", 1.0), ("products float64", 1.0), ("reference float64", 3.0))
+    rows = rows_of(
+        (name, 2.0),
+        ("products float32", 1.0),
+        ("products float64", 1.0),
+        ("reference float64", 3.0),
+    )
     rows += [series("growth", f"p{n}", name, n * 1e-3, axis="T", extent=n) for n in (1, 10)]
     rows += [series("harness", "start-up", name, 1.0)]
     left_out = [{"contender": name, "problem": "", "why": name}]
@@ -118,19 +150,25 @@ def test_whatever_a_contender_is_called_the_tables_hold(name):
     blocks = re.findall(r"(?:^\|.*\n)+", markdown, re.MULTILINE)
     assert len(blocks) == 4  # ratios, times, growth, harness
     for block in blocks:
-        assert len({len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in block.splitlines()}) == 1, block
+        assert (
+            len({len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in block.splitlines()}) == 1
+        ), block
         assert block.count("\n") > 2
 
 
 def test_axes_say_plain_numbers():
-    page, _ = render(run(GROWTH + rows_of(("reference float64", 99.0), ("products float32", 1.0))), [], None)
+    page, _ = render(
+        run(GROWTH + rows_of(("reference float64", 99.0), ("products float32", 1.0))), [], None
+    )
     words = [word.strip() for word in re.findall(r"<text[^>]*>([^<]*)</text>", page)]
     assert {"20", "200", "2000", "1 ms", "10 ms", "1", "10", "reference float64"} <= set(words)
     assert not [word for word in words if "$" in word or "mathdefault" in word]
     assert "<tspan" not in page  # how exponents are set
 
 
-@pytest.mark.parametrize("rows", [GROWTH, forward(), [series("harness", "start-up", "import numpy", 0.1)]])
+@pytest.mark.parametrize(
+    "rows", [GROWTH, forward(), [series("harness", "start-up", "import numpy", 0.1)]]
+)
 def test_nothing_is_loaded_from_elsewhere(rows):
     page, _ = render(run(rows), [], None)
     named = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
@@ -153,10 +191,13 @@ def test_the_more_changed_ratio_comes_first_and_three_blocks_are_enough():
     def three(rows):
         return [dict(row, seconds=row["seconds"][:3]) for row in rows]
 
-    assert {c.change for c in compare(run(three(forward())), run(three(forward(1.5))))} == {Change.SLOWER}
+    assert {c.change for c in compare(run(three(forward())), run(three(forward(1.5))))} == {
+        Change.SLOWER
+    }
 
 
-# ------------------------------------------------------------------------------------------------------ command
+# ------------------------------------------------------------------------------------------------------
+# command
 
 
 @pytest.mark.parametrize("name", ["report.html", "report.md", "report.json"])
@@ -188,7 +229,8 @@ def test_a_run_is_kept_where_its_machine_is_another(here, tmp_path):
     assert (tmp_path / "out" / "report.json").read_text() == WHOLE
 
 
-# --------------------------------------------------------------------------------------------------- real runs
+# ---------------------------------------------------------------------------------------------------
+# real runs
 
 INJECTED = """
 import contenders
@@ -201,7 +243,17 @@ def pytest_collection_modifyitems():
 
 def measured(folder, k):
     (folder / "injected.py").write_text(INJECTED)
-    words = [sys.executable, "-m", "rnnparity", "bench", "--quick", "-k", k, "--out", str(folder / "out")]
+    words = [
+        sys.executable,
+        "-m",
+        "rnnparity",
+        "bench",
+        "--quick",
+        "-k",
+        k,
+        "--out",
+        str(folder / "out"),
+    ]
     given = environment(folder, PYTEST_ADDOPTS="-p injected")
     return subprocess.run(words, env=given, capture_output=True, text=True, check=False)
 
@@ -209,7 +261,10 @@ def measured(folder, k):
 @pytest.mark.parametrize(
     ("k", "what"),
     [
-        ("test_forward and SimpleRNN and 1x4x5x3 and PyTorch", "none of the chosen benchmarks can run here"),
+        (
+            "test_forward and SimpleRNN and 1x4x5x3 and PyTorch",
+            "none of the chosen benchmarks can run here",
+        ),
         ("test_forward and", "Wrong expression passed to '-k': test_forward and"),
     ],
 )

@@ -1,4 +1,5 @@
-"""The report and the command `bench`: one page, the same as Markdown, and what is said before and after."""
+"""The report and the command `bench`: one page, the same as Markdown, and what is said before and
+after."""
 
 import re
 import subprocess
@@ -22,7 +23,8 @@ HARNESS = [
 ]
 EVERYTHING = run(forward() + GROWTH + HARNESS)
 
-# ------------------------------------------------------------------------------------------------------- report
+# -------------------------------------------------------------------------------------------------------
+# report
 
 
 def test_the_headline():
@@ -44,7 +46,9 @@ def test_the_headline():
 def test_a_page_stands_alone(rows):
     page, _ = render(EVERYTHING if rows is None else run(rows), [], None)
     assert "<script" not in page
-    assert not re.search(r'(?:src|href)="(?!#)', page.replace("xlink:href", "href").replace('href="#', "#"))
+    assert not re.search(
+        r'(?:src|href)="(?!#)', page.replace("xlink:href", "href").replace('href="#', "#")
+    )
     assert not re.search(r"url\((?!#)|@import", page)
     assert "prefers-color-scheme: dark" in page
     assert "#010203" not in page
@@ -76,7 +80,9 @@ def test_the_exponent_and_what_belongs_together():
     assert "| reference float64: time | T = 20 to 2000 | 1.00 | 19.6 ms |" in markdown
     assert "| reference float64: memory | T = 20 to 2000 | 0.00 |" in markdown
     assert "0.900 (0.900 to 0.900) times import numpy" in markdown
-    assert "30 a second, 10% of it outside the subject" not in markdown  # the quickest block counts: 1.96 s
+    assert (
+        "30 a second, 10% of it outside the subject" not in markdown
+    )  # the quickest block counts: 1.96 s
     assert "31 a second, 10% of it outside the subject" in markdown
 
 
@@ -84,7 +90,11 @@ def test_a_figure_that_is_missed_says_why():
     found = list(figures(EVERYTHING))
     assert [f.met for f in found if f.problem == "LSTM 32x50x64x128"] == [False, False]
     assert all(figure.reason for figure in found if not figure.met)
-    (floor,) = [f for f in figures(run([*forward(), *slow_products()])) if f.floor and f.floor.value > f.wanted]
+    (floor,) = [
+        f
+        for f in figures(run([*forward(), *slow_products()]))
+        if f.floor and f.floor.value > f.wanted
+    ]
     assert floor.reason == "its matrix products alone take 1.2 times as long"
     (own,) = [f for f in figures(run(slow_products(2.0))) if f.yardstick == "products float32"]
     assert own.reason == "60% of it are matrix products"
@@ -96,7 +106,8 @@ def slow_products(reference=1.5):
     return [series("forward", large, name, seconds) for name, seconds in times.items()]
 
 
-# ------------------------------------------------------------------------------------------------------ command
+# ------------------------------------------------------------------------------------------------------
+# command
 
 
 @pytest.fixture
@@ -143,22 +154,34 @@ def test_what_is_refused_before_anything_is_measured(here, tmp_path, monkeypatch
 def test_what_the_report_needs(here, tmp_path, monkeypatch, package):
     monkeypatch.setattr("rnnparity.bench.find_spec", lambda name: None if name == package else name)
     status, _, err = here("bench", "--out", str(tmp_path))
-    assert (status, err) == (2, f"rnnparity: the report needs {package}: `pip install 'rnnparity[bench]'`\n")
+    assert (status, err) == (
+        2,
+        f"rnnparity: the report needs {package}: `pip install 'rnnparity[bench]'`\n",
+    )
 
 
 def test_what_measuring_needs(here, tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules["rnnparity.bench.measure"], "find_spec", lambda _: None)
     status, _, err = here("bench", "--out", str(tmp_path))
-    assert (status, err) == (2, "rnnparity: the benchmarks need pytest-benchmark: `pip install 'rnnparity[bench]'`\n")
+    assert (status, err) == (
+        2,
+        "rnnparity: the benchmarks need pytest-benchmark: `pip install 'rnnparity[bench]'`\n",
+    )
 
 
 def test_stored_runs_become_one_report(here, stored, tmp_path):
     parts = [stored("a.json", forward()[:6]), stored("b.json", forward()[6:])]
-    status, out, err = here("bench", "--from", parts[0], "--from", parts[1], "--out", str(tmp_path / "out"))
+    status, out, err = here(
+        "bench", "--from", parts[0], "--from", parts[1], "--out", str(tmp_path / "out")
+    )
     assert (status, err) == (0, "")
     assert out.startswith("One pass of the reference at LSTM (1, 4, 5, 3) takes ")
     assert dump(load(tmp_path / "out" / "report.json")) == dump(run())
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.html", "report.md", "report.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "report.html",
+        "report.md",
+        "report.json",
+    }
 
 
 @pytest.mark.parametrize(("limit", "status"), [("1.2", 1), ("1.5", 0)])
@@ -174,8 +197,14 @@ def test_a_slowdown_fails_above_the_limit(here, stored, tmp_path, limit, status)
 @pytest.mark.parametrize(
     ("other", "what"),
     [
-        ({"machine": {**MACHINE, "processor": "Beads"}}, "was run on another machine (Beads; here Abacus 9)"),
-        ({"rows": HARNESS}, "has no ratio in common with this run; choose the same benchmarks with -k"),
+        (
+            {"machine": {**MACHINE, "processor": "Beads"}},
+            "was run on another machine (Beads; here Abacus 9)",
+        ),
+        (
+            {"rows": HARNESS},
+            "has no ratio in common with this run; choose the same benchmarks with -k",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_kept_nevertheless(here, stored, tmp_path, other, what):
@@ -189,7 +218,8 @@ def test_what_cannot_be_compared_is_kept_nevertheless(here, stored, tmp_path, ot
         assert here("bench", *words, "--any-machine")[0] == 0
 
 
-# --------------------------------------------------------------------------------------------------- real runs
+# ---------------------------------------------------------------------------------------------------
+# real runs
 
 ONE = "test_forward and SimpleRNN and 1x4x5x3 and (reference or products) and not Evaluator"
 WRONG = """
@@ -209,15 +239,32 @@ def bench(folder, how="", k=ONE):
     """A real run; `how`: what stands for a contender."""
     (folder / "injected.py").write_text(WRONG.format(how or "ready"))
     given = {"PYTEST_ADDOPTS": "-p injected"} if how else {}
-    words = [sys.executable, "-m", "rnnparity", "bench", "--quick", "-k", k, "--out", str(folder / "out")]
-    return subprocess.run(words, env=environment(folder, **given), capture_output=True, text=True, check=False)
+    words = [
+        sys.executable,
+        "-m",
+        "rnnparity",
+        "bench",
+        "--quick",
+        "-k",
+        k,
+        "--out",
+        str(folder / "out"),
+    ]
+    return subprocess.run(
+        words, env=environment(folder, **given), capture_output=True, text=True, check=False
+    )
 
 
 def test_a_run(tmp_path):
     done = bench(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     (problem,) = load(tmp_path / "out" / "report.json").find("forward").values()
-    assert list(problem) == ["products float32", "products float64", "reference float32", "reference float64"]
+    assert list(problem) == [
+        "products float32",
+        "products float64",
+        "reference float32",
+        "reference float64",
+    ]
     assert all(len(each.seconds) == 5 for each in problem.values())
 
 
@@ -233,7 +280,10 @@ def test_what_is_not_installed_is_left_out_by_name(tmp_path):
     done = bench(tmp_path, "missing")
     assert done.returncode == 0
     assert "left out: reference float32: no_such_module is not installed\n" in done.stdout
-    assert "reference float32: no_such_module is not installed" in (tmp_path / "out" / "report.html").read_text()
+    assert (
+        "reference float32: no_such_module is not installed"
+        in (tmp_path / "out" / "report.html").read_text()
+    )
 
 
 def test_nothing_is_chosen(tmp_path):

@@ -11,7 +11,8 @@ from rnnparity.bench.ratios import Change, Ratio, compare, exponent, paired, ref
 from rnnparity.bench.stored import Series, dump, load, merge
 from rnnparity.problem.errors import RequestError
 
-# ------------------------------------------------------------------------------------------------------- stored
+# -------------------------------------------------------------------------------------------------------
+# stored
 
 
 def test_what_is_dumped_is_loaded(tmp_path):
@@ -28,7 +29,13 @@ def pytest_document(**info):
     """What pytest-benchmark stores, shortened."""
     entries = [
         {
-            "extra_info": {"group": "forward", "problem": "p", "contender": "c", "block": block, **info},
+            "extra_info": {
+                "group": "forward",
+                "problem": "p",
+                "contender": "c",
+                "block": block,
+                **info,
+            },
             "stats": {"min": seconds, "data": [seconds, 9.0]},
         }
         for block, seconds in ((1, 0.2), (0, 0.1))
@@ -73,9 +80,18 @@ WHOLE = json.dumps(fields())
         (json.dumps(pytest_document()), 'is no stored run (it has no "format")'),
         (changed(host="my-laptop"), "host: Extra inputs are not permitted"),
         (changed(rows=[]), "series: List should have at least 1 item"),
-        (changed(rows=[{**ROW, "seconds": []}]), "series.0.seconds: List should have at least 1 item"),
-        (changed(rows=[{**ROW, "seconds": [-1.0]}]), "series.0.seconds.0: Input should be greater than 0"),
-        (changed(rows=[{**ROW, "seconds": ["1"]}]), "series.0.seconds.0: Input should be a valid number"),
+        (
+            changed(rows=[{**ROW, "seconds": []}]),
+            "series.0.seconds: List should have at least 1 item",
+        ),
+        (
+            changed(rows=[{**ROW, "seconds": [-1.0]}]),
+            "series.0.seconds.0: Input should be greater than 0",
+        ),
+        (
+            changed(rows=[{**ROW, "seconds": ["1"]}]),
+            "series.0.seconds.0: Input should be a valid number",
+        ),
         (changed(rows=[{**ROW, "seconds": [float("nan")]}]), "the literal NaN is not JSON"),
         (changed(rows=[ROW, ROW]), "forward / p / c is there 2 times"),
     ],
@@ -96,7 +112,8 @@ def test_what_cannot_be_read(tmp_path, place):
         load(tmp_path / place)
 
 
-# -------------------------------------------------------------------------------------------------------- merge
+# --------------------------------------------------------------------------------------------------------
+# merge
 
 
 def test_runs_of_different_problems_become_one():
@@ -109,7 +126,10 @@ def test_runs_of_different_problems_become_one():
     ("other", "what"),
     [
         ({"commit": "abc"}, "b.json: commit is abc, but 0123456789 in a.json"),
-        ({"versions": {"numpy": "1"}}, "b.json: versions is numpy 1, but numpy 2.4.6, tensorflow 2.21.0 in a.json"),
+        (
+            {"versions": {"numpy": "1"}},
+            "b.json: versions is numpy 1, but numpy 2.4.6, tensorflow 2.21.0 in a.json",
+        ),
         ({"machine": {**MACHINE, "cores": 4}}, "--any-machine merges them nevertheless"),
         ({"rows": forward()[:1]}, "b.json: forward / LSTM 1x4x5x3 is in a.json too"),
     ],
@@ -121,11 +141,15 @@ def test_what_does_not_merge(other, what):
 
 
 def test_other_machines_merge_when_told_so():
-    parts = {"a": run(forward()[:6]), "b": run(forward()[6:], machine={**MACHINE, "processor": "Beads"})}
+    parts = {
+        "a": run(forward()[:6]),
+        "b": run(forward()[6:], machine={**MACHINE, "processor": "Beads"}),
+    }
     assert merge(parts, any_machine=True).machine.processor == "Abacus 9; Beads"
 
 
-# ------------------------------------------------------------------------------------------------------- ratios
+# -------------------------------------------------------------------------------------------------------
+# ratios
 
 
 def timed(*seconds):
@@ -135,7 +159,12 @@ def timed(*seconds):
 def test_a_ratio_is_the_median_over_blocks_with_the_middle_half():
     ratio = paired(timed(2.0, 8.0, 4.0, 16.0, 32.0), timed(1.0, 1.0, 1.0, 1.0, 1.0))
     assert ratio.value == pytest.approx(8)
-    assert (ratio.low, ratio.high, ratio.best, ratio.blocks) == (pytest.approx(4), pytest.approx(16), 2, 5)
+    assert (ratio.low, ratio.high, ratio.best, ratio.blocks) == (
+        pytest.approx(4),
+        pytest.approx(16),
+        2,
+        5,
+    )
 
 
 def test_what_slows_a_whole_block_leaves_the_ratio_alone():
@@ -157,7 +186,12 @@ def test_each_type_has_products_of_its_own():
 
 @pytest.mark.parametrize(
     ("factor", "change"),
-    [(1.0, Change.INCONCLUSIVE), (1.2, Change.INCONCLUSIVE), (1.3, Change.SLOWER), (0.7, Change.FASTER)],
+    [
+        (1.0, Change.INCONCLUSIVE),
+        (1.2, Change.INCONCLUSIVE),
+        (1.3, Change.SLOWER),
+        (0.7, Change.FASTER),
+    ],
 )
 def test_changes_beyond_the_spread_are_seen(factor, change):
     found = compare(run(), run(forward(factor)))
@@ -183,7 +217,9 @@ def test_two_blocks_tell_nothing():
     def short(rows):
         return [dict(row, seconds=row["seconds"][:2]) for row in rows]
 
-    assert {c.change for c in compare(run(short(forward())), run(short(forward(9.0))))} == {Change.INCONCLUSIVE}
+    assert {c.change for c in compare(run(short(forward())), run(short(forward(9.0))))} == {
+        Change.INCONCLUSIVE
+    }
     assert len(BLOCKS) > 2
     (first, *_) = compare(run(), run(forward(9.0)))
     assert replace(first, now=replace(first.now, blocks=2)).change is Change.INCONCLUSIVE

@@ -1,8 +1,8 @@
 """How benchmarks are timed: in blocks, each of which calls every contender in turn.
 
-A machine that is busy for a while is busy for all contenders of a block, so the ratio of two times of one block says
-what a ratio of times from different minutes does not. pytest-benchmark times each (contender, block) and stores it;
-`rnnparity bench` reads what it stored.
+A machine that is busy for a while is busy for all contenders of a block, so the ratio of two times
+of one block says what a ratio of times from different minutes does not. pytest-benchmark times each
+(contender, block) and stores it; `rnnparity bench` reads what it stored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ left_out_key = pytest.StashKey[dict[tuple[str, str], str]]()
 
 def pytest_addoption(parser):
     group = parser.getgroup("rnnparity benchmarks")
-    group.addoption("--blocks", type=int, default=3, help="how often all contenders are timed in turn")
+    group.addoption(
+        "--blocks", type=int, default=3, help="how often all contenders are timed in turn"
+    )
     group.addoption("--quick", action="store_true", help="fewer and smaller problems")
 
 
@@ -37,7 +39,8 @@ def pytest_generate_tests(metafunc):
         blocks = metafunc.config.getoption("--blocks")
         # What takes seconds a time is timed half as often.
         metafunc.parametrize(
-            "block", range((blocks + 1) // 2 if metafunc.module.__name__ == "test_harness" else blocks)
+            "block",
+            range((blocks + 1) // 2 if metafunc.module.__name__ == "test_harness" else blocks),
         )
 
 
@@ -49,7 +52,8 @@ def pytest_benchmark_update_json(config, output_json):
 
 
 class Timed:
-    """A call and how often it is made for one time to be taken: enough rounds of enough calls, found by one try."""
+    """A call and how often it is made for one time to be taken: enough rounds of enough calls,
+    found by one try."""
 
     def __init__(self, call, once=None):
         if once is None:
@@ -68,7 +72,9 @@ def record(benchmark):
 
     def record(timed, group, problem, contender, block, **more):
         benchmark.group = f"{group}: {problem}"
-        benchmark.extra_info.update(group=group, problem=problem, contender=contender, block=block, **more)
+        benchmark.extra_info.update(
+            group=group, problem=problem, contender=contender, block=block, **more
+        )
         benchmark.pedantic(timed.call, rounds=timed.rounds, iterations=timed.iterations)
 
     return record

@@ -1,8 +1,10 @@
-"""The same forward pass by every implementation that is installed, each made ready once and then called.
+"""The same forward pass by every implementation that is installed, each made ready once and then
+called.
 
-`CONTENDERS[name](problem)` gives the call that is timed: from the problem's inputs (B, T, D) to its output (B, T, H) as
-a NumPy array. Weights, sessions, traced functions and compiled code are made before. Frameworks keep to one thread.
-Only SimpleRNN, LSTM, GRU with `reset_after` and Bidirectional of them with `concat`, all with `return_sequences`.
+`CONTENDERS[name](problem)` gives the call that is timed: from the problem's inputs (B, T, D) to its
+output (B, T, H) as a NumPy array. Weights, sessions, traced functions and compiled code are made
+before. Frameworks keep to one thread. Only SimpleRNN, LSTM, GRU with `reset_after` and
+Bidirectional of them with `concat`, all with `return_sequences`.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ def half_weights(problem: Problem) -> list[tuple[np.ndarray, ...]]:
     return [tuple(arrays[n * each : (n + 1) * each]) for n in range(count)]
 
 
-# --- NumPy -----------------------------------------------------------------------------------------------------------
+# --- NumPy
+# -----------------------------------------------------------------------------------------------------------
 
 
 def reference(dtype: type[Any]) -> Callable[[Problem], Call]:
@@ -52,12 +55,16 @@ def reference(dtype: type[Any]) -> Callable[[Problem], Call]:
 
 
 def products(dtype: type[Any]) -> Callable[[Problem], Call]:
-    """What no implementation with these products can do without: x W of all steps, and h U step by step."""
+    """What no implementation with these products can do without: x W of all steps, and h U step by
+    step."""
 
     def ready(problem: Problem) -> Call:
         batch, steps, features = problem.inputs.shape
         x = problem.inputs.data.astype(dtype).reshape(batch * steps, features)
-        weights = [(kernel.astype(dtype), recurrent.astype(dtype)) for kernel, recurrent, _ in half_weights(problem)]
+        weights = [
+            (kernel.astype(dtype), recurrent.astype(dtype))
+            for kernel, recurrent, _ in half_weights(problem)
+        ]
         h = np.zeros((batch, weights[0][1].shape[0]), dtype)
         projected = np.empty((batch * steps, weights[0][0].shape[1]), dtype)
         z = np.empty((batch, weights[0][1].shape[1]), dtype)
@@ -73,7 +80,8 @@ def products(dtype: type[Any]) -> Callable[[Problem], Call]:
     return ready
 
 
-# --- tf.keras --------------------------------------------------------------------------------------------------------
+# --- tf.keras
+# --------------------------------------------------------------------------------------------------------
 
 
 def keras_layer(problem: Problem) -> Any:
@@ -113,7 +121,8 @@ def tf_keras(path: str) -> Callable[[Problem], Call]:
 
 
 def keras_numpy(problem: Problem) -> Call:
-    """In a process of its own, for Keras reads its backend when it is imported; the way there and back is timed too."""
+    """In a process of its own, for Keras reads its backend when it is imported; the way there and
+    back is timed too."""
     needs("keras")
     pipe = _numpy_process()
     pipe.send(problem)
@@ -138,7 +147,8 @@ def _numpy_process() -> Any:
 
 
 def _serve(pipe: Any) -> None:
-    """Answers a problem with the number of its layer (or why there is none), and a number with that layer's output."""
+    """Answers a problem with the number of its layer (or why there is none), and a number with that
+    layer's output."""
     os.environ["KERAS_BACKEND"] = "numpy"
     calls: list[Call] = []
     while True:
@@ -158,7 +168,8 @@ def _serve(pipe: Any) -> None:
         pipe.send(len(calls) - 1)
 
 
-# --- PyTorch ---------------------------------------------------------------------------------------------------------
+# --- PyTorch
+# ---------------------------------------------------------------------------------------------------------
 
 
 def pytorch(problem: Problem) -> Call:
@@ -173,8 +184,12 @@ def pytorch(problem: Problem) -> Call:
     # Keras' order of blocks and PyTorch's: LSTM i f c o in both, GRU z r h and r z n.
     order = {"SimpleRNN": "h", "LSTM": "ifco", "GRU": "rzh"}[half.class_name]
     with torch.no_grad():
-        for suffix, (kernel, recurrent, bias) in zip(("", "_reverse"), half_weights(problem), strict=False):
-            rows = np.broadcast_to(bias, (2, kernel.shape[1])) * (1.0 if bias.ndim == 2 else [[1.0], [0.0]])
+        for suffix, (kernel, recurrent, bias) in zip(
+            ("", "_reverse"), half_weights(problem), strict=False
+        ):
+            rows = np.broadcast_to(bias, (2, kernel.shape[1])) * (
+                1.0 if bias.ndim == 2 else [[1.0], [0.0]]
+            )
             for name, array in {
                 "weight_ih": kernel,
                 "weight_hh": recurrent,
@@ -182,7 +197,9 @@ def pytorch(problem: Problem) -> Call:
                 "bias_hh": rows[1],
             }.items():
                 value = in_order(array, half.class_name, order).T.astype(np.float32)
-                getattr(layer, f"{name}_l0{suffix}").copy_(torch.from_numpy(np.ascontiguousarray(value)))
+                getattr(layer, f"{name}_l0{suffix}").copy_(
+                    torch.from_numpy(np.ascontiguousarray(value))
+                )
     x = torch.from_numpy(problem.inputs.data)
 
     def call() -> Any:
@@ -192,16 +209,20 @@ def pytorch(problem: Problem) -> Call:
     return call
 
 
-# --- ONNX ------------------------------------------------------------------------------------------------------------
+# --- ONNX
+# ------------------------------------------------------------------------------------------------------------
 
 
 def onnx_model(problem: Problem) -> Any:
-    """One RNN, LSTM or GRU node between two transpositions: ONNX has T first and keeps the directions apart."""
+    """One RNN, LSTM or GRU node between two transpositions: ONNX has T first and keeps the
+    directions apart."""
     needs("onnx")
     from onnx import TensorProto, helper, numpy_helper
 
     half = halves(problem.layer)[0][1]
-    kind, order = {"SimpleRNN": ("RNN", "h"), "LSTM": ("LSTM", "iofc"), "GRU": ("GRU", "zrh")}[half.class_name]
+    kind, order = {"SimpleRNN": ("RNN", "h"), "LSTM": ("LSTM", "iofc"), "GRU": ("GRU", "zrh")}[
+        half.class_name
+    ]
     W, R, B = [], [], []
     for kernel, recurrent, bias in half_weights(problem):
         W.append(in_order(kernel, half.class_name, order).T)
@@ -210,8 +231,13 @@ def onnx_model(problem: Problem) -> Any:
         B.append(np.concatenate([in_order(row, half.class_name, order) for row in rows]))
     batch, steps, features = problem.inputs.shape
     named = {"W": W, "R": R, "B": B}
-    constants = [numpy_helper.from_array(np.ascontiguousarray(np.stack(v), np.float32), k) for k, v in named.items()]
-    constants.append(numpy_helper.from_array(np.array([batch, steps, len(W) * half.units]), "shape"))
+    constants = [
+        numpy_helper.from_array(np.ascontiguousarray(np.stack(v), np.float32), k)
+        for k, v in named.items()
+    ]
+    constants.append(
+        numpy_helper.from_array(np.array([batch, steps, len(W) * half.units]), "shape")
+    )
     direction = "bidirectional" if len(W) == 2 else "forward"
     node = helper.make_node(
         kind, ["x_t", *named], ["y_t"], hidden_size=half.units, direction=direction,
@@ -220,7 +246,9 @@ def onnx_model(problem: Problem) -> Any:
     nodes = [
         helper.make_node("Transpose", ["x"], ["x_t"], perm=[1, 0, 2]),
         node,
-        helper.make_node("Transpose", ["y_t"], ["y_b"], perm=[2, 0, 1, 3]),  # (T, 2, B, H) -> (B, T, 2, H)
+        helper.make_node(
+            "Transpose", ["y_t"], ["y_b"], perm=[2, 0, 1, 3]
+        ),  # (T, 2, B, H) -> (B, T, 2, H)
         helper.make_node("Reshape", ["y_b", "shape"], ["y"]),
     ]
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, steps, features])
@@ -236,7 +264,9 @@ def onnx_runtime(problem: Problem) -> Call:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     return lambda: session.run(None, {"x": problem.inputs.data})[0]
 
 

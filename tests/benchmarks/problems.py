@@ -1,4 +1,5 @@
-"""The problems that are timed: weights at random, small enough that nothing saturates, the same in every run."""
+"""The problems that are timed: weights at random, small enough that nothing saturates, the same in
+every run."""
 
 from __future__ import annotations
 
@@ -10,7 +11,14 @@ from rnnparity.problem.shapes import weight_slots
 
 LAYERS = ("SimpleRNN", "LSTM", "GRU", "BiLSTM")
 # (B, T, D, H)
-SIZES = ((1, 4, 5, 3), (8, 16, 16, 32), (32, 50, 64, 128), (32, 100, 256, 512), (1, 500, 64, 256), (128, 100, 128, 256))
+SIZES = (
+    (1, 4, 5, 3),
+    (8, 16, 16, 32),
+    (32, 50, 64, 128),
+    (32, 100, 256, 512),
+    (1, 500, 64, 256),
+    (128, 100, 128, 256),
+)
 
 
 def make_problem(kind: str, size: tuple[int, int, int, int], sequences: bool = True) -> Problem:
@@ -24,7 +32,10 @@ def make_problem(kind: str, size: tuple[int, int, int, int], sequences: bool = T
     layer = parse_layer(spec)
     rng = np.random.default_rng(1)
     weights = tuple(
-        Tensor.of(slot.name, rng.normal(size=slot.shape) / np.sqrt(slot.shape[0] if len(slot.shape) > 1 else 100))
+        Tensor.of(
+            slot.name,
+            rng.normal(size=slot.shape) / np.sqrt(slot.shape[0] if len(slot.shape) > 1 else 100),
+        )
         for slot in weight_slots(layer, features)
     )
     inputs = Tensor.of("inputs", rng.normal(size=(batch, steps, features)))

@@ -16,8 +16,12 @@ pytestmark = pytest.mark.filterwarnings("default")
 def pytest_generate_tests(metafunc):
     if "ready" in metafunc.fixturenames:
         quick = metafunc.config.getoption("--quick")
-        rows = [(kind, size) for kind in LAYERS for size in SIZES if not quick or size in chosen(kind)]
-        metafunc.parametrize("ready", rows, indirect=True, scope="module", ids=[name_of(*row) for row in rows])
+        rows = [
+            (kind, size) for kind in LAYERS for size in SIZES if not quick or size in chosen(kind)
+        ]
+        metafunc.parametrize(
+            "ready", rows, indirect=True, scope="module", ids=[name_of(*row) for row in rows]
+        )
 
 
 def chosen(kind):
@@ -27,7 +31,8 @@ def chosen(kind):
 
 @pytest.fixture(scope="module")
 def ready(request):
-    """A problem, what its output should be, and the contenders made ready so far, or why they could not be."""
+    """A problem, what its output should be, and the contenders made ready so far, or why they could
+    not be."""
     problem = make_problem(*request.param)
     return problem, compute_with_noise(problem), {}
 
@@ -51,7 +56,11 @@ def compared(contender, output, expected):
     if contender.startswith("products"):
         return
     should, sigma = expected.outputs[0].data, expected.sigmas[0]
-    assert output.shape == should.shape, f"{contender}: output is {output.shape}, should be {should.shape}"
+    assert output.shape == should.shape, (
+        f"{contender}: output is {output.shape}, should be {should.shape}"
+    )
     worst = float(np.max(np.abs(output - should) / sigma))
     limit = FLOAT_TYPES["float32"].threshold
-    assert worst <= limit, f"{contender}: output is {worst:.2g} sigma off ({limit:g} are allowed); nothing was timed"
+    assert worst <= limit, (
+        f"{contender}: output is {worst:.2g} sigma off ({limit:g} are allowed); nothing was timed"
+    )

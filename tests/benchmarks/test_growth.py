@@ -32,7 +32,9 @@ def place(request):
     return axis, size, {}
 
 
-@pytest.mark.parametrize("contender", ["reference float64", "reference float64, last output", "tf.keras graph"])
+@pytest.mark.parametrize(
+    "contender", ["reference float64", "reference float64, last output", "tf.keras graph"]
+)
 def test_growth(place, block, contender, record):
     axis, size, kept = place
     if contender not in kept:
@@ -41,7 +43,16 @@ def test_growth(place, block, contender, record):
         kept[contender] = Timed(call), peak_memory(call) if name.startswith("reference") else None
     timed, peak = kept[contender]
     extent = size["BTDH".index(axis)]
-    record(timed, "growth", f"LSTM {axis}={extent}", contender, block, axis=axis, extent=extent, peak_bytes=peak)
+    record(
+        timed,
+        "growth",
+        f"LSTM {axis}={extent}",
+        contender,
+        block,
+        axis=axis,
+        extent=extent,
+        peak_bytes=peak,
+    )
 
 
 def peak_memory(call):

@@ -1,4 +1,5 @@
-"""The harness itself: start-up, goldens a second, verdicts a second and what of it is not the subject's."""
+"""The harness itself: start-up, goldens a second, verdicts a second and what of it is not the
+subject's."""
 
 import subprocess
 import sys
@@ -38,10 +39,17 @@ def test_start_up(block, command, record, tmp_path):
 @pytest.mark.parametrize("size", SIZES[:3], ids=lambda size: "x".join(map(str, size)))
 @pytest.mark.parametrize("how", ["plain", "with trace", "with noise"])
 def test_noise_and_trace(size, how, block, record):
-    """What they add to a pass, the making ready included: at most twice its time again is wanted."""
+    """What they add to a pass, the making ready included: at most twice its time again is
+    wanted."""
     problem = make_problem("LSTM", size)
     call = {"plain": compute, "with trace": trace, "with noise": compute_with_noise}[how]
-    record(Timed(lambda: call(problem)), "harness", f"reference {name_of('LSTM', size)}", f"reference {how}", block)
+    record(
+        Timed(lambda: call(problem)),
+        "harness",
+        f"reference {name_of('LSTM', size)}",
+        f"reference {how}",
+        block,
+    )
 
 
 def test_goldens(block, record):
@@ -50,7 +58,9 @@ def test_goldens(block, record):
     def call():
         assert runner.check("reference").passed
 
-    record(Timed(call, once=1), "harness", "goldens", "check reference", block, count=len(catalogue()))
+    record(
+        Timed(call, once=1), "harness", "goldens", "check reference", block, count=len(catalogue())
+    )
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +76,8 @@ def workers(request):
 
 
 def test_verdicts(workers, block, record, request, benchmark):
-    """One worker; the reference, its noise and the comparison are in the time, TensorFlow's import is not."""
+    """One worker; the reference, its noise and the comparison are in the time, TensorFlow's import
+    is not."""
     cases = [case for case in catalogue().values() if "pairs" in case.case.tags]
     cases = cases[:60] if request.config.getoption("--quick") else cases
 

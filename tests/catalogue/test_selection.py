@@ -92,7 +92,10 @@ HOW = "write words joined by and, or, not, ( and )"
         ("lstm)", f"-k 'lstm)': ')' is left over; {HOW}"),
         ("lstm not gru", f"-k 'lstm not gru': 'not' is left over; {HOW}"),
         ("nothing", "-k 'nothing' matches no case; `rnnparity list --tags` shows the words"),
-        ("lstm and gru", "-k 'lstm and gru' matches no case; `rnnparity list --tags` shows the words"),
+        (
+            "lstm and gru",
+            "-k 'lstm and gru' matches no case; `rnnparity list --tags` shows the words",
+        ),
         ("interior_", "-k 'interior_' matches no case; `rnnparity list --tags` shows the words"),
         # a part of a tag that is no part of an id
         ("pair", "-k 'pair' matches no case; `rnnparity list --tags` shows the words"),
@@ -127,7 +130,9 @@ def test_the_catalogues_own_words():
     assert select(everything, "") == everything
     chosen = select(everything, "lstm-spread and sequences and mask:interior and not bi_lstm")
     assert len(chosen) > 3
-    assert all(problem.id.startswith("lstm-spread") and "mask_interior" in problem.id for problem in chosen)
+    assert all(
+        problem.id.startswith("lstm-spread") and "mask_interior" in problem.id for problem in chosen
+    )
     one_half = select(everything, "pairs")
     assert 0 < len(one_half) < len(everything)
     assert len(select(everything, "not pairs")) == len(everything) - len(one_half)

@@ -1,4 +1,5 @@
-"""The commands and their words: exit status, stdout, and one line on stderr where the request is at fault."""
+"""The commands and their words: exit status, stdout, and one line on stderr where the request is at
+fault."""
 
 import json
 import os
@@ -38,7 +39,8 @@ def problem_file(tmp_path):
     return path
 
 
-# --------------------------------------------------------------------------------------------------------- words
+# ---------------------------------------------------------------------------------------------------------
+# words
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])
@@ -69,13 +71,17 @@ def test_words_that_are_none(here, words, expected, near):
     line = refused(here(*words.split()))
     assert line.startswith(expected)
     # Of an option without its value typer does not say whose it is.
-    command = words.split()[:1] if words.split()[:1] in (["check"], ["list"], ["show"], ["run"]) else []
+    command = (
+        words.split()[:1] if words.split()[:1] in (["check"], ["list"], ["show"], ["run"]) else []
+    )
     at = " ".join(["rnnparity", *command]) if "requires an argument" not in line else "rnnparity"
     assert line.endswith(f" `{at} {HELP}")
     assert near in line.removeprefix(expected)
 
 
-@pytest.mark.parametrize("words", ["check -j 0", "check -j many", "check -j 65", "sweep -n 0", "sweep --seed -1"])
+@pytest.mark.parametrize(
+    "words", ["check -j 0", "check -j many", "check -j 65", "sweep -n 0", "sweep --seed -1"]
+)
 def test_numbers_that_are_none(here, words):
     assert refused(here(*words.split())).startswith("Invalid value for '-")
 
@@ -83,9 +89,13 @@ def test_numbers_that_are_none(here, words):
 KNOWN_SUBJECTS = f"known are {', '.join(REGISTERED)}, package.module:callable, or cmd:PROGRAM"
 
 
-@pytest.mark.parametrize(("subject", "near"), [("Keras", "keras"), ("kears", "keras"), ("keras:grahp", "keras:graph")])
+@pytest.mark.parametrize(
+    ("subject", "near"), [("Keras", "keras"), ("kears", "keras"), ("keras:grahp", "keras:graph")]
+)
 def test_subjects_that_are_nearly_one(here, subject, near):
-    assert refused(here("check", subject)) == f"subject {subject!r} is unknown; did you mean {near}?"
+    assert (
+        refused(here("check", subject)) == f"subject {subject!r} is unknown; did you mean {near}?"
+    )
 
 
 @pytest.mark.parametrize("subject", ["mine:x y", "own.functions", "a b:c", ""])
@@ -97,13 +107,18 @@ def test_a_module_without_its_function(here, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").touch()
     for name in ("mine", "mine.lstm"):
-        said = f"subject {name!r} is unknown; a function of a module of yours is named module:function"
+        said = (
+            f"subject {name!r} is unknown; a function of a module of yours is named module:function"
+        )
         assert refused(here("check", name)) == said
 
 
 def test_an_unknown_subject_of_one_case(here, problem_file):
     for words in (("show", CASE), ("run", str(problem_file))):
-        assert refused(here(*words, "--subject", "nobody")) == f"subject 'nobody' is unknown; {KNOWN_SUBJECTS}"
+        assert (
+            refused(here(*words, "--subject", "nobody"))
+            == f"subject 'nobody' is unknown; {KNOWN_SUBJECTS}"
+        )
 
 
 def test_unknown_cases(here):
@@ -123,7 +138,8 @@ def test_expressions(here, words):
     assert line.startswith("-k 'lstm and': a word is missing at the end; write words joined by ")
 
 
-# ---------------------------------------------------------------------------------------------------------- files
+# ----------------------------------------------------------------------------------------------------------
+# files
 
 
 @pytest.mark.parametrize("subject", ["reference", "keras"])
@@ -131,11 +147,21 @@ def test_files_that_are_none(here, tmp_path, subject):
     missing, broken = tmp_path / "gone.json", tmp_path / "broken.json"
     broken.write_text('{"format": 1')
     words = ("--subject", subject)
-    assert refused(here("run", str(missing), *words)) == f"{missing}: cannot be read: No such file or directory"
-    assert refused(here("run", str(tmp_path), *words)) == f"{tmp_path}: cannot be read: Is a directory"
-    assert refused(here("run", str(broken), *words)).startswith(f"{broken}: line 1, column 13: is not JSON: ")
+    assert (
+        refused(here("run", str(missing), *words))
+        == f"{missing}: cannot be read: No such file or directory"
+    )
+    assert (
+        refused(here("run", str(tmp_path), *words)) == f"{tmp_path}: cannot be read: Is a directory"
+    )
+    assert refused(here("run", str(broken), *words)).startswith(
+        f"{broken}: line 1, column 13: is not JSON: "
+    )
     broken.write_text("{}")
-    assert refused(here("run", str(broken), *words)) == f"{broken}: format: Field required (and 4 more)"
+    assert (
+        refused(here("run", str(broken), *words))
+        == f"{broken}: format: Field required (and 4 more)"
+    )
 
 
 def test_fixtures_that_are_none(here, tmp_path):
@@ -163,11 +189,15 @@ def test_known_differences_that_are_none(here, tmp_path):
 def test_a_report_that_cannot_be_written(here, tmp_path):
     path = tmp_path / "gone" / "report.json"
     status, out, err = here("check", "reference", "-k", "lstm-spread-last", "--json", str(path))
-    assert (status, err) == (2, f"rnnparity: {path}: cannot be written: there is no folder {path.parent}\n")
+    assert (status, err) == (
+        2,
+        f"rnnparity: {path}: cannot be written: there is no folder {path.parent}\n",
+    )
     assert out == ""  # found out before anything was compared
 
 
-# ------------------------------------------------------------------------------------------------- list and show
+# -------------------------------------------------------------------------------------------------
+# list and show
 
 
 def test_list(here):
@@ -183,7 +213,11 @@ def test_list(here):
 def test_list_of_subjects(here):
     status, out, err = here("list", "--subjects")
     assert (status, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()] == [*REGISTERED, "package.module:callable", "cmd:PROGRAM"]
+    assert [line.split()[0] for line in out.splitlines()] == [
+        *REGISTERED,
+        "package.module:callable",
+        "cmd:PROGRAM",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +246,8 @@ def test_show_every_letter_at_every_step(here, case, letters):
     assert said[-1] == "reference agrees (largest distance 0 sigma)"
 
 
-# ----------------------------------------------------------------------------------------------------------- run
+# -----------------------------------------------------------------------------------------------------------
+# run
 
 
 def assert_is_the_answer(text, problem):
@@ -230,8 +265,12 @@ def test_run_a_file(here, problem_file):
 
 
 def test_run_a_pipe_one_problem_a_line(tmp_path):
-    cases = [catalogue()[case] for case in (CASE, "dtype-float16-gru-forward", "stack-two_rnn_last")]
-    status, out, err = command("run", "-", input="".join(f"{wire.dump_line(case)}\n" for case in cases))
+    cases = [
+        catalogue()[case] for case in (CASE, "dtype-float16-gru-forward", "stack-two_rnn_last")
+    ]
+    status, out, err = command(
+        "run", "-", input="".join(f"{wire.dump_line(case)}\n" for case in cases)
+    )
     assert (status, err) == (0, "")
     for line, case in zip(out.splitlines(), cases, strict=True):
         assert_is_the_answer(line, case)
@@ -246,12 +285,15 @@ def test_run_a_pipe_that_breaks_on_its_second_line():
     assert err.count("\n") == 1
 
 
-# --------------------------------------------------------------------------------------------------------- pipes
+# ---------------------------------------------------------------------------------------------------------
+# pipes
 
 
 def test_a_reader_that_goes_away_is_no_fault():
     lister = start("list")
-    head = subprocess.run(["head", "-1"], stdin=lister.stdout, capture_output=True, text=True, check=True)
+    head = subprocess.run(
+        ["head", "-1"], stdin=lister.stdout, capture_output=True, text=True, check=True
+    )
     lister.stdout.close()
     assert head.stdout.startswith(f"{next(iter(catalogue()))} ")
     assert lister.stderr.read() == ""

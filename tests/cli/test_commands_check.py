@@ -1,4 +1,5 @@
-"""`check` from outside: what passes, what fails, what was never compared, and what Ctrl-C leaves behind."""
+"""`check` from outside: what passes, what fails, what was never compared, and what Ctrl-C leaves
+behind."""
 
 import json
 import os
@@ -32,9 +33,16 @@ def words(out):
     """The table's rows by subject, and the lines below it."""
     lines = out.splitlines()
     head = next(place for place, line in enumerate(lines) if line.startswith("subject "))
-    end = next(place for place, line in enumerate(lines) if re.search(" (passes|fails|differs only as listed): ", line))
+    end = next(
+        place
+        for place, line in enumerate(lines)
+        if re.search(" (passes|fails|differs only as listed): ", line)
+    )
     kinds = lines[head].split()[1:]
-    counts = {row.split()[0]: dict(zip(kinds, row.split()[1:], strict=False)) for row in lines[head + 1 : end]}
+    counts = {
+        row.split()[0]: dict(zip(kinds, row.split()[1:], strict=False))
+        for row in lines[head + 1 : end]
+    }
     return counts, lines[end:]
 
 
@@ -57,7 +65,9 @@ def test_the_reference_passes_with_all_its_counts():
 
 
 def test_a_report_for_machines(here):
-    status, out, err = here("check", "reference", "-k", "stack-policies or lstm-spread-last", "--json", "-")
+    status, out, err = here(
+        "check", "reference", "-k", "stack-policies or lstm-spread-last", "--json", "-"
+    )
     assert (status, err) == (0, "")
     report = json.loads(out)
     assert list(report) == ["format", "rnnparity", "catalogue", "left_out", "known", "subjects"]
@@ -65,11 +75,20 @@ def test_a_report_for_machines(here):
     (subject,) = report["subjects"]
     assert list(subject) == ["name", "versions", "date", "machine", "seconds", "verdicts"]
     assert (subject["name"], subject["versions"]) == ("reference", NUMPY)
-    assert all(list(verdict) == ["id", "verdict", "sigma", "reason"] for verdict in subject["verdicts"])
-    chosen = [case for case in catalogue() if case.startswith("stack-policies") or "lstm-spread-last" in case]
+    assert all(
+        list(verdict) == ["id", "verdict", "sigma", "reason"] for verdict in subject["verdicts"]
+    )
+    chosen = [
+        case
+        for case in catalogue()
+        if case.startswith("stack-policies") or "lstm-spread-last" in case
+    ]
     assert [verdict["id"] for verdict in subject["verdicts"]] == chosen
     for verdict in subject["verdicts"]:
-        assert (verdict["verdict"], bool(verdict["reason"])) in (("agrees", False), ("inconclusive", True))
+        assert (verdict["verdict"], bool(verdict["reason"])) in (
+            ("agrees", False),
+            ("inconclusive", True),
+        )
         assert type(verdict["sigma"]) is float
     assert {verdict["verdict"] for verdict in subject["verdicts"]} == {"agrees", "inconclusive"}
 
@@ -77,25 +96,43 @@ def test_a_report_for_machines(here):
 def test_several_subjects_and_a_report_in_a_file(own, tmp_path):
     """One that agrees, one that diverges, one that errs, all in processes of their own."""
     path = tmp_path / "report.json"
-    names = [f"own.functions:{name}" for name in ("right", "wrong", "raises", "unsupported", "one_more", "integers")]
-    status, out, err = command("check", *names, "-k", ONE, "-j", "1", "--json", str(path), path=(own,))
+    names = [
+        f"own.functions:{name}"
+        for name in ("right", "wrong", "raises", "unsupported", "one_more", "integers")
+    ]
+    status, out, err = command(
+        "check", *names, "-k", ONE, "-j", "1", "--json", str(path), path=(own,)
+    )
     assert (status, err) == (1, "")
-    verdicts = {each["name"].split(":")[1]: each["verdicts"] for each in json.loads(path.read_text())["subjects"]}
+    verdicts = {
+        each["name"].split(":")[1]: each["verdicts"]
+        for each in json.loads(path.read_text())["subjects"]
+    }
     assert all(len(each) == 1 and each[0]["id"] == CASE for each in verdicts.values())
     found = {name: (each[0]["verdict"], each[0]["reason"]) for name, each in verdicts.items()}
     assert found["right"] == ("agrees", "")
     assert found["raises"][0] == "error"
-    assert re.fullmatch(r"ValueError: no such gate \(.*functions\.py, line \d+\)", found["raises"][1])
+    assert re.fullmatch(
+        r"ValueError: no such gate \(.*functions\.py, line \d+\)", found["raises"][1]
+    )
     assert found["unsupported"] == ("unsupported", "not today")
-    assert found["one_more"] == ("diverges", "4 outputs (output, h, c, extra_3), but should be 3: output, h, c")
+    assert found["one_more"] == (
+        "diverges",
+        "4 outputs (output, h, c, extra_3), but should be 3: output, h, c",
+    )
     assert found["integers"] == ("diverges", "output is int64, but should be float32")
     assert found["wrong"][0] == "diverges"
     assert verdicts["one_more"][0]["sigma"] == "Infinity"
     assert verdicts["right"][0]["sigma"] < 1
     assert verdicts["wrong"][0]["sigma"] > 1000
     assert verdicts["wrong"][0]["fault"] == "unit-scale: outputs shifted by 0.01"
-    assert (verdicts["one_more"][0]["cause"], "fault" in verdicts["one_more"][0]) == ("unexplained", False)
-    assert not any("cause" in verdicts[name][0] for name in ("right", "raises", "unsupported", "integers"))
+    assert (verdicts["one_more"][0]["cause"], "fault" in verdicts["one_more"][0]) == (
+        "unexplained",
+        False,
+    )
+    assert not any(
+        "cause" in verdicts[name][0] for name in ("right", "raises", "unsupported", "integers")
+    )
     counts, below = words(out)
     assert [counts[name]["diverges"] for name in names] == ["-", "1", "-", "-", "1", "1"]
     below[4] = re.sub(r", line \d+", "", below[4])
@@ -133,10 +170,14 @@ def test_the_command_that_a_failure_names_shows_it_again(here, own, monkeypatch)
     monkeypatch.syspath_prepend(own)
     status, out, err = here("show", CASE, "--subject", "own.functions:wrong")
     assert (status, err) == (1, "")
-    assert f"{CASE}: own.functions:wrong diverges\n  output (B=2, T=4, H=3): 24 of 24 values differ\n" in out
+    assert (
+        f"{CASE}: own.functions:wrong diverges\n  output (B=2, T=4, H=3): 24 of 24 values differ\n"
+        in out
+    )
 
 
-# --------------------------------------------------------------------------------------------- nothing to compare
+# ---------------------------------------------------------------------------------------------
+# nothing to compare
 
 
 def test_where_nothing_is_supported_nothing_was_compared(here, own, monkeypatch):
@@ -156,13 +197,21 @@ def problem_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("raise ImportError('No module named tensorflow')", "needs TensorFlow (No module named tensorflow): "),
-        ("__version__ = '2.15.0'", "needs TensorFlow 2.16 or newer (Keras 3), but 2.15.0 is installed: "),
+        (
+            "raise ImportError('No module named tensorflow')",
+            "needs TensorFlow (No module named tensorflow): ",
+        ),
+        (
+            "__version__ = '2.15.0'",
+            "needs TensorFlow 2.16 or newer (Keras 3), but 2.15.0 is installed: ",
+        ),
         ("1 / 0", "cannot be loaded: ZeroDivisionError: division by zero"),
     ],
     ids=["missing", "too_old", "broken"],
 )
-def test_tensorflow_is_not_what_it_should_be(here, problem_file, tmp_path, monkeypatch, text, expected):
+def test_tensorflow_is_not_what_it_should_be(
+    here, problem_file, tmp_path, monkeypatch, text, expected
+):
     package = tmp_path / "tensorflow"
     package.mkdir()
     (package / "__init__.py").write_text(text)
@@ -181,12 +230,18 @@ def test_tensorflow_is_not_what_it_should_be(here, problem_file, tmp_path, monke
         ("nowhere.here:gone", "", "module 'nowhere.here' has no attribute 'gone'"),
         ("nowhere.here:run", "\nimport nothere", "No module named 'nothere' (here.py, line 2)"),
         ("nowhere.here:rnu", "run = 1", "nowhere.here has no 'rnu'; did you mean run?"),
-        ("nowhere.here:run", "def run(", "cannot be loaded: SyntaxError: '(' was never closed (here.py, line 1)"),
+        (
+            "nowhere.here:run",
+            "def run(",
+            "cannot be loaded: SyntaxError: '(' was never closed (here.py, line 1)",
+        ),
         ("nowhere.here:run", "import sys\nsys.exit(0)", "cannot be loaded: SystemExit: 0"),
     ],
     ids=["no_module", "no_function", "imports_none", "slip", "no_python", "exits"],
 )
-def test_a_function_that_cannot_be_loaded(here, problem_file, tmp_path, monkeypatch, name, text, expected):
+def test_a_function_that_cannot_be_loaded(
+    here, problem_file, tmp_path, monkeypatch, name, text, expected
+):
     (tmp_path / "nowhere").mkdir()
     (tmp_path / "nowhere" / "__init__.py").touch()
     (tmp_path / "nowhere" / "here.py").write_text(text)
@@ -200,15 +255,20 @@ def test_a_framework_that_is_missing_is_said_and_the_others_go_on(here, tmp_path
     line = "subject 'keras' needs TensorFlow (gone): pip install 'rnnparity[keras]'"
     assert refused(here("check", "keras", "-k", ONE)) == line
     status, out, err = here("check", "reference", "keras", "-k", ONE)
-    assert (status, err) == (2, "not run: keras: needs TensorFlow (gone): pip install 'rnnparity[keras]'\n")
+    assert (status, err) == (
+        2,
+        "not run: keras: needs TensorFlow (gone): pip install 'rnnparity[keras]'\n",
+    )
     assert "reference passes: 1 case" in out
 
 
-# ---------------------------------------------------------------------------------------------------- interrupted
+# ----------------------------------------------------------------------------------------------------
+# interrupted
 
 
 def is_there(process):
-    """Whether a worker is there, and no zombie, of which the words are gone, nor another process of its number."""
+    """Whether a worker is there, and no zombie, of which the words are gone, nor another process of
+    its number."""
     try:
         return b"multiprocessing" in Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
@@ -240,7 +300,9 @@ def asleep(own, tmp_path):
         checked.communicate()
 
 
-needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks for processes under /proc")
+needs_proc = pytest.mark.skipif(
+    not os.path.isdir("/proc/self"), reason="looks for processes under /proc"
+)
 
 
 @needs_proc
@@ -267,7 +329,8 @@ def test_the_workers_of_a_run_that_was_killed_end_too(asleep, sign):
 
 
 def test_a_stale_entry_fails_the_run(here, own, tmp_path, monkeypatch):
-    """A list whose entry covers a difference that this subject does not have, and one that it does have."""
+    """A list whose entry covers a difference that this subject does not have, and one that it does
+    have."""
     for path in default_folder().glob("*.json"):
         (tmp_path / path.name).symlink_to(path)
     entry = (
@@ -285,7 +348,9 @@ def test_a_stale_entry_fails_the_run(here, own, tmp_path, monkeypatch):
         "take it out of known_differences.toml\n"
     ) in out
     counts, below = words(out)
-    assert Counter(kind for name in names for kind, count in counts[name].items() if count == "1") == {
+    assert Counter(
+        kind for name in names for kind, count in counts[name].items() if count == "1"
+    ) == {
         "agrees": 1,
         "known": 1,
     }

@@ -1,4 +1,5 @@
-"""Explanations: the fault that was made is the one that is named, and where none fits nobody is accused."""
+"""Explanations: the fault that was made is the one that is named, and where none fits nobody is
+accused."""
 
 import json
 import random
@@ -24,7 +25,9 @@ CASE = "lstm-spread-sequences-state-mask_interior"
 
 def given(problem, outputs):
     """The problem with somebody's outputs, in the layer's own type."""
-    return problem.with_outputs([Tensor.of(t.name, t.data, problem.threshold_type) for t in outputs])
+    return problem.with_outputs(
+        [Tensor.of(t.name, t.data, problem.threshold_type) for t in outputs]
+    )
 
 
 def right(problem):
@@ -47,7 +50,8 @@ def fault(cause, which=""):
     ],
 )
 def test_the_fault_that_was_made_is_named(case):
-    """A dozen at random of each case: what can be seen has its name, or is told beside what gives the same."""
+    """A dozen at random of each case: what can be seen has its name, or is told beside what gives
+    the same."""
     problem = catalogue()[case]
     made = list(mutants(problem))
     for mutant in random.Random(case).sample(made, min(12, len(made))):
@@ -58,7 +62,9 @@ def test_the_fault_that_was_made_is_named(case):
             assert told.fault is not None, mutant.name
             assert mutant.name in (told.fault.name, *told.also_fits)
             assert told.after <= 10 < told.before
-            assert told.tried > len(told.also_fits) or not told.tried  # by shapes alone, nothing had to be tried
+            assert (
+                told.tried > len(told.also_fits) or not told.tried
+            )  # by shapes alone, nothing had to be tried
 
 
 def test_what_is_right_agrees():
@@ -83,12 +89,16 @@ def test_two_faults_at_once_are_no_single_one():
     problem = random_problem(spec_of("lstm", **BOTH), 0, SHAPE)
     (one,) = mutate(problem, fault("gate-order", "iofc (ONNX) in all weights"))
     (other,) = mutate(problem, fault("bias-doubled"))
-    mixed = [Tensor(a.name, (a.data + b.data) / 2, a.dtype) for a, b in zip(one.outputs, other.outputs, strict=True)]
+    mixed = [
+        Tensor(a.name, (a.data + b.data) / 2, a.dtype)
+        for a, b in zip(one.outputs, other.outputs, strict=True)
+    ]
     assert explain(given(problem, mixed)).cause == UNEXPLAINED
 
 
 def test_what_these_inputs_cannot_tell_is_told():
-    """All weights alike: reversed features are the same features, and whatever else gives the same stands beside."""
+    """All weights alike: reversed features are the same features, and whatever else gives the same
+    stands beside."""
     problem = catalogue()["lstm-constant-sequences-state"]
     (mutant,) = mutate(problem, fault("recurrence-missing"))
     told = explain(given(problem, mutant.outputs))
@@ -104,7 +114,10 @@ def changed(problem, change):
 @pytest.mark.parametrize(
     ("change", "hint"),
     [
-        (lambda o: [Tensor("output", np.full_like(o[0].data, np.nan)), *o[1:]], "is not finite, first at [0, 0, 0]"),
+        (
+            lambda o: [Tensor("output", np.full_like(o[0].data, np.nan)), *o[1:]],
+            "is not finite, first at [0, 0, 0]",
+        ),
         (lambda o: [Tensor("output", np.zeros_like(o[0].data)), *o[1:]], "output is 0 everywhere"),
     ],
 )
@@ -119,12 +132,18 @@ def test_what_a_wrong_shape_or_value_looks_like(change, hint):
     ("change", "fault"),
     [
         (lambda o: o[:1], "return-flags: return_state False"),
-        (lambda o: [Tensor("output", o[0].data[:, -1]), *o[1:]], "return-flags: return_sequences False"),
+        (
+            lambda o: [Tensor("output", o[0].data[:, -1]), *o[1:]],
+            "return-flags: return_sequences False",
+        ),
         (
             lambda o: [Tensor("output", o[0].data[:, -1])],
             "return-flags: return_sequences False + return-flags: return_state False",
         ),
-        (lambda o: [Tensor("output", o[0].data.swapaxes(0, 1)), *o[1:]], "axis-swapped: outputs time first"),
+        (
+            lambda o: [Tensor("output", o[0].data.swapaxes(0, 1)), *o[1:]],
+            "axis-swapped: outputs time first",
+        ),
     ],
 )
 def test_other_shapes_are_read_as_what_has_them(change, fault):
@@ -154,7 +173,8 @@ def test_without_outputs():
         explain(catalogue()[CASE])
 
 
-# ------------------------------------------------------------------------------------------------------ command
+# ------------------------------------------------------------------------------------------------------
+# command
 
 
 def test_the_command(here, tmp_path):
@@ -184,4 +204,7 @@ def test_the_command_on_what_is_right_and_what_is_none(here, tmp_path):
     path.write_text(wire.dump_pretty(catalogue()[CASE]))
     status, out, err = here("explain", str(path))
     assert (status, out) == (2, "")
-    assert err == f"rnnparity: {CASE}: has no outputs to explain; add what the other implementation gave\n"
+    assert (
+        err
+        == f"rnnparity: {CASE}: has no outputs to explain; add what the other implementation gave\n"
+    )

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from _support.random_problems import BOTH, MASK, SEQUENCES, SHAPE, random_problem, spec_of, stack_of, two_ways
+from _support.random_problems import (
+    BOTH,
+    MASK,
+    SEQUENCES,
+    SHAPE,
+    random_problem,
+    spec_of,
+    stack_of,
+    two_ways,
+)
 from validation.trial import KINDS, Result, trial
 
 from rnnparity.catalogue import catalogue
@@ -25,7 +34,9 @@ def placed(name, place=""):
 def under(problem, *faults):
     """The problem with the outputs that it has under faults, in its own type."""
     (batch,) = run_all([together(problem, faults)])
-    return problem.with_outputs([Tensor.of(t.name, t.data, problem.threshold_type) for t in batch.mutant(0).outputs])
+    return problem.with_outputs(
+        [Tensor.of(t.name, t.data, problem.threshold_type) for t in batch.mutant(0).outputs]
+    )
 
 
 def lstm(**words):
@@ -37,7 +48,12 @@ def gru_two_ways():
 
 
 def test_a_fault_in_every_half_is_one_fault():
-    told = explain(under(gru_two_ways(), placed("gate-order: GRU rzh (PyTorch, cuDNN) in all weights", "every half")))
+    told = explain(
+        under(
+            gru_two_ways(),
+            placed("gate-order: GRU rzh (PyTorch, cuDNN) in all weights", "every half"),
+        )
+    )
     assert told.fault.name == "gate-order: GRU rzh (PyTorch, cuDNN) in all weights (every half)"
     assert (told.certain, told.also_fits) == (True, ())
 
@@ -45,11 +61,23 @@ def test_a_fault_in_every_half_is_one_fault():
 @pytest.mark.parametrize(
     ("problem", "names"),
     [
-        (lstm(), [("gate-order: LSTM iofc (ONNX) in the kernel", ""), ("bias-doubled: all of it", "")]),
-        (lstm(mask=MASK), [("mask-ignored: every step counts", ""), ("recurrent-transposed: whole", "")]),
+        (
+            lstm(),
+            [("gate-order: LSTM iofc (ONNX) in the kernel", ""), ("bias-doubled: all of it", "")],
+        ),
+        (
+            lstm(mask=MASK),
+            [("mask-ignored: every step counts", ""), ("recurrent-transposed: whole", "")],
+        ),
         (lstm(initial=True), [("initial-state-swapped: h and c", ""), ("forget-bias: +1", "")]),
-        (gru_two_ways(), [("bias-rows-swapped: GRU", "forward/"), ("reset-after: flipped", "backward/")]),
-        (lstm(), [("peephole-or-clip: LSTM, peephole", ""), ("kernel-layout: kernel interleaved", "")]),
+        (
+            gru_two_ways(),
+            [("bias-rows-swapped: GRU", "forward/"), ("reset-after: flipped", "backward/")],
+        ),
+        (
+            lstm(),
+            [("peephole-or-clip: LSTM, peephole", ""), ("kernel-layout: kernel interleaved", "")],
+        ),
     ],
 )
 def test_two_faults_at_once_are_both_named(problem, names):
@@ -65,7 +93,10 @@ def test_two_faults_at_once_are_both_named(problem, names):
     [
         (lambda y: y * 1.37, "unit-scale: outputs times 1.37"),
         (lambda y: y - 0.21, "unit-scale: outputs shifted by -0.21"),
-        (lambda y: np.where(np.indices(y.shape).sum(0) % 3 == 0, 0, y / 0.7), "dropout-active: outputs, rate 0.3"),
+        (
+            lambda y: np.where(np.indices(y.shape).sum(0) % 3 == 0, 0, y / 0.7),
+            "dropout-active: outputs, rate 0.3",
+        ),
     ],
 )
 def test_a_number_is_read_off_the_outputs(edit, name):
@@ -86,7 +117,11 @@ def test_the_features_that_are_dropped_are_found():
     problem = random_problem(spec_of("lstm", **SEQUENCES), 0, SHAPE)
     keep = np.random.default_rng(5).random((SHAPE[0], SHAPE[2])) < 0.75
     inputs = replace(problem.inputs, data=problem.inputs.data * keep[:, None] / 0.75)
-    told = explain(problem.with_outputs([Tensor.of("output", compute(replace(problem, inputs=inputs))[0].data)]))
+    told = explain(
+        problem.with_outputs(
+            [Tensor.of("output", compute(replace(problem, inputs=inputs))[0].data)]
+        )
+    )
     assert told.fault.name == "dropout-active: inputs, rate 0.25"
 
 
@@ -97,7 +132,8 @@ def test_a_number_that_makes_the_only_value_right_is_no_evidence():
     assert told.fault is None or not told.certain
 
 
-# ---------------------------------------------------------------------------------------------- coarse arithmetic
+# ----------------------------------------------------------------------------------------------
+# coarse arithmetic
 
 NUMPY_FLOAT16 = Placed(Fault("", "", "", "", arithmetic=Plain(np.float16)), WHOLE)
 
@@ -113,7 +149,11 @@ def test_a_fault_in_float16_is_named_within_its_noise():
     made = placed("gate-order: LSTM iofc (ONNX) in all weights")
     given = under(problem, made, NUMPY_FLOAT16).outputs
     for dtype in ("float32", "float16"):  # as somebody has stored it
-        told = explain(problem.with_outputs([replace(t, data=t.data.astype(dtype), dtype=dtype) for t in given]))
+        told = explain(
+            problem.with_outputs(
+                [replace(t, data=t.data.astype(dtype), dtype=dtype) for t in given]
+            )
+        )
         assert (told.fault.name, told.level) == (made.name, "float16")
 
 
@@ -121,7 +161,9 @@ def test_a_fault_in_float16_is_named_within_its_noise():
 def test_a_small_systematic_difference_is_no_rounding(size):
     """Weights a little off: as small as float16's noise, and not it."""
     problem = lstm()
-    weights = tuple(replace(t, data=(t.data * (1 + size)).astype(np.float32)) for t in problem.weights)
+    weights = tuple(
+        replace(t, data=(t.data * (1 + size)).astype(np.float32)) for t in problem.weights
+    )
     given = [Tensor.of(t.name, t.data) for t in compute(replace(problem, weights=weights))]
     told = explain(problem.with_outputs(given))
     assert told.cause == UNEXPLAINED
@@ -129,7 +171,8 @@ def test_a_small_systematic_difference_is_no_rounding(size):
 
 
 def test_noise_of_a_coarse_type_leaves_no_value_right():
-    """Two values of 24 are off by a hundredth: bfloat16 would allow it, if the others were as coarse."""
+    """Two values of 24 are off by a hundredth: bfloat16 would allow it, if the others were as
+    coarse."""
     problem = catalogue()["lstm-spread-sequences-state-mask_interior"]
     outputs = [Tensor.of(t.name, t.data) for t in compute(problem)]
     wrong = outputs[0].data.copy()
@@ -148,7 +191,8 @@ def test_values_that_are_not_finite_are_located_and_not_searched():
     assert told.tried < 500
 
 
-# -------------------------------------------------------------------------------------------------- slices
+# --------------------------------------------------------------------------------------------------
+# slices
 
 
 @pytest.mark.parametrize("sequences", [True, False])
@@ -162,9 +206,13 @@ def test_a_huge_problem_is_explained_on_a_slice(sequences):
 
 
 def test_what_is_wrong_in_one_row_of_many_is_seen():
-    """The rows that are furthest off are looked at; the others are right, which the fault does not explain."""
+    """The rows that are furthest off are looked at; the others are right, which the fault does not
+    explain."""
     problem = random_problem(spec_of("gru", 96, **SEQUENCES), 0, (16, 40, 48))
-    right, wrong = compute(problem)[0].data, under(problem, placed("bias-rows-swapped: GRU")).outputs[0].data
+    right, wrong = (
+        compute(problem)[0].data,
+        under(problem, placed("bias-rows-swapped: GRU")).outputs[0].data,
+    )
     mixed = np.where(np.arange(16)[:, None, None] >= 14, wrong, right)
     told = explain(problem.with_outputs([Tensor.of("output", mixed)]))
     assert told.slice.endswith("the rest does not fit this cause")
@@ -184,7 +232,8 @@ def test_a_stack_is_cut_where_it_can_be():
     assert explain(under(problem, made)).fault.name == made.name
 
 
-# ---------------------------------------------------------------------------------------------------- trials
+# ----------------------------------------------------------------------------------------------------
+# trials
 
 GOOD = {
     "single": {Result.NAMED, Result.BESIDE, Result.UNSEEN},
@@ -222,7 +271,8 @@ def test_a_trial_that_cannot_explain_is_seen_to_fail(monkeypatch):
     assert {Result.WRONG, Result.ALARM} <= results
 
 
-# ---------------------------------------------------------------------------------------- what a newcomer ran into
+# ---------------------------------------------------------------------------------------- what a
+# newcomer ran into
 
 
 def test_masks_ignored_where_a_whole_row_is_masked():
@@ -237,7 +287,10 @@ def test_constant_outputs_prove_nothing(value):
     problem = lstm()
     outputs = [Tensor.of(t.name, np.full_like(t.data, value)) for t in compute(problem)]
     told = explain(problem.with_outputs(outputs))
-    assert (told.cause, told.hint) == (UNEXPLAINED, f"output is {value:g} everywhere: was it ever computed?")
+    assert (told.cause, told.hint) == (
+        UNEXPLAINED,
+        f"output is {value:g} everywhere: was it ever computed?",
+    )
 
 
 def test_one_constant_state_hides_no_cause():
@@ -260,17 +313,29 @@ def test_the_last_time_step_of_both_directions():
 
 def test_float16_stored_as_float16():
     given = under(lstm(), NUMPY_FLOAT16).outputs
-    told = explain(lstm().with_outputs([replace(t, data=t.data.astype(np.float16), dtype="float16") for t in given]))
+    told = explain(
+        lstm().with_outputs(
+            [replace(t, data=t.data.astype(np.float16), dtype="float16") for t in given]
+        )
+    )
     assert told.fault.name == "low-precision: float16"
 
 
 def test_integers_and_other_names_are_told():
     problem = lstm()
     right = [Tensor.of(t.name, t.data) for t in compute(problem)]
-    told = explain(problem.with_outputs([replace(right[0], data=right[0].data.astype(int), dtype="int64"), *right[1:]]))
+    told = explain(
+        problem.with_outputs(
+            [replace(right[0], data=right[0].data.astype(int), dtype="int64"), *right[1:]]
+        )
+    )
     assert (told.verdict, "output is int64" in told.hint) == ("diverges", True)
     told = explain(problem.with_outputs([replace(right[0], name="y"), *right[1:]]))
-    assert (told.verdict, told.cause, told.hint) == ("diverges", UNEXPLAINED, "in this order the values agree")
+    assert (told.verdict, told.cause, told.hint) == (
+        "diverges",
+        UNEXPLAINED,
+        "in this order the values agree",
+    )
 
 
 def test_a_slice_tells_the_rows_of_the_whole():
@@ -288,7 +353,9 @@ def test_the_order_that_a_code_expects_is_the_one_that_is_named():
     weights = []
     for tensor in problem.weights:
         its = dict(zip("iofc", np.split(tensor.data, 4, axis=-1), strict=True))
-        weights.append(replace(tensor, data=np.concatenate([its[gate] for gate in "ifco"], axis=-1)))
+        weights.append(
+            replace(tensor, data=np.concatenate([its[gate] for gate in "ifco"], axis=-1))
+        )
     given = [Tensor.of(t.name, t.data) for t in compute(replace(problem, weights=tuple(weights)))]
     told = explain(problem.with_outputs(given))
     assert told.fault.name == "gate-order: LSTM iofc (ONNX) in all weights"

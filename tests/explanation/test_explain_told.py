@@ -1,4 +1,5 @@
-"""How an explanation is told: screen, page, bundle, what would tell causes apart, and the causes of a whole run."""
+"""How an explanation is told: screen, page, bundle, what would tell causes apart, and the causes of
+a whole run."""
 
 import ast
 import io
@@ -13,7 +14,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from _support.command_line import here
-from _support.random_problems import BOTH, SEQUENCES, SHAPE, random_problem, spec_of, stack_of, two_ways
+from _support.random_problems import (
+    BOTH,
+    SEQUENCES,
+    SHAPE,
+    random_problem,
+    spec_of,
+    stack_of,
+    two_ways,
+)
 
 from rnnparity import check
 from rnnparity.catalogue import catalogue
@@ -42,20 +51,28 @@ CONSTANT = "lstm-constant-sequences-state"
 
 def without_bias(problem):
     """A port that forgets the bias."""
-    weights = [replace(t, data=0 * t.data) if t.name.endswith("bias") else t for t in problem.weights]
-    return [tensor.data for tensor in compute(replace(problem, weights=tuple(weights), outputs=None), np.float32)]
+    weights = [
+        replace(t, data=0 * t.data) if t.name.endswith("bias") else t for t in problem.weights
+    ]
+    return [
+        tensor.data
+        for tensor in compute(replace(problem, weights=tuple(weights), outputs=None), np.float32)
+    ]
 
 
 def given(problem, port=without_bias):
     slots = problem.output_slots()
-    return problem.with_outputs([Tensor(s.name, array) for s, array in zip(slots, port(problem), strict=True)])
+    return problem.with_outputs(
+        [Tensor(s.name, array) for s, array in zip(slots, port(problem), strict=True)]
+    )
 
 
 def lstm():
     return random_problem(spec_of("lstm", **BOTH), 0, SHAPE)
 
 
-# ------------------------------------------------------------------------------------------------------ the screen
+# ------------------------------------------------------------------------------------------------------
+# the screen
 
 
 def test_the_picture_has_a_row_a_unit_and_a_column_a_step():
@@ -63,10 +80,17 @@ def test_the_picture_has_a_row_a_unit_and_a_column_a_step():
     right = [Tensor.of(t.name, t.data) for t in compute(problem)]
     wrong = right[0].data.copy()
     wrong[2, 4, 1] += 1e-3
-    lines = text(explain(problem.with_outputs([replace(right[0], data=wrong), *right[1:]]))).splitlines()
+    lines = text(
+        explain(problem.with_outputs([replace(right[0], data=wrong), *right[1:]]))
+    ).splitlines()
     picture = [line.strip()[1:-1] for line in lines if line.startswith("    |")]
     assert [len(row) for row in picture] == [SHAPE[1]] * 4
-    marked = [(unit, step) for unit, row in enumerate(picture) for step, block in enumerate(row) if block != " "]
+    marked = [
+        (unit, step)
+        for unit, row in enumerate(picture)
+        for step, block in enumerate(row)
+        if block != " "
+    ]
     assert marked == [(1, 4)]
 
 
@@ -95,19 +119,32 @@ def test_the_first_difference_is_in_the_order_of_processing(half):
     (batch,) = run_all([together(problem, [Placed(fault, f"{half}/")])])
     told = explain(problem.with_outputs([Tensor.of("output", batch.outputs[0][0])]))
     step = 1 if half == "forward" else SHAPE[1] - 2
-    assert told.first == {"output": "output", "row": 0, "step": step, "unit": 0, "direction": half, "gate": "z, r, g"}
+    assert told.first == {
+        "output": "output",
+        "row": 0,
+        "step": step,
+        "unit": 0,
+        "direction": half,
+        "gate": "z, r, g",
+    }
 
 
 def test_the_gate_that_changes_first_is_named():
     problem = lstm()
     for gate in "ifo":
-        fault = next(f for f in FAULTS if (f.cause, f.which) == ("recurrent-transposed", f"LSTM gate {gate}"))
+        fault = next(
+            f for f in FAULTS if (f.cause, f.which) == ("recurrent-transposed", f"LSTM gate {gate}")
+        )
         (batch,) = run_all([together(problem, [Placed(fault, "")])])
-        told = explain(problem.with_outputs([Tensor.of(t.name, t.data) for t in batch.mutant(0).outputs]))
+        told = explain(
+            problem.with_outputs([Tensor.of(t.name, t.data) for t in batch.mutant(0).outputs])
+        )
         assert (told.first["step"], told.first["gate"]) == (1, gate)
 
 
-MASKED = random_problem(spec_of("gru", **BOTH), 0, SHAPE, mask=["111111", "110111", "111111", "011111", "111111"])
+MASKED = random_problem(
+    spec_of("gru", **BOTH), 0, SHAPE, mask=["111111", "110111", "111111", "011111", "111111"]
+)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +163,9 @@ MASKED = random_problem(spec_of("gru", **BOTH), 0, SHAPE, mask=["111111", "11011
 def test_the_pattern_says_what_is_right(problem, fault, place, said):
     made = next(f for f in FAULTS if f"{f.cause}: {f.which}" == fault)
     (batch,) = run_all([together(problem, [Placed(made, place)])])
-    told = explain(problem.with_outputs([Tensor.of(t.name, t.data) for t in batch.mutant(0).outputs]))
+    told = explain(
+        problem.with_outputs([Tensor.of(t.name, t.data) for t in batch.mutant(0).outputs])
+    )
     assert len(told.pattern) == len(said)
     assert all(line.startswith(start) for line, start in zip(told.pattern, said, strict=True))
 
@@ -140,7 +179,8 @@ def test_one_unit_of_one_row():
     assert told.pattern[:2] == ("only row 2 is wrong", "only unit 1 is wrong")
 
 
-# -------------------------------------------------------------------------------------------------------- the page
+# --------------------------------------------------------------------------------------------------------
+# the page
 
 
 def test_the_page_is_one_file_that_needs_nothing_else():
@@ -160,30 +200,48 @@ def test_what_an_id_holds_is_text_on_the_page():
 
 def test_a_page_of_what_agrees():
     problem = lstm()
-    html = page(explain(problem.with_outputs([Tensor.of(t.name, t.data) for t in compute(problem)])))
+    html = page(
+        explain(problem.with_outputs([Tensor.of(t.name, t.data) for t in compute(problem)]))
+    )
     assert "these outputs agree." in html
     assert "<svg" not in html
 
 
-# ------------------------------------------------------------------------------------------------------ the bundle
+# ------------------------------------------------------------------------------------------------------
+# the bundle
 
 WHOLE = {
     "plain": random_problem(spec_of("gru", reset_after=False, **BOTH), 0, SHAPE, initial=True),
     "two-ways": random_problem(
-        two_ways(spec_of("lstm", **BOTH), merge_mode=None), 0, SHAPE, mask=["011011"] * 5, initial=True
+        two_ways(spec_of("lstm", **BOTH), merge_mode=None),
+        0,
+        SHAPE,
+        mask=["011011"] * 5,
+        initial=True,
     ),
-    "stack": random_problem(stack_of(spec_of("gru", **SEQUENCES), spec_of("lstm", **BOTH)), 0, SHAPE, initial=True),
+    "stack": random_problem(
+        stack_of(spec_of("gru", **SEQUENCES), spec_of("lstm", **BOTH)), 0, SHAPE, initial=True
+    ),
     "calls": random_problem(
-        spec_of("lstm", stateful=True, **BOTH), 0, SHAPE, mask=["011011"] * 5, initial=True, calls=[2, 3, 1]
+        spec_of("lstm", stateful=True, **BOTH),
+        0,
+        SHAPE,
+        mask=["011011"] * 5,
+        initial=True,
+        calls=[2, 3, 1],
     ),
 }
 
 
 def test_the_script_shows_the_difference_with_keras_alone(tmp_path):
-    """What tf.keras gives is as far from the port's outputs as the reference is, and as near to the reference's."""
+    """What tf.keras gives is as far from the port's outputs as the reference is, and as near to the
+    reference's."""
     for name, problem in WHOLE.items():
         wrong, right = given(problem), [t.data for t in compute(problem)]
-        for folder, told in (("wrong", wrong), ("right", given(problem, lambda _, right=right: right))):
+        for folder, told in (
+            ("wrong", wrong),
+            ("right", given(problem, lambda _, right=right: right)),
+        ):
             files = write_bundle(tmp_path / name / folder, told, "wrong")
             assert [file.name for file in files] == ["problem.json", "reproduce.py"]
             assert len(files[1].read_text().splitlines()) <= (30 if problem.calls else 25)
@@ -191,8 +249,12 @@ def test_the_script_shows_the_difference_with_keras_alone(tmp_path):
             assert wire.read_problem(files[0]).id == told.id
     loop = "import runpy, sys\nfor path in sys.argv[1:]: runpy.run_path(path)"
     scripts = sorted(map(str, tmp_path.rglob("reproduce.py")))
-    ran = subprocess.run([sys.executable, "-c", loop, *scripts], capture_output=True, text=True, check=True)
-    found = [float(size) for size in re.findall(r"largest difference (\S+)$", ran.stdout, re.MULTILINE)]
+    ran = subprocess.run(
+        [sys.executable, "-c", loop, *scripts], capture_output=True, text=True, check=True
+    )
+    found = [
+        float(size) for size in re.findall(r"largest difference (\S+)$", ran.stdout, re.MULTILINE)
+    ]
     count = [len(WHOLE[name].output_slots()) for name in sorted(WHOLE)]
     for size in count:
         (right, wrong), found = (found[:size], found[size : 2 * size]), found[2 * size :]
@@ -215,10 +277,26 @@ def test_a_script_takes_the_path_that_was_asked(path, tmp_path):
 @pytest.mark.parametrize(
     ("subject", "problem", "why"),
     [
-        ("", random_problem(spec_of("gru", recurrent_activation="hard_sigmoid_keras2"), 0, SHAPE), "hard_sigmoid_k"),
-        ("tf-keras", random_problem(spec_of("gru", recurrent_activation="hard_sigmoid"), 0, SHAPE), "hard_sigmoid, "),
-        ("keras:predict", random_problem(spec_of("gru"), 0, SHAPE, initial=True), "Model.predict with more"),
-        ("keras-jax:jit", random_problem(spec_of("gru", stateful=True), 0, SHAPE, calls=[2, 4]), "a stateful layer"),
+        (
+            "",
+            random_problem(spec_of("gru", recurrent_activation="hard_sigmoid_keras2"), 0, SHAPE),
+            "hard_sigmoid_k",
+        ),
+        (
+            "tf-keras",
+            random_problem(spec_of("gru", recurrent_activation="hard_sigmoid"), 0, SHAPE),
+            "hard_sigmoid, ",
+        ),
+        (
+            "keras:predict",
+            random_problem(spec_of("gru"), 0, SHAPE, initial=True),
+            "Model.predict with more",
+        ),
+        (
+            "keras-jax:jit",
+            random_problem(spec_of("gru", stateful=True), 0, SHAPE, calls=[2, 4]),
+            "a stateful layer",
+        ),
         ("onnx-reference", random_problem(spec_of("gru", dtype="bfloat16"), 0, SHAPE), "bfloat16"),
     ],
 )
@@ -253,7 +331,8 @@ def test_a_difference_beside_small_values_is_told_relative_to_them(tmp_path):
         assert words in script.read_text()
 
 
-# ------------------------------------------------------------------------- what is no value: the command has to ask
+# ------------------------------------------------------------------------- what is no value: the
+# command has to ask
 
 
 def asked(monkeypatch, outcome):
@@ -270,35 +349,62 @@ def test_a_subject_that_fails_leaves_a_bundle(here, monkeypatch, tmp_path):
     asked(monkeypatch, lambda problem: Outcome(problem, error="ValueError: no"))
     for more, status in (([], 2), (["--bundle", str(tmp_path / "bundle")], 1)):
         said = here("explain", CONSTANT, "--subject", "keras", *more)
-        assert said == (status, "", f"rnnparity: {CONSTANT}: subject 'keras' failed: ValueError: no\n")
+        assert said == (
+            status,
+            "",
+            f"rnnparity: {CONSTANT}: subject 'keras' failed: ValueError: no\n",
+        )
     right = wire.read_problem(tmp_path / "bundle" / "problem.json").outputs
     assert np.allclose(right[0].data, compute(catalogue()[CONSTANT])[0].data)
 
 
 def test_a_subject_that_refuses_leaves_none(here, monkeypatch, tmp_path):
     asked(monkeypatch, lambda problem: Outcome(problem, unsupported="no"))
-    status, _, err = here("explain", CONSTANT, "--subject", "keras", "--bundle", str(tmp_path / "bundle"))
+    status, _, err = here(
+        "explain", CONSTANT, "--subject", "keras", "--bundle", str(tmp_path / "bundle")
+    )
     assert (status, "does not support it: no" in err, list(tmp_path.iterdir())) == (2, True, [])
 
 
 def test_wrong_shapes_beside_right_values_are_told_and_shown(here, monkeypatch, tmp_path):
-    asked(monkeypatch, lambda problem: Outcome(problem, Answer(golden_outputs(problem), {"symbolic": [[None, 3]]})))
+    asked(
+        monkeypatch,
+        lambda problem: Outcome(
+            problem, Answer(golden_outputs(problem), {"symbolic": [[None, 3]]})
+        ),
+    )
     status, out, _ = here(
-        "explain", CONSTANT, "--subject", "keras", "--bundle", str(tmp_path), "--html", str(tmp_path / "page.html")
+        "explain",
+        CONSTANT,
+        "--subject",
+        "keras",
+        "--bundle",
+        str(tmp_path),
+        "--html",
+        str(tmp_path / "page.html"),
     )
     assert status == 1
-    assert "these outputs diverge\n  the symbolic shapes are [[None, 3]], but should be [[None, None, " in out
+    assert (
+        "these outputs diverge\n  the symbolic shapes are [[None, 3]], but should be [[None, None, "
+        in out
+    )
     assert "  cause: unexplained" in out
     script = (tmp_path / "reproduce.py").read_text()
-    assert 'layer.compute_output_shape((None, None, x.shape[-1])), "but should be", [(None, None, ' in script
+    assert (
+        'layer.compute_output_shape((None, None, x.shape[-1])), "but should be", [(None, None, '
+        in script
+    )
 
 
 def test_what_is_listed_is_told(here, monkeypatch):
-    """With its name, its standing and its place; of another kind of difference, or of another problem, nothing."""
+    """With its name, its standing and its place; of another kind of difference, or of another
+    problem, nothing."""
     listed = "listed: bidirectional-shape-of-unequal-halves (mistake; keras/src/layers/rnn/bidirectional.py: compute"
     wrong_shapes = {"symbolic": [[None, 3]]}
     case = catalogue()["halves-units-concat"]
-    asked(monkeypatch, lambda problem: Outcome(problem, Answer(golden_outputs(problem), wrong_shapes)))
+    asked(
+        monkeypatch, lambda problem: Outcome(problem, Answer(golden_outputs(problem), wrong_shapes))
+    )
     assert listed in here("explain", case.id, "--subject", "keras")[1]
     status, out, _ = here("explain", case.id, "--subject", "keras", "--json")
     assert (status, len(json.loads(out)["listed"])) == (1, 1)
@@ -306,9 +412,14 @@ def test_what_is_listed_is_told(here, monkeypatch):
     assert "listed" not in here("explain", case.id, "--subject", "torch")[1]
     other = replace(case, inputs=Tensor("inputs", case.inputs.data * 0.5, "float32"))
     assert not explain_subject(other, "keras").listed
-    asked(monkeypatch, lambda problem: Outcome(problem, error="IndexError: list index out of range"))
+    asked(
+        monkeypatch, lambda problem: Outcome(problem, error="IndexError: list index out of range")
+    )
     err = here("explain", "halves-lstm_gru-sum-mask", "--subject", "keras")[2]
-    assert "IndexError: list index out of range; listed: initial-state-is-split-in-the-middle (mistake; " in err
+    assert (
+        "IndexError: list index out of range; listed: initial-state-is-split-in-the-middle (mistake; "
+        in err
+    )
 
 
 def test_a_bundle_that_cannot_be_written(tmp_path):
@@ -317,7 +428,8 @@ def test_a_bundle_that_cannot_be_written(tmp_path):
         write_bundle(tmp_path / "file", given(lstm()), "wrong")
 
 
-# --------------------------------------------------------------------------------------------- telling causes apart
+# ---------------------------------------------------------------------------------------------
+# telling causes apart
 
 
 def test_what_fits_alike_is_told_apart_by_an_input_made_for_it():
@@ -344,7 +456,8 @@ def test_a_subject_that_gives_nothing_when_asked_again():
     assert (told.fault, told.also_fits, told.probes) == (first.fault, first.also_fits, 1)
 
 
-# ------------------------------------------------------------------------------------------------------ whole runs
+# ------------------------------------------------------------------------------------------------------
+# whole runs
 
 
 def test_a_run_names_the_cause_of_every_case():
@@ -363,14 +476,17 @@ def test_causes_are_counted_and_searched_so_often_and_no_more(monkeypatch):
     monkeypatch.setattr("rnnparity.explanation.search.PAIRS", 200)
 
     def nonsense(problem):
-        return [rng.standard_normal(slot.shape).astype(np.float32) for slot in problem.output_slots()]
+        return [
+            rng.standard_normal(slot.shape).astype(np.float32) for slot in problem.output_slots()
+        ]
 
     report = check(nonsense, k="gru-spread and mask_interior and not bidirectional").subjects[0]
     causes = [cause.cause for cause in report.causes.values()]
     assert (causes.count("unexplained"), set(causes)) == (2, {"unexplained", ""})
 
 
-# ------------------------------------------------------------------------------------------------------ the command
+# ------------------------------------------------------------------------------------------------------
+# the command
 
 
 @pytest.fixture
@@ -405,7 +521,11 @@ def test_the_trials_as_a_command(here):
 def test_from_stdin_and_by_name(here, file, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
     status, out, _ = here("explain", "-", "--json")
-    assert (status, json.loads(out)["cause"], json.loads(out)["certain"]) == (1, "bias-missing", False)
+    assert (status, json.loads(out)["cause"], json.loads(out)["certain"]) == (
+        1,
+        "bias-missing",
+        False,
+    )
     status, out, _ = here("explain", "gru-spread-last", "--subject", "reference")
     assert (status, out.splitlines()[0]) == (0, "gru-spread-last: these outputs agree")
 
@@ -413,7 +533,11 @@ def test_from_stdin_and_by_name(here, file, monkeypatch):
 def test_bad_requests_are_one_line(here, file, tmp_path):
     right = tmp_path / "right.json"
     problem = catalogue()["gru-spread-last"]
-    right.write_text(wire.dump_pretty(problem.with_outputs([Tensor.of(t.name, t.data) for t in compute(problem)])))
+    right.write_text(
+        wire.dump_pretty(
+            problem.with_outputs([Tensor.of(t.name, t.data) for t in compute(problem)])
+        )
+    )
     for words, said in (
         (["nowhere.json"], "nowhere.json: "),
         ([str(file), "--html", str(tmp_path)], f"{tmp_path}: cannot be written: is a folder"),

@@ -1,11 +1,21 @@
-"""The faults: each computes the mistake it names, strikes where it says, and is seen by a case of the catalogue."""
+"""The faults: each computes the mistake it names, strikes where it says, and is seen by a case of
+the catalogue."""
 
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from _support.random_problems import BOTH, MASK, SEQUENCES, SHAPE, random_problem, spec_of, stack_of, two_ways
+from _support.random_problems import (
+    BOTH,
+    MASK,
+    SEQUENCES,
+    SHAPE,
+    random_problem,
+    spec_of,
+    stack_of,
+    two_ways,
+)
 
 from rnnparity.catalogue import catalogue
 from rnnparity.faults import FAULTS, Fault, is_seen, mutants, mutate, sight, visible
@@ -47,16 +57,20 @@ def zeros(problem, count):
     return [np.zeros((SHAPE[0], problem.layer.units))] * count
 
 
-# ----------------------------------------------------------------------------------- each is the mistake it names
+# ----------------------------------------------------------------------------------- each is the
+# mistake it names
 
 
 def test_gate_order():
     problem = random_problem(spec_of("lstm", **SEQUENCES), 0, SHAPE)
-    # The code takes the blocks for i, o, f, c: its i is Keras' i, its o Keras' f, its f Keras' c, its c Keras' o.
+    # The code takes the blocks for i, o, f, c: its i is Keras' i, its o Keras' f, its f Keras' c,
+    # its c Keras' o.
     i, o, f, c = np.split(problem.weights[0].data, 4, axis=1)
     wrong = replace(problem.weights[0], data=np.hstack([i, f, c, o]))
     right = compute(replace(problem, weights=(wrong, *problem.weights[1:])))
-    np.testing.assert_array_equal(outputs_under(problem, "gate-order", "iofc (ONNX) in the kernel")[0], right[0].data)
+    np.testing.assert_array_equal(
+        outputs_under(problem, "gate-order", "iofc (ONNX) in the kernel")[0], right[0].data
+    )
 
 
 def test_update_gate_complemented():
@@ -71,7 +85,9 @@ def test_update_gate_complemented():
         return ((1 - z) * h + z * g,)
 
     by_hand = run_by_hand(problem, step, zeros(problem, 1))
-    np.testing.assert_allclose(outputs_under(problem, "update-gate-complemented")[0], by_hand, rtol=1e-12)
+    np.testing.assert_allclose(
+        outputs_under(problem, "update-gate-complemented")[0], by_hand, rtol=1e-12
+    )
 
 
 def test_bias_outside_reset():
@@ -91,7 +107,8 @@ def test_bias_outside_reset():
 
 
 @pytest.mark.parametrize(
-    "which", ["LSTM, peephole", "clipped", "linear for the candidate", "linear for the output", "f = 1 - i"]
+    "which",
+    ["LSTM, peephole", "clipped", "linear for the candidate", "linear for the output", "f = 1 - i"],
 )
 def test_other_equations_of_the_lstm(which):
     problem = random_problem(spec_of("lstm", **SEQUENCES), 0, SHAPE)
@@ -107,7 +124,9 @@ def test_other_equations_of_the_lstm(which):
         return o * (c if which.endswith("output") else np.tanh(c)), c
 
     (found,) = [
-        f for f in FAULTS if f.cause in ("peephole-or-clip", "activation", "coupled-gates") and which in f.which
+        f
+        for f in FAULTS
+        if f.cause in ("peephole-or-clip", "activation", "coupled-gates") and which in f.which
     ]
     (mutant,) = mutate(problem, found)
     by_hand = run_by_hand(problem, step, zeros(problem, 2))
@@ -123,16 +142,25 @@ def test_reset_after_flipped_keeps_the_sum_of_the_biases():
 
 
 def test_rows_turned_by_their_own_length():
-    """Each row alone, cut to its length, read backwards; what follows keeps its place in the processing order."""
+    """Each row alone, cut to its length, read backwards; what follows keeps its place in the
+    processing order."""
     mask = np.array(
-        [[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 0, 0]]
+        [
+            [1, 1, 1, 0, 0, 0],
+            [1, 1, 1, 1, 1, 1],
+            [1, 1, 0, 0, 0, 0],
+            [1, 1, 1, 1, 0, 0],
+            [1, 0, 0, 0, 0, 0],
+        ]
     )
     whole = random_problem(spec_of("gru", go_backwards=True), 0, SHAPE)
     problem = replace(whole, mask=mask.astype(bool)[:, ::-1])
     given = outputs_under(problem, "reverse-over-padding")[0]
     for row, length in enumerate(mask.sum(1)):
         inputs = replace(whole.inputs, data=whole.inputs.data[row : row + 1, :length])
-        np.testing.assert_allclose(given[row : row + 1], compute(replace(whole, inputs=inputs))[0].data, rtol=1e-12)
+        np.testing.assert_allclose(
+            given[row : row + 1], compute(replace(whole, inputs=inputs))[0].data, rtol=1e-12
+        )
 
 
 def test_the_mask_that_is_not_turned():
@@ -154,16 +182,22 @@ def test_states_and_scales():
     first, second = problem.initial_state
     swapped = (replace(first, data=second.data), replace(second, data=first.data))
     right = compute(replace(problem, initial_state=swapped))[0].data
-    np.testing.assert_array_equal(outputs_under(problem, "initial-state-swapped", "h and c")[0], right)
+    np.testing.assert_array_equal(
+        outputs_under(problem, "initial-state-swapped", "h and c")[0], right
+    )
 
 
-# ------------------------------------------------------------------------------------------------ where they strike
+# ------------------------------------------------------------------------------------------------
+# where they strike
 
 
 def test_one_direction_of_two():
     problem = random_problem(two_ways(spec_of("lstm", **SEQUENCES), merge_mode="concat"), 0, SHAPE)
     right, H = compute(problem)[0].data, problem.layer.forward.units
-    places = {mutant.placed[0].place: mutant.outputs[0].data for mutant in mutate(problem, fault("bias-missing"))}
+    places = {
+        mutant.placed[0].place: mutant.outputs[0].data
+        for mutant in mutate(problem, fault("bias-missing"))
+    }
     assert set(places) == {"forward/", "backward/", "every half"}
     np.testing.assert_array_equal(places["every half"][..., :H], places["forward/"][..., :H])
     np.testing.assert_array_equal(places["every half"][..., H:], places["backward/"][..., H:])
@@ -176,29 +210,46 @@ def test_the_output_of_one_direction():
     right, H = compute(problem)[0].data, problem.layer.forward.units
     made = mutate(problem, fault("unit-scale", "times 2"))
     places = {mutant.placed[0].place: mutant.outputs[0].data for mutant in made}
-    np.testing.assert_array_equal(places["forward/"], np.concatenate([right[..., :H] * 2, right[..., H:]], axis=-1))
-    np.testing.assert_array_equal(places["backward/"], np.concatenate([right[..., :H], right[..., H:] * 2], axis=-1))
+    np.testing.assert_array_equal(
+        places["forward/"], np.concatenate([right[..., :H] * 2, right[..., H:]], axis=-1)
+    )
+    np.testing.assert_array_equal(
+        places["backward/"], np.concatenate([right[..., :H], right[..., H:] * 2], axis=-1)
+    )
 
 
 def test_two_directions_exchanged():
     problem = random_problem(two_ways(spec_of("lstm"), merge_mode="concat"), 0, SHAPE)
     count, data = len(problem.weights) // 2, [tensor.data for tensor in problem.weights]
     exchanged = zip(problem.weights, data[count:] + data[:count], strict=True)
-    other = compute(replace(problem, weights=tuple(replace(tensor, data=array) for tensor, array in exchanged)))
-    np.testing.assert_array_equal(outputs_under(problem, "directions-swapped", "weights")[0], other[0].data)
+    other = compute(
+        replace(problem, weights=tuple(replace(tensor, data=array) for tensor, array in exchanged))
+    )
+    np.testing.assert_array_equal(
+        outputs_under(problem, "directions-swapped", "weights")[0], other[0].data
+    )
 
 
 def test_one_layer_of_a_stack():
     problem = random_problem(stack_of(spec_of("gru", **SEQUENCES), spec_of("lstm")), 0, SHAPE)
     names = [mutant.name for mutant in mutate(problem, fault("bias-missing"))]
     assert names == [f"bias-missing: all of it ({place})" for place in ("0", "1", "every half")]
-    assert [mutant.placed[0].place for mutant in mutate(problem, fault("bias-rows-swapped"))] == ["0/"]
+    assert [mutant.placed[0].place for mutant in mutate(problem, fault("bias-rows-swapped"))] == [
+        "0/"
+    ]
 
 
 def test_what_does_not_fit_is_none():
     simple = random_problem(spec_of("simple_rnn", use_bias=False), 0, SHAPE)
     causes = {mutant.fault.cause for mutant in mutants(simple)}
-    assert not causes & {"gate-order", "bias-missing", "reset-after", "mask-ignored", "state-order", "merge-mode"}
+    assert not causes & {
+        "gate-order",
+        "bias-missing",
+        "reset-after",
+        "mask-ignored",
+        "state-order",
+        "merge-mode",
+    }
     assert {"recurrent-transposed", "recurrence-missing", "activation", "time-truncated"} <= causes
 
 
@@ -210,7 +261,8 @@ def test_a_mutant_leaves_the_problem_alone():
         np.testing.assert_array_equal(kept, tensor.data)
 
 
-# ------------------------------------------------------------------------------------------------------ being seen
+# ------------------------------------------------------------------------------------------------------
+# being seen
 
 
 def test_every_fault_is_seen_by_a_named_case():
@@ -239,7 +291,9 @@ def test_a_fault_that_changes_nothing_is_not_seen():
 
 def can_show_any(problem):
     expected = expect(problem)
-    return bool(expected.inconclusive) or any(is_seen(mutant, expected) for mutant in mutants(problem))
+    return bool(expected.inconclusive) or any(
+        is_seen(mutant, expected) for mutant in mutants(problem)
+    )
 
 
 def test_a_case_can_show_at_least_one():

@@ -1,4 +1,5 @@
-"""The faults around the cells in time: masks, directions, states, each against a computation written out here."""
+"""The faults around the cells in time: masks, directions, states, each against a computation
+written out here."""
 
 from dataclasses import replace
 from itertools import product
@@ -41,14 +42,19 @@ from _support.random_problems import (
 from rnnparity.faults import mutants, mutate
 from rnnparity.problem.layers import MERGE_MODES
 
-# --- masks ------------------------------------------------------------------------------------------------------------
+# --- masks
+# ------------------------------------------------------------------------------------------------------------
 
 
 @every_kind
 @every_direction
 def test_masked_steps_and_their_outputs(kind, backwards):
     problem = layer_of(kind, go_backwards=backwards)
-    mask, right, unmasked = used(problem), outputs_of(problem), outputs_of(replace(problem, mask=None))
+    mask, right, unmasked = (
+        used(problem),
+        outputs_of(problem),
+        outputs_of(replace(problem, mask=None)),
+    )
     before = (np.cumsum(mask, axis=1) == 0) * problem.initial_state[0].data[:, None]
     zeroed = fed(problem, problem.inputs.data * problem.mask[..., None], mask=None)
     for name, expected in {
@@ -61,7 +67,9 @@ def test_masked_steps_and_their_outputs(kind, backwards):
         assert_all_same(under(problem, name), expected)
     zeros = flagged(problem, zero_output_for_mask=True)
     assert_all_same(under(zeros, "masked-output: held"), right)
-    assert_all_same(under(zeros, "masked-state: leaks"), unmasked | {"output": unmasked["output"] * mask})
+    assert_all_same(
+        under(zeros, "masked-state: leaks"), unmasked | {"output": unmasked["output"] * mask}
+    )
     assert not places(zeros, fault("masked-output: initial"))
 
 
@@ -89,13 +97,16 @@ def test_a_masked_step_sets_the_state_back(kind, backwards):
     assert_all_same(under(problem, "masked-state: reset"), {"output": output} | states)
 
 
-@pytest.mark.parametrize("cause", ["mask-ignored", "masked-state", "masked-output", "mask-not-reversed"])
+@pytest.mark.parametrize(
+    "cause", ["mask-ignored", "masked-state", "masked-output", "mask-not-reversed"]
+)
 def test_without_a_mask_nothing_of_it_fits(cause):
     problem = layer_of("lstm", mask=None, go_backwards=True, zero_output_for_mask=True)
     assert [mutant.name for mutant in mutants(problem) if mutant.fault.cause == cause] == []
 
 
-# --- directions -------------------------------------------------------------------------------------------------------
+# --- directions
+# -------------------------------------------------------------------------------------------------------
 
 
 @every_kind
@@ -110,7 +121,9 @@ def test_read_from_the_start_or_given_in_the_other_order(kind):
         assert not places(flagged(problem, go_backwards=False), fault(name))
 
 
-@pytest.mark.parametrize(("asked", "done"), [pair for pair in product(MERGE_MODES, repeat=2) if pair[0] != pair[1]])
+@pytest.mark.parametrize(
+    ("asked", "done"), [pair for pair in product(MERGE_MODES, repeat=2) if pair[0] != pair[1]]
+)
 def test_merged_otherwise(asked, done):
     problem = both_ways("gru", asked, **BOTH)
     y, y_rev, *states = outputs_of(flagged(problem, merge_mode=None)).values()
@@ -134,7 +147,9 @@ def exchanged(problem, one, other):
     parts = [tensor.name.partition("/") for tensor in problem.weights]
     sources = [swap.get(half + "/", half + "/") + name for half, _, name in parts]
     pairs = zip(problem.weights, sources, strict=True)
-    return replace(problem, weights=tuple(replace(tensor, data=data[source]) for tensor, source in pairs))
+    return replace(
+        problem, weights=tuple(replace(tensor, data=data[source]) for tensor, source in pairs)
+    )
 
 
 def test_weights_of_directions_and_of_layers_exchanged():
@@ -150,7 +165,8 @@ def test_weights_of_directions_and_of_layers_exchanged():
     assert not places(stack, fault("layer-order: 1 and 2"))
 
 
-# --- states -----------------------------------------------------------------------------------------------------------
+# --- states
+# -----------------------------------------------------------------------------------------------------------
 
 
 @every_kind
@@ -160,9 +176,13 @@ def test_initial_states_lost_or_exchanged(kind):
     assert_all_same(under(problem, "initial-state-ignored: zeros instead"), ignored)
     data = [tensor.data for tensor in problem.initial_state]
     names, half = [tensor.name for tensor in problem.initial_state], len(data) // 2
-    orders = {"two halves": [*range(half, 2 * half), *range(half)]} | ({"h and c": [1, 0, 3, 2]} if half == 2 else {})
+    orders = {"two halves": [*range(half, 2 * half), *range(half)]} | (
+        {"h and c": [1, 0, 3, 2]} if half == 2 else {}
+    )
     for which, order in orders.items():
-        expected = outputs_of(started(problem, {name: data[n] for name, n in zip(names, order, strict=True)}))
+        expected = outputs_of(
+            started(problem, {name: data[n] for name, n in zip(names, order, strict=True)})
+        )
         assert_all_same(under(problem, f"initial-state-swapped: {which}"), expected)
 
 
@@ -180,7 +200,9 @@ def test_states_carried_over(kind, backwards):
     expected = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     assert_all_same(under(problem, "state-carried-over: from row to row"), expected)
     for which in ("from the run before", "from row to row"):
-        assert not places(started(problem, states_left(problem)), fault(f"state-carried-over: {which}"))
+        assert not places(
+            started(problem, states_left(problem)), fault(f"state-carried-over: {which}")
+        )
 
 
 @every_kind
@@ -191,7 +213,9 @@ def test_states_carried_from_half_to_half(kind):
     zeros = {state: 0 * value if state.startswith("forward") else left[state.replace("backward", "forward")]
              for state, value in left.items()}  # fmt: skip
     assert_all_same(under(ways, name, "backward/"), outputs_of(started(ways, zeros)))
-    stack = random_problem(stack_of(spec_of(kind, **EXACT, **SEQUENCES), spec_of(kind, **EXACT, **BOTH)), 6, SHAPE)
+    stack = random_problem(
+        stack_of(spec_of(kind, **EXACT, **SEQUENCES), spec_of(kind, **EXACT, **BOTH)), 6, SHAPE
+    )
     first = half_alone(stack, "0/", stack.inputs.data)
     second = half_alone(stack, "1/", outputs_of(first)["output"])
     expected = outputs_of(started(second, states_left(flagged(first, return_state=True))))
@@ -201,29 +225,52 @@ def test_states_carried_from_half_to_half(kind):
 @every_kind
 @pytest.mark.parametrize("sequences", [False, True], ids=["last", "sequences"])
 def test_calls_that_start_anew(kind, sequences):
-    problem = replace(layer_of(kind, initial=False, stateful=True, return_sequences=sequences), calls=(1, 3, 2))
+    problem = replace(
+        layer_of(kind, initial=False, stateful=True, return_sequences=sequences), calls=(1, 3, 2)
+    )
     spans = [slice(0, 1), slice(1, 4), slice(4, 6)]
-    calls = [outputs_of(fed(problem, problem.inputs.data[:, s], mask=problem.mask[:, s], calls=None)) for s in spans]
-    joined = np.concatenate([call["output"] for call in calls], axis=1) if sequences else calls[-1]["output"]
+    calls = [
+        outputs_of(fed(problem, problem.inputs.data[:, s], mask=problem.mask[:, s], calls=None))
+        for s in spans
+    ]
+    joined = (
+        np.concatenate([call["output"] for call in calls], axis=1)
+        if sequences
+        else calls[-1]["output"]
+    )
     given = under(problem, "state-not-carried: calls start anew")
     assert_all_same(given, calls[-1] | {"output": joined})
 
 
 @pytest.mark.parametrize("sequences", [False, True], ids=["last", "sequences"])
 def test_calls_that_start_as_the_first(sequences):
-    problem = replace(both_ways("lstm", initial=True, stateful=True, return_sequences=sequences), calls=(4, 2))
+    problem = replace(
+        both_ways("lstm", initial=True, stateful=True, return_sequences=sequences), calls=(4, 2)
+    )
     spans = [slice(0, 4), slice(4, 6)]
-    calls = [outputs_of(fed(problem, problem.inputs.data[:, s], mask=problem.mask[:, s], calls=None)) for s in spans]
-    joined = np.concatenate([call["output"] for call in calls], axis=1) if sequences else calls[-1]["output"]
+    calls = [
+        outputs_of(fed(problem, problem.inputs.data[:, s], mask=problem.mask[:, s], calls=None))
+        for s in spans
+    ]
+    joined = (
+        np.concatenate([call["output"] for call in calls], axis=1)
+        if sequences
+        else calls[-1]["output"]
+    )
     given = under(problem, "state-not-carried: calls start as the first", "every half")
     assert_all_same(given, calls[-1] | {"output": joined})
     for fitless in (replace(problem, initial_state=None), replace(problem, calls=(6,))):
         assert not places(fitless, fault("state-not-carried: calls start as the first"))
 
 
-@pytest.mark.parametrize(("which", "left"), [("first step", slice(1, None)), ("last step", slice(None, -1))])
+@pytest.mark.parametrize(
+    ("which", "left"), [("first step", slice(1, None)), ("last step", slice(None, -1))]
+)
 def test_steps_left_out(which, left):
-    for problem in (layer_of("lstm", go_backwards=True, return_sequences=False), both_ways("gru", **STATE)):
+    for problem in (
+        layer_of("lstm", go_backwards=True, return_sequences=False),
+        both_ways("gru", **STATE),
+    ):
         shorter = fed(problem, problem.inputs.data[:, left], mask=problem.mask[:, left])
         assert_all_same(under(problem, f"time-truncated: {which}"), outputs_of(shorter))
     assert not places(layer_of("lstm"), fault(f"time-truncated: {which}"))
@@ -231,7 +278,11 @@ def test_steps_left_out(which, left):
 
 @pytest.mark.parametrize(
     ("which", "order"),
-    [("c before h", [1, 0, 3, 2]), ("backward before forward", [2, 3, 0, 1]), ("both h, then both c", [0, 2, 1, 3])],
+    [
+        ("c before h", [1, 0, 3, 2]),
+        ("backward before forward", [2, 3, 0, 1]),
+        ("both h, then both c", [0, 2, 1, 3]),
+    ],
 )
 def test_returned_states_in_another_order(which, order):
     for mode in ("concat", None):
@@ -243,9 +294,13 @@ def test_returned_states_in_another_order(which, order):
 
 
 def test_a_backward_half_that_is_never_turned():
-    """Read from the start, and returned as it comes: the forward layer's own outputs with the other's weights."""
+    """Read from the start, and returned as it comes: the forward layer's own outputs with the
+    other's weights."""
     problem = both_ways("gru", mask=None, **BOTH)
-    H, given = problem.layer.backward.units, under(problem, "reverse-ignored: read and returned forward", "backward/")
+    H, given = (
+        problem.layer.backward.units,
+        under(problem, "reverse-ignored: read and returned forward", "backward/"),
+    )
     backward = half_alone(problem, "backward/", problem.inputs.data)
     expected = outputs_of(flagged(backward, go_backwards=False))
     assert_same(given["output"][..., H:], expected["output"])

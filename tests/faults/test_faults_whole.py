@@ -1,4 +1,5 @@
-"""The faults of the layer as a whole: what is returned, axes, scales, precision; and where faults strike."""
+"""The faults of the layer as a whole: what is returned, axes, scales, precision; and where faults
+strike."""
 
 from dataclasses import replace
 
@@ -38,7 +39,8 @@ from rnnparity.faults.weights import weight_faults
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.reference.tolerance import expect
 
-# --- what is returned, axes, scales -----------------------------------------------------------------------------------
+# --- what is returned, axes, scales
+# -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["return_sequences", "return_state"])
@@ -46,12 +48,20 @@ from rnnparity.reference.tolerance import expect
 def test_other_flags(name, value):
     single = layer_of("lstm", **{name: not value})
     ways = both_ways("gru", mask=None, **{name: not value})
-    stack = random_problem(stack_of(spec_of("gru", **SEQUENCES), spec_of("lstm", **{name: not value})), 6, SHAPE)
+    stack = random_problem(
+        stack_of(spec_of("gru", **SEQUENCES), spec_of("lstm", **{name: not value})), 6, SHAPE
+    )
     flags = {name: value}
     last = replace(stack.layer.layers[1], **flags)
     for problem, layer in [
         (single, replace(single.layer, **flags)),
-        (ways, replace(ways.layer, **{w: replace(getattr(ways.layer, w), **flags) for w in ("forward", "backward")})),
+        (
+            ways,
+            replace(
+                ways.layer,
+                **{w: replace(getattr(ways.layer, w), **flags) for w in ("forward", "backward")},
+            ),
+        ),
         (stack, replace(stack.layer, layers=(stack.layer.layers[0], last))),
     ]:
         given = under(problem, f"return-flags: {name} {value}")
@@ -66,10 +76,15 @@ def test_axes_read_and_given_in_another_order():
     for b, t, d in np.ndindex(*SHAPE):
         features_first[b, t, d] = numbers[(b * D + d) * T + t]
         time_first[b, t, d] = numbers[(t * B + b) * D + d]
-    for which, inputs in {"time and features": features_first, "batch and time": time_first}.items():
+    for which, inputs in {
+        "time and features": features_first,
+        "batch and time": time_first,
+    }.items():
         assert_all_same(under(problem, f"axis-swapped: {which}"), outputs_of(fed(problem, inputs)))
     right = outputs_of(problem)
-    expected = {name: y.swapaxes(0, 1) if name.endswith("output") else y for name, y in right.items()}
+    expected = {
+        name: y.swapaxes(0, 1) if name.endswith("output") else y for name, y in right.items()
+    }
     assert_all_same(under(problem, "axis-swapped: outputs time first"), expected)
     assert not places(both_ways("lstm"), fault("axis-swapped: outputs time first"))
 
@@ -77,12 +92,18 @@ def test_axes_read_and_given_in_another_order():
 @pytest.mark.parametrize("flags", [BOTH, STATE], ids=["sequences", "last"])
 def test_outputs_scaled_shifted_and_dropped(flags):
     problem = layer_of("gru", **{"return_sequences": False, **flags})
-    right, inputs, y = outputs_of(problem), problem.inputs.data.copy(), outputs_of(problem)["output"].copy()
+    right, inputs, y = (
+        outputs_of(problem),
+        problem.inputs.data.copy(),
+        outputs_of(problem)["output"].copy(),
+    )
     for b, t, d in np.ndindex(*inputs.shape):
         inputs[b, t, d] *= 0 if (b + d) % 2 else 2
     for index in np.ndindex(*y.shape):
         y[index] *= 0 if sum(index) % 2 else 2
-    assert_all_same(under(problem, "dropout-active: inputs, rate 0.5"), outputs_of(fed(problem, inputs)))
+    assert_all_same(
+        under(problem, "dropout-active: inputs, rate 0.5"), outputs_of(fed(problem, inputs))
+    )
     for name, output in {
         "dropout-active: outputs, rate 0.5": y,
         "unit-scale: outputs times 0.5": right["output"] / 2,
@@ -91,7 +112,9 @@ def test_outputs_scaled_shifted_and_dropped(flags):
         assert_all_same(under(problem, name), right | {"output": output})
 
 
-@pytest.mark.parametrize(("shape", "which"), [((4, 4, 3), "batch and time"), ((5, 3, 3), "time and features")])
+@pytest.mark.parametrize(
+    ("shape", "which"), [((4, 4, 3), "batch and time"), ((5, 3, 3), "time and features")]
+)
 def test_axes_of_equal_length_are_exchanged_unseen(shape, which):
     problem = random_problem(spec_of("gru", **EXACT), 0, shape)
     axes = (1, 0, 2) if which == "batch and time" else (0, 2, 1)
@@ -109,15 +132,20 @@ def test_a_bidirectional_with_sequences_gives_zeros_under_a_mask():
 def test_weights_are_exchanged_between_layers_alike_alone():
     for biased in ((True, False), (False, True)):
         one, other = (spec_of("gru", 3, use_bias=use, **SEQUENCES) for use in biased)
-        assert mutate(random_problem(stack_of(one, other), 0, SHAPE), fault("layer-order: 0 and 1")) == []
+        assert (
+            mutate(random_problem(stack_of(one, other), 0, SHAPE), fault("layer-order: 0 and 1"))
+            == []
+        )
 
 
-# --- precision --------------------------------------------------------------------------------------------------------
+# --- precision
+# --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["float16", "bfloat16", "TF32"])
 def test_fewer_bits_by_hand(name):
-    """Without a bias; a float16 that is no denormal has as many bits as TF32. The last state is not rounded there."""
+    """Without a bias; a float16 that is no denormal has as many bits as TF32. The last state is not
+    rounded there."""
     problem = random_problem(spec_of("simple_rnn", use_bias=False, **SEQUENCES), 7, SHAPE)
     kept = FLOAT_TYPES["float16" if name == "TF32" else name].round
     x, W, U = (kept(t.data).astype(float) for t in (problem.inputs, *problem.weights))
@@ -135,7 +163,10 @@ def test_fewer_bits_are_near_but_no_noise(kind):
     for name in ("bfloat16", "float16", "TF32"):
         (mutant,) = mutate(problem, fault(f"low-precision: {name}"))
         assert is_seen(mutant, right)
-        worst[name] = max(np.abs(a.data - b.data).max() for a, b in zip(mutant.outputs, right.outputs, strict=True))
+        worst[name] = max(
+            np.abs(a.data - b.data).max()
+            for a, b in zip(mutant.outputs, right.outputs, strict=True)
+        )
     assert 1e-5 < worst["TF32"] < 5e-3
     assert 1e-5 < worst["float16"] < 5e-3
     assert 4 * worst["float16"] < worst["bfloat16"] < 5e-2
@@ -152,7 +183,8 @@ def test_a_layer_of_few_bits_has_only_fewer_to_lose():
     }  # fmt: skip
 
 
-# --- where and together -----------------------------------------------------------------------------------------------
+# --- where and together
+# -----------------------------------------------------------------------------------------------
 
 SEVERAL = {
     "two ways": both_ways("lstm", **BOTH),
@@ -171,11 +203,16 @@ def run_together(problem, *placed):
 
 @several
 def test_one_of_many_variants_is_the_same_alone(problem):
-    many, weights = {mutant.name: mutant for mutant in mutants(problem)}, {fault.cause for fault in weight_faults()}
+    many, weights = (
+        {mutant.name: mutant for mutant in mutants(problem)},
+        {fault.cause for fault in weight_faults()},
+    )
     alone = [mutant for one in FAULTS if one.cause in weights for mutant in mutate(problem, one)]
     assert len(alone) > 30
     for mutant in alone:
-        assert_arrays({t.name: t.data for t in mutant.outputs}, [t.data for t in many[mutant.name].outputs])
+        assert_arrays(
+            {t.name: t.data for t in mutant.outputs}, [t.data for t in many[mutant.name].outputs]
+        )
 
 
 @several
@@ -206,7 +243,10 @@ def test_a_fault_in_one_half_is_that_of_the_half_alone(prefix):
         if prefix in ("0/", "1/"):
             expected = run(one, "1/", run(one, "0/", x)["output"]).values()
         else:
-            (y, *states), (y_rev, *others) = run(one, "forward/", x).values(), run(one, "backward/", x).values()
+            (y, *states), (y_rev, *others) = (
+                run(one, "forward/", x).values(),
+                run(one, "backward/", x).values(),
+            )
             expected = [np.concatenate([y, y_rev[:, ::-1]], axis=-1), *states, *others]
         assert_arrays(struck, expected)
         proven += 1
@@ -224,7 +264,10 @@ def test_two_faults_at_once():
         c = f * c + i * np.tanh(g)
         h = o * np.tanh(c)
         outputs.append(h)
-    pair = [Placed(fault(name), "") for name in ("peephole-or-clip: LSTM, peephole", "bias-missing: all of it")]
+    pair = [
+        Placed(fault(name), "")
+        for name in ("peephole-or-clip: LSTM, peephole", "bias-missing: all of it")
+    ]
     for placed in (pair, pair[::-1]):
         assert_same(run_together(problem, *placed)["output"], np.stack(outputs, axis=1))
     whole = Placed(fault("initial-state-ignored: zeros instead"), "whole")

@@ -1,4 +1,5 @@
-"""A folder of fixtures is read whole or not at all, and a golden that is not the exact answer is seen."""
+"""A folder of fixtures is read whole or not at all, and a golden that is not the exact answer is
+seen."""
 
 import json
 from dataclasses import replace
@@ -97,11 +98,16 @@ def test_a_file_by_itself_does_not_fit_the_manifest(folder):
 
 def test_a_case_without_a_golden(folder):
     change_file(folder, "edge.json", lambda rows: rows[:1])
-    assert refusal(folder) == f"DIR: edge-T1-simple_rnn-forward-initial has no golden (1 have none): {REMEDY}"
+    assert (
+        refusal(folder)
+        == f"DIR: edge-T1-simple_rnn-forward-initial has no golden (1 have none): {REMEDY}"
+    )
 
 
 def test_a_golden_of_no_case(folder):
-    cases = {case: problem for case, problem in small_catalogue().items() if case != "gru-spread-last"}
+    cases = {
+        case: problem for case, problem in small_catalogue().items() if case != "gru-spread-last"
+    }
     expected = f"DIR/gru-spread.json: gru-spread-last: the catalogue has no such case in this file: {REMEDY}"
     assert refusal(folder, cases) == expected
 
@@ -113,14 +119,24 @@ def test_rows_that_the_manifest_does_not_count(folder):
 
 def test_rows_out_of_order_or_twice(folder):
     change_file(folder, "edge.json", lambda rows: rows[::-1])
-    assert refusal(folder) == f"DIR/edge.json: edge-D1-simple_rnn-forward: is out of order: {REMEDY}"
+    assert (
+        refusal(folder) == f"DIR/edge.json: edge-D1-simple_rnn-forward: is out of order: {REMEDY}"
+    )
     change_file(folder, "edge.json", lambda rows: [rows[0], rows[0]])
-    assert refusal(folder) == f"DIR/edge.json: edge-T1-simple_rnn-forward-initial: stands twice: {REMEDY}"
+    assert (
+        refusal(folder)
+        == f"DIR/edge.json: edge-T1-simple_rnn-forward-initial: stands twice: {REMEDY}"
+    )
 
 
 def test_left_out_and_yet_a_golden(folder):
-    change_manifest(folder, lambda manifest: manifest["left_out"].update({"gru-spread-last": "why not"}))
-    assert refusal(folder) == f"DIR/manifest.json: gru-spread-last is left out and yet has a golden: {REMEDY}"
+    change_manifest(
+        folder, lambda manifest: manifest["left_out"].update({"gru-spread-last": "why not"})
+    )
+    assert (
+        refusal(folder)
+        == f"DIR/manifest.json: gru-spread-last is left out and yet has a golden: {REMEDY}"
+    )
 
 
 def test_left_out_and_no_case(folder):
@@ -128,14 +144,22 @@ def test_left_out_and_no_case(folder):
     assert refusal(folder) == f"DIR/manifest.json: gone is left out, but is no case: {REMEDY}"
 
 
-@pytest.mark.parametrize("name", ["../edge.json", "edge.txt", "manifest.json", "/etc/edge.json", "a/b.json"])
+@pytest.mark.parametrize(
+    "name", ["../edge.json", "edge.txt", "manifest.json", "/etc/edge.json", "a/b.json"]
+)
 def test_a_name_that_leads_elsewhere(folder, name):
-    change_manifest(folder, lambda manifest: manifest["files"].update({name: manifest["files"].pop("edge.json")}))
+    change_manifest(
+        folder,
+        lambda manifest: manifest["files"].update({name: manifest["files"].pop("edge.json")}),
+    )
     assert refusal(folder) == f"DIR/manifest.json: {name!r} is no fixture's name: {REMEDY}"
 
 
 def test_a_name_that_no_file_can_have(folder):
-    change_manifest(folder, lambda manifest: manifest["files"].update({"a\0b.json": manifest["files"]["edge.json"]}))
+    change_manifest(
+        folder,
+        lambda manifest: manifest["files"].update({"a\0b.json": manifest["files"]["edge.json"]}),
+    )
     assert refusal(folder) == r"DIR/a\x00b.json: cannot be read: embedded null byte"
 
 
@@ -146,7 +170,10 @@ def test_a_manifest_edited_by_hand(folder, key):
         manifest[key] = f"{part}." if isinstance(part, str) else dict(list(part.items())[1:])
 
     change_manifest(folder, edit, checksum=False)
-    assert refusal(folder) == f"DIR/manifest.json: its own SHA-256 is not that of what it says: {REMEDY}"
+    assert (
+        refusal(folder)
+        == f"DIR/manifest.json: its own SHA-256 is not that of what it says: {REMEDY}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,10 +182,14 @@ def test_a_manifest_edited_by_hand(folder, key):
 def test_a_manifest_in_another_form(folder, form):
     path = folder / MANIFEST
     path.write_text(json.dumps(json.loads(path.read_text()), **form))
-    assert refusal(folder) == f"DIR/manifest.json: its own SHA-256 is not that of what it says: {REMEDY}"
+    assert (
+        refusal(folder)
+        == f"DIR/manifest.json: its own SHA-256 is not that of what it says: {REMEDY}"
+    )
 
 
-# ------------------------------------------------------------------------------------------------------- drift
+# -------------------------------------------------------------------------------------------------------
+# drift
 
 
 @pytest.mark.parametrize("away", [True, False], ids=["from_zero", "to_zero"])
@@ -172,7 +203,9 @@ def test_a_golden_that_is_off_by_one_step_has_drifted(row, away):
         drift = golden_drift([*row.outputs[:place], moved, *row.outputs[place + 1 :]], expected)
         assert drift is not None
         assert (drift.output, drift.kind, drift.differing) == (output.name, "values", 1)
-        assert drift.text.startswith(f"the golden has {output.name}[{', '.join('0' * output.data.ndim)}]=")
+        assert drift.text.startswith(
+            f"the golden has {output.name}[{', '.join('0' * output.data.ndim)}]="
+        )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -199,16 +232,22 @@ def test_a_case_without_a_golden_is_no_pass():
 
 def test_goldens_are_the_reference_rounded_to_their_own_type():
     for row in small_rows():
-        for golden, exact, slot in zip(golden_outputs(row), compute(row), row.output_slots(), strict=True):
+        for golden, exact, slot in zip(
+            golden_outputs(row), compute(row), row.output_slots(), strict=True
+        ):
             assert (golden.name, golden.shape, golden.dtype) == (slot.name, slot.shape, slot.dtype)
             if slot.dtype == "float64":
                 np.testing.assert_allclose(golden.data, exact.data, rtol=0, atol=1e-15)
             else:
-                np.testing.assert_array_equal(golden.data, Tensor.of("", exact.data, slot.dtype).data, strict=True)
+                np.testing.assert_array_equal(
+                    golden.data, Tensor.of("", exact.data, slot.dtype).data, strict=True
+                )
 
 
 def test_the_folder_of_an_installed_wheel_comes_first(tmp_path, monkeypatch):
-    monkeypatch.setattr("rnnparity.golden.goldens.__file__", str(tmp_path / "rnnparity" / "golden" / "goldens.py"))
+    monkeypatch.setattr(
+        "rnnparity.golden.goldens.__file__", str(tmp_path / "rnnparity" / "golden" / "goldens.py")
+    )
     assert default_folder() == Path(tmp_path / "fixtures")
     (tmp_path / "rnnparity" / "fixtures").mkdir(parents=True)
     assert default_folder() == tmp_path / "rnnparity" / "fixtures"

@@ -1,6 +1,8 @@
-"""Fixtures that say something else are refused, though every checksum and count was made right again.
+"""Fixtures that say something else are refused, though every checksum and count was made right
+again.
 
-One thing cannot be refused on reading: another output. It is a golden like any, and stands alone against the reference.
+One thing cannot be refused on reading: another output. It is a golden like any, and stands alone
+against the reference.
 """
 
 import json
@@ -10,7 +12,14 @@ from collections import Counter
 
 import pytest
 from _support.changes_of_meaning import CHANGES, CHANGES_OF_THE_MANIFEST
-from _support.fixture_folders import change_file, change_manifest, one_step, small_catalogue, small_rows, write_folder
+from _support.fixture_folders import (
+    change_file,
+    change_manifest,
+    one_step,
+    small_catalogue,
+    small_rows,
+    write_folder,
+)
 
 from rnnparity.golden.goldens import MANIFEST, read_goldens
 from rnnparity.problem.errors import FormatError
@@ -18,7 +27,8 @@ from rnnparity.verdict.judge import Kind, reference_verdict
 
 
 def plain_folder(folder):
-    """The small fixtures as `change_file` writes them, so that a change of nothing leaves every byte."""
+    """The small fixtures as `change_file` writes them, so that a change of nothing leaves every
+    byte."""
     write_folder(folder)
     for path in folder.glob("*.json"):
         if path.name != MANIFEST:
@@ -73,7 +83,11 @@ def change_outputs(folder, rng):
             if fields["id"] == row.id:
                 fields["outputs"][index]["data"][place] = float(moved)
 
-    name = next(name for name, text in contents(folder).items() if f'"id": "{row.id}"' in text and name != MANIFEST)
+    name = next(
+        name
+        for name, text in contents(folder).items()
+        if f'"id": "{row.id}"' in text and name != MANIFEST
+    )
     change_file(folder, name, change)
     return row.id
 
@@ -114,13 +128,16 @@ def test_a_hundred_changes_of_meaning_are_seen(tmp_path):
 def test_a_thousand_changes_of_meaning_are_seen(tmp_path):
     made = change_meaning(tmp_path, 2, 1000)
     assert made.total() == 1000
-    assert set(made) == {change.__name__ for change in (*CHANGES, *CHANGES_OF_THE_MANIFEST)} | {"outputs"}
+    assert set(made) == {change.__name__ for change in (*CHANGES, *CHANGES_OF_THE_MANIFEST)} | {
+        "outputs"
+    }
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_every_change_of_a_row_is_seen(tmp_path, change, seed):
-    """In the first file, of those in another order each time, in which there is something to change."""
+    """In the first file, of those in another order each time, in which there is something to
+    change."""
     rng = random.Random(seed)
     folder = plain_folder(tmp_path)
     before = contents(folder)
@@ -145,7 +162,10 @@ def test_a_file_under_another_name(tmp_path):
     folder = write_folder(tmp_path)
     (folder / "edge.json").rename(folder / "hedge.json")
     change_manifest(
-        folder, lambda manifest: manifest["files"].update({"hedge.json": manifest["files"].pop("edge.json")})
+        folder,
+        lambda manifest: manifest["files"].update(
+            {"hedge.json": manifest["files"].pop("edge.json")}
+        ),
     )
     assert_refused(folder)
 

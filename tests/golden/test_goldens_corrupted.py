@@ -1,4 +1,5 @@
-"""Fixtures damaged at random are refused, each with one clear line; none is read as something else."""
+"""Fixtures damaged at random are refused, each with one clear line; none is read as something
+else."""
 
 import random
 from collections import Counter
@@ -42,7 +43,11 @@ def put_in_twice(content, rng):
 
 def put_in_a_sign(content, rng):
     place = rng.randrange(len(content))
-    return content[:place] + rng.choice([b" ", b"\n", b",", b"-", b"0", b'"', b"]", b"}", b"\\"]) + content[place:]
+    return (
+        content[:place]
+        + rng.choice([b" ", b"\n", b",", b"-", b"0", b'"', b"]", b"}", b"\\"])
+        + content[place:]
+    )
 
 
 def cut_off(content, rng):
@@ -55,7 +60,11 @@ def swap(content, rng):
     other = rng.randrange(one + length, len(content) - length)
     end = other + length
     return (
-        content[:one] + content[other:end] + content[one + length : other] + content[one : one + length] + content[end:]
+        content[:one]
+        + content[other:end]
+        + content[one + length : other]
+        + content[one : one + length]
+        + content[end:]
     )
 
 
@@ -106,7 +115,8 @@ def assert_refused(folder, path, changed, cases):
 
 
 def corrupt(folder, seed, count):
-    """That many corruptions, a third of them the manifest's, the rest of files drawn at random; how often each kind."""
+    """That many corruptions, a third of them the manifest's, the rest of files drawn at random; how
+    often each kind."""
     rng = random.Random(seed)
     cases = small_catalogue()
     files = sorted(path for path in folder.glob("*.json") if path.name != MANIFEST)
@@ -117,7 +127,9 @@ def corrupt(folder, seed, count):
         assert_refused(folder, path, changed, cases)
         tried[kind, path.name == MANIFEST] += 1
     assert read_goldens(folder, cases).outputs
-    assert set(tried) == {(kind.__name__, of_manifest) for kind in DAMAGES for of_manifest in (True, False)}
+    assert set(tried) == {
+        (kind.__name__, of_manifest) for kind in DAMAGES for of_manifest in (True, False)
+    }
     return tried.total()
 
 
@@ -130,7 +142,9 @@ def test_ten_thousand_corruptions_are_refused(tmp_path):
     assert corrupt(write_folder(tmp_path), 2, 10_000) == 10_000
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"null", b"[]", b"{}", b"\xff\xfe[]", b"[" * 100_000, b"1" * 10_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"null", b"[]", b"{}", b"\xff\xfe[]", b"[" * 100_000, b"1" * 10_000]
+)
 @pytest.mark.parametrize("name", [MANIFEST, "edge.json"])
 def test_a_file_with_nothing_of_its_own_is_refused(tmp_path, name, content):
     assert_refused(tmp_path, write_folder(tmp_path) / name, content, small_catalogue())

@@ -1,4 +1,5 @@
-"""Fixtures are written whole or not at all: killed at any moment, by two writers at once, where nothing can be."""
+"""Fixtures are written whole or not at all: killed at any moment, by two writers at once, where
+nothing can be."""
 
 import json
 import os
@@ -18,7 +19,9 @@ SCRIPT = Path(__file__).parents[1] / "_support" / "fixture_writers.py"
 
 
 def start(*words):
-    return subprocess.Popen([sys.executable, SCRIPT, *map(str, words)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, SCRIPT, *map(str, words)], stdout=subprocess.PIPE, text=True
+    )
 
 
 def killed(folder, seed, count):

@@ -1,4 +1,5 @@
-"""known_differences.toml: how it is read, what it covers, and when an entry no longer says the truth."""
+"""known_differences.toml: how it is read, what it covers, and when an entry no longer says the
+truth."""
 
 import re
 
@@ -34,7 +35,8 @@ def toml(value):
 
 def text_of(*tables, name="difference"):
     return "\n".join(
-        f"[[{name}]]\n" + "\n".join(f"{key} = {toml(value)}" for key, value in table.items()) for table in tables
+        f"[[{name}]]\n" + "\n".join(f"{key} = {toml(value)}" for key, value in table.items())
+        for table in tables
     )
 
 
@@ -49,14 +51,22 @@ def entry_of(tmp_path, **changed):
     return entry
 
 
-# ------------------------------------------------------------------------------------------------------- reading
+# -------------------------------------------------------------------------------------------------------
+# reading
 
 
 def test_an_entry_is_read(tmp_path):
     entry = entry_of(tmp_path)
-    assert (entry.name, entry.subject, entry.reason, entry.link) == ("one", "keras*", ENTRY["reason"], ENTRY["link"])
+    assert (entry.name, entry.subject, entry.reason, entry.link) == (
+        "one",
+        "keras*",
+        ENTRY["reason"],
+        ENTRY["link"],
+    )
     assert (entry.cases, entry.kinds) == (("lstm-*", "gru-?"), ("values", "error"))
-    assert {package: str(wanted) for package, wanted in entry.versions.items()} == {"keras": "<3.16,>=3.15"}
+    assert {package: str(wanted) for package, wanted in entry.versions.items()} == {
+        "keras": "<3.16,>=3.15"
+    }
 
 
 @pytest.mark.parametrize(("key", "value"), [("standing", "sad"), ("cause", "")])
@@ -78,32 +88,62 @@ def without(key):
 ALL_KEYS = "its keys should be cases, cause, kinds, link, name, reason, standing, subject, versions"
 REFUSED = {
     "no_toml": ("[[difference]", "Expected ']]' at the end of an array declaration"),
-    "no_text": (b"\xff\xfe", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
-    "other_table": (text_of(ENTRY, name="diference"), "should hold tables [[difference]] and nothing else"),
+    "no_text": (
+        b"\xff\xfe",
+        "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+    ),
+    "other_table": (
+        text_of(ENTRY, name="diference"),
+        "should hold tables [[difference]] and nothing else",
+    ),
     "other_key": ("difference = []\nx = 1", "should hold tables [[difference]] and nothing else"),
     "one_table": ("[difference]\nname = 'x'", "should hold tables [[difference]] and nothing else"),
     "number": ("difference = 3", "should hold tables [[difference]] and nothing else"),
     "numbers": ("difference = [3]", "should hold tables [[difference]] and nothing else"),
-    "long_number": (f"difference = {'1' * 10_000}", "Exceeds the limit (4300 digits) for integer string conversion"),
+    "long_number": (
+        f"difference = {'1' * 10_000}",
+        "Exceeds the limit (4300 digits) for integer string conversion",
+    ),
     "deep": (f"difference = {'[' * 100_000}", "is nested too deeply"),
     "missing": (text_of(without("link")), f"difference 1: {ALL_KEYS}; look at link"),
     "extra": (text_of(ENTRY, {**ENTRY, "why": "x"}), f"difference 2: {ALL_KEYS}; look at why"),
-    "misspelt": (text_of({**without("cases"), "case": []}), f"difference 1: {ALL_KEYS}; look at case, cases"),
-    "cases": (text_of({**ENTRY, "cases": "lstm-*"}), "difference 1: cases should be a list of strings"),
-    "cases_2": (text_of({**ENTRY, "cases": ["lstm-*", 3]}), "difference 1: cases should be a list of strings"),
-    "kinds": (text_of({**ENTRY, "kinds": {"values": "x"}}), "difference 1: kinds should be a list of strings"),
+    "misspelt": (
+        text_of({**without("cases"), "case": []}),
+        f"difference 1: {ALL_KEYS}; look at case, cases",
+    ),
+    "cases": (
+        text_of({**ENTRY, "cases": "lstm-*"}),
+        "difference 1: cases should be a list of strings",
+    ),
+    "cases_2": (
+        text_of({**ENTRY, "cases": ["lstm-*", 3]}),
+        "difference 1: cases should be a list of strings",
+    ),
+    "kinds": (
+        text_of({**ENTRY, "kinds": {"values": "x"}}),
+        "difference 1: kinds should be a list of strings",
+    ),
     "kind": (
         text_of({**ENTRY, "kinds": ["values", "value"]}),
         f"difference 1: the kind 'value' is unknown; known are {', '.join(KINDS)}",
     ),
-    "versions": (text_of({**ENTRY, "versions": ["keras"]}), "difference 1: versions should be a table of strings"),
-    "versions_2": (text_of({**ENTRY, "versions": {"keras": 3}}), "difference 1: versions should be a table of strings"),
+    "versions": (
+        text_of({**ENTRY, "versions": ["keras"]}),
+        "difference 1: versions should be a table of strings",
+    ),
+    "versions_2": (
+        text_of({**ENTRY, "versions": {"keras": 3}}),
+        "difference 1: versions should be a table of strings",
+    ),
     "range": (
         text_of({**ENTRY, "versions": {"keras": "3.15"}}),
         "difference 1: versions: '3.15' is no range like >=3.0,<3.16",
     ),
     "name": (text_of({**ENTRY, "name": 3}), "difference 1: name should be a string"),
-    "subject": (text_of({**ENTRY, "subject": ["keras"]}), "difference 1: subject should be a string"),
+    "subject": (
+        text_of({**ENTRY, "subject": ["keras"]}),
+        "difference 1: subject should be a string",
+    ),
     "reason": (text_of({**ENTRY, "reason": True}), "difference 1: reason should be a string"),
     "link": (text_of({**ENTRY, "link": {}}), "difference 1: link should be a string"),
     "twice": (text_of(ENTRY, {**ENTRY, "subject": "x"}), "two entries are named 'one'"),
@@ -127,11 +167,13 @@ def test_a_directory_is_refused(tmp_path):
     assert str(caught.value) == f"{tmp_path}: cannot be read: Is a directory"
 
 
-# ------------------------------------------------------------------------------------------------------ covering
+# ------------------------------------------------------------------------------------------------------
+# covering
 
 
 @pytest.mark.parametrize(
-    ("subject", "applies"), [("keras", True), ("keras:graph", True), ("KERAS", False), ("my.keras:run", False)]
+    ("subject", "applies"),
+    [("keras", True), ("keras:graph", True), ("KERAS", False), ("my.keras:run", False)],
 )
 def test_subjects_are_patterns(tmp_path, subject, applies):
     assert entry_of(tmp_path).applies(subject, VERSIONS) is applies
@@ -158,7 +200,10 @@ def test_cases_are_patterns(tmp_path, case, matches):
     ],
 )
 def test_a_version_in_or_out_of_the_range(tmp_path, wanted, version, applies):
-    assert entry_of(tmp_path, versions={"keras": wanted}).applies("keras", {"keras": version}) is applies
+    assert (
+        entry_of(tmp_path, versions={"keras": wanted}).applies("keras", {"keras": version})
+        is applies
+    )
 
 
 def test_all_ranges_must_fit_and_every_package_be_there(tmp_path):
@@ -189,7 +234,9 @@ def test_several_entries_cover_together(tmp_path):
     assert covering(entries, "keras", {"keras": "3.16.0"}, "lstm-x", ["values"]) == ()
 
 
-DIVERGES = Verdict("lstm-x", Kind.DIVERGES, 99.0, "first", (Difference("values", "output", "first"),))
+DIVERGES = Verdict(
+    "lstm-x", Kind.DIVERGES, 99.0, "first", (Difference("values", "output", "first"),)
+)
 
 
 def test_a_covered_verdict_is_known(tmp_path):
@@ -207,16 +254,21 @@ def test_an_error_can_be_covered(tmp_path):
 @pytest.mark.parametrize("kind", [Kind.AGREES, Kind.INCONCLUSIVE, Kind.UNSUPPORTED])
 def test_what_does_not_fail_stays_what_it_is(tmp_path, kind):
     verdict = Verdict("lstm-x", kind, reason="so")
-    assert with_known(verdict, [entry_of(tmp_path, kinds=list(KINDS))], "keras", VERSIONS) == verdict
+    assert (
+        with_known(verdict, [entry_of(tmp_path, kinds=list(KINDS))], "keras", VERSIONS) == verdict
+    )
 
 
 @pytest.mark.parametrize("kind", ["count", "names", "shape", "dtype", "finiteness", "fact"])
 def test_one_more_kind_of_difference_is_not_covered(tmp_path, kind):
-    verdict = Verdict("lstm-x", Kind.DIVERGES, 9.0, "x", (*DIVERGES.differences, Difference(kind, "", "new")))
+    verdict = Verdict(
+        "lstm-x", Kind.DIVERGES, 9.0, "x", (*DIVERGES.differences, Difference(kind, "", "new"))
+    )
     assert with_known(verdict, [entry_of(tmp_path)], "keras", VERSIONS) == verdict
 
 
-# --------------------------------------------------------------------------------------------------------- stale
+# ---------------------------------------------------------------------------------------------------------
+# stale
 
 CASES = ["lstm-a", "lstm-b", "bi_lstm-a"]
 
@@ -247,7 +299,8 @@ def test_an_entry_is_not_stale_where_it_could_not_be_met(tmp_path):
     assert stale_words(entry, versions={"keras": "3.16.0"}) == []
 
 
-# ------------------------------------------------------------------------------------------- the project's own file
+# ------------------------------------------------------------------------------------------- the
+# project's own file
 
 OWN = read_known(default_folder() / KNOWN)
 
@@ -261,9 +314,13 @@ def test_the_projects_own_file_is_read():
 def test_every_entry_says_what_where_and_why(entry):
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", entry.name)
     for pattern in entry.cases:
-        assert any(re.fullmatch(pattern.replace("*", ".*").replace("?", "."), case) for case in catalogue()), pattern
+        assert any(
+            re.fullmatch(pattern.replace("*", ".*").replace("?", "."), case) for case in catalogue()
+        ), pattern
     assert entry.versions
-    assert all("<" in str(wanted) for wanted in entry.versions.values()), "a new version is to be looked at again"
+    assert all("<" in str(wanted) for wanted in entry.versions.values()), (
+        "a new version is to be looked at again"
+    )
     assert entry.cases
     assert len(entry.reason) > 40
     named, colon, rest = entry.cause.partition(": ")

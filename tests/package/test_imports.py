@@ -1,4 +1,5 @@
-"""Two walls of the house: `import rnnparity` needs NumPy alone, and frameworks stay in their own subject's file."""
+"""Two walls of the house: `import rnnparity` needs NumPy alone, and frameworks stay in their own
+subject's file."""
 
 import ast
 import subprocess
@@ -8,7 +9,17 @@ from pathlib import Path
 import rnnparity
 
 PACKAGE = Path(rnnparity.__file__).parent
-FRAMEWORKS = {"tensorflow", "keras", "torch", "jax", "onnx", "onnxruntime", "openvino", "tf_keras", "ai_edge_litert"}
+FRAMEWORKS = {
+    "tensorflow",
+    "keras",
+    "torch",
+    "jax",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "tf_keras",
+    "ai_edge_litert",
+}
 HOMES = {
     "subjects/backends.py": {"tensorflow", "keras", "jax", "torch", "openvino"},
     "subjects/litert.py": {"tensorflow", "ai_edge_litert"},
@@ -16,7 +27,18 @@ HOMES = {
     "subjects/tf_keras.py": {"tf_keras"},
     "subjects/torch.py": {"torch"},
 }
-LIGHT = {"typer", "click", "rich", "pydantic", "filelock", "threadpoolctl", "mpmath", "packaging", "jinja2", "pytest"}
+LIGHT = {
+    "typer",
+    "click",
+    "rich",
+    "pydantic",
+    "filelock",
+    "threadpoolctl",
+    "mpmath",
+    "packaging",
+    "jinja2",
+    "pytest",
+}
 
 
 def imported_by(source):
@@ -40,7 +62,9 @@ def strangers(sources):
 
 
 def test_frameworks_are_imported_in_their_own_file_alone():
-    sources = {path.relative_to(PACKAGE).as_posix(): path.read_text() for path in PACKAGE.rglob("*.py")}
+    sources = {
+        path.relative_to(PACKAGE).as_posix(): path.read_text() for path in PACKAGE.rglob("*.py")
+    }
     assert len(sources) > 30
     assert strangers(sources) == []
 
@@ -57,7 +81,11 @@ def test_a_framework_elsewhere_would_be_seen():
 def loaded_after(statement):
     """The top-level packages that a fresh interpreter holds after a statement."""
     code = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
-    return set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        ).stdout.split()
+    )
 
 
 def test_importing_the_package_needs_numpy_alone():
@@ -73,7 +101,9 @@ def test_importing_something_heavier_would_be_seen():
 
 
 def test_the_plugin_imports_nothing_heavy():
-    assert not loaded_after("import rnnparity.pytest_plugin") & (FRAMEWORKS | LIGHT - {"pytest"} | {"numpy"})
+    assert not loaded_after("import rnnparity.pytest_plugin") & (
+        FRAMEWORKS | LIGHT - {"pytest"} | {"numpy"}
+    )
 
 
 def test_the_package_itself_loads_nothing():

@@ -37,7 +37,10 @@ def test_three_lines_run_the_catalogue_one_id_a_case(project):
     )
     result = project.runpytest_subprocess("-v", "-rs", "-p", "no:cacheprovider")
     result.stdout.fnmatch_lines(
-        ["*test_keras_parity[[]simple_rnn-spread-last-mask_left-initial[]] PASSED*", "*unsupported: float32 alone*"]
+        [
+            "*test_keras_parity[[]simple_rnn-spread-last-mask_left-initial[]] PASSED*",
+            "*unsupported: float32 alone*",
+        ]
     )
     assert result.parseoutcomes() == {"passed": 10, "skipped": 2}
 
@@ -76,7 +79,9 @@ def test_an_expression_that_matches_nothing_is_an_error_in_one_line(project):
         """
     )
     result = project.runpytest_subprocess("-p", "no:cacheprovider")
-    (result.stdout if result.ret == 2 else result.stderr).fnmatch_lines(["*-k 'lstmm' matches no case*"])
+    (result.stdout if result.ret == 2 else result.stderr).fnmatch_lines(
+        ["*-k 'lstmm' matches no case*"]
+    )
     assert result.ret != 0
 
 
@@ -102,4 +107,6 @@ def test_a_run_that_does_not_use_it_does_not_load_it(project):
             assert "numpy" not in sys.modules and "rnnparity.testing" not in sys.modules
         """
     )
-    assert project.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest").ret == 0
+    assert (
+        project.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest").ret == 0
+    )

@@ -20,7 +20,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def commands():
     """The names in `rnnparity --help`."""
-    text = subprocess.run([sys.executable, "-m", "rnnparity", "--help"], check=True, capture_output=True, text=True)
+    text = subprocess.run(
+        [sys.executable, "-m", "rnnparity", "--help"], check=True, capture_output=True, text=True
+    )
     return re.findall(r"^  (\w+) {2,}", text.stdout.partition("Commands:")[2], re.MULTILINE)
 
 
@@ -34,7 +36,9 @@ def test_the_first_code_block_is_the_two_commands_and_nothing_else():
 @pytest.mark.parametrize("command", commands())
 def test_every_command_is_in_the_readme_and_has_help(command):
     assert f"| `rnnparity {command}" in README
-    shown = subprocess.run([sys.executable, "-m", "rnnparity", command, "--help"], check=True, capture_output=True)
+    shown = subprocess.run(
+        [sys.executable, "-m", "rnnparity", command, "--help"], check=True, capture_output=True
+    )
     assert b"Usage: " in shown.stdout
 
 
@@ -67,7 +71,11 @@ def test_nothing_is_left_to_be_filled_in():
 
 def snippet(start):
     """The code block that begins with these words, run."""
-    (code,) = [block for block in re.findall(r"^```python\n(.*?)^```", README, re.M | re.S) if block.startswith(start)]
+    (code,) = [
+        block
+        for block in re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
+        if block.startswith(start)
+    ]
     names = {}
     exec(code, names)  # noqa: S102 - what the README tells people to type
     return names

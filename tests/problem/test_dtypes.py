@@ -23,7 +23,13 @@ from rnnparity.problem.problem import Tensor
 
 # Nearest, ties to even; the last number of each pair is what the first becomes.
 ROUNDED = {
-    "float16": [(1 + 2**-11, 1), (1 + 3 * 2**-11, 1 + 2**-9), (0.1, 0.0999755859375), (65519, 65504), (65520, np.inf)],
+    "float16": [
+        (1 + 2**-11, 1),
+        (1 + 3 * 2**-11, 1 + 2**-9),
+        (0.1, 0.0999755859375),
+        (65519, 65504),
+        (65520, np.inf),
+    ],
     "bfloat16": [
         (1 + 2**-8, 1),
         (1 + 3 * 2**-8, 1 + 2**-6),
@@ -34,7 +40,12 @@ ROUNDED = {
         (2.0**-133, 2.0**-133),  # the smallest of all
         (2.0**-135, 0),
     ],
-    "float32": [(1 + 2**-24, 1), (1 + 3 * 2**-24, 1 + 2**-22), (0.1, 0.10000000149011612), (3.5e38, np.inf)],
+    "float32": [
+        (1 + 2**-24, 1),
+        (1 + 3 * 2**-24, 1 + 2**-22),
+        (0.1, 0.10000000149011612),
+        (3.5e38, np.inf),
+    ],
     "float64": [(0.1, 0.1), (1e300, 1e300)],
 }
 
@@ -98,7 +109,9 @@ def test_given_numbers_are_rounded_at_once():
     """By way of float32 this weight would become a tie, and then 1."""
     W = Tensor("kernel", np.array([[1 + 2**-11 + 2**-30]]), "float64")
     problem = problem_of(
-        spec_of("simple_rnn", 1, use_bias=False, activation="linear", dtype="float16"), [W, [[0]]], [[[1]]]
+        spec_of("simple_rnn", 1, use_bias=False, activation="linear", dtype="float16"),
+        [W, [[0]]],
+        [[[1]]],
     )
     assert outputs_of(problem)["output"].tolist() == [[1 + 2**-10]]
 
@@ -117,15 +130,23 @@ def test_the_halves_policy_rounds_their_weights_inside_a_float32_bidirectional()
     problem = random_problem(two_ways(spec_of("lstm", dtype="mixed_float16", **STATE)), 3)
     inner = replace(problem, layer=replace(problem.layer, dtype="float32"))
     assert_all_same(outputs_of(inner), outputs_of(problem), 0)
-    weights = tuple(replace(t, data=t.data.astype(np.float16).astype(np.float32)) for t in problem.weights)
+    weights = tuple(
+        replace(t, data=t.data.astype(np.float16).astype(np.float32)) for t in problem.weights
+    )
     inputs = replace(problem.inputs, data=problem.inputs.data.astype(np.float16).astype(np.float32))
     plain = random_problem(two_ways(spec_of("lstm", **STATE)), 3)
-    assert_all_same(outputs_of(replace(plain, weights=weights, inputs=inputs)), outputs_of(problem), 0)
+    assert_all_same(
+        outputs_of(replace(plain, weights=weights, inputs=inputs)), outputs_of(problem), 0
+    )
 
 
 def test_between_the_layers_of_a_stack_nothing_is_rounded():
-    """What one layer gives the next is exact up to noise, also where the second computes in 16 bits."""
-    layers = [spec_of("lstm", dtype="float64", **SEQUENCES), spec_of("simple_rnn", 3, dtype="mixed_bfloat16")]
+    """What one layer gives the next is exact up to noise, also where the second computes in 16
+    bits."""
+    layers = [
+        spec_of("lstm", dtype="float64", **SEQUENCES),
+        spec_of("simple_rnn", 3, dtype="mixed_bfloat16"),
+    ]
     problem = random_problem(stack_of(*layers), 4)
     hidden = outputs_of(problem_of(layers[0], problem.weights[:3], problem.inputs.data))["output"]
     W, U, b = (by_ml_dtypes(tensor.data, "bfloat16") for tensor in problem.weights[3:])

@@ -1,4 +1,5 @@
-"""Where a user wants a file: what is there already is respected, and what cannot be written is found out before."""
+"""Where a user wants a file: what is there already is respected, and what cannot be written is
+found out before."""
 
 import os
 import threading

@@ -15,17 +15,19 @@ PASTED = json.loads("""{
     "name": "lstm", "trainable": true,
     "dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "mixed_float16"},
               "registered_name": null},
-    "return_sequences": true, "return_state": false, "go_backwards": false, "stateful": false, "unroll": false,
-    "zero_output_for_mask": false, "units": 3, "activation": "tanh", "recurrent_activation": "sigmoid",
-    "use_bias": true,
-    "kernel_initializer": {"module": "keras.initializers", "class_name": "GlorotUniform",
-                           "config": {"seed": null, "input_axes": null, "output_axes": null}, "registered_name": null},
+    "return_sequences": true, "return_state": false, "go_backwards": false, "stateful": false,
+    "unroll": false, "zero_output_for_mask": false, "units": 3, "activation": "tanh",
+    "recurrent_activation": "sigmoid", "use_bias": true, "kernel_initializer": {"module":
+    "keras.initializers", "class_name": "GlorotUniform",
+                           "config": {"seed": null, "input_axes": null, "output_axes": null},
+                           "registered_name": null},
     "recurrent_initializer": {"module": "keras.initializers", "class_name": "Orthogonal",
                               "config": {"seed": null, "gain": 1.0}, "registered_name": null},
-    "bias_initializer": {"module": "keras.initializers", "class_name": "Zeros", "config": {}, "registered_name": null},
-    "unit_forget_bias": true, "kernel_regularizer": null, "recurrent_regularizer": null, "bias_regularizer": null,
-    "activity_regularizer": null, "kernel_constraint": null, "recurrent_constraint": null, "bias_constraint": null,
-    "dropout": 0.0, "recurrent_dropout": 0.0, "seed": null
+    "bias_initializer": {"module": "keras.initializers", "class_name": "Zeros", "config": {},
+    "registered_name": null}, "unit_forget_bias": true, "kernel_regularizer": null,
+    "recurrent_regularizer": null, "bias_regularizer": null, "activity_regularizer": null,
+    "kernel_constraint": null, "recurrent_constraint": null, "bias_constraint": null, "dropout":
+    0.0, "recurrent_dropout": 0.0, "seed": null
 }""")
 
 
@@ -34,25 +36,48 @@ def lstm(**config):
 
 
 def pasted_model(**more):
-    """What to_json() of a Sequential with one Bidirectional prints: Keras serializes both halves."""
+    """What to_json() of a Sequential with one Bidirectional prints: Keras serializes both
+    halves."""
     built = {"registered_name": None, "build_config": {"input_shape": [None, 4, 5]}}
     halves = {
         key: {
             "module": "keras.layers",
             "class_name": "LSTM",
-            "config": {**PASTED, "name": key, "zero_output_for_mask": True, "go_backwards": key == "backward_layer"},
+            "config": {
+                **PASTED,
+                "name": key,
+                "zero_output_for_mask": True,
+                "go_backwards": key == "backward_layer",
+            },
             **built,
         }
         for key in ("layer", "backward_layer")
     }
-    config = {"name": "bidirectional", "trainable": True, "dtype": PASTED["dtype"], "merge_mode": "sum", **halves}
-    entry = {"batch_shape": [None, 4, 5], "dtype": "float32", "sparse": False, "ragged": False, "name": "input_layer"}
+    config = {
+        "name": "bidirectional",
+        "trainable": True,
+        "dtype": PASTED["dtype"],
+        "merge_mode": "sum",
+        **halves,
+    }
+    entry = {
+        "batch_shape": [None, 4, 5],
+        "dtype": "float32",
+        "sparse": False,
+        "ragged": False,
+        "name": "input_layer",
+    }
     model = {
         "name": "sequential",
         "trainable": True,
         "dtype": PASTED["dtype"],
         "layers": [
-            {"module": "keras.layers", "class_name": "InputLayer", "config": entry, "registered_name": None},
+            {
+                "module": "keras.layers",
+                "class_name": "InputLayer",
+                "config": entry,
+                "registered_name": None,
+            },
             {"module": "keras.layers", "class_name": "Bidirectional", "config": config, **built},
         ],
         "build_input_shape": [None, 4, 5],
@@ -66,7 +91,9 @@ def test_a_pasted_configuration():
 
 
 def test_a_pasted_model():
-    half = Recurrent("LSTM", 3, return_sequences=True, zero_output_for_mask=True, dtype="mixed_float16")
+    half = Recurrent(
+        "LSTM", 3, return_sequences=True, zero_output_for_mask=True, dtype="mixed_float16"
+    )
     right = Bidirectional(half, replace(half, go_backwards=True), "sum", "mixed_float16")
     assert parse_layer(pasted_model()) == Stack((right,))
 
@@ -115,8 +142,18 @@ def test_defaults_are_those_of_keras(class_name):
 
 
 def test_every_argument_arrives_where_it_belongs():
-    config = {"units": 7, "activation": "relu", "recurrent_activation": "hard_sigmoid", "use_bias": False}
-    config |= {"reset_after": False, "return_sequences": True, "return_state": True, "go_backwards": True}
+    config = {
+        "units": 7,
+        "activation": "relu",
+        "recurrent_activation": "hard_sigmoid",
+        "use_bias": False,
+    }
+    config |= {
+        "reset_after": False,
+        "return_sequences": True,
+        "return_state": True,
+        "go_backwards": True,
+    }
     config |= {"stateful": True, "zero_output_for_mask": True, "dtype": "bfloat16"}
     layer = parse_layer({"class_name": "GRU", "config": config})
     assert {name: getattr(layer, name) for name in config} == config
@@ -136,9 +173,13 @@ def test_no_activation_is_linear():
 
 @pytest.mark.parametrize("sequences", [True, False])
 def test_bidirectional_sets_what_keras_sets(sequences):
-    layer = parse_layer(two_ways(spec_of("gru", return_sequences=sequences, zero_output_for_mask=not sequences)))
+    layer = parse_layer(
+        two_ways(spec_of("gru", return_sequences=sequences, zero_output_for_mask=not sequences))
+    )
     assert [half.go_backwards for half in (layer.forward, layer.backward)] == [False, True]
-    assert [half.zero_output_for_mask for half in (layer.forward, layer.backward)] == [sequences] * 2
+    assert [half.zero_output_for_mask for half in (layer.forward, layer.backward)] == [
+        sequences
+    ] * 2
 
 
 def test_halves_have_prefixes():
@@ -163,7 +204,10 @@ def test_round_trip_over_the_catalogue():
 @pytest.mark.parametrize("kind", KINDS)
 def test_defaults_are_left_out(kind):
     class_name, own = KINDS[kind]
-    assert layer_spec(parse_layer(spec_of(kind, 3))) == {"class_name": class_name, "config": {"units": 3, **own}}
+    assert layer_spec(parse_layer(spec_of(kind, 3))) == {
+        "class_name": class_name,
+        "config": {"units": 3, **own},
+    }
     inner = layer_spec(parse_layer(spec_of(kind, 3, **SEQUENCES)))
     assert layer_spec(parse_layer(two_ways(inner, merge_mode=None))) == {
         "class_name": "Bidirectional",

@@ -32,7 +32,10 @@ REFUSED = {
         lstm(time_major=True),
         "layer.config.time_major is True, which would change the outputs and is not computed here",
     ),
-    "no_object": ("LSTM", """layer should be an object {"class_name": ..., "config": ...}, but is 'LSTM'"""),
+    "no_object": (
+        "LSTM",
+        """layer should be an object {"class_name": ..., "config": ...}, but is 'LSTM'""",
+    ),
     "no_class": ({"config": {}}, "layer.class_name is missing or no string"),
     "no_config": ({"class_name": "LSTM"}, "layer.config is missing or no object"),
     "unknown_key": ({**lstm(), "confg": 1}, "layer has the unknown key 'confg'"),
@@ -40,8 +43,14 @@ REFUSED = {
         {"class_name": "Dense", "config": {}},
         "layer.class_name is 'Dense'; known are SimpleRNN, LSTM, GRU and Bidirectional, and around them one Sequential",
     ),
-    "unknown_argument": (lstm(return_sequence=True), "layer.config.return_sequence is no argument of LSTM known here"),
-    "argument_of_another": (lstm(reset_after=True), "layer.config.reset_after is no argument of LSTM known here"),
+    "unknown_argument": (
+        lstm(return_sequence=True),
+        "layer.config.return_sequence is no argument of LSTM known here",
+    ),
+    "argument_of_another": (
+        lstm(reset_after=True),
+        "layer.config.reset_after is no argument of LSTM known here",
+    ),
     "rnn_has_no_gates": (
         spec_of("simple_rnn", recurrent_activation="sigmoid"),
         "layer.config.recurrent_activation is no argument of SimpleRNN known here",
@@ -52,10 +61,22 @@ REFUSED = {
     ),
     "units_missing": ({"class_name": "GRU", "config": {}}, "layer.config.units is missing"),
     "units_0": (lstm(units=0), "layer.config.units is 0; should be a positive integer below 2**31"),
-    "units_true": (lstm(units=True), "layer.config.units is True; should be a positive integer below 2**31"),
-    "units_1.5": (lstm(units=1.5), "layer.config.units is 1.5; should be a positive integer below 2**31"),
-    "units_huge": (lstm(units=2**31), "layer.config.units is 2147483648; should be a positive integer below 2**31"),
-    "units_text": (lstm(units="3"), "layer.config.units is '3'; should be a positive integer below 2**31"),
+    "units_true": (
+        lstm(units=True),
+        "layer.config.units is True; should be a positive integer below 2**31",
+    ),
+    "units_1.5": (
+        lstm(units=1.5),
+        "layer.config.units is 1.5; should be a positive integer below 2**31",
+    ),
+    "units_huge": (
+        lstm(units=2**31),
+        "layer.config.units is 2147483648; should be a positive integer below 2**31",
+    ),
+    "units_text": (
+        lstm(units="3"),
+        "layer.config.units is '3'; should be a positive integer below 2**31",
+    ),
     "flag_1": (lstm(return_state=1), "layer.config.return_state is 1; should be true or false"),
     "flag_null": (lstm(stateful=None), "layer.config.stateful is None; should be true or false"),
     "policy": (
@@ -110,9 +131,15 @@ REFUSED = {
         two_ways(lstm(), backward_layer=backward("gru", dropout=0.5)),
         "layer.config.backward_layer.config.dropout is 0.5, which would change the outputs and is not computed here",
     ),
-    "no_layers": ({"class_name": "Sequential", "config": {}}, "layer.config.layers is missing or no list"),
+    "no_layers": (
+        {"class_name": "Sequential", "config": {}},
+        "layer.config.layers is missing or no list",
+    ),
     "empty": (stack_of(), "layer.config.layers is empty"),
-    "inputs_alone": (stack_of({"class_name": "InputLayer", "config": {}}), "layer.config.layers is empty"),
+    "inputs_alone": (
+        stack_of({"class_name": "InputLayer", "config": {}}),
+        "layer.config.layers is empty",
+    ),
     "sequential_argument": (
         {"class_name": "Sequential", "config": {"layers": [lstm()], "units": 3}},
         "layer.config.units is no argument of Sequential known here",
@@ -157,7 +184,9 @@ def test_refused_with_one_line_whatever_the_name():
 
 
 @pytest.mark.parametrize(
-    "spec", [lstm(units=[3] * 1000), {"class_name": "L" * 3000, "config": {}}], ids=["units", "class"]
+    "spec",
+    [lstm(units=[3] * 1000), {"class_name": "L" * 3000, "config": {}}],
+    ids=["units", "class"],
 )
 def test_messages_have_an_end_whatever_the_value(spec):
     """And what was wrong stands at the end of the line also then."""

@@ -1,10 +1,17 @@
-"""Names, shapes, types and parameter counts against tables written by hand from Keras' documentation."""
+"""Names, shapes, types and parameter counts against tables written by hand from Keras'
+documentation."""
 
 import pytest
 from _support.random_problems import BOTH, SEQUENCES, STATE, spec_of, stack_of, two_ways
 
 from rnnparity.problem.keras_config import parse_layer
-from rnnparity.problem.shapes import axis_letters, output_slots, parameter_count, state_slots, weight_slots
+from rnnparity.problem.shapes import (
+    axis_letters,
+    output_slots,
+    parameter_count,
+    state_slots,
+    weight_slots,
+)
 
 
 def shapes(slots):
@@ -26,7 +33,10 @@ OUTPUTS = {
     "backwards": (spec_of("gru", 3, go_backwards=True, **BOTH), {"output": (2, 7, 3), "h": (2, 3)}),
     "concat": (two_ways(spec_of("gru", 3)), {"output": (2, 6)}),
     "sum": (two_ways(spec_of("gru", 3), merge_mode="sum"), {"output": (2, 3)}),
-    "mul-sequences": (two_ways(spec_of("gru", 3, **SEQUENCES), merge_mode="mul"), {"output": (2, 7, 3)}),
+    "mul-sequences": (
+        two_ways(spec_of("gru", 3, **SEQUENCES), merge_mode="mul"),
+        {"output": (2, 7, 3)},
+    ),
     "ave-state": (
         two_ways(spec_of("gru", 3, **STATE), merge_mode="ave"),
         {"output": (2, 3), "forward_h": (2, 3), "backward_h": (2, 3)},
@@ -59,7 +69,9 @@ OUTPUTS = {
         {"output": (2, 3), "1/h": (2, 3), "1/c": (2, 3)},
     ),
     "stack-two_ways": (
-        stack_of(spec_of("gru", 4, **SEQUENCES), two_ways(spec_of("gru", 3, **BOTH), merge_mode=None)),
+        stack_of(
+            spec_of("gru", 4, **SEQUENCES), two_ways(spec_of("gru", 3, **BOTH), merge_mode=None)
+        ),
         {
             "forward_output": (2, 7, 3),
             "backward_output": (2, 7, 3),
@@ -79,11 +91,14 @@ def test_outputs(label):
 
 
 @pytest.mark.parametrize("label", OUTPUTS)
-@pytest.mark.parametrize(("batch", "steps"), [(None, None), (None, 7), (2, None)], ids=["none", "no_batch", "no_steps"])
+@pytest.mark.parametrize(
+    ("batch", "steps"), [(None, None), (None, 7), (2, None)], ids=["none", "no_batch", "no_steps"]
+)
 def test_axes_that_are_not_known_stay_unknown(label, batch, steps):
     spec, right = OUTPUTS[label]
     unknown = {
-        name: (batch, steps, shape[2]) if len(shape) == 3 else (batch, shape[1]) for name, shape in right.items()
+        name: (batch, steps, shape[2]) if len(shape) == 3 else (batch, shape[1])
+        for name, shape in right.items()
     }
     assert shapes(output_slots(parse_layer(spec), batch, steps)) == unknown
 
@@ -93,17 +108,27 @@ def test_symbolic_shapes_of_the_notes():
     three = parse_layer(spec_of("simple_rnn", 3))
     assert output_slots(three, None, 2)[0].shape == (None, 3)
     assert output_slots(three, 8, 2)[0].shape == (8, 3)
-    assert output_slots(parse_layer(spec_of("simple_rnn", 3, **SEQUENCES)), 8, 2)[0].shape == (8, 2, 3)
+    assert output_slots(parse_layer(spec_of("simple_rnn", 3, **SEQUENCES)), 8, 2)[0].shape == (
+        8,
+        2,
+        3,
+    )
     deep = parse_layer(two_ways(spec_of("simple_rnn", 8, **SEQUENCES)))
     assert output_slots(deep, None, 10)[0].shape == (None, 10, 16)
 
 
 # The weights for D = 5 in the order of get_weights().
 WEIGHTS = {
-    "simple_rnn": (spec_of("simple_rnn", 3), {"kernel": (5, 3), "recurrent_kernel": (3, 3), "bias": (3,)}),
+    "simple_rnn": (
+        spec_of("simple_rnn", 3),
+        {"kernel": (5, 3), "recurrent_kernel": (3, 3), "bias": (3,)},
+    ),
     "lstm": (spec_of("lstm", 3), {"kernel": (5, 12), "recurrent_kernel": (3, 12), "bias": (12,)}),
     "gru": (spec_of("gru", 3), {"kernel": (5, 9), "recurrent_kernel": (3, 9), "bias": (2, 9)}),
-    "gru_before": (spec_of("gru_before", 3), {"kernel": (5, 9), "recurrent_kernel": (3, 9), "bias": (9,)}),
+    "gru_before": (
+        spec_of("gru_before", 3),
+        {"kernel": (5, 9), "recurrent_kernel": (3, 9), "bias": (9,)},
+    ),
     "no_bias": (spec_of("gru", 3, use_bias=False), {"kernel": (5, 9), "recurrent_kernel": (3, 9)}),
     "two_ways": (
         two_ways(spec_of("simple_rnn", 3)),
@@ -193,7 +218,9 @@ def test_parameter_counts(label):
 
 def test_states():
     """h, or h and c, half by half and layer by layer, also where none is returned."""
-    inner = different(spec_of("lstm", 3, **SEQUENCES), spec_of("gru", 5, go_backwards=True, **SEQUENCES))
+    inner = different(
+        spec_of("lstm", 3, **SEQUENCES), spec_of("gru", 5, go_backwards=True, **SEQUENCES)
+    )
     slots = state_slots(parse_layer(stack_of(inner, spec_of("simple_rnn", 4))), 2)
     assert list(shapes(slots).items()) == [
         ("0/forward_h", (2, 3)),
@@ -215,7 +242,8 @@ def test_states():
     ],
 )
 def test_types(policy, kept, computed):
-    """Weights carry the policy, which says in what they are kept; outputs and states come in the compute type."""
+    """Weights carry the policy, which says in what they are kept; outputs and states come in the
+    compute type."""
     single = spec_of("lstm", 3, dtype=policy, **BOTH)
     for layer in map(parse_layer, (single, two_ways(single, merge_mode="sum"), stack_of(single))):
         assert {slot.dtype for slot in weight_slots(layer, 5)} == {kept}
@@ -231,7 +259,13 @@ def test_a_bidirectional_s_own_policy_is_that_of_its_output():
 
 @pytest.mark.parametrize(
     ("name", "rank", "letters"),
-    [("output", 3, "BTH"), ("output", 2, "BH"), ("h", 2, "BH"), ("inputs", 3, "BTD"), ("mask", 2, "BT")],
+    [
+        ("output", 3, "BTH"),
+        ("output", 2, "BH"),
+        ("h", 2, "BH"),
+        ("inputs", 3, "BTD"),
+        ("mask", 2, "BT"),
+    ],
 )
 def test_axis_letters(name, rank, letters):
     assert axis_letters(name, rank) == letters

@@ -5,7 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from _support.random_problems import BOTH, KINDS, SEQUENCES, random_problem, spec_of, stack_of, two_ways
+from _support.random_problems import (
+    BOTH,
+    KINDS,
+    SEQUENCES,
+    random_problem,
+    spec_of,
+    stack_of,
+    two_ways,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +23,11 @@ from rnnparity.problem import file_format as wire
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.problem import Case, Tensor
 
-SAMPLE = [problem for place, problem in enumerate(catalogue().values()) if place % 40 == 0 or problem.case.expect]
+SAMPLE = [
+    problem
+    for place, problem in enumerate(catalogue().values())
+    if place % 40 == 0 or problem.case.expect
+]
 FORMS = {"pretty": wire.dump_pretty, "line": wire.dump_line}
 
 both_forms = pytest.mark.parametrize("dump", FORMS.values(), ids=FORMS)
@@ -26,7 +38,12 @@ def read_back(problem, dump):
 
 
 def assert_same_tensor(one, other):
-    assert (one.name, one.dtype, one.shape, one.data.dtype) == (other.name, other.dtype, other.shape, other.data.dtype)
+    assert (one.name, one.dtype, one.shape, one.data.dtype) == (
+        other.name,
+        other.dtype,
+        other.shape,
+        other.data.dtype,
+    )
     assert one.data.tobytes() == other.data.tobytes(), one.name
 
 
@@ -37,7 +54,12 @@ def assert_same_tensors(ones, others):
 
 
 def assert_same_problem(one, other):
-    assert (one.id, one.layer, one.calls, one.case) == (other.id, other.layer, other.calls, other.case)
+    assert (one.id, one.layer, one.calls, one.case) == (
+        other.id,
+        other.layer,
+        other.calls,
+        other.case,
+    )
     assert_same_tensors(one.weights, other.weights)
     assert_same_tensor(one.inputs, other.inputs)
     assert_same_tensors(one.initial_state, other.initial_state)
@@ -55,7 +77,11 @@ def assert_round_trip(problem):
 
 
 def test_the_sample_holds_every_kind_of_problem():
-    assert {type(problem.layer).__name__ for problem in SAMPLE} == {"Recurrent", "Bidirectional", "Stack"}
+    assert {type(problem.layer).__name__ for problem in SAMPLE} == {
+        "Recurrent",
+        "Bidirectional",
+        "Stack",
+    }
     assert {problem.layer.compute_dtype for problem in SAMPLE} == set(FLOAT_TYPES)
     for has in ("mask", "initial_state", "calls"):
         assert {getattr(problem, has) is None for problem in SAMPLE} == {True, False}
@@ -76,19 +102,27 @@ def test_the_catalogue_is_read_back(problem):
 
 LAYERS = {
     **{kind: spec_of(kind, **BOTH) for kind in KINDS},
-    "stateful": spec_of("gru", stateful=True, go_backwards=True, zero_output_for_mask=True, **SEQUENCES),
+    "stateful": spec_of(
+        "gru", stateful=True, go_backwards=True, zero_output_for_mask=True, **SEQUENCES
+    ),
     "two_ways": two_ways(spec_of("lstm", dtype="float64", **BOTH), merge_mode=None),
     "halves": two_ways(
-        spec_of("lstm", 3), backward_layer=spec_of("gru_before", 5, go_backwards=True), merge_mode="concat"
+        spec_of("lstm", 3),
+        backward_layer=spec_of("gru_before", 5, go_backwards=True),
+        merge_mode="concat",
     ),
-    "stack": stack_of(two_ways(spec_of("gru", dtype="mixed_float16", **SEQUENCES)), spec_of("lstm", **BOTH)),
+    "stack": stack_of(
+        two_ways(spec_of("gru", dtype="mixed_float16", **SEQUENCES)), spec_of("lstm", **BOTH)
+    ),
 }
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_random_problems_are_read_back(name):
     calls = (3, 2, 1) if name == "stateful" else None
-    problem = random_problem(LAYERS[name], 1, (3, 6, 2), mask=("011011", "110100", "000000"), initial=True, calls=calls)
+    problem = random_problem(
+        LAYERS[name], 1, (3, 6, 2), mask=("011011", "110100", "000000"), initial=True, calls=calls
+    )
     assert_round_trip(problem)
     assert_round_trip(random_problem(LAYERS[name], 2))
 
@@ -101,7 +135,8 @@ def test_every_float32_survives(bits):
 
 
 def assert_survives(values, dtype):
-    """Every value but NaN (whose payload is no number) comes back bit for bit; -0.0 and infinity too."""
+    """Every value but NaN (whose payload is no number) comes back bit for bit; -0.0 and infinity
+    too."""
     values = np.where(np.isnan(values), values.dtype.type(np.nan), values)
     problem = replace(BASE, outputs=(Tensor("output", values, dtype),))
     for dump in FORMS.values():
@@ -134,14 +169,18 @@ def test_corners_of_every_type_survive(dtype):
 def test_random_bits_of_every_type_survive():
     rng = np.random.default_rng(20)
     assert_survives(rng.integers(0, 2**32, 20_000, np.uint32).view(np.float32), "float32")
-    assert_survives(rng.integers(0, 2**23, 5_000, np.uint32).view(np.float32), "float32")  # denormals
+    assert_survives(
+        rng.integers(0, 2**23, 5_000, np.uint32).view(np.float32), "float32"
+    )  # denormals
     assert_survives(np.arange(2**16, dtype=np.uint16).view(np.float16), "float16")
     assert_survives((np.arange(2**16, dtype=np.uint32) << 16).view(np.float32), "bfloat16")
     assert_survives(rng.integers(0, 2**63, 10_000, np.uint64).view(np.float64), "float64")
 
 
 def test_what_is_not_finite_is_a_word():
-    problem = replace(BASE, outputs=(Tensor("output", np.array([[np.nan, np.inf, -np.inf, -0.0]]), "float64"),))
+    problem = replace(
+        BASE, outputs=(Tensor("output", np.array([[np.nan, np.inf, -np.inf, -0.0]]), "float64"),)
+    )
     line = wire.dump_line(problem)
     assert '"data": ["NaN", "Infinity", "-Infinity", -0.0]' in line
     assert json.loads(line)["outputs"][0]["data"] == ["NaN", "Infinity", "-Infinity", 0.0]
@@ -164,7 +203,9 @@ def test_the_form_of_a_line_and_of_a_file():
     layer = random_problem(spec_of("simple_rnn", 1, use_bias=False), 0, (1, 3, 2))
     problem = replace(
         layer,
-        weights=tuple(replace(tensor, data=np.full_like(tensor.data, 0.5)) for tensor in layer.weights),
+        weights=tuple(
+            replace(tensor, data=np.full_like(tensor.data, 0.5)) for tensor in layer.weights
+        ),
         inputs=Tensor("inputs", data),
         mask=np.array([[True, False, True]]),
         id="tiny",
@@ -181,16 +222,33 @@ def test_the_form_of_a_line_and_of_a_file():
     )
     pretty = wire.dump_pretty(problem)
     assert json.loads(pretty) == json.loads(wire.dump_line(problem))
-    assert '"inputs": {"shape": [1, 3, 2], "dtype": "float32", "data": [\n0, 1,\n2, 3,\n4, 5\n]}' in pretty
+    assert (
+        '"inputs": {"shape": [1, 3, 2], "dtype": "float32", "data": [\n0, 1,\n2, 3,\n4, 5\n]}'
+        in pretty
+    )
 
 
 def test_a_layer_as_keras_gives_it_is_read():
     fields = json.loads(wire.dump_line(BASE))
     plain = wire.parse_problem(fields, "plain")
-    policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": None}
+    policy = {
+        "module": "keras",
+        "class_name": "DTypePolicy",
+        "config": {"name": "float32"},
+        "registered_name": None,
+    }
     fields["layer"]["module"] = "keras.layers"
-    fields["layer"]["config"] |= {"name": "rnn", "trainable": True, "dtype": policy, "unroll": False, "dropout": 0.0}
-    fields["layer"]["config"]["kernel_initializer"] = {"class_name": "GlorotUniform", "config": {"seed": None}}
+    fields["layer"]["config"] |= {
+        "name": "rnn",
+        "trainable": True,
+        "dtype": policy,
+        "unroll": False,
+        "dropout": 0.0,
+    }
+    fields["layer"]["config"]["kernel_initializer"] = {
+        "class_name": "GlorotUniform",
+        "config": {"seed": None},
+    }
     assert_same_problem(wire.parse_problem(fields, "pasted"), plain)
 
 

@@ -1,4 +1,5 @@
-"""Files that are no problem's are refused, each with one line that names the file, the place and what is wrong."""
+"""Files that are no problem's are refused, each with one line that names the file, the place and
+what is wrong."""
 
 import copy
 import json
@@ -22,7 +23,8 @@ def test_the_right_one_is_read(tmp_path):
     assert np.isnan(problem.outputs[0].data).sum() == 1
 
 
-# ------------------------------------------------------------------------------------------------------ no JSON
+# ------------------------------------------------------------------------------------------------------
+# no JSON
 
 
 def test_a_missing_file(tmp_path):
@@ -55,13 +57,28 @@ NO_JSON = {
     "no_json": ("units: 3", "line 1, column 1: is not JSON: Expecting value"),
     "two": (TEXT + TEXT, f"line 1, column {len(TEXT) + 1}: is not JSON: Extra data"),
     "nul": (TEXT + "\0", f"line 1, column {len(TEXT) + 1}: is not JSON: Extra data"),
-    "mark": ("\ufeff" + TEXT, "line 1, column 1: is not JSON: Unexpected UTF-8 BOM (decode using utf-8-sig)"),
+    "mark": (
+        "\ufeff" + TEXT,
+        "line 1, column 1: is not JSON: Unexpected UTF-8 BOM (decode using utf-8-sig)",
+    ),
     "cut": (TEXT[:80], "line 1, column 76: is not JSON: Unterminated string starting at"),
-    "cut_lines": (LINES[:-1], f"line {LINES.count(chr(10)) + 1}, column 1: is not JSON: Expecting ',' delimiter"),
-    "latin": (TEXT.replace('"w"', '"\xfc"').encode("latin-1"), f"byte {TEXT.index('w' + chr(34))} is no UTF-8"),
+    "cut_lines": (
+        LINES[:-1],
+        f"line {LINES.count(chr(10)) + 1}, column 1: is not JSON: Expecting ',' delimiter",
+    ),
+    "latin": (
+        TEXT.replace('"w"', '"\xfc"').encode("latin-1"),
+        f"byte {TEXT.index('w' + chr(34))} is no UTF-8",
+    ),
     "utf16": (TEXT.encode("utf-16"), "byte 0 is no UTF-8"),
-    "twice": (TEXT.replace('"id"', '"id": "other", "id"'), "the key 'id' stands twice in one object"),
-    "deep_twice": (TEXT.replace('"units"', '"units": 3, "units"'), "the key 'units' stands twice in one object"),
+    "twice": (
+        TEXT.replace('"id"', '"id": "other", "id"'),
+        "the key 'id' stands twice in one object",
+    ),
+    "deep_twice": (
+        TEXT.replace('"units"', '"units": 3, "units"'),
+        "the key 'units' stands twice in one object",
+    ),
     "nan": (
         TEXT.replace("0.25", "NaN", 1),
         'the literal NaN is not JSON; outputs alone may hold it, as the string "NaN"',
@@ -72,7 +89,10 @@ NO_JSON = {
     ),
     "deep": ("[" * 100_000, "is nested too deeply"),
     "deep_object": ('{"a":' * 100_000, "is nested too deeply"),
-    "deep_list": (TEXT.replace('"units"', f'"name": {"[" * 64}{"]" * 64}, "units"'), "is nested too deeply"),
+    "deep_list": (
+        TEXT.replace('"units"', f'"name": {"[" * 64}{"]" * 64}, "units"'),
+        "is nested too deeply",
+    ),
     "long_number": (
         TEXT.replace("0.25", "1" * 1_000_000),
         "Exceeds the limit (4300 digits) for integer string conversion: value has 1000000 digits",
@@ -102,7 +122,9 @@ def test_no_depth_is_too_much_for_a_message(tmp_path, key, depth):
 @pytest.mark.parametrize("text", ["null", "3", '"x"', "[]", "[{}]", "{}", "true"])
 def test_another_thing(tmp_path, text):
     refused = refusal_of(tmp_path, text)
-    assert refused.startswith("format: Field required" if text == "{}" else "the whole file: Input should be")
+    assert refused.startswith(
+        "format: Field required" if text == "{}" else "the whole file: Input should be"
+    )
 
 
 def test_a_line_stays_short(tmp_path):
@@ -112,18 +134,28 @@ def test_a_line_stays_short(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "key", [key for key in RIGHT if key not in ("mask", "initial_state", "calls", "outputs", "case")]
+    "key",
+    [key for key in RIGHT if key not in ("mask", "initial_state", "calls", "outputs", "case")],
 )
 def test_every_key_is_needed(tmp_path, key):
     fields = {other: value for other, value in RIGHT.items() if other != key}
     assert refusal_of(tmp_path, json.dumps(fields)) == f"{key}: Field required"
 
 
-# ------------------------------------------------------------------------------------------------ anything at all
+# ------------------------------------------------------------------------------------------------
+# anything at all
 
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["NaN", "float16", "LSTM"]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.sampled_from(sorted(RIGHT)), inner),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["NaN", "float16", "LSTM"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text() | st.sampled_from(sorted(RIGHT)), inner)
+    ),
     max_leaves=8,
 )
 
@@ -156,7 +188,10 @@ def test_anything_anywhere_is_read_or_refused(way, value):
     assert line.isprintable()
 
 
-@given(st.binary(max_size=200) | st.text(alphabet='{}[]",:0123456789.eE+-NaInfity \\u', max_size=200).map(str.encode))
+@given(
+    st.binary(max_size=200)
+    | st.text(alphabet='{}[]",:0123456789.eE+-NaInfity \\u', max_size=200).map(str.encode)
+)
 @settings(derandomize=True, max_examples=500, deadline=None, database=None)
 def test_any_bytes_are_refused(content):
     with pytest.raises(FormatError) as caught:

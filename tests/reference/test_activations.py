@@ -1,4 +1,5 @@
-"""Every activation against its formula written out in mpmath, and its slope against a numerical derivative."""
+"""Every activation against its formula written out in mpmath, and its slope against a numerical
+derivative."""
 
 import mpmath
 import numpy as np
@@ -31,16 +32,22 @@ FORMULAS = {
     "linear": lambda x: x,
     "softsign": lambda x: x / (1 - x) if x < 0 else x / (1 + x),
     "elu": lambda x: x if x > 0 else mp.exp(x) - 1,
-    "selu": lambda x: constant(SCALE) * x if x > 0 else constant(SCALE) * constant(ALPHA) * (mp.exp(x) - 1),
+    "selu": lambda x: (
+        constant(SCALE) * x if x > 0 else constant(SCALE) * constant(ALPHA) * (mp.exp(x) - 1)
+    ),
     "softplus": lambda x: mp.log(1 + mp.exp(x)),
     "exponential": mp.exp,
     "gelu": lambda x: x * mp.ncdf(x),
-    "gelu_tanh": lambda x: x * (1 + mp.tanh(mp.sqrt(2 / mp.pi) * (x + constant("0.044715") * x**3))) / 2,
+    "gelu_tanh": lambda x: (
+        x * (1 + mp.tanh(mp.sqrt(2 / mp.pi) * (x + constant("0.044715") * x**3))) / 2
+    ),
     "silu": lambda x: x / (1 + mp.exp(-x)),
 }
 LARGE = [-700.0, -100.0, -40.0, -20.0, 20.0, 40.0, 100.0, 700.0]
 AT_KINKS = [-3.0, -2.5, 0.0, 2.5, 3.0]
-NEAR_KINKS = [np.nextafter(kink, kink + side) for kink in (-3.0, -2.5, 2.5, 3.0) for side in (-1, 1)] + [-1e-9, 1e-9]
+NEAR_KINKS = [
+    np.nextafter(kink, kink + side) for kink in (-3.0, -2.5, 2.5, 3.0) for side in (-1, 1)
+] + [-1e-9, 1e-9]
 POINTS = np.array([*LARGE, *AT_KINKS, *NEAR_KINKS, *np.linspace(-8, 8, 81) + 0.003])
 
 every_name = pytest.mark.parametrize("name", FORMULAS)
@@ -48,7 +55,9 @@ every_name = pytest.mark.parametrize("name", FORMULAS)
 
 def test_every_activation_has_a_formula_here():
     assert set(FORMULAS) == set(NAMES) == set(ACTIVATIONS)
-    assert {name: function.name for name, function in ACTIVATIONS.items()} == {name: name for name in NAMES}
+    assert {name: function.name for name, function in ACTIVATIONS.items()} == {
+        name: name for name in NAMES
+    }
 
 
 def exact_values(name, points):
@@ -59,11 +68,20 @@ def exact_values(name, points):
 
 @every_name
 def test_values(name):
-    """In float64: to the last places, or for those that cancel, to those of what they cancel from."""
+    """In float64: to the last places, or for those that cancel, to those of what they cancel
+    from."""
     right = exact_values(name, POINTS)
-    cancels_from = np.abs(POINTS) if name.startswith("gelu") else 0.5 if name.startswith("hard") else np.abs(right)
+    cancels_from = (
+        np.abs(POINTS)
+        if name.startswith("gelu")
+        else 0.5
+        if name.startswith("hard")
+        else np.abs(right)
+    )
     error = np.abs(ACTIVATIONS[name](POINTS) - right)
-    assert (error <= 5e-16 * np.maximum(np.abs(right), cancels_from)).all(), POINTS[np.argmax(error)]
+    assert (error <= 5e-16 * np.maximum(np.abs(right), cancels_from)).all(), POINTS[
+        np.argmax(error)
+    ]
 
 
 def values_with_50_digits(name, points):
@@ -112,7 +130,11 @@ def test_slopes(name):
 def test_slopes_beside_kinks(name):
     """The kinks are where the one-sided slopes differ, and `steepest` is the larger one."""
     function = ACTIVATIONS[name]
-    kinks = [x for x in AT_KINKS if abs(numerical_slope(name, x, -1) - numerical_slope(name, x, 1)) > 1e-6]
+    kinks = [
+        x
+        for x in AT_KINKS
+        if abs(numerical_slope(name, x, -1) - numerical_slope(name, x, 1)) > 1e-6
+    ]
     assert list(function.kinks) == kinks
     for kink in kinks:
         steepest = max(numerical_slope(name, kink, -1), numerical_slope(name, kink, 1))
@@ -121,7 +143,8 @@ def test_slopes_beside_kinks(name):
 
 @every_name
 def test_own_rounding_error_is_that_of_float32(name):
-    """`error` is a size, not a bound: float32 functions are off by 0.05 to 1 of it, rms, and never by 8 of it."""
+    """`error` is a size, not a bound: float32 functions are off by 0.05 to 1 of it, rms, and never
+    by 8 of it."""
     function = ACTIVATIONS[name]
     x = np.linspace(-6, 6, 20001, dtype=np.float32)
     right = function(x.astype(np.float64))

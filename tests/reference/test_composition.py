@@ -1,4 +1,5 @@
-"""Relations that hold for any numbers: between a Bidirectional and its halves, a stack and its layers, batch rows."""
+"""Relations that hold for any numbers: between a Bidirectional and its halves, a stack and its
+layers, batch rows."""
 
 from dataclasses import replace
 
@@ -34,16 +35,26 @@ with_and_without_mask = pytest.mark.parametrize("mask", [None, MASK], ids=["no_m
 def reversed_in_time(problem):
     """The same sequences, and their masks, read from the end."""
     inputs = replace(problem.inputs, data=problem.inputs.data[:, ::-1])
-    return replace(problem, inputs=inputs, mask=None if problem.mask is None else problem.mask[:, ::-1])
+    return replace(
+        problem, inputs=inputs, mask=None if problem.mask is None else problem.mask[:, ::-1]
+    )
 
 
-# --- halves ----------------------------------------------------------------------------------------------------------
+# --- halves
+# ----------------------------------------------------------------------------------------------------------
 
 
 def half_run(problem, weights, layer, states):
-    tensors = tuple(Tensor(tensor.name.partition("/")[2], tensor.data, "float64") for tensor in weights)
-    named = tuple(Tensor(name, state.data, "float64") for name, state in zip(layer.states, states, strict=True))
-    return list(outputs_of(replace(problem, layer=layer, weights=tensors, initial_state=named)).values())
+    tensors = tuple(
+        Tensor(tensor.name.partition("/")[2], tensor.data, "float64") for tensor in weights
+    )
+    named = tuple(
+        Tensor(name, state.data, "float64")
+        for name, state in zip(layer.states, states, strict=True)
+    )
+    return list(
+        outputs_of(replace(problem, layer=layer, weights=tensors, initial_state=named)).values()
+    )
 
 
 DIFFERENT = spec_of("gru", 2, go_backwards=True, **EXACT)
@@ -51,18 +62,26 @@ DIFFERENT = spec_of("gru", 2, go_backwards=True, **EXACT)
 
 @every_kind
 @with_and_without_mask
-@pytest.mark.parametrize("flags", [{}, STATE, SEQUENCES, BOTH], ids=["last", "state", "sequences", "both"])
+@pytest.mark.parametrize(
+    "flags", [{}, STATE, SEQUENCES, BOTH], ids=["last", "state", "sequences", "both"]
+)
 @pytest.mark.parametrize("halves", ["alike", "different"])
 def test_bidirectional_is_two_runs_put_together(kind, mask, flags, halves):
-    """The backward half's sequence is turned back to forward time; states are forward's, then backward's."""
+    """The backward half's sequence is turned back to forward time; states are forward's, then
+    backward's."""
     backward = {"backward_layer": {**DIFFERENT, "config": {**DIFFERENT["config"], **flags}}}
     spec = two_ways(spec_of(kind, **EXACT, **flags), **(backward if halves == "different" else {}))
     problem = random_problem(spec, 12, SHAPE, mask=mask, initial=True)
     layer, states = problem.layer, problem.initial_state
     forward_count = len(layer.forward.states)
-    weights = {side: [t for t in problem.weights if t.name.startswith(side)] for side in ("forward/", "backward/")}
+    weights = {
+        side: [t for t in problem.weights if t.name.startswith(side)]
+        for side in ("forward/", "backward/")
+    }
     one, *one_states = half_run(problem, weights["forward/"], layer.forward, states[:forward_count])
-    other, *other_states = half_run(problem, weights["backward/"], layer.backward, states[forward_count:])
+    other, *other_states = half_run(
+        problem, weights["backward/"], layer.backward, states[forward_count:]
+    )
     if layer.return_sequences:
         other = other[:, ::-1]
     right = [np.concatenate([one, other], axis=-1), *one_states, *other_states]
@@ -75,7 +94,9 @@ def test_bidirectional_is_two_runs_put_together(kind, mask, flags, halves):
 @every_kind
 @pytest.mark.parametrize("sequences", [True, False], ids=["sequences", "last"])
 def test_bidirectional_zeroes_masked_steps_where_it_returns_sequences(kind, sequences):
-    problem = random_problem(two_ways(spec_of(kind, return_sequences=sequences)), 13, SHAPE, mask=MASK)
+    problem = random_problem(
+        two_ways(spec_of(kind, return_sequences=sequences)), 13, SHAPE, mask=MASK
+    )
     output = outputs_of(problem)["output"]
     if sequences:
         assert ((output == 0).all(axis=-1) == ~problem.mask).all()
@@ -86,7 +107,9 @@ def test_bidirectional_zeroes_masked_steps_where_it_returns_sequences(kind, sequ
 @every_kind
 @pytest.mark.parametrize("flags", [STATE, BOTH], ids=["last", "sequences"])
 def test_merge_modes_are_made_of_the_same_halves(kind, flags):
-    apart = random_problem(two_ways(spec_of(kind, **EXACT, **flags), merge_mode=None), 14, SHAPE, mask=MASK)
+    apart = random_problem(
+        two_ways(spec_of(kind, **EXACT, **flags), merge_mode=None), 14, SHAPE, mask=MASK
+    )
     outputs = outputs_of(apart)
     one, other = outputs.pop("forward_output"), outputs.pop("backward_output")
     right = {
@@ -100,7 +123,8 @@ def test_merge_modes_are_made_of_the_same_halves(kind, flags):
         assert_all_same(outputs_of(merged), {"output": output, **outputs}, 0)
 
 
-# --- stacks and batches ----------------------------------------------------------------------------------------------
+# --- stacks and batches
+# ----------------------------------------------------------------------------------------------
 
 STACKS = {
     "alike": [spec_of("lstm", **EXACT, **SEQUENCES), spec_of("lstm", 3, **EXACT, **BOTH)],
@@ -109,7 +133,10 @@ STACKS = {
         spec_of("simple_rnn", 5, **EXACT, **SEQUENCES),
         two_ways(spec_of("lstm", 3, **EXACT, **BOTH)),
     ],
-    "backwards": [spec_of("gru", go_backwards=True, **EXACT, **SEQUENCES), spec_of("lstm", 2, **EXACT, **STATE)],
+    "backwards": [
+        spec_of("gru", go_backwards=True, **EXACT, **SEQUENCES),
+        spec_of("lstm", 2, **EXACT, **STATE),
+    ],
 }
 
 
@@ -138,13 +165,17 @@ def test_a_stack_names_the_last_layer_s_states():
 @every_kind
 @pytest.mark.parametrize("mode", ["concat", "mul", None], ids=str)
 def test_batch_rows_do_not_see_each_other(kind, mode):
-    problem = random_problem(two_ways(spec_of(kind, **BOTH), merge_mode=mode), 16, SHAPE, mask=MASK, initial=True)
+    problem = random_problem(
+        two_ways(spec_of(kind, **BOTH), merge_mode=mode), 16, SHAPE, mask=MASK, initial=True
+    )
     order = [3, 0, 4, 2, 1]
     shuffled = replace(
         problem,
         inputs=replace(problem.inputs, data=problem.inputs.data[order]),
         mask=problem.mask[order],
-        initial_state=tuple(replace(state, data=state.data[order]) for state in problem.initial_state),
+        initial_state=tuple(
+            replace(state, data=state.data[order]) for state in problem.initial_state
+        ),
     )
     right = {name: array[order] for name, array in outputs_of(problem).items()}
     assert_all_same(outputs_of(shuffled), right)
@@ -161,9 +192,15 @@ def test_a_stateful_stack_joins_both_outputs_of_its_last_layer():
 
 
 def test_in_a_stack_only_stateful_layers_keep_their_states():
-    lower, upper = spec_of("lstm", stateful=True, **EXACT, **SEQUENCES), spec_of("gru", 3, **EXACT, **SEQUENCES)
+    lower, upper = (
+        spec_of("lstm", stateful=True, **EXACT, **SEQUENCES),
+        spec_of("gru", 3, **EXACT, **SEQUENCES),
+    )
     both = random_problem(stack_of(lower, upper), 18, SHAPE, calls=(3, 3))
     alone = problem_of(lower, both.weights[:3], both.inputs.data)
     hidden = outputs_of(alone)["output"]
-    calls = [outputs_of(problem_of(upper, both.weights[3:], part))["output"] for part in (hidden[:, :3], hidden[:, 3:])]
+    calls = [
+        outputs_of(problem_of(upper, both.weights[3:], part))["output"]
+        for part in (hidden[:, :3], hidden[:, 3:])
+    ]
     assert_same(outputs_of(both)["output"], np.concatenate(calls, axis=1))

@@ -1,13 +1,23 @@
-"""The noise model against real arithmetic: single precision against double, double against 50 digits.
+"""The noise model against real arithmetic: single precision against double, double against 50
+digits.
 
-`sigmas_off` is what everything is measured in. The thresholds are 10 sigma in float32, 5 in float16.
+`sigmas_off` is what everything is measured in. The thresholds are 10 sigma in float32, 5 in
+float16.
 """
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from _support.random_problems import BOTH, KINDS, SEQUENCES, random_problem, spec_of, stack_of, two_ways
+from _support.random_problems import (
+    BOTH,
+    KINDS,
+    SEQUENCES,
+    random_problem,
+    spec_of,
+    stack_of,
+    two_ways,
+)
 
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.layers import ACTIVATIONS
@@ -36,7 +46,9 @@ def arrays(tensors):
 
 
 def float32_is_off(problem, expected):
-    return sigmas_off(arrays(compute(problem, np.float32)), arrays(expected.outputs), expected.sigmas)
+    return sigmas_off(
+        arrays(compute(problem, np.float32)), arrays(expected.outputs), expected.sigmas
+    )
 
 
 def rms(distances):
@@ -44,10 +56,13 @@ def rms(distances):
 
 
 def healthy_problem(kind, seed):
-    """Any shape to T = 40 and H = 32, weights of 0.05 to 2 over the root of the fan-in, any direction, some stacks."""
+    """Any shape to T = 40 and H = 32, weights of 0.05 to 2 over the root of the fan-in, any
+    direction, some stacks."""
     rng = np.random.default_rng([seed, len(kind)])
     batch, steps, features, units = (int(rng.integers(1, most + 1)) for most in (3, 40, 12, 32))
-    activations = [name for name in ACTIVATIONS if name != "exponential"]  # which alone grows without end
+    activations = [
+        name for name in ACTIVATIONS if name != "exponential"
+    ]  # which alone grows without end
     own = {"activation": str(rng.choice(activations))} if seed % 3 == 0 else {}
     spec = spec_of(kind, units, **BOTH, **own)
     direction = ("forward", "backwards", "concat", "sum", "mul", "ave", None)[seed % 7]
@@ -56,15 +71,24 @@ def healthy_problem(kind, seed):
     elif direction != "forward":
         spec = two_ways(spec, merge_mode=direction)
     if seed % 10 == 9:
-        spec = stack_of(spec_of("lstm", units, **SEQUENCES), spec_of(kind, units + 1, **SEQUENCES), spec)
-    mask = ["".join(rng.choice(["0", "1", "1"], steps)) for _ in range(batch)] if seed % 4 == 1 else None
+        spec = stack_of(
+            spec_of("lstm", units, **SEQUENCES), spec_of(kind, units + 1, **SEQUENCES), spec
+        )
+    mask = (
+        ["".join(rng.choice(["0", "1", "1"], steps)) for _ in range(batch)]
+        if seed % 4 == 1
+        else None
+    )
     scale = float(np.exp(rng.uniform(np.log(0.05), np.log(2))))
-    return random_problem(spec, seed, (batch, steps, features), scale=scale, mask=mask, initial=seed % 2 == 0)
+    return random_problem(
+        spec, seed, (batch, steps, features), scale=scale, mask=mask, initial=seed % 2 == 0
+    )
 
 
 @every_kind
 def test_float32_is_within_the_threshold_and_the_model_not_too_wide(kind):
-    """50 problems a kind. Seen: at most 1.8 sigma, rms 0.15 to 0.46 of each problem, 0.35 of all."""
+    """50 problems a kind. Seen: at most 1.8 sigma, rms 0.15 to 0.46 of each problem, 0.35 of
+    all."""
     squares = []
     for seed in range(50):
         problem = healthy_problem(kind, seed)
@@ -85,12 +109,20 @@ def test_float16_is_within_its_threshold(kind, dtype):
     for seed in range(6):
         spec = spec_of(kind, 3 + 2 * seed, dtype=dtype, **BOTH)
         problem = random_problem(
-            two_ways(spec) if seed % 2 else spec, seed, (2, 3 * seed + 1, 4), scale=0.4, initial=True
+            two_ways(spec) if seed % 2 else spec,
+            seed,
+            (2, 3 * seed + 1, 4),
+            scale=0.4,
+            initial=True,
         )
         expected = expect(problem)
         assert expected.kind.name == "float16"
         assert not expected.unpredictable
-        off = sigmas_off(Walk(problem, Plain(np.float16)).run().outputs, arrays(expected.outputs), expected.sigmas)
+        off = sigmas_off(
+            Walk(problem, Plain(np.float16)).run().outputs,
+            arrays(expected.outputs),
+            expected.sigmas,
+        )
         assert off.max() < 2.5
         squares.append(rms(off))
     assert 0.15 < rms(np.array(squares)) < 0.6
@@ -102,10 +134,14 @@ def test_float64_against_50_digits(kind):
     squares = []
     for seed in range(3):
         spec = spec_of(kind, 4, dtype="float64", **BOTH)
-        problem = random_problem(two_ways(spec) if seed == 2 else spec, seed, (2, 6, 3), mask=("110111", "111111"))
+        problem = random_problem(
+            two_ways(spec) if seed == 2 else spec, seed, (2, 6, 3), mask=("110111", "111111")
+        )
         expected = expect(problem)
         assert expected.inconclusive == ""
-        off = sigmas_off(arrays(compute(problem)), arrays(compute_exactly(problem)), expected.sigmas)
+        off = sigmas_off(
+            arrays(compute(problem)), arrays(compute_exactly(problem)), expected.sigmas
+        )
         assert off.max() < 5
         squares.append(rms(off))
     assert 0.1 < rms(np.array(squares)) < 1
@@ -121,11 +157,14 @@ def test_bidirectional_s_own_policy_rounds_its_output():
 
 
 def test_sigma_of_exact_values_is_zero():
-    """Masked steps without a step before them are zero in any arithmetic; everything else has some noise."""
+    """Masked steps without a step before them are zero in any arithmetic; everything else has some
+    noise."""
     problem = random_problem(spec_of("lstm", **BOTH), 1, (2, 6, 3), mask=("001101", "000000"))
     noisy = compute_with_noise(problem)
     output, h, _ = noisy.sigmas
-    assert ((output > 0).all(axis=-1) == [[False, False, True, True, True, True], [False] * 6]).all()
+    assert (
+        (output > 0).all(axis=-1) == [[False, False, True, True, True, True], [False] * 6]
+    ).all()
     assert ((h > 0).all(axis=-1) == [True, False]).all()
 
 
@@ -142,7 +181,8 @@ def test_states_are_given_step_by_step():
     assert (noisy.states["1/c"][0][-1] == noisy.outputs[2].data).all()
 
 
-# --- kinks -----------------------------------------------------------------------------------------------------------
+# --- kinks
+# -----------------------------------------------------------------------------------------------------------
 
 KINKED = [(name, kink) for name in FUNCTIONS for kink in FUNCTIONS[name].kinks]
 
@@ -157,7 +197,9 @@ def test_near_a_kink_sigma_is_never_zero_beside_a_real_error(name, kink):
     problem = replace(problem, weights=(W, U, Tensor.of("bias", kink - products)))
     right, given = expect(problem), compute(problem, np.float32)[0].data
     flat = right.outputs[0].data == FUNCTIONS[name](np.float64(kink))
-    assert (given[flat] != right.outputs[0].data[flat]).any() or name == "selu"  # where the flat side's slope says 0
+    assert (
+        given[flat] != right.outputs[0].data[flat]
+    ).any() or name == "selu"  # where the flat side's slope says 0
     assert (given != right.outputs[0].data).sum() > 20
     assert float32_is_off(problem, right).max() < 5
 
@@ -168,9 +210,9 @@ def test_a_kink_counts_within_four_sigma(name, kink, side):
     """There the steeper side's slope holds; farther off each side has its own."""
     function, sigma = FUNCTIONS[name], 1e-3
     near, far = (
-        Noisy(np.array([kink + side * distance * sigma]), np.array([sigma**2]), FLOAT_TYPES["float64"]).through(
-            function
-        )
+        Noisy(
+            np.array([kink + side * distance * sigma]), np.array([sigma**2]), FLOAT_TYPES["float64"]
+        ).through(function)
         for distance in (3.9, 4.1)
     )
     assert near.sigma[0] == pytest.approx(sigma * function.steepest, rel=1e-6)
@@ -180,10 +222,15 @@ def test_a_kink_counts_within_four_sigma(name, kink, side):
 
 @pytest.mark.parametrize("mode", ["sum", "mul", "ave"])
 def test_errors_of_two_directions_have_nothing_in_common(mode):
-    """Halves of one and of two states, merged after the last step: their errors add as variances."""
+    """Halves of one and of two states, merged after the last step: their errors add as
+    variances."""
     half = spec_of("lstm", go_backwards=True)
     apart, merged = (
-        compute_with_noise(random_problem(two_ways(spec_of("simple_rnn"), merge_mode=merging, backward_layer=half), 3))
+        compute_with_noise(
+            random_problem(
+                two_ways(spec_of("simple_rnn"), merge_mode=merging, backward_layer=half), 3
+            )
+        )
         for merging in (None, mode)
     )
     (y, y_rev), (left, right) = (tensor.data for tensor in apart.outputs), apart.sigmas

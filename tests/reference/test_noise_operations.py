@@ -1,14 +1,23 @@
-"""The noise model against perturbed runs: every operation's result is changed at random by what rounding could do.
+"""The noise model against perturbed runs: every operation's result is changed at random by what
+rounding could do.
 
-A rounding is a relative change of size u with a random sign, whose variance is u**2, as the model has it. Copies of a
-problem stand in the batch axis, so one run gives the variance of every value.
+A rounding is a relative change of size u with a random sign, whose variance is u**2, as the model
+has it. Copies of a problem stand in the batch axis, so one run gives the variance of every value.
 """
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from _support.random_problems import BOTH, KINDS, SEQUENCES, random_problem, spec_of, stack_of, two_ways
+from _support.random_problems import (
+    BOTH,
+    KINDS,
+    SEQUENCES,
+    random_problem,
+    spec_of,
+    stack_of,
+    two_ways,
+)
 
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.reference import Walk, compute_with_noise
@@ -36,13 +45,15 @@ def noisy(rng, shape, sigma=1e-5):
 
 
 def assert_variance(model, samples, low=0.85, high=1.15):
-    """The model's variance is the samples', within what SAMPLES of them can tell (a standard error of 2 %)."""
+    """The model's variance is the samples', within what SAMPLES of them can tell (a standard error
+    of 2 %)."""
     ratio = np.var(samples, axis=0) / model.noise
     assert (ratio > low).all(), ratio.min()
     assert (ratio < high).all(), ratio.max()
 
 
-# --- one operation ---------------------------------------------------------------------------------------------------
+# --- one operation
+# ---------------------------------------------------------------------------------------------------
 
 OPERATIONS = {
     "add": lambda a, b: a + b,
@@ -65,7 +76,10 @@ def test_noise_passes_on(operation):
 @pytest.mark.parametrize("dtype", FLOAT_TYPES)
 def test_an_operation_rounds_its_result(operation, dtype):
     """Numbers known exactly leave u of the result."""
-    known = WithNoise(dtype).known(np.array([0.3, -2.5])), WithNoise(dtype).known(np.array([1.7, 0.4]))
+    known = (
+        WithNoise(dtype).known(np.array([0.3, -2.5])),
+        WithNoise(dtype).known(np.array([1.7, 0.4])),
+    )
     result = OPERATIONS[operation](*known)
     values = OPERATIONS[operation](*(letter.value for letter in known))
     np.testing.assert_allclose(result.value, values, rtol=1e-15)
@@ -79,7 +93,10 @@ def test_halving_is_exact():
 
 def test_a_cast_to_a_coarser_type_rounds_and_one_to_a_finer_does_not():
     letter = Noisy(np.array([0.7]), np.array([1e-8]), FLOAT32)
-    coarser, finer = WithNoise("bfloat16").cast(letter, "bfloat16"), WithNoise("float64").cast(letter, "float64")
+    coarser, finer = (
+        WithNoise("bfloat16").cast(letter, "bfloat16"),
+        WithNoise("float64").cast(letter, "float64"),
+    )
     assert coarser.noise[0] == pytest.approx(1e-8 + (2**-8 * 0.7) ** 2)
     assert finer.noise[0] == 1e-8
     assert (coarser.kind.name, finer.kind.name) == ("bfloat16", "float64")
@@ -113,7 +130,8 @@ def test_a_sum_of_products_rounds_at_every_term(terms, alike):
     samples = summed_with_roundings(rng, np.repeat(x, SAMPLES, 0), W, FLOAT32.u)
     model = Noisy(x, None, FLOAT32) @ Noisy(W, None, FLOAT32)
     ratio = np.var(samples, axis=0) / model.noise[0]
-    # Which partial sums come out large is a matter of luck: on the whole the model is right, nowhere far too narrow.
+    # Which partial sums come out large is a matter of luck: on the whole the model is right,
+    # nowhere far too narrow.
     assert 0.5 < ratio.mean() < 2.5
     assert ratio.max() < 4.5
 
@@ -130,7 +148,9 @@ def test_equal_units_make_the_same_error(units):
 
     np.testing.assert_allclose(sigma_of(alike, W), 1e-4 * 0.1 * units, rtol=1e-9)
     np.testing.assert_allclose(sigma_of(different, W), 1e-4 * 0.1 * np.sqrt(units), rtol=1e-9)
-    np.testing.assert_allclose(sigma_of(alike, other_W), 1e-4 * np.sqrt((other_W**2).sum(0)), rtol=1e-9)
+    np.testing.assert_allclose(
+        sigma_of(alike, other_W), 1e-4 * np.sqrt((other_W**2).sum(0)), rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -138,7 +158,11 @@ def test_noise_passes_an_activation(name):
     """Far enough from kinks; there the test of kinks takes over."""
     rng = generator()
     x = np.array([-3.2, -2.8, -1.3, -0.4, 0.3, 0.9, 2.1, 2.8, 4.1])
-    flat = {"relu": x < 0, "hard_sigmoid": np.abs(x) > 3, "hard_sigmoid_keras2": np.abs(x) > 2.5}.get(name, x > 9)
+    flat = {
+        "relu": x < 0,
+        "hard_sigmoid": np.abs(x) > 3,
+        "hard_sigmoid_keras2": np.abs(x) > 2.5,
+    }.get(name, x > 9)
     sigma = 1e-4
     samples = ACTIVATIONS[name](x + sigma * rng.standard_normal((SAMPLES, x.size)))
     model = Noisy(x, np.full(x.shape, sigma**2), FLOAT64).through(ACTIVATIONS[name])
@@ -148,7 +172,8 @@ def test_noise_passes_an_activation(name):
     assert (model.sigma[flat] <= FLOAT64.u).all()
 
 
-# --- whole runs ------------------------------------------------------------------------------------------------------
+# --- whole runs
+# ------------------------------------------------------------------------------------------------------
 
 
 class Rounded:
@@ -184,11 +209,14 @@ class Rounded:
         return Rounded(self.value / two, self.u, self.rng)
 
     def __matmul__(self, W):
-        return Rounded(summed_with_roundings(self.rng, self.value, W.value, self.u), self.u, self.rng)
+        return Rounded(
+            summed_with_roundings(self.rng, self.value, W.value, self.u), self.u, self.rng
+        )
 
 
 class RandomRounding(Plain):
-    """An arithmetic for the reference's own time loop. Activations are off by what the model says of them."""
+    """An arithmetic for the reference's own time loop. Activations are off by what the model says
+    of them."""
 
     def __init__(self, dtype):
         super().__init__()
@@ -224,13 +252,16 @@ RUNS = {
 @pytest.mark.parametrize("label", RUNS)
 @pytest.mark.parametrize("mask", [None, "101101"], ids=["no_mask", "mask"])
 def test_sigma_is_the_spread_of_perturbed_runs(label, mask):
-    """Over all values of an output, also where errors have gone through six steps, gates and masks."""
+    """Over all values of an output, also where errors have gone through six steps, gates and
+    masks."""
     row = random_problem(RUNS[label], 3, (1, 6, 3), mask=mask and [mask], initial=True)
     many = replace(
         row,
         inputs=replace(row.inputs, data=np.repeat(row.inputs.data, SAMPLES, 0)),
         mask=None if mask is None else np.repeat(row.mask, SAMPLES, 0),
-        initial_state=tuple(replace(state, data=np.repeat(state.data, SAMPLES, 0)) for state in row.initial_state),
+        initial_state=tuple(
+            replace(state, data=np.repeat(state.data, SAMPLES, 0)) for state in row.initial_state
+        ),
     )
     noisy_outputs = compute_with_noise(row)
     perturbed = Walk(many, RandomRounding(row.layer.compute_dtype)).run().outputs

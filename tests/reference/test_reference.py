@@ -1,4 +1,5 @@
-"""The reference against oracles that share no line with it: a textbook loop, arithmetic by hand, 50-digit loops."""
+"""The reference against oracles that share no line with it: a textbook loop, arithmetic by hand,
+50-digit loops."""
 
 import math
 
@@ -39,7 +40,9 @@ def textbook_loop(inputs, Wx, Wh, b):
 def test_simple_rnn_is_the_textbook_loop(shape):
     problem = random_problem(spec_of("simple_rnn", 8, **BOTH), 1, shape)
     W, U, b = (tensor.data.astype(np.float64) for tensor in problem.weights)
-    right = np.stack([textbook_loop(row.astype(np.float64), W.T, U.T, b) for row in problem.inputs.data])
+    right = np.stack(
+        [textbook_loop(row.astype(np.float64), W.T, U.T, b) for row in problem.inputs.data]
+    )
     assert_same(outputs_of(problem)["output"], right)
     assert_same(outputs_of(problem)["h"], right[:, -1])
 
@@ -53,11 +56,22 @@ def test_the_catalogue_s_textbook_case_is_the_textbook_loop():
 
 def test_the_notes_digits_of_a_bidirectional_lstm():
     """0.1 everywhere, the forget block of the bias at 1, as the sources print it."""
-    words = [0.1, 4.2, 1.5, 1.1, 2.8], [1.0, 3.1, 2.5, 0.7, 1.1], [0.3, 2.1, 1.5, 2.1, 0.1], [2.2, 1.4, 0.5, 0.9, 1.1]
+    words = (
+        [0.1, 4.2, 1.5, 1.1, 2.8],
+        [1.0, 3.1, 2.5, 0.7, 1.1],
+        [0.3, 2.1, 1.5, 2.1, 0.1],
+        [2.2, 1.4, 0.5, 0.9, 1.1],
+    )
     half = [np.full((5, 12), 0.1), np.full((3, 12), 0.1), np.repeat([0.0, 1.0, 0.0, 0.0], 3)]
-    outputs = outputs_of(problem_of(two_ways(spec_of("lstm", 3, **EXACT, **BOTH)), half * 2, [words]))
-    assert_same(outputs["output"][0, :, 0], np.array([0.3590648, 0.5511133, 0.5911575, 0.6303139]), 1e-7)
-    assert_same(outputs["output"][0, :, 3], np.array([0.70387346, 0.5886358, 0.39516988, 0.21942243]), 1e-7)
+    outputs = outputs_of(
+        problem_of(two_ways(spec_of("lstm", 3, **EXACT, **BOTH)), half * 2, [words])
+    )
+    assert_same(
+        outputs["output"][0, :, 0], np.array([0.3590648, 0.5511133, 0.5911575, 0.6303139]), 1e-7
+    )
+    assert_same(
+        outputs["output"][0, :, 3], np.array([0.70387346, 0.5886358, 0.39516988, 0.21942243]), 1e-7
+    )
     assert_same(outputs["forward_h"], np.full((1, 3), 0.6303139), 1e-7)
     assert_same(outputs["backward_h"], np.full((1, 3), 0.70387346), 1e-7)
 
@@ -69,7 +83,9 @@ def sigmoid(x):
 def one_by_one(kind, weights, inputs, initial, **config):
     """B = D = H = 1: the outputs as plain lists of numbers."""
     spec = spec_of(kind, 1, **EXACT, **BOTH, **config)
-    problem = problem_of(spec, weights, np.reshape(inputs, (1, -1, 1)), initial=[[[value]] for value in initial])
+    problem = problem_of(
+        spec, weights, np.reshape(inputs, (1, -1, 1)), initial=[[[value]] for value in initial]
+    )
     return {name: array.ravel().tolist() for name, array in outputs_of(problem).items()}
 
 
@@ -172,7 +188,8 @@ def digits_step(kind, W, U, b, x, h, c, H):
     def gate(block):
         second = b[1] if kind == "gru" else [0] * len(b[0])
         return [
-            logistic(of_x(block, n) + b[0][block * H + n] + of_h(block, n) + second[block * H + n]) for n in range(H)
+            logistic(of_x(block, n) + b[0][block * H + n] + of_h(block, n) + second[block * H + n])
+            for n in range(H)
         ]
 
     if kind == "simple_rnn":
@@ -209,7 +226,11 @@ def test_exact_outputs_differ_from_float64_ones_somewhere():
     problem = random_problem(spec_of("lstm", 4, **EXACT, **BOTH), 5)
     exact, near = compute_exactly(problem), compute(problem)
     assert any((one.data != other.data).any() for one, other in zip(exact, near, strict=True))
-    assert [tensor.name for tensor in exact] == [tensor.name for tensor in near] == ["output", "h", "c"]
+    assert (
+        [tensor.name for tensor in exact]
+        == [tensor.name for tensor in near]
+        == ["output", "h", "c"]
+    )
     assert {tensor.dtype for tensor in (*exact, *near)} == {"float64"}
 
 

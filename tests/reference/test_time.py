@@ -1,4 +1,5 @@
-"""Relations in time that hold for any numbers: directions, masks, initial states, stateful calls."""
+"""Relations in time that hold for any numbers: directions, masks, initial states, stateful
+calls."""
 
 from dataclasses import replace
 
@@ -32,10 +33,13 @@ with_and_without_mask = pytest.mark.parametrize("mask", [None, MASK], ids=["no_m
 def reversed_in_time(problem):
     """The same sequences, and their masks, read from the end."""
     inputs = replace(problem.inputs, data=problem.inputs.data[:, ::-1])
-    return replace(problem, inputs=inputs, mask=None if problem.mask is None else problem.mask[:, ::-1])
+    return replace(
+        problem, inputs=inputs, mask=None if problem.mask is None else problem.mask[:, ::-1]
+    )
 
 
-# --- direction -------------------------------------------------------------------------------------------------------
+# --- direction
+# -------------------------------------------------------------------------------------------------------
 
 
 @every_kind
@@ -50,21 +54,37 @@ def test_backwards_is_forward_of_the_reversed_sequence(kind, mask):
 
 @every_kind
 def test_reversed_twice_is_itself(kind):
-    """Two directions over a reversed sequence with the halves' weights exchanged: the halves' outputs exchanged."""
-    problem = random_problem(two_ways(spec_of(kind, **SEQUENCES), merge_mode=None), 2, SHAPE, mask=MASK)
+    """Two directions over a reversed sequence with the halves' weights exchanged: the halves'
+    outputs exchanged."""
+    problem = random_problem(
+        two_ways(spec_of(kind, **SEQUENCES), merge_mode=None), 2, SHAPE, mask=MASK
+    )
     count = len(problem.weights) // 2
     halves = [[t.data for t in problem.weights[:count]], [t.data for t in problem.weights[count:]]]
     exchanged = tuple(
-        replace(tensor, data=data) for tensor, data in zip(problem.weights, halves[1] + halves[0], strict=True)
+        replace(tensor, data=data)
+        for tensor, data in zip(problem.weights, halves[1] + halves[0], strict=True)
     )
-    one, other = outputs_of(problem), outputs_of(reversed_in_time(replace(problem, weights=exchanged)))
+    one, other = (
+        outputs_of(problem),
+        outputs_of(reversed_in_time(replace(problem, weights=exchanged))),
+    )
     assert_same(other["forward_output"], one["backward_output"][:, ::-1])
     assert_same(other["backward_output"], one["forward_output"][:, ::-1])
 
 
 def test_backwards_and_mask_by_hand():
-    """A layer that gives its input back: steps 4 and 3 are masked, 2 and 1 follow in processing order."""
-    spec = spec_of("simple_rnn", 1, activation="linear", go_backwards=True, use_bias=False, **EXACT, **SEQUENCES)
+    """A layer that gives its input back: steps 4 and 3 are masked, 2 and 1 follow in processing
+    order."""
+    spec = spec_of(
+        "simple_rnn",
+        1,
+        activation="linear",
+        go_backwards=True,
+        use_bias=False,
+        **EXACT,
+        **SEQUENCES,
+    )
     inputs = [[[1], [2], [3], [4]]]
     problem = problem_of(spec, [[[1]], [[0]]], inputs, mask=np.array([[True, True, False, False]]))
     assert outputs_of(problem)["output"].ravel().tolist() == [0, 0, 2, 1]
@@ -86,12 +106,15 @@ def test_the_last_output_is_the_last_of_the_sequence_and_the_state(kind, backwar
     assert_same(last["h"], sequence["h"], 0)
 
 
-# --- masks -----------------------------------------------------------------------------------------------------------
+# --- masks
+# -----------------------------------------------------------------------------------------------------------
 
 
 @every_kind
 @every_direction
-@pytest.mark.parametrize("row", range(4), ids=["left+interior", "interior+right", "left+right", "none"])
+@pytest.mark.parametrize(
+    "row", range(4), ids=["left+interior", "interior+right", "left+right", "none"]
+)
 def test_masked_steps_are_as_if_they_were_not_there(kind, backwards, row):
     spec = spec_of(kind, go_backwards=backwards, **BOTH)
     problem = random_problem(spec, 4, SHAPE, mask=MASK, initial=True)
@@ -110,7 +133,9 @@ def test_masked_steps_are_as_if_they_were_not_there(kind, backwards, row):
 @every_direction
 @pytest.mark.parametrize("flags", [STATE, BOTH], ids=["last", "sequences"])
 def test_a_fully_masked_row_keeps_its_initial_state_and_gives_zeros(kind, backwards, flags):
-    problem = random_problem(spec_of(kind, go_backwards=backwards, **flags), 5, SHAPE, mask=MASK, initial=True)
+    problem = random_problem(
+        spec_of(kind, go_backwards=backwards, **flags), 5, SHAPE, mask=MASK, initial=True
+    )
     outputs = outputs_of(problem)
     assert (outputs["output"][4] == 0).all()
     for state in problem.initial_state:
@@ -120,7 +145,9 @@ def test_a_fully_masked_row_keeps_its_initial_state_and_gives_zeros(kind, backwa
 @every_kind
 @every_direction
 def test_zero_output_for_mask_zeroes_masked_outputs_alone(kind, backwards):
-    plain = random_problem(spec_of(kind, go_backwards=backwards, **BOTH), 6, SHAPE, mask=MASK, initial=True)
+    plain = random_problem(
+        spec_of(kind, go_backwards=backwards, **BOTH), 6, SHAPE, mask=MASK, initial=True
+    )
     zeroed = replace(plain, layer=replace(plain.layer, zero_output_for_mask=True))
     used = plain.mask[:, ::-1] if backwards else plain.mask
     right = outputs_of(plain)
@@ -142,7 +169,8 @@ def test_a_mask_that_uses_everything_is_no_mask(kind):
     assert_all_same(outputs_of(problem), outputs_of(replace(problem, mask=None)), 0)
 
 
-# --- initial states and stateful calls -------------------------------------------------------------------------------
+# --- initial states and stateful calls
+# -------------------------------------------------------------------------------
 
 
 @every_kind
@@ -171,7 +199,10 @@ def call_after_call(problem, calls):
         mask = None if problem.mask is None else problem.mask[:, span]
         outputs = outputs_of(replace(problem, inputs=inputs, mask=mask, initial_state=states))
         values = list(outputs.values())[-len(problem.layer.states) :]
-        states = tuple(Tensor(name, value, "float64") for name, value in zip(problem.layer.states, values, strict=True))
+        states = tuple(
+            Tensor(name, value, "float64")
+            for name, value in zip(problem.layer.states, values, strict=True)
+        )
         parts.append(outputs)
         start += steps
     sequences = [name for name in parts[0] if name.endswith("output")]

@@ -1,10 +1,20 @@
-"""What follows from the noise: thresholds for constant weights, faults that show, problems that cannot be judged."""
+"""What follows from the noise: thresholds for constant weights, faults that show, problems that
+cannot be judged."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from _support.random_problems import BOTH, KINDS, SEQUENCES, STATE, random_problem, spec_of, stack_of, two_ways
+from _support.random_problems import (
+    BOTH,
+    KINDS,
+    SEQUENCES,
+    STATE,
+    random_problem,
+    spec_of,
+    stack_of,
+    two_ways,
+)
 
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.build import constant_weights
@@ -27,7 +37,9 @@ def in_own_type(problem, outputs):
 
 
 def differences(expected, outputs):
-    return compare_values(outputs, expected.outputs, expected.sigmas, expected.kind.threshold).differences
+    return compare_values(
+        outputs, expected.outputs, expected.sigmas, expected.kind.threshold
+    ).differences
 
 
 def sigmas_of_float32(problem, expected):
@@ -38,26 +50,37 @@ def sigmas_of_float32(problem, expected):
 
 
 def changed_by(problem, name, factor):
-    weights = [replace(t, data=t.data * t.data.dtype.type(factor)) if t.name == name else t for t in problem.weights]
+    weights = [
+        replace(t, data=t.data * t.data.dtype.type(factor)) if t.name == name else t
+        for t in problem.weights
+    ]
     return replace(problem, weights=tuple(weights))
 
 
-# --- constant weights ------------------------------------------------------------------------------------------------
+# --- constant weights
+# ------------------------------------------------------------------------------------------------
 
 
 def constant_problem(kind, units, shape, seed, most):
-    """One number each for the kernels, as the sources have it; all units then make the same error."""
+    """One number each for the kernels, as the sources have it; all units then make the same
+    error."""
     batch, steps = shape
     problem = random_problem(spec_of(kind, units, **BOTH), seed, (batch, steps, 5))
     kernel, recurrent_kernel = np.random.default_rng([seed, units, steps]).uniform(0.02, most, 2)
-    initializers = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": 0.0, "unit_forget_bias": True}
+    initializers = {
+        "kernel": kernel,
+        "recurrent_kernel": recurrent_kernel,
+        "bias": 0.0,
+        "unit_forget_bias": True,
+    }
     return replace(problem, weights=constant_weights(problem.layer, 5, initializers))
 
 
 @every_kind
 @pytest.mark.parametrize(("units", "steps"), [(1, 20), (3, 4), (3, 20), (5, 12), (8, 20)])
 def test_constant_weights_stay_within_the_threshold(kind, units, steps):
-    """Where the catalogue's constant cases live. Seen, in ten times as many rows: at most 4.3 sigma."""
+    """Where the catalogue's constant cases live. Seen, in ten times as many rows: at most 4.3
+    sigma."""
     worst = 0.0
     for seed in range(8):
         problem = constant_problem(kind, units, (4, steps), seed, most=0.15)
@@ -71,13 +94,19 @@ def test_larger_constant_weights_stay_within_the_threshold_or_are_inconclusive()
     """32 units, 20 steps, the sources' 0.1: 11 to 67 sigma, always in a few of 128 rows."""
     for seed in range(3):
         problem = random_problem(spec_of("lstm", 32, **BOTH), seed, (128, 20, 5))
-        initializers = {"kernel": 0.1, "recurrent_kernel": 0.1, "bias": 0.0, "unit_forget_bias": True}
+        initializers = {
+            "kernel": 0.1,
+            "recurrent_kernel": 0.1,
+            "bias": 0.0,
+            "unit_forget_bias": True,
+        }
         problem = replace(problem, weights=constant_weights(problem.layer, 5, initializers))
         expected = expect(problem)
         assert expected.inconclusive or sigmas_of_float32(problem, expected) < 10
 
 
-# --- faults that must not stay hidden --------------------------------------------------------------------------------
+# --- faults that must not stay hidden
+# --------------------------------------------------------------------------------
 
 
 def spread_cases():
@@ -87,11 +116,14 @@ def spread_cases():
 
 @pytest.mark.parametrize("problem", spread_cases(), ids=lambda problem: problem.id)
 def test_a_change_of_the_type_s_fault_size_is_seen(problem):
-    """1e-3 in float32, in every weight array that has any influence; a healthy run is not taken for a faulty one."""
+    """1e-3 in float32, in every weight array that has any influence; a healthy run is not taken for
+    a faulty one."""
     expected = expect(problem)
     assert expected.inconclusive == ""
     assert not differences(expected, in_own_type(problem, expected.outputs))
-    assert not differences(expected, compute(problem, np.float32)) or expected.kind.name == "float64"
+    assert (
+        not differences(expected, compute(problem, np.float32)) or expected.kind.name == "float64"
+    )
     for name, thresholds in expected.visible.items():
         faulty = compute(changed_by(problem, name, 1 + expected.kind.fault))
         assert bool(differences(expected, in_own_type(problem, faulty))) == (thresholds > 0), name
@@ -99,7 +131,9 @@ def test_a_change_of_the_type_s_fault_size_is_seen(problem):
 
 @every_kind
 def test_visible_says_how_many_thresholds_a_change_moves_the_outputs(kind):
-    problem = random_problem(two_ways(spec_of(kind, dtype="float64", **BOTH)), 4, (2, 4, 3), initial=True)
+    problem = random_problem(
+        two_ways(spec_of(kind, dtype="float64", **BOTH)), 4, (2, 4, 3), initial=True
+    )
     expected = expect(problem)
     for tensor in problem.weights:
         changed = compute(changed_by(problem, tensor.name, 1.001))
@@ -110,7 +144,8 @@ def test_visible_says_how_many_thresholds_a_change_moves_the_outputs(kind):
 @every_kind
 @pytest.mark.parametrize("initial", [False, True], ids=["no_state", "initial"])
 def test_one_step_from_zeros_does_not_need_the_recurrent_kernel(kind, initial):
-    """An array without any influence hides nothing: there is no fault in it that could show anywhere."""
+    """An array without any influence hides nothing: there is no fault in it that could show
+    anywhere."""
     expected = expect(random_problem(spec_of(kind, **BOTH), 5, (2, 1, 3), initial=initial))
     assert expected.inconclusive == ""
     assert (expected.visible["recurrent_kernel"] > 1) == initial
@@ -123,14 +158,21 @@ def test_a_fault_that_the_noise_hides_makes_a_problem_inconclusive():
     problem = random_problem(spec_of("lstm", **BOTH), 6, (2, 4, 3))
     weak = expect(changed_by(problem, "recurrent_kernel", 1e-5))
     assert expect(problem).inconclusive == ""
-    assert weak.inconclusive == "a relative change of 0.001 in recurrent_kernel would stay under the threshold"
+    assert (
+        weak.inconclusive
+        == "a relative change of 0.001 in recurrent_kernel would stay under the threshold"
+    )
     assert weak.visible["recurrent_kernel"] <= 1 < weak.visible["kernel"]
     assert not weak.unpredictable
-    assert not differences(weak, in_own_type(problem, compute(changed_by(problem, "recurrent_kernel", 1.001e-5))))
+    assert not differences(
+        weak, in_own_type(problem, compute(changed_by(problem, "recurrent_kernel", 1.001e-5)))
+    )
 
 
 def test_nothing_to_see_is_inconclusive():
-    problem = random_problem(spec_of("gru", **BOTH), 7, (2, 3, 4), mask=("000", "000"), initial=True)
+    problem = random_problem(
+        spec_of("gru", **BOTH), 7, (2, 3, 4), mask=("000", "000"), initial=True
+    )
     expected = expect(problem)
     assert expected.inconclusive == "no weight has any influence on the outputs"
     assert not expected.unpredictable
@@ -146,17 +188,21 @@ def test_the_coarsest_type_sets_threshold_and_fault(dtype, threshold, fault):
     assert (kind.name, kind.threshold, kind.fault) == (dtype, threshold, fault)
 
 
-# --- chaos -----------------------------------------------------------------------------------------------------------
+# --- chaos
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_chaos_is_unpredictable():
-    """Long and with huge weights: float32 ends up somewhere else, and no multiple of sigma says how far."""
+    """Long and with huge weights: float32 ends up somewhere else, and no multiple of sigma says how
+    far."""
     farthest = 0.0
     for seed in range(4):
         problem = random_problem(spec_of("gru_before", 12, **BOTH), seed, (2, 120, 5), scale=10)
         expected = expect(problem)
         assert expected.unpredictable
-        assert expected.inconclusive.startswith("the rounding noise of h has grown too far at processed step ")
+        assert expected.inconclusive.startswith(
+            "the rounding noise of h has grown too far at processed step "
+        )
         assert expected.visible == {}
         off = compute(problem, np.float32)[0].data - expected.outputs[0].data
         farthest = max(farthest, np.abs(off).max())
@@ -168,16 +214,21 @@ def test_chaos_is_unpredictable():
 
 @every_kind
 @pytest.mark.parametrize(
-    ("dtype", "limit"), [("float32", 300 * 2.0**-24), ("float16", 0.1 / 5)], ids=["float32", "float16"]
+    ("dtype", "limit"),
+    [("float32", 300 * 2.0**-24), ("float16", 0.1 / 5)],
+    ids=["float32", "float16"],
 )
 def test_noise_may_grow_up_to_a_limit(kind, dtype, limit):
-    """In any state at any step, relative to 1 or to the state; short of it a healthy run is within the threshold."""
+    """In any state at any step, relative to 1 or to the state; short of it a healthy run is within
+    the threshold."""
     predictable = []
     for seed in range(12):
         spec = spec_of(kind, 8, dtype=dtype, **BOTH)
         problem = random_problem(spec, seed, (2, 60, 5), scale=(3, 6, 12)[seed % 3])
         expected, states = expect(problem), compute_with_noise(problem).states
-        largest = max((sigmas / np.maximum(1, np.abs(values))).max() for values, sigmas in states.values())
+        largest = max(
+            (sigmas / np.maximum(1, np.abs(values))).max() for values, sigmas in states.values()
+        )
         assert expected.unpredictable == (largest > limit), seed
         if dtype == "float32" and not expected.unpredictable:
             predictable.append(sigmas_of_float32(problem, expected))
@@ -196,7 +247,9 @@ def test_values_that_leave_the_range_are_unpredictable(dtype, steps):
 def test_chaos_inside_shows_though_the_output_is_quiet():
     """The state that has run away is not returned: the second layer's tanh squeezes it."""
     wild = spec_of("simple_rnn", activation="linear", **SEQUENCES)
-    expected = expect(random_problem(stack_of(wild, spec_of("simple_rnn")), 10, (2, 200, 5), scale=4))
+    expected = expect(
+        random_problem(stack_of(wild, spec_of("simple_rnn")), 10, (2, 200, 5), scale=4)
+    )
     assert expected.unpredictable
     assert expected.inconclusive.startswith("0/h ")
 
@@ -204,7 +257,9 @@ def test_chaos_inside_shows_though_the_output_is_quiet():
 @every_kind
 def test_tame_problems_are_conclusive(kind):
     for seed in range(5):
-        expected = expect(random_problem(two_ways(spec_of(kind, 6, **BOTH)), seed, (2, 12, 4), initial=True))
+        expected = expect(
+            random_problem(two_ways(spec_of(kind, 6, **BOTH)), seed, (2, 12, 4), initial=True)
+        )
         assert expected.inconclusive == ""
         assert not expected.unpredictable
         assert set(expected.visible) == {f"{half}/{name}" for half in HALVES for name in WEIGHTS}

@@ -1,4 +1,5 @@
-"""What the reference shows of its way: the trace of every gate and state, and runs of several weights at once."""
+"""What the reference shows of its way: the trace of every gate and state, and runs of several
+weights at once."""
 
 from dataclasses import replace
 
@@ -19,7 +20,12 @@ from _support.random_problems import (
 from rnnparity.problem.problem import Tensor
 from rnnparity.reference import trace, variants
 
-GATES = {"simple_rnn": set(), "lstm": {"i", "f", "g", "o"}, "gru": {"z", "r", "g"}, "gru_before": {"z", "r", "g"}}
+GATES = {
+    "simple_rnn": set(),
+    "lstm": {"i", "f", "g", "o"},
+    "gru": {"z", "r", "g"},
+    "gru_before": {"z", "r", "g"},
+}
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_direction = pytest.mark.parametrize("backwards", [False, True], ids=["forward", "backwards"])
@@ -41,7 +47,9 @@ def gates_by_hand(kind, problem, x, h):
         z = [x @ block(W, n) + h @ block(U, n) + block(b, n) for n in range(4)]
         return {"i": sigmoid(z[0]), "f": sigmoid(z[1]), "g": np.tanh(z[2]), "o": sigmoid(z[3])}
     one, two = b if kind == "gru" else (b, np.zeros_like(b))
-    z, r = (sigmoid(x @ block(W, n) + block(one, n) + h @ block(U, n) + block(two, n)) for n in range(2))
+    z, r = (
+        sigmoid(x @ block(W, n) + block(one, n) + h @ block(U, n) + block(two, n)) for n in range(2)
+    )
     inner = r * (h @ block(U, 2) + block(two, 2)) if kind == "gru" else (r * h) @ block(U, 2)
     return {"z": z, "r": r, "g": np.tanh(x @ block(W, 2) + block(one, 2) + inner)}
 
@@ -51,7 +59,9 @@ def gates_by_hand(kind, problem, x, h):
 def test_trace_satisfies_the_equations(kind, backwards):
     problem = random_problem(spec_of(kind, go_backwards=backwards, **BOTH), 3, initial=True)
     steps = trace(problem)
-    assert [step.time for step in steps] == ([5, 4, 3, 2, 1, 0] if backwards else [0, 1, 2, 3, 4, 5])
+    assert [step.time for step in steps] == (
+        [5, 4, 3, 2, 1, 0] if backwards else [0, 1, 2, 3, 4, 5]
+    )
     before = {tensor.name: tensor.data.astype(np.float64) for tensor in problem.initial_state}
     for number, step in enumerate(steps):
         assert step.half == ""
@@ -105,7 +115,9 @@ def test_trace_names_every_half_and_its_times():
 
 
 def test_trace_of_a_stateful_run_counts_times_from_the_first_call():
-    problem = random_problem(spec_of("lstm", stateful=True, go_backwards=True), 6, (1, 6, 2), calls=(3, 2, 1))
+    problem = random_problem(
+        spec_of("lstm", stateful=True, go_backwards=True), 6, (1, 6, 2), calls=(3, 2, 1)
+    )
     assert [step.time for step in trace(problem)] == [2, 1, 0, 4, 3, 5]
 
 
@@ -128,16 +140,22 @@ def assert_variants_are_separate_runs(problem, names):
     changed = changes_of(problem, names)
     together = variants(problem, changed)
     for number in range(3):
-        alone = outputs_of(with_weights(problem, {name: array[number] for name, array in changed.items()}))
+        alone = outputs_of(
+            with_weights(problem, {name: array[number] for name, array in changed.items()})
+        )
         for one, (name, right) in zip(together, alone.items(), strict=True):
-            np.testing.assert_allclose(one[number], right, rtol=0, atol=1e-13, strict=True, err_msg=name)
+            np.testing.assert_allclose(
+                one[number], right, rtol=0, atol=1e-13, strict=True, err_msg=name
+            )
 
 
 LAYERS = {
     **{kind: spec_of(kind, dtype="float64", **BOTH) for kind in KINDS},
     "no_bias": spec_of("gru", dtype="float64", use_bias=False, **BOTH),
     "two_ways": two_ways(spec_of("lstm", dtype="float64", **BOTH)),
-    "stack": stack_of(spec_of("gru", dtype="float64", **SEQUENCES), spec_of("lstm", 3, dtype="float64", **BOTH)),
+    "stack": stack_of(
+        spec_of("gru", dtype="float64", **SEQUENCES), spec_of("lstm", 3, dtype="float64", **BOTH)
+    ),
 }
 
 
@@ -154,4 +172,6 @@ def test_variants_of_some_weights_keep_the_others(names):
 
 def test_variants_of_one_half_keep_the_other():
     problem = random_problem(LAYERS["two_ways"], 7)
-    assert_variants_are_separate_runs(problem, {"forward/kernel", "forward/recurrent_kernel", "forward/bias"})
+    assert_variants_are_separate_runs(
+        problem, {"forward/kernel", "forward/recurrent_kernel", "forward/bias"}
+    )

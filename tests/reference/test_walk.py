@@ -1,4 +1,5 @@
-"""How the walk goes through time: inputs projected block by block, memory that does not grow, runs that repeat."""
+"""How the walk goes through time: inputs projected block by block, memory that does not grow, runs
+that repeat."""
 
 import tracemalloc
 
@@ -43,7 +44,9 @@ def test_steps_projected_together_or_apart_give_the_same(spec, together, monkeyp
 
 def test_a_prepared_run_can_be_repeated():
     """Also a stateful one: each begins with the initial states again."""
-    problem = random_problem(spec_of("lstm", stateful=True, **BOTH), 0, SHAPE, initial=True, calls=(1, SHAPE[1] - 1))
+    problem = random_problem(
+        spec_of("lstm", stateful=True, **BOTH), 0, SHAPE, initial=True, calls=(1, SHAPE[1] - 1)
+    )
     again = prepare(problem)
     first, second = again(), again()
     for one, other, expected in zip(first, second, compute(problem), strict=True):
@@ -62,7 +65,8 @@ def peak_memory(steps):
 
 
 def test_memory_does_not_grow_with_time(monkeypatch):
-    """Without sequences, and beyond the inputs: ten times the steps take what one needs, and 10 % for small things."""
+    """Without sequences, and beyond the inputs: ten times the steps take what one needs, and 10 %
+    for small things."""
     monkeypatch.setattr(walk, "PROJECTED", 50 * 4 * 64)
     assert peak_memory(2000) < 1.1 * peak_memory(200)
 
@@ -70,7 +74,9 @@ def test_memory_does_not_grow_with_time(monkeypatch):
 def test_overflow_is_seen_in_the_outputs_and_warns_nobody():
     """With `filterwarnings = error` a warning would fail this test."""
     grows = problem_of(
-        spec_of("simple_rnn", 1, activation="exponential"), [[[1.0]], [[1.0]], [0.0]], np.full((1, 9, 1), 5.0)
+        spec_of("simple_rnn", 1, activation="exponential"),
+        [[[1.0]], [[1.0]], [0.0]],
+        np.full((1, 9, 1), 5.0),
     )
     (output,) = compute(grows)
     assert np.isposinf(output.data).all()

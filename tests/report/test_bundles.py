@@ -1,4 +1,5 @@
-"""The bundles of the known differences: each there, each showing its difference with the framework alone."""
+"""The bundles of the known differences: each there, each showing its difference with the framework
+alone."""
 
 import ast
 import os
@@ -20,9 +21,16 @@ from rnnparity.report.scripts import ENGINES, KERAS
 FOLDER = default_folder() / "bundles"
 ENTRIES = {entry.name: entry for entry in read_known(default_folder() / KNOWN)}
 BOTH = pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
-INSTALLED = {word for family in (KERAS | ENGINES).values() for word in family.install.split()} | {"torch", "onnxscript"}
-SHAPES = re.compile(r"^.+\[.*\]: should be (\(.*\)), in .+? (\(.*\)), largest difference inf$", re.MULTILINE)
-NUMBERS = re.compile(r"^(.+)(\[.*\]): should be (\S+), in .+ \S+, largest (relative )?difference (\S+)$")
+INSTALLED = {word for family in (KERAS | ENGINES).values() for word in family.install.split()} | {
+    "torch",
+    "onnxscript",
+}
+SHAPES = re.compile(
+    r"^.+\[.*\]: should be (\(.*\)), in .+? (\(.*\)), largest difference inf$", re.MULTILINE
+)
+NUMBERS = re.compile(
+    r"^(.+)(\[.*\]): should be (\S+), in .+ \S+, largest (relative )?difference (\S+)$"
+)
 # As a user has it: no settings of ours, and nothing of rnnparity can be imported.
 ALONE = "import runpy, sys; sys.modules['rnnparity'] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
 
@@ -51,7 +59,9 @@ def test_a_bundle_holds_a_case_of_its_entry_and_a_script(entry):
     says = " ".join(ast.get_docstring(ast.parse(script)).split())
     assert says.startswith(f"{problem.id}: {' '.join(entry.reason.split())} (")
     for package, wanted in entry.versions.items():
-        assert re.search(rf"[(, ]{package} {','.join(sorted(map(str, wanted), reverse=True))}[,)]", says)
+        assert re.search(
+            rf"[(, ]{package} {','.join(sorted(map(str, wanted), reverse=True))}[,)]", says
+        )
     assert set(needed(script)) <= INSTALLED
     assert len(script.splitlines()) <= 32
 
@@ -60,7 +70,12 @@ def test_a_bundle_holds_a_case_of_its_entry_and_a_script(entry):
 def test_a_bundle_says_nothing_of_who_wrote_it(entry):
     files = list((FOLDER / entry.name).iterdir())
     assert {"problem.json", "reproduce.py"} <= {file.name for file in files}
-    assert {file.name for file in files} <= {"problem.json", "reproduce.py", "model.onnx", "feeds.npz"}
+    assert {file.name for file in files} <= {
+        "problem.json",
+        "reproduce.py",
+        "model.onnx",
+        "feeds.npz",
+    }
     for file in files:
         content = file.read_bytes().decode("latin-1")
         assert not re.search(r"(?<![\w.:/])/(home|root|tmp|usr|var|work|Users)/", content)
@@ -87,8 +102,19 @@ def missing(entry):
 
 def run_alone(entry):
     """What a bundle's script prints and raises, from another folder than its own."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("KERAS", "JAX", "PYTHON"))}
-    command = [sys.executable, "-W", "ignore", "-c", ALONE, str(FOLDER / entry.name / "reproduce.py")]
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("KERAS", "JAX", "PYTHON"))
+    }
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        ALONE,
+        str(FOLDER / entry.name / "reproduce.py"),
+    ]
     return subprocess.run(command, capture_output=True, text=True, env=clean, cwd="/", check=False)
 
 
@@ -108,9 +134,15 @@ def beyond_noise(printed, problem):
 def seen(ran, problem):
     """The kind of difference that a script has shown, or "": the file and the framework agree."""
     if ran.returncode:
-        raised = re.search(r"^\w[\w.]*(Error|Exception|Argument|InvalidGraph)\b", ran.stderr, re.MULTILINE)
+        raised = re.search(
+            r"^\w[\w.]*(Error|Exception|Argument|InvalidGraph)\b", ran.stderr, re.MULTILINE
+        )
         last = re.findall(r'^  File "(.+?)"', ran.stderr, re.MULTILINE)[-1]
-        return "error" if raised and "site-packages" in last and "ImportError" not in ran.stderr else ""
+        return (
+            "error"
+            if raised and "site-packages" in last and "ImportError" not in ran.stderr
+            else ""
+        )
     shapes = re.search(r"^symbolic shapes: (.+) but should be (.+)$", ran.stdout, re.MULTILINE)
     if shapes:
         said, right = (re.findall(r"None|\d+", text) for text in shapes.groups())
@@ -137,7 +169,8 @@ def test_a_script_shows_the_difference(entry):
 
 
 def test_a_script_that_shows_nothing_is_seen():
-    """What the test above would miss: noise, equal shapes, counts and types, and a script that itself is broken."""
+    """What the test above would miss: noise, equal shapes, counts and types, and a script that
+    itself is broken."""
     problem = wire.read_problem(FOLDER / "zero-output-without-sequences" / "problem.json")
 
     def ended(stdout="", stderr="", status=0):
@@ -145,9 +178,16 @@ def test_a_script_that_shows_nothing_is_seen():
 
     line = "output[1, 0]: should be 0.1, in Keras 0.2, largest difference {}\n"
     noise = expect(problem).sigmas[0][1, 0]
-    assert (ended(line.format(noise)), ended(line.format(100 * noise)), ended()) == ("", "values", "")
+    assert (ended(line.format(noise)), ended(line.format(100 * noise)), ended()) == (
+        "",
+        "values",
+        "",
+    )
     relative = line.replace("difference", "relative difference")
-    assert (ended(relative.format(10 * noise)), ended(relative.format(1000 * noise))) == ("", "values")
+    assert (ended(relative.format(10 * noise)), ended(relative.format(1000 * noise))) == (
+        "",
+        "values",
+    )
     shapes = "symbolic shapes: (TensorShape([None, 3]),) but should be [(None, {})]\n"
     assert (ended(shapes.format(3)), ended(shapes.format(6))) == ("", "fact")
     counts = "4 outputs in the file, {} computed\n"

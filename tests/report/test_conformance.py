@@ -28,7 +28,8 @@ from rnnparity.report.stored_report import StoredVerdict
 from rnnparity.report.table import Cell, columns, headline
 from rnnparity.verdict.judge import Kind
 
-# ------------------------------------------------------------------------------------------------------- rows
+# -------------------------------------------------------------------------------------------------------
+# rows
 
 
 def test_every_case_is_in_a_row_and_no_row_is_empty():
@@ -85,11 +86,14 @@ def test_a_family_of_the_catalogue_is_a_row():
     assert sizes["stateful, several calls"] == tags["stateful"]
     assert sizes["constant weights"] == tags["weights:constant"]
     assert sizes["digits printed in the sources"] == tags["sources"]
-    assert sizes["an axis of length one"] == sum(count for tag, count in tags.items() if tag.startswith("edge:"))
+    assert sizes["an axis of length one"] == sum(
+        count for tag, count in tags.items() if tag.startswith("edge:")
+    )
     assert sizes["padding on the left"] == tags["mask:left"]
 
 
-# ------------------------------------------------------------------------------------------------------ cells
+# ------------------------------------------------------------------------------------------------------
+# cells
 
 
 def cell(**counts):
@@ -106,7 +110,10 @@ def cell(**counts):
         ({"agrees": 3}, ("right", "100 %", "of 3")),
         ({"agrees": 1999, "known": 1, "unsupported": 7}, ("known", "99 %", "1 known")),
         ({"agrees": 3, "inconclusive": 1}, ("unclear", "75 %", "1 inconclusive")),
-        ({"agrees": 1, "diverges": 1, "known": 1, "inconclusive": 1}, ("wrong", "25 %", "1 diverge")),
+        (
+            {"agrees": 1, "diverges": 1, "known": 1, "inconclusive": 1},
+            ("wrong", "25 %", "1 diverge"),
+        ),
         ({"agrees": 1, "diverges": 999}, ("wrong", "< 1 %", "999 diverge")),
         ({"diverges": 2, "error": 3}, ("wrong", "0 %", "5 fail")),
         ({"agrees": 1, "error": 2}, ("wrong", "33 %", "2 fail")),
@@ -135,7 +142,9 @@ def test_the_cells_of_a_subject():
 
 def test_groups_what_fails_first():
     (_, mixed) = columns(both())
-    assert [(group.kind, [verdict.id for verdict in own]) for group, own in mixed.groups.items()] == [
+    assert [
+        (group.kind, [verdict.id for verdict in own]) for group, own in mixed.groups.items()
+    ] == [
         (Kind.DIVERGES, [MASKED]),
         (Kind.ERROR, [STATEFUL]),
         (Kind.KNOWN, [BOTH_WAYS]),
@@ -153,16 +162,26 @@ def grouped(*rows):
 
 def test_a_fault_is_one_group_wherever_it_strikes():
     names = [
-        "gate-order: LSTM iofc (ONNX)" + place for place in ("", " (every half)", " (backward)", " (1/forward)", " (0)")
+        "gate-order: LSTM iofc (ONNX)" + place
+        for place in ("", " (every half)", " (backward)", " (1/forward)", " (0)")
     ]
-    assert grouped(*[("diverges", "x", {"cause": "gate-order", "fault": name}) for name in names]) == [(names[0], 5)]
-    assert grouped(("diverges", "x", {"cause": "unexplained", "kinds": ["values"]})) == [("unexplained", 1)]
+    assert grouped(
+        *[("diverges", "x", {"cause": "gate-order", "fault": name}) for name in names]
+    ) == [(names[0], 5)]
+    assert grouped(("diverges", "x", {"cause": "unexplained", "kinds": ["values"]})) == [
+        ("unexplained", 1)
+    ]
 
 
 def test_reasons_that_differ_in_a_number_are_one_group():
-    errors = [("error", f"ValueError: row {row} of float{bits}") for row in (1, 22) for bits in (16, 32)]
+    errors = [
+        ("error", f"ValueError: row {row} of float{bits}") for row in (1, 22) for bits in (16, 32)
+    ]
     assert [count for _, count in grouped(*errors)] == [2, 2]
-    assert [count for _, count in grouped(*[("unsupported", f"{n} layers") for n in (3, 4)])] == [1, 1]
+    assert [count for _, count in grouped(*[("unsupported", f"{n} layers") for n in (3, 4)])] == [
+        1,
+        1,
+    ]
 
 
 def test_what_differs_without_a_cause():
@@ -193,10 +212,14 @@ def test_there_are_only_so_many_groups():
 )  # fmt: skip
 def test_the_headline(subjects, left_out, expected):
     out = [{"subject": f"x{number}", "why": "gone", "asked": False} for number in range(left_out)]
-    assert headline(report(*[subject(name, rows) for name, rows in subjects.items()], left_out=out)) == expected
+    assert (
+        headline(report(*[subject(name, rows) for name, rows in subjects.items()], left_out=out))
+        == expected
+    )
 
 
-# ------------------------------------------------------------------------------------------------------ pages
+# ------------------------------------------------------------------------------------------------------
+# pages
 
 
 def test_a_page_stands_alone():
@@ -218,9 +241,12 @@ def test_every_link_of_a_page_has_a_place_to_go():
 
 def test_a_cell_leads_to_what_is_in_it():
     html = page(both())
-    row = next(number for number, feature in enumerate(FEATURES) if feature.name == "padding on the left")
+    row = next(
+        number for number, feature in enumerate(FEATURES) if feature.name == "padding on the left"
+    )
     assert re.search(
-        rf'<td class="wrong" id="c1-{row}"><a href="#p1-{row}"><b>0 %</b> <small>1 diverge</small></a>', html
+        rf'<td class="wrong" id="c1-{row}"><a href="#p1-{row}"><b>0 %</b> <small>1 diverge</small></a>',
+        html,
     )
     block = html[html.index(f'id="p1-{row}"') :].partition("</article>")[0]
     assert "mask-ignored: every step counts" in block
@@ -258,7 +284,8 @@ def test_names_are_escaped_and_quoted():
 def test_what_was_left_out_and_what_is_stale_are_told():
     stale = [{"name": "old", "why": "its 3 cases all agree now"}]
     stored = report(
-        subject("a", RIGHT, stale=stale), left_out=[{"subject": "torch", "why": "is not installed", "asked": False}]
+        subject("a", RIGHT, stale=stale),
+        left_out=[{"subject": "torch", "why": "is not installed", "asked": False}],
     )
     assert "the known difference old: its 3 cases all agree now" in page(stored)
     assert "<dt>torch</dt><dd>is not installed</dd>" in page(stored)
@@ -270,7 +297,9 @@ def test_a_page_of_everything_that_fails_is_no_book():
     rows = {case: ("error", f"ValueError: no {case}") for case in catalogue()}
     one = report(subject("a", rows))
     table = one.model_copy(
-        update={"subjects": [one.subjects[0].model_copy(update={"name": f"a{n}"}) for n in range(25)]}
+        update={
+            "subjects": [one.subjects[0].model_copy(update={"name": f"a{n}"}) for n in range(25)]
+        }
     )
     assert len(page(table)) < 120_000 * 25
 
@@ -286,10 +315,16 @@ def test_the_markdown_is_one_table():
     assert "| Type: float16 | 32 | 100 % | 0 % ? |" in table
     assert "| Type: float64 | 33 | 100 % | – |" in table
     assert "- right passes: 6 agree (port 1.0, 2026-07-30)" in lines
-    assert lines[0] == "1 of 2 subjects pass; a:mixed does not. Only 6 of the 3026 cases were chosen."
+    assert (
+        lines[0] == "1 of 2 subjects pass; a:mixed does not. Only 6 of the 3026 cases were chosen."
+    )
 
 
 def test_a_name_with_a_bar_breaks_no_table():
-    table = [line for line in markdown(report(subject("cmd:a | b", RIGHT))).splitlines() if line.startswith("|")]
+    table = [
+        line
+        for line in markdown(report(subject("cmd:a | b", RIGHT))).splitlines()
+        if line.startswith("|")
+    ]
     assert table[0] == "| feature | cases | cmd:a \\| b |"
     assert PLAIN not in table[0]

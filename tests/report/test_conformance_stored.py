@@ -1,4 +1,5 @@
-"""Runs of `check` as they are stored: there and back, refused where something is wrong, merged; and the command."""
+"""Runs of `check` as they are stored: there and back, refused where something is wrong, merged; and
+the command."""
 
 import json
 import re
@@ -43,10 +44,14 @@ def own(tmp_path_factory):
 
 def unmasked(problem):
     """A port that ignores masks."""
-    return [tensor.data for tensor in golden_outputs(problem.__class__(**{**vars(problem), "mask": None}))]
+    return [
+        tensor.data
+        for tensor in golden_outputs(problem.__class__(**{**vars(problem), "mask": None}))
+    ]
 
 
-# ---------------------------------------------------------------------------------------------- there and back
+# ----------------------------------------------------------------------------------------------
+# there and back
 
 
 def test_a_report_comes_back_as_it_was(tmp_path):
@@ -58,7 +63,9 @@ def test_a_report_comes_back_as_it_was(tmp_path):
 
 def test_what_there_is_nothing_to_say_of_is_left_out():
     right, mixed = json.loads(dump(both()))["subjects"]
-    assert all(list(verdict) == ["id", "verdict", "sigma", "reason"] for verdict in right["verdicts"])
+    assert all(
+        list(verdict) == ["id", "verdict", "sigma", "reason"] for verdict in right["verdicts"]
+    )
     assert not {"stale", "examples"} & set(right)
     (verdict,) = [verdict for verdict in mixed["verdicts"] if verdict["id"] == MASKED]
     assert list(verdict) == ["id", "verdict", "sigma", "reason", "kinds", "cause", "fault"]
@@ -80,8 +87,12 @@ def test_a_run_with_an_example(tmp_path):
     assert [row[0] for row in example.picture.rows] == [0, 0, 0]
     assert max(map(max, example.picture.rows)) > 3
     back = as_report(parse(json.loads(dump(stored)), "there"))
-    assert [subject.counts for subject in back.subjects] == [subject.counts for subject in done.subjects]
-    assert [subject.causes for subject in back.subjects] == [subject.causes for subject in done.subjects]
+    assert [subject.counts for subject in back.subjects] == [
+        subject.counts for subject in done.subjects
+    ]
+    assert [subject.causes for subject in back.subjects] == [
+        subject.causes for subject in done.subjects
+    ]
     assert (back.passed, back.faults, back.by_constants) == (False, done.faults, done.by_constants)
 
 
@@ -95,7 +106,8 @@ def test_the_machine_has_no_name():
     assert "/" not in said.replace("x86/64", "")
 
 
-# -------------------------------------------------------------------------------------------------- refused
+# --------------------------------------------------------------------------------------------------
+# refused
 
 
 def changed(place, value):
@@ -124,13 +136,21 @@ def changed(place, value):
         ("subjects.1.date", "yesterday", "subjects.1.date: String should match pattern"),
         ("subjects.1.seconds", -1.0, "subjects.1.seconds: Input should be greater than"),
         ("subjects.1.machine.host", "x", "subjects.1.machine.host: Extra inputs"),
-        ("subjects.1.verdicts", [*verdicts(RIGHT), *verdicts(RIGHT)], f"a:mixed: {PLAIN} is there 2 times"),
+        (
+            "subjects.1.verdicts",
+            [*verdicts(RIGHT), *verdicts(RIGHT)],
+            f"a:mixed: {PLAIN} is there 2 times",
+        ),
         ("subjects.1.verdicts.0.id", "gone", "a:mixed: case 'gone' is unknown"),
         ("subjects.1.verdicts.0.verdict", "fine", "subjects.1.verdicts.0.verdict: Input should be"),
         ("subjects.1.verdicts.0.sigma", "1", "subjects.1.verdicts.0.sigma"),
         ("subjects.1.verdicts.0.reason", GONE, "subjects.1.verdicts.0.reason: Field required"),
         ("subjects.1.examples.0.id", "gone", "a:mixed: examples: case 'gone' is unknown"),
-        ("subjects.1.examples.0.picture.rows", [[9]], "subjects.1.examples.0.picture.rows.0.0: Input should be less"),
+        (
+            "subjects.1.examples.0.picture.rows",
+            [[9]],
+            "subjects.1.examples.0.picture.rows.0.0: Input should be less",
+        ),
     ],
 )
 def test_what_is_refused(place, value, expected):
@@ -148,7 +168,10 @@ def test_what_is_refused(place, value, expected):
         (None, "cannot be read: No such file or directory"),
         ("{", "a.json: "),
         ("[]", "is no stored run (it has no \"format\"); 'rnnparity-report/1' is read here"),
-        ('{"format": "rnnparity-bench/1"}', "is of the format 'rnnparity-bench/1'; 'rnnparity-report/1' is read here"),
+        (
+            '{"format": "rnnparity-bench/1"}',
+            "is of the format 'rnnparity-bench/1'; 'rnnparity-report/1' is read here",
+        ),
     ],
 )
 def test_a_file_that_is_none(here, tmp_path, monkeypatch, content, expected):
@@ -162,7 +185,8 @@ def test_a_file_that_is_none(here, tmp_path, monkeypatch, content, expected):
     assert not (tmp_path / "page.html").exists()
 
 
-# --------------------------------------------------------------------------------------------------- merged
+# ---------------------------------------------------------------------------------------------------
+# merged
 
 
 def parts(*chosen, **other):
@@ -172,7 +196,10 @@ def parts(*chosen, **other):
 
 
 def test_subjects_side_by_side():
-    one, other = report(subject("right", RIGHT)), report(subject("a:mixed", MIXED, examples=[EXAMPLE]))
+    one, other = (
+        report(subject("right", RIGHT)),
+        report(subject("a:mixed", MIXED, examples=[EXAMPLE])),
+    )
     assert merge({"1": one, "2": other}, ()) == both()
 
 
@@ -181,7 +208,9 @@ def test_parts_of_a_subject_are_joined():
     whole = merge(parts(cases[3:], cases[:3]), ())
     (found,) = whole.subjects
     assert {verdict.id for verdict in found.verdicts} == set(cases)
-    assert [v.id for v in found.verdicts] == [v.id for v in merge(parts(cases[:3], cases[3:]), ()).subjects[0].verdicts]
+    assert [v.id for v in found.verdicts] == [
+        v.id for v in merge(parts(cases[:3], cases[3:]), ()).subjects[0].verdicts
+    ]
     assert (found.seconds, found.machine.model_dump()) == (3.0, MACHINE)
 
 
@@ -200,7 +229,9 @@ def test_the_parts_together_show_what_is_stale(tmp_path):
     entries = read_known(tmp_path / LIST)
     assert merge(parts([PLAIN], [MASKED]), entries).passed
     found = merge(parts([PLAIN], [HALF]), entries)
-    assert [(stale.name, stale.why) for stale in found.subjects[0].stale] == [("old", "its 2 cases all agree now")]
+    assert [(stale.name, stale.why) for stale in found.subjects[0].stale] == [
+        ("old", "its 2 cases all agree now")
+    ]
     assert not found.passed
 
 
@@ -215,7 +246,11 @@ def test_faults_are_those_of_the_widest_run():
 def test_who_was_left_out_here_and_ran_there_is_not_left_out():
     out = [{"subject": name, "why": "gone", "asked": True} for name in "bc"]
     whole = merge(
-        {"1": report(subject("a", RIGHT), left_out=out), "2": report(subject("b", RIGHT), left_out=out[1:])}, ()
+        {
+            "1": report(subject("a", RIGHT), left_out=out),
+            "2": report(subject("b", RIGHT), left_out=out[1:]),
+        },
+        (),
     )
     assert [each.subject for each in whole.left_out] == ["c"]
     assert (whole.passed, as_report(whole).status) == (False, 2)
@@ -236,7 +271,8 @@ def test_what_does_not_belong_together(other, expected):
     assert str(caught.value).startswith(expected)
 
 
-# --------------------------------------------------------------------------------------------------- command
+# ---------------------------------------------------------------------------------------------------
+# command
 
 
 @pytest.fixture
@@ -268,12 +304,19 @@ def test_stored_runs_become_one_table(here, stored, tmp_path):
     status, out, err = here("check", *words, *outputs)
     assert (status, err) == (1, "")
     assert "right passes: 6 cases (port 1.0)" in out
-    assert f"{MASKED}: a:mixed diverges\n  output[0]=1 | but 2\n  cause: mask-ignored: every step counts\n" in out
+    assert (
+        f"{MASKED}: a:mixed diverges\n  output[0]=1 | but 2\n  cause: mask-ignored: every step counts\n"
+        in out
+    )
     assert f"  known differences met: {KNOWN['name']}\n" in out
     assert here("check", *words) == (1, out, "")
     assert load(paths["json"]) == both()
     assert "1 of 2 subjects pass; a:mixed does not." in paths["html"].read_text()
-    assert paths["markdown"].read_text().startswith("1 of 2 subjects pass; a:mixed does not. Only 6 of ")
+    assert (
+        paths["markdown"]
+        .read_text()
+        .startswith("1 of 2 subjects pass; a:mixed does not. Only 6 of ")
+    )
     status, out, err = here("check", *words, "--markdown", "-")
     assert (status, out, err) == (1, paths["markdown"].read_text(), "")
     assert here("check", *words[:2], "--json", "-")[0] == 0
@@ -283,7 +326,10 @@ def test_stored_runs_become_one_table(here, stored, tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("--from a.json keras", "--from takes stored runs as they are: leave out subjects, --all and -k"),
+        (
+            "--from a.json keras",
+            "--from takes stored runs as they are: leave out subjects, --all and -k",
+        ),
         ("--from a.json -k lstm", "--from takes stored runs as they are"),
         ("--from a.json --all", "--from takes stored runs as they are"),
         ("--html nowhere/page.html", "nowhere/page.html: cannot be written: there is no folder"),
@@ -320,19 +366,24 @@ def test_a_run_writes_all_three(own, tmp_path):
 
 
 def test_known_differences_keep_their_reasons_and_have_examples(tmp_path):
-    """A list with an entry that this subject meets: what it says goes along, and one of its cases is explained."""
+    """A list with an entry that this subject meets: what it says goes along, and one of its cases
+    is explained."""
     for path in default_folder().glob("*.json"):
         (tmp_path / path.name).symlink_to(path)
     words = {"name": "no-masks", "cause": "mask-ignored", "standing": "undocumented", "link": "x"}
     entry = {**words, "subject": f"{__name__}:*", "cases": ["gru-*"], "kinds": ["values"]}
     text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in entry.items())
     text = f'[[difference]]\n{text}versions = {{}}\nreason = """As\nwanted."""\n'
-    (tmp_path / LIST).write_text(text + text.replace("no-masks", "not-met").replace(__name__, "elsewhere"))
+    (tmp_path / LIST).write_text(
+        text + text.replace("no-masks", "not-met").replace(__name__, "elsewhere")
+    )
     stored = stored_report(check(unmasked, k=FEW, fixtures=tmp_path), tmp_path, None)
     assert [entry.model_dump() for entry in stored.known] == [{**words, "reason": "As wanted."}]
     (one,) = stored.subjects
     assert one.passed
-    assert {(verdict.verdict, *verdict.known) for verdict in one.verdicts} == {("known", "no-masks")}
+    assert {(verdict.verdict, *verdict.known) for verdict in one.verdicts} == {
+        ("known", "no-masks")
+    }
     assert [(example.id, example.cause) for example in one.examples] == [
         ("gru-spread-sequences-mask_interior", "mask-ignored")
     ]

@@ -23,7 +23,9 @@ ANYWHERE = [f"  about: {WHY}", f"  again: rnnparity show {CASE} --subject mine"]
 def outputs(**changed):
     """The right outputs, some of them changed by a function of their array."""
     return tuple(
-        replace(tensor, data=changed[tensor.name](tensor.data.copy())) if tensor.name in changed else tensor
+        replace(tensor, data=changed[tensor.name](tensor.data.copy()))
+        if tensor.name in changed
+        else tensor
         for tensor in golden_outputs(PROBLEM)
     )
 
@@ -38,7 +40,10 @@ def put(*index, value):
 
 def lines(verdict, subject="mine", problem=PROBLEM):
     head, *rest = failure(problem, verdict, subject).split("\n")
-    assert rest[-2:] == [f"  about: {problem.case.why}", f"  again: rnnparity show {problem.id} --subject {subject}"]
+    assert rest[-2:] == [
+        f"  about: {problem.case.why}",
+        f"  again: rnnparity show {problem.id} --subject {subject}",
+    ]
     return [head, *rest[:-2]]
 
 
@@ -51,7 +56,8 @@ def expected_at(name, index):
     return f"{tensor.data[index]:.9g}"
 
 
-# --------------------------------------------------------------------------------------------- kinds of difference
+# ---------------------------------------------------------------------------------------------
+# kinds of difference
 
 
 def test_count():
@@ -76,7 +82,10 @@ def test_shape():
 
 
 def test_dtype():
-    given = [replace(tensor, dtype="float64", data=tensor.data.astype(np.float64)) for tensor in outputs()]
+    given = [
+        replace(tensor, dtype="float64", data=tensor.data.astype(np.float64))
+        for tensor in outputs()
+    ]
     assert lines_of(given) == [
         f"{CASE}: mine diverges",
         "  output is float64, but should be float32",
@@ -121,7 +130,9 @@ def test_values():
         f"  worst: c[1, 1]=0.5, but should be {expected_at('c', (1, 1))}, {second} sigma off (10 are allowed)",
     ]
     assert float(first) > 1e5
-    assert verdict.reason == f"output[1, 3, 2]=0.75, but should be {expected_at('output', (1, 3, 2))}"
+    assert (
+        verdict.reason == f"output[1, 3, 2]=0.75, but should be {expected_at('output', (1, 3, 2))}"
+    )
 
 
 def test_the_threshold_is_that_of_the_type():
@@ -129,7 +140,9 @@ def test_the_threshold_is_that_of_the_type():
     output, *states = golden_outputs(problem)
     data = output.data.copy()
     data[0, 0, 0] += np.float16(0.5)
-    assert lines_of([replace(output, data=data), *states], problem)[2].endswith(" sigma off (5 are allowed)")
+    assert lines_of([replace(output, data=data), *states], problem)[2].endswith(
+        " sigma off (5 are allowed)"
+    )
 
 
 def test_fact():
@@ -171,7 +184,11 @@ def test_known():
 
 def test_a_known_error_says_which():
     verdict = Verdict(CASE, Kind.KNOWN, reason="one: TypeError: no such thing", known=("one",))
-    assert lines(verdict, "keras") == [f"{CASE}: keras known", "  one: TypeError: no such thing", "  known: one"]
+    assert lines(verdict, "keras") == [
+        f"{CASE}: keras known",
+        "  one: TypeError: no such thing",
+        "  known: one",
+    ]
 
 
 @pytest.mark.parametrize("kind", [Kind.INCONCLUSIVE, Kind.UNSUPPORTED])
@@ -190,7 +207,14 @@ def test_a_problem_that_is_no_case_has_no_command_to_show_it():
 @pytest.mark.parametrize(
     ("sigma", "text"),
     [
-        *[(0, "0"), (0.123, "0.12"), (9.94, "9.9"), (12.3, "12"), (99_999, "99999"), (123_456, "1.2e+05")],
+        *[
+            (0, "0"),
+            (0.123, "0.12"),
+            (9.94, "9.9"),
+            (12.3, "12"),
+            (99_999, "99999"),
+            (123_456, "1.2e+05"),
+        ],
         *[(1e9, "1e+09"), (1.1e9, "over 1e9"), (np.inf, "over 1e9")],
     ],
 )
@@ -206,7 +230,8 @@ def test_axes_of_a_state():
     ]
 
 
-# ------------------------------------------------------------------------------------------------------ witnesses
+# ------------------------------------------------------------------------------------------------------
+# witnesses
 
 WRONG = outputs(h=put(0, 0, value=0.5))
 WRONG_TOO = outputs(h=put(0, 0, value=0.25))
@@ -216,7 +241,9 @@ def heard(given, golden, right=None):
     """The verdict on `given`, held against a golden and a reference that says `right`."""
     expected = expect(PROBLEM)
     if right is not None:
-        wide = tuple(Tensor(tensor.name, tensor.data.astype(np.float64), "float64") for tensor in right)
+        wide = tuple(
+            Tensor(tensor.name, tensor.data.astype(np.float64), "float64") for tensor in right
+        )
         expected = replace(expected, outputs=wide)
     return judge_with_golden(PROBLEM, Answer(given), expected, golden)
 
@@ -228,7 +255,9 @@ def witnesses(verdict):
 def test_the_subject_stands_alone():
     verdict = heard(WRONG, outputs())
     assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "the subject")
-    assert witnesses(verdict) == ["  witnesses: golden and reference agree; the subject stands alone"]
+    assert witnesses(verdict) == [
+        "  witnesses: golden and reference agree; the subject stands alone"
+    ]
     assert heard(outputs()[:1], outputs()).alone == "the subject"
 
 
@@ -243,7 +272,10 @@ def test_the_reference_stands_alone():
 def test_the_golden_stands_alone():
     verdict = heard(outputs(), WRONG)
     assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "the golden")
-    assert verdict.reason == f"the golden has h[0, 0]=0.5, but should be {golden_outputs(PROBLEM)[1].data[0, 0]:.9g}"
+    assert (
+        verdict.reason
+        == f"the golden has h[0, 0]=0.5, but should be {golden_outputs(PROBLEM)[1].data[0, 0]:.9g}"
+    )
     assert lines(verdict) == [
         f"{CASE}: mine diverges",
         "  h (B=2, H=3): 1 of 6 values differ",

@@ -1,4 +1,5 @@
-"""What `regenerate` writes and refuses, with tf.keras played by the reference: both keys, known differences, drift."""
+"""What `regenerate` writes and refuses, with tf.keras played by the reference: both keys, known
+differences, drift."""
 
 from dataclasses import replace
 
@@ -120,7 +121,9 @@ def test_the_versions_are_those_that_last_changed_something(keras, written):
     (written / "edge.json").write_text("[]")
     keras.said = {"keras": "3.99.0", "tensorflow": "2.99.0"}
     assert regenerate(written).changed == ["edge.json"]
-    assert read_goldens(written, small_catalogue()).manifest["versions"]["keras"] == VERSIONS["keras"]
+    assert (
+        read_goldens(written, small_catalogue()).manifest["versions"]["keras"] == VERSIONS["keras"]
+    )
     (written / MANIFEST).write_text("{}")
     assert regenerate(written).changed == [MANIFEST]
     assert read_goldens(written, small_catalogue()).manifest["versions"]["keras"] == "3.99.0"
@@ -130,7 +133,10 @@ def test_one_difference_and_nothing_is_written(keras, tmp_path):
     keras.special[CASE] = off_by_a_thousandth
     done = regenerate(tmp_path)
     assert [(verdict.id, str(verdict.kind)) for verdict in done.refused] == [(CASE, "diverges")]
-    assert set(done.changed) == {path.name for path in tmp_path.iterdir()} - {".lock", "known_differences.toml"}
+    assert set(done.changed) == {path.name for path in tmp_path.iterdir()} - {
+        ".lock",
+        "known_differences.toml",
+    }
     assert "lstm-spread.json.rej" in done.changed
     assert all(name.endswith(".rej") for name in done.changed)
 
@@ -144,7 +150,11 @@ def test_without_the_list_of_known_differences_nothing_is_computed(keras, tmp_pa
 def test_what_was_there_stays_and_the_candidate_lies_beside_it(keras, written, monkeypatch):
     def changed(problem):
         first, *others = golden_outputs(problem)
-        return (replace(first, data=first.data * 2), *others) if problem.id == CASE else (first, *others)
+        return (
+            (replace(first, data=first.data * 2), *others)
+            if problem.id == CASE
+            else (first, *others)
+        )
 
     before = contents(written)
     monkeypatch.setattr("rnnparity.session.regenerate.golden_outputs", changed)
@@ -243,7 +253,9 @@ def test_a_folder_that_cannot_be_written(keras, tmp_path):
 def test_a_run_that_proves_nothing_writes_nothing(keras, tmp_path, monkeypatch):
     from rnnparity.problem.errors import MistrustedRunError
 
-    monkeypatch.setattr("rnnparity.session.check.wrong_on_purpose", lambda problem: Answer(golden_outputs(problem)))
+    monkeypatch.setattr(
+        "rnnparity.session.check.wrong_on_purpose", lambda problem: Answer(golden_outputs(problem))
+    )
     with pytest.raises(MistrustedRunError, match="passed lstm-spread-sequences-state"):
         regenerate(tmp_path)
     assert contents(tmp_path) == {"known_differences.toml": b""}

@@ -10,7 +10,8 @@ from rnnparity.verdict.judge import Kind
 
 
 class Rounded(FunctionSubject):
-    """The reference rounded to the layer's types: a subject that never errs by much; `error` makes it worse."""
+    """The reference rounded to the layer's types: a subject that never errs by much; `error` makes
+    it worse."""
 
     def __init__(self, error=0.0):
         super().__init__(self.outputs)
@@ -55,11 +56,20 @@ def test_a_subject_that_is_a_little_off_is_counted_as_an_alarm(monkeypatch):
 
 
 def test_every_kind_of_problem_is_drawn():
-    layers, shapes = zip(*(sweep.random_layer(np.random.default_rng(seed)) for seed in range(400)), strict=True)
+    layers, shapes = zip(
+        *(sweep.random_layer(np.random.default_rng(seed)) for seed in range(400)), strict=True
+    )
     halves = [getattr(layer, "forward", layer) for layer in layers]
     assert {half.class_name for half in halves} == {"SimpleRNN", "LSTM", "GRU"}
     assert {half.dtype for half in halves} >= {"float32", "float64", "mixed_float16", "bfloat16"}
-    assert {getattr(layer, "merge_mode", "-") for layer in layers} == {"-", None, "concat", "sum", "mul", "ave"}
+    assert {getattr(layer, "merge_mode", "-") for layer in layers} == {
+        "-",
+        None,
+        "concat",
+        "sum",
+        "mul",
+        "ave",
+    }
     assert max(shape[1] for shape in shapes) > 400
     assert max(half.units for half in halves) > 110
 

@@ -38,7 +38,10 @@ def outcomes(name, cases, count=1, timeout_s=60.0):
     """What came of the cases, in the order in which it came."""
     with Workers(f"own.functions:{name}", count, timeout_s) as workers:
         workers.versions()
-        return {outcome.problem.id: outcome for outcome in workers.run([catalogue()[case] for case in cases])}
+        return {
+            outcome.problem.id: outcome
+            for outcome in workers.run([catalogue()[case] for case in cases])
+        }
 
 
 def assert_right(outcome):
@@ -54,7 +57,10 @@ def test_a_worker_that_dies_costs_its_case_only(count):
     for case in PLAIN:
         assert_right(found[case])
     for case in INITIAL:
-        assert (found[case].answer, found[case].error) == (None, "its process died with exit status 3")
+        assert (found[case].answer, found[case].error) == (
+            None,
+            "its process died with exit status 3",
+        )
         assert verdict_of(found[case], expect(found[case].problem), None).kind is Kind.ERROR
 
 
@@ -88,7 +94,9 @@ def test_a_worker_that_holds_too_much_is_replaced(monkeypatch, enough, processes
 def test_who_never_answers_is_asked_no_more(monkeypatch, count):
     monkeypatch.setattr(workers, "PATIENCE", 2)
     begun = time.monotonic()
-    found = outcomes("hangs_with_initial_states", [PLAIN[0], *INITIAL, *MORE, *PLAIN[1:]], count, timeout_s=5.0)
+    found = outcomes(
+        "hangs_with_initial_states", [PLAIN[0], *INITIAL, *MORE, *PLAIN[1:]], count, timeout_s=5.0
+    )
     assert time.monotonic() - begun < 60
     said = [outcome.error for outcome in found.values()]
     asked = [error for error in said if error == "no answer within 5 s; its process was ended"]
@@ -120,7 +128,10 @@ def test_a_worker_that_dies_between_two_cases_costs_none():
 
 def test_a_subject_that_exits_is_in_error_and_the_run_goes_on():
     found = outcomes("exits", PLAIN[:2])
-    assert all(re.fullmatch(r"SystemExit: 0 \(.*functions\.py, line \d+\)", o.error) for o in found.values())
+    assert all(
+        re.fullmatch(r"SystemExit: 0 \(.*functions\.py, line \d+\)", o.error)
+        for o in found.values()
+    )
 
 
 def test_what_a_subject_may_return():
@@ -133,7 +144,9 @@ def test_what_a_subject_may_return():
     assert [tensor.name for tensor in more.answer.outputs] == ["output", "extra_1"]
     assert outcomes("unsupported", PLAIN[:1])[PLAIN[0]].unsupported == "not today"
     assert outcomes("raises", PLAIN[:1])[PLAIN[0]].error.startswith("ValueError: no such gate (")
-    assert outcomes("nothing", PLAIN[:1])[PLAIN[0]].error.startswith("TypeError: it returned None, no outputs")
+    assert outcomes("nothing", PLAIN[:1])[PLAIN[0]].error.startswith(
+        "TypeError: it returned None, no outputs"
+    )
     assert outcomes("imaginary", PLAIN[:1])[PLAIN[0]].error.startswith(
         "TypeError: output is an array of complex numbers, no real"
     )
@@ -147,11 +160,17 @@ print(rnnparity.check("own.functions:right", k="lstm-spread-last-initial").passe
 
 
 def test_a_script_without_a_main_guard_runs_once(tmp_path):
-    """Workers are spawned, and what spawns imports the main module again unless it is kept from it."""
+    """Workers are spawned, and what spawns imports the main module again unless it is kept from
+    it."""
     (tmp_path / "script.py").write_text(SCRIPT)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.splitlines() == ["once", "True"]
 
@@ -171,7 +190,9 @@ def test_a_subject_that_dies_while_it_is_loaded(tmp_path):
     (tmp_path / "own" / "deadly.py").write_text("import os\nos._exit(1)\n")
     with (
         Workers("own.deadly:run", 1) as workers,
-        pytest.raises(RequestError, match=r"subject 'own\.deadly:run': its process died while loading"),
+        pytest.raises(
+            RequestError, match=r"subject 'own\.deadly:run': its process died while loading"
+        ),
     ):
         workers.versions()
 
@@ -184,7 +205,9 @@ def test_a_subject_that_dies_while_it_is_loaded(tmp_path):
         (KeyError("x"), "KeyError: 'x'"),
         (ValueError(), "ValueError: "),
         (
-            ValueError("Exception encountered when calling LSTM.call().\n\n\x1b[1mno gate\x1b[0m\n"),
+            ValueError(
+                "Exception encountered when calling LSTM.call().\n\n\x1b[1mno gate\x1b[0m\n"
+            ),
             "ValueError: no gate",
         ),
         (ValueError("x" * 1000), "ValueError: " + "x" * 288),
@@ -208,9 +231,13 @@ class Plain:
         return [tensor.data for tensor in compute(problem)]
 
 
-@pytest.mark.parametrize(("factory", "why"), [(Plain, ""), (lambda: 42, "gives int"), (dict, "gives dict")])
+@pytest.mark.parametrize(
+    ("factory", "why"), [(Plain, ""), (lambda: 42, "gives int"), (dict, "gives dict")]
+)
 def test_a_third_party_s_subject_may_answer_with_plain_arrays(monkeypatch, factory, why):
-    monkeypatch.setattr(subjects, "registration", lambda _: subjects.Registration("somewhere:make", "", ""))
+    monkeypatch.setattr(
+        subjects, "registration", lambda _: subjects.Registration("somewhere:make", "", "")
+    )
     monkeypatch.setattr(subjects, "_imported", lambda *_: factory)
     problem = catalogue()["dtype-float64-lstm-forward"]
     if why:
@@ -219,4 +246,6 @@ def test_a_third_party_s_subject_may_answer_with_plain_arrays(monkeypatch, facto
         return
     subject = subjects.make_subject("theirs")
     assert subject.versions() == {"plain": "1"}
-    assert [tensor.name for tensor in subject.answer(problem).outputs] == [slot.name for slot in problem.output_slots()]
+    assert [tensor.name for tensor in subject.answer(problem).outputs] == [
+        slot.name for slot in problem.output_slots()
+    ]

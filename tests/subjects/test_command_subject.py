@@ -1,4 +1,5 @@
-"""Programs of any language as subjects: a complete engine in C++, and everything that a program can do wrong."""
+"""Programs of any language as subjects: a complete engine in C++, and everything that a program can
+do wrong."""
 
 import json
 import os
@@ -44,7 +45,12 @@ def goldens(tmp_path_factory):
     for name in [name for name in catalogue() if name.startswith(CASE)]:
         outputs = run(catalogue()[name]).outputs
         found[name] = [
-            {"name": t.name, "shape": list(t.shape), "dtype": "float32", "data": t.data.ravel().tolist()}
+            {
+                "name": t.name,
+                "shape": list(t.shape),
+                "dtype": "float32",
+                "data": t.data.ravel().tolist(),
+            }
             for t in outputs
         ]
     path.write_text(json.dumps(found))
@@ -62,21 +68,28 @@ def verdicts(subject, **words):
     return {v.id: v for v in check(subject, k=CASE, jobs=1, **words).subjects[0].verdicts}
 
 
-# -------------------------------------------------------------------------------------------------- the C++ engine
+# --------------------------------------------------------------------------------------------------
+# the C++ engine
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
     compiler = shutil.which("c++")
     if compiler is None:
-        pytest.skip("no C++ compiler")  # what the engine shows of the wire the Python programs below show too
+        pytest.skip(
+            "no C++ compiler"
+        )  # what the engine shows of the wire the Python programs below show too
     path = tmp_path_factory.mktemp("engine") / "engine"
-    subprocess.run([compiler, "-O2", "-std=c++17", "-Wall", "-Werror", "-o", path, ENGINE], check=True)
+    subprocess.run(
+        [compiler, "-O2", "-std=c++17", "-Wall", "-Werror", "-o", path, ENGINE], check=True
+    )
     return path
 
 
 def test_an_engine_in_another_language_agrees(engine):
-    report = check(f"cmd:{engine}", k="not initializers and mask_interior or bias_off", jobs=1).subjects[0]
+    report = check(
+        f"cmd:{engine}", k="not initializers and mask_interior or bias_off", jobs=1
+    ).subjects[0]
     assert report.passed
     assert report.counts[Kind.AGREES] > 50
     assert report.counts[Kind.UNSUPPORTED] > 50
@@ -87,15 +100,22 @@ def test_a_wrong_engine_is_explained(engine, tmp_path):
     source = ENGINE.read_text()
     assert source.count("sigmoid(z(1)) * c[n] + sigmoid(z(0))") == 1
     wrong = tmp_path / "wrong.cpp"
-    wrong.write_text(source.replace("sigmoid(z(1)) * c[n] + sigmoid(z(0))", "sigmoid(z(0)) * c[n] + sigmoid(z(1))"))
-    subprocess.run([shutil.which("c++"), "-O1", "-std=c++17", "-o", tmp_path / "wrong", wrong], check=True)
+    wrong.write_text(
+        source.replace(
+            "sigmoid(z(1)) * c[n] + sigmoid(z(0))", "sigmoid(z(0)) * c[n] + sigmoid(z(1))"
+        )
+    )
+    subprocess.run(
+        [shutil.which("c++"), "-O1", "-std=c++17", "-o", tmp_path / "wrong", wrong], check=True
+    )
     report = check(f"cmd:{tmp_path / 'wrong'}", k="lstm-spread-sequences-state", jobs=1).subjects[0]
     faults = {cause.fault for cause in report.causes.values() if cause.cause}
     assert faults == {"gate-order: LSTM fico in all weights"}
     assert report.counts[Kind.DIVERGES] > 5
 
 
-# ------------------------------------------------------------------------------------------- what can go wrong
+# ------------------------------------------------------------------------------------------- what
+# can go wrong
 
 
 def test_a_right_program_agrees(goldens):
@@ -114,17 +134,35 @@ WRONG = f"problem['id'] == {CASE!r}"
 @pytest.mark.parametrize(
     ("then", "said"),
     [
-        ("print('loading')", "it printed 'loading' among its answers: standard output is for one JSON a line"),
-        ("print('{oops')", "its answer: line 1, column 2: is not JSON"),  # and then its right answer
+        (
+            "print('loading')",
+            "it printed 'loading' among its answers: standard output is for one JSON a line",
+        ),
+        (
+            "print('{oops')",
+            "its answer: line 1, column 2: is not JSON",
+        ),  # and then its right answer
         ("print('{\"id\": 1, ')", "its answer: line 2, column 1: is not JSON: "),
-        ("print(json.dumps({'id': 'other', 'outputs': []}))", f"it answered 'other' when asked for '{CASE}'"),
-        ("print(json.dumps({'id': problem['id']}))", "its answer has neither outputs nor a reason why not"),
+        (
+            "print(json.dumps({'id': 'other', 'outputs': []}))",
+            f"it answered 'other' when asked for '{CASE}'",
+        ),
+        (
+            "print(json.dumps({'id': problem['id']}))",
+            "its answer has neither outputs nor a reason why not",
+        ),
         ("print(json.dumps({'id': problem['id'], 'error': 'no memory'}))", "no memory"),
         ("print(json.dumps({'id': problem['id'], 'outputs': 7}))", "its answer: outputs: "),
         ("sys.exit('out of luck')", "it ended with exit status 1: out of luck"),
-        ("sys.stdout.write('{\"id\": '); sys.exit(3)", "it ended with exit status 3, in the middle of a line: b'{"),
+        (
+            "sys.stdout.write('{\"id\": '); sys.exit(3)",
+            "it ended with exit status 3, in the middle of a line: b'{",
+        ),
         ("__import__('os').kill(__import__('os').getpid(), 9)", "it was ended by SIGKILL"),
-        ("print(json.dumps(answer(problem)).replace('0.', 'nan', 1))", "its answer: line 1, column"),
+        (
+            "print(json.dumps(answer(problem)).replace('0.', 'nan', 1))",
+            "its answer: line 1, column",
+        ),
     ],
 )
 def test_one_bad_answer_costs_one_case(goldens, then, said):
@@ -146,7 +184,9 @@ def test_a_wrong_type_diverges_and_nan_is_a_word(goldens):
     kinds = "print(json.dumps(answer(problem)).replace('float32', 'float64'), flush=True)"
     found = verdicts(program(goldens, kinds))[CASE]
     assert (found.kind, found.reason) == (Kind.DIVERGES, "output is float64, but should be float32")
-    first = "a = answer(problem); a['outputs'][0]['data'][0] = 'NaN'; print(json.dumps(a), flush=True)"
+    first = (
+        "a = answer(problem); a['outputs'][0]['data'][0] = 'NaN'; print(json.dumps(a), flush=True)"
+    )
     found = verdicts(program(goldens, first))[CASE]
     assert (found.kind, found.differences[0].kind) == (Kind.DIVERGES, "finiteness")
 
@@ -154,7 +194,9 @@ def test_a_wrong_type_diverges_and_nan_is_a_word(goldens):
 def test_a_program_that_hangs_is_ended_with_its_worker(goldens):
     note = goldens.with_name("pid")
     hang = f"open({str(note)!r}, 'w').write(str(__import__('os').getpid())); __import__('time').sleep(600)"
-    body = f"({hang}) if {WRONG} else print(json.dumps(answer(problem)), flush=True)".replace("; ", " and None or ")
+    body = f"({hang}) if {WRONG} else print(json.dumps(answer(problem)), flush=True)".replace(
+        "; ", " and None or "
+    )
     found = verdicts(program(goldens, body), timeout_s=6)
     assert found[CASE].kind is Kind.ERROR
     assert found[CASE].reason == "no answer within 6 s; its process was ended"
@@ -165,7 +207,10 @@ def test_a_program_that_hangs_is_ended_with_its_worker(goldens):
             os.kill(pid, 0)
         except ProcessLookupError:
             return
-        if Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
+        if (
+            Path(f"/proc/{pid}/stat").exists()
+            and Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+        ):
             return
         time.sleep(0.1)
     os.kill(pid, signal.SIGKILL)
@@ -194,7 +239,11 @@ def test_a_reason_is_passed_on(goldens):
 
 
 def test_the_command_line_quotes_the_program(goldens):
-    subject = program(goldens, "print(json.dumps({'id': problem['id'], 'error': 'never'}), flush=True)")
-    status, out, err = command("check", subject, "-k", f"{CASE} and not initial and not mask", "-j", "1")
+    subject = program(
+        goldens, "print(json.dumps({'id': problem['id'], 'error': 'never'}), flush=True)"
+    )
+    status, out, err = command(
+        "check", subject, "-k", f"{CASE} and not initial and not mask", "-j", "1"
+    )
     assert (status, err) == (1, "")
     assert f"  again: rnnparity show {CASE} --subject {quote(subject)}\n" in out

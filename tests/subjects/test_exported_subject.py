@@ -1,4 +1,5 @@
-"""The subjects that run what Keras and PyTorch export to ONNX, on real exporters and a real engine."""
+"""The subjects that run what Keras and PyTorch export to ONNX, on real exporters and a real
+engine."""
 
 import sys
 
@@ -30,18 +31,23 @@ def kinds_of(subject, names):
 
 def test_what_pytorch_exports_agrees():
     pytest.importorskip("onnxscript", reason="torch.onnx.export needs it: pip install onnxscript")
-    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime")
+    pytest.importorskip(
+        "onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime"
+    )
     assert kinds_of("onnxruntime:torch", FROM_TORCH) == dict.fromkeys(FROM_TORCH, Kind.AGREES)
 
 
 def test_what_keras_exports_agrees():
     pytest.importorskip("tf2onnx", reason="Keras' export needs it: pip install tf2onnx")
-    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime")
+    pytest.importorskip(
+        "onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime"
+    )
     assert kinds_of("onnxruntime:keras", FROM_KERAS) == dict.fromkeys(FROM_KERAS, Kind.AGREES)
 
 
 class Recorder:
-    """An exporter whose model adds one to its input at each call: what it is given can be told from what comes out."""
+    """An exporter whose model adds one to its input at each call: what it is given can be told from
+    what comes out."""
 
     def versions(self):
         return {"exporter": "2"}
@@ -79,7 +85,9 @@ def test_memory_is_cleared_now_and_then(monkeypatch):
 
 def test_arguments_are_named_and_states_of_a_stateful_layer_are_its_own():
     plain = catalogue()["lstm-spread-last-mask_left-initial"]
-    assert [list(call) for call in conversion.call_arguments(plain)] == [["x", "mask", "state_0", "state_1"]]
+    assert [list(call) for call in conversion.call_arguments(plain)] == [
+        ["x", "mask", "state_0", "state_1"]
+    ]
     stateful = catalogue()["stateful-lstm-forward-last-state-mask-initial"]
     assert [list(call) for call in conversion.call_arguments(stateful)] == [["x", "mask"]] * 3
     assert [shape for _, _, shape in conversion.open_shapes(stateful)] == [[2, None, 5], [2, None]]
@@ -93,16 +101,24 @@ def test_an_output_too_many_is_not_lost():
 
 def test_keras_exports_float32_alone():
     exporter = exported.KerasExporter.__new__(exported.KerasExporter)
-    for case in ("dtype-float16-lstm-forward", "dtype-float32_around_mixed_float16-gru", "stack-policies"):
+    for case in (
+        "dtype-float16-lstm-forward",
+        "dtype-float32_around_mixed_float16-gru",
+        "stack-policies",
+    ):
         with pytest.raises(Unsupported, match="policy float32 alone"):
             exporter.calls(catalogue()[case], None)
 
 
 @pytest.mark.parametrize(
-    ("subject", "module"), [("onnx-reference:keras", "tf2onnx"), ("onnx-reference:torch", "onnxscript")]
+    ("subject", "module"),
+    [("onnx-reference:keras", "tf2onnx"), ("onnx-reference:torch", "onnxscript")],
 )
 def test_a_missing_converter_is_one_line(monkeypatch, subject, module):
     pytest.importorskip("onnx", reason="ONNX is not installed: pip install onnx")
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(RequestError, match=rf"subject '{subject}' needs {module} \(.*\): .*'rnnparity\[onnx-export\]'"):
+    with pytest.raises(
+        RequestError,
+        match=rf"subject '{subject}' needs {module} \(.*\): .*'rnnparity\[onnx-export\]'",
+    ):
         make_subject(subject)

@@ -1,4 +1,5 @@
-"""Keras on its other backends, and Keras 2: each in a process of its own, every path, and what is missing is said."""
+"""Keras on its other backends, and Keras 2: each in a process of its own, every path, and what is
+missing is said."""
 
 import sys
 from importlib.util import find_spec
@@ -17,14 +18,17 @@ NEEDS = {
     "keras-openvino": "openvino",
     "tf-keras": "tf_keras",
 }
-# Every kind of layer, directions, flags, masks, states, types and calls; and what some backend is known to get wrong.
+# Every kind of layer, directions, flags, masks, states, types and calls; and what some backend is
+# known to get wrong.
 PART = (
     "lstm-spread-sequences-state-mask_interior or gru-spread-backwards-last or bi_gru_before-spread-sum-state or "
     "simple_rnn-spread-state-mask_row-initial or dtype-bfloat16-lstm-concat or dtype-float64-gru-forward or "
     "stack-two_ways_below-mask or stateful-lstm-concat-sequences-mask"
 )
 ON_THE_CPU = [
-    name for name in REGISTERED if name.partition(":")[0] in NEEDS and "on an NVIDIA" not in REGISTERED[name].says
+    name
+    for name in REGISTERED
+    if name.partition(":")[0] in NEEDS and "on an NVIDIA" not in REGISTERED[name].says
 ]
 
 
@@ -42,7 +46,8 @@ def test_keras_on_another_backend(subject):
 def test_a_backend_that_is_missing_is_said(monkeypatch, subject, needed):
     monkeypatch.setitem(sys.modules, needed, None)
     with pytest.raises(
-        MissingFrameworkError, match=rf"^subject '{subject}' needs \S+ \(.*\): pip install 'rnnparity\["
+        MissingFrameworkError,
+        match=rf"^subject '{subject}' needs \S+ \(.*\): pip install 'rnnparity\[",
     ):
         make_subject(subject)
 
@@ -56,10 +61,16 @@ def test_one_that_is_missing_keeps_no_other_from_running():
 
 
 def test_all_of_them_leaves_out_what_is_not_there(monkeypatch):
-    monkeypatch.setattr("rnnparity.session.check.registered_names", lambda: ["reference", "torch:cuda"])
+    monkeypatch.setattr(
+        "rnnparity.session.check.registered_names", lambda: ["reference", "torch:cuda"]
+    )
     report = check(k="lstm-spread-last", all_subjects=True)
     assert [subject.name for subject in report.subjects] == ["reference"]
-    assert (report.left_out[0].subject, report.left_out[0].asked, report.status) == ("torch:cuda", False, 0)
+    assert (report.left_out[0].subject, report.left_out[0].asked, report.status) == (
+        "torch:cuda",
+        False,
+        0,
+    )
 
 
 def test_a_subject_that_ran_no_case_is_an_error():

@@ -1,9 +1,10 @@
 """Where tf.keras (3.15.1 on TensorFlow 2.21) contradicts its own documentation, one test a finding.
 
-Each test asserts the wrong behaviour as it was seen, so it fails once Keras is fixed; that the words in quotation
-marks still stand in the documentation is a test as well. Then the finding goes, here and in
-fixtures/known_differences.toml. The body is the whole reproduction in at most 15 lines, given `keras` and the
-imports below; the weights are Keras' own random ones, since the findings hold for any.
+Each test asserts the wrong behaviour as it was seen, so it fails once Keras is fixed; that the
+words in quotation marks still stand in the documentation is a test as well. Then the finding goes,
+here and in fixtures/known_differences.toml. The body is the whole reproduction in at most 15 lines,
+given `keras` and the imports below; the weights are Keras' own random ones, since the findings hold
+for any.
 
 A: values, B: shapes and types, C: errors, D: configurations.
 """
@@ -43,10 +44,14 @@ def repeatable(request):
 
 
 @pytest.mark.parametrize(("name", "states"), [("SimpleRNN", 1), ("LSTM", 2), ("GRU", 1)])
-def test_the_mask_that_comes_with_the_inputs_is_dropped_where_an_initial_state_is_given(keras, name, states):
-    """A1. Masking: the step "will be masked (skipped) in all downstream layers (as long as they support masking)".
+def test_the_mask_that_comes_with_the_inputs_is_dropped_where_an_initial_state_is_given(
+    keras, name, states
+):
+    """A1. Masking: the step "will be masked (skipped) in all downstream layers (as long as they
+    support masking)".
 
-    Trigger: the mask comes from Masking, Embedding or the layer before, not as `mask=`, and `initial_state` is given.
+    Trigger: the mask comes from Masking, Embedding or the layer before, not as `mask=`, and
+    `initial_state` is given.
     """
     x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
     x[:, 3:] = 0
@@ -62,9 +67,11 @@ def test_the_mask_that_comes_with_the_inputs_is_dropped_where_an_initial_state_i
 
 @every_layer
 def test_unrolled_outputs_are_zeroed_by_the_mask_that_was_not_turned(keras, name):
-    """A2. RNN, zero_output_for_mask: "Whether the output should use zeros for the masked timesteps".
+    """A2. RNN, zero_output_for_mask: "Whether the output should use zeros for the masked
+    timesteps".
 
-    Trigger: unroll, go_backwards, return_sequences, zero_output_for_mask and a mask that is not its own mirror image.
+    Trigger: unroll, go_backwards, return_sequences, zero_output_for_mask and a mask that is not its
+    own mirror image.
     """
     x = np.random.default_rng(0).normal(size=(1, 4, 3)).astype("float32")
     mask = np.array([[True, False, True, True]])
@@ -77,7 +84,8 @@ def test_unrolled_outputs_are_zeroed_by_the_mask_that_was_not_turned(keras, name
 
 @every_layer
 def test_the_backward_half_of_an_unrolled_bidirectional_is_zeroed_at_the_wrong_steps(keras, name):
-    """A2. Bidirectional, layer: "When return_sequences is True, the output of the masked timestep will be zero".
+    """A2. Bidirectional, layer: "When return_sequences is True, the output of the masked timestep
+    will be zero".
 
     Trigger: unroll, return_sequences and a mask that is not its own mirror image.
     """
@@ -92,11 +100,14 @@ def test_the_backward_half_of_an_unrolled_bidirectional_is_zeroed_at_the_wrong_s
 @pytest.mark.parametrize("go_backwards", [False, True])
 @pytest.mark.parametrize("unroll", [False, True])
 @every_layer
-def test_zero_output_for_mask_zeroes_the_last_output_without_return_sequences(keras, name, unroll, go_backwards):
-    """A3. RNN, zero_output_for_mask: "only used when return_sequences is True and mask is provided".
+def test_zero_output_for_mask_zeroes_the_last_output_without_return_sequences(
+    keras, name, unroll, go_backwards
+):
+    """A3. RNN, zero_output_for_mask: "only used when return_sequences is True and mask is
+    provided".
 
-    Trigger: return_sequences=False and a mask that hides the step processed last. Known, there for go_backwards only:
-    https://github.com/keras-team/keras/issues/17596
+    Trigger: return_sequences=False and a mask that hides the step processed last. Known, there for
+    go_backwards only: https://github.com/keras-team/keras/issues/17596
     """
     x = np.random.default_rng(0).normal(size=(1, 4, 3)).astype("float32")
     mask = np.array([[not go_backwards, True, True, go_backwards]])
@@ -108,14 +119,24 @@ def test_zero_output_for_mask_zeroes_the_last_output_without_return_sequences(ke
 
 
 def test_unit_forget_bias_does_not_force_zeros_on_the_other_gates(keras):
-    """A4. LSTM, unit_forget_bias: setting it to True "will also force bias_initializer" to be zeros.
+    """A4. LSTM, unit_forget_bias: setting it to True "will also force bias_initializer" to be
+    zeros.
 
     Trigger: unit_forget_bias=True, the default, and any other bias_initializer.
     """
     layer = keras.layers.LSTM(2, bias_initializer=keras.initializers.Constant(0.5))
     layer.build((None, 4, 3))
     assert layer.unit_forget_bias
-    assert layer.get_weights()[2].tolist() == [0.5, 0.5, 1, 1, 0.5, 0.5, 0.5, 0.5]  # documented: 0 0 1 1 0 0 0 0
+    assert layer.get_weights()[2].tolist() == [
+        0.5,
+        0.5,
+        1,
+        1,
+        0.5,
+        0.5,
+        0.5,
+        0.5,
+    ]  # documented: 0 0 1 1 0 0 0 0
 
 
 def test_gelu_in_float64_is_exact_to_float32_only(keras):
@@ -132,7 +153,8 @@ def test_gelu_in_float64_is_exact_to_float32_only(keras):
 
 
 def test_leaky_relu_in_float64_has_the_slope_of_float32(keras):
-    """A5. leaky_relu, negative_slope=0.2: "A float that controls the slope for values lower than the threshold".
+    """A5. leaky_relu, negative_slope=0.2: "A float that controls the slope for values lower than
+    the threshold".
 
     Trigger: float64.
     """
@@ -142,8 +164,8 @@ def test_leaky_relu_in_float64_has_the_slope_of_float32(keras):
 
 
 def test_a_built_backward_layer_keeps_its_weights_in_a_bidirectional(keras):
-    """A6. Bidirectional: it "will not reuse the weights state of the RNN layer instance", but have "freshly
-    initialized weights".
+    """A6. Bidirectional: it "will not reuse the weights state of the RNN layer instance", but have
+    "freshly initialized weights".
 
     Trigger: backward_layer is given and built.
     """
@@ -153,12 +175,14 @@ def test_a_built_backward_layer_keeps_its_weights_in_a_bidirectional(keras):
     both = keras.layers.Bidirectional(keras.layers.GRU(2), backward_layer=backward)
     both.build((None, 4, 3))
     assert both.backward_layer is backward
-    assert all(np.array_equal(was, now) for was, now in zip(weights, both.get_weights()[3:], strict=True))
+    assert all(
+        np.array_equal(was, now) for was, now in zip(weights, both.get_weights()[3:], strict=True)
+    )
 
 
 def test_a_given_backward_layer_is_changed_in_place_by_a_bidirectional(keras):
-    """A6. Bidirectional, backward_layer: an "instance to be used to handle backwards input processing"; that its own
-    answers change is documented nowhere.
+    """A6. Bidirectional, backward_layer: an "instance to be used to handle backwards input
+    processing"; that its own answers change is documented nowhere.
 
     Trigger: backward_layer is used on its own too, with a mask.
     """
@@ -175,9 +199,11 @@ def test_a_given_backward_layer_is_changed_in_place_by_a_bidirectional(keras):
 
 @pytest.mark.parametrize("name", ["SimpleRNN", "GRU"])
 def test_a_mask_in_its_documented_position_is_taken_for_the_initial_state(keras, name):
-    """A7. SimpleRNN and GRU, call arguments: the sequence, then `mask`, `training`, `initial_state`.
+    """A7. SimpleRNN and GRU, call arguments: the sequence, then `mask`, `training`,
+    `initial_state`.
 
-    Trigger: `layer(x, mask)` with as many steps as units; else the shapes clash, and an LSTM raises IndexError.
+    Trigger: `layer(x, mask)` with as many steps as units; else the shapes clash, and an LSTM raises
+    IndexError.
     """
     x = np.random.default_rng(0).normal(size=(2, 4, 3)).astype("float32")
     mask = np.array([[True, True, True, False], [True, True, False, False]])
@@ -194,13 +220,18 @@ def test_a_mask_in_its_documented_position_is_taken_for_the_initial_state(keras,
     ("merge_mode", "seen", "documented"),
     [("concat", [(2, 4)], [(2, 5)]), (None, [(2, 2), (2, 2)], [(2, 2), (2, 3)])],
 )
-def test_bidirectional_infers_the_shape_of_both_halves_from_the_forward_one(keras, merge_mode, seen, documented):
-    """B1. Bidirectional, backward_layer: "the same values for stateful, return_states, return_sequences, etc.", none of
-    which says how many units.
+def test_bidirectional_infers_the_shape_of_both_halves_from_the_forward_one(
+    keras, merge_mode, seen, documented
+):
+    """B1. Bidirectional, backward_layer: "the same values for stateful, return_states,
+    return_sequences, etc.", none of which says how many units.
 
     Trigger: halves of different units. Known: https://github.com/keras-team/keras/issues/23688
     """
-    halves = {"layer": keras.layers.LSTM(2), "backward_layer": keras.layers.LSTM(3, go_backwards=True)}
+    halves = {
+        "layer": keras.layers.LSTM(2),
+        "backward_layer": keras.layers.LSTM(3, go_backwards=True),
+    }
     layer = keras.layers.Bidirectional(merge_mode=merge_mode, **halves)
     symbolic = keras.tree.flatten(layer(keras.Input((4, 3), batch_size=2)))
     real = keras.tree.flatten(layer(np.ones((2, 4, 3), "float32")))
@@ -209,21 +240,31 @@ def test_bidirectional_infers_the_shape_of_both_halves_from_the_forward_one(kera
 
 
 def test_no_dense_layer_can_follow_halves_of_different_units(keras):
-    """B1. Bidirectional, backward_layer: "the same values for stateful, return_states, return_sequences, etc.", none of
-    which says how many units.
+    """B1. Bidirectional, backward_layer: "the same values for stateful, return_states,
+    return_sequences, etc.", none of which says how many units.
 
-    Trigger: a layer with weights after them. Known: https://github.com/keras-team/keras/issues/23688
+    Trigger: a layer with weights after them. Known:
+    https://github.com/keras-team/keras/issues/23688
     """
-    halves = {"layer": keras.layers.LSTM(2), "backward_layer": keras.layers.LSTM(3, go_backwards=True)}
-    model = keras.Sequential([keras.Input((4, 3)), keras.layers.Bidirectional(**halves), keras.layers.Dense(1)])
-    with pytest.raises(ValueError, match=r"expected axis -1 of input shape to have value 4, .* shape \(2, 5\)"):
+    halves = {
+        "layer": keras.layers.LSTM(2),
+        "backward_layer": keras.layers.LSTM(3, go_backwards=True),
+    }
+    model = keras.Sequential(
+        [keras.Input((4, 3)), keras.layers.Bidirectional(**halves), keras.layers.Dense(1)]
+    )
+    with pytest.raises(
+        ValueError, match=r"expected axis -1 of input shape to have value 4, .* shape \(2, 5\)"
+    ):
         model(np.ones((2, 4, 3), "float32"))
 
 
 def test_a_model_of_gru_and_lstm_halves_loses_the_last_state(keras):
-    """B2. RNN, output shape: with return_state "the remaining tensors are the last states", here h, then h and c.
+    """B2. RNN, output shape: with return_state "the remaining tensors are the last states", here h,
+    then h and c.
 
-    Trigger: a Functional model, return_state, and a backward half with more states than the forward one.
+    Trigger: a Functional model, return_state, and a backward half with more states than the forward
+    one.
     """
     x = np.ones((2, 4, 3), "float32")
     forward = keras.layers.GRU(2, return_state=True)
@@ -235,9 +276,11 @@ def test_a_model_of_gru_and_lstm_halves_loses_the_last_state(keras):
 
 
 def test_a_model_of_lstm_and_gru_halves_waits_for_a_state_that_is_not_there(keras):
-    """B2. RNN, output shape: with return_state "the remaining tensors are the last states", here h and c, then h.
+    """B2. RNN, output shape: with return_state "the remaining tensors are the last states", here h
+    and c, then h.
 
-    Trigger: a Functional model, return_state, and a backward half with fewer states than the forward one.
+    Trigger: a Functional model, return_state, and a backward half with fewer states than the
+    forward one.
     """
     x = np.ones((2, 4, 3), "float32")
     forward = keras.layers.LSTM(2, return_state=True)
@@ -252,8 +295,8 @@ def test_a_model_of_lstm_and_gru_halves_waits_for_a_state_that_is_not_there(kera
 
 
 def test_an_initial_state_of_three_is_split_so_that_an_lstm_gets_one(keras):
-    """B2. Bidirectional, call arguments: "the first half in the list" to forward, "the last half" to backward;
-    three states have no half, and a single one starts no LSTM.
+    """B2. Bidirectional, call arguments: "the first half in the list" to forward, "the last half"
+    to backward; three states have no half, and a single one starts no LSTM.
 
     Trigger: initial_state for an LSTM forward and a GRU or SimpleRNN backward.
     """
@@ -265,7 +308,8 @@ def test_an_initial_state_of_three_is_split_so_that_an_lstm_gets_one(keras):
 
 
 def test_what_is_documented_as_a_list_is_a_tuple(keras):
-    """B3. Bidirectional, merge_mode None: "they will be returned as a list"; RNN, return_state: "a list of tensors".
+    """B3. Bidirectional, merge_mode None: "they will be returned as a list"; RNN, return_state: "a
+    list of tensors".
 
     Trigger: either of the two.
     """
@@ -280,9 +324,11 @@ def test_what_is_documented_as_a_list_is_a_tuple(keras):
 @pytest.mark.parametrize("merge_mode", ["concat", None])
 @every_layer
 def test_a_stateful_bidirectional_with_return_state_cannot_be_called(keras, name, merge_mode):
-    """C1. Bidirectional, layer: "return_state attribute (with the same semantics as for the RNN class)".
+    """C1. Bidirectional, layer: "return_state attribute (with the same semantics as for the RNN
+    class)".
 
-    Trigger: both flags, with or without a mask. `layer.call` works; compute_mask multiplies a generator.
+    Trigger: both flags, with or without a mask. `layer.call` works; compute_mask multiplies a
+    generator.
     """
     x = keras.ops.ones((2, 4, 3))
     half = getattr(keras.layers, name)(2, stateful=True, return_state=True)
@@ -293,11 +339,14 @@ def test_a_stateful_bidirectional_with_return_state_cannot_be_called(keras, name
 
 
 def test_a_model_has_no_reset_state(keras):
-    """C2. RNN, statefulness: "call .reset_state() on either a specific layer, or on your entire model".
+    """C2. RNN, statefulness: "call .reset_state() on either a specific layer, or on your entire
+    model".
 
     Trigger: any model.
     """
-    model = keras.Sequential([keras.Input((4, 3), batch_size=2), keras.layers.GRU(2, stateful=True)])
+    model = keras.Sequential(
+        [keras.Input((4, 3), batch_size=2), keras.layers.GRU(2, stateful=True)]
+    )
     model.layers[0].reset_state()
     with pytest.raises(AttributeError, match="no attribute 'reset_state'"):
         model.reset_state()
@@ -305,7 +354,8 @@ def test_a_model_has_no_reset_state(keras):
 
 @every_layer
 def test_reset_state_takes_no_states(keras, name):
-    """C2. RNN, initial state: set it numerically by "calling reset_state() with the keyword argument states".
+    """C2. RNN, initial state: set it numerically by "calling reset_state() with the keyword
+    argument states".
 
     Trigger: any stateful layer.
     """
@@ -315,7 +365,9 @@ def test_reset_state_takes_no_states(keras, name):
         layer.reset_state(states=[np.ones((2, 2), "float32")])
 
 
-@pytest.mark.parametrize(("name", "argument"), [("LSTM", "inputs"), ("GRU", "inputs"), ("SimpleRNN", "sequence")])
+@pytest.mark.parametrize(
+    ("name", "argument"), [("LSTM", "inputs"), ("GRU", "inputs"), ("SimpleRNN", "sequence")]
+)
 def test_the_documented_name_of_the_call_argument_is_refused(keras, name, argument):
     """C3. LSTM and GRU, call arguments: "inputs: A 3D tensor"; SimpleRNN: "sequence: A 3D tensor".
 
@@ -341,13 +393,17 @@ def test_the_example_of_lstm_cell_unpacks_two_of_three_values(keras):
 def test_bfloat16_weights_cannot_be_built_with_the_default_initializers(keras, name):
     """C5. Layer, dtype: "The dtype of the layer's computations and weights".
 
-    Trigger: dtype="bfloat16" and recurrent_initializer="orthogonal", the default, whose Qr knows no bfloat16.
+    Trigger: dtype="bfloat16" and recurrent_initializer="orthogonal", the default, whose Qr knows no
+    bfloat16.
     """
     import tensorflow as tf
 
     layer = getattr(keras.layers, name)
     layer(2, dtype="bfloat16", recurrent_initializer="glorot_uniform").build((None, 4, 3))
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"bfloat16 is not in the list of allowed values(.|\n)*Qr"):
+    with pytest.raises(
+        tf.errors.InvalidArgumentError,
+        match=r"bfloat16 is not in the list of allowed values(.|\n)*Qr",
+    ):
         layer(2, dtype="bfloat16").build((None, 4, 3))
 
 
@@ -355,7 +411,8 @@ def test_bfloat16_weights_cannot_be_built_with_the_default_initializers(keras, n
 
 
 def test_simple_rnn_ignores_activity_regularizer(keras):
-    """D1. SimpleRNN, activity_regularizer: "Regularizer function applied to the output of the layer".
+    """D1. SimpleRNN, activity_regularizer: "Regularizer function applied to the output of the
+    layer".
 
     Trigger: SimpleRNN; an LSTM and a GRU obey.
     """
@@ -392,14 +449,19 @@ def test_use_cudnn_is_lost_on_the_way_through_the_config(keras, name, use_cudnn)
 
 
 def body_length(function):
-    """The lines of a function below its docstring, from the first to the last, blank ones and comments included."""
+    """The lines of a function below its docstring, from the first to the last, blank ones and
+    comments included."""
     body = function.body[1:] if ast.get_docstring(function) is not None else function.body
     return body[-1].end_lineno - body[0].lineno + 1
 
 
 def own_tests():
     nodes = ast.parse(Path(__file__).read_text("utf-8")).body
-    return [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    return [
+        node
+        for node in nodes
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
 
 
 def in_one_line(text):
@@ -409,14 +471,29 @@ def in_one_line(text):
 
 def test_the_documentation_still_says_so(keras):
     layers, activations = keras.layers, keras.activations
-    sources = [layers.Masking, layers.RNN, layers.SimpleRNN, layers.LSTM, layers.LSTMCell, layers.GRU]
-    sources += [layers.Bidirectional, layers.Layer, layers.Layer.get_config, activations.gelu, activations.leaky_relu]
+    sources = [
+        layers.Masking,
+        layers.RNN,
+        layers.SimpleRNN,
+        layers.LSTM,
+        layers.LSTMCell,
+        layers.GRU,
+    ]
+    sources += [
+        layers.Bidirectional,
+        layers.Layer,
+        layers.Layer.get_config,
+        activations.gelu,
+        activations.leaky_relu,
+    ]
     documentation = "\n".join(in_one_line(inspect.getdoc(source)) for source in sources)
     docstrings = [ast.get_docstring(function) or "" for function in own_tests()]
     words = [text.split("\n\n")[0] for text in docstrings if re.match(r"[A-D]\d\. ", text)]
     quotations = [quotation for text in words for quotation in re.findall('"([^"]+)"', text)]
     assert len(quotations) > 20
-    assert [quotation for quotation in quotations if in_one_line(quotation) not in documentation] == []
+    assert [
+        quotation for quotation in quotations if in_one_line(quotation) not in documentation
+    ] == []
 
 
 def test_every_reproduction_is_short():

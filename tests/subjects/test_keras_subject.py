@@ -1,4 +1,5 @@
-"""The subject keras: real layers, built both ways, on every path, from live layers, without leaking."""
+"""The subject keras: real layers, built both ways, on every path, from live layers, without
+leaking."""
 
 import itertools
 import tracemalloc
@@ -42,7 +43,9 @@ def pairs_of(cases):
 
 
 def test_the_subset_for_other_paths_covers_all_pairs_of_options(capsys):
-    subset = [case for case in catalogue().values() if {"pairs", "weights:spread"} & set(case.case.tags)]
+    subset = [
+        case for case in catalogue().values() if {"pairs", "weights:spread"} & set(case.case.tags)
+    ]
     subset = [case for case in subset if "pairs" in case.case.tags]
     cross = [case for case in subset if any(tag.startswith("weights:") for tag in case.case.tags)]
     values = {
@@ -59,7 +62,9 @@ def test_the_subset_for_other_paths_covers_all_pairs_of_options(capsys):
         for a, b in itertools.product(values[one], values[other])
     }
     with capsys.disabled():
-        print(f"\n{len(cross)} cases of the cross product, {len(subset)} in all, meet {len(wanted)} pairs of options")
+        print(
+            f"\n{len(cross)} cases of the cross product, {len(subset)} in all, meet {len(wanted)} pairs of options"
+        )
     for pair in sorted(wanted):
         print(*pair)
     assert len(cross) >= 200
@@ -67,7 +72,9 @@ def test_the_subset_for_other_paths_covers_all_pairs_of_options(capsys):
 
 
 def test_a_missing_pair_would_be_seen():
-    cross = [case for case in catalogue().values() if {"pairs", "weights:spread"} <= set(case.case.tags)]
+    cross = [
+        case for case in catalogue().values() if {"pairs", "weights:spread"} <= set(case.case.tags)
+    ]
     left = [case for case in cross if not {"kind:gru", "mask:left"} <= set(case.case.tags)]
     assert ("kind:gru", "mask:left") in pairs_of(cross)
     assert ("kind:gru", "mask:left") not in pairs_of(left)
@@ -76,7 +83,9 @@ def test_a_missing_pair_would_be_seen():
 @pytest.mark.parametrize(
     "case", ["lstm-spread-sequences-state", "gru-spread-sequences-state", "simple_rnn-spread-last"]
 )
-def test_spread_weights_by_constant_initializer_and_by_set_weights_give_the_same(eager, keras, case):
+def test_spread_weights_by_constant_initializer_and_by_set_weights_give_the_same(
+    eager, keras, case
+):
     problem = catalogue()[case]
     arrays = [tensor.data for tensor in problem.weights]
     config = layer_spec(problem.layer)["config"]
@@ -95,17 +104,24 @@ def test_spread_weights_by_constant_initializer_and_by_set_weights_give_the_same
         layer.build(problem.inputs.shape)
     by_set_weights.set_weights(arrays)
     one, other = (
-        np.asarray(keras.tree.flatten(layer(problem.inputs.data))[0]) for layer in (by_constant, by_set_weights)
+        np.asarray(keras.tree.flatten(layer(problem.inputs.data))[0])
+        for layer in (by_constant, by_set_weights)
     )
     assert np.array_equal(one, other)
     assert_parity(lambda _: keras.tree.flatten(by_constant(problem.inputs.data)), problem)
 
 
 def test_constants_give_both_halves_the_same_weights_so_that_swapped_halves_show_with_spread_ones_alone():
-    constant, spread = (catalogue()[f"bi_lstm-{weights}-sum-sequences"] for weights in WEIGHTS[::-1])
-    forward, backward = ([t.data for t in constant.weights[half]] for half in (slice(0, 3), slice(3, 6)))
+    constant, spread = (
+        catalogue()[f"bi_lstm-{weights}-sum-sequences"] for weights in WEIGHTS[::-1]
+    )
+    forward, backward = (
+        [t.data for t in constant.weights[half]] for half in (slice(0, 3), slice(3, 6))
+    )
     assert all(np.array_equal(a, b) for a, b in zip(forward, backward, strict=True))
-    forward, backward = ([t.data for t in spread.weights[half]] for half in (slice(0, 3), slice(3, 6)))
+    forward, backward = (
+        [t.data for t in spread.weights[half]] for half in (slice(0, 3), slice(3, 6))
+    )
     assert not any(np.array_equal(a, b) for a, b in zip(forward, backward, strict=True))
 
 
@@ -123,7 +139,9 @@ def test_every_path_keeps_the_option_that_names_it(path):
     (model,) = subject.models.values()
     halves = (model.forward_layer, model.backward_layer)
     assert all(half.unroll is (path == "keras:unroll") for half in halves)
-    assert all(half.cell.implementation == (1 if path == "keras:implementation1" else 2) for half in halves)
+    assert all(
+        half.cell.implementation == (1 if path == "keras:implementation1" else 2) for half in halves
+    )
     for function in subject.callers.values():
         assert function._jit_compile is (path == "keras:xla")
     assert bool(subject.callers) is (path in ("keras:graph", "keras:xla"))
@@ -137,11 +155,21 @@ def layers_of(keras):
     yield "rnn", layers.SimpleRNN(5, activation="relu", unroll=True)
     yield "bidirectional", layers.Bidirectional(layers.GRU(3, **both), merge_mode=None)
     yield "mixed", layers.SimpleRNN(3, dtype="mixed_float16", **both)
-    yield "halves", layers.Bidirectional(layers.LSTM(3), backward_layer=layers.LSTM(2, go_backwards=True))
-    yield "stack", keras.Sequential([layers.LSTM(3, return_sequences=True), layers.Bidirectional(layers.GRU(2))])
+    yield (
+        "halves",
+        layers.Bidirectional(layers.LSTM(3), backward_layer=layers.LSTM(2, go_backwards=True)),
+    )
+    yield (
+        "stack",
+        keras.Sequential(
+            [layers.LSTM(3, return_sequences=True), layers.Bidirectional(layers.GRU(2))]
+        ),
+    )
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "bidirectional", "mixed", "halves", "stack"])
+@pytest.mark.parametrize(
+    "name", ["lstm", "gru", "rnn", "bidirectional", "mixed", "halves", "stack"]
+)
 @pytest.mark.filterwarnings(
     "ignore:Layer .* does not support masking"
 )  # Keras' word on Sequential; it masks all the same
@@ -164,11 +192,16 @@ def test_from_keras_takes_initial_states(keras):
         [np.full((2, 3), 0.5, np.float32), np.full((2, 3), -0.5, np.float32)],
     )
     outputs = layer(inputs, initial_state=states)
-    assert_parity([np.asarray(output) for output in outputs], Problem.from_keras(layer, inputs, initial_state=states))
+    assert_parity(
+        [np.asarray(output) for output in outputs],
+        Problem.from_keras(layer, inputs, initial_state=states),
+    )
 
 
 def test_reused_layers_keep_memory_flat(eager):
-    problems = [case for case in catalogue().values() if case.id.startswith("simple_rnn-spread")][:20]
+    problems = [case for case in catalogue().values() if case.id.startswith("simple_rnn-spread")][
+        :20
+    ]
     for _ in range(2):
         for problem in problems:
             eager.answer(problem)

@@ -1,4 +1,5 @@
-"""The subject litert on the real converter and interpreter: what agrees, what TF Select would be needed for."""
+"""The subject litert on the real converter and interpreter: what agrees, what TF Select would be
+needed for."""
 
 import sys
 
@@ -38,7 +39,11 @@ def test_it_says_what_converts_and_what_runs(report):
 
 def test_other_types_need_tf_select(report):
     """LiteRT's converter says so in two ways, one of them for bfloat16."""
-    reasons = {verdict.id: verdict.reason for verdict in report.verdicts if verdict.kind is Kind.UNSUPPORTED}
+    reasons = {
+        verdict.id: verdict.reason
+        for verdict in report.verdicts
+        if verdict.kind is Kind.UNSUPPORTED
+    }
     assert all("TF Select would be needed" in reasons[name] for name in OTHER_TYPES)
 
 
@@ -62,5 +67,7 @@ def test_outputs_come_in_the_order_of_their_numbers():
 def test_missing_litert_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(RequestError, match=r"subject 'litert' needs ai-edge-litert \(.*\): .*'rnnparity\[litert\]'"):
+    with pytest.raises(
+        RequestError, match=r"subject 'litert' needs ai-edge-litert \(.*\): .*'rnnparity\[litert\]'"
+    ):
         make_subject("litert")

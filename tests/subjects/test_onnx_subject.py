@@ -1,12 +1,21 @@
-"""The subjects onnxruntime and onnx-reference: what ONNX' operators can express agrees, wrong packing is named, and
-what an engine gets wrong by the specification is no secret."""
+"""The subjects onnxruntime and onnx-reference: what ONNX' operators can express agrees, wrong
+packing is named, and what an engine gets wrong by the specification is no secret."""
 
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from _support.random_problems import BOTH, MASK, SEQUENCES, SHAPE, random_problem, spec_of, stack_of, two_ways
+from _support.random_problems import (
+    BOTH,
+    MASK,
+    SEQUENCES,
+    SHAPE,
+    random_problem,
+    spec_of,
+    stack_of,
+    two_ways,
+)
 
 from rnnparity import check
 from rnnparity.catalogue import catalogue
@@ -38,7 +47,8 @@ def answers(subject):
 
 
 def test_what_onnx_can_express_agrees():
-    """All 432 pairs of options: every direction, flag, mask, state and stack, and one of each activation and type."""
+    """All 432 pairs of options: every direction, flag, mask, state and stack, and one of each
+    activation and type."""
     report = check("onnxruntime", k="pairs and not saturation", jobs=1).subjects[0]
     assert report.failing == []
     assert report.counts[Kind.AGREES] > 380
@@ -63,24 +73,38 @@ def test_types_that_an_engine_has_are_returned_as_asked(engine_name):
 @pytest.mark.parametrize("direction", ["forward", "backwards", "two_ways", "zero"])
 @pytest.mark.parametrize("initial", [False, True])
 def test_every_gap_of_a_mask_is_left_out(kind, direction, initial):
-    """Also of a row in which nothing is used: ONNX does not say what such a row's state is, and none is read."""
-    options = {"backwards": {"go_backwards": True}, "zero": {"zero_output_for_mask": True}}.get(direction, {})
+    """Also of a row in which nothing is used: ONNX does not say what such a row's state is, and
+    none is read."""
+    options = {"backwards": {"go_backwards": True}, "zero": {"zero_output_for_mask": True}}.get(
+        direction, {}
+    )
     subject = make_subject("onnxruntime")
     for flags in ({}, BOTH):
         layer = spec_of(kind, **flags, **options)
         problem = random_problem(
-            two_ways(layer) if direction == "two_ways" else layer, 3, SHAPE, mask=MASK, initial=initial
+            two_ways(layer) if direction == "two_ways" else layer,
+            3,
+            SHAPE,
+            mask=MASK,
+            initial=initial,
         )
         assert verdict(subject, problem).kind is Kind.AGREES
 
 
 def operators_of(spec):
-    """The recurrent operators of the model: their types, directions and whether they have a bias."""
+    """The recurrent operators of the model: their types, directions and whether they have a
+    bias."""
     layer = random_problem(spec).layer
-    model = onnx.load_from_string(onnx_layers.model_of([("", layer)], "float32", False, [False]).code)
+    model = onnx.load_from_string(
+        onnx_layers.model_of([("", layer)], "float32", False, [False]).code
+    )
     nodes = [node for node in model.graph.node if node.op_type in onnx_layers.OPERATORS.values()]
     return [
-        (node.op_type, next(a.s.decode() for a in node.attribute if a.name == "direction"), bool(node.input[3]))
+        (
+            node.op_type,
+            next(a.s.decode() for a in node.attribute if a.name == "direction"),
+            bool(node.input[3]),
+        )
         for node in nodes
     ]
 
@@ -88,15 +112,26 @@ def operators_of(spec):
 def test_halves_that_an_operator_can_hold_together_are_one_operator():
     lstm, gru = spec_of("lstm"), spec_of("gru", go_backwards=True, use_bias=False)
     assert operators_of(two_ways(lstm)) == [("LSTM", "bidirectional", True)]
-    assert operators_of(two_ways(lstm, backward_layer=gru)) == [("LSTM", "forward", True), ("GRU", "reverse", False)]
+    assert operators_of(two_ways(lstm, backward_layer=gru)) == [
+        ("LSTM", "forward", True),
+        ("GRU", "reverse", False),
+    ]
     wide = spec_of("lstm", 5, go_backwards=True)
-    assert operators_of(two_ways(lstm, backward_layer=wide)) == [("LSTM", "forward", True), ("LSTM", "reverse", True)]
+    assert operators_of(two_ways(lstm, backward_layer=wide)) == [
+        ("LSTM", "forward", True),
+        ("LSTM", "reverse", True),
+    ]
 
 
 def test_parameters_of_functions_are_consumed_in_the_order_of_the_functions():
-    """Two directions whose functions take 1, 2 and no parameters; a wrong list is a wrong number."""
-    back = spec_of("gru", go_backwards=True, recurrent_activation="hard_sigmoid_keras2", activation="linear")
-    layer = two_ways(spec_of("gru", recurrent_activation="hard_sigmoid", activation="elu"), backward_layer=back)
+    """Two directions whose functions take 1, 2 and no parameters; a wrong list is a wrong
+    number."""
+    back = spec_of(
+        "gru", go_backwards=True, recurrent_activation="hard_sigmoid_keras2", activation="linear"
+    )
+    layer = two_ways(
+        spec_of("gru", recurrent_activation="hard_sigmoid", activation="elu"), backward_layer=back
+    )
     problem = random_problem(layer, 1)
     given = onnx_layers.attributes(onnx_layers.operators_of(problem.layer, "")[0])
     assert given["activations"] == ["HardSigmoid", "Elu", "HardSigmoid", "Affine"]
@@ -116,7 +151,11 @@ def swapped(array):
     ("edit", "case", "cause"),
     [
         (np.asarray, "lstm-spread-sequences-state", "gate-order: LSTM iofc (ONNX) in all weights"),
-        (swapped, "gru-spread-sequences-state", "gate-order: GRU rzh (PyTorch, cuDNN) in all weights"),
+        (
+            swapped,
+            "gru-spread-sequences-state",
+            "gate-order: GRU rzh (PyTorch, cuDNN) in all weights",
+        ),
     ],
 )
 def test_a_wrong_packing_is_named(monkeypatch, engine_name, edit, case, cause):
@@ -134,14 +173,16 @@ def test_a_wrong_packing_is_named(monkeypatch, engine_name, edit, case, cause):
     ],
 )
 def test_what_the_reference_evaluator_ignores_is_named(case, cause):
-    """`activations` of LSTM and GRU and `sequence_lens` of all three: accepted, and without effect."""
+    """`activations` of LSTM and GRU and `sequence_lens` of all three: accepted, and without
+    effect."""
     told = explain_subject(catalogue()[case], answers(make_subject("onnx-reference")))
     assert told.fault.name == cause
     assert verdict(make_subject("onnxruntime"), catalogue()[case]).kind is Kind.AGREES
 
 
 def test_what_an_engine_refuses_is_an_error():
-    """Relu is in the specification of RNN without being optional there: that is no word for "unsupported"."""
+    """Relu is in the specification of RNN without being optional there: that is no word for
+    "unsupported"."""
     outcome = ask(make_subject("onnx-reference"), catalogue()["activation-relu-simple_rnn-values"])
     assert outcome.error.startswith("RuntimeError: Unknown activation function 'Relu'")
 
@@ -170,9 +211,14 @@ def test_a_stack_reads_its_prefixes():
 def added(dtype=TensorProto.FLOAT):
     """A model x + x, 2 x."""
     info = [helper.make_tensor_value_info(name, dtype, [None]) for name in ("x", "sum", "product")]
-    nodes = [helper.make_node("Add", ["x", "x"], ["sum"]), helper.make_node("Mul", ["x", "sum"], ["product"])]
+    nodes = [
+        helper.make_node("Add", ["x", "x"], ["sum"]),
+        helper.make_node("Mul", ["x", "sum"], ["product"]),
+    ]
     graph = helper.make_graph(nodes, "added", info[:1], info[1:])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10).SerializeToString()
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10
+    ).SerializeToString()
 
 
 @pytest.mark.parametrize("engine_name", [*ENGINES, "reference"])
@@ -185,7 +231,9 @@ def test_an_engine_runs_any_model(engine_name):
 
 def test_what_onnx_runtime_refuses_is_unsupported_only_where_a_type_is_missing():
     on = engine("onnxruntime")
-    with pytest.raises(Unsupported, match=r"^ONNX Runtime: Could not find an implementation for \w+\(\d+\)$"):
+    with pytest.raises(
+        Unsupported, match=r"^ONNX Runtime: Could not find an implementation for \w+\(\d+\)$"
+    ):
         on.load(added(TensorProto.BFLOAT16))
     loaded = on.load(added())
     with pytest.raises(on.errors.InvalidArgument):
@@ -193,11 +241,14 @@ def test_what_onnx_runtime_refuses_is_unsupported_only_where_a_type_is_missing()
 
 
 @pytest.mark.parametrize(
-    ("subject", "package"), [("onnxruntime", "onnx"), ("onnxruntime", "onnxruntime"), ("onnx-reference", "onnx")]
+    ("subject", "package"),
+    [("onnxruntime", "onnx"), ("onnxruntime", "onnxruntime"), ("onnx-reference", "onnx")],
 )
 def test_a_missing_package_is_one_line(monkeypatch, subject, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(RequestError, match=rf"'{subject}' needs {package} \(.*\): pip install 'rnnparity\[onnx\]'"):
+    with pytest.raises(
+        RequestError, match=rf"'{subject}' needs {package} \(.*\): pip install 'rnnparity\[onnx\]'"
+    ):
         make_subject(subject)
 
 

@@ -46,12 +46,32 @@ def test_these_agree(given):
         ([OUTPUT * np.nan, H, C], "diverges", "output[0, 0, 0]=nan, but should be "),
         ([OUTPUT], "diverges", "1 output (output), but should be 3: output, h, c"),
         (3.0, "diverges", "1 output (output), but should be 3: output, h, c"),
-        ([OUTPUT, H, C, C], "diverges", "4 outputs (output, h, c, extra_3), but should be 3: output, h, c"),
-        ({"y": OUTPUT, "h": H, "c": C}, "diverges", "outputs are y, h, c, but should be output, h, c"),
-        ((OUTPUT, (H, C)), "error", "TypeError: its outputs are nested; give them flat: output, h, c"),
-        ([OUTPUT + 1j, H, C], "error", "TypeError: output is an array of complex numbers, no real numbers"),
+        (
+            [OUTPUT, H, C, C],
+            "diverges",
+            "4 outputs (output, h, c, extra_3), but should be 3: output, h, c",
+        ),
+        (
+            {"y": OUTPUT, "h": H, "c": C},
+            "diverges",
+            "outputs are y, h, c, but should be output, h, c",
+        ),
+        (
+            (OUTPUT, (H, C)),
+            "error",
+            "TypeError: its outputs are nested; give them flat: output, h, c",
+        ),
+        (
+            [OUTPUT + 1j, H, C],
+            "error",
+            "TypeError: output is an array of complex numbers, no real numbers",
+        ),
         (["no", H, C], "error", "TypeError: output is an array of text, no real numbers"),
-        ([[[1.0, 2.0], [3.0]], H, C], "error", "ValueError: setting an array element with a sequence."),
+        (
+            [[[1.0, 2.0], [3.0]], H, C],
+            "error",
+            "ValueError: setting an array element with a sequence.",
+        ),
         (None, "error", "TypeError: it returned None, no outputs"),
     ],
     ids=[

@@ -1,4 +1,5 @@
-"""The subject torch on real PyTorch: what it can express agrees, what it cannot is said, wrong packing is named."""
+"""The subject torch on real PyTorch: what it can express agrees, what it cannot is said, wrong
+packing is named."""
 
 import sys
 
@@ -40,7 +41,9 @@ def test_packed_sequences_are_both_directions_over_right_padding(report):
 
 
 def test_every_type_is_returned_as_asked(report):
-    kinds = {verdict.id: verdict.kind for verdict in report.verdicts if verdict.id.startswith("dtype-")}
+    kinds = {
+        verdict.id: verdict.kind for verdict in report.verdicts if verdict.id.startswith("dtype-")
+    }
     assert Kind.DIVERGES not in kinds.values()
     assert any("float64" in name for name, kind in kinds.items() if kind is Kind.AGREES)
 
@@ -53,7 +56,11 @@ def onnx_order(array):
 @pytest.mark.parametrize(
     ("edit", "case", "cause"),
     [
-        (np.asarray, "gru-spread-sequences-state", "gate-order: GRU rzh (PyTorch, cuDNN) in all weights"),
+        (
+            np.asarray,
+            "gru-spread-sequences-state",
+            "gate-order: GRU rzh (PyTorch, cuDNN) in all weights",
+        ),
         (onnx_order, "lstm-spread-sequences-state", "gate-order: LSTM "),
     ],
 )
@@ -62,7 +69,8 @@ def test_a_wrong_packing_is_named(monkeypatch, edit, case, cause):
     monkeypatch.setattr(packing, "_gates", lambda _, array: edit(array))
     subject = packing.make("")
     told = explain_subject(
-        catalogue()[case], lambda problem: [tensor.data for tensor in subject.answer(problem).outputs]
+        catalogue()[case],
+        lambda problem: [tensor.data for tensor in subject.answer(problem).outputs],
     )
     assert told.fault.name.startswith(cause)
     assert told.fault.name.endswith("in all weights")
@@ -70,5 +78,8 @@ def test_a_wrong_packing_is_named(monkeypatch, edit, case, cause):
 
 def test_missing_pytorch_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(RequestError, match=r"subject 'torch' needs PyTorch \(.*\): pip install 'rnnparity\[torch\]'"):
+    with pytest.raises(
+        RequestError,
+        match=r"subject 'torch' needs PyTorch \(.*\): pip install 'rnnparity\[torch\]'",
+    ):
         make_subject("torch")

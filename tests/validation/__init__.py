@@ -1,1 +1,2 @@
-"""What validates rnnparity itself: explanations of injected faults, in the reference and in faulty ports."""
+"""What validates rnnparity itself: explanations of injected faults, in the reference and in faulty
+ports."""

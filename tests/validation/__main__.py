@@ -1,4 +1,5 @@
-"""Run the trials: `PYTHONPATH=tests python -m validation [--subject S] [-n N] [--seed SEED] [-j N]`.
+"""Run the trials: `PYTHONPATH=tests python -m validation [--subject S] [-n N] [--seed SEED] [-j
+N]`.
 
 Exit status 1 if an explanation named a fault that was not there.
 """
@@ -17,10 +18,16 @@ from validation.trial import FALSE, KINDS, print_trials, trials
 
 
 def main(
-    subject: Annotated[str, typer.Option(metavar="S", help="Inject the faults into ports around S.")] = "",
-    n: Annotated[int, typer.Option("-n", min=1, help="Number of trials; with --subject, for every fault.")] = 5,
+    subject: Annotated[
+        str, typer.Option(metavar="S", help="Inject the faults into ports around S.")
+    ] = "",
+    n: Annotated[
+        int, typer.Option("-n", min=1, help="Number of trials; with --subject, for every fault.")
+    ] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random problems.")] = 0,
-    j: Annotated[int, typer.Option("-j", min=1, help="Worker processes.")] = min(os.cpu_count() or 1, 4),
+    j: Annotated[int, typer.Option("-j", min=1, help="Worker processes.")] = min(
+        os.cpu_count() or 1, 4
+    ),
 ) -> None:
     """Inject faults into random problems and count how many are named."""
     with progress_bar() as progress:

@@ -1,6 +1,8 @@
-"""The trial on real engines: every fault of the list that an engine can carry, made on purpose: is it named?
+"""The trial on real engines: every fault of the list that an engine can carry, made on purpose: is
+it named?
 
-Each fault is tried on problems of its own: random ones and those of the catalogue in turn, in a random order.
+Each fault is tried on problems of its own: random ones and those of the catalogue in turn, in a
+random order.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ REFUSED = 60
 
 @dataclass
 class Carry:
-    """One fault of the list on one engine: its trials, and why the engine could not carry others, how often."""
+    """One fault of the list on one engine: its trials, and why the engine could not carry others,
+    how often."""
 
     cause: str
     which: str
@@ -44,23 +47,31 @@ class Carry:
     failed: Counter[str] = field(default_factory=Counter)
 
 
-def carried_trials(subject: str, count: int, seed: int, jobs: int, progress: Progress | None = None) -> list[Carry]:
+def carried_trials(
+    subject: str, count: int, seed: int, jobs: int, progress: Progress | None = None
+) -> list[Carry]:
     """So many trials of every fault of the list, as far as the subject can carry it.
 
     Raises:
-        RequestError: the subject is unknown, its framework missing or too old, its process died, or it carries nothing.
+        RequestError: the subject is unknown, its framework missing or too old, its process died, or
+        it carries nothing.
     """
     found: dict[int, Carry] = {}
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=prepare_worker)
     try:
         with main_unseen():
-            running = {pool.submit(carry_fault, subject, place, count, seed): place for place in range(len(FAULTS))}
+            running = {
+                pool.submit(carry_fault, subject, place, count, seed): place
+                for place in range(len(FAULTS))
+            }
         for done in as_completed(running):
             found[running[done]] = done.result()
             if progress is not None:
                 progress(f"faults in {subject}", len(found), len(FAULTS))
     except BrokenProcessPool:
-        raise RequestError(f"subject {subject!r}: its process died; `rnnparity check {subject}` says where") from None
+        raise RequestError(
+            f"subject {subject!r}: its process died; `rnnparity check {subject}` says where"
+        ) from None
     finally:
         end_now(pool)
     if not any(one.trials for one in found.values()):
@@ -93,11 +104,14 @@ def carry_fault(subject: str, place: int, count: int, seed: int) -> Carry:
 
 
 def _problems(rng: np.random.Generator) -> Iterator[Problem]:
-    """Random problems, and cases of the catalogue whose weights are not constant, which would hide most."""
+    """Random problems, and cases of the catalogue whose weights are not constant, which would hide
+    most."""
     cases = [case for case in catalogue().values() if not (case.case and case.case.initializers)]
     for place in rng.permutation(len(cases)):
         seed = int(rng.integers(2**31))
-        yield replace(draw_problem(np.random.default_rng(seed), last_only=False), id=f"random-{seed}")
+        yield replace(
+            draw_problem(np.random.default_rng(seed), last_only=False), id=f"random-{seed}"
+        )
         yield replace(cases[place], case=None)
 
 
@@ -113,7 +127,10 @@ def _carry(engine: Subject, struck: Struck, done: Carry) -> Carried | None:
         return carry(engine, struck)
     except Unsupported as reason:
         done.refused[str(reason)] += 1
-    except (Exception, SystemExit) as error:  # a subject may fail in any way; one failure ends no run
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # a subject may fail in any way; one failure ends no run
         done.failed[one_line(error)] += 1
     return None
 
@@ -126,7 +143,8 @@ def _trial(subject: str, problem: Problem, made: Mutant, given: Carried) -> Tria
 
 
 def lines(found: Sequence[Carry]) -> Iterator[str]:
-    """What is to be said beside the table: each cause, what was never carried, what was not named, and the share."""
+    """What is to be said beside the table: each cause, what was never carried, what was not named,
+    and the share."""
     trials = [trial for one in found for trial in one.trials]
     for cause in dict.fromkeys(one.cause for one in found):
         own = [one for one in found if one.cause == cause]

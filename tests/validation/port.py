@@ -1,8 +1,10 @@
-"""A port made wrong on purpose: a real engine, and around it the code of somebody who has made one of the mistakes.
+"""A port made wrong on purpose: a real engine, and around it the code of somebody who has made one
+of the mistakes.
 
-The engine is a subject. Where it can express the whole layer it is asked for that; where it cannot, or where the
-mistake is on the way through time, the port's own code runs it half by half and merges what it gives; under a mask,
-which few engines have, step by step. What is computed in a cell is always the engine's, in its own arithmetic.
+The engine is a subject. Where it can express the whole layer it is asked for that; where it cannot,
+or where the mistake is on the way through time, the port's own code runs it half by half and merges
+what it gives; under a mask, which few engines have, step by step. What is computed in a cell is
+always the engine's, in its own arithmetic.
 """
 
 from __future__ import annotations
@@ -69,7 +71,12 @@ def carry(subject: Subject, struck: Struck) -> Carried | None:
     # A port returns what it has in the type it was asked for, whatever it has computed in.
     own, asked = (FLOAT_TYPES[one.layer.compute_dtype] for one in (problem, struck.problem))
     slots = problem.output_slots()
-    return Carried(tuple(Tensor.of(s.name, own.round(a), asked.name) for s, a in zip(slots, outputs, strict=True)), way)
+    return Carried(
+        tuple(
+            Tensor.of(s.name, own.round(a), asked.name) for s, a in zip(slots, outputs, strict=True)
+        ),
+        way,
+    )
 
 
 def _in_other_type(problem: Problem, fault: Fault) -> tuple[Problem, tuple[Placed, ...], Fault]:
@@ -82,7 +89,8 @@ def _in_other_type(problem: Problem, fault: Fault) -> tuple[Problem, tuple[Place
 def _whole(subject: Subject, problem: Problem) -> list[Array] | None:
     """The layer from the engine at once, or None where the port has to put it together.
 
-    Keras has no layer with halves that both read forward, say, and a subject need not look whether it got one.
+    Keras has no layer with halves that both read forward, say, and a subject need not look whether
+    it got one.
     """
     try:
         if parse_layer(layer_spec(problem.layer)) != problem.layer:
@@ -93,21 +101,29 @@ def _whole(subject: Subject, problem: Problem) -> list[Array] | None:
 
 
 class _OnEngine(Walk):
-    """A walk whose halves are run by an engine each: all steps at once, or one by one where some are masked."""
+    """A walk whose halves are run by an engine each: all steps at once, or one by one where some
+    are masked."""
 
     engine: Callable[[str], Subject]
     way = Way.HALVES
 
-    def _recurrent(self, layer: Recurrent, prefix: str, x: Any, mask: Array | None, given: bool) -> Result:
+    def _recurrent(
+        self, layer: Recurrent, prefix: str, x: Any, mask: Array | None, given: bool
+    ) -> Result:
         own = half_of(self.problem, prefix).weights
         kind = layer.compute_dtype
         weights = tuple(Tensor.of(name, array, kind) for name, array in own.items())
 
         def ask(layer: Recurrent, x: Array, states: Sequence[Any]) -> Result:
             """The engine's output and last states."""
-            start = tuple(Tensor.of(name, state, kind) for name, state in zip(layer.states, states, strict=True))
+            start = tuple(
+                Tensor.of(name, state, kind)
+                for name, state in zip(layer.states, states, strict=True)
+            )
             inputs = Tensor.of("inputs", x, kind)
-            answer = self.engine(prefix).answer(Problem(layer, weights, inputs, None, start, id=self.problem.id))
+            answer = self.engine(prefix).answer(
+                Problem(layer, weights, inputs, None, start, id=self.problem.id)
+            )
             output, *ends = (tensor.data.astype(np.float64) for tensor in answer.outputs)
             return output, ends
 
@@ -115,7 +131,9 @@ class _OnEngine(Walk):
         if mask is not None and not mask.all():
             self.way = Way.STEPS
             one_step = replace(alone, return_sequences=False, go_backwards=False)
-            self.cells[prefix] = _EngineCell(x.shape[-1], lambda x, states: ask(one_step, x, states)[1])
+            self.cells[prefix] = _EngineCell(
+                x.shape[-1], lambda x, states: ask(one_step, x, states)[1]
+            )
             return super()._recurrent(layer, prefix, x, mask, given)
         output, states = ask(alone, x, self.states[prefix])
         zeros = [np.zeros_like(state) for state in states]
@@ -126,13 +144,16 @@ class _OnEngine(Walk):
 class _Port(FaultyWalk, _OnEngine):
     """The walk in which faults strike, on an engine."""
 
-    def __init__(self, problem: Problem, placed: Sequence[Placed], engine: Callable[[str], Subject]) -> None:
+    def __init__(
+        self, problem: Problem, placed: Sequence[Placed], engine: Callable[[str], Subject]
+    ) -> None:
         super().__init__(problem, placed, {})
         self.engine = engine
 
 
 class _EngineCell:
-    """A cell whose step is a run of the engine over one step: what it projects is left to the engine as well."""
+    """A cell whose step is a run of the engine over one step: what it projects is left to the
+    engine as well."""
 
     def __init__(self, features: int, ask: Callable[[Array, Sequence[Any]], list[Any]]) -> None:
         self.W = np.zeros((1, features))

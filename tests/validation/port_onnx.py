@@ -1,4 +1,5 @@
-"""What a port to ONNX can get wrong beyond the words of Keras' layers: the functions of an LSTM, each by itself."""
+"""What a port to ONNX can get wrong beyond the words of Keras' layers: the functions of an LSTM,
+each by itself."""
 
 from __future__ import annotations
 
@@ -9,12 +10,14 @@ from rnnparity.faults.fault import Fault
 from rnnparity.problem.answer import Subject, Unsupported
 from rnnparity.problem.dtypes import Array
 
-# ONNX' LSTM has one function for the gates, one for the candidate, one for the output: `activations` names them so.
+# ONNX' LSTM has one function for the gates, one for the candidate, one for the output:
+# `activations` names them so.
 PLACES = {"candidate": 1, "output": 2}
 
 
 def other_equations(subject: Subject, fault: Fault) -> Subject:
-    """The subject with a fault of the cell in it, as far as an attribute of the operator can say it.
+    """The subject with a fault of the cell in it, as far as an attribute of the operator can say
+    it.
 
     Raises:
         Unsupported: the engine has no such attribute.
@@ -32,7 +35,9 @@ def other_equations(subject: Subject, fault: Fault) -> Subject:
 class _OtherFunction:
     """An engine of ONNX that loads every model with another function in one place of its LSTMs."""
 
-    def __init__(self, engine: Any, place: int, function: tuple[str, list[float], list[float]]) -> None:
+    def __init__(
+        self, engine: Any, place: int, function: tuple[str, list[float], list[float]]
+    ) -> None:
         self.engine, self.onnx, self.versions = engine, engine.onnx, engine.versions
         self.place, self.function = place, function
 

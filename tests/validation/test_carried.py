@@ -1,4 +1,5 @@
-"""Ports made wrong on purpose around an engine: they give what the fault gives, and the trials can fail."""
+"""Ports made wrong on purpose around an engine: they give what the fault gives, and the trials can
+fail."""
 
 from dataclasses import replace
 
@@ -6,7 +7,16 @@ import numpy as np
 import pytest
 from _support.command_line import here, own_package
 from _support.fault_tools import fault
-from _support.random_problems import BOTH, MASK, SEQUENCES, SHAPE, random_problem, spec_of, stack_of, two_ways
+from _support.random_problems import (
+    BOTH,
+    MASK,
+    SEQUENCES,
+    SHAPE,
+    random_problem,
+    spec_of,
+    stack_of,
+    two_ways,
+)
 
 from rnnparity.explanation.explain import TINY, explain
 from rnnparity.faults import FAULTS, hypotheses
@@ -27,7 +37,9 @@ PROBLEMS = {
     "lstm": random_problem(spec_of("lstm", **BOTH), 0, SHAPE, initial=True),
     "masked": random_problem(spec_of("gru", go_backwards=True, **BOTH), 1, SHAPE, mask=MASK),
     "both ways": random_problem(two_ways(spec_of("gru", **SEQUENCES)), 2, SHAPE, mask=MASK[:5]),
-    "stack": random_problem(stack_of(spec_of("lstm", **SEQUENCES), spec_of("simple_rnn")), 3, SHAPE),
+    "stack": random_problem(
+        stack_of(spec_of("lstm", **SEQUENCES), spec_of("simple_rnn")), 3, SHAPE
+    ),
     "stateful": random_problem(spec_of("lstm", stateful=True, **BOTH), 4, SHAPE, calls=(3, 2, 1)),
 }
 
@@ -60,7 +72,10 @@ def test_a_port_gives_what_the_fault_gives(name, engine):
         assert (given is None) == (batch is None), struck.placed[0].name
         if given is None:
             continue
-        assert not far(edited(struck), given.outputs, batch.mutant(0).outputs), (struck.placed[0].name, given.way)
+        assert not far(edited(struck), given.outputs, batch.mutant(0).outputs), (
+            struck.placed[0].name,
+            given.way,
+        )
         assert {t.dtype for t in given.outputs} == {"float32"}
         ways.add(given.way)
     alone = engine is one_way_unmasked and name != "lstm"
@@ -80,9 +95,13 @@ FUNCTIONS = [one for one in FAULTS if one.cell and one.cause == "activation"]
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda one: one.which)
 def test_the_functions_of_an_lstm_each_by_itself_in_onnx(function):
-    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime")
+    pytest.importorskip(
+        "onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime"
+    )
     subject = make_subject("onnxruntime")
-    problem = random_problem(two_ways(spec_of("lstm", activation="softsign", **SEQUENCES)), 9, SHAPE)
+    problem = random_problem(
+        two_ways(spec_of("lstm", activation="softsign", **SEQUENCES)), 9, SHAPE
+    )
     for struck in hypotheses(problem, [function]):
         (batch,) = run_all([struck])
         given = carry(subject, struck)
@@ -116,7 +135,8 @@ def test_a_layer_that_keras_has_not_is_put_together_by_the_port():
     assert Bidirectional not in seen
 
 
-# ---------------------------------------------------------------------------------------------------- trials
+# ----------------------------------------------------------------------------------------------------
+# trials
 
 
 def use(monkeypatch, function):
@@ -127,7 +147,9 @@ def place_of(name):
     return FAULTS.index(fault(name))
 
 
-@pytest.mark.parametrize("name", ["gate-order: LSTM iofc (ONNX) in all weights", "mask-ignored: every step counts"])
+@pytest.mark.parametrize(
+    "name", ["gate-order: LSTM iofc (ONNX) in all weights", "mask-ignored: every step counts"]
+)
 def test_trials_of_a_fault(monkeypatch, name):
     use(monkeypatch, one_way_unmasked)
     done = carry_fault("one_way", place_of(name), 4, 0)
@@ -148,8 +170,13 @@ def test_a_fault_that_is_never_carried_is_given_up(monkeypatch):
 
 def test_every_place_has_its_turn(monkeypatch):
     use(monkeypatch, in_float32)
-    made = [trial.made for trial in carry_fault("mine", place_of("bias-missing: all of it"), 25, 0).trials]
-    assert [any(place in one for one in made) for place in ("(forward)", "(backward)", "(every half)")] == [True] * 3
+    made = [
+        trial.made
+        for trial in carry_fault("mine", place_of("bias-missing: all of it"), 25, 0).trials
+    ]
+    assert [
+        any(place in one for one in made) for place in ("(forward)", "(backward)", "(every half)")
+    ] == [True] * 3
 
 
 def test_an_engine_that_carries_a_fault_may_refuse_it_as_often_as_it_likes(monkeypatch):
@@ -177,19 +204,28 @@ def test_an_engine_that_fails_is_counted(monkeypatch):
 
 
 def test_a_port_that_is_not_wrong_is_missed(monkeypatch):
-    """The test of the trials: outputs in which the fault is not, and an explanation that always says the same."""
+    """The test of the trials: outputs in which the fault is not, and an explanation that always
+    says the same."""
     use(monkeypatch, in_float32)
     name = "bias-missing: all of it"
     real = carried.carry
     monkeypatch.setattr(
-        carried, "carry", lambda engine, struck: real(engine, replace(struck, problem=struck.problem, halves=()))
+        carried,
+        "carry",
+        lambda engine, struck: real(engine, replace(struck, problem=struck.problem, halves=())),
     )
-    assert Result.MISSED in {trial.result for trial in carry_fault("mine", place_of(name), 3, 0).trials}
+    assert Result.MISSED in {
+        trial.result for trial in carry_fault("mine", place_of(name), 3, 0).trials
+    }
     monkeypatch.undo()
     use(monkeypatch, in_float32)
-    always = explain(PROBLEMS["lstm"].with_outputs(carry(FunctionSubject(in_float32), wrong()).outputs))
+    always = explain(
+        PROBLEMS["lstm"].with_outputs(carry(FunctionSubject(in_float32), wrong()).outputs)
+    )
     monkeypatch.setattr(carried, "explain", lambda problem: replace(always, problem=problem))
-    assert Result.WRONG in {trial.result for trial in carry_fault("mine", place_of(name), 3, 0).trials}
+    assert Result.WRONG in {
+        trial.result for trial in carry_fault("mine", place_of(name), 3, 0).trials
+    }
 
 
 def wrong():
@@ -226,10 +262,15 @@ def few(monkeypatch, tmp_path):
 
 
 def test_as_a_command(here, few):
-    status, out, err = here("sweep", "--faults", "--subject", "own.functions:right", "-n", "2", "-j", "1")
+    status, out, err = here(
+        "sweep", "--faults", "--subject", "own.functions:right", "-n", "2", "-j", "1"
+    )
     assert (status, err) == (0, "")
     assert "own.functions:right step by step" in out or "own.functions:right as one layer" in out
-    assert out.splitlines()[-1] == "3 of 3 faults carried, 6 trials, cause named in 6 of 6 that could be seen (100.0 %)"
+    assert (
+        out.splitlines()[-1]
+        == "3 of 3 faults carried, 6 trials, cause named in 6 of 6 that could be seen (100.0 %)"
+    )
 
 
 def test_a_wrong_cause_is_an_exit_status(here, monkeypatch):
@@ -264,7 +305,8 @@ def test_a_worker_that_dies_is_said(few, monkeypatch):
         carried_trials("own.functions:dies_with_initial_states", 30, 0, 1)
 
 
-# ------------------------------------------------------------------------------------- what the trials have found
+# ------------------------------------------------------------------------------------- what the
+# trials have found
 
 
 def test_one_cause_comes_before_two():
@@ -275,7 +317,8 @@ def test_one_cause_comes_before_two():
 
 
 def test_noise_grows_with_values():
-    """A relu that lets the state grow leaves float32 further from the reference than tanh ever would."""
+    """A relu that lets the state grow leaves float32 further from the reference than tanh ever
+    would."""
     problem = random_problem(spec_of("simple_rnn", units=7, **SEQUENCES), 0, (4, 9, 3), scale=3.0)
     given = carry(FunctionSubject(in_float32), struck_by(problem, "activation: relu"))
     assert max(np.abs(t.data).max() for t in given.outputs) > 1000
@@ -287,14 +330,18 @@ def test_one_of_the_whole_comes_before_what_gives_the_same():
     given = carry(FunctionSubject(in_float32), struck_by(problem, "merge-mode: ave"))
     told = explain(problem.with_outputs(given.outputs))
     assert told.fault.name == "merge-mode: ave"
-    assert "unit-scale: outputs times 0.5 (every half)" in [mutant.name for mutant in told.also_fits]
+    assert "unit-scale: outputs times 0.5 (every half)" in [
+        mutant.name for mutant in told.also_fits
+    ]
 
 
 def test_numbers_of_a_coarse_type_are_said():
     """Of noise that has grown too far no fault can be told; that all numbers are coarse can."""
     problem = random_problem(spec_of("simple_rnn", units=8), 7, (4, 20, 3), scale=3.0)
     given = carry(FunctionSubject(in_float32), struck_by(problem, "low-precision: float16"))
-    told = explain(problem.with_outputs([replace(t, data=t.data.astype(np.float16)) for t in given.outputs]))
+    told = explain(
+        problem.with_outputs([replace(t, data=t.data.astype(np.float16)) for t in given.outputs])
+    )
     assert (told.cause, told.hint) == (
         "unexplained",
         "every value is a number of float16: was it computed in that type?",
@@ -302,13 +349,24 @@ def test_numbers_of_a_coarse_type_are_said():
 
 
 def test_an_activation_that_is_exact_to_some_digits_alone():
-    """ONNX Runtime's sigmoid is off by 5e-9 where it is 2e-6: far off in sigma, and no fault of the list."""
+    """ONNX Runtime's sigmoid is off by 5e-9 where it is 2e-6: far off in sigma, and no fault of the
+    list."""
     problem = random_problem(spec_of("lstm", **SEQUENCES), 8, SHAPE)
     bias = problem.weights[-1].data.copy()
     bias[-1] -= 16  # the output gate of one unit, and so its output, next to nothing
-    problem = replace(problem, weights=(*problem.weights[:-1], replace(problem.weights[-1], data=bias)))
-    given = [replace(t, data=(t.data + 1e-11).astype(np.float32), dtype="float32") for t in compute(problem)]
+    problem = replace(
+        problem, weights=(*problem.weights[:-1], replace(problem.weights[-1], data=bias))
+    )
+    given = [
+        replace(t, data=(t.data + 1e-11).astype(np.float32), dtype="float32")
+        for t in compute(problem)
+    ]
     told = explain(problem.with_outputs(given))
-    assert (told.verdict, told.cause, told.hint, told.first) == ("diverges", "unexplained", TINY, {})
+    assert (told.verdict, told.cause, told.hint, told.first) == (
+        "diverges",
+        "unexplained",
+        TINY,
+        {},
+    )
     turned = [replace(tensor, data=tensor.data.swapaxes(0, 1)) for tensor in given]
     assert explain(problem.with_outputs(turned)).cause == "axis-swapped"

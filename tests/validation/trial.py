@@ -1,6 +1,8 @@
-"""The trial of the explanations: faults made on purpose in random problems, and whether they are named.
+"""The trial of the explanations: faults made on purpose in random problems, and whether they are
+named.
 
-What is tried is the explanation, by outputs that the reference gives under a fault which the explanation is not told.
+What is tried is the explanation, by outputs that the reference gives under a fault which the
+explanation is not told.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ class Result(StrEnum):
 FALSE = (Result.WRONG, Result.MISSED, Result.ALARM)
 
 
-# NumPy's own float16, rounding after every operation: not the arithmetic by which the explanation knows it.
+# NumPy's own float16, rounding after every operation: not the arithmetic by which the explanation
+# knows it.
 IN_FLOAT16 = Fault("low-precision", "NumPy's float16", "", "", arithmetic=Plain(np.float16))
 KINDS = ("single", "float16", "pair", "unlisted", "healthy")
 
@@ -65,7 +68,9 @@ class Trial:
     result: Result
 
 
-def trials(kind: str, count: int, seed: int, jobs: int, progress: Progress | None = None) -> list[Trial]:
+def trials(
+    kind: str, count: int, seed: int, jobs: int, progress: Progress | None = None
+) -> list[Trial]:
     """So many trials of one of the KINDS, each with a seed of its own."""
     found: list[Trial] = []
     seeds = range(seed * 1_000_000, seed * 1_000_000 + count)
@@ -91,10 +96,18 @@ def trial(kind: str, seed: int) -> Trial:
             problem = draw_problem(rng, last_only=kind == "float16")
         if kind == "healthy":
             told = explain(problem.with_outputs(compute(problem, np.float32)))
-            return Trial(kind, seed, "", said(told), Result.HEALTHY if told.verdict == "agrees" else Result.ALARM)
+            return Trial(
+                kind,
+                seed,
+                "",
+                said(told),
+                Result.HEALTHY if told.verdict == "agrees" else Result.ALARM,
+            )
         if kind == "unlisted":
             told = explain(problem.with_outputs(_unlisted(problem, rng)))
-            return Trial(kind, seed, "a few numbers of a weight array", said(told), _judge_unlisted(told))
+            return Trial(
+                kind, seed, "a few numbers of a weight array", said(told), _judge_unlisted(told)
+            )
         struck = _pair(problem, rng) if kind == "pair" else _single(problem, rng)
         made, given = _outputs(problem, struck, kind)
         told = explain(problem.with_outputs(given))
@@ -102,8 +115,11 @@ def trial(kind: str, seed: int) -> Trial:
 
 
 def draw_problem(rng: np.random.Generator, last_only: bool) -> Problem:
-    """Any layer with any flags, masked or not, started or not; sizes to 9, weights from small to large."""
-    batch, steps, features = (int(rng.integers(low, high)) for low, high in ((1, 5), (2, 10), (2, 8)))
+    """Any layer with any flags, masked or not, started or not; sizes to 9, weights from small to
+    large."""
+    batch, steps, features = (
+        int(rng.integers(low, high)) for low, high in ((1, 5), (2, 10), (2, 8))
+    )
     flags = {"return_sequences": False, "return_state": False}
     if not last_only:
         flags = {name: bool(rng.random() < 0.5) for name in flags}
@@ -117,7 +133,9 @@ def draw_problem(rng: np.random.Generator, last_only: bool) -> Problem:
         mode = [None, "concat", "sum", "mul", "ave"][rng.integers(5)]
         spec = {"class_name": "Bidirectional", "config": {"layer": spec, "merge_mode": mode}}
     masked, started = bool(rng.random() < 0.4), bool(rng.random() < 0.4)
-    return random_problem(rng, parse_layer(spec), (batch, steps, features), masked, started, "trial")
+    return random_problem(
+        rng, parse_layer(spec), (batch, steps, features), masked, started, "trial"
+    )
 
 
 def _cell(rng: np.random.Generator, flags: Mapping[str, bool]) -> dict[str, Any]:
@@ -141,7 +159,8 @@ def _single(problem: Problem, rng: np.random.Generator) -> Struck:
 
 
 def _pair(problem: Problem, rng: np.random.Generator) -> Struck:
-    """Two faults that leave the shapes alone and do not hide each other: none gives the same without the other."""
+    """Two faults that leave the shapes alone and do not hide each other: none gives the same
+    without the other."""
     expected = expect(problem)
     while True:
         placed = [_single(problem, rng).placed[0] for _ in range(2)]
@@ -152,7 +171,9 @@ def _pair(problem: Problem, rng: np.random.Generator) -> Struck:
             continue
         if any(one.fault.arithmetic for one in placed):  # less precision is noise beside a fault
             continue
-        if [array[0].shape for array in batch.outputs] != [tensor.shape for tensor in expected.outputs]:
+        if [array[0].shape for array in batch.outputs] != [
+            tensor.shape for tensor in expected.outputs
+        ]:
             continue
         alone = [m for one in placed for m in mutants(problem, [one.fault]) if m.placed == (one,)]
         others = [expected.outputs, *(mutant.outputs for mutant in alone)]
@@ -165,17 +186,26 @@ def _outputs(problem: Problem, struck: Struck, kind: str) -> tuple[Mutant, tuple
     (made,) = (batch.mutant(0) for batch in run_all([struck]))
     if kind != "float16":
         return made, tuple(Tensor.of(t.name, t.data, "float32") for t in made.outputs)
-    batch = next(run_all([together(problem, [*struck.placed, Placed(IN_FLOAT16, WHOLE)]) or struck]))
+    batch = next(
+        run_all([together(problem, [*struck.placed, Placed(IN_FLOAT16, WHOLE)]) or struck])
+    )
     return made, tuple(Tensor.of(t.name, t.data, "float32") for t in batch.mutant(0).outputs)
 
 
 def _unlisted(problem: Problem, rng: np.random.Generator) -> tuple[Tensor, ...]:
-    """What the layer gives where a tenth of the numbers of one weight array are others: no fault of the list."""
+    """What the layer gives where a tenth of the numbers of one weight array are others: no fault of
+    the list."""
     place = int(rng.integers(len(problem.weights)))
     tensor = problem.weights[place]
     other = np.where(rng.random(tensor.shape) < 0.1, rng.standard_normal(tensor.shape), tensor.data)
-    changed = (*problem.weights[:place], Tensor.of(tensor.name, other, tensor.dtype), *problem.weights[place + 1 :])
-    return tuple(Tensor.of(t.name, t.data, "float32") for t in compute(replace(problem, weights=changed)))
+    changed = (
+        *problem.weights[:place],
+        Tensor.of(tensor.name, other, tensor.dtype),
+        *problem.weights[place + 1 :],
+    )
+    return tuple(
+        Tensor.of(t.name, t.data, "float32") for t in compute(replace(problem, weights=changed))
+    )
 
 
 def _judge_unlisted(told: Explanation) -> Result:
@@ -188,7 +218,9 @@ def _judge_unlisted(told: Explanation) -> Result:
 
 def judge(problem: Problem, made: Mutant, told: Explanation, coarse: bool = False) -> Result:
     """What was told, held against what was made."""
-    if told.cause != made.cause and (told.verdict != "diverges" or (coarse and told.cause == "low-precision")):
+    if told.cause != made.cause and (
+        told.verdict != "diverges" or (coarse and told.cause == "low-precision")
+    ):
         right = expect(problem).outputs
         return Result.MISSED if far(problem, made.outputs, right, coarse) else Result.UNSEEN
     if told.fault is None:
@@ -201,8 +233,11 @@ def judge(problem: Problem, made: Mutant, told: Explanation, coarse: bool = Fals
     return Result.WRONG if told.certain and not names else Result.GUESSED
 
 
-def far(problem: Problem, one: Sequence[Tensor], other: Sequence[Tensor], coarse: bool = False) -> bool:
-    """Whether two sets of outputs are further apart than the noise, of float16 where it is `coarse`."""
+def far(
+    problem: Problem, one: Sequence[Tensor], other: Sequence[Tensor], coarse: bool = False
+) -> bool:
+    """Whether two sets of outputs are further apart than the noise, of float16 where it is
+    `coarse`."""
     expected = expect(problem)
     shapes = [[tensor.shape for tensor in some] for some in (one, other, expected.outputs)]
     if shapes[0] != shapes[1]:
@@ -243,4 +278,6 @@ def print_trials(done: Sequence[Trial], console: Any) -> None:
     console.print(table)
     for trial in done:
         if trial.result in FALSE:
-            console.out(f"{trial.kind} {trial.seed}: made {trial.made}; told {trial.told}", highlight=False)
+            console.out(
+                f"{trial.kind} {trial.seed}: made {trial.made}; told {trial.told}", highlight=False
+            )

@@ -1,4 +1,5 @@
-"""Outputs held against each other: count, names, shape, dtype, finiteness, values, in this order."""
+"""Outputs held against each other: count, names, shape, dtype, finiteness, values, in this
+order."""
 
 from dataclasses import replace
 
@@ -23,12 +24,15 @@ def structure(given):
 
 
 def values(given, expected=None, sigma=SIGMA, threshold=10.0):
-    expected = [Tensor(tensor.name, tensor.data.astype(np.float64)) for tensor in expected or right()]
+    expected = [
+        Tensor(tensor.name, tensor.data.astype(np.float64)) for tensor in expected or right()
+    ]
     sigmas = [np.broadcast_to(sigma, tensor.shape) for tensor in expected]
     return compare_values(given, expected, sigmas, threshold)
 
 
-# ----------------------------------------------------------------------------------------------------- structure
+# -----------------------------------------------------------------------------------------------------
+# structure
 
 
 def test_what_is_right_differs_in_nothing():
@@ -49,14 +53,20 @@ def test_the_count_comes_first():
 def test_then_the_names_and_their_order():
     output, h = right()
     wrong = replace(h, name="c", data=np.zeros((1,)), dtype="float16")
-    assert structure([output, wrong]) == [("names", "", "outputs are output, c, but should be output, h")]
-    assert structure([h, output]) == [("names", "", "outputs are h, output, but should be output, h")]
+    assert structure([output, wrong]) == [
+        ("names", "", "outputs are output, c, but should be output, h")
+    ]
+    assert structure([h, output]) == [
+        ("names", "", "outputs are h, output, but should be output, h")
+    ]
 
 
 def test_then_the_shapes_all_of_them():
     output, h = right()
     output = replace(output, data=np.zeros((3, 2, 4)), dtype="float16")
-    assert structure([output, h]) == [("shape", "output", "output has shape (3, 2, 4), but should have (2, 3, 4)")]
+    assert structure([output, h]) == [
+        ("shape", "output", "output has shape (3, 2, 4), but should have (2, 3, 4)")
+    ]
     h = replace(h, data=np.zeros((2, 4, 1)))
     assert structure([output, h]) == [
         ("shape", "output", "output has shape (3, 2, 4), but should have (2, 3, 4)"),
@@ -65,14 +75,18 @@ def test_then_the_shapes_all_of_them():
 
 
 def test_then_the_types_all_of_them():
-    given = [replace(tensor, dtype=dtype) for tensor, dtype in zip(right(), ("float16", "int64"), strict=True)]
+    given = [
+        replace(tensor, dtype=dtype)
+        for tensor, dtype in zip(right(), ("float16", "int64"), strict=True)
+    ]
     assert structure(given) == [
         ("dtype", "output", "output is float16, but should be float32"),
         ("dtype", "h", "h is int64, but should be float32"),
     ]
 
 
-# -------------------------------------------------------------------------------------------------------- values
+# --------------------------------------------------------------------------------------------------------
+# values
 
 
 def changed(place, index, value):
@@ -84,7 +98,12 @@ def changed(place, index, value):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_then_what_is_not_finite(value):
     (found,) = values(changed(0, (1, 2, 3), value)).differences
-    assert (found.kind, found.output, found.index, found.sigma) == ("finiteness", "output", (1, 2, 3), np.inf)
+    assert (found.kind, found.output, found.index, found.sigma) == (
+        "finiteness",
+        "output",
+        (1, 2, 3),
+        np.inf,
+    )
     assert found.text == f"output[1, 2, 3]={value:g}, but should be 0.5"
     assert (found.differing, found.total, found.first_step) == (1, 24, 2)
 
@@ -104,7 +123,10 @@ def test_finiteness_comes_before_values_whatever_the_output():
     given = changed(0, (0, 0, 0), 0.6)
     given[1].data[0, 0] = np.nan
     found = values(given).differences
-    assert [(difference.kind, difference.output) for difference in found] == [("finiteness", "h"), ("values", "output")]
+    assert [(difference.kind, difference.output) for difference in found] == [
+        ("finiteness", "h"),
+        ("values", "output"),
+    ]
 
 
 def test_a_value_that_is_off_is_described():
@@ -157,7 +179,9 @@ def test_rounding_to_the_type_is_allowed_even_where_there_is_no_noise(dtype):
     exact = np.array([[1 / 3, 2 / 3, 0.1, kind.tiny / 3, 0.0]])
     given = Tensor.of("h", exact, dtype)
     nothing = np.zeros_like(exact)
-    assert compare_values([given], [Tensor("h", exact, "float64")], [nothing], 10.0).differences == ()
+    assert (
+        compare_values([given], [Tensor("h", exact, "float64")], [nothing], 10.0).differences == ()
+    )
     off = Tensor.of("h", exact * (1 + 4 * kind.u), dtype)
     (found,) = compare_values([off], [Tensor("h", exact, "float64")], [nothing], 10.0).differences
     assert found.differing == 3  # what lies below the smallest normal number may be flushed to zero
@@ -175,7 +199,8 @@ def test_as_many_outputs_as_expected_or_an_error():
         values(right()[:1])
 
 
-# ------------------------------------------------------------------------------------------------------- exactly
+# -------------------------------------------------------------------------------------------------------
+# exactly
 
 
 def neighbours(value, dtype):
