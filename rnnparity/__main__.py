@@ -15,7 +15,7 @@ from rnnparity.cli.common import fail
 from rnnparity.cli.explain import explain
 from rnnparity.cli.fuzz import fuzz, sweep
 from rnnparity.cli.regenerate import regenerate
-from rnnparity.problem.errors import MistrustedRunError, RequestError
+from rnnparity.problem.errors import RequestError, SelfCheckError
 
 # What typer says of a wrong word: click's own class, or, since typer carries a click inside, that
 # one's.
@@ -77,7 +77,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         what = f"{error.filename or 'the output'}: {error.strerror or error}"
         status = 0 if isinstance(error, BrokenPipeError) else fail(what, 2)
-    except MistrustedRunError as error:
+    except SelfCheckError as error:
         status = fail(str(error), 1)
     sys.exit(status)
 

@@ -16,7 +16,7 @@ from rnnparity.problem.problem import Problem
 from rnnparity.reference.tolerance import expect
 from rnnparity.report.messages import failure
 from rnnparity.session.ask import outcome_of
-from rnnparity.session.check import ask, prove, verdict_of
+from rnnparity.session.check import ask, self_check, verdict_of
 from rnnparity.session.workers import Outcome, Workers
 from rnnparity.subjects import FunctionSubject, name_of
 from rnnparity.verdict.judge import FAILING, Kind, Verdict, reference_verdict, with_known
@@ -77,7 +77,7 @@ class Sessions:
         with self._once("fixtures"):
             self._goldens = read_goldens(default_folder(), catalogue())
             self._entries = read_known(default_folder() / KNOWN)
-        prove()
+        self_check()
 
     @contextmanager
     def _once(self, what: str) -> Iterator[None]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from rnnparity import __version__
 from rnnparity.bench.stored import FORMAT, StoredRun, parse
-from rnnparity.problem.errors import MistrustedRunError, RequestError
+from rnnparity.problem.errors import RequestError, SelfCheckError
 
 BLOCKS, QUICK_BLOCKS = 10, 5
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -142,7 +142,7 @@ def _run_pytest(arguments: list[str], k: str, tell: Tell) -> None:
         failed = [
             line for line in said if re.match(r"(E  |FAILED|ERROR|/)", line) or "Error" in line
         ]
-        raise MistrustedRunError(
+        raise SelfCheckError(
             f"the benchmarks failed, nothing is kept: {(failed or said[-1:] or ['no word'])[0]}"
         )
 

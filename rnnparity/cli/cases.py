@@ -44,7 +44,7 @@ def list_(
         from rnnparity.faults import FAULTS
 
         for fault in FAULTS:
-            typer.echo(f"{fault.cause}: {fault.which}\n  {fault.says} {fault.mend}")
+            typer.echo(f"{fault.cause}: {fault.variant}\n  {fault.description} {fault.fix}")
         return
     chosen = select(catalogue().values(), k)
     if tags:

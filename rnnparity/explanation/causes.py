@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rnnparity.explanation.evidence import Question
+from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.explain import UNEXPLAINED, Explanation, explain
-from rnnparity.faults import Mutant, Placed
+from rnnparity.faults import Mutant, PlacedFault
 from rnnparity.faults.fault import EVERY, WHOLE
 from rnnparity.faults.injection import run_one
 from rnnparity.problem.layers import halves
@@ -77,19 +77,21 @@ def _first_fit(problem: Problem, known: Sequence[Mutant]) -> Mutant | None:
     given = problem.outputs or ()
     if any(d.kind != "dtype" for d in compare_structure(given, problem.output_slots())):
         return None
-    question = Question(problem, given, expect(problem))
-    if question.expected.unpredictable:
+    evidence = Evidence(problem, given, expect(problem))
+    if evidence.expected.unpredictable:
         return None
     for placed in dict.fromkeys(
         other for mutant in known for other in _elsewhere(problem, mutant.placed)
     ):
         mutant = run_one(problem, placed)
-        if mutant is not None and question.worst(mutant.outputs) <= question.own.threshold:
+        if mutant is not None and evidence.worst(mutant.outputs) <= evidence.own.threshold:
             return mutant
     return None
 
 
-def _elsewhere(problem: Problem, placed: Sequence[Placed]) -> Iterator[tuple[Placed, ...]]:
+def _elsewhere(
+    problem: Problem, placed: Sequence[PlacedFault]
+) -> Iterator[tuple[PlacedFault, ...]]:
     """The same faults in another layer: where they were, if it has such a place, and in all of its
     halves."""
     prefixes = [prefix for prefix, _ in halves(problem.layer)]

@@ -42,7 +42,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Question:
+class Evidence:
     """A problem whose outputs (shapes as they should be) differ from the right ones."""
 
     problem: Problem
@@ -89,7 +89,7 @@ class Question:
         near = self.flat(self.off(self.right, self.own)) <= self.own.threshold
         return bool(near[self.flat(self.right) != 0].mean() > 0.25)
 
-    def worst_rows(self, count: int) -> Question:
+    def worst_rows(self, count: int) -> Evidence:
         """The same question of those rows alone that are furthest off."""
         batch = self.problem.inputs.shape[0]
         if batch <= count:
@@ -100,12 +100,12 @@ class Question:
         rows = np.sort(np.argsort(off)[::-1][:count])
         return self.rows(rows)
 
-    def rows(self, rows: Sequence[int] | Array) -> Question:
+    def rows(self, rows: Sequence[int] | Array) -> Evidence:
         """The same question of some rows alone."""
         given = tuple(replace(tensor, data=tensor.data[rows]) for tensor in self.given)
         outputs = tuple(replace(tensor, data=tensor.data[rows]) for tensor in self.expected.outputs)
         sigmas = tuple(sigma[rows] for sigma in self.expected.sigmas)
-        return Question(
+        return Evidence(
             rows_of(self.problem, rows),
             given,
             replace(self.expected, outputs=outputs, sigmas=sigmas),

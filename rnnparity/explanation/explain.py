@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.explanation.evidence import Question
+from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.location import (
     Reading,
     first_difference,
@@ -25,7 +25,7 @@ from rnnparity.explanation.location import (
 )
 from rnnparity.explanation.search import Search, find_cause
 from rnnparity.explanation.slices import fits_all, is_huge, slice_of
-from rnnparity.faults import Mutant, Placed, sight
+from rnnparity.faults import Mutant, PlacedFault, fault_coverage
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem, Tensor
@@ -35,7 +35,10 @@ from rnnparity.verdict.compare import Difference, compare_structure, compare_val
 __all__ = ["UNEXPLAINED", "Explanation", "explain"]
 
 UNEXPLAINED = "unexplained"
-TINY = "off by less than noise usual in that output, too little to tell why: is an activation exact to some digits alone?"
+TINY = (
+    "off by less than noise usual in that output, too little to tell why: "
+    "is an activation exact to some digits alone?"
+)
 # By how much more than on a slice the rest of a huge problem may be off: noise grows along the way.
 FAR = 100.0
 
@@ -148,15 +151,15 @@ def _explain_whole(reading: Reading, blind_to: tuple[str, ...] | None = None) ->
     expected = expect(problem)
     found = compare_values(given, expected.outputs, expected.sigmas, expected.kind.threshold)
     agrees = expected.unpredictable or not found.differences
-    question = Question(problem, given, expected)
+    evidence = Evidence(problem, given, expected)
     # Off where there is hardly any noise, by less than is usual beside it: nothing that a
     # hypothesis could be held to.
-    tiny = not agrees and question.worst(expected.outputs) <= question.own.threshold
-    searched = Search() if agrees or tiny or is_blank(given) else find_cause(question)
+    tiny = not agrees and evidence.worst(expected.outputs) <= evidence.own.threshold
+    searched = Search() if agrees or tiny or is_blank(given) else find_cause(evidence)
     hidden = searched.hidden if searched.tried else blind_to
     told = Explanation(
         problem, "diverges", found.differences, before=found.sigma, tried=searched.tried, level=searched.level,
-        blind_to=sight(problem, expected).hidden if hidden is None else hidden,
+        blind_to=fault_coverage(problem, expected).hidden if hidden is None else hidden,
     )  # fmt: skip
     if (agrees or tiny) and reading.placed:
         mutant = Mutant(reading.placed, expected.outputs)
@@ -164,30 +167,33 @@ def _explain_whole(reading: Reading, blind_to: tuple[str, ...] | None = None) ->
     if agrees:
         verdict = "inconclusive" if expected.inconclusive else "agrees"
         return replace(told, verdict=verdict, differences=(), hint=expected.inconclusive)
-    told = replace(told, cause=UNEXPLAINED, hint=TINY if tiny else _hint(question, searched))
+    told = replace(told, cause=UNEXPLAINED, hint=TINY if tiny else _hint(evidence, searched))
     if tiny:
         return told
-    told = replace(told, pattern=tuple(pattern(question)), picture=heat(question))
-    return _with_cause(told, question, searched, reading.placed)
+    told = replace(told, pattern=tuple(pattern(evidence)), picture=heat(evidence))
+    return _with_cause(told, evidence, searched, reading.placed)
 
 
-def _hint(question: Question, searched: Search) -> str:
+def _hint(evidence: Evidence, searched: Search) -> str:
     """What the size or the type of the values says, where no cause does."""
     if searched.within and not searched.fits:
-        return f"the differences are no larger than {searched.within} would leave: is TF32 or another coarse type in use?"
-    said = value_hint(question.given)
-    if question.coarse_type and not said:
-        return f"every value is a number of {question.coarse_type}: was it computed in that type?"
+        return (
+            f"the differences are no larger than {searched.within} would leave: "
+            "is TF32 or another coarse type in use?"
+        )
+    said = value_hint(evidence.given)
+    if evidence.coarse_type and not said:
+        return f"every value is a number of {evidence.coarse_type}: was it computed in that type?"
     return said
 
 
 def _with_cause(
-    told: Explanation, question: Question, searched: Search, read: tuple[Placed, ...]
+    told: Explanation, evidence: Evidence, searched: Search, read: tuple[PlacedFault, ...]
 ) -> Explanation:
     """The nearest hypothesis and those that fit as well."""
     placed = searched.fits[0].mutant.placed if searched.fits else ()
     if read and placed and placed[0].fault.arithmetic is not None:  # read aright, only less precise
-        told = replace(told, level=placed[0].fault.which)
+        told = replace(told, level=placed[0].fault.variant)
         placed = ()
     fits = [
         replace(fit, mutant=replace(fit.mutant, placed=(*read, *fit.mutant.placed)))
@@ -199,4 +205,4 @@ def _with_cause(
         sure = searched.certain(best)
         told = replace(told, cause=fault.cause, fault=fault, after=best.sigma, certain=sure)
     others = tuple(fit.mutant for fit in fits)
-    return replace(told, also_fits=others, first=first_difference(question, placed))
+    return replace(told, also_fits=others, first=first_difference(evidence, placed))

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.explanation.evidence import Question
-from rnnparity.faults import FAULTS, Placed
+from rnnparity.explanation.evidence import Evidence
+from rnnparity.faults import FAULTS, PlacedFault
 from rnnparity.faults.fault import WHOLE
-from rnnparity.faults.injection import Struck, together, trace_under
+from rnnparity.faults.injection import Injection, together, trace_under
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Bidirectional, Layer, Stack
 from rnnparity.problem.problem import Problem, Tensor
@@ -27,7 +27,7 @@ class Reading:
 
     problem: Problem
     given: tuple[Tensor, ...]
-    placed: tuple[Placed, ...]
+    placed: tuple[PlacedFault, ...]
 
 
 def readings(problem: Problem, given: Sequence[Tensor]) -> Iterator[Reading]:
@@ -35,17 +35,17 @@ def readings(problem: Problem, given: Sequence[Tensor]) -> Iterator[Reading]:
     where they fit."""
     shapes = [tensor.shape for tensor in given]
     edits = [
-        [Placed(f, WHOLE) for f in FAULTS if f.cause == c]
+        [PlacedFault(f, WHOLE) for f in FAULTS if f.cause == c]
         for c in ("merge-mode", "return-flags", "return-flags")
     ]
     edits[1:] = [
-        [p for p in edits[1] if w in p.fault.which] for w in ("return_sequences", "return_state")
+        [p for p in edits[1] if w in p.fault.variant] for w in ("return_sequences", "return_state")
     ]
     chosen = sorted(
         product(*([None, *some] for some in edits)),
         key=lambda some: sum(p is not None for p in some),
     )
-    (time_first,) = [Placed(f, WHOLE) for f in FAULTS if f.which == "outputs time first"]
+    (time_first,) = [PlacedFault(f, WHOLE) for f in FAULTS if f.variant == "outputs time first"]
     for turned in (False, True):
         seen = [_turned(tensor) for tensor in given] if turned else list(given)
         shapes = [tensor.shape for tensor in seen]
@@ -61,7 +61,7 @@ def readings(problem: Problem, given: Sequence[Tensor]) -> Iterator[Reading]:
             yield Reading(other, named, (*placed, *([time_first] if turned else [])))
 
 
-def _under(problem: Problem, placed: Sequence[Placed]) -> Problem | None:
+def _under(problem: Problem, placed: Sequence[PlacedFault]) -> Problem | None:
     struck = together(problem, placed)
     return None if struck is None else struck.problem
 
@@ -90,17 +90,17 @@ def value_hint(given: Sequence[Tensor]) -> str:
     return ""
 
 
-def first_difference(question: Question, placed: Sequence[Placed] = ()) -> dict[str, Any]:
+def first_difference(evidence: Evidence, placed: Sequence[PlacedFault] = ()) -> dict[str, Any]:
     """Output, row, step and unit of the first value that is off, in the order of processing.
 
     `step` indexes axis T of the output; `direction` and `layer` are there where the layer has
     several, `gate` names those that the faults `placed` change first.
     """
-    problem = question.problem
-    off = question.off(question.right, question.own)
-    wrong = [part > question.own.threshold for part in off]
+    problem = evidence.problem
+    off = evidence.off(evidence.right, evidence.own)
+    wrong = [part > evidence.own.threshold for part in off]
     place = next(n for n, part in enumerate(wrong) if part.any())
-    name = question.given[place].name
+    name = evidence.given[place].name
     backwards, unit_of = _direction(problem.layer, name)
     found: dict[str, Any] = {"output": name}
     indices = np.argwhere(wrong[place]).tolist()
@@ -118,10 +118,10 @@ def first_difference(question: Question, placed: Sequence[Placed] = ()) -> dict[
     return found | ({"gate": gate} if gate else {})
 
 
-def pattern(question: Question) -> list[str]:
+def pattern(evidence: Evidence) -> list[str]:
     """What the places that differ say already, whatever the cause."""
-    problem = question.problem
-    wrong = [part > question.own.threshold for part in question.off(question.right, question.own)]
+    problem = evidence.problem
+    wrong = [part > evidence.own.threshold for part in evidence.off(evidence.right, evidence.own)]
     output, count = wrong[0], wrong[0].shape[-1]
     said = []
     if not output.any():
@@ -140,7 +140,7 @@ def pattern(question: Question) -> list[str]:
             else f"only {_numbered('row', rows)} wrong"
         )
     units = np.flatnonzero(output.reshape(-1, count).any(axis=0))
-    backwards, _ = _direction(problem.layer, question.given[0].name)
+    backwards, _ = _direction(problem.layer, evidence.given[0].name)
     sides = np.array([bool(backwards(unit)) for unit in range(count)])
     if 0 < len(units) < count and len(set(sides)) == 2 and len(set(sides[units])) == 1:
         said.append(f"the {'forward' if sides[units[0]] else 'backward'} half is right")
@@ -190,12 +190,12 @@ def _direction(layer: Layer, name: str) -> tuple[Any, Any]:
     )
 
 
-def _first_gate(problem: Problem, placed: Sequence[Placed]) -> str:
+def _first_gate(problem: Problem, placed: Sequence[PlacedFault]) -> str:
     """The gates that differ at the first processed step at which any does, in the half that the
     faults strike."""
     struck = together(problem, placed)
     wrong = [] if struck is None else trace_under(struck)
-    right = trace_under(Struck(problem))
+    right = trace_under(Injection(problem))
     # A fault may run a half more than once: the last run is the one that counts.
     last: dict[str, list[TraceStep]] = {}
     for step in wrong:
@@ -221,11 +221,11 @@ def _same(one: Array, other: Array) -> bool:
     return bool(np.allclose(one, other, rtol=1e-9, atol=1e-12))
 
 
-def heat(question: Question) -> tuple[str, Array]:
+def heat(evidence: Evidence) -> tuple[str, Array]:
     """The output's name and its distances in sigma, (unit, time), the largest of all rows; (unit,
     row) without time."""
-    off = question.off(question.right, question.own)
-    place = next((n for n, part in enumerate(off) if (part > question.own.threshold).any()), 0)
+    off = evidence.off(evidence.right, evidence.own)
+    place = next((n for n, part in enumerate(off) if (part > evidence.own.threshold).any()), 0)
     part = off[place]
     picture = part.max(axis=0).T if part.ndim == 3 else part.T
-    return question.given[place].name, picture
+    return evidence.given[place].name, picture

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rnnparity.explanation.evidence import Level, Question
+from rnnparity.explanation.evidence import Evidence, Level
 from rnnparity.faults import Mutant, hypotheses, mutants
 from rnnparity.faults.fault import EVERY, WHOLE
 from rnnparity.faults.fitted import fitted
-from rnnparity.faults.injection import Batch, Struck, as_problem, run_all, together
+from rnnparity.faults.injection import Batch, Injection, as_problem, run_all, together
 from rnnparity.faults.precision import PRECISIONS, low_precision
 from rnnparity.problem.dtypes import Array
 
@@ -75,27 +75,27 @@ class Search:
         return bool(np.log10(max(self.tried, 1)) + fit.chance < np.log10(CHANCE))
 
 
-def find_cause(question: Question) -> Search:
+def find_cause(evidence: Evidence) -> Search:
     """Try hypotheses from the plainest on until some fit: single faults, those with a number,
     pairs, low precision."""
     found = Search()
-    singles = hypotheses(question.problem)
-    scores = _try(found, question, question.own, singles, hiding=True)
-    if not found.fits and question.finite:
-        if question.coarse_type:
-            _try_coarser(found, question, singles)
+    singles = hypotheses(evidence.problem)
+    scores = _try(found, evidence, evidence.own, singles, hiding=True)
+    if not found.fits and evidence.finite:
+        if evidence.coarse_type:
+            _try_coarser(found, evidence, singles)
         if not found.fits:
-            _try(found, question, question.own, _fitted(question))
+            _try(found, evidence, evidence.own, _fitted(evidence))
         if not found.fits:
-            _try_pairs(found, question, singles, scores)
-        if not found.fits and not question.coarse_type:
-            _try_coarser(found, question, singles)
+            _try_pairs(found, evidence, singles, scores)
+        if not found.fits and not evidence.coarse_type:
+            _try_coarser(found, evidence, singles)
     found.fits = _nearest(found.fits)
     return found
 
 
 def _try(
-    found: Search, question: Question, level: Level, made: Sequence[Struck], hiding: bool = False
+    found: Search, evidence: Evidence, level: Level, made: Sequence[Injection], hiding: bool = False
 ) -> dict[int, float]:
     """Run hypotheses and keep those that fit. How near each one comes, by its identity: see
     `_nearness`.
@@ -103,87 +103,87 @@ def _try(
     `hiding`: find out as well which of them give what is right.
     """
     scores: dict[int, float] = {}
-    missed: list[tuple[float, Struck, Mutant]] = []
+    missed: list[tuple[float, Injection, Mutant]] = []
     limit = NEARLY * level.threshold
-    right = np.concatenate([part.ravel() for part in question.off(question.right, level)])
+    right = np.concatenate([part.ravel() for part in evidence.off(evidence.right, level)])
     for batch in run_all(made):
         if [array.shape[1:] for array in batch.outputs] != [
-            array.shape for array in question.arrays
+            array.shape for array in evidence.arrays
         ]:
             continue
         found.tried += len(batch.struck)
         if hiding:
-            found.hidden += tuple(batch.mutant(n).name for n in question.hidden(batch.outputs))
+            found.hidden += tuple(batch.mutant(n).name for n in evidence.hidden(batch.outputs))
         off = np.concatenate(
-            [p.reshape(len(p), -1) for p in question.off(batch.outputs, level)], axis=1
+            [p.reshape(len(p), -1) for p in evidence.off(batch.outputs, level)], axis=1
         )
         # A number that was read off the outputs needs more than the outputs it was read off.
-        fits = _fits(question, level, batch, off)
+        fits = _fits(evidence, level, batch, off)
         found.fits += [fit for fit in fits if not fit.mutant.fault.freedom or found.certain(fit)]
         nearness = _nearness(off, right, level.threshold).tolist()
         scores |= {id(struck): score for struck, score in zip(batch.struck, nearness, strict=True)}
-        worst = off.max(axis=1) / _grown(question, batch)
+        worst = off.max(axis=1) / _grown(evidence, batch)
         missed += [
             (float(worst[n]), batch.struck[n], batch.mutant(n))
             for n in np.flatnonzero(worst <= limit).tolist()
         ]
     if not found.fits:
-        found.fits += _by_their_own_noise(question, level, missed)
+        found.fits += _by_their_own_noise(evidence, level, missed)
     return scores
 
 
-def _grown(question: Question, batch: Batch) -> Array:
+def _grown(evidence: Evidence, batch: Batch) -> Array:
     """By how much the largest value of each hypothesis is larger than the largest right one: so is
     its noise."""
     largest = np.max(
         [np.abs(array).reshape(len(array), -1).max(axis=1) for array in batch.outputs], axis=0
     )
-    usual = max(float(np.abs(array).max()) for array in question.right)
+    usual = max(float(np.abs(array).max()) for array in evidence.right)
     grown: Array = np.maximum(1, largest / usual) if usual else np.ones(len(largest))
     return np.where(np.isfinite(grown), grown, 1)
 
 
 def _by_their_own_noise(
-    question: Question, level: Level, missed: Iterable[tuple[float, Struck, Mutant]]
+    evidence: Evidence, level: Level, missed: Iterable[tuple[float, Injection, Mutant]]
 ) -> Iterator[Fit]:
     """Near misses once more, with the noise of the faulty run, which may be larger than that of the
     right one."""
     for _, struck, mutant in sorted(missed, key=lambda miss: miss[0])[:MISSED]:
         faulty = as_problem(struck)
         outputs = [tensor.data for tensor in mutant.outputs]
-        noise = None if faulty is None else question.noise_of(faulty, outputs, level)
+        noise = None if faulty is None else evidence.noise_of(faulty, outputs, level)
         if noise is None:
             continue
-        off = np.concatenate([part.ravel() for part in question.off(outputs, noise)])
+        off = np.concatenate([part.ravel() for part in evidence.off(outputs, noise)])
         if off.max() <= noise.threshold:
-            squares = float((off[question.distinct] ** 2).sum())
-            yield Fit(mutant, float(off.max()), squares, _chance(question, noise, mutant))
+            squares = float((off[evidence.distinct] ** 2).sum())
+            yield Fit(mutant, float(off.max()), squares, _chance(evidence, noise, mutant))
 
 
-def _fits(question: Question, level: Level, batch: Batch, off: Array) -> Iterator[Fit]:
+def _fits(evidence: Evidence, level: Level, batch: Batch, off: Array) -> Iterator[Fit]:
     for place in np.flatnonzero(off.max(axis=1) <= level.threshold):
-        squares = float((off[place][question.distinct] ** 2).sum())
+        squares = float((off[place][evidence.distinct] ** 2).sum())
         mutant = batch.mutant(int(place))
-        yield Fit(mutant, float(off[place].max()), squares, _chance(question, level, mutant))
+        yield Fit(mutant, float(off[place].max()), squares, _chance(evidence, level, mutant))
 
 
-def _chance(question: Question, level: Level, mutant: Mutant) -> float:
+def _chance(evidence: Evidence, level: Level, mutant: Mutant) -> float:
     """A value that is allowed to be t off, and that the fault moves by d, lies there by chance in t
     of d cases.
 
     Each of a pair is held against the other one alone: beside a cause any other fault that moves
     little fits.
     """
-    without = [question.right]
+    without = [evidence.right]
     if len(mutant.placed) > 1:
-        alone = [together(question.problem, [placed]) for placed in mutant.placed]
+        alone = [together(evidence.problem, [placed]) for placed in mutant.placed]
         without += [
             [array[0] for array in done.outputs] for done in run_all(one for one in alone if one)
         ]
-    allowed = level.threshold * question.flat(level.floors) + np.finfo(np.float64).tiny
+    allowed = level.threshold * evidence.flat(level.floors) + np.finfo(np.float64).tiny
     found = []
     for start in without:
-        moved = question.flat(
+        moved = evidence.flat(
             [np.abs(t.data - array) for t, array in zip(mutant.outputs, start, strict=True)]
         )
         found.append(float(np.log10(np.minimum(1, allowed / np.maximum(moved, allowed))).sum()))
@@ -211,72 +211,72 @@ def _nearest(fits: Sequence[Fit]) -> list[Fit]:
     return list({frozenset(fit.mutant.placed): fit for fit in reversed(near)}.values())[::-1]
 
 
-def _fitted(question: Question) -> list[Struck]:
-    return hypotheses(question.problem, fitted(question.problem, question.arrays, question.right))
+def _fitted(evidence: Evidence) -> list[Injection]:
+    return hypotheses(evidence.problem, fitted(evidence.problem, evidence.arrays, evidence.right))
 
 
-def _try_coarser(found: Search, question: Question, singles: Sequence[Struck]) -> None:
+def _try_coarser(found: Search, evidence: Evidence, singles: Sequence[Injection]) -> None:
     """No fault but less precision; or faults under the noise of a coarser type."""
-    if question.mostly_right:
+    if evidence.mostly_right:
         return
-    for level in question.coarser():
-        if question.coarse_type not in ("", level.name):
+    for level in evidence.coarser():
+        if evidence.coarse_type not in ("", level.name):
             continue
-        if question.worst(question.expected.outputs, level) <= level.threshold:
-            found.fits = _low_precision(question, level)
+        if evidence.worst(evidence.expected.outputs, level) <= level.threshold:
+            found.fits = _low_precision(evidence, level)
             found.within = found.within or level.name
         if found.fits:
             return
-        _try(found, question, level, [*singles, *_fitted(question)])
+        _try(found, evidence, level, [*singles, *_fitted(evidence)])
         # Where nothing but their size speaks for coarse numbers, a doubtful fit is none.
-        found.fits = [fit for fit in found.fits if question.coarse_type or found.certain(fit)]
+        found.fits = [fit for fit in found.fits if evidence.coarse_type or found.certain(fit)]
         if found.fits:
             found.level = level.name
             return
 
 
-def _low_precision(question: Question, level: Level) -> list[Fit]:
+def _low_precision(evidence: Evidence, level: Level) -> list[Fit]:
     """The layer computed in less precision: all values are numbers of that type, or they are off
     from what is right in the direction in which rounding weights and states to so few bits moves
     them.
     """
-    worst = question.worst(question.expected.outputs, level)
+    worst = evidence.worst(evidence.expected.outputs, level)
     names = (
-        [question.coarse_type]
-        if question.coarse_type
+        [evidence.coarse_type]
+        if evidence.coarse_type
         else [name for name in PRECISIONS if name != "float32"]
     )
     moved = [
-        (_alike(question, level, mutant), mutant)
+        (_alike(evidence, level, mutant), mutant)
         for name in names
-        for mutant in _in_precision(question, name)
+        for mutant in _in_precision(evidence, name)
     ]
     alike, mutant = max(moved, key=lambda one: one[0])
-    if not question.coarse_type and (alike < ALIKE or int(question.distinct.sum()) < MANY):
+    if not evidence.coarse_type and (alike < ALIKE or int(evidence.distinct.sum()) < MANY):
         return []
     return [Fit(mutant, worst, 0.0, -np.inf)]
 
 
-def _in_precision(question: Question, name: str) -> list[Mutant]:
-    return mutants(question.problem, [low_precision(name)])
+def _in_precision(evidence: Evidence, name: str) -> list[Mutant]:
+    return mutants(evidence.problem, [low_precision(name)])
 
 
-def _alike(question: Question, level: Level, mutant: Mutant) -> float:
+def _alike(evidence: Evidence, level: Level, mutant: Mutant) -> float:
     """The correlation of how far, in sigma, the given outputs and a mutant's are from what is
     right."""
-    sigma = np.maximum(question.flat(level.sigmas), np.finfo(np.float64).tiny)
-    right = question.flat(question.right)
-    given = (question.flat(question.arrays) - right) / sigma
-    made = (question.flat([tensor.data for tensor in mutant.outputs]) - right) / sigma
+    sigma = np.maximum(evidence.flat(level.sigmas), np.finfo(np.float64).tiny)
+    right = evidence.flat(evidence.right)
+    given = (evidence.flat(evidence.arrays) - right) / sigma
+    made = (evidence.flat([tensor.data for tensor in mutant.outputs]) - right) / sigma
     size = float(np.sqrt((given @ given) * (made @ made)))
     return float(given @ made) / size if size else 0.0
 
 
 def _try_pairs(
-    found: Search, question: Question, singles: Sequence[Struck], scores: Mapping[int, float]
+    found: Search, evidence: Evidence, singles: Sequence[Injection], scores: Mapping[int, float]
 ) -> None:
     """Pairs on the few rows that are furthest off; what fits there is tried on all."""
-    part = question.worst_rows(ENOUGH)
+    part = evidence.worst_rows(ENOUGH)
     # Less precision is noise beside a fault, not a fault beside another.
     ranked = [
         struck
@@ -292,18 +292,18 @@ def _try_pairs(
         there = Search()
         _try(there, part, part.own, pairs)
         found.tried += there.tried
-        if there.fits and part is not question:
-            again = [together(question.problem, fit.mutant.placed) for fit in there.fits]
+        if there.fits and part is not evidence:
+            again = [together(evidence.problem, fit.mutant.placed) for fit in there.fits]
             there = Search()
-            _try(there, question, question.own, [pair for pair in again if pair is not None])
+            _try(there, evidence, evidence.own, [pair for pair in again if pair is not None])
         found.fits = [fit for fit in there.fits if found.certain(fit)]
         if found.fits:
             return
 
 
-def _pairs(question: Question, one: Struck, others: Sequence[Struck]) -> Iterator[Struck]:
+def _pairs(evidence: Evidence, one: Injection, others: Sequence[Injection]) -> Iterator[Injection]:
     """A single fault with each of the others. Edits of the whole come first."""
-    start = Struck(question.problem)
+    start = Injection(evidence.problem)
     (placed,) = one.placed
     first = start.with_fault(placed)
     for other in others:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnparity.explanation.evidence import Question
+from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.explain import Explanation
 from rnnparity.faults import Mutant
 from rnnparity.faults.injection import run_one
@@ -137,9 +137,9 @@ def _far(
     problem: Problem, expected: Expected, one: Sequence[Tensor], other: Sequence[Tensor]
 ) -> bool:
     """Whether two outputs are clearly apart."""
-    question = Question(problem, tuple(one), expected)
+    evidence = Evidence(problem, tuple(one), expected)
     if [tensor.shape for tensor in one] == [tensor.shape for tensor in expected.outputs]:
-        return question.worst(other) > 3 * question.own.threshold
+        return evidence.worst(other) > 3 * evidence.own.threshold
     shapes = [[tensor.shape for tensor in some] for some in (one, other)]
     pairs = zip(one, other, strict=False)
     return shapes[0] != shapes[1] or not all(
@@ -157,5 +157,5 @@ def _fits(problem: Problem, expected: Expected, mutant: Mutant, given: Sequence[
     if [tensor.shape for tensor in given] != [tensor.shape for tensor in expected.outputs]:
         pairs = zip(given, made.outputs, strict=True)
         return all(np.allclose(a.data, b.data, rtol=1e-3, atol=1e-5) for a, b in pairs)
-    question = Question(problem, tuple(given), expected)
-    return question.worst(made.outputs) <= question.own.threshold
+    evidence = Evidence(problem, tuple(given), expected)
+    return evidence.worst(made.outputs) <= evidence.own.threshold

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnparity.explanation.evidence import rows_of
-from rnnparity.faults import Placed
+from rnnparity.faults import PlacedFault
 from rnnparity.faults.injection import run_one
 from rnnparity.faults.whole import with_flag
 from rnnparity.problem.dtypes import Array
@@ -90,7 +90,7 @@ def slice_of(problem: Problem, given: Sequence[Tensor]) -> Slice:
 
 
 def fits_all(
-    problem: Problem, given: Sequence[Tensor], placed: Sequence[Placed], allowed: float
+    problem: Problem, given: Sequence[Tensor], placed: Sequence[PlacedFault], allowed: float
 ) -> bool:
     """Whether a fault found on a slice gives all that was given, to an absolute difference."""
     whole = run_one(problem, placed)

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rnnparity.faults.cells import cell_faults
-from rnnparity.faults.fault import Fault, Mutant, Placed
-from rnnparity.faults.injection import Struck, places, run_all
+from rnnparity.faults.fault import Fault, Mutant, PlacedFault
+from rnnparity.faults.injection import Injection, places, run_all
 from rnnparity.faults.masks import mask_faults
 from rnnparity.faults.options import option_faults
 from rnnparity.faults.precision import precision_faults
@@ -25,14 +25,14 @@ from rnnparity.verdict.compare import compare_values
 __all__ = [
     "FAULTS",
     "Fault",
+    "FaultCoverage",
     "Mutant",
-    "Placed",
-    "Sight",
+    "PlacedFault",
+    "fault_coverage",
     "hypotheses",
     "is_seen",
     "mutants",
     "mutate",
-    "sight",
     "visible",
 ]
 
@@ -51,9 +51,9 @@ FAULTS: tuple[Fault, ...] = (
 TRIES = 30
 
 
-def hypotheses(problem: Problem, faults: Iterable[Fault] = FAULTS) -> list[Struck]:
+def hypotheses(problem: Problem, faults: Iterable[Fault] = FAULTS) -> list[Injection]:
     """Faults in every place where they may fit the problem, one each, not yet run."""
-    start = Struck(problem)
+    start = Injection(problem)
     placed = (one for fault in faults for one in places(problem, fault))
     return [struck for one in placed if (struck := start.with_fault(one)) is not None]
 
@@ -77,19 +77,19 @@ def mutate(problem: Problem, fault: Fault) -> list[Mutant]:
 
 
 @dataclass(frozen=True)
-class Sight:
+class FaultCoverage:
     """Which mutants a problem's outputs could show, and which they could not, by name."""
 
     seen: tuple[str, ...]
     hidden: tuple[str, ...]
 
 
-def sight(problem: Problem, expected: Expected | None = None) -> Sight:
+def fault_coverage(problem: Problem, expected: Expected | None = None) -> FaultCoverage:
     """What a problem could have shown: a mutant is seen where its outputs leave the noise of the
     right ones."""
     right = expected or expect(problem)
     found = [(mutant.name, is_seen(mutant, right)) for mutant in mutants(problem)]
-    return Sight(
+    return FaultCoverage(
         tuple(name for name, seen in found if seen), tuple(name for name, seen in found if not seen)
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from rnnparity.faults.fault import Fault
 from rnnparity.faults.options import OTHERS
 from rnnparity.reference.activations import ACTIVATIONS
-from rnnparity.reference.cells import LSTM, Cell, Function, Letter, Step, split
+from rnnparity.reference.cells import LSTM, Cell, Function, Number, Step, split
 
 
 class OtherActivations(LSTM):
@@ -19,7 +19,7 @@ class OtherActivations(LSTM):
     act_g: Function | None = None
     act_h: Function | None = None
 
-    def step(self, x: Letter, *states: Letter) -> Step:
+    def step(self, x: Number, *states: Number) -> Step:
         h, c = states
         z_ifo, z_c = split(x + h @ self.U, 3, 1)
         i, f, o = split(self.ract(z_ifo), 1, 1, 1)
@@ -34,7 +34,7 @@ class Clipped(LSTM):
 
     limit: float
 
-    def step(self, x: Letter, *states: Letter) -> Step:
+    def step(self, x: Number, *states: Number) -> Step:
         (_, c), gates = super().step(x, *states)
         clipped = np.clip(c, -self.limit, self.limit)
         return (gates["o"] * self.act(clipped), clipped), gates
@@ -43,7 +43,7 @@ class Clipped(LSTM):
 class Peephole(LSTM):
     """The gates see the cell state as well."""
 
-    def step(self, x: Letter, *states: Letter) -> Step:
+    def step(self, x: Number, *states: Number) -> Step:
         _, c = states
         return super().step(x + np.concatenate([c, c, c, np.zeros_like(c)], axis=-1), *states)
 

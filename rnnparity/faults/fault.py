@@ -14,6 +14,7 @@ from typing import Any
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import FaultId
 from rnnparity.reference.arithmetic import Arithmetic
 from rnnparity.reference.cells import Cell
 
@@ -80,7 +81,7 @@ class MaskedStep:
 class Fault:
     """One fault; each edit gives None where the fault does not fit.
 
-    `cause` is its name in every report, `which` tells it from its siblings. The edits: `problem` of
+    `cause` is its name in every report, `variant` tells it from its siblings. The edits: `problem` of
     the problem as a whole, `half` of a half before the run, `cell` of its equations, `around` of
     its run through time, `masked` of a step under a mask, which gives the states and the output
     after it, `outputs` of what the layer gives in the end. `arithmetic` computes everything in
@@ -89,10 +90,10 @@ class Fault:
     """
 
     cause: str
-    which: str
-    says: str
-    mend: str
-    seen: str = ""
+    variant: str
+    description: str
+    fix: str
+    seen_in: str = ""
     needs_mask: bool = False
     problem: Callable[[Problem], Problem | None] | None = None
     half: Callable[[Half], Half | None] | None = None
@@ -110,7 +111,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedFault:
     """A fault in its place: the prefix of the half that it strikes ("", "forward/", "1/"), EVERY or
     WHOLE."""
 
@@ -118,9 +119,14 @@ class Placed:
     place: str
 
     @property
+    def id(self) -> FaultId:
+        """The fault and its location as a value for results."""
+        return FaultId(self.fault.cause, self.fault.variant, self.place)
+
+    @property
     def name(self) -> str:
         where = "" if self.place in ("", WHOLE) else f" ({self.place.rstrip('/')})"
-        return f"{self.fault.cause}: {self.fault.which}{where}"
+        return f"{self.fault.cause}: {self.fault.variant}{where}"
 
     def prefixes(self, problem: Problem) -> list[str]:
         """The halves that it strikes."""
@@ -133,7 +139,7 @@ class Mutant:
     """One fault in its place, or several at once, with the outputs (float64) that the layer gives
     under them."""
 
-    placed: tuple[Placed, ...]
+    placed: tuple[PlacedFault, ...]
     outputs: tuple[Tensor, ...] = field(repr=False)
 
     @property

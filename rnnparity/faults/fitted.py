@@ -13,8 +13,8 @@ from itertools import product
 import numpy as np
 
 from rnnparity.faults.cells import cell_clipped
-from rnnparity.faults.fault import Fault, Half, Placed
-from rnnparity.faults.injection import Struck, run_all
+from rnnparity.faults.fault import Fault, Half, PlacedFault
+from rnnparity.faults.injection import Injection, run_all
 from rnnparity.faults.time import time_truncated
 from rnnparity.faults.whole import dropout_on_inputs, dropout_on_outputs, unit_scale, unit_shift
 from rnnparity.problem.dtypes import Array
@@ -69,11 +69,12 @@ def _dropped_inputs(problem: Problem, given: Sequence[Array]) -> Iterator[Fault]
     """Row by row the pattern that comes nearest, for every usual rate."""
     batch, _, features = problem.inputs.shape
     patterns = np.array(list(product((False, True), repeat=features)))
-    start, first = Struck(problem), halves(problem.layer)[0][0]
+    start, first = Injection(problem), halves(problem.layer)[0][0]
     for rate in RATES:
         # To one row alone, to drop features of x in x W is to drop rows of W: variants of one walk.
         edits = [
-            Placed(Fault("", "", "", "", half=_rows(bits / (1 - rate))), first) for bits in patterns
+            PlacedFault(Fault("", "", "", "", half=_rows(bits / (1 - rate))), first)
+            for bits in patterns
         ]
         tried = [struck for edit in edits if (struck := start.with_fault(edit)) is not None]
         off = np.concatenate([_off(done.outputs, given, batch) for done in run_all(tried)])

@@ -23,14 +23,14 @@ from rnnparity.faults.fault import (
     HalfRun,
     MaskedStep,
     Mutant,
-    Placed,
+    PlacedFault,
     Result,
     half_of,
 )
 from rnnparity.problem.dtypes import Array, variable_dtype
 from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.reference import TraceStep, Walk
+from rnnparity.reference import TraceStep, Unroller
 from rnnparity.reference.arithmetic import Plain
 
 # So many numbers of weights and outputs are made at once: some 64 MB.
@@ -38,18 +38,18 @@ NUMBERS = 2**23
 
 
 @dataclass(frozen=True)
-class Struck:
+class Injection:
     """A problem under faults, not yet run: the problem edited as a whole, and the halves that were
     edited."""
 
     problem: Problem
-    placed: tuple[Placed, ...] = ()
+    placed: tuple[PlacedFault, ...] = ()
     halves: tuple[tuple[str, Half], ...] = ()
 
     def half(self, prefix: str) -> Half:
         return dict(self.halves).get(prefix) or half_of(self.problem, prefix)
 
-    def with_fault(self, placed: Placed) -> Struck | None:
+    def with_fault(self, placed: PlacedFault) -> Injection | None:
         """One fault more, or None where it does not fit. Faults of the whole come first."""
         fault = placed.fault
         if fault.needs_mask and self.problem.mask is None:
@@ -69,24 +69,26 @@ class Struck:
             if not fits or (placed.place == EVERY and len(fits) < 2):
                 return None
             edited |= fits
-        return Struck(problem, (*self.placed, placed), tuple(edited.items()))
+        return Injection(problem, (*self.placed, placed), tuple(edited.items()))
 
 
-def together(problem: Problem, placed: Iterable[Placed]) -> Struck | None:
+def together(problem: Problem, placed: Iterable[PlacedFault]) -> Injection | None:
     """Several faults at once, in this order."""
-    struck: Struck | None = Struck(problem)
+    struck: Injection | None = Injection(problem)
     for one in placed:
         struck = None if struck is None else struck.with_fault(one)
     return struck
 
 
-def places(problem: Problem, fault: Fault) -> list[Placed]:
+def places(problem: Problem, fault: Fault) -> list[PlacedFault]:
     """Where a fault could strike: the whole, or each half and, where there are several, every one
     alike."""
     if fault.strikes_whole:
-        return [Placed(fault, WHOLE)]
+        return [PlacedFault(fault, WHOLE)]
     prefixes = [prefix for prefix, _ in halves(problem.layer)]
-    return [Placed(fault, place) for place in (*prefixes, *([EVERY] if len(prefixes) > 1 else []))]
+    return [
+        PlacedFault(fault, place) for place in (*prefixes, *([EVERY] if len(prefixes) > 1 else []))
+    ]
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Batch:
     """Hypotheses that were run together: their outputs have a leading axis with one place for
     each."""
 
-    struck: Sequence[Struck]
+    struck: Sequence[Injection]
     outputs: Sequence[Array]
     names: Sequence[str]
 
@@ -106,10 +108,10 @@ class Batch:
         )
 
 
-def run_all(hypotheses: Iterable[Struck]) -> Iterator[Batch]:
+def run_all(hypotheses: Iterable[Injection]) -> Iterator[Batch]:
     """Run every one, together where their runs differ in weights alone; those that do not fit are
     left out."""
-    groups: dict[Any, list[Struck]] = {}
+    groups: dict[Any, list[Injection]] = {}
     for struck in hypotheses:
         groups.setdefault(_alike(struck), []).append(struck)
     for group in groups.values():
@@ -120,7 +122,7 @@ def run_all(hypotheses: Iterable[Struck]) -> Iterator[Batch]:
                 yield batch
 
 
-def _alike(struck: Struck) -> Any:
+def _alike(struck: Injection) -> Any:
     """What two hypotheses must share to be run together."""
     layers = tuple(
         (prefix, half.layer)
@@ -131,7 +133,7 @@ def _alike(struck: Struck) -> Any:
     return id(struck.problem), layers, tuple((id(placed.fault), placed.place) for placed in hooks)
 
 
-def _layer(struck: Struck, prefix: str) -> Recurrent:
+def _layer(struck: Injection, prefix: str) -> Recurrent:
     return dict(halves(struck.problem.layer))[prefix]
 
 
@@ -142,27 +144,27 @@ def _in_the_run(fault: Fault) -> bool:
     )
 
 
-def _numbers(struck: Struck) -> int:
+def _numbers(struck: Injection) -> int:
     batch, steps, _ = struck.problem.inputs.shape
     units = sum(half.units for _, half in halves(struck.problem.layer))
     return sum(tensor.data.size for tensor in struck.problem.weights) + 6 * batch * steps * units
 
 
-def run_one(problem: Problem, placed: Iterable[Placed]) -> Mutant | None:
+def run_one(problem: Problem, placed: Iterable[PlacedFault]) -> Mutant | None:
     """What several faults at once give, or None where they do not fit."""
     struck = together(problem, placed)
     batch = None if struck is None else next(run_all([struck]), None)
     return None if batch is None else batch.mutant(0)
 
 
-def as_problem(struck: Struck) -> Problem | None:
+def as_problem(struck: Injection) -> Problem | None:
     """A problem that asks for what the faults give, or None where they are in the run itself."""
     if any(_in_the_run(placed.fault) for placed in struck.placed):
         return None
     return edited(struck)
 
 
-def edited(struck: Struck) -> Problem:
+def edited(struck: Injection) -> Problem:
     """The problem with its halves as the faults have edited them; what they do in the run itself is
     left out."""
     problem = struck.problem
@@ -171,14 +173,14 @@ def edited(struck: Struck) -> Problem:
     return problem
 
 
-def trace_under(struck: Struck) -> list[TraceStep]:
+def trace_under(struck: Injection) -> list[TraceStep]:
     """Every gate and state at every step under faults, each (1, B, H) or (B, H)."""
-    walk, _ = _walk([struck])
+    unroller, _ = _walk([struck])
     with np.errstate(all="ignore"):
-        return walk.run(trace=True).trace
+        return unroller.run(trace=True).trace
 
 
-def _walk(group: Sequence[Struck]) -> tuple[FaultyWalk, Problem]:
+def _walk(group: Sequence[Injection]) -> tuple[FaultyUnroller, Problem]:
     """One walk for all. The first one's halves stand in the problem; weights that differ among them
     are variants."""
     first = group[0]
@@ -186,17 +188,17 @@ def _walk(group: Sequence[Struck]) -> tuple[FaultyWalk, Problem]:
     for prefix, half in first.halves:
         if half.layer != _layer(first, prefix):
             problem = with_half(problem, prefix, half)
-    return FaultyWalk(problem, first.placed, _variants(problem, group)), problem
+    return FaultyUnroller(problem, first.placed, _variants(problem, group)), problem
 
 
-def _run(group: Sequence[Struck]) -> Batch | None:
-    first, (walk, problem) = group[0], _walk(group)
+def _run(group: Sequence[Injection]) -> Batch | None:
+    first, (unroller, problem) = group[0], _walk(group)
     with np.errstate(all="ignore"):
-        outputs: list[Any] | None = walk.run().outputs
+        outputs: list[Any] | None = unroller.run().outputs
     for one in first.placed:
         if outputs is not None and one.fault.outputs is not None:
             outputs = one.fault.outputs(problem, outputs)
-    if outputs is None or not walk.fits:
+    if outputs is None or not unroller.fits:
         return None
     slots = problem.output_slots()
     variants = [
@@ -206,7 +208,7 @@ def _run(group: Sequence[Struck]) -> Batch | None:
     return Batch(group, variants, [slot.name for slot in slots])
 
 
-def _variants(problem: Problem, group: Sequence[Struck]) -> dict[str, Array]:
+def _variants(problem: Problem, group: Sequence[Injection]) -> dict[str, Array]:
     """The weights of every half that one of the group has edited, with a leading axis."""
     edited = dict.fromkeys(prefix for struck in group for prefix, _ in struck.halves)
     found: dict[str, Array] = {}
@@ -222,11 +224,11 @@ def _variants(problem: Problem, group: Sequence[Struck]) -> dict[str, Array]:
     return found
 
 
-class FaultyWalk(Walk):
+class FaultyUnroller(Unroller):
     """A run in which faults strike; after it `fits` tells whether each had something to strike."""
 
     def __init__(
-        self, problem: Problem, placed: Sequence[Placed], weights: Mapping[str, Array]
+        self, problem: Problem, placed: Sequence[PlacedFault], weights: Mapping[str, Array]
     ) -> None:
         arithmetics = [one.fault.arithmetic for one in placed if one.fault.arithmetic is not None]
         super().__init__(problem, arithmetics[0] if arithmetics else Plain(), weights)
@@ -260,7 +262,7 @@ class FaultyWalk(Walk):
         ]
         return all(count >= (2 if one.place == EVERY else 1) for count, one in hits)
 
-    def _hit(self, one: Placed, prefix: str, done: Any) -> Any:
+    def _hit(self, one: PlacedFault, prefix: str, done: Any) -> Any:
         if done is not None:
             self.struck.add((one, prefix))
         return done
@@ -275,7 +277,7 @@ class FaultyWalk(Walk):
 
     def _through(
         self,
-        around: Sequence[Placed],
+        around: Sequence[PlacedFault],
         half: tuple[Recurrent, str, bool],
         x: Any,
         mask: Array | None,

@@ -41,5 +41,5 @@ class LayerError(FormatError):
         super().__init__(f"{where} {what}")
 
 
-class MistrustedRunError(Exception):
+class SelfCheckError(Exception):
     """The run's own proof failed: a subject that is wrong on purpose passed. Exit status 1."""

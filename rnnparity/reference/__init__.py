@@ -17,13 +17,13 @@ from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import Slot
 from rnnparity.reference.arithmetic import CORRELATED, ManyDigits, Plain, WithNoise
-from rnnparity.reference.engine import TraceStep, Walk
+from rnnparity.reference.engine import TraceStep, Unroller
 
 __all__ = [
     "CORRELATED",
     "NoisyOutputs",
     "TraceStep",
-    "Walk",
+    "Unroller",
     "compute",
     "compute_exactly",
     "compute_with_noise",
@@ -42,14 +42,14 @@ def compute(problem: Problem, dtype: type[Any] = np.float64) -> tuple[Tensor, ..
 def prepare(problem: Problem, dtype: type[Any] = np.float64) -> Callable[[], tuple[Tensor, ...]]:
     """`compute` with the weights made ready beforehand: what it returns can be called again and
     again."""
-    walk, name = Walk(problem, Plain(dtype)), np.dtype(dtype).name
-    return lambda: _named(walk.slots, walk.run().outputs, name)
+    unroller, name = Unroller(problem, Plain(dtype)), np.dtype(dtype).name
+    return lambda: _named(unroller.slots, unroller.run().outputs, name)
 
 
 def compute_exactly(problem: Problem) -> tuple[Tensor, ...]:
     """The outputs as correctly rounded float64, computed with hundreds of digits (some 100 times
     slower)."""
-    letters = Walk(problem, ManyDigits()).run().outputs
+    letters = Unroller(problem, ManyDigits()).run().outputs
     slots = problem.output_slots()
     return tuple(
         Tensor(slot.name, np.asarray(letter, np.float64), "float64")
@@ -59,7 +59,7 @@ def compute_exactly(problem: Problem) -> tuple[Tensor, ...]:
 
 def trace(problem: Problem) -> list[TraceStep]:
     """Every gate and state (B, H) of every half at every step, in processing order, in float64."""
-    return Walk(problem, Plain()).run(trace=True).trace
+    return Unroller(problem, Plain()).run(trace=True).trace
 
 
 def variants(problem: Problem, weights: Mapping[str, Array]) -> list[Array]:
@@ -69,7 +69,9 @@ def variants(problem: Problem, weights: Mapping[str, Array]) -> list[Array]:
     Weights not named keep their values. The outputs have the leading axis too.
     """
     count = len(next(iter(weights.values())))
-    pairs = zip(Walk(problem, Plain(), weights).run().outputs, problem.output_slots(), strict=True)
+    pairs = zip(
+        Unroller(problem, Plain(), weights).run().outputs, problem.output_slots(), strict=True
+    )
     return [np.broadcast_to(x, (count, *x.shape[-len(slot.shape) :])) for x, slot in pairs]
 
 
@@ -91,7 +93,7 @@ def compute_with_noise(problem: Problem) -> NoisyOutputs:
     processing order.
     """
     arithmetics = {name: WithNoise(name) for name in FLOAT_TYPES}
-    result = Walk(problem, arithmetics.__getitem__).run(trace=True)
+    result = Unroller(problem, arithmetics.__getitem__).run(trace=True)
     states: dict[str, tuple[list[Array], list[Array]]] = {}
     for step in result.trace:
         for name, letter in step.states.items():

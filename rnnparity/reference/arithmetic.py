@@ -27,32 +27,32 @@ import numpy as np
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array, FloatType
 from rnnparity.reference.activations import ACTIVATIONS, Activation
-from rnnparity.reference.cells import Letter
+from rnnparity.reference.cells import Number
 
 
 class Arithmetic(Protocol):
     """What the time loop needs beyond + - * / @: how numbers come in, and how they are chosen,
     joined, turned."""
 
-    def known(self, values: Array) -> Letter:
+    def known(self, values: Array) -> Number:
         """Numbers that are given exactly: weights, inputs, states."""
 
-    def activation(self, name: str) -> Callable[[Letter], Letter]:
+    def activation(self, name: str) -> Callable[[Number], Number]:
         """The function of that name."""
 
-    def where(self, chosen: Array, one: Letter, other: Letter) -> Letter:
+    def where(self, chosen: Array, one: Number, other: Number) -> Number:
         """Elementwise choice, like numpy.where."""
 
-    def join(self, letters: Sequence[Letter], axis: int) -> Letter:
+    def join(self, letters: Sequence[Number], axis: int) -> Number:
         """Like numpy.concatenate."""
 
-    def stack(self, letters: Sequence[Letter]) -> Letter:
+    def stack(self, letters: Sequence[Number]) -> Number:
         """Steps (..., B, H) each -> (..., B, T, H)."""
 
-    def cast(self, letter: Letter, dtype: str) -> Letter:
+    def cast(self, letter: Number, dtype: str) -> Number:
         """Rounding to another type: noise where noise is carried, nothing elsewhere."""
 
-    def carry(self, states: list[Letter]) -> list[Letter]:
+    def carry(self, states: list[Number]) -> list[Number]:
         """The states of one step as those that enter the next."""
 
 
@@ -62,16 +62,16 @@ class Plain:
     def __init__(self, dtype: type[Any] = np.float64) -> None:
         self.dtype = dtype
 
-    def known(self, values: Array) -> Letter:
+    def known(self, values: Array) -> Number:
         return np.asarray(values, self.dtype)
 
-    def activation(self, name: str) -> Callable[[Letter], Letter]:
+    def activation(self, name: str) -> Callable[[Number], Number]:
         return ACTIVATIONS[name].value
 
-    def where(self, chosen: Array, one: Letter, other: Letter) -> Letter:
+    def where(self, chosen: Array, one: Number, other: Number) -> Number:
         return np.where(chosen, one, other)
 
-    def join(self, letters: Sequence[Letter], axis: int) -> Letter:
+    def join(self, letters: Sequence[Number], axis: int) -> Number:
         # One half alone may have variants.
         lead = (
             np.broadcast_shapes(*(letter.shape[:axis] for letter in letters))
@@ -83,15 +83,15 @@ class Plain:
         )
         return np.concatenate(parts, axis)
 
-    def stack(self, letters: Sequence[Letter]) -> Letter:
+    def stack(self, letters: Sequence[Number]) -> Number:
         # Before variants come in by the recurrent kernel, a step has none.
         same = len({letter.shape for letter in letters}) == 1
         return np.stack(letters if same else np.broadcast_arrays(*letters), axis=-2)
 
-    def cast(self, letter: Letter, dtype: str) -> Letter:  # noqa: ARG002 - the Protocol's word
+    def cast(self, letter: Number, dtype: str) -> Number:  # noqa: ARG002 - the Protocol's word
         return letter
 
-    def carry(self, states: list[Letter]) -> list[Letter]:
+    def carry(self, states: list[Number]) -> list[Number]:
         return states
 
 
@@ -105,13 +105,13 @@ class ManyDigits(Plain):
         self.mp = mpmath.mp.clone()
         self.mp.dps = 350
 
-    def known(self, values: Array) -> Letter:
+    def known(self, values: Array) -> Number:
         return np.frompyfunc(self.mp.mpf, 1, 1)(np.asarray(values, np.float64))
 
-    def activation(self, name: str) -> Callable[[Letter], Letter]:
+    def activation(self, name: str) -> Callable[[Number], Number]:
         from rnnparity.reference.digits import scalar_function
 
-        function: Callable[[Letter], Letter] = np.frompyfunc(scalar_function(name, self.mp), 1, 1)
+        function: Callable[[Number], Number] = np.frompyfunc(scalar_function(name, self.mp), 1, 1)
         return function
 
 

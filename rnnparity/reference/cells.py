@@ -23,34 +23,34 @@ from rnnparity.problem.layers import Recurrent
 
 # Operator overloading stands behind these letters: a plain array, one with its noise, or one of
 # many digits.
-Letter = Any
-Function = Callable[[Letter], Letter]
-Step = tuple[tuple[Letter, ...], dict[str, Letter]]
+Number = Any
+Function = Callable[[Number], Number]
+Step = tuple[tuple[Number, ...], dict[str, Number]]
 
 
 class Cell(Protocol):
     """Its weights are W (D, G*H), U (H, G*H), b (1, G*H) for G gates; states (B, H) each."""
 
-    W: Letter
+    W: Number
 
-    def project(self, x: Letter) -> Letter:
+    def project(self, x: Number) -> Number:
         """x W + b for rows of inputs: (rows, D) -> (rows, G*H)."""
 
-    def step(self, x: Letter, *states: Letter) -> Step:
+    def step(self, x: Number, *states: Number) -> Step:
         """One time step: x (B, G*H) and the previous states -> the new states and the gates."""
 
 
 class SimpleRNN:
     """h = act(x W + h' U + b)."""
 
-    def __init__(self, weights: Sequence[Letter], act: Function) -> None:
+    def __init__(self, weights: Sequence[Number], act: Function) -> None:
         self.W, self.U, self.b = weights
         self.act = act
 
-    def project(self, x: Letter) -> Letter:
+    def project(self, x: Number) -> Number:
         return x @ self.W + self.b
 
-    def step(self, x: Letter, *states: Letter) -> Step:
+    def step(self, x: Number, *states: Number) -> Step:
         (h,) = states
         h = self.act(x + h @ self.U)
         return (h,), {}
@@ -60,7 +60,7 @@ class LSTM:
     """Gates i, f, o and the candidate g. The weights' blocks stand as i, f, o, c: one call of ract
     serves the gates."""
 
-    def __init__(self, weights: Sequence[Letter], act: Function, ract: Function) -> None:
+    def __init__(self, weights: Sequence[Number], act: Function, ract: Function) -> None:
         self.W, self.U, self.b = weights
         self.act, self.ract = act, ract
 
@@ -70,10 +70,10 @@ class LSTM:
         i, f, c, o = np.split(w, 4, axis=-1)
         return np.concatenate([i, f, o, c], axis=-1)
 
-    def project(self, x: Letter) -> Letter:
+    def project(self, x: Number) -> Number:
         return x @ self.W + self.b
 
-    def step(self, x: Letter, *states: Letter) -> Step:
+    def step(self, x: Number, *states: Number) -> Step:
         h, c = states
         z_ifo, z_c = split(x + h @ self.U, 3, 1)
         i, f, o = split(self.ract(z_ifo), 1, 1, 1)
@@ -87,14 +87,14 @@ class GRU:
     """The form with `reset_after`: the reset gate acts on the projected state, which has a bias of
     its own."""
 
-    def __init__(self, weights: Sequence[Letter], act: Function, ract: Function) -> None:
+    def __init__(self, weights: Sequence[Number], act: Function, ract: Function) -> None:
         self.W, self.U, self.b, self.b_h = weights
         self.act, self.ract = act, ract
 
-    def project(self, x: Letter) -> Letter:
+    def project(self, x: Number) -> Number:
         return x @ self.W + self.b
 
-    def step(self, x: Letter, *states: Letter) -> Step:
+    def step(self, x: Number, *states: Number) -> Step:
         (h,) = states
         x_zr, x_h = split(x, 2, 1)
         h_zr, h_h = split(h @ self.U + self.b_h, 2, 1)
@@ -107,15 +107,15 @@ class GRU:
 class GRUResetBefore:
     """The form without `reset_after`: the reset gate acts on the state before it is projected."""
 
-    def __init__(self, weights: Sequence[Letter], act: Function, ract: Function) -> None:
+    def __init__(self, weights: Sequence[Number], act: Function, ract: Function) -> None:
         self.W, U, self.b = weights
         self.U_zr, self.U_h = split(U, 2, 1)
         self.act, self.ract = act, ract
 
-    def project(self, x: Letter) -> Letter:
+    def project(self, x: Number) -> Number:
         return x @ self.W + self.b
 
-    def step(self, x: Letter, *states: Letter) -> Step:
+    def step(self, x: Number, *states: Number) -> Step:
         (h,) = states
         x_zr, x_h = split(x, 2, 1)
         z, r = split(self.ract(x_zr + h @ self.U_zr), 1, 1)
@@ -124,7 +124,7 @@ class GRUResetBefore:
         return (h,), {"z": z, "r": r, "g": g}
 
 
-def split(z: Letter, *blocks: int) -> list[Letter]:
+def split(z: Number, *blocks: int) -> list[Number]:
     """The last axis in parts of so many blocks each: split(z, 3, 1) of (B, 4H) gives (B, 3H) and
     (B, H)."""
     units, parts, start = z.shape[-1] // sum(blocks), [], 0

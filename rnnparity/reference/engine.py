@@ -17,7 +17,7 @@ from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.reference.arithmetic import Arithmetic
-from rnnparity.reference.cells import Cell, Letter, make_cell
+from rnnparity.reference.cells import Cell, Number, make_cell
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class TraceStep:
 
     half: str
     time: int
-    states: Mapping[str, Letter]
-    gates: Mapping[str, Letter]
+    states: Mapping[str, Number]
+    gates: Mapping[str, Number]
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Run:
     """What a run gave: outputs in Keras' order (see `shapes.output_slots`) and, step by step, what
     led there."""
 
-    outputs: list[Letter]
+    outputs: list[Number]
     trace: list[TraceStep] = field(default_factory=list)
 
 
@@ -46,7 +46,7 @@ class Run:
 PROJECTED = 2**17
 
 
-class Walk:
+class Unroller:
     """A problem made ready to run, any number of times: its cells, weights and initial states in an
     arithmetic.
 
@@ -86,10 +86,10 @@ class Walk:
         )
         return make_cell(layer, [W, U, *biases], arithmetic.known, act, ract)
 
-    def _initial_states(self) -> dict[str, list[Letter]]:
+    def _initial_states(self) -> dict[str, list[Number]]:
         """Each half's states: those given, else zeros."""
         given = list(self.problem.initial_state or ())
-        states: dict[str, list[Letter]] = {}
+        states: dict[str, list[Number]] = {}
         for prefix, half in halves(self.problem.layer):
             kind = FLOAT_TYPES[half.compute_dtype]
             known = self.arithmetic_for(half.compute_dtype).known
@@ -108,7 +108,7 @@ class Walk:
         self.states = dict(self.initial_states)
         self.trace: list[TraceStep] | None = [] if trace else None
         self.now = 0
-        calls: list[list[Letter]] = []
+        calls: list[list[Number]] = []
         for steps in problem.steps:
             span = slice(self.now, self.now + steps)
             mask = None if problem.mask is None else problem.mask[:, span]
@@ -128,7 +128,7 @@ class Walk:
 
     def _call(
         self, layer: Layer, prefix: str, x: Any, mask: Array | None, given: bool = True
-    ) -> list[Letter]:
+    ) -> list[Number]:
         """One call of a layer. `given`: x is the problem's own array; else what a layer before has
         computed."""
         if isinstance(layer, Stack):
@@ -144,7 +144,7 @@ class Walk:
 
     def _bidirectional(
         self, layer: Bidirectional, prefix: str, x: Any, mask: Array | None, given: bool
-    ) -> list[Letter]:
+    ) -> list[Number]:
         arithmetic = self.arithmetic_for(layer.compute_dtype)
         x = self._enter(x, layer.compute_dtype, given)
         y, forward_states = self._recurrent(layer.forward, f"{prefix}forward/", x, mask, given)
@@ -167,7 +167,7 @@ class Walk:
 
     def _recurrent(
         self, layer: Recurrent, prefix: str, x: Any, mask: Array | None, given: bool
-    ) -> tuple[Letter, list[Letter]]:
+    ) -> tuple[Number, list[Number]]:
         """One half over time: its output, (B, T, H) in processing order or (B, H), and its last
         states."""
         arithmetic: Arithmetic = self.arithmetic_for(layer.compute_dtype)
@@ -196,9 +196,9 @@ class Walk:
         layer: Recurrent,
         prefix: str,  # noqa: ARG002 - for walks in which one half alone is at fault
         chosen: Array,
-        before: tuple[list[Letter], Letter],
-        new: list[Letter],
-    ) -> tuple[list[Letter], Letter]:
+        before: tuple[list[Number], Number],
+        new: list[Number],
+    ) -> tuple[list[Number], Number]:
         """A step under a mask, `chosen` (B, 1): the states and the output after it."""
         arithmetic = self.arithmetic_for(layer.compute_dtype)
         states, output = before
@@ -210,7 +210,7 @@ class Walk:
 
     def _project(
         self, layer: Recurrent, cell: Cell, x: Any, given: bool
-    ) -> Iterator[tuple[int, Letter]]:
+    ) -> Iterator[tuple[int, Number]]:
         """Each step's time and its x W + b (..., B, G*H), in processing order: one product for many
         steps."""
         known = self.arithmetic_for(layer.compute_dtype).known
@@ -226,7 +226,7 @@ class Walk:
                 yield start + n, rows[..., n, :, :]
 
 
-def _merge(mode: str | None, y: Letter, y_rev: Letter, arithmetic: Arithmetic) -> list[Letter]:
+def _merge(mode: str | None, y: Number, y_rev: Number, arithmetic: Arithmetic) -> list[Number]:
     # Two runs have no error in common: what is joined keeps none that it shared with its own run's
     # states.
     y, y_rev = arithmetic.join([y], -1), arithmetic.join([y_rev], -1)

@@ -34,7 +34,7 @@ def sentences(told: Explanation) -> list[str]:
     if told.fault is None:
         return [told.hint] if told.hint else []
     faults = [placed.fault for placed in told.fault.placed]
-    return [f"{fault.says} {fault.mend}" for fault in faults]
+    return [f"{fault.description} {fault.fix}" for fault in faults]
 
 
 def _heat(told: Explanation) -> dict[str, Any] | None:

@@ -100,8 +100,8 @@ def _cause(told: Explanation) -> Iterator[str]:
     yield f"  cause: {told.fault.name}"
     for placed in told.fault.placed:
         which = f"{placed.name}: " if len(told.fault.placed) > 1 else ""
-        yield f"    {which}{placed.fault.says}"
-        yield f"  mend: {placed.fault.mend}"
+        yield f"    {which}{placed.fault.description}"
+        yield f"  mend: {placed.fault.fix}"
     rejected = told.tried - 1 - len(others)
     noise = f" within the noise of {told.level}" if told.level else ""
     tried = f"; {rejected} of {told.tried} hypotheses do not fit" if told.tried else ""
@@ -115,7 +115,7 @@ def _cause(told: Explanation) -> Iterator[str]:
     if not told.certain:
         yield "  not certain: so few values speak for it alone that one of the hypotheses might fit by chance"
     for seen in dict.fromkeys(
-        placed.fault.seen for placed in told.fault.placed if placed.fault.seen
+        placed.fault.seen_in for placed in told.fault.placed if placed.fault.seen_in
     ):
         yield f"  seen in: {seen}"
     if told.probes:

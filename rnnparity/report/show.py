@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rnnparity.faults import sight
+from rnnparity.faults import fault_coverage
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.keras_config import layer_spec
 from rnnparity.problem.problem import Problem, Tensor
@@ -103,7 +103,7 @@ def _differences(given: Tensor, right: Tensor) -> str:
 
 def _faults(problem: Problem, expected: Expected) -> str:
     """Which faults this case could have shown, and the causes of those that it could not."""
-    seen = sight(problem, expected)
+    seen = fault_coverage(problem, expected)
     total = len(seen.seen) + len(seen.hidden)
     if expected.inconclusive or not total:
         return ""

@@ -19,7 +19,7 @@ from rnnparity.golden import known_differences
 from rnnparity.golden.goldens import KNOWN, Goldens, default_folder, read_goldens
 from rnnparity.golden.known_differences import KnownDifference, read_known
 from rnnparity.problem.answer import Unsupported
-from rnnparity.problem.errors import MissingFrameworkError, MistrustedRunError, RequestError
+from rnnparity.problem.errors import MissingFrameworkError, RequestError, SelfCheckError
 from rnnparity.problem.problem import Problem
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.session.workers import TIMEOUT_S, Outcome, Workers, one_line
@@ -37,7 +37,7 @@ from rnnparity.verdict.judge import (
 
 # A case on which a subject that swaps two gates must fail, or no verdict of the run is worth
 # anything.
-PROOF = "lstm-spread-sequences-state"
+SELF_CHECK_CASE = "lstm-spread-sequences-state"
 # Below this many cases a second worker costs more than it saves: a framework loads for seconds.
 CASES_A_WORKER = 150
 
@@ -163,7 +163,7 @@ def check(
     with one_blas_thread():
         goldens = read_goldens(folder, catalogue())
         entries = read_known(folder / KNOWN)
-        prove()
+        self_check()
         reports: list[SubjectReport] = []
         refused: list[tuple[SubjectLike, RequestError]] = []
         for subject in wanted:
@@ -211,16 +211,16 @@ def _faults(reports: Sequence[SubjectReport]) -> Iterator[tuple[int, int] | None
         yield (sum(map(bool, found.values())), len(found)) if found else None
 
 
-def prove() -> None:
+def self_check() -> None:
     """Judge one subject that is wrong on purpose.
 
     Raises:
         MistrustedRunError: it passed.
     """
-    problem = catalogue()[PROOF]
+    problem = catalogue()[SELF_CHECK_CASE]
     if judge(problem, wrong_on_purpose(problem)).kind is not Kind.DIVERGES:
-        raise MistrustedRunError(
-            f"a subject with two gates swapped passed {PROOF}: no verdict of this run counts"
+        raise SelfCheckError(
+            f"a subject with two gates swapped passed {SELF_CHECK_CASE}: no verdict of this run counts"
         )
 
 

@@ -29,7 +29,7 @@ from rnnparity.problem.files import write_whole
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.schema import ManifestFields, validate
 from rnnparity.reference.tolerance import Expected, expect
-from rnnparity.session.check import Progress, one_blas_thread, prove, verdict_of
+from rnnparity.session.check import Progress, one_blas_thread, self_check, verdict_of
 from rnnparity.session.workers import Workers
 from rnnparity.verdict.judge import FAILING, Kind, Verdict, with_known
 
@@ -64,7 +64,7 @@ def regenerate(
         )
     entries = read_known(folder / KNOWN)
     with one_blas_thread(), Workers("keras", jobs) as workers:
-        prove()
+        self_check()
         expected = {problem.id: expect(problem) for problem in problems}
         rows = [
             p.with_outputs(golden_outputs(p)) for p in problems if not expected[p.id].inconclusive

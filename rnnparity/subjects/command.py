@@ -96,12 +96,12 @@ class CommandSubject:
     def _ask(self, problem: Problem) -> tuple[Any, str]:
         """The next line that is an object, and the first that was none."""
         process = self._running()
-        question, replies = process.stdin, process.stdout
-        if question is None or replies is None:
+        evidence, replies = process.stdin, process.stdout
+        if evidence is None or replies is None:
             raise ProgramError("it has no standard input or output")
         try:
-            question.write(dump_line(problem).encode() + b"\n")
-            question.flush()
+            evidence.write(dump_line(problem).encode() + b"\n")
+            evidence.flush()
         except (BrokenPipeError, OSError):
             raise ProgramError(self._why_ended()) from None
         noise = ""

@@ -25,7 +25,7 @@ every_direction = pytest.mark.parametrize("backwards", [False, True], ids=["forw
 
 
 def fault(name):
-    (found,) = [f for f in FAULTS if f"{f.cause}: {f.which}" == name]
+    (found,) = [f for f in FAULTS if f"{f.cause}: {f.variant}" == name]
     return found
 
 

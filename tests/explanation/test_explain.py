@@ -35,7 +35,7 @@ def right(problem):
 
 
 def fault(cause, which=""):
-    (found,) = [f for f in FAULTS if f.cause == cause and which in f.which]
+    (found,) = [f for f in FAULTS if f.cause == cause and which in f.variant]
     return found
 
 
@@ -151,7 +151,7 @@ def test_other_shapes_are_read_as_what_has_them(change, fault):
     told = explain(changed(right(random_problem(spec_of("gru", **BOTH), 0, SHAPE)), change))
     assert (told.verdict, told.fault.name) == ("diverges", fault)
     assert told.after < 5
-    assert told.fault.fault.says in text(told)
+    assert told.fault.fault.description in text(told)
 
 
 def test_every_step_where_the_last_is_wanted():

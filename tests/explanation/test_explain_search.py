@@ -18,7 +18,7 @@ from validation.trial import KINDS, Result, trial
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.explain import UNEXPLAINED, explain
-from rnnparity.faults import FAULTS, Placed, mutate
+from rnnparity.faults import FAULTS, PlacedFault, mutate
 from rnnparity.faults.fault import WHOLE, Fault
 from rnnparity.faults.injection import run_all, together
 from rnnparity.problem.problem import Tensor
@@ -27,8 +27,8 @@ from rnnparity.reference.arithmetic import Plain
 
 
 def placed(name, place=""):
-    (found,) = [f for f in FAULTS if f"{f.cause}: {f.which}" == name]
-    return Placed(found, WHOLE if found.strikes_whole else place)
+    (found,) = [f for f in FAULTS if f"{f.cause}: {f.variant}" == name]
+    return PlacedFault(found, WHOLE if found.strikes_whole else place)
 
 
 def under(problem, *faults):
@@ -135,7 +135,7 @@ def test_a_number_that_makes_the_only_value_right_is_no_evidence():
 # ----------------------------------------------------------------------------------------------
 # coarse arithmetic
 
-NUMPY_FLOAT16 = Placed(Fault("", "", "", "", arithmetic=Plain(np.float16)), WHOLE)
+NUMPY_FLOAT16 = PlacedFault(Fault("", "", "", "", arithmetic=Plain(np.float16)), WHOLE)
 
 
 def test_right_but_in_float16():
@@ -360,6 +360,6 @@ def test_the_order_that_a_code_expects_is_the_one_that_is_named():
     told = explain(problem.with_outputs(given))
     assert told.fault.name == "gate-order: LSTM iofc (ONNX) in all weights"
     assert (
-        told.fault.fault.mend
+        told.fault.fault.fix
         == "Reorder the blocks of all weights to i, o, f, c, which the code expects, or change the code."
     )

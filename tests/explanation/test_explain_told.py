@@ -28,7 +28,7 @@ from rnnparity import check
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.explain import explain
 from rnnparity.explanation.separate import PROBES, probed, with_separator
-from rnnparity.faults import FAULTS, Placed
+from rnnparity.faults import FAULTS, PlacedFault
 from rnnparity.faults.injection import run_all, together
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem import file_format as wire
@@ -116,7 +116,7 @@ def test_the_first_difference_is_in_the_order_of_processing(half):
     """The backward half's first step is the last of the sequence."""
     problem = random_problem(two_ways(spec_of("gru", **SEQUENCES), merge_mode="concat"), 0, SHAPE)
     fault = next(f for f in FAULTS if f.cause == "recurrence-missing")
-    (batch,) = run_all([together(problem, [Placed(fault, f"{half}/")])])
+    (batch,) = run_all([together(problem, [PlacedFault(fault, f"{half}/")])])
     told = explain(problem.with_outputs([Tensor.of("output", batch.outputs[0][0])]))
     step = 1 if half == "forward" else SHAPE[1] - 2
     assert told.first == {
@@ -133,9 +133,11 @@ def test_the_gate_that_changes_first_is_named():
     problem = lstm()
     for gate in "ifo":
         fault = next(
-            f for f in FAULTS if (f.cause, f.which) == ("recurrent-transposed", f"LSTM gate {gate}")
+            f
+            for f in FAULTS
+            if (f.cause, f.variant) == ("recurrent-transposed", f"LSTM gate {gate}")
         )
-        (batch,) = run_all([together(problem, [Placed(fault, "")])])
+        (batch,) = run_all([together(problem, [PlacedFault(fault, "")])])
         told = explain(
             problem.with_outputs([Tensor.of(t.name, t.data) for t in batch.mutant(0).outputs])
         )
@@ -161,8 +163,8 @@ MASKED = random_problem(
     ],
 )  # fmt: skip
 def test_the_pattern_says_what_is_right(problem, fault, place, said):
-    made = next(f for f in FAULTS if f"{f.cause}: {f.which}" == fault)
-    (batch,) = run_all([together(problem, [Placed(made, place)])])
+    made = next(f for f in FAULTS if f"{f.cause}: {f.variant}" == fault)
+    (batch,) = run_all([together(problem, [PlacedFault(made, place)])])
     told = explain(
         problem.with_outputs([Tensor.of(t.name, t.data) for t in batch.mutant(0).outputs])
     )

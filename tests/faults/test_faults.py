@@ -18,7 +18,7 @@ from _support.random_problems import (
 )
 
 from rnnparity.catalogue import catalogue
-from rnnparity.faults import FAULTS, Fault, is_seen, mutants, mutate, sight, visible
+from rnnparity.faults import FAULTS, Fault, fault_coverage, is_seen, mutants, mutate, visible
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
 
@@ -26,7 +26,7 @@ CONCLUSIVE = "lstm-spread-sequences-state-mask_interior"
 
 
 def fault(cause, which=""):
-    (found,) = [f for f in FAULTS if f.cause == cause and which in f.which]
+    (found,) = [f for f in FAULTS if f.cause == cause and which in f.variant]
     return found
 
 
@@ -126,7 +126,7 @@ def test_other_equations_of_the_lstm(which):
     (found,) = [
         f
         for f in FAULTS
-        if f.cause in ("peephole-or-clip", "activation", "coupled-gates") and which in f.which
+        if f.cause in ("peephole-or-clip", "activation", "coupled-gates") and which in f.variant
     ]
     (mutant,) = mutate(problem, found)
     by_hand = run_by_hand(problem, step, zeros(problem, 2))
@@ -268,7 +268,7 @@ def test_a_mutant_leaves_the_problem_alone():
 def test_every_fault_is_seen_by_a_named_case():
     found = visible(catalogue().values())
     assert set(found) == set(FAULTS)
-    assert [f"{f.cause}: {f.which}" for f, case in found.items() if not case] == []
+    assert [f"{f.cause}: {f.variant}" for f, case in found.items() if not case] == []
     assert len(set(found.values())) > 5
 
 
@@ -306,13 +306,13 @@ def test_every_case_can_show_at_least_one():
 
 
 def test_a_spread_case_shows_all_that_fit_it():
-    seen = sight(catalogue()[CONCLUSIVE])
+    seen = fault_coverage(catalogue()[CONCLUSIVE])
     assert (len(seen.seen) > 100, seen.hidden) == (True, ())
 
 
 def test_each_says_what_and_how_to_mend_it():
-    names = [f"{f.cause}: {f.which}" for f in FAULTS]
+    names = [f"{f.cause}: {f.variant}" for f in FAULTS]
     assert [name for name, count in Counter(names).items() if count > 1] == []
     for f in FAULTS:
-        assert f.says.endswith("."), f
-        assert f.mend.endswith("."), f
+        assert f.description.endswith("."), f
+        assert f.fix.endswith("."), f

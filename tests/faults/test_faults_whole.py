@@ -33,7 +33,7 @@ from _support.random_problems import (
     stack_of,
 )
 
-from rnnparity.faults import FAULTS, Placed, is_seen, mutants, mutate
+from rnnparity.faults import FAULTS, PlacedFault, is_seen, mutants, mutate
 from rnnparity.faults.injection import run_all, together
 from rnnparity.faults.weights import weight_faults
 from rnnparity.problem.dtypes import FLOAT_TYPES
@@ -176,7 +176,7 @@ def test_a_layer_of_few_bits_has_only_fewer_to_lose():
     fitting = {}
     for policy in ("float64", "float32", "float16", "mixed_bfloat16"):
         made = mutants(random_problem(spec_of("gru", dtype=policy), 0, SHAPE))
-        fitting[policy] = {m.fault.which for m in made if m.fault.cause == "low-precision"}
+        fitting[policy] = {m.fault.variant for m in made if m.fault.cause == "low-precision"}
     few = {"TF32", "float16", "bfloat16"}
     assert fitting == {
         "float64": few | {"float32"}, "float32": few, "float16": {"bfloat16"}, "mixed_bfloat16": set(),
@@ -221,7 +221,7 @@ def test_every_half_is_each_half_at_once(problem):
     for one in FAULTS:
         made = places(problem, one)
         if "every half" in made:
-            each = [Placed(one, place) for place in made if place != "every half"]
+            each = [PlacedFault(one, place) for place in made if place != "every half"]
             assert_all_same(run_together(problem, *each), made["every half"])
             struck += 1
     assert struck > 30
@@ -238,7 +238,7 @@ def test_a_fault_in_one_half_is_that_of_the_half_alone(prefix):
 
     for one in FAULTS:
         struck = places(problem, one).get(prefix)
-        if struck is None or one.which in ("from half to half", "read and returned forward"):
+        if struck is None or one.variant in ("from half to half", "read and returned forward"):
             continue  # faults between two halves
         if prefix in ("0/", "1/"):
             expected = run(one, "1/", run(one, "0/", x)["output"]).values()
@@ -265,13 +265,13 @@ def test_two_faults_at_once():
         h = o * np.tanh(c)
         outputs.append(h)
     pair = [
-        Placed(fault(name), "")
+        PlacedFault(fault(name), "")
         for name in ("peephole-or-clip: LSTM, peephole", "bias-missing: all of it")
     ]
     for placed in (pair, pair[::-1]):
         assert_same(run_together(problem, *placed)["output"], np.stack(outputs, axis=1))
-    whole = Placed(fault("initial-state-ignored: zeros instead"), "whole")
-    shifted = Placed(fault("unit-scale: outputs shifted by 0.1"), "")
+    whole = PlacedFault(fault("initial-state-ignored: zeros instead"), "whole")
+    shifted = PlacedFault(fault("unit-scale: outputs shifted by 0.1"), "")
     right = outputs_of(replace(problem, initial_state=None))["output"]
     assert_same(run_together(problem, whole, shifted)["output"], right + 0.1)
 
@@ -282,4 +282,6 @@ def test_a_fault_of_masked_steps_strikes_after_another():
     bare = outputs_of(replace(problem, layer=bare_layer, weights=problem.weights[:2], mask=None))
     expected = bare | {"output": 2 * held(bare["output"], used(problem))}
     names = ("bias-missing: all of it", "unit-scale: outputs times 2", "masked-state: leaks")
-    assert_all_same(run_together(problem, *(Placed(fault(name), "") for name in names)), expected)
+    assert_all_same(
+        run_together(problem, *(PlacedFault(fault(name), "") for name in names)), expected
+    )

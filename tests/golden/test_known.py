@@ -326,7 +326,7 @@ def test_every_entry_says_what_where_and_why(entry):
     named, colon, rest = entry.cause.partition(": ")
     assert colon, "a fault by its name, or the place: what is wrong there"
     if named in {fault.cause for fault in FAULTS}:
-        assert rest in {fault.which for fault in FAULTS if fault.cause == named}
+        assert rest in {fault.variant for fault in FAULTS if fault.cause == named}
     else:
         assert len(rest) > 20
     if entry.link.startswith("https://"):

@@ -22,7 +22,7 @@ from _support.random_problems import (
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.layers import ACTIVATIONS
 from rnnparity.problem.problem import Tensor
-from rnnparity.reference import Walk, compute, compute_exactly, compute_with_noise
+from rnnparity.reference import Unroller, compute, compute_exactly, compute_with_noise
 from rnnparity.reference.activations import ACTIVATIONS as FUNCTIONS
 from rnnparity.reference.arithmetic import Noisy, Plain
 from rnnparity.reference.tolerance import expect
@@ -119,7 +119,7 @@ def test_float16_is_within_its_threshold(kind, dtype):
         assert expected.kind.name == "float16"
         assert not expected.unpredictable
         off = sigmas_off(
-            Walk(problem, Plain(np.float16)).run().outputs,
+            Unroller(problem, Plain(np.float16)).run().outputs,
             arrays(expected.outputs),
             expected.sigmas,
         )

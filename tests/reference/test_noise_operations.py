@@ -20,7 +20,7 @@ from _support.random_problems import (
 )
 
 from rnnparity.problem.dtypes import FLOAT_TYPES
-from rnnparity.reference import Walk, compute_with_noise
+from rnnparity.reference import Unroller, compute_with_noise
 from rnnparity.reference.activations import ACTIVATIONS
 from rnnparity.reference.arithmetic import Noisy, Plain, WithNoise
 
@@ -264,7 +264,7 @@ def test_sigma_is_the_spread_of_perturbed_runs(label, mask):
         ),
     )
     noisy_outputs = compute_with_noise(row)
-    perturbed = Walk(many, RandomRounding(row.layer.compute_dtype)).run().outputs
+    perturbed = Unroller(many, RandomRounding(row.layer.compute_dtype)).run().outputs
     for sigma, letter in zip(noisy_outputs.sigmas, perturbed, strict=True):
         spread, exact = np.std(letter.value, axis=0), sigma[0] < 1e-30
         assert ((spread == 0) == exact).all()

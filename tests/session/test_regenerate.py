@@ -251,11 +251,11 @@ def test_a_folder_that_cannot_be_written(keras, tmp_path):
 
 
 def test_a_run_that_proves_nothing_writes_nothing(keras, tmp_path, monkeypatch):
-    from rnnparity.problem.errors import MistrustedRunError
+    from rnnparity.problem.errors import SelfCheckError
 
     monkeypatch.setattr(
         "rnnparity.session.check.wrong_on_purpose", lambda problem: Answer(golden_outputs(problem))
     )
-    with pytest.raises(MistrustedRunError, match="passed lstm-spread-sequences-state"):
+    with pytest.raises(SelfCheckError, match="passed lstm-spread-sequences-state"):
         regenerate(tmp_path)
     assert contents(tmp_path) == {"known_differences.toml": b""}

@@ -20,7 +20,7 @@ import numpy as np
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.explain import explain
 from rnnparity.faults import FAULTS, Fault, Mutant, hypotheses
-from rnnparity.faults.injection import Struck, run_all
+from rnnparity.faults.injection import Injection, run_all
 from rnnparity.problem.answer import Subject, Unsupported
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
@@ -87,7 +87,7 @@ _subject = cache(make_subject)
 def carry_fault(subject: str, place: int, count: int, seed: int) -> Carry:
     """The trials of the fault in that place of the list, each on a problem of its own."""
     rng = np.random.default_rng((seed, place))
-    engine, done = _subject(subject), Carry(FAULTS[place].cause, FAULTS[place].which)
+    engine, done = _subject(subject), Carry(FAULTS[place].cause, FAULTS[place].variant)
     with one_blas_thread():
         for problem in _problems(rng):
             chosen = _made(problem, FAULTS[place], rng)
@@ -115,14 +115,16 @@ def _problems(rng: np.random.Generator) -> Iterator[Problem]:
         yield replace(cases[place], case=None)
 
 
-def _made(problem: Problem, fault: Fault, rng: np.random.Generator) -> tuple[Struck, Mutant] | None:
+def _made(
+    problem: Problem, fault: Fault, rng: np.random.Generator
+) -> tuple[Injection, Mutant] | None:
     """The fault in one of the places where it may fit, and what it gives there, if it does."""
     made = hypotheses(problem, [fault])
     chosen = [made[rng.integers(len(made))]] if made else []
     return next(((batch.struck[0], batch.mutant(0)) for batch in run_all(chosen)), None)
 
 
-def _carry(engine: Subject, struck: Struck, done: Carry) -> Carried | None:
+def _carry(engine: Subject, struck: Injection, done: Carry) -> Carried | None:
     try:
         return carry(engine, struck)
     except Unsupported as reason:
@@ -174,5 +176,5 @@ def _never(found: Sequence[Carry]) -> dict[str, list[str]]:
         if not one.trials:
             reasons = (one.refused + one.failed).most_common(1)
             reason = reasons[0][0] if reasons else "fits none of these problems"
-            never.setdefault(reason, []).append(f"{one.cause}: {one.which}")
+            never.setdefault(reason, []).append(f"{one.cause}: {one.variant}")
     return never

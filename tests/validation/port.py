@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 
 from rnnparity.explanation.evidence import in_type
-from rnnparity.faults.fault import Fault, Placed, Result, half_of
-from rnnparity.faults.injection import FaultyWalk, Struck, edited
+from rnnparity.faults.fault import Fault, PlacedFault, Result, half_of
+from rnnparity.faults.injection import FaultyUnroller, Injection, edited
 from rnnparity.problem.answer import Subject, Unsupported
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import LayerError
 from rnnparity.problem.keras_config import layer_spec, parse_layer
 from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.reference import Walk
-from rnnparity.reference.cells import Letter
+from rnnparity.reference import Unroller
+from rnnparity.reference.cells import Number
 from validation.port_onnx import other_equations
 
 
@@ -46,7 +46,7 @@ class Carried:
     way: Way
 
 
-def carry(subject: Subject, struck: Struck) -> Carried | None:
+def carry(subject: Subject, struck: Injection) -> Carried | None:
     """What a port around this engine gives under one fault, or None where the fault does not fit.
 
     Raises:
@@ -61,9 +61,11 @@ def carry(subject: Subject, struck: Struck) -> Carried | None:
     way = Way.WHOLE
     if given is None:
         struck_halves = placed.prefixes(problem)
-        walk = _Port(problem, in_run, lambda prefix: faulty if prefix in struck_halves else subject)
-        given, way = walk.run().outputs, walk.way
-        if not walk.fits:
+        unroller = _Port(
+            problem, in_run, lambda prefix: faulty if prefix in struck_halves else subject
+        )
+        given, way = unroller.run().outputs, unroller.way
+        if not unroller.fits:
             return None
     outputs = given if fault.outputs is None else fault.outputs(problem, given)
     if outputs is None or not all(np.isfinite(array).all() for array in outputs):
@@ -79,11 +81,13 @@ def carry(subject: Subject, struck: Struck) -> Carried | None:
     )
 
 
-def _in_other_type(problem: Problem, fault: Fault) -> tuple[Problem, tuple[Placed, ...], Fault]:
+def _in_other_type(
+    problem: Problem, fault: Fault
+) -> tuple[Problem, tuple[PlacedFault, ...], Fault]:
     """The same layer under the policy of a coarser type; nothing else is wrong then."""
-    if fault.which not in FLOAT_TYPES:
-        raise Unsupported(f"no policy of Keras is {fault.which}")
-    return in_type(problem, fault.which), (), replace(fault, outputs=None)
+    if fault.variant not in FLOAT_TYPES:
+        raise Unsupported(f"no policy of Keras is {fault.variant}")
+    return in_type(problem, fault.variant), (), replace(fault, outputs=None)
 
 
 def _whole(subject: Subject, problem: Problem) -> list[Array] | None:
@@ -100,7 +104,7 @@ def _whole(subject: Subject, problem: Problem) -> list[Array] | None:
         return None
 
 
-class _OnEngine(Walk):
+class _OnEngine(Unroller):
     """A walk whose halves are run by an engine each: all steps at once, or one by one where some
     are masked."""
 
@@ -141,11 +145,11 @@ class _OnEngine(Walk):
         return output, states
 
 
-class _Port(FaultyWalk, _OnEngine):
+class _Port(FaultyUnroller, _OnEngine):
     """The walk in which faults strike, on an engine."""
 
     def __init__(
-        self, problem: Problem, placed: Sequence[Placed], engine: Callable[[str], Subject]
+        self, problem: Problem, placed: Sequence[PlacedFault], engine: Callable[[str], Subject]
     ) -> None:
         super().__init__(problem, placed, {})
         self.engine = engine
@@ -159,8 +163,8 @@ class _EngineCell:
         self.W = np.zeros((1, features))
         self.ask = ask
 
-    def project(self, x: Letter) -> Letter:
+    def project(self, x: Number) -> Number:
         return x
 
-    def step(self, x: Letter, *states: Letter) -> tuple[tuple[Letter, ...], dict[str, Letter]]:
+    def step(self, x: Number, *states: Number) -> tuple[tuple[Number, ...], dict[str, Number]]:
         return tuple(self.ask(x[:, None, :], states)), {}

@@ -22,7 +22,7 @@ def other_equations(subject: Subject, fault: Fault) -> Subject:
     Raises:
         Unsupported: the engine has no such attribute.
     """
-    word, _, part = fault.which.removeprefix("LSTM, ").partition(" for the ")
+    word, _, part = fault.variant.removeprefix("LSTM, ").partition(" for the ")
     engine = getattr(subject, "engine", None)
     if part not in PLACES or not hasattr(engine, "onnx"):
         raise Unsupported("the engine has its own equations alone")

@@ -93,7 +93,7 @@ def test_what_no_engine_can_be_made_to_compute_is_said():
 FUNCTIONS = [one for one in FAULTS if one.cell and one.cause == "activation"]
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda one: one.which)
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda one: one.variant)
 def test_the_functions_of_an_lstm_each_by_itself_in_onnx(function):
     pytest.importorskip(
         "onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime"

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.explanation.evidence import Question
+from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.explain import Explanation, explain
-from rnnparity.faults import Fault, Mutant, Placed, hypotheses, mutants
+from rnnparity.faults import Fault, Mutant, PlacedFault, hypotheses, mutants
 from rnnparity.faults.fault import WHOLE
-from rnnparity.faults.injection import Struck, run_all, together
+from rnnparity.faults.injection import Injection, run_all, together
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import compute
@@ -146,7 +146,7 @@ def _cell(rng: np.random.Generator, flags: Mapping[str, bool]) -> dict[str, Any]
     return {"class_name": kind, "config": config}
 
 
-def _single(problem: Problem, rng: np.random.Generator) -> Struck:
+def _single(problem: Problem, rng: np.random.Generator) -> Injection:
     """One fault: the cause first, so that those with many siblings do not crowd out the others."""
     made = hypotheses(problem)
     causes = sorted({struck.placed[0].fault.cause for struck in made})
@@ -158,7 +158,7 @@ def _single(problem: Problem, rng: np.random.Generator) -> Struck:
             return chosen
 
 
-def _pair(problem: Problem, rng: np.random.Generator) -> Struck:
+def _pair(problem: Problem, rng: np.random.Generator) -> Injection:
     """Two faults that leave the shapes alone and do not hide each other: none gives the same
     without the other."""
     expected = expect(problem)
@@ -181,13 +181,13 @@ def _pair(problem: Problem, rng: np.random.Generator) -> Struck:
             return both
 
 
-def _outputs(problem: Problem, struck: Struck, kind: str) -> tuple[Mutant, tuple[Tensor, ...]]:
+def _outputs(problem: Problem, struck: Injection, kind: str) -> tuple[Mutant, tuple[Tensor, ...]]:
     """What the fault gives, and the same as somebody has it: in float32, or computed in float16."""
     (made,) = (batch.mutant(0) for batch in run_all([struck]))
     if kind != "float16":
         return made, tuple(Tensor.of(t.name, t.data, "float32") for t in made.outputs)
     batch = next(
-        run_all([together(problem, [*struck.placed, Placed(IN_FLOAT16, WHOLE)]) or struck])
+        run_all([together(problem, [*struck.placed, PlacedFault(IN_FLOAT16, WHOLE)]) or struck])
     )
     return made, tuple(Tensor.of(t.name, t.data, "float32") for t in batch.mutant(0).outputs)
 
@@ -245,9 +245,9 @@ def far(
     if shapes[0] != shapes[2]:
         pairs = zip(one, other, strict=True)
         return not all(np.allclose(a.data, b.data, rtol=1e-2 if coarse else 1e-5) for a, b in pairs)
-    question = Question(problem, tuple(one), expected)
-    level = next(question.coarser(), question.own) if coarse else question.own
-    off = question.off([tensor.data for tensor in other], level)
+    evidence = Evidence(problem, tuple(one), expected)
+    level = next(evidence.coarser(), evidence.own) if coarse else evidence.own
+    off = evidence.off([tensor.data for tensor in other], level)
     return any(bool((part > level.threshold).any()) for part in off)
 
 

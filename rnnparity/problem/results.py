@@ -1,0 +1,363 @@
+"""The results of a run as frozen values: the one model that every report renders and stores.
+
+    Report > SubjectResult > CaseResult > Difference, Cause, Mismatch
+                           > Explanation (of some cases)
+
+Everything here is data; sentences are made in `report`. Times are in seconds, distances in sigma
+(one sigma is the error that rounding alone would leave in a value).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+# A count, a name, a type, a number, a shape, or a sequence of these.
+Value: TypeAlias = "float | int | str | tuple[Value, ...] | None"
+
+# Locations of a fault that are not the prefix of one half ("", "forward/", "1/backward/").
+WHOLE, EVERY_HALF = "whole", "every half"
+
+
+class Verdict(StrEnum):
+    """The verdict on one case (DESIGN section 2)."""
+
+    AGREES = "agrees"
+    DIVERGES = "diverges"
+    KNOWN = "known"
+    INCONCLUSIVE = "inconclusive"
+    UNSUPPORTED = "unsupported"
+    ERROR = "error"
+
+
+FAILING = frozenset({Verdict.DIVERGES, Verdict.ERROR})
+# An inconclusive or unsupported case is not a comparison.
+COMPARED = frozenset(Verdict) - {Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED}
+
+
+class DifferenceType(StrEnum):
+    """What differs, in the order in which outputs are compared."""
+
+    COUNT = "count"
+    NAMES = "names"
+    SHAPE = "shape"
+    DTYPE = "dtype"
+    FINITENESS = "finiteness"
+    VALUES = "values"
+    FACT = "fact"
+
+
+class FactType(StrEnum):
+    """What a subject states without computing, or what a source prints of a case."""
+
+    PARAMETERS = "parameters"
+    SYMBOLIC_SHAPES = "symbolic"
+    SUMMARY = "summary"
+    RETURNED = "returned"
+    SHAPE = "shape"
+    RELATION = "relation"
+    DIGITS = "digits"
+
+
+class Witness(StrEnum):
+    """One of the three that are compared; `NONE` where all three differ."""
+
+    SUBJECT = "subject"
+    REFERENCE = "reference"
+    GOLDEN = "golden"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One difference of one output, or of the set of outputs (`output` is "").
+
+    `actual` and `expected` are counts, tuples of names, shapes, dtype names, numbers, or what a
+    fact states. For values and finiteness they belong to the worst element: its `index`, its
+    distance `sigma`, how many of the `total` elements differ, and the first index of axis T that
+    differs where the output has that axis. `shape` is the shape of the actual output.
+    """
+
+    type: DifferenceType
+    output: str = ""
+    actual: Value = None
+    expected: Value = None
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    index: tuple[int, ...] = ()
+    sigma: float = 0.0
+    differing: int = 0
+    total: int = 0
+    first_step: int | None = None
+    fact: FactType | None = None
+    of: Witness = Witness.SUBJECT
+
+
+@dataclass(frozen=True)
+class FaultId:
+    """A fault of the list at a location: a half's prefix ("", "forward/"), `EVERY_HALF`, `WHOLE`."""
+
+    cause: str
+    variant: str
+    location: str = WHOLE
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What explains a divergence: faults that act together; none of them where it is unexplained.
+
+    `also_fits` are other sets of faults that give the same outputs. Not `certain`: with so few
+    values one of the candidates might fit by chance.
+    """
+
+    faults: tuple[FaultId, ...] = ()
+    also_fits: tuple[tuple[FaultId, ...], ...] = ()
+    certain: bool = True
+
+    @property
+    def explained(self) -> bool:
+        return bool(self.faults)
+
+    @property
+    def unambiguous(self) -> bool:
+        """Whether it is certain and the only one that fits."""
+        return self.explained and self.certain and not self.also_fits
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first value that differs, in the order of processing.
+
+    `step` is an index into axis T of the output, None where it has no such axis. `direction` is
+    "forward" or "backward" where the layer has two, `gates` those that the cause changes first.
+    """
+
+    output: str
+    row: int
+    unit: int
+    step: int | None = None
+    direction: str = ""
+    gates: tuple[str, ...] = ()
+
+
+class FindingType(StrEnum):
+    """What the outputs show, whatever the cause. Which fields of `Finding` each has is in brackets."""
+
+    OUTPUT_AGREES = "output-agrees"  # the states differ
+    ROWS = "rows"  # only these rows differ [numbers]
+    MASKED_ROWS = "masked-rows"  # only rows with masked steps differ
+    UNITS = "units"  # only these units differ [numbers]
+    HALF_AGREES = "half-agrees"  # [name: forward or backward]
+    FIRST_STEP_AGREES = "first-step-agrees"  # and so does all that needs no state
+    NOT_FINITE = "not-finite"  # [name: output; numbers: index]
+    CONSTANT = "constant"  # every value of an output is the same [name: output; value]
+    NUMBERS_OF_TYPE = "numbers-of-type"  # every value is a number of a coarser type [name]
+    WITHIN_NOISE_OF = "within-noise-of"  # as small as the noise of a coarser type [name]
+    BELOW_USUAL_NOISE = "below-usual-noise"  # too small for any hypothesis
+    OTHER_ORDER_AGREES = "other-order-agrees"  # under other names the values agree
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding with its evidence."""
+
+    type: FindingType
+    name: str = ""
+    numbers: tuple[int, ...] = ()
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Distances of one output, units down: 0 is noise, 8 a million times beyond it.
+
+    `shape` is (H, T), or (H, B) where `across` is "rows"; `levels` may be a coarser view of it.
+    """
+
+    output: str
+    across: str
+    shape: tuple[int, int]
+    levels: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The part of a huge problem that was explained, and whether the rest fits the cause."""
+
+    rows: tuple[int, ...]
+    batch: int
+    steps: int
+    total_steps: int
+    rest_fits: bool | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The search for the cause of one problem's divergence.
+
+    `sigma` and `sigma_with_cause` are the largest distances from the reference without and with
+    the cause, `candidates` the number of hypotheses tried, `precision` the coarser dtype whose
+    noise had to be allowed, `blind_to` the faults that these inputs cannot reveal, `probes` the
+    number of further problems that the subject was asked.
+    """
+
+    id: str
+    verdict: Verdict
+    differences: tuple[Difference, ...] = ()
+    cause: Cause | None = None
+    first: Mismatch | None = None
+    findings: tuple[Finding, ...] = ()
+    sigma: float = 0.0
+    sigma_with_cause: float | None = None
+    candidates: int = 0
+    precision: str = ""
+    blind_to: tuple[FaultId, ...] = ()
+    picture: Picture | None = None
+    slice: Slice | None = None
+    probes: int = 0
+    known: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """The verdict on one case and what led to it.
+
+    `reason` is a description that was written elsewhere: a subject's message where the verdict is
+    unsupported or error, why rounding would hide a fault where it is inconclusive. `cause` is None
+    where it was not searched; `explanation` is there for the cases that were explained in full.
+    `outlier` is the one of subject, reference and golden that differs from the other two.
+    """
+
+    id: str
+    verdict: Verdict
+    sigma: float = 0.0
+    reason: str = ""
+    differences: tuple[Difference, ...] = ()
+    known: tuple[str, ...] = ()
+    outlier: Witness | None = None
+    cause: Cause | None = None
+    explanation: Explanation | None = None
+    seconds: float = 0.0
+
+    @property
+    def difference_types(self) -> frozenset[DifferenceType]:
+        return frozenset(difference.type for difference in self.differences)
+
+
+class StaleReason(StrEnum):
+    """Why an entry of the known differences must be removed."""
+
+    NO_CASE = "no-case"  # its patterns match no case
+    ALL_AGREE = "all-agree"  # all of its cases ran and agree
+
+
+@dataclass(frozen=True)
+class Stale:
+    """An entry of the known differences that no longer holds; `cases` is the number it matches."""
+
+    name: str
+    reason: StaleReason
+    cases: int = 0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine of a run, without the name of the host."""
+
+    processor: str
+    cores: int
+    system: str
+    python: str
+
+
+@dataclass(frozen=True)
+class SubjectResult:
+    """All results of one subject; `date` is UTC, `seconds` those inside the subject's own code."""
+
+    name: str
+    versions: Mapping[str, str]
+    cases: tuple[CaseResult, ...]
+    stale: tuple[Stale, ...] = ()
+    seconds: float = 0.0
+    date: str = ""
+    machine: Machine | None = None
+
+    @property
+    def counts(self) -> Counter[Verdict]:
+        return Counter(case.verdict for case in self.cases)
+
+    @property
+    def failing(self) -> tuple[CaseResult, ...]:
+        return tuple(case for case in self.cases if case.verdict in FAILING)
+
+    @property
+    def compared(self) -> int:
+        """The number of cases that were compared."""
+        return sum(case.verdict in COMPARED for case in self.cases)
+
+    @property
+    def passed(self) -> bool:
+        return self.compared > 0 and not self.failing and not self.stale
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A subject that could not run. `requested`: it was named, or more than a package is missing."""
+
+    subject: str
+    reason: str
+    requested: bool
+
+
+@dataclass(frozen=True)
+class Score:
+    """A mutation score: how many of the faults that apply the compared cases detect."""
+
+    detected: int
+    applicable: int
+
+
+@dataclass(frozen=True)
+class KnownEntry:
+    """An entry of the known differences that was met, as the report shows it."""
+
+    name: str
+    cause: str
+    standing: str
+    reason: str
+    link: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run, or several merged. `catalogue` is the digest of the cases there were to choose from.
+
+    `score_constant` is the mutation score of the compared cases with constant weights only.
+    """
+
+    subjects: tuple[SubjectResult, ...]
+    skipped: tuple[Skipped, ...] = ()
+    known: tuple[KnownEntry, ...] = ()
+    score: Score | None = None
+    score_constant: Score | None = None
+    rnnparity: str = ""
+    catalogue: str = ""
+
+    @property
+    def compared(self) -> int:
+        return sum(subject.compared for subject in self.subjects)
+
+    @property
+    def passed(self) -> bool:
+        requested = any(skipped.requested for skipped in self.skipped)
+        return not requested and all(subject.passed for subject in self.subjects)
+
+    @property
+    def status(self) -> int:
+        """The exit status: 1 if something differs, 2 if a subject did not run or compare anything."""
+        differs = any(subject.failing or subject.stale for subject in self.subjects)
+        return 1 if differs else 0 if self.passed else 2
