@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-# A count, a name, a type, a number, a shape, or a sequence of these.
-Value: TypeAlias = "float | int | str | tuple[Value, ...] | None"
+# A count, a name, a type, a number, a shape, or a sequence of these. (It is spelled out to the
+# depth that is needed: pydantic reads no recursive alias.)
+Scalar: TypeAlias = float | int | str | None
+Value: TypeAlias = Scalar | tuple[Scalar | tuple[Scalar, ...], ...]
 
 # Locations of a fault that are not the prefix of one half ("", "forward/", "1/backward/").
 WHOLE, EVERY_HALF = "whole", "every half"
