@@ -44,7 +44,7 @@ LIGHT = {
 def imported_by(source):
     """The top-level packages that a module imports anywhere in its text, in functions too."""
     found = set()
-    for node in ast.unroller(ast.parse(source)):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {name.name.partition(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
