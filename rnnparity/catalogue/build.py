@@ -71,17 +71,18 @@ def constant_weights(
     layer: Layer, features: int, initializers: Mapping[str, Any]
 ) -> tuple[Tensor, ...]:
     """What `keras.initializers.Constant` and `unit_forget_bias` give: one number an array."""
-    forget_bias = {
-        f"{prefix}bias": half.units
+    forget_blocks = {
+        f"{prefix}bias": half.cell.gates.index(half.cell.initial_ones) * half.units
         for prefix, half in halves(layer)
-        if half.class_name == "LSTM" and initializers["unit_forget_bias"]
+        if half.cell.initial_ones and initializers["unit_forget_bias"]
     }
+    units = {f"{prefix}bias": half.units for prefix, half in halves(layer)}
     weights = []
     for slot in weight_slots(layer, features):
         values = np.full(_known(slot), initializers[slot.name.rpartition("/")[2]])
-        if slot.name in forget_bias:
-            units = forget_bias[slot.name]
-            values[units : 2 * units] = 1
+        if slot.name in forget_blocks:
+            start = forget_blocks[slot.name]
+            values[start : start + units[slot.name]] = 1
         weights.append(Tensor.of(slot.name, values, variable_dtype(slot.dtype)))
     return tuple(weights)
 

@@ -17,13 +17,13 @@ from rnnparity.catalogue.build import (
     build,
     recurrent,
 )
+from rnnparity.problem.cells import CELLS
 from rnnparity.problem.problem import Problem
 
 KINDS: dict[str, dict[str, Any]] = {
-    "simple_rnn": recurrent("SimpleRNN"),
-    "lstm": recurrent("LSTM"),
-    "gru": recurrent("GRU"),
-    "gru_before": recurrent("GRU", reset_after=False),
+    name: recurrent(cell.class_name, **options)
+    for cell in CELLS.values()
+    for name, options in cell.variants.items()
 }
 DIRECTIONS = ("forward", "backwards", "concat", "sum", "mul", "ave", "none")
 FLAGS = {

@@ -9,6 +9,7 @@ from typing import Any
 
 from rnnparity.catalogue.build import LONGER, MASKS, bidirectional, build, stack
 from rnnparity.catalogue.cross import KINDS
+from rnnparity.problem.cells import CELLS
 from rnnparity.problem.layers import ACTIVATIONS
 from rnnparity.problem.problem import Problem
 
@@ -79,9 +80,8 @@ def bias() -> Iterator[Problem]:
 def activations() -> Iterator[Problem]:
     """Every activation in every place that takes one."""
     for name, activation in product(KINDS, ACTIVATIONS):
-        for argument in (
-            ("activation", "recurrent_activation") if name != "simple_rnn" else ("activation",)
-        ):
+        gated = CELLS[KINDS[name]["class_name"]].gated
+        for argument in ("activation", "recurrent_activation") if gated else ("activation",):
             place = "gates" if argument == "recurrent_activation" else "values"
             yield build(
                 f"activation-{activation}-{name}-{place}",

@@ -48,7 +48,7 @@ def option_faults() -> Iterator[Fault]:
 
 def _option(name: str, value: str, gated: bool = False) -> Callable[[Half], Half | None]:
     def half_edit(half: Half) -> Half | None:
-        if getattr(half.layer, name) == value or (gated and half.layer.class_name == "SimpleRNN"):
+        if getattr(half.layer, name) == value or (gated and not half.layer.cell.gated):
             return None
         return Half(replace(half.layer, **{name: value}), half.weights)  # type: ignore[arg-type]  # names of activations
 

@@ -117,7 +117,7 @@ def _initial_states() -> Iterator[Fault]:
     def exchanged(problem: Problem) -> Problem | None:
         """Each half's h and c, as each other."""
         if problem.initial_state is None or not any(
-            half.class_name == "LSTM" for _, half in halves(problem.layer)
+            len(half.states) > 1 for _, half in halves(problem.layer)
         ):
             return None
         order: list[int] = []

@@ -9,10 +9,11 @@ from itertools import permutations
 import numpy as np
 
 from rnnparity.faults.fault import Fault, Half
+from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
 
-GATES = {"LSTM": "ifco", "GRU": "zrh", "SimpleRNN": "h"}
+GATED = [cell.class_name for cell in CELLS.values() if cell.gated]
 # Orders that other frameworks use: https://onnx.ai/onnx/operators/onnx__LSTM.html, onnx__GRU.html,
 # https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html, TensorFlow 1's BasicLSTMCell.
 KNOWN_ORDERS = {"iofc": "ONNX", "icfo": "TensorFlow 1", "rzh": "PyTorch, cuDNN"}
@@ -36,8 +37,8 @@ def weight_faults() -> Iterator[Fault]:
 
 
 def _gate_orders() -> Iterator[Fault]:
-    for class_name in ("LSTM", "GRU"):
-        own = GATES[class_name]
+    for class_name in GATED:
+        own = CELLS[class_name].gates
         for order in map("".join, permutations(own)):
             for place, names in PLACES.items() if order != own else ():
                 known = f" ({KNOWN_ORDERS[order]})" if order in KNOWN_ORDERS else ""
@@ -66,8 +67,8 @@ def _turned() -> Iterator[Fault]:
         "recurrent-transposed", "whole", "Every block of the recurrent kernel is transposed.", mend,
         "PyTorch's weight_hh and ONNX's R are (G*H, H)", half=_edit(recurrent, transposed(None)),
     )  # fmt: skip
-    for class_name in ("LSTM", "GRU"):
-        for place, gate in enumerate(GATES[class_name]):
+    for class_name in GATED:
+        for place, gate in enumerate(CELLS[class_name].gates):
             yield Fault(
                 "recurrent-transposed", f"{class_name} gate {gate}",
                 f"The block of gate {gate} in the recurrent kernel is transposed.", mend,
@@ -170,7 +171,7 @@ def _edit_half(
     """An edit that needs to know the layer, of layers with gates."""
 
     def half_edit(half: Half) -> Half | None:
-        if half.layer.class_name == "SimpleRNN":
+        if not half.layer.cell.gated:
             return None
         return Half(
             half.layer,
@@ -200,7 +201,7 @@ def _blocks(order: Sequence[int]) -> Edit:
 
 
 def _interleaved(layer: Recurrent, w: Array) -> Array:
-    gates = len(GATES[layer.class_name])
+    gates = len(layer.cell.gates)
     return w.reshape(len(w), layer.units, gates).swapaxes(1, 2).reshape(w.shape)
 
 

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeAlias
 
+from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import COMPUTE_DTYPE
 from rnnparity.problem.errors import LayerError
 from rnnparity.problem.layers import (
     ACTIVATIONS,
     MERGE_MODES,
-    STATES,
     Bidirectional,
     Layer,
     Recurrent,
@@ -37,18 +37,10 @@ _WITHOUT_EFFECT = frozenset(
 )
 # Arguments that change numbers, or the order of axes, unless they have this value.
 _ONLY_AS = {"dropout": 0, "recurrent_dropout": 0, "time_major": False}
-# Which fields each class has, beyond those that all have.
-_OWN_FIELDS = {
-    "SimpleRNN": frozenset[str](),
-    "LSTM": frozenset({"recurrent_activation"}),
-    "GRU": frozenset({"recurrent_activation", "reset_after"}),
-}
-_FIELDS = {
-    name: {field.name for field in fields(Recurrent)}
-    - {"class_name", "recurrent_activation", "reset_after"}
-    | own
-    for name, own in _OWN_FIELDS.items()
-}
+# The fields of each class: the options of other cells left out.
+_OPTIONS = frozenset[str]().union(*(cell.options for cell in CELLS.values()))
+_COMMON = {field.name for field in fields(Recurrent)} - {"class_name"} - _OPTIONS
+_FIELDS = {name: _COMMON | cell.options for name, cell in CELLS.items()}
 
 
 def parse_layer(spec: Any, where: str = "layer") -> Layer:
@@ -91,9 +83,9 @@ def _parts(spec: Any, where: str) -> tuple[str, Config]:
 def _parse_single(class_name: str, config: Config, where: str) -> Recurrent | Bidirectional:
     if class_name == "Bidirectional":
         return _parse_bidirectional(config, f"{where}.config")
-    if class_name in STATES:
+    if class_name in CELLS:
         return _parse_recurrent(class_name, config, f"{where}.config")
-    known = "SimpleRNN, LSTM, GRU and Bidirectional, and around them one Sequential"
+    known = f"{', '.join(CELLS)} and Bidirectional, and around them one Sequential"
     raise LayerError(f"{where}.class_name", f"is {class_name!r}; known are {known}")
 
 
@@ -120,7 +112,7 @@ def _parse_recurrent(class_name: str, config: Config, where: str) -> Recurrent:
             values[key] = _flag(value, place)
     if "units" not in values:
         raise LayerError(f"{where}.units", "is missing")
-    return Recurrent(class_name, **values)  # type: ignore[arg-type]  # class_name was looked up in STATES
+    return Recurrent(class_name, **values)
 
 
 def _parse_bidirectional(config: Config, where: str) -> Bidirectional:
@@ -165,11 +157,14 @@ def _parse_bidirectional(config: Config, where: str) -> Bidirectional:
 
 def _half(spec: Any, where: str) -> Recurrent:
     class_name, config = _parts(spec, where)
-    if class_name not in STATES:
-        raise LayerError(
-            f"{where}.class_name", f"is {class_name!r}; a half is SimpleRNN, LSTM or GRU"
-        )
+    if class_name not in CELLS:
+        raise LayerError(f"{where}.class_name", f"is {class_name!r}; a half is {_cell_names()}")
     return _parse_recurrent(class_name, config, f"{where}.config")
+
+
+def _cell_names() -> str:
+    *names, last = CELLS
+    return f"{', '.join(names)} or {last}"
 
 
 def _check_halves(

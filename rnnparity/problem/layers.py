@@ -4,8 +4,9 @@ configurations."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
+from rnnparity.problem.cells import CELLS, CellSpec
 from rnnparity.problem.dtypes import COMPUTE_DTYPE
 
 ACTIVATIONS = (
@@ -25,14 +26,13 @@ ACTIVATIONS = (
     "silu",
 )
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
-STATES = {"SimpleRNN": ("h",), "LSTM": ("h", "c"), "GRU": ("h",)}
 
 
 @dataclass(frozen=True)
 class Recurrent:
     """One recurrent layer. Field names and defaults are Keras'; `dtype` is a policy's name."""
 
-    class_name: Literal["SimpleRNN", "LSTM", "GRU"]
+    class_name: str
     units: int
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
@@ -46,8 +46,18 @@ class Recurrent:
     dtype: str = "float32"
 
     @property
+    def cell(self) -> CellSpec:
+        return CELLS[self.class_name]
+
+    @property
     def states(self) -> tuple[str, ...]:
-        return STATES[self.class_name]
+        return self.cell.states
+
+    @property
+    def bias_rows(self) -> int:
+        """The number of rows of the bias, whether or not the layer has one."""
+        option = self.cell.two_biases
+        return self.cell.bias_rows(bool(option) and getattr(self, option))
 
     @property
     def compute_dtype(self) -> str:

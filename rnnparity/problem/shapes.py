@@ -12,8 +12,6 @@ from math import prod
 
 from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
 
-GATES = {"SimpleRNN": 1, "LSTM": 4, "GRU": 3}
-
 
 @dataclass(frozen=True)
 class Slot:
@@ -43,14 +41,14 @@ def weight_slots(layer: Layer, features: int) -> list[Slot]:
 
 
 def _cell_weights(prefix: str, layer: Recurrent, features: int) -> list[Slot]:
-    units, columns = layer.units, GATES[layer.class_name] * layer.units
+    units, columns = layer.units, len(layer.cell.gates) * layer.units
     slots = [
         Slot(f"{prefix}kernel", (features, columns), layer.dtype),
         Slot(f"{prefix}recurrent_kernel", (units, columns), layer.dtype),
     ]
     if layer.use_bias:
-        two_biases = layer.class_name == "GRU" and layer.reset_after
-        slots.append(Slot(f"{prefix}bias", (2, columns) if two_biases else (columns,), layer.dtype))
+        shape = (columns,) if layer.bias_rows == 1 else (layer.bias_rows, columns)
+        slots.append(Slot(f"{prefix}bias", shape, layer.dtype))
     return slots
 
 

@@ -73,7 +73,7 @@ class Unroller:
             name: kind.round(array) for name, array in arrays.items() if name.startswith(prefix)
         }
         W, U = rounded[f"{prefix}kernel"], rounded[f"{prefix}recurrent_kernel"]
-        rows = 2 if layer.class_name == "GRU" and layer.reset_after else 1
+        rows = layer.bias_rows
         # Variants lead, then one row a bias: (..., rows, G*H).
         b = np.zeros((rows, W.shape[-1]))
         if layer.use_bias:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from rnnparity.catalogue import catalogue
+from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import COMPUTE_DTYPE
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem
@@ -32,10 +33,21 @@ class Feature:
 ALL = Feature("", "all cases", lambda _: True)
 
 
-def _kind(class_name: str, reset_after: bool | None = None) -> Holds:
-    """A layer of that kind, alone or within another."""
+def _cells() -> Iterator[tuple[str, Holds]]:
+    """Each cell with the value of its option that changes the equations, if it has one."""
+    for cell in CELLS.values():
+        if not cell.two_biases:
+            yield cell.class_name, _cell(cell.class_name)
+            continue
+        for value in (True, False):
+            label = f"{cell.class_name}, {cell.two_biases}={value}"
+            yield label, _cell(cell.class_name, cell.two_biases, value)
+
+
+def _cell(class_name: str, option: str = "", value: bool = True) -> Holds:
+    """A layer of that class with that value of an option, itself or within another."""
     return lambda problem: any(
-        half.class_name == class_name and reset_after in (None, half.reset_after)
+        half.class_name == class_name and (not option or getattr(half, option) == value)
         for _, half in halves(problem.layer)
     )
 
@@ -93,10 +105,7 @@ def _policies(*names: str) -> Holds:
 def _features() -> Iterator[Feature]:
     rows: dict[str, dict[str, Holds]] = {
         "Layer": {
-            "SimpleRNN": _kind("SimpleRNN"),
-            "LSTM": _kind("LSTM"),
-            "GRU, reset_after=True": _kind("GRU", True),
-            "GRU, reset_after=False": _kind("GRU", False),
+            **dict(_cells()),
         },
         "Direction": {
             "forward": _alone(False),
@@ -128,9 +137,7 @@ def _features() -> Iterator[Feature]:
         "Options": {
             "other activation": _half(lambda half: half.activation != "tanh"),
             "other recurrent_activation": _half(
-                lambda half: (
-                    half.class_name != "SimpleRNN" and half.recurrent_activation != "sigmoid"
-                )
+                lambda half: half.cell.gated and half.recurrent_activation != "sigmoid"
             ),
             "use_bias=False": _half(lambda half: not half.use_bias),
         },

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rnnparity.problem.answer import Answer, Subject
+from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array, variable_dtype
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.layers import Layer
@@ -112,7 +113,7 @@ def sweep_layer(seed: int) -> list[Record]:
 def random_layer(rng: np.random.Generator) -> tuple[Layer, tuple[int, int, int]]:
     """A layer of any kind, direction, dtype, and the shape (B, T, D) of its inputs: T to 500, D and
     H to 128."""
-    kind = rng.choice(["SimpleRNN", "LSTM", "GRU", "GRU"])
+    kind = rng.choice([cell.class_name for cell in CELLS.values() for _ in cell.variants])
     coarse = ["float16", "mixed_float16", "bfloat16", "mixed_bfloat16"]
     policy = str(rng.choice(["float32"] * 12 + ["float64"] * 2 + coarse))
     config: dict[str, Any] = {
@@ -121,7 +122,7 @@ def random_layer(rng: np.random.Generator) -> tuple[Layer, tuple[int, int, int]]
         "return_state": True,
     }
     config["return_sequences"] = bool(rng.random() < 0.5)
-    if kind == "GRU":
+    if "reset_after" in CELLS[kind].options:
         config["reset_after"] = bool(rng.random() < 0.5)
     direction = rng.choice(["forward", "forward", "backwards", "two ways"])
     if direction == "backwards":

@@ -134,14 +134,14 @@ class KerasSubject:
                 config[argument] = self.activations[config[argument]]
         if self.path == "unroll":
             config["unroll"] = True
-        if self.path == "implementation1" and layer.class_name != "SimpleRNN":
+        if self.path == "implementation1" and layer.cell.gated:
             config["implementation"] = 1
         if initializers is not None:
             constant = self.keras.initializers.Constant
             config["kernel_initializer"] = constant(initializers["kernel"])
             config["recurrent_initializer"] = constant(initializers["recurrent_kernel"])
             config["bias_initializer"] = constant(initializers["bias"])
-            if layer.class_name == "LSTM":
+            if layer.cell.initial_ones:
                 config["unit_forget_bias"] = initializers["unit_forget_bias"]
         else:  # the default orthogonal one does not exist in bfloat16
             config["recurrent_initializer"] = "zeros"
@@ -305,7 +305,7 @@ def _reset(model: Any) -> None:
 
 def _has_implementation(layer: Layer) -> bool:
     if isinstance(layer, Recurrent):
-        return layer.class_name != "SimpleRNN"
+        return layer.cell.gated
     inner = layer.layers if isinstance(layer, Stack) else (layer.forward, layer.backward)
     return any(_has_implementation(part) for part in inner)
 

@@ -163,7 +163,7 @@ def attributes(directions: Sequence[Direction]) -> dict[str, Any]:
     half = directions[0].half
     words: list[str] = []
     for own in directions:
-        gates = [] if half.class_name == "SimpleRNN" else [own.half.recurrent_activation]
+        gates = [] if not half.cell.gated else [own.half.recurrent_activation]
         words += [
             *gates,
             own.half.activation,

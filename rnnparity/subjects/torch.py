@@ -246,7 +246,7 @@ def _check(layer: Recurrent | Bidirectional, problem: Problem) -> None:
     for half in both:
         plain = ("tanh", "relu") if half.class_name == "SimpleRNN" else ("tanh",)
         if half.activation not in plain or (
-            half.class_name != "SimpleRNN" and half.recurrent_activation != "sigmoid"
+            half.cell.gated and half.recurrent_activation != "sigmoid"
         ):
             raise Unsupported(f"nn.{MODULES[half.class_name]} has its own activations alone")
         if half.class_name == "GRU" and not half.reset_after:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import Array, variable_dtype
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.problem import Problem, Tensor
@@ -16,10 +17,9 @@ from rnnparity.reference import compute
 
 # The four kinds of cell: class name and what its configuration says beyond the units.
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
-    "simple_rnn": ("SimpleRNN", {}),
-    "lstm": ("LSTM", {}),
-    "gru": ("GRU", {}),
-    "gru_before": ("GRU", {"reset_after": False}),
+    name: (cell.class_name, dict(options))
+    for cell in CELLS.values()
+    for name, options in cell.variants.items()
 }
 # In this policy numbers computed by one problem can be given to another without being rounded on
 # the way.
