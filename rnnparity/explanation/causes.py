@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.explain import UNEXPLAINED, Explanation, explain
-from rnnparity.faults import Mutant, PlacedFault
-from rnnparity.faults.fault import EVERY, WHOLE
-from rnnparity.faults.injection import run_one
+from rnnparity.faults import Mutant, PlacedFault, run_one
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import EVERY_HALF, WHOLE
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import compare_structure
 
@@ -95,7 +94,9 @@ def _elsewhere(
     """The same faults in another layer: where they were, if it has such a place, and in all of its
     halves."""
     prefixes = [prefix for prefix, _ in halves(problem.layer)]
-    if all(one.place in (*prefixes, EVERY, WHOLE) for one in placed):
+    if all(one.location in (*prefixes, EVERY_HALF, WHOLE) for one in placed):
         yield tuple(placed)
-    everywhere = EVERY if len(prefixes) > 1 else prefixes[0]
-    yield tuple(one if one.place == WHOLE else replace(one, place=everywhere) for one in placed)
+    everywhere = EVERY_HALF if len(prefixes) > 1 else prefixes[0]
+    yield tuple(
+        one if one.location == WHOLE else replace(one, location=everywhere) for one in placed
+    )

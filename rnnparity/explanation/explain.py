@@ -25,10 +25,11 @@ from rnnparity.explanation.location import (
 )
 from rnnparity.explanation.search import Search, find_cause
 from rnnparity.explanation.slices import fits_all, is_huge, slice_of
-from rnnparity.faults import Mutant, PlacedFault, fault_coverage
+from rnnparity.faults import EditArithmetic, Mutant, PlacedFault, fault_coverage
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import FaultId
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import Difference, compare_structure, compare_values
 
@@ -70,7 +71,7 @@ class Explanation:
     after: float | None = None
     tried: int = 0
     also_fits: tuple[Mutant, ...] = ()
-    blind_to: tuple[str, ...] = ()
+    blind_to: tuple[FaultId, ...] = ()
     certain: bool = True
     hint: str = ""
     level: str = ""
@@ -146,7 +147,7 @@ def _explain_values(reading: Reading) -> Explanation:
     )  # fmt: skip
 
 
-def _explain_whole(reading: Reading, blind_to: tuple[str, ...] | None = None) -> Explanation:
+def _explain_whole(reading: Reading, blind_to: tuple[FaultId, ...] | None = None) -> Explanation:
     problem, given = reading.problem, reading.given
     expected = expect(problem)
     found = compare_values(given, expected.outputs, expected.sigmas, expected.kind.threshold)
@@ -159,7 +160,7 @@ def _explain_whole(reading: Reading, blind_to: tuple[str, ...] | None = None) ->
     hidden = searched.hidden if searched.tried else blind_to
     told = Explanation(
         problem, "diverges", found.differences, before=found.sigma, tried=searched.tried, level=searched.level,
-        blind_to=fault_coverage(problem, expected).hidden if hidden is None else hidden,
+        blind_to=fault_coverage(problem, expected).undetected if hidden is None else hidden,
     )  # fmt: skip
     if (agrees or tiny) and reading.placed:
         mutant = Mutant(reading.placed, expected.outputs)
@@ -192,7 +193,9 @@ def _with_cause(
 ) -> Explanation:
     """The nearest hypothesis and those that fit as well."""
     placed = searched.fits[0].mutant.placed if searched.fits else ()
-    if read and placed and placed[0].fault.arithmetic is not None:  # read aright, only less precise
+    if (
+        read and placed and isinstance(placed[0].fault.edit, EditArithmetic)
+    ):  # read aright, only less precise
         told = replace(told, level=placed[0].fault.variant)
         placed = ()
     fits = [

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.faults import FAULTS, PlacedFault
-from rnnparity.faults.fault import WHOLE
-from rnnparity.faults.injection import Injection, together, trace_under
+from rnnparity.faults import FAULTS, Injection, PlacedFault, inject, trace_injection
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Bidirectional, Layer, Stack
 from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import WHOLE
 from rnnparity.reference import TraceStep
 
 
@@ -62,7 +61,7 @@ def readings(problem: Problem, given: Sequence[Tensor]) -> Iterator[Reading]:
 
 
 def _under(problem: Problem, placed: Sequence[PlacedFault]) -> Problem | None:
-    struck = together(problem, placed)
+    struck = inject(problem, placed)
     return None if struck is None else struck.problem
 
 
@@ -193,9 +192,9 @@ def _direction(layer: Layer, name: str) -> tuple[Any, Any]:
 def _first_gate(problem: Problem, placed: Sequence[PlacedFault]) -> str:
     """The gates that differ at the first processed step at which any does, in the half that the
     faults strike."""
-    struck = together(problem, placed)
-    wrong = [] if struck is None else trace_under(struck)
-    right = trace_under(Injection(problem))
+    struck = inject(problem, placed)
+    wrong = [] if struck is None else trace_injection(struck)
+    right = trace_injection(Injection(problem))
     # A fault may run a half more than once: the last run is the one that counts.
     last: dict[str, list[TraceStep]] = {}
     for step in wrong:

@@ -14,12 +14,22 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence, Level
-from rnnparity.faults import Mutant, hypotheses, mutants
-from rnnparity.faults.fault import EVERY, WHOLE
+from rnnparity.faults import (
+    Batch,
+    EditArithmetic,
+    Injection,
+    Mutant,
+    as_problem,
+    candidates,
+    inject,
+    mutants,
+    run_all,
+)
+from rnnparity.faults.edit import PROBLEM_EDITS
 from rnnparity.faults.fitted import fitted
-from rnnparity.faults.injection import Batch, Injection, as_problem, run_all, together
 from rnnparity.faults.precision import PRECISIONS, low_precision
 from rnnparity.problem.dtypes import Array
+from rnnparity.problem.results import EVERY_HALF, WHOLE, FaultId
 
 # A fit counts where fewer than so many are to be had by chance among all that were tried.
 CHANCE = 0.01
@@ -67,7 +77,7 @@ class Search:
     tried: int = 0
     fits: list[Fit] = field(default_factory=list)
     level: str = ""
-    hidden: tuple[str, ...] = ()
+    hidden: tuple[FaultId, ...] = ()
     within: str = ""
 
     def certain(self, fit: Fit) -> bool:
@@ -79,7 +89,7 @@ def find_cause(evidence: Evidence) -> Search:
     """Try hypotheses from the plainest on until some fit: single faults, those with a number,
     pairs, low precision."""
     found = Search()
-    singles = hypotheses(evidence.problem)
+    singles = candidates(evidence.problem)
     scores = _try(found, evidence, evidence.own, singles, hiding=True)
     if not found.fits and evidence.finite:
         if evidence.coarse_type:
@@ -111,9 +121,10 @@ def _try(
             array.shape for array in evidence.arrays
         ]:
             continue
-        found.tried += len(batch.struck)
+        found.tried += len(batch.injections)
         if hiding:
-            found.hidden += tuple(batch.mutant(n).name for n in evidence.hidden(batch.outputs))
+            for n in evidence.hidden(batch.outputs):
+                found.hidden += batch.mutant(n).faults
         off = np.concatenate(
             [p.reshape(len(p), -1) for p in evidence.off(batch.outputs, level)], axis=1
         )
@@ -121,10 +132,12 @@ def _try(
         fits = _fits(evidence, level, batch, off)
         found.fits += [fit for fit in fits if not fit.mutant.fault.freedom or found.certain(fit)]
         nearness = _nearness(off, right, level.threshold).tolist()
-        scores |= {id(struck): score for struck, score in zip(batch.struck, nearness, strict=True)}
+        scores |= {
+            id(struck): score for struck, score in zip(batch.injections, nearness, strict=True)
+        }
         worst = off.max(axis=1) / _grown(evidence, batch)
         missed += [
-            (float(worst[n]), batch.struck[n], batch.mutant(n))
+            (float(worst[n]), batch.injections[n], batch.mutant(n))
             for n in np.flatnonzero(worst <= limit).tolist()
         ]
     if not found.fits:
@@ -176,7 +189,7 @@ def _chance(evidence: Evidence, level: Level, mutant: Mutant) -> float:
     """
     without = [evidence.right]
     if len(mutant.placed) > 1:
-        alone = [together(evidence.problem, [placed]) for placed in mutant.placed]
+        alone = [inject(evidence.problem, [placed]) for placed in mutant.placed]
         without += [
             [array[0] for array in done.outputs] for done in run_all(one for one in alone if one)
         ]
@@ -203,16 +216,16 @@ def _nearest(fits: Sequence[Fit]) -> list[Fit]:
     """Nearest first, and no further than what noise could make of the nearest."""
     # Of what gives the same one mistake of the whole is the likeliest, then one that strikes every
     # half alike.
-    rank = {WHOLE: 0, EVERY: 1}
+    rank = {WHOLE: 0, EVERY_HALF: 1}
     ranked = sorted(
-        fits, key=lambda fit: (round(fit.squares, 1), rank.get(fit.mutant.placed[0].place, 2))
+        fits, key=lambda fit: (round(fit.squares, 1), rank.get(fit.mutant.placed[0].location, 2))
     )
     near = [fit for fit in ranked if fit.squares <= ranked[0].squares + NEAR]
     return list({frozenset(fit.mutant.placed): fit for fit in reversed(near)}.values())[::-1]
 
 
 def _fitted(evidence: Evidence) -> list[Injection]:
-    return hypotheses(evidence.problem, fitted(evidence.problem, evidence.arrays, evidence.right))
+    return candidates(evidence.problem, fitted(evidence.problem, evidence.arrays, evidence.right))
 
 
 def _try_coarser(found: Search, evidence: Evidence, singles: Sequence[Injection]) -> None:
@@ -281,7 +294,7 @@ def _try_pairs(
     ranked = [
         struck
         for struck in singles
-        if id(struck) in scores and struck.placed[0].fault.arithmetic is None
+        if id(struck) in scores and not isinstance(struck.placed[0].fault.edit, EditArithmetic)
     ]
     best = sorted(ranked, key=lambda struck: scores[id(struck)])
     batch, steps, _ = part.problem.inputs.shape
@@ -293,7 +306,7 @@ def _try_pairs(
         _try(there, part, part.own, pairs)
         found.tried += there.tried
         if there.fits and part is not evidence:
-            again = [together(evidence.problem, fit.mutant.placed) for fit in there.fits]
+            again = [inject(evidence.problem, fit.mutant.placed) for fit in there.fits]
             there = Search()
             _try(there, evidence, evidence.own, [pair for pair in again if pair is not None])
         found.fits = [fit for fit in there.fits if found.certain(fit)]
@@ -311,6 +324,6 @@ def _pairs(evidence: Evidence, one: Injection, others: Sequence[Injection]) -> I
         yield from filter(None, [first and first.with_fault(more)])
         # The other order is another thing where both edit the same weights, or where one is of the
         # whole.
-        if first is not None and first.halves and (more.fault.half or more.fault.problem):
+        if first is not None and first.halves and isinstance(more.fault.edit, PROBLEM_EDITS):
             second = start.with_fault(more)
             yield from filter(None, [second and second.with_fault(placed)])

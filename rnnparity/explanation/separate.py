@@ -9,9 +9,7 @@ import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.explain import Explanation
-from rnnparity.faults import Mutant
-from rnnparity.faults.injection import run_one
-from rnnparity.faults.whole import with_flag
+from rnnparity.faults import Mutant, run_one, with_flag
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import state_slots

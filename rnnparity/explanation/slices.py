@@ -9,9 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnparity.explanation.evidence import rows_of
-from rnnparity.faults import PlacedFault
-from rnnparity.faults.injection import run_one
-from rnnparity.faults.whole import with_flag
+from rnnparity.faults import PlacedFault, run_one, with_flag
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
 from rnnparity.problem.problem import Problem, Tensor

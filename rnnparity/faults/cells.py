@@ -1,20 +1,20 @@
-"""Faults of equations: a cell that computes something near, but not it."""
+"""Faults of equations: a cell that computes something similar."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
+from rnnparity.faults.edit import EditCell
 from rnnparity.faults.fault import Fault
-from rnnparity.faults.options import OTHERS
+from rnnparity.faults.options import ACTIVATIONS as NAMES
 from rnnparity.reference.activations import ACTIVATIONS
 from rnnparity.reference.cells import LSTM, Cell, Function, Number, Step, split
 
 
 class OtherActivations(LSTM):
-    """The candidate's activation, or the output's, is another one."""
+    """An LSTM with another activation for the candidate or for the output."""
 
     act_g: Function | None = None
     act_h: Function | None = None
@@ -30,7 +30,7 @@ class OtherActivations(LSTM):
 
 
 class Clipped(LSTM):
-    """The cell state is clipped."""
+    """An LSTM whose cell state is clipped."""
 
     limit: float
 
@@ -41,48 +41,63 @@ class Clipped(LSTM):
 
 
 class Peephole(LSTM):
-    """The gates see the cell state as well."""
+    """An LSTM whose gates see the cell state as well."""
 
     def step(self, x: Number, *states: Number) -> Step:
         _, c = states
         return super().step(x + np.concatenate([c, c, c, np.zeros_like(c)], axis=-1), *states)
 
 
-def cell_faults() -> Iterator[Fault]:
-    """Every fault that is another equation."""
-    for name in OTHERS:
-        for part, letters, attribute in (
-            ("candidate", "g = act(z_c)", "act_g"),
-            ("output", "h = o * act(c)", "act_h"),
+def _as(faulty: type[LSTM], **attributes: Function | float) -> Callable[[Cell], Cell | None]:
+    """Return the edit that makes an LSTM one of another class, with the same weights."""
+
+    def edit(cell: Cell) -> Cell | None:
+        if type(cell) is not LSTM or cell.act in attributes.values():
+            return None
+        copy = object.__new__(faulty)
+        copy.__dict__.update(cell.__dict__, **attributes)
+        return copy
+
+    return edit
+
+
+def _activations() -> Iterator[Fault]:
+    for name in NAMES:
+        function = ACTIVATIONS[name].value
+        for part, equation, edit in (
+            ("candidate", "g = act(z_c)", _as(OtherActivations, act_g=function)),
+            ("output", "h = o * act(c)", _as(OtherActivations, act_h=function)),
         ):
             yield Fault(
-                "activation", f"LSTM, {name} for the {part}", f"The {part} alone uses {name}.",
-                f"Use the layer's own activation: {letters}.",
-                cell=_as(OtherActivations, **{attribute: ACTIVATIONS[name].value}),
-            )  # fmt: skip
-    yield Fault(
-        "peephole-or-clip", "LSTM, peephole", "The gates see the cell state as well.", "Keras' LSTM has no peepholes.",
-        "TensorFlow 1's LSTMCell(use_peepholes=True), ONNX's P", cell=_as(Peephole),
-    )  # fmt: skip
-    yield cell_clipped(0.1)
+                cause="activation",
+                variant=f"LSTM, {name} for the {part}",
+                description=f"Only the {part} uses {name}.",
+                fix=f"Use the layer's own activation: {equation}.",
+                edit=EditCell(edit, activation=(part, name)),
+            )
 
 
 def cell_clipped(limit: float) -> Fault:
-    """The cell state is kept within -limit and limit."""
+    """Return the fault that clips the cell state at -limit and limit."""
     return Fault(
-        "peephole-or-clip", f"LSTM, cell clipped at {limit:.4g}", f"The cell state is clipped at {limit:.4g}.",
-        "Keras' LSTM does not clip.", "TensorFlow 1's cell_clip, ONNX's clip", cell=_as(Clipped, limit=limit),
-    )  # fmt: skip
+        cause="peephole-or-clip",
+        variant=f"LSTM, cell clipped at {limit:.4g}",
+        description=f"The cell state is clipped at {limit:.4g}.",
+        fix="Keras' LSTM does not clip.",
+        seen_in="TensorFlow 1's cell_clip, ONNX's clip",
+        edit=EditCell(_as(Clipped, limit=limit)),
+    )
 
 
-def _as(faulty: type[LSTM], **words: Any) -> Callable[[Cell], Cell | None]:
-    """The same weights in another LSTM, with what it has of its own."""
-
-    def edit(cell: Cell) -> Cell | None:
-        if type(cell) is not LSTM or any(function is cell.act for function in words.values()):
-            return None
-        other = object.__new__(faulty)
-        other.__dict__.update(cell.__dict__, **words)
-        return other
-
-    return edit
+CELL_FAULTS = (
+    *_activations(),
+    Fault(
+        cause="peephole-or-clip",
+        variant="LSTM, peephole",
+        description="The gates see the cell state as well.",
+        fix="Keras' LSTM has no peepholes.",
+        seen_in="TensorFlow 1's LSTMCell(use_peepholes=True), ONNX's P",
+        edit=EditCell(_as(Peephole)),
+    ),
+    cell_clipped(0.1),
+)

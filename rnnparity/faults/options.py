@@ -1,55 +1,77 @@
-"""Faults of options: a half that computes with other words than it was given."""
+"""Faults of options: a half that computes with other options than the layer has."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from rnnparity.faults.fault import Fault, Half
+from rnnparity.faults.edit import EditHalf, Half
+from rnnparity.faults.fault import Fault
 
 SIGMOIDS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2")
-OTHERS = ("tanh", "relu", "linear", "sigmoid")
+ACTIVATIONS = ("tanh", "relu", "linear", "sigmoid")
 
 
-def option_faults() -> Iterator[Fault]:
-    """Every fault of a half's own options."""
+def _recurrent_activations() -> Iterator[Fault]:
     for name in SIGMOIDS:
+
+        def edit(half: Half, name: str = name) -> Half | None:
+            layer = half.layer
+            if layer.recurrent_activation == name or not layer.cell.gated:
+                return None
+            return Half(replace(layer, recurrent_activation=name), half.weights)
+
         yield Fault(
-            "recurrent-activation", name, f"The gates use {name}.",
-            "Keras' default is sigmoid; hard_sigmoid was Keras 2's, with a slope of 0.2 where Keras 3 has 1/6.",
-            "Keras 1 and 2 models, ONNX's HardSigmoid", half=_option("recurrent_activation", name, gated=True),
-        )  # fmt: skip
-    for name in OTHERS:
+            cause="recurrent-activation",
+            variant=name,
+            description=f"The gates use {name}.",
+            fix="Keras' default is sigmoid. The slope of hard_sigmoid, the default of early Keras "
+            "versions, is 0.2 in Keras 2 and 1/6 in Keras 3.",
+            seen_in="models of Keras 1 and 2, ONNX's HardSigmoid",
+            edit=EditHalf(edit),
+        )
+
+
+def _activations() -> Iterator[Fault]:
+    for name in ACTIVATIONS:
+
+        def edit(half: Half, name: str = name) -> Half | None:
+            if half.layer.activation == name:
+                return None
+            return Half(replace(half.layer, activation=name), half.weights)
+
         yield Fault(
-            "activation", name, f"The candidate and the output use {name}.",
-            "Use the layer's own activation, both times.", half=_option("activation", name),
-        )  # fmt: skip
-
-    def flipped(half: Half) -> Half | None:
-        if half.layer.class_name != "GRU":
-            return None
-        weights = dict(half.weights)
-        if "bias" in weights:
-            b = weights["bias"]
-            weights["bias"] = (
-                b.sum(0) if half.layer.reset_after else np.stack([b, np.zeros_like(b)])
-            )
-        return Half(replace(half.layer, reset_after=not half.layer.reset_after), weights)
-
-    yield Fault(
-        "reset-after", "flipped", "The reset gate acts on the other side of the recurrent product.",
-        "reset_after=True (Keras' default, cuDNN, PyTorch): g = act(x W + b + r * (h U + b')); "
-        "False: g = act(x W + b + (r * h) U).",
-        "ONNX's linear_before_reset, whose default is the other one", half=flipped,
-    )  # fmt: skip
+            cause="activation",
+            variant=name,
+            description=f"The candidate and the output use {name}.",
+            fix="Use the layer's own activation for both.",
+            edit=EditHalf(edit),
+        )
 
 
-def _option(name: str, value: str, gated: bool = False) -> Callable[[Half], Half | None]:
-    def half_edit(half: Half) -> Half | None:
-        if getattr(half.layer, name) == value or (gated and not half.layer.cell.gated):
-            return None
-        return Half(replace(half.layer, **{name: value}), half.weights)  # type: ignore[arg-type]  # names of activations
+def _flip_reset_after(half: Half) -> Half | None:
+    layer = half.layer
+    if layer.class_name != "GRU":
+        return None
+    weights = dict(half.weights)
+    if "bias" in weights:
+        b = weights["bias"]
+        weights["bias"] = b.sum(0) if layer.reset_after else np.stack([b, np.zeros_like(b)])
+    return Half(replace(layer, reset_after=not layer.reset_after), weights)
 
-    return half_edit
+
+OPTION_FAULTS = (
+    *_recurrent_activations(),
+    *_activations(),
+    Fault(
+        cause="reset-after",
+        variant="flipped",
+        description="The reset gate is applied on the other side of the recurrent product.",
+        fix="reset_after=True (the default of Keras; cuDNN, PyTorch): "
+        "g = act(x W + b + r * (h U + b')); False: g = act(x W + b + (r * h) U).",
+        seen_in="ONNX's linear_before_reset, whose default is the opposite",
+        edit=EditHalf(_flip_reset_after),
+    ),
+)

@@ -2,69 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
+from rnnparity.faults.edit import EditArithmetic
 from rnnparity.faults.fault import Fault
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.problem import Problem
 from rnnparity.reference.arithmetic import Plain
 
-# Types that values are kept in on the way, by the bits of their significand.
+# Types that values are kept in between operations, by the bits of their significand.
 PRECISIONS = {"TF32": 11, "float16": 11, "bfloat16": 8, "float32": 24}
 
 
-def precision_faults() -> Iterator[Fault]:
-    """The layer computed in each of the PRECISIONS."""
-    for name in PRECISIONS:
-        yield low_precision(name)
-
-
-def rounded(values: Any, bits: int) -> Any:
-    """The nearest numbers with so many bits, whatever their size."""
+def round_to_bits(bits: int, values: Array) -> Array:
+    """Return the nearest numbers with so many bits, whatever their size."""
     significand, exponent = np.frexp(values)
-    return np.ldexp(np.rint(np.ldexp(significand, bits)), exponent - bits)
+    rounded: Array = np.ldexp(np.rint(np.ldexp(significand, bits)), exponent - bits)
+    return rounded
 
 
 class Coarse(Plain):
-    """Weights, inputs, states and what activations give are kept with so many bits; float64 between
-    them."""
+    """Round weights, inputs, states and activations to so many bits; float64 between them."""
 
     def __init__(self, bits: int) -> None:
         super().__init__()
-        self.bits = bits
+        self.round = partial(round_to_bits, bits)
 
-    def known(self, values: Array) -> Any:
-        return self._round(super().known(values))
+    def known(self, values: Array) -> Array:
+        return self.round(super().known(values))
 
-    def activation(self, name: str) -> Callable[[Any], Any]:
+    def activation(self, name: str) -> Callable[[Array], Array]:
         function = super().activation(name)
-        return lambda x: self._round(function(x))
+        return lambda x: self.round(function(x))
 
-    def carry(self, states: list[Any]) -> list[Any]:
-        return [self._round(state) for state in states]
-
-    def _round(self, values: Any) -> Any:
-        return rounded(values, self.bits)
+    def carry(self, states: list[Array]) -> list[Array]:
+        return [self.round(state) for state in states]
 
 
 class CoarseProducts(Coarse):
-    """Weights, inputs and states are rounded, as what enters a product in TF32 is; what activations
-    give is not."""
+    """Round weights, inputs and states, as TF32 rounds what enters a product; not activations."""
 
-    def activation(self, name: str) -> Callable[[Any], Any]:
+    def activation(self, name: str) -> Callable[[Array], Array]:
         return Plain.activation(self, name)
 
 
 def low_precision(name: str) -> Fault:
-    """Computed in one of the PRECISIONS."""
-    kind = CoarseProducts if name == "TF32" else Coarse
+    """Return the fault that computes the layer in one of the PRECISIONS."""
     bits = PRECISIONS[name]
+
+    def is_finer(problem: Problem) -> bool:
+        """Return whether the layer's own type has more bits."""
+        return bits < FLOAT_TYPES[problem.threshold_type].bits
+
+    if name == "TF32":
+        seen_in = "torch.backends.cuda.matmul.allow_tf32, on by default in cuDNN"
+        edit = EditArithmetic(CoarseProducts(bits), applies=is_finer)
+    else:
+        seen_in = ""
+        edit = EditArithmetic(Coarse(bits), name, is_finer, partial(round_to_bits, bits))
     return Fault(
-        "low-precision", name, f"The layer is computed in {name}.", "Compute in the type that the policy names.",
-        "TF32: torch.backends.cuda.matmul.allow_tf32, on by default in cuDNN" if name == "TF32" else "",
-        problem=lambda problem: problem if bits < FLOAT_TYPES[problem.threshold_type].bits else None,
-        outputs=lambda _, outputs: [rounded(array, bits) for array in outputs] if name != "TF32" else outputs,
-        arithmetic=kind(bits),
-    )  # fmt: skip
+        cause="low-precision",
+        variant=name,
+        description=f"The layer is computed in {name}.",
+        fix="Compute in the type that the policy names.",
+        seen_in=seen_in,
+        edit=edit,
+    )
+
+
+PRECISION_FAULTS = tuple(low_precision(name) for name in PRECISIONS)

@@ -1,254 +1,298 @@
-"""Faults on the way through time: directions, states and steps that go astray around the cells."""
+"""Faults of the run through time: directions, states and steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from rnnparity.faults.fault import Fault, Half, HalfRun, Result
+from rnnparity.faults.edit import EditHalf, EditProblem, EditRun, Half, HalfRun, Result
+from rnnparity.faults.fault import Fault
+from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
 
-
-def time_faults() -> Iterator[Fault]:
-    """Every fault of directions, states and steps."""
-    yield from _directions()
-    yield from _initial_states()
-    yield from _carried_states()
-    yield from _lost_states()
-    yield time_truncated("first", 1)
-    yield time_truncated("last", 1)
+START_FROM_ZEROS = "Start every call and every row from zeros unless the layer is stateful or has an initial_state."
+STATEFUL_PASSES_STATES = (
+    "With stateful=True the states at the end of one call are the start of the next."
+)
 
 
-def _directions() -> Iterator[Fault]:
-    def read_forward(half: Half) -> Half | None:
-        return (
-            Half(replace(half.layer, go_backwards=False), half.weights)
-            if half.layer.go_backwards
-            else None
-        )
+# Directions.
 
-    yield Fault(
-        "reverse-ignored", "read forward", "The half that should read from the end reads from the start.",
-        "Turn the sequence around before the first step.", half=read_forward,
-    )  # fmt: skip
 
-    def turned(half: HalfRun) -> Result | None:
-        if not (half.layer.go_backwards and half.layer.return_sequences):
+def _read_forward(half: Half) -> Half | None:
+    if not half.layer.go_backwards:
+        return None
+    return Half(replace(half.layer, go_backwards=False), half.weights)
+
+
+def _reverse_output(half: HalfRun) -> Result | None:
+    if not (half.layer.go_backwards and half.layer.return_sequences):
+        return None
+    output, states = half.run()
+    return output[..., ::-1, :], states
+
+
+def _is_backward_half(half: HalfRun) -> bool:
+    return half.prefix.endswith("backward/")
+
+
+def _read_and_return_forward(half: HalfRun) -> Result | None:
+    layer = half.layer
+    if not (_is_backward_half(half) and layer.go_backwards and layer.return_sequences):
+        return None
+    output, states = replace(half, layer=replace(layer, go_backwards=False)).run()
+    return output[..., ::-1, :], states  # which Bidirectional reverses again
+
+
+def _last_time_step(half: HalfRun) -> Result | None:
+    if not _is_backward_half(half) or half.layer.return_sequences:
+        return None
+    last_mask = None if half.mask is None else half.mask[:, -1:]
+    output, _ = replace(half, x=half.x[..., -1:, :], mask=last_mask).run()
+    _, states = half.run()
+    return output, states
+
+
+def _reverse_by_length(half: HalfRun) -> Result | None:
+    """Reverse only the unmasked steps of each row, as packed sequences and lengths do."""
+    if half.mask is None or not half.layer.go_backwards:
+        return None
+    steps = half.mask.shape[1]
+    order = np.tile(np.arange(steps), (len(half.mask), 1))
+    for row, kept in enumerate(half.mask):
+        length = int(kept.sum())
+        order[row, steps - length :] = np.arange(length)
+        order[row, : steps - length] = np.arange(length, steps)
+    indices = np.broadcast_to(order[..., None], (*half.x.shape[:-1], 1))
+    return replace(half, x=np.take_along_axis(half.x, indices, axis=-2)).run()
+
+
+# Initial states.
+
+
+def _ignore_initial_state(problem: Problem) -> Problem | None:
+    if problem.initial_state is None:
+        return None
+    return replace(problem, initial_state=None)
+
+
+def _swap_h_and_c(problem: Problem) -> Problem | None:
+    states = [half.states for _, half in halves(problem.layer)]
+    if all(len(names) == 1 for names in states):
+        return None
+    order: list[int] = []
+    for names in states:
+        first = len(order)
+        order += reversed(range(first, first + len(names)))
+    return _reorder_states(problem, order)
+
+
+def _swap_halves(problem: Problem) -> Problem | None:
+    states = [half.states for _, half in halves(problem.layer)]
+    if len(states) != 2 or states[0] != states[1]:
+        return None
+    count = len(states[0])
+    return _reorder_states(problem, [*range(count, 2 * count), *range(count)])
+
+
+def _reorder_states(problem: Problem, order: Sequence[int]) -> Problem | None:
+    """Return the problem with its initial states in another order, where the shapes allow it."""
+    states = problem.initial_state
+    if states is None:
+        return None
+    reordered = []
+    for index, tensor in zip(order, states, strict=True):
+        if states[index].shape != tensor.shape:
             return None
-        output, states = half.as_it_is()
-        return output[..., ::-1, :], states
-
-    yield Fault(
-        "reverse-output-order", "turned", "The outputs of the half that reads from the end stand in the other order.",
-        "A layer with go_backwards gives its outputs in the order of processing; Bidirectional turns them back.",
-        "Keras' go_backwards gives them in processing order, PyTorch and ONNX in time order", around=turned,
-    )  # fmt: skip
-    yield from _backward_halves(read_forward)
-    yield from _padding()
+        reordered.append(replace(tensor, data=states[index].data))
+    return replace(problem, initial_state=tuple(reordered))
 
 
-def _backward_halves(read_forward: Callable[[Half], Half | None]) -> Iterator[Fault]:
-    """Faults of a Bidirectional's backward half."""
-
-    def not_turned(half: HalfRun) -> Result | None:
-        if not half.place.endswith("backward/") or not half.layer.return_sequences:
-            return None
-        output, states = half.as_it_is()
-        return output[..., ::-1, :], states  # which Bidirectional turns back
-
-    yield Fault(
-        "reverse-ignored", "read and returned forward",
-        "The backward half reads from the start, and its outputs stand as they come.",
-        "Turn the sequence around before the first step, and the outputs back after the last.",
-        half=read_forward, around=not_turned,
-    )  # fmt: skip
-
-    def at_the_last_time(half: HalfRun) -> Result | None:
-        if not half.place.endswith("backward/") or half.layer.return_sequences:
-            return None
-        last = slice(-1, None)
-        output, _ = half.run(
-            half.x[..., last, :], None if half.mask is None else half.mask[:, last], half.states
-        )
-        return output, half.as_it_is()[1]
-
-    yield Fault(
-        "reverse-output-order", "last time step", "The backward half's output is that of its first step.",
-        "Without sequences take the backward half's output at the first time step, where it ends.",
-        "PyTorch's output[:, -1] of a bidirectional layer", around=at_the_last_time,
-    )  # fmt: skip
+# States passed on where they should not be, and lost where they should be passed on.
 
 
-def _padding() -> Iterator[Fault]:
-    def over_padding(half: HalfRun) -> Result | None:
-        """As pack_padded_sequence and sequence lengths have it: each row's own steps are turned,
-        its padding stays."""
-        mask = half.mask
-        if mask is None or not half.layer.go_backwards:
-            return None
-        steps = mask.shape[1]
-        place = np.tile(np.arange(steps), (len(mask), 1))
-        for row, kept in enumerate(mask):
-            length = int(kept.sum())
-            place[row, steps - length :] = np.arange(length)
-            place[row, : steps - length] = np.arange(length, steps)
-        places = np.broadcast_to(place[..., None], (*half.x.shape[:-1], 1))
-        return half.run(np.take_along_axis(half.x, places, axis=-2), mask, half.states)
-
-    yield Fault(
-        "reverse-over-padding", "row by row", "Each row is turned by its own length; Keras turns padding and all.",
-        "Turn the whole sequence and its mask, as Keras does; lengths per row are another framework's.",
-        "PyTorch's packed sequences, ONNX's sequence_lens", around=over_padding,
-    )  # fmt: skip
+def _starts_from_zeros(half: HalfRun) -> bool:
+    return not half.has_initial_state and not half.layer.stateful
 
 
-def _initial_states() -> Iterator[Fault]:
-    def ignored(problem: Problem) -> Problem | None:
-        return None if problem.initial_state is None else replace(problem, initial_state=None)
-
-    yield Fault(
-        "initial-state-ignored", "zeros instead", "The run starts from zeros, not from the initial state.",
-        "Start every state where initial_state says.", problem=ignored,
-    )  # fmt: skip
-
-    def exchanged(problem: Problem) -> Problem | None:
-        """Each half's h and c, as each other."""
-        if problem.initial_state is None or not any(
-            len(half.states) > 1 for _, half in halves(problem.layer)
-        ):
-            return None
-        order: list[int] = []
-        for _, half in halves(problem.layer):
-            order += [len(order) + n for n in reversed(range(len(half.states)))]
-        return _reordered(problem, order)
-
-    yield Fault(
-        "initial-state-swapped", "h and c", "The initial h and c are taken for each other.", "Keras' order is h, c.",
-        problem=exchanged,
-    )  # fmt: skip
-
-    def of_other_half(problem: Problem) -> Problem | None:
-        """The states of two halves alike, as each other's."""
-        own = [half.states for _, half in halves(problem.layer)]
-        if len(own) != 2 or own[0] != own[1]:
-            return None
-        count = len(own[0])
-        return _reordered(problem, [*range(count, 2 * count), *range(count)])
-
-    yield Fault(
-        "initial-state-swapped", "two halves", "The two halves start from each other's initial states.",
-        "Keras' order is the forward layer's states, then the backward layer's.", problem=of_other_half,
-    )  # fmt: skip
+def _from_previous_run(half: HalfRun) -> Result | None:
+    if not _starts_from_zeros(half):
+        return None
+    _, states = half.run()
+    return replace(half, states=states).run()
 
 
-def _carried_states() -> Iterator[Fault]:
-    mend = "Start every call and every row from zeros unless the layer is stateful or initial_state is given."
-
-    def from_run_before(half: HalfRun) -> Result | None:
-        if half.started or half.layer.stateful:
-            return None
-        _, left = half.as_it_is()
-        return half.run(half.x, half.mask, left)
-
-    yield Fault(
-        "state-carried-over", "from the run before", "The run starts from the states that an equal run has left.", mend,
-        "engines that keep their states between calls", around=from_run_before,
-    )  # fmt: skip
-
-    def row_by_row(half: HalfRun) -> Result | None:
-        batch = half.x.shape[-3]
-        if half.started or half.layer.stateful or batch == 1:
-            return None
-        states, outputs, ends = [state[..., :1, :] for state in half.states], [], []
-        for row in range(batch):
-            own = slice(row, row + 1)
-            output, states = half.run(
-                half.x[..., own, :, :], None if half.mask is None else half.mask[own], states
-            )
-            outputs.append(output)
-            ends.append(states)
-        axis = -3 if half.layer.return_sequences else -2
-        return np.concatenate(outputs, axis), [
-            np.concatenate(parts, -2) for parts in zip(*ends, strict=True)
-        ]
-
-    yield Fault(
-        "state-carried-over", "from row to row", "Each row starts from the states that the row before has left.", mend,
-        "engines that take one sequence after the other", around=row_by_row,
-    )  # fmt: skip
-
-    def half_to_half(half: HalfRun) -> Result | None:
-        if half.started or half.layer.stateful or half.earlier is None:
-            return None
-        if [s.shape[-2:] for s in half.earlier] != [s.shape[-2:] for s in half.states]:
-            return None
-        return half.run(half.x, half.mask, half.earlier)
-
-    yield Fault(
-        "state-carried-over", "from half to half", "The half starts from the states that the half before it has left.",
-        mend, around=half_to_half,
-    )  # fmt: skip
+def _from_row_to_row(half: HalfRun) -> Result | None:
+    batch = half.x.shape[-3]
+    if not _starts_from_zeros(half) or batch == 1:
+        return None
+    states = [state[..., :1, :] for state in half.states]
+    outputs, last_states = [], []
+    for row in range(batch):
+        x = half.x[..., row : row + 1, :, :]
+        mask = None if half.mask is None else half.mask[row : row + 1]
+        output, states = replace(half, x=x, mask=mask, states=states).run()
+        outputs.append(output)
+        last_states.append(states)
+    joined = [np.concatenate(rows, axis=-2) for rows in zip(*last_states, strict=True)]
+    return np.concatenate(outputs, axis=-3 if half.layer.return_sequences else -2), joined
 
 
-def _lost_states() -> Iterator[Fault]:
-    mend = "With stateful=True the states of one call start the next."
+def _from_half_to_half(half: HalfRun) -> Result | None:
+    states = half.previous_states
+    if states is None or not _starts_from_zeros(half):
+        return None
+    if _shapes(states) != _shapes(half.states):
+        return None
+    return replace(half, states=states).run()
 
-    def not_carried(half: HalfRun) -> Result | None:
-        if half.started or not half.layer.stateful or half.calls == 1:
-            return None
-        return half.run(half.x, half.mask, [np.zeros_like(state) for state in half.states])
 
-    yield Fault(
-        "state-not-carried", "calls start anew", "Each call starts from zeros.", mend, around=not_carried,
-    )  # fmt: skip
+def _shapes(states: Sequence[Array]) -> list[tuple[int, ...]]:
+    return [state.shape[-2:] for state in states]
 
-    def as_the_first(half: HalfRun) -> Result | None:
-        if not half.started or not half.layer.stateful or half.calls == 1:
-            return None
-        return half.run(half.x, half.mask, half.first)
 
-    yield Fault(
-        "state-not-carried", "calls start as the first", "Each call starts from the initial state of the first.", mend,
-        "exported models, in which a stateful layer's states have become constants", around=as_the_first,
-    )  # fmt: skip
+def _start_every_call_from_zeros(half: HalfRun) -> Result | None:
+    if half.has_initial_state or not half.layer.stateful or half.calls == 1:
+        return None
+    return replace(half, states=[np.zeros_like(state) for state in half.states]).run()
+
+
+def _start_every_call_from_initial(half: HalfRun) -> Result | None:
+    if not half.has_initial_state or not half.layer.stateful or half.calls == 1:
+        return None
+    return replace(half, states=half.first_states).run()
+
+
+# Steps.
 
 
 def time_truncated(end: str, count: int) -> Fault:
-    """So many steps at the "first" or "last" end are left out."""
+    """Return the fault that leaves out `count` steps at the "first" or "last" end."""
+    kept = slice(count, None) if end == "first" else slice(None, -count)
 
     def edit(problem: Problem) -> Problem | None:
-        if (
-            problem.layer.return_sequences
-            or problem.calls is not None
-            or problem.inputs.shape[1] <= count
-        ):
+        layer, inputs, mask = problem.layer, problem.inputs, problem.mask
+        if layer.return_sequences or problem.calls is not None or inputs.shape[1] <= count:
             return None
-        return _steps(problem, slice(count, None) if end == "first" else slice(None, -count))
+        return replace(
+            problem,
+            inputs=replace(inputs, data=inputs.data[:, kept]),
+            mask=None if mask is None else mask[:, kept],
+        )
 
-    which = f"{end} step" if count == 1 else f"{end} {count} steps"
-    says = f"The {which} {'is' if count == 1 else 'are'} left out."
-    return Fault("time-truncated", which, says, "Run over all T steps.", problem=edit)
-
-
-def _steps(problem: Problem, span: slice) -> Problem:
-    mask = None if problem.mask is None else problem.mask[:, span]
-    inputs = replace(problem.inputs, data=problem.inputs.data[:, span])
-    return replace(problem, inputs=inputs, mask=mask, calls=None)
-
-
-def _reordered(problem: Problem, order: list[int]) -> Problem | None:
-    """Other initial states under the same names, where their shapes allow it."""
-    given = problem.initial_state
-    if given is None or any(
-        given[n].shape != tensor.shape for n, tensor in zip(order, given, strict=True)
-    ):
-        return None
-    return replace(
-        problem,
-        initial_state=tuple(
-            replace(tensor, data=given[n].data) for n, tensor in zip(order, given, strict=True)
-        ),
+    steps = f"{end} step" if count == 1 else f"{end} {count} steps"
+    return Fault(
+        cause="time-truncated",
+        variant=steps,
+        description=f"The {steps} {'is' if count == 1 else 'are'} left out.",
+        fix="Run over all T steps.",
+        edit=EditProblem(edit),
     )
+
+
+TIME_FAULTS = (
+    Fault(
+        cause="reverse-ignored",
+        variant="read forward",
+        description="The half that should read from the end reads from the start.",
+        fix="Reverse the sequence before the first step.",
+        edit=EditHalf(_read_forward),
+    ),
+    Fault(
+        cause="reverse-output-order",
+        variant="reversed",
+        description="The outputs of the half that reads from the end are in reverse order.",
+        fix="A layer with go_backwards returns its outputs in processing order; "
+        "Bidirectional reverses them to forward time.",
+        seen_in="Keras' go_backwards returns processing order, PyTorch and ONNX time order",
+        edit=EditRun(_reverse_output),
+    ),
+    Fault(
+        cause="reverse-ignored",
+        variant="read and returned forward",
+        description="The backward half reads from the start, and its outputs are not reversed.",
+        fix="Reverse the sequence before the first step, and the outputs after the last.",
+        edit=EditRun(_read_and_return_forward),
+    ),
+    Fault(
+        cause="reverse-output-order",
+        variant="last time step",
+        description="The output of the backward half is that of its first step.",
+        fix="Without sequences the backward half's output is that at the first time step, "
+        "where it ends.",
+        seen_in="PyTorch's output[:, -1] of a bidirectional layer",
+        edit=EditRun(_last_time_step),
+    ),
+    Fault(
+        cause="reverse-over-padding",
+        variant="row by row",
+        description="Each row is reversed within its own length; Keras reverses the padding too.",
+        fix="Reverse the whole sequence and its mask; other frameworks reverse by lengths.",
+        seen_in="PyTorch's packed sequences, ONNX's sequence_lens",
+        edit=EditRun(_reverse_by_length),
+    ),
+    Fault(
+        cause="initial-state-ignored",
+        variant="zeros instead",
+        description="The run starts from zeros instead of the initial state.",
+        fix="Start every state from initial_state.",
+        edit=EditProblem(_ignore_initial_state),
+    ),
+    Fault(
+        cause="initial-state-swapped",
+        variant="h and c",
+        description="The initial h and c are swapped.",
+        fix="Keras' order is h, c.",
+        edit=EditProblem(_swap_h_and_c),
+    ),
+    Fault(
+        cause="initial-state-swapped",
+        variant="two halves",
+        description="The two halves start from each other's initial states.",
+        fix="Keras' order is the forward layer's states, then the backward layer's.",
+        edit=EditProblem(_swap_halves),
+    ),
+    Fault(
+        cause="state-carried-over",
+        variant="from the run before",
+        description="The run starts from the states at the end of an equal run.",
+        fix=START_FROM_ZEROS,
+        seen_in="engines that keep their states between calls",
+        edit=EditRun(_from_previous_run),
+    ),
+    Fault(
+        cause="state-carried-over",
+        variant="from row to row",
+        description="Each row starts from the states at the end of the row before.",
+        fix=START_FROM_ZEROS,
+        seen_in="engines that process one sequence after the other",
+        edit=EditRun(_from_row_to_row),
+    ),
+    Fault(
+        cause="state-carried-over",
+        variant="from half to half",
+        description="The half starts from the states at the end of the half before.",
+        fix=START_FROM_ZEROS,
+        edit=EditRun(_from_half_to_half),
+    ),
+    Fault(
+        cause="state-not-carried",
+        variant="every call starts from zeros",
+        description="Every call starts from zeros.",
+        fix=STATEFUL_PASSES_STATES,
+        edit=EditRun(_start_every_call_from_zeros),
+    ),
+    Fault(
+        cause="state-not-carried",
+        variant="every call starts from the initial state",
+        description="Every call starts from the initial state of the first call.",
+        fix=STATEFUL_PASSES_STATES,
+        seen_in="exported models, in which a stateful layer's states have become constants",
+        edit=EditRun(_start_every_call_from_initial),
+    ),
+    time_truncated("first", 1),
+    time_truncated("last", 1),
+)

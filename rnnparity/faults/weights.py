@@ -1,228 +1,303 @@
-"""Faults of weights: read in another order, turned, dropped or doubled on their way from one
-framework to another."""
+"""Faults of weights: reordered, transposed, dropped or doubled on their way between frameworks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import permutations
 
 import numpy as np
 
-from rnnparity.faults.fault import Fault, Half
+from rnnparity.faults.edit import EditWeights, Half, Weights
+from rnnparity.faults.fault import Fault
 from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.layers import Recurrent
 
-GATED = [cell.class_name for cell in CELLS.values() if cell.gated]
+GATED = [cell for cell in CELLS.values() if cell.gated]
 # Orders that other frameworks use: https://onnx.ai/onnx/operators/onnx__LSTM.html, onnx__GRU.html,
 # https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html, TensorFlow 1's BasicLSTMCell.
 KNOWN_ORDERS = {"iofc": "ONNX", "icfo": "TensorFlow 1", "rzh": "PyTorch, cuDNN"}
+# Sigmoids: sigmoid(-x) = 1 - sigmoid(x).
 SYMMETRIC = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2")
-PLACES: Mapping[str, tuple[str, ...]] = {
-    "all weights": ("kernel", "recurrent_kernel", "bias"),
-    "the kernel": ("kernel",),
-    "the recurrent kernel": ("recurrent_kernel",),
-    "the bias": ("bias",),
+
+KERNEL, RECURRENT, BIAS = ("kernel",), ("recurrent_kernel",), ("bias",)
+ALL = (*KERNEL, *RECURRENT, *BIAS)
+ARRAYS: Mapping[str, tuple[str, ...]] = {
+    "all weights": ALL,
+    "the kernel": KERNEL,
+    "the recurrent kernel": RECURRENT,
+    "the bias": BIAS,
 }
 
-Edit = Callable[[Array], Array]
-
-
-def weight_faults() -> Iterator[Fault]:
-    """Every fault that edits weights alone."""
-    yield from _gate_orders()
-    yield from _turned()
-    yield from _biases()
-    yield from _gates()
-
-
-def _gate_orders() -> Iterator[Fault]:
-    for class_name in GATED:
-        own = CELLS[class_name].gates
-        for order in map("".join, permutations(own)):
-            for place, names in PLACES.items() if order != own else ():
-                known = f" ({KNOWN_ORDERS[order]})" if order in KNOWN_ORDERS else ""
-                yield Fault(
-                    "gate-order",
-                    f"{class_name} {order}{known} in {place}",
-                    f"The blocks of {place} are taken for {', '.join(order)}; Keras has {', '.join(own)}.",
-                    f"Reorder the blocks of {place} to {', '.join(order)}, which the code expects, or change the code.",
-                    "ports between Keras, ONNX (i, o, f, c) and PyTorch (GRU: r, z, n)",
-                    half=_edit(names, _blocks([order.index(gate) for gate in own]), class_name),
-                )
-
-
-def _turned() -> Iterator[Fault]:
-    def transposed(gate: int | None) -> Edit:
-        def edit(U: Array) -> Array:
-            units = U.shape[0]
-            blocks = [U[:, n : n + units] for n in range(0, U.shape[1], units)]
-            return np.hstack([b.T if gate in (None, n) else b for n, b in enumerate(blocks)])
-
-        return edit
-
-    recurrent = ("recurrent_kernel",)
-    mend = "Keras multiplies from the left, h U: U is (H, G*H); transpose what comes as (G*H, H)."
-    yield Fault(
-        "recurrent-transposed", "whole", "Every block of the recurrent kernel is transposed.", mend,
-        "PyTorch's weight_hh and ONNX's R are (G*H, H)", half=_edit(recurrent, transposed(None)),
-    )  # fmt: skip
-    for class_name in GATED:
-        for place, gate in enumerate(CELLS[class_name].gates):
-            yield Fault(
-                "recurrent-transposed", f"{class_name} gate {gate}",
-                f"The block of gate {gate} in the recurrent kernel is transposed.", mend,
-                half=_edit(recurrent, transposed(place), class_name),
-            )  # fmt: skip
-    for name in ("kernel", "recurrent_kernel"):
-        yield Fault(
-            "kernel-layout", f"{name} reshaped", f"The {name} is reshaped where it should be transposed.",
-            "Transpose the array; reshape keeps the order in memory and scatters its elements.",
-            half=_not_square(name, _edit((name,), lambda W: W.T.reshape(W.shape))),
-        )  # fmt: skip
-        yield Fault(
-            "kernel-layout", f"{name} interleaved", f"The {name}'s columns are taken gate by gate for every unit.",
-            "Keras' columns are whole gates, one after the other: all units of i, then all of f, and so on.",
-            half=_edit_half((name,), _interleaved),
-        )  # fmt: skip
-    yield Fault(
-        "features-reversed", "kernel", "The features of the inputs are read in reverse.",
-        "Feed the features in the order of the kernel's rows.", half=_edit(("kernel",), lambda W: W[::-1]),
-    )  # fmt: skip
-    yield Fault(
-        "units-reversed", "recurrent kernel", "The units of the previous state are read in reverse.",
-        "The recurrent kernel's rows are the units in the order of its columns.",
-        half=_edit(recurrent, lambda U: U[::-1]),
-    )  # fmt: skip
-    yield Fault(
-        "recurrence-missing", "recurrent kernel", "The previous state does not enter the gates.",
-        "Add h U at every step.", half=_edit(recurrent, np.zeros_like),
-    )  # fmt: skip
-
-
-def _biases() -> Iterator[Fault]:
-    bias = ("bias",)
-    yield Fault(
-        "bias-missing", "all of it", "The bias is not added.", "Add the bias to every gate.",
-        half=_edit(bias, np.zeros_like),
-    )  # fmt: skip
-    yield Fault(
-        "bias-doubled", "all of it", "The bias is added twice.",
-        "Keras has one bias; where a framework has two, one of them is zero.",
-        "PyTorch's bias_ih and bias_hh", half=_edit(bias, lambda b: 2 * b),
-    )  # fmt: skip
-    yield Fault(
-        "bias-rows-swapped", "GRU", "The two biases of the GRU are exchanged.",
-        "The first row belongs to the inputs, the second to the state.", "the GRU's second bias",
-        half=_edit(bias, lambda b: b[::-1], "GRU", rows=2),
-    )  # fmt: skip
-    for row, name in enumerate(("the inputs' bias", "the state's bias")):
-        yield Fault(
-            "bias-row-dropped", f"GRU, {name}", f"{name.capitalize()} is not added.", "Add both rows of the bias.",
-            half=_edit(bias, _dropped(row), "GRU", rows=2),
-        )  # fmt: skip
-    yield Fault(
-        "bias-outside-reset", "GRU", "The candidate's second bias is added outside of the reset gate.",
-        "With reset_after the reset gate multiplies h U_h + b'_h, bias and all.", "ports that add both biases at once",
-        half=_edit(bias, _first_row_has_all, "GRU", rows=2),
-    )  # fmt: skip
-    for by in (1, -1):
-        yield Fault(
-            "forget-bias", f"{by:+d}", f"{by:+d} is added to the bias of the forget gate.",
-            "unit_forget_bias is part of the weights already: add nothing to them.",
-            "TensorFlow 1's forget_bias, scikit-learn-like ports", half=_edit(bias, _forget(by), "LSTM"),
-        )  # fmt: skip
-
-
-def _gates() -> Iterator[Fault]:
-    yield Fault(
-        "update-gate-complemented", "GRU", "z weighs the candidate, 1 - z the previous state.",
-        "h = z * h' + (1 - z) * g in Keras.", "Cho et al. 2014 and PyTorch differ in what z weighs",
-        half=_symmetric("GRU", lambda w: _with_block(w, 3, 0, lambda block: -block)),
-    )  # fmt: skip
-    yield Fault(
-        "coupled-gates", "LSTM, f = 1 - i", "The forget gate is 1 - i, not a gate of its own.",
-        "Compute f from its own block.", "Greff et al. 2017 (CIFG)",
-        half=_symmetric("LSTM", lambda w: _with_block(w, 4, 1, lambda _: -np.split(w, 4, axis=-1)[0])),
-    )  # fmt: skip
+ArrayEdit = Callable[[Array], Array]
 
 
 def _edit(
-    names: Sequence[str], edit: Edit, class_name: str = "", rows: int = 0
-) -> Callable[[Half], Half | None]:
-    """An edit of some arrays of a half, where the layer is of that class (and its bias has so many
-    rows)."""
+    names: Sequence[str],
+    edit: ArrayEdit,
+    class_name: str = "",
+    rows: int = 0,
+    applies: Callable[[Half], bool] | None = None,
+) -> EditWeights:
+    """Return the edit of these arrays of a half.
 
-    def half_edit(half: Half) -> Half | None:
+    It applies where the layer is of that class, its bias has so many rows, and `applies` holds.
+    """
+
+    def edited(half: Half) -> Weights | None:
+        weights = half.weights
         if class_name not in ("", half.layer.class_name):
             return None
-        if rows and half.weights.get("bias", np.zeros(0)).shape[:1] != (rows,):
+        if rows and ("bias" not in weights or weights["bias"].shape[0] != rows):
             return None
-        if not any(name in half.weights for name in names):
+        if applies is not None and not applies(half):
             return None
-        return Half(half.layer, {n: edit(w) if n in names else w for n, w in half.weights.items()})
+        changed = {name: edit(weights[name]) for name in names if name in weights}
+        return {**weights, **changed} if changed else None
 
-    return half_edit
+    return EditWeights(edited)
 
 
-def _edit_half(
-    names: Sequence[str], edit: Callable[[Recurrent, Array], Array]
-) -> Callable[[Half], Half | None]:
-    """An edit that needs to know the layer, of layers with gates."""
+# Orders of gates.
 
-    def half_edit(half: Half) -> Half | None:
-        if not half.layer.cell.gated:
-            return None
-        return Half(
-            half.layer,
-            {n: edit(half.layer, w) if n in names else w for n, w in half.weights.items()},
+
+def _gate_orders() -> Iterator[Fault]:
+    for cell in GATED:
+        for order in map("".join, permutations(cell.gates)):
+            if order != cell.gates:
+                yield from _gate_order(cell.class_name, order)
+
+
+def _gate_order(class_name: str, order: str) -> Iterator[Fault]:
+    keras_order = CELLS[class_name].gates
+    listed = ", ".join(order)
+    framework = f" ({KNOWN_ORDERS[order]})" if order in KNOWN_ORDERS else ""
+    blocks = [order.index(gate) for gate in keras_order]
+    for arrays, names in ARRAYS.items():
+        yield Fault(
+            cause="gate-order",
+            variant=f"{class_name} {order}{framework} in {arrays}",
+            description=f"The blocks of {arrays} are read in the order {listed}; "
+            f"the order of Keras is {', '.join(keras_order)}.",
+            fix=f"Reorder the blocks of {arrays} to {listed}, "
+            "which the code expects, or change the code.",
+            seen_in="ports between Keras, ONNX (i, o, f, c) and PyTorch (GRU: r, z, n)",
+            edit=_edit(names, partial(_reorder_blocks, blocks), class_name),
         )
 
-    return half_edit
+
+def _reorder_blocks(order: Sequence[int], w: Array) -> Array:
+    blocks = np.split(w, len(order), axis=-1)
+    return np.concatenate([blocks[index] for index in order], axis=-1)
 
 
-def _not_square(name: str, edit: Callable[[Half], Half | None]) -> Callable[[Half], Half | None]:
-    """None for a square array, where reshaping what should be transposed is transposing."""
-    return lambda half: None if len(set(half.weights[name].shape)) == 1 else edit(half)
+# Layouts of kernels.
 
 
-def _symmetric(class_name: str, edit: Edit) -> Callable[[Half], Half | None]:
-    """An edit that turns a gate into 1 - gate by the sign of its block, which a sigmoid allows."""
-    every = _edit(("kernel", "recurrent_kernel", "bias"), edit, class_name)
-    return lambda half: every(half) if half.layer.recurrent_activation in SYMMETRIC else None
+def _transpose_blocks(gate: int | None, U: Array) -> Array:
+    """Transpose one (H, H) block of the recurrent kernel, or all of them."""
+    units = U.shape[0]
+    blocks = np.split(U, U.shape[1] // units, axis=1)
+    for index, block in enumerate(blocks):
+        if gate in (None, index):
+            blocks[index] = block.T
+    return np.hstack(blocks)
 
 
-def _blocks(order: Sequence[int]) -> Edit:
-    def edit(w: Array) -> Array:
-        blocks = np.split(w, len(order), axis=-1)
-        return np.concatenate([blocks[place] for place in order], axis=-1)
-
-    return edit
-
-
-def _interleaved(layer: Recurrent, w: Array) -> Array:
-    gates = len(layer.cell.gates)
-    return w.reshape(len(w), layer.units, gates).swapaxes(1, 2).reshape(w.shape)
-
-
-def _with_block(w: Array, gates: int, place: int, edit: Edit) -> Array:
-    blocks = np.split(w, gates, axis=-1)
-    blocks[place] = edit(blocks[place])
-    return np.concatenate(blocks, axis=-1)
-
-
-def _dropped(row: int) -> Edit:
-    def edit(b: Array) -> Array:
-        return np.where(np.arange(len(b))[:, None] == row, np.zeros_like(b), b)
-
-    return edit
+def _transposed() -> Iterator[Fault]:
+    fix = "Keras computes h U with U (H, G*H); transpose an array that comes as (G*H, H)."
+    yield Fault(
+        cause="recurrent-transposed",
+        variant="whole",
+        description="Every block of the recurrent kernel is transposed.",
+        fix=fix,
+        seen_in="PyTorch's weight_hh and ONNX's R are (G*H, H)",
+        edit=_edit(RECURRENT, partial(_transpose_blocks, None)),
+    )
+    for cell in GATED:
+        for index, gate in enumerate(cell.gates):
+            yield Fault(
+                cause="recurrent-transposed",
+                variant=f"{cell.class_name} gate {gate}",
+                description=f"The block of gate {gate} in the recurrent kernel is transposed.",
+                fix=fix,
+                edit=_edit(RECURRENT, partial(_transpose_blocks, index), cell.class_name),
+            )
 
 
-def _first_row_has_all(b: Array) -> Array:
-    """Both rows added up in the first: of z and r nothing changes, of the candidate what the reset
-    gate sees."""
+def _reshape(W: Array) -> Array:
+    return W.T.reshape(W.shape)
+
+
+def _interleave(name: str, half: Half) -> Weights | None:
+    """Read the columns as all gates of unit 0, then all gates of unit 1, and so on."""
+    gates = len(half.layer.cell.gates)
+    if gates == 1:
+        return None
+    w = half.weights[name]
+    interleaved = w.reshape(len(w), half.layer.units, gates).swapaxes(1, 2).reshape(w.shape)
+    return {**half.weights, name: interleaved}
+
+
+def _layouts() -> Iterator[Fault]:
+    for name in ("kernel", "recurrent_kernel"):
+
+        def is_oblong(half: Half, name: str = name) -> bool:
+            """To reshape a square array is to transpose it."""
+            shape = half.weights[name].shape
+            return len(set(shape)) > 1
+
+        yield Fault(
+            cause="kernel-layout",
+            variant=f"{name} reshaped",
+            description=f"The {name} is reshaped where it should be transposed.",
+            fix="Transpose the array; reshape keeps the order in memory and scatters its elements.",
+            edit=_edit((name,), _reshape, applies=is_oblong),
+        )
+        yield Fault(
+            cause="kernel-layout",
+            variant=f"{name} interleaved",
+            description=f"The columns of the {name} are read as all gates of one unit, "
+            "then all gates of the next.",
+            fix="Keras' columns are whole gates, one after the other: "
+            "all units of i, then all units of f, and so on.",
+            edit=EditWeights(partial(_interleave, name)),
+        )
+
+
+# Biases.
+
+
+def _drop_row(row: int, b: Array) -> Array:
+    return np.where(np.arange(len(b))[:, None] == row, np.zeros_like(b), b)
+
+
+def _move_to_first_row(b: Array) -> Array:
+    """Add both rows in the first: the sums of z and r stay, r no longer multiplies b'_h."""
     return np.stack([b.sum(axis=0), np.zeros_like(b[1])])
 
 
-def _forget(by: int) -> Edit:
-    return lambda b: _with_block(b, 4, 1, lambda block: block + by)
+def _edit_block(gates: int, index: int, edit: ArrayEdit, w: Array) -> Array:
+    blocks = np.split(w, gates, axis=-1)
+    blocks[index] = edit(blocks[index])
+    return np.concatenate(blocks, axis=-1)
+
+
+def _bias_rows() -> Iterator[Fault]:
+    for row, name in enumerate(("the inputs' bias", "the state's bias")):
+        yield Fault(
+            cause="bias-row-dropped",
+            variant=f"GRU, {name}",
+            description=f"{name.capitalize()} is not added.",
+            fix="Add both rows of the bias.",
+            edit=_edit(BIAS, partial(_drop_row, row), "GRU", rows=2),
+        )
+
+
+def _forget_bias() -> Iterator[Fault]:
+    for number in (1, -1):
+        shift = partial(np.add, number)
+        yield Fault(
+            cause="forget-bias",
+            variant=f"{number:+d}",
+            description=f"{number:+d} is added to the bias of the forget gate.",
+            fix="Do not add anything: the weights include unit_forget_bias already.",
+            seen_in="TensorFlow 1's forget_bias, ports in the style of scikit-learn",
+            edit=_edit(BIAS, partial(_edit_block, 4, 1, shift), "LSTM"),
+        )
+
+
+# Gates.
+
+
+def _gates_are_symmetric(half: Half) -> bool:
+    """Return whether negating the weights of a gate makes it 1 - gate."""
+    return half.layer.recurrent_activation in SYMMETRIC
+
+
+def _couple_gates(w: Array) -> Array:
+    """Replace the block of f by the negated block of i: f = 1 - i."""
+    i, _, c, o = np.split(w, 4, axis=-1)
+    return np.concatenate([i, -i, c, o], axis=-1)
+
+
+WEIGHT_FAULTS = (
+    *_gate_orders(),
+    *_transposed(),
+    *_layouts(),
+    Fault(
+        cause="features-reversed",
+        variant="kernel",
+        description="The features of the inputs are read in reverse order.",
+        fix="Feed the features in the order of the kernel's rows.",
+        edit=_edit(KERNEL, np.flipud),
+    ),
+    Fault(
+        cause="units-reversed",
+        variant="recurrent kernel",
+        description="The units of the previous state are read in reverse order.",
+        fix="The rows of the recurrent kernel are the units in the order of its columns.",
+        edit=_edit(RECURRENT, np.flipud),
+    ),
+    Fault(
+        cause="recurrence-missing",
+        variant="recurrent kernel",
+        description="The previous state does not enter the gates.",
+        fix="Add h U at every step.",
+        edit=_edit(RECURRENT, np.zeros_like),
+    ),
+    Fault(
+        cause="bias-missing",
+        variant="all of it",
+        description="The bias is not added.",
+        fix="Add the bias to every gate.",
+        edit=_edit(BIAS, np.zeros_like),
+    ),
+    Fault(
+        cause="bias-doubled",
+        variant="all of it",
+        description="The bias is added twice.",
+        fix="Keras has one bias; where a framework has two, set one of them to zero.",
+        seen_in="PyTorch's bias_ih and bias_hh",
+        edit=_edit(BIAS, partial(np.multiply, 2)),
+    ),
+    Fault(
+        cause="bias-rows-swapped",
+        variant="GRU",
+        description="The two biases of the GRU are swapped.",
+        fix="The first row belongs to the inputs, the second to the state.",
+        seen_in="the GRU's second bias",
+        edit=_edit(BIAS, np.flipud, "GRU", rows=2),
+    ),
+    *_bias_rows(),
+    Fault(
+        cause="bias-outside-reset",
+        variant="GRU",
+        description="The candidate's second bias is added outside the reset gate.",
+        fix="With reset_after the reset gate multiplies h U_h + b'_h, including the bias.",
+        seen_in="ports that add both biases at once",
+        edit=_edit(BIAS, _move_to_first_row, "GRU", rows=2),
+    ),
+    *_forget_bias(),
+    Fault(
+        cause="update-gate-complemented",
+        variant="GRU",
+        description="z weighs the candidate, 1 - z the previous state.",
+        fix="Keras computes h = z * h' + (1 - z) * g.",
+        seen_in="Cho et al. 2014 and PyTorch differ in what z weighs",
+        edit=_edit(
+            ALL,
+            partial(_edit_block, 3, 0, np.negative),
+            "GRU",
+            applies=_gates_are_symmetric,
+        ),
+    ),
+    Fault(
+        cause="coupled-gates",
+        variant="LSTM, f = 1 - i",
+        description="The forget gate is 1 - i instead of a gate with its own weights.",
+        fix="Compute f from its own block.",
+        seen_in="Greff et al. 2017 (CIFG)",
+        edit=_edit(ALL, _couple_gates, "LSTM", applies=_gates_are_symmetric),
+    ),
+)

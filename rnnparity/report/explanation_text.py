@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnparity.explanation.explain import UNEXPLAINED, Explanation
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
-from rnnparity.report.messages import describe, sigma_text
+from rnnparity.report.messages import describe, fault_name, sigma_text
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 # A picture has no more rows and columns than this; neighbours share one, the largest distance
@@ -50,7 +50,9 @@ def text(told: Explanation, pictured: bool = True) -> str:
     lines += _cause(told)
     lines += [f"  listed: {line}" for line in told.listed]
     if told.blind_to and told.verdict != "inconclusive":
-        lines.append(f"  these inputs could not have shown: {_some(told.blind_to)}")
+        lines.append(
+            f"  these inputs could not have shown: {_some([fault_name(fault) for fault in told.blind_to])}"
+        )
     if pictured:
         lines += picture(told)
     return "\n".join(lines)
@@ -183,7 +185,7 @@ def as_json(told: Explanation) -> dict[str, Any]:
         "sigma": {"before": _finite(told.before), "after": _finite(told.after)},
         "certain": told.certain and not told.also_fits if told.fault else None,
         "also_fits": [mutant.name for mutant in told.also_fits],
-        "blind_to": list(told.blind_to),
+        "blind_to": [fault_name(fault) for fault in told.blind_to],
         **({"slice": told.slice} if told.slice else {}),
         **({"listed": list(told.listed)} if told.listed else {}),
     }

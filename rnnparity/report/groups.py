@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rnnparity.faults.fault import EVERY
+from rnnparity.problem.results import EVERY_HALF
 from rnnparity.report.stored_report import StoredVerdict
 from rnnparity.verdict.judge import Kind
 
@@ -20,7 +20,7 @@ OF_A_TYPE, OF_A_FACT = (
 )
 # Where in a layer a fault was found, as `faults.fault.Placed.name` says it: one fault, wherever it
 # strikes.
-_PLACE = re.compile(rf" \((?:{EVERY}|(?:\d+/)?(?:forward|backward|\d+))\)")
+_PLACE = re.compile(rf" \((?:{EVERY_HALF}|(?:\d+/)?(?:forward|backward|\d+))\)")
 NOT_LOOKED_FOR = "a cause not looked for, beyond the first cases"
 
 

@@ -3,10 +3,12 @@ it again."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from shlex import quote
 
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import WHOLE, FaultId
 from rnnparity.problem.shapes import axis_letters
 from rnnparity.verdict.compare import Difference
 from rnnparity.verdict.judge import Kind, Verdict
@@ -76,6 +78,22 @@ def describe(difference: Difference, problem: Problem) -> list[str]:
     if difference.first_step is not None:
         lines.append(f"first: at index {difference.first_step} of axis T")
     return lines
+
+
+def fault_name(fault: FaultId) -> str:
+    """Return the name of a fault: "gate-order: LSTM fico in all weights (forward)"."""
+    where = "" if fault.location in ("", WHOLE) else f" ({fault.location.rstrip('/')})"
+    return f"{fault.cause}: {fault.variant}{where}"
+
+
+def faults_name(faults: Iterable[FaultId]) -> str:
+    """Return the name of faults that act together."""
+    return " + ".join(fault_name(fault) for fault in faults)
+
+
+def cause_name(faults: Iterable[FaultId]) -> str:
+    """Return the causes of faults that act together, without their variants and locations."""
+    return " + ".join(dict.fromkeys(fault.cause for fault in faults))
 
 
 def sigma_text(sigma: float) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.causes import Cause
-from rnnparity.faults.fault import EVERY
+from rnnparity.problem.results import EVERY_HALF
 from rnnparity.report.messages import failure, sigma_text
 from rnnparity.session.check import Report, SubjectReport
 from rnnparity.session.fuzz import Summary
@@ -96,7 +96,7 @@ def _notes(subject: SubjectReport) -> list[str]:
     lines = [f"{subject.name} {_state(subject)}{f' ({versions})' if versions else ''}"]
     # A fault of every half is, over layers of one half and of several, one fault.
     names = [
-        (cause.fault.replace(f" ({EVERY})", "") or cause.cause)
+        (cause.fault.replace(f" ({EVERY_HALF})", "") or cause.cause)
         + (", or what gives the same" if cause.also else "")
         for cause in subject.causes.values()
     ]

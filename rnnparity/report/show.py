@@ -103,12 +103,13 @@ def _differences(given: Tensor, right: Tensor) -> str:
 
 def _faults(problem: Problem, expected: Expected) -> str:
     """Which faults this case could have shown, and the causes of those that it could not."""
-    seen = fault_coverage(problem, expected)
-    total = len(seen.seen) + len(seen.hidden)
+    coverage = fault_coverage(problem, expected)
+    detected = len(coverage.detected)
+    total = detected + len(coverage.undetected)
     if expected.inconclusive or not total:
         return ""
-    lines = [f"faults that would diverge here: {len(seen.seen)} of {total} that fit this layer"]
-    hidden = Counter(name.partition(":")[0] for name in seen.hidden)
+    lines = [f"faults that would diverge here: {detected} of {total} that fit this layer"]
+    hidden = Counter(fault.cause for fault in coverage.undetected)
     if hidden:
         lines.append(
             "  would not: " + ", ".join(f"{cause} ({count})" for cause, count in hidden.items())

@@ -14,7 +14,7 @@ from typing import Any
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.selection import select
 from rnnparity.explanation.causes import Cause, causes
-from rnnparity.faults import visible
+from rnnparity.faults import detecting_cases
 from rnnparity.golden import known_differences
 from rnnparity.golden.goldens import KNOWN, Goldens, default_folder, read_goldens
 from rnnparity.golden.known_differences import KnownDifference, read_known
@@ -207,7 +207,7 @@ def _faults(reports: Sequence[SubjectReport]) -> Iterator[tuple[int, int] | None
     cases = [catalogue()[name] for name in names]
     constant = [case for case in cases if case.case and case.case.initializers]
     for some in (cases, constant):
-        found = visible(some)
+        found = detecting_cases(some)
         yield (sum(map(bool, found.values())), len(found)) if found else None
 
 

@@ -30,7 +30,7 @@ def fault(name):
 
 
 def places(problem, one):
-    return {m.placed[0].place: {t.name: t.data for t in m.outputs} for m in mutate(problem, one)}
+    return {m.placed[0].location: {t.name: t.data for t in m.outputs} for m in mutate(problem, one)}
 
 
 def under(problem, name, place=""):

@@ -16,6 +16,7 @@ from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem import file_format as wire
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Tensor
+from rnnparity.problem.results import FaultId
 from rnnparity.report.explanation_text import as_json, text
 
 __all__ = ["here"]
@@ -57,7 +58,7 @@ def test_the_fault_that_was_made_is_named(case):
     for mutant in random.Random(case).sample(made, min(12, len(made))):
         told = explain(given(problem, mutant.outputs))
         if told.verdict == "agrees":
-            assert mutant.name in told.blind_to
+            assert mutant.faults[0] in told.blind_to
         else:
             assert told.fault is not None, mutant.name
             assert mutant.name in (told.fault.name, *told.also_fits)
@@ -103,7 +104,7 @@ def test_what_these_inputs_cannot_tell_is_told():
     (mutant,) = mutate(problem, fault("recurrence-missing"))
     told = explain(given(problem, mutant.outputs))
     assert mutant.name in (told.fault.name, *told.also_fits)
-    assert "features-reversed: kernel" in told.blind_to
+    assert FaultId("features-reversed", "kernel", "") in told.blind_to
     assert "these inputs could not have shown: " in text(told)
 
 

@@ -18,22 +18,21 @@ from validation.trial import KINDS, Result, trial
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.explain import UNEXPLAINED, explain
-from rnnparity.faults import FAULTS, PlacedFault, mutate
-from rnnparity.faults.fault import WHOLE, Fault
-from rnnparity.faults.injection import run_all, together
+from rnnparity.faults import FAULTS, EditArithmetic, Fault, PlacedFault, inject, mutate, run_all
 from rnnparity.problem.problem import Tensor
+from rnnparity.problem.results import WHOLE
 from rnnparity.reference import compute
 from rnnparity.reference.arithmetic import Plain
 
 
 def placed(name, place=""):
     (found,) = [f for f in FAULTS if f"{f.cause}: {f.variant}" == name]
-    return PlacedFault(found, WHOLE if found.strikes_whole else place)
+    return PlacedFault(found, WHOLE if found.is_whole else place)
 
 
 def under(problem, *faults):
     """The problem with the outputs that it has under faults, in its own type."""
-    (batch,) = run_all([together(problem, faults)])
+    (batch,) = run_all([inject(problem, faults)])
     return problem.with_outputs(
         [Tensor.of(t.name, t.data, problem.threshold_type) for t in batch.mutant(0).outputs]
     )
@@ -135,7 +134,7 @@ def test_a_number_that_makes_the_only_value_right_is_no_evidence():
 # ----------------------------------------------------------------------------------------------
 # coarse arithmetic
 
-NUMPY_FLOAT16 = PlacedFault(Fault("", "", "", "", arithmetic=Plain(np.float16)), WHOLE)
+NUMPY_FLOAT16 = PlacedFault(Fault("", "", "", "", EditArithmetic(Plain(np.float16))), WHOLE)
 
 
 def test_right_but_in_float16():

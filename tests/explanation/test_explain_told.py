@@ -28,8 +28,7 @@ from rnnparity import check
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.explain import explain
 from rnnparity.explanation.separate import PROBES, probed, with_separator
-from rnnparity.faults import FAULTS, PlacedFault
-from rnnparity.faults.injection import run_all, together
+from rnnparity.faults import FAULTS, PlacedFault, inject, run_all
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem import file_format as wire
 from rnnparity.problem.answer import Answer
@@ -116,7 +115,7 @@ def test_the_first_difference_is_in_the_order_of_processing(half):
     """The backward half's first step is the last of the sequence."""
     problem = random_problem(two_ways(spec_of("gru", **SEQUENCES), merge_mode="concat"), 0, SHAPE)
     fault = next(f for f in FAULTS if f.cause == "recurrence-missing")
-    (batch,) = run_all([together(problem, [PlacedFault(fault, f"{half}/")])])
+    (batch,) = run_all([inject(problem, [PlacedFault(fault, f"{half}/")])])
     told = explain(problem.with_outputs([Tensor.of("output", batch.outputs[0][0])]))
     step = 1 if half == "forward" else SHAPE[1] - 2
     assert told.first == {
@@ -137,7 +136,7 @@ def test_the_gate_that_changes_first_is_named():
             for f in FAULTS
             if (f.cause, f.variant) == ("recurrent-transposed", f"LSTM gate {gate}")
         )
-        (batch,) = run_all([together(problem, [PlacedFault(fault, "")])])
+        (batch,) = run_all([inject(problem, [PlacedFault(fault, "")])])
         told = explain(
             problem.with_outputs([Tensor.of(t.name, t.data) for t in batch.mutant(0).outputs])
         )
@@ -164,7 +163,7 @@ MASKED = random_problem(
 )  # fmt: skip
 def test_the_pattern_says_what_is_right(problem, fault, place, said):
     made = next(f for f in FAULTS if f"{f.cause}: {f.variant}" == fault)
-    (batch,) = run_all([together(problem, [PlacedFault(made, place)])])
+    (batch,) = run_all([inject(problem, [PlacedFault(made, place)])])
     told = explain(
         problem.with_outputs([Tensor.of(t.name, t.data) for t in batch.mutant(0).outputs])
     )

@@ -18,7 +18,16 @@ from _support.random_problems import (
 )
 
 from rnnparity.catalogue import catalogue
-from rnnparity.faults import FAULTS, Fault, fault_coverage, is_seen, mutants, mutate, visible
+from rnnparity.faults import (
+    FAULTS,
+    EditHalf,
+    Fault,
+    detecting_cases,
+    fault_coverage,
+    is_detected,
+    mutants,
+    mutate,
+)
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
 
@@ -195,7 +204,7 @@ def test_one_direction_of_two():
     problem = random_problem(two_ways(spec_of("lstm", **SEQUENCES), merge_mode="concat"), 0, SHAPE)
     right, H = compute(problem)[0].data, problem.layer.forward.units
     places = {
-        mutant.placed[0].place: mutant.outputs[0].data
+        mutant.placed[0].location: mutant.outputs[0].data
         for mutant in mutate(problem, fault("bias-missing"))
     }
     assert set(places) == {"forward/", "backward/", "every half"}
@@ -209,7 +218,7 @@ def test_the_output_of_one_direction():
     problem = random_problem(two_ways(spec_of("gru", **SEQUENCES), merge_mode="concat"), 0, SHAPE)
     right, H = compute(problem)[0].data, problem.layer.forward.units
     made = mutate(problem, fault("unit-scale", "times 2"))
-    places = {mutant.placed[0].place: mutant.outputs[0].data for mutant in made}
+    places = {mutant.placed[0].location: mutant.outputs[0].data for mutant in made}
     np.testing.assert_array_equal(
         places["forward/"], np.concatenate([right[..., :H] * 2, right[..., H:]], axis=-1)
     )
@@ -234,9 +243,9 @@ def test_one_layer_of_a_stack():
     problem = random_problem(stack_of(spec_of("gru", **SEQUENCES), spec_of("lstm")), 0, SHAPE)
     names = [mutant.name for mutant in mutate(problem, fault("bias-missing"))]
     assert names == [f"bias-missing: all of it ({place})" for place in ("0", "1", "every half")]
-    assert [mutant.placed[0].place for mutant in mutate(problem, fault("bias-rows-swapped"))] == [
-        "0/"
-    ]
+    assert [
+        mutant.placed[0].location for mutant in mutate(problem, fault("bias-rows-swapped"))
+    ] == ["0/"]
 
 
 def test_what_does_not_fit_is_none():
@@ -266,7 +275,7 @@ def test_a_mutant_leaves_the_problem_alone():
 
 
 def test_every_fault_is_seen_by_a_named_case():
-    found = visible(catalogue().values())
+    found = detecting_cases(catalogue().values())
     assert set(found) == set(FAULTS)
     assert [f"{f.cause}: {f.variant}" for f, case in found.items() if not case] == []
     assert len(set(found.values())) > 5
@@ -274,7 +283,7 @@ def test_every_fault_is_seen_by_a_named_case():
 
 def test_constant_weights_hide_most():
     """Which is why there are others. The figures are the README's."""
-    found = visible(case for case in catalogue().values() if case.case.initializers)
+    found = detecting_cases(case for case in catalogue().values() if case.case.initializers)
     assert (sum(map(bool, found.values())), len(found)) == (102, 200)
     hidden = Counter(f.cause for f, case in found.items() if not case)
     assert hidden["gate-order"] > 50
@@ -282,17 +291,17 @@ def test_constant_weights_hide_most():
 
 def test_a_fault_that_changes_nothing_is_not_seen():
     """The test of the tests above."""
-    nothing = Fault("nothing", "at all", "", "", half=lambda half: half)
+    nothing = Fault("nothing", "at all", "", "", EditHalf(lambda half: half))
     problem = catalogue()[CONCLUSIVE]
     (mutant,) = mutate(problem, nothing)
-    assert not is_seen(mutant, expect(problem))
+    assert not is_detected(mutant, expect(problem))
     assert nothing not in FAULTS
 
 
 def can_show_any(problem):
     expected = expect(problem)
     return bool(expected.inconclusive) or any(
-        is_seen(mutant, expected) for mutant in mutants(problem)
+        is_detected(mutant, expected) for mutant in mutants(problem)
     )
 
 
@@ -307,7 +316,7 @@ def test_every_case_can_show_at_least_one():
 
 def test_a_spread_case_shows_all_that_fit_it():
     seen = fault_coverage(catalogue()[CONCLUSIVE])
-    assert (len(seen.seen) > 100, seen.hidden) == (True, ())
+    assert (len(seen.detected) > 100, seen.undetected) == (True, ())
 
 
 def test_each_says_what_and_how_to_mend_it():

@@ -114,10 +114,10 @@ def test_read_from_the_start_or_given_in_the_other_order(kind):
     problem = layer_of(kind, go_backwards=True)
     right = outputs_of(problem)
     turned = right | {"output": right["output"][:, ::-1]}
-    assert_all_same(under(problem, "reverse-output-order: turned"), turned)
+    assert_all_same(under(problem, "reverse-output-order: reversed"), turned)
     forward = outputs_of(flagged(problem, go_backwards=False))
     assert_all_same(under(problem, "reverse-ignored: read forward"), forward)
-    for name in ("reverse-output-order: turned", "reverse-ignored: read forward"):
+    for name in ("reverse-output-order: reversed", "reverse-ignored: read forward"):
         assert not places(flagged(problem, go_backwards=False), fault(name))
 
 
@@ -238,7 +238,7 @@ def test_calls_that_start_anew(kind, sequences):
         if sequences
         else calls[-1]["output"]
     )
-    given = under(problem, "state-not-carried: calls start anew")
+    given = under(problem, "state-not-carried: every call starts from zeros")
     assert_all_same(given, calls[-1] | {"output": joined})
 
 
@@ -257,10 +257,14 @@ def test_calls_that_start_as_the_first(sequences):
         if sequences
         else calls[-1]["output"]
     )
-    given = under(problem, "state-not-carried: calls start as the first", "every half")
+    given = under(
+        problem, "state-not-carried: every call starts from the initial state", "every half"
+    )
     assert_all_same(given, calls[-1] | {"output": joined})
     for fitless in (replace(problem, initial_state=None), replace(problem, calls=(6,))):
-        assert not places(fitless, fault("state-not-carried: calls start as the first"))
+        assert not places(
+            fitless, fault("state-not-carried: every call starts from the initial state")
+        )
 
 
 @pytest.mark.parametrize(
@@ -309,4 +313,4 @@ def test_a_backward_half_that_is_never_turned():
 
 def test_states_that_are_not_carried_need_several_calls():
     one = random_problem(spec_of("gru", stateful=True), 0, SHAPE)
-    assert mutate(one, fault("state-not-carried: calls start anew")) == []
+    assert mutate(one, fault("state-not-carried: every call starts from zeros")) == []

@@ -33,9 +33,8 @@ from _support.random_problems import (
     stack_of,
 )
 
-from rnnparity.faults import FAULTS, PlacedFault, is_seen, mutants, mutate
-from rnnparity.faults.injection import run_all, together
-from rnnparity.faults.weights import weight_faults
+from rnnparity.faults import FAULTS, PlacedFault, inject, is_detected, mutants, mutate, run_all
+from rnnparity.faults.weights import WEIGHT_FAULTS
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.reference.tolerance import expect
 
@@ -162,7 +161,7 @@ def test_fewer_bits_are_near_but_no_noise(kind):
     right, worst = expect(problem), {}
     for name in ("bfloat16", "float16", "TF32"):
         (mutant,) = mutate(problem, fault(f"low-precision: {name}"))
-        assert is_seen(mutant, right)
+        assert is_detected(mutant, right)
         worst[name] = max(
             np.abs(a.data - b.data).max()
             for a, b in zip(mutant.outputs, right.outputs, strict=True)
@@ -197,7 +196,7 @@ several = pytest.mark.parametrize("problem", SEVERAL.values(), ids=SEVERAL)
 
 
 def run_together(problem, *placed):
-    (batch,) = run_all([together(problem, placed)])
+    (batch,) = run_all([inject(problem, placed)])
     return {tensor.name: tensor.data for tensor in batch.mutant(0).outputs}
 
 
@@ -205,7 +204,7 @@ def run_together(problem, *placed):
 def test_one_of_many_variants_is_the_same_alone(problem):
     many, weights = (
         {mutant.name: mutant for mutant in mutants(problem)},
-        {fault.cause for fault in weight_faults()},
+        {fault.cause for fault in WEIGHT_FAULTS},
     )
     alone = [mutant for one in FAULTS if one.cause in weights for mutant in mutate(problem, one)]
     assert len(alone) > 30

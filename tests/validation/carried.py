@@ -19,8 +19,7 @@ import numpy as np
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.explain import explain
-from rnnparity.faults import FAULTS, Fault, Mutant, hypotheses
-from rnnparity.faults.injection import Injection, run_all
+from rnnparity.faults import FAULTS, Fault, Injection, Mutant, candidates, run_all
 from rnnparity.problem.answer import Subject, Unsupported
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
@@ -119,9 +118,9 @@ def _made(
     problem: Problem, fault: Fault, rng: np.random.Generator
 ) -> tuple[Injection, Mutant] | None:
     """The fault in one of the places where it may fit, and what it gives there, if it does."""
-    made = hypotheses(problem, [fault])
+    made = candidates(problem, [fault])
     chosen = [made[rng.integers(len(made))]] if made else []
-    return next(((batch.struck[0], batch.mutant(0)) for batch in run_all(chosen)), None)
+    return next(((batch.injections[0], batch.mutant(0)) for batch in run_all(chosen)), None)
 
 
 def _carry(engine: Subject, struck: Injection, done: Carry) -> Carried | None:

@@ -17,8 +17,18 @@ from typing import Any
 import numpy as np
 
 from rnnparity.explanation.evidence import in_type
-from rnnparity.faults.fault import Fault, PlacedFault, Result, half_of
-from rnnparity.faults.injection import FaultyUnroller, Injection, edited
+from rnnparity.faults import (
+    EditArithmetic,
+    EditCell,
+    EditMaskedStep,
+    EditOutputs,
+    EditRun,
+    Injection,
+    PlacedFault,
+)
+from rnnparity.faults.edit import Result, half_of
+from rnnparity.faults.injection import edited_problem
+from rnnparity.faults.run import FaultyUnroller
 from rnnparity.problem.answer import Subject, Unsupported
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import LayerError
@@ -53,11 +63,12 @@ def carry(subject: Subject, struck: Injection) -> Carried | None:
         Unsupported: the engine cannot be made to compute that.
     """
     (placed,) = struck.placed
-    fault, problem, in_run = placed.fault, edited(struck), struck.placed
-    faulty = subject if fault.cell is None else other_equations(subject, fault)
-    if fault.arithmetic is not None:
-        problem, in_run, fault = _in_other_type(problem, fault)
-    given = None if fault.around or fault.masked or fault.cell else _whole(subject, problem)
+    edit, problem, in_run = placed.fault.edit, edited_problem(struck), struck.placed
+    faulty = other_equations(subject, edit) if isinstance(edit, EditCell) else subject
+    if isinstance(edit, EditArithmetic):
+        problem, in_run = _in_other_type(problem, edit), ()
+    by_parts = isinstance(edit, EditCell | EditRun | EditMaskedStep)
+    given = None if by_parts else _whole(subject, problem)
     way = Way.WHOLE
     if given is None:
         struck_halves = placed.prefixes(problem)
@@ -65,9 +76,9 @@ def carry(subject: Subject, struck: Injection) -> Carried | None:
             problem, in_run, lambda prefix: faulty if prefix in struck_halves else subject
         )
         given, way = unroller.run().outputs, unroller.way
-        if not unroller.fits:
+        if not unroller.applies:
             return None
-    outputs = given if fault.outputs is None else fault.outputs(problem, given)
+    outputs = edit.function(problem, given) if isinstance(edit, EditOutputs) else given
     if outputs is None or not all(np.isfinite(array).all() for array in outputs):
         return None
     # A port returns what it has in the type it was asked for, whatever it has computed in.
@@ -81,13 +92,11 @@ def carry(subject: Subject, struck: Injection) -> Carried | None:
     )
 
 
-def _in_other_type(
-    problem: Problem, fault: Fault
-) -> tuple[Problem, tuple[PlacedFault, ...], Fault]:
+def _in_other_type(problem: Problem, edit: EditArithmetic) -> Problem:
     """The same layer under the policy of a coarser type; nothing else is wrong then."""
-    if fault.variant not in FLOAT_TYPES:
-        raise Unsupported(f"no policy of Keras is {fault.variant}")
-    return in_type(problem, fault.variant), (), replace(fault, outputs=None)
+    if not edit.dtype:
+        raise Unsupported("no policy of Keras computes in this arithmetic")
+    return in_type(problem, edit.dtype)
 
 
 def _whole(subject: Subject, problem: Problem) -> list[Array] | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rnnparity.faults.fault import Fault
+from rnnparity.faults import EditCell
 from rnnparity.problem.answer import Subject, Unsupported
 from rnnparity.problem.dtypes import Array
 
@@ -15,17 +15,17 @@ from rnnparity.problem.dtypes import Array
 PLACES = {"candidate": 1, "output": 2}
 
 
-def other_equations(subject: Subject, fault: Fault) -> Subject:
+def other_equations(subject: Subject, edit: EditCell) -> Subject:
     """The subject with a fault of the cell in it, as far as an attribute of the operator can say
     it.
 
     Raises:
         Unsupported: the engine has no such attribute.
     """
-    word, _, part = fault.variant.removeprefix("LSTM, ").partition(" for the ")
     engine = getattr(subject, "engine", None)
-    if part not in PLACES or not hasattr(engine, "onnx"):
+    if edit.activation is None or not hasattr(engine, "onnx"):
         raise Unsupported("the engine has its own equations alone")
+    part, word = edit.activation
     from rnnparity.subjects.onnx_layers import ACTIVATIONS  # which needs onnx
 
     other: Subject = type(subject)(_OtherFunction(engine, PLACES[part], ACTIVATIONS[word]))  # type: ignore[call-arg]
@@ -39,7 +39,7 @@ class _OtherFunction:
         self, engine: Any, place: int, function: tuple[str, list[float], list[float]]
     ) -> None:
         self.engine, self.onnx, self.versions = engine, engine.onnx, engine.versions
-        self.place, self.function = place, function
+        self.location, self.function = place, function
 
     def load(self, code: bytes) -> Any:
         """The model with its attribute edited, as the engine itself loads it."""
@@ -59,6 +59,6 @@ class _OtherFunction:
         if "activation_alpha" in named:
             raise Unsupported("parameters of several functions stand in one list")
         name, *parameters = self.function
-        named["activations"].strings[self.place] = name.encode()
+        named["activations"].strings[self.location] = name.encode()
         for key, values in zip(("activation_alpha", "activation_beta"), parameters, strict=True):
             node.attribute.extend([self.onnx.helper.make_attribute(key, values)] if values else [])

@@ -19,11 +19,21 @@ import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.explain import Explanation, explain
-from rnnparity.faults import Fault, Mutant, PlacedFault, hypotheses, mutants
-from rnnparity.faults.fault import WHOLE
-from rnnparity.faults.injection import Injection, run_all, together
+from rnnparity.faults import (
+    EditArithmetic,
+    EditProblem,
+    Fault,
+    Injection,
+    Mutant,
+    PlacedFault,
+    candidates,
+    inject,
+    mutants,
+    run_all,
+)
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import WHOLE
 from rnnparity.reference import compute
 from rnnparity.reference.arithmetic import Plain
 from rnnparity.reference.tolerance import expect
@@ -53,7 +63,7 @@ FALSE = (Result.WRONG, Result.MISSED, Result.ALARM)
 
 # NumPy's own float16, rounding after every operation: not the arithmetic by which the explanation
 # knows it.
-IN_FLOAT16 = Fault("low-precision", "NumPy's float16", "", "", arithmetic=Plain(np.float16))
+IN_FLOAT16 = Fault("low-precision", "NumPy's float16", "", "", EditArithmetic(Plain(np.float16)))
 KINDS = ("single", "float16", "pair", "unlisted", "healthy")
 
 
@@ -148,7 +158,7 @@ def _cell(rng: np.random.Generator, flags: Mapping[str, bool]) -> dict[str, Any]
 
 def _single(problem: Problem, rng: np.random.Generator) -> Injection:
     """One fault: the cause first, so that those with many siblings do not crowd out the others."""
-    made = hypotheses(problem)
+    made = candidates(problem)
     causes = sorted({struck.placed[0].fault.cause for struck in made})
     while True:
         cause = str(rng.choice(causes))
@@ -164,12 +174,14 @@ def _pair(problem: Problem, rng: np.random.Generator) -> Injection:
     expected = expect(problem)
     while True:
         placed = [_single(problem, rng).placed[0] for _ in range(2)]
-        placed.sort(key=lambda one: one.fault.problem is None)
-        both = together(problem, placed)
+        placed.sort(key=lambda one: not isinstance(one.fault.edit, EditProblem))
+        both = inject(problem, placed)
         batch = both and next(run_all([both]), None)
         if both is None or not batch or placed[0].fault.cause == placed[1].fault.cause:
             continue
-        if any(one.fault.arithmetic for one in placed):  # less precision is noise beside a fault
+        if any(
+            isinstance(one.fault.edit, EditArithmetic) for one in placed
+        ):  # less precision is noise beside a fault
             continue
         if [array[0].shape for array in batch.outputs] != [
             tensor.shape for tensor in expected.outputs
@@ -187,7 +199,7 @@ def _outputs(problem: Problem, struck: Injection, kind: str) -> tuple[Mutant, tu
     if kind != "float16":
         return made, tuple(Tensor.of(t.name, t.data, "float32") for t in made.outputs)
     batch = next(
-        run_all([together(problem, [*struck.placed, PlacedFault(IN_FLOAT16, WHOLE)]) or struck])
+        run_all([inject(problem, [*struck.placed, PlacedFault(IN_FLOAT16, WHOLE)]) or struck])
     )
     return made, tuple(Tensor.of(t.name, t.data, "float32") for t in batch.mutant(0).outputs)
 
@@ -225,12 +237,12 @@ def judge(problem: Problem, made: Mutant, told: Explanation, coarse: bool = Fals
         return Result.MISSED if far(problem, made.outputs, right, coarse) else Result.UNSEEN
     if told.fault is None:
         return Result.UNEXPLAINED
-    if set(told.fault.name.split(" + ")) == set(made.name.split(" + ")) or told.cause == made.cause:
+    if set(told.fault.faults) == set(made.faults) or told.cause == made.cause:
         return Result.NAMED
-    names = [mutant.name for mutant in told.also_fits]
-    if made.name in names or not far(problem, made.outputs, told.fault.outputs, coarse):
+    also = [mutant.faults for mutant in told.also_fits]
+    if made.faults in also or not far(problem, made.outputs, told.fault.outputs, coarse):
         return Result.BESIDE
-    return Result.WRONG if told.certain and not names else Result.GUESSED
+    return Result.WRONG if told.certain and not also else Result.GUESSED
 
 
 def far(

@@ -1,0 +1,183 @@
+"""The edits that a fault can be: a tagged union, one frozen dataclass for each part of a run.
+
+| edit | changes | of |
+| --- | --- | --- |
+| `EditWeights` | the weights of a half | a half |
+| `EditHalf` | its layer's options, and its weights where those must follow | a half |
+| `EditCell` | its equations | a half |
+| `EditRun` | its run through time, with another layer, inputs, mask or states | a half |
+| `EditMaskedStep` | a step under a mask | a half |
+| `EditProblem` | the problem before the run | the whole layer |
+| `EditOutputs` | the outputs after the run | the whole layer |
+| `EditArithmetic` | the arithmetic of the run | the whole layer |
+
+A half is a layer, one direction of a Bidirectional, or a layer or direction in a stack. A function
+of an edit returns None where the fault does not apply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.layers import Recurrent, halves
+from rnnparity.problem.problem import Problem
+from rnnparity.reference.arithmetic import Arithmetic
+from rnnparity.reference.cells import Cell
+
+# kernel (D, G*H), recurrent_kernel (H, G*H) and, where the layer has one, bias.
+Weights = Mapping[str, Array]
+# A half's output, (B, T, H) or (B, H), and its states, (B, H) each.
+Result = tuple[Array, list[Array]]
+# A step's states and its output, (B, H) each.
+StepResult = tuple[list[Array], Array]
+
+
+@dataclass(frozen=True)
+class Half:
+    """A half before its run: its layer, and its weights by name without the half's prefix."""
+
+    layer: Recurrent
+    weights: Weights
+
+
+@dataclass(frozen=True)
+class HalfRun:
+    """The run of one half through time: `run()` performs it; use `replace` to change it first.
+
+    `x` is (B, T, D), `mask` (B, T) or None, every state (B, H). `prefix` is the half's prefix,
+    `calls` the number of calls of the whole problem. `first_states` are the states at the start of
+    the first call, `has_initial_state` tells whether the problem contains them. `previous_states`
+    are the states at the end of the half that ran before this one, None for the first half.
+    """
+
+    prefix: str
+    layer: Recurrent
+    x: Array
+    mask: Array | None
+    states: list[Array]
+    calls: int
+    first_states: list[Array]
+    has_initial_state: bool
+    previous_states: list[Array] | None
+    compute: Callable[[Recurrent, Array, Array | None, list[Array]], Result]
+
+    def run(self) -> Result:
+        """Return the output and the last states."""
+        return self.compute(self.layer, self.x, self.mask, self.states)
+
+
+@dataclass(frozen=True)
+class MaskedStep:
+    """A step under a mask: `mask` (B, 1), the states and the output before it, its new states.
+
+    `first_states` are the states before the first step.
+    """
+
+    layer: Recurrent
+    mask: Array
+    states: list[Array]
+    output: Array
+    new_states: list[Array]
+    first_states: list[Array]
+
+
+@dataclass(frozen=True)
+class EditWeights:
+    """Replace the weights of a half."""
+
+    function: Callable[[Half], Weights | None]
+
+
+@dataclass(frozen=True)
+class EditHalf:
+    """Replace the layer of a half, and its weights where they must follow."""
+
+    function: Callable[[Half], Half | None]
+
+
+@dataclass(frozen=True)
+class EditCell:
+    """Replace the equations of a half. `activation`: only an activation (part, name) differs."""
+
+    function: Callable[[Cell], Cell | None]
+    activation: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class EditRun:
+    """Run a half otherwise: before or after `HalfRun.run`, or several times."""
+
+    function: Callable[[HalfRun], Result | None]
+
+
+@dataclass(frozen=True)
+class EditMaskedStep:
+    """Return other states and another output after a step under a mask."""
+
+    function: Callable[[MaskedStep], StepResult]
+
+
+@dataclass(frozen=True)
+class EditProblem:
+    """Replace the problem."""
+
+    function: Callable[[Problem], Problem | None]
+
+
+@dataclass(frozen=True)
+class EditOutputs:
+    """Replace the outputs of the layer."""
+
+    function: Callable[[Problem, list[Array]], list[Array] | None]
+
+
+def _always(_: Problem) -> bool:
+    return True
+
+
+def _unchanged(array: Array) -> Array:
+    return array
+
+
+@dataclass(frozen=True)
+class EditArithmetic:
+    """Compute everything in another arithmetic, where `applies`, and round the outputs.
+
+    `dtype` names the policy that computes like this, "" if there is none.
+    """
+
+    arithmetic: Arithmetic
+    dtype: str = ""
+    applies: Callable[[Problem], bool] = _always
+    round_output: Callable[[Array], Array] = _unchanged
+
+
+Edit: TypeAlias = (
+    EditWeights
+    | EditHalf
+    | EditCell
+    | EditRun
+    | EditMaskedStep
+    | EditProblem
+    | EditOutputs
+    | EditArithmetic
+)
+
+# Edits of the whole layer: they have no half as their location.
+WHOLE_EDITS = (EditProblem, EditOutputs, EditArithmetic)
+# Edits before the run: the faulty layer is a problem that any implementation can compute.
+PROBLEM_EDITS = (EditWeights, EditHalf, EditProblem)
+
+
+def half_of(problem: Problem, prefix: str) -> Half:
+    """Return the half with that prefix."""
+    layer = dict(halves(problem.layer))[prefix]
+    weights = {}
+    for tensor in problem.weights:
+        name = tensor.name.removeprefix(prefix)
+        if tensor.name.startswith(prefix) and "/" not in name:
+            weights[name] = tensor.data
+    return Half(layer, weights)

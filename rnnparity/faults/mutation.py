@@ -1,0 +1,111 @@
+"""Mutation: which faults a problem, and a set of problems, detect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rnnparity.faults.fault import Fault, Mutant
+from rnnparity.faults.injection import Injection, placements
+from rnnparity.faults.listed import FAULTS
+from rnnparity.faults.run import run_all
+from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import FaultId
+from rnnparity.reference.tolerance import Expected, expect
+from rnnparity.verdict.compare import compare_values
+
+# A fault is tried on so many problems to which it applies: what none of them detects, others hardly
+# do.
+TRIES = 30
+
+
+@dataclass(frozen=True)
+class FaultCoverage:
+    """The mutants of a problem, by whether the problem's outputs detect them."""
+
+    detected: tuple[FaultId, ...]
+    undetected: tuple[FaultId, ...]
+
+
+def candidates(problem: Problem, faults: Iterable[Fault] = FAULTS) -> list[Injection]:
+    """Return every fault at every location where it may apply to the problem, not yet run."""
+    start = Injection(problem)
+    injections = []
+    for fault in faults:
+        for placed in placements(problem, fault):
+            injection = start.with_fault(placed)
+            if injection is not None:
+                injections.append(injection)
+    return injections
+
+
+def mutants(problem: Problem, faults: Iterable[Fault] = FAULTS) -> list[Mutant]:
+    """Return the mutants of the problem for every fault at every location where it applies."""
+    injections = candidates(problem, faults)
+    order = {id(injection): index for index, injection in enumerate(injections)}
+    by_index: dict[int, Mutant] = {}
+    for batch in run_all(injections):
+        for index, injection in enumerate(batch.injections):
+            by_index[order[id(injection)]] = batch.mutant(index)
+    return [by_index[index] for index in sorted(by_index)]
+
+
+def mutate(problem: Problem, fault: Fault) -> list[Mutant]:
+    """Return the mutants of the problem for one fault."""
+    return mutants(problem, [fault])
+
+
+def fault_coverage(problem: Problem, expected: Expected | None = None) -> FaultCoverage:
+    """Return which mutants of the problem its outputs detect."""
+    expected = expected or expect(problem)
+    detected: list[FaultId] = []
+    undetected: list[FaultId] = []
+    for mutant in mutants(problem):
+        faults = detected if is_detected(mutant, expected) else undetected
+        faults += mutant.faults
+    return FaultCoverage(tuple(detected), tuple(undetected))
+
+
+def detecting_cases(problems: Iterable[Problem]) -> dict[Fault, str]:
+    """Return the faults that apply to any problem, each with the id of a problem that detects it.
+
+    The id is "" if none does. A fault is tried on the first TRIES problems to which it applies;
+    those with constant weights, which detect the fewest faults, come last.
+    """
+    cases: dict[Fault, str] = {}
+    tries = dict.fromkeys(FAULTS, TRIES)
+    for problem in sorted(problems, key=_has_constant_weights):
+        expected: Expected | None = None
+        for fault in list(tries):
+            mutants_of_fault = mutate(problem, fault)
+            if not mutants_of_fault:
+                continue
+            expected = expected or expect(problem)
+            detected = _detects_any(mutants_of_fault, expected)
+            cases[fault] = problem.id if detected else ""
+            tries[fault] -= 1
+            if detected or not tries[fault]:
+                del tries[fault]
+        if not tries:
+            break
+    return cases
+
+
+def _has_constant_weights(problem: Problem) -> bool:
+    return problem.case is not None and bool(problem.case.initializers)
+
+
+def _detects_any(mutants: Sequence[Mutant], expected: Expected) -> bool:
+    return any(is_detected(mutant, expected) for mutant in mutants)
+
+
+def is_detected(mutant: Mutant, expected: Expected) -> bool:
+    """Return whether an implementation with this fault would diverge."""
+    if expected.inconclusive:
+        return False
+    if [tensor.shape for tensor in mutant.outputs] != [tensor.shape for tensor in expected.outputs]:
+        return True
+    comparison = compare_values(
+        mutant.outputs, expected.outputs, expected.sigmas, expected.kind.threshold
+    )
+    return bool(comparison.differences)
