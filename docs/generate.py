@@ -1,0 +1,213 @@
+"""Write the generated parts of README.md and docs/*.md, or check them: `python docs/generate.py [--check]`.
+
+A part stands between `<!-- begin NAME -->` and `<!-- end -->` and is made by the function NAME from the code,
+from a run of the command line, or from the stored measurements in docs/measurements.json.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PART = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table."""
+    lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
+    for row in rows:
+        cells = [" ".join(str(cell).split()).replace("|", "\\|") for cell in row]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def command(*words: str) -> str:
+    """Return what a command prints, with docs/ on the path of modules and at 100 columns."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "docs"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "100", "NO_COLOR": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "rnnparity", *words], env=environment, capture_output=True, text=True, check=False
+    )
+    return done.stdout
+
+
+def measurements() -> dict[str, dict[str, object]]:
+    """Return the stored measurements: by name the command, the versions and the rows."""
+    stored: dict[str, dict[str, object]] = json.loads((ROOT / "docs" / "measurements.json").read_text("utf-8"))
+    return stored
+
+
+def measured(name: str) -> str:
+    """Return a stored table and where it comes from."""
+    entry = measurements()[name]
+    return f"{table(entry['header'], entry['rows'])}\n\nMeasured with {entry['versions']} ({entry['date']})."
+
+
+def example() -> str:
+    """Return the failing case of docs/example.py as the command line prints it."""
+    case = "lstm-spread-sequences-state-mask_interior"
+    printed = command("check", "example:swapped_lstm", "-k", case)
+    first_part = printed.split("\n\n")[0].replace("example:swapped_lstm", "mylib:my_lstm")
+    return f"This LSTM has exchanged its input and forget gates:\n\n```text\n$ rnnparity check mylib:my_lstm\n{first_part}\n```"
+
+
+def explained() -> str:
+    """Return the explanation of the failing case of docs/example.py."""
+    words = ("explain", "lstm-spread-sequences-state-mask_interior", "--subject", "example:swapped_lstm")
+    printed = command(*words).replace("example:swapped_lstm", "mylib:my_lstm")
+    return f"```text\n$ rnnparity explain CASE --subject mylib:my_lstm\n{printed}```"
+
+
+def counts() -> str:
+    """Return the size of the catalogue and of the list of faults in a sentence."""
+    from rnnparity.catalogue import catalogue
+    from rnnparity.faults import FAULTS
+    from rnnparity.subjects import registered_names
+
+    causes = {fault.cause for fault in FAULTS}
+    return (
+        f"The catalogue has {len(catalogue()):,} cases, and its mutation score is measured with {len(FAULTS)} faults of "
+        f"{len(causes)} causes. {len(registered_names())} implementations are registered as subjects."
+    )
+
+
+def verdicts() -> str:
+    """Return the table of verdicts."""
+    from rnnparity.problem.results import Verdict
+
+    meanings = {
+        Verdict.AGREES: "structure and every value are as specified, and a relative change of 1e-3 in any weight array would have been detected",
+        Verdict.DIVERGES: "a count, name, shape, dtype or value differs, or what the layer states without computing (symbolic shapes, parameters)",
+        Verdict.KNOWN: "it differs as listed in `fixtures/known_differences.toml`",
+        Verdict.INCONCLUSIVE: "rounding noise would hide a fault: never a pass",
+        Verdict.UNSUPPORTED: "the subject cannot run the case and reports why",
+        Verdict.ERROR: "the subject failed: an exception, a dead process or a timeout",
+    }
+    return table(["verdict", "meaning"], [(verdict, meanings[verdict]) for verdict in Verdict])
+
+
+def commands() -> str:
+    """Return the commands with their first help line."""
+    listed = command("--help").partition("Commands:")[2]
+    rows = re.findall(r"^  (\w+) {2,}(.+)$", listed, re.MULTILINE)
+    return table(["command", "does"], [(f"`rnnparity {name}`", text) for name, text in rows])
+
+
+def packages() -> str:
+    """Return the packages from the bottom up with the first line of their docstrings."""
+    import tomllib
+
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    names = [name.strip() for layer in reversed(layers) for name in layer.split("|")]
+    rows = []
+    for name in names:
+        package = ROOT / name.replace(".", "/") / "__init__.py"
+        if package.exists():
+            docstring = ast.get_docstring(ast.parse(package.read_text("utf-8"))) or ""
+            rows.append((f"`{name.removeprefix('rnnparity.')}/`", docstring.split("\n\n")[0]))
+    return table(["package", "holds"], rows)
+
+
+def subjects() -> str:
+    """Return the registered subjects."""
+    listed = command("list", "--subjects")
+    rows = [line.split(None, 1) for line in listed.splitlines() if line]
+    return table(["subject", "what runs"], [(f"`{name}`", text) for name, text in rows])
+
+
+def faults() -> str:
+    """Return the causes with the number of their variants and one example each."""
+    from rnnparity.faults import FAULTS
+
+    counted = Counter(fault.cause for fault in FAULTS)
+    first = {fault.cause: fault for fault in reversed(FAULTS)}
+    rows = [(cause, count, first[cause].description) for cause, count in counted.items()]
+    return table(["cause", "variants", "for example"], rows)
+
+
+def findings() -> str:
+    """Return the known differences."""
+    from rnnparity.golden.goldens import KNOWN, default_folder
+    from rnnparity.golden.known_differences import read_known
+
+    rows = []
+    for entry in read_known(default_folder() / KNOWN):
+        versions = ", ".join(f"{name} {specifiers}" for name, specifiers in entry.versions.items())
+        bundle = f"[{entry.name}](../fixtures/bundles/{entry.name}/)"
+        rows.append((bundle, entry.subject, versions, entry.standing, entry.reason))
+    return table(["difference", "subjects", "versions", "standing", "description"], rows)
+
+
+def thresholds() -> str:
+    """Return the threshold and the fault size of every dtype."""
+    from rnnparity.problem.dtypes import FLOAT_TYPES
+
+    rows = [(name, f"{dtype.threshold:g}", f"{dtype.fault:g}") for name, dtype in FLOAT_TYPES.items()]
+    return table(["dtype", "threshold in sigma", "relative change that must be detected"], rows)
+
+
+def problem_keys() -> str:
+    """Return the keys of a problem file with their descriptions in the schema."""
+    from rnnparity.problem.schema import ProblemFields
+
+    schema = ProblemFields.model_json_schema()
+    required = schema["required"]
+    rows = [
+        (f"`{name}`", "yes" if name in required else "no", entry.get("description", ""))
+        for name, entry in schema["properties"].items()
+    ]
+    return table(["key", "required", "content"], rows)
+
+
+def defaults() -> str:
+    """Return Keras' defaults of the config keys."""
+    from rnnparity.problem.layers import Recurrent
+
+    rows = [
+        (f"`{field.name}`", json.dumps(field.default))
+        for field in fields(Recurrent)
+        if field.name not in ("class_name", "units")
+    ]
+    return table(["key", "default"], rows)
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    function.__name__: function
+    for function in (
+        example, explained, counts, verdicts, commands, packages, subjects, faults, findings, thresholds, problem_keys, defaults,
+    )
+} | {name: lambda name=name: measured(name) for name in ("trials", "engines", "fuzz")}
+
+
+def rendered(text: str) -> str:
+    """Return a document with its parts made anew."""
+    return PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}\n{match[3]}", text)
+
+
+def main() -> int:
+    """Write the documents, or with --check report those that differ."""
+    check = "--check" in sys.argv[1:]
+    differ = []
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = path.read_text("utf-8")
+        new = rendered(text)
+        if new != text:
+            differ.append(path.name)
+            if not check:
+                path.write_text(new, "utf-8")
+    print(f"{'differ' if check else 'written'}: {', '.join(differ) or 'none'}")
+    return 1 if check and differ else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""README and docs: their generated parts are current, their links lead somewhere, their code runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rnnparity import Verdict, check
+from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.selection import select
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_first_code_block_of_the_readme_is_the_two_commands():
+    block = re.search(r"^```\w*\n(.*?)^```", README, re.MULTILINE | re.DOTALL)[1]
+    first, second = block.splitlines()
+    assert first.endswith("rnnparity check")
+    assert second.endswith("pytest")
+
+
+def test_readme_has_at_most_200_lines():
+    assert len(README.splitlines()) <= 200
+
+
+def test_generated_parts_are_current():
+    done = subprocess.run(
+        [sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("differ: none\n", 0), done.stderr
+
+
+def test_generated_part_that_is_not_current_is_reported(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import generate
+
+    stale = "<!-- begin thresholds -->\nold\n<!-- end -->"
+    assert generate.rendered(stale) != stale
+    assert generate.rendered(generate.rendered(stale)) == generate.rendered(stale)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_of_a_document_exist(document):
+    text = document.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (document.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_paths_named_in_a_document_exist(document):
+    for name in re.findall(r"`((?:rnnparity|tests|fixtures|docs)/[\w./-]+)`", document.read_text("utf-8")):
+        assert (ROOT / name).exists(), name
+
+
+def test_no_placeholder_is_left():
+    for document in DOCUMENTS:
+        assert not re.search(r"@[A-Z]+@|TODO|XXX", document.read_text("utf-8")), document
+
+
+def snippet(start):
+    """Return the names that the README's code block which begins with `start` defines."""
+    blocks = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
+    (code,) = [block for block in blocks if block.startswith(start)]
+    names = {}
+    exec(code, names)  # noqa: S102 - what the README asks people to type
+    return names
+
+
+def test_implementation_of_the_readme_agrees_where_it_is_supported():
+    (result,) = check(snippet("import numpy")["my_rnn"], k="simple_rnn").subjects
+    assert result.failing == ()
+    assert result.counts[Verdict.AGREES] > 30
+
+
+def test_live_layer_of_the_readme_agrees():
+    pytest.importorskip("tensorflow")
+    assert snippet("import keras")["problem"].layer.units == 3
+
+
+def test_parametrized_test_of_the_readme_selects_cases(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mylib", SimpleNamespace(my_rnn=None))
+    test = snippet("import pytest")["test_keras_parity"]
+    assert select(catalogue().values(), test.pytestmark[0].args[0])
