@@ -15,6 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,14 +36,20 @@ def command(*words: str) -> str:
     path = os.pathsep.join([str(ROOT), str(ROOT / "docs"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "100", "NO_COLOR": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "rnnparity", *words], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "rnnparity", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.stdout
 
 
 def measurements() -> dict[str, dict[str, object]]:
     """Return the stored measurements: by name the command, the versions and the rows."""
-    stored: dict[str, dict[str, object]] = json.loads((ROOT / "docs" / "measurements.json").read_text("utf-8"))
+    stored: dict[str, dict[str, object]] = json.loads(
+        (ROOT / "docs" / "measurements.json").read_text("utf-8")
+    )
     return stored
 
 
@@ -56,13 +63,19 @@ def example() -> str:
     """Return the failing case of docs/example.py as the command line prints it."""
     case = "lstm-spread-sequences-state-mask_interior"
     printed = command("check", "example:swapped_lstm", "-k", case)
-    first_part = printed.split("\n\n")[0].replace("example:swapped_lstm", "mylib:my_lstm")
-    return f"This LSTM has exchanged its input and forget gates:\n\n```text\n$ rnnparity check mylib:my_lstm\n{first_part}\n```"
+    failure = printed.split("\n\n")[0].replace("example:swapped_lstm", "mylib:my_lstm")
+    introduction = "This LSTM has exchanged its input and forget gates:"
+    return f"{introduction}\n\n```text\n$ rnnparity check mylib:my_lstm\n{failure}\n```"
 
 
 def explained() -> str:
     """Return the explanation of the failing case of docs/example.py."""
-    words = ("explain", "lstm-spread-sequences-state-mask_interior", "--subject", "example:swapped_lstm")
+    words = (
+        "explain",
+        "lstm-spread-sequences-state-mask_interior",
+        "--subject",
+        "example:swapped_lstm",
+    )
     printed = command(*words).replace("example:swapped_lstm", "mylib:my_lstm")
     return f"```text\n$ rnnparity explain CASE --subject mylib:my_lstm\n{printed}```"
 
@@ -75,8 +88,9 @@ def counts() -> str:
 
     causes = {fault.cause for fault in FAULTS}
     return (
-        f"The catalogue has {len(catalogue()):,} cases, and its mutation score is measured with {len(FAULTS)} faults of "
-        f"{len(causes)} causes. {len(registered_names())} implementations are registered as subjects."
+        f"The catalogue has {len(catalogue()):,} cases, and its mutation score is measured with "
+        f"{len(FAULTS)} faults of {len(causes)} causes. {len(registered_names())} implementations are "
+        "registered as subjects."
     )
 
 
@@ -85,8 +99,10 @@ def verdicts() -> str:
     from rnnparity.problem.results import Verdict
 
     meanings = {
-        Verdict.AGREES: "structure and every value are as specified, and a relative change of 1e-3 in any weight array would have been detected",
-        Verdict.DIVERGES: "a count, name, shape, dtype or value differs, or what the layer states without computing (symbolic shapes, parameters)",
+        Verdict.AGREES: "structure and every value are as specified, and a relative change of 1e-3 in "
+        "any weight array would have been detected",
+        Verdict.DIVERGES: "a count, name, shape, dtype or value differs, or what the layer states without "
+        "computing (symbolic shapes, parameters)",
         Verdict.KNOWN: "it differs as listed in `fixtures/known_differences.toml`",
         Verdict.INCONCLUSIVE: "rounding noise would hide a fault: never a pass",
         Verdict.UNSUPPORTED: "the subject cannot run the case and reports why",
@@ -106,7 +122,9 @@ def packages() -> str:
     """Return the packages from the bottom up with the first line of their docstrings."""
     import tomllib
 
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
     names = [name.strip() for layer in reversed(layers) for name in layer.split("|")]
     rows = []
@@ -152,7 +170,9 @@ def thresholds() -> str:
     """Return the threshold and the fault size of every dtype."""
     from rnnparity.problem.dtypes import FLOAT_TYPES
 
-    rows = [(name, f"{dtype.threshold:g}", f"{dtype.fault:g}") for name, dtype in FLOAT_TYPES.items()]
+    rows = [
+        (name, f"{dtype.threshold:g}", f"{dtype.fault:g}") for name, dtype in FLOAT_TYPES.items()
+    ]
     return table(["dtype", "threshold in sigma", "relative change that must be detected"], rows)
 
 
@@ -181,16 +201,26 @@ def defaults() -> str:
     return table(["key", "default"], rows)
 
 
-PARTS: dict[str, Callable[[], str]] = {
-    function.__name__: function
-    for function in (
-        example, explained, counts, verdicts, commands, packages, subjects, faults, findings, thresholds, problem_keys, defaults,
-    )
-} | {name: lambda name=name: measured(name) for name in ("trials", "engines", "fuzz")}
+GENERATED = (
+    example,
+    explained,
+    counts,
+    verdicts,
+    commands,
+    packages,
+    subjects,
+    faults,
+    findings,
+    thresholds,
+    problem_keys,
+    defaults,
+)
+PARTS: dict[str, Callable[[], str]] = {function.__name__: function for function in GENERATED}
+PARTS |= {name: partial(measured, name) for name in ("trials", "engines", "fuzz")}
 
 
 def rendered(text: str) -> str:
-    """Return a document with its parts made anew."""
+    """Return a document with its parts regenerated."""
     return PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}\n{match[3]}", text)
 
 

@@ -1,33 +1,54 @@
-"""rnnparity proves that a recurrent layer computes what Keras specifies, or names what it does not.
+"""rnnparity tests whether a recurrent layer computes what Keras specifies, and explains differences.
 
-Importing it needs NumPy alone, and loads even that only when something is asked for.
+    from rnnparity import Problem, assert_parity, check, run
+
+    problem = Problem.from_keras(layer, inputs)   # a live Keras layer with its weights
+    run(problem).outputs                          # what the reference computes
+    assert_parity(my_outputs, problem)            # raises AssertionError with the differences
+    check(my_function, k="lstm").passed           # a function against the catalogue
+
+Importing the package loads nothing else; a public name loads its module when it is first used.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from rnnparity.problem.answer import Unsupported as Unsupported
     from rnnparity.problem.problem import Problem as Problem
+    from rnnparity.problem.results import Report as Report
+    from rnnparity.problem.results import Verdict as Verdict
     from rnnparity.session.ask import run as run
     from rnnparity.session.check import check as check
     from rnnparity.testing import assert_parity as assert_parity
 
-_HOMES = {
+_MODULES = {
     "Problem": "rnnparity.problem.problem",
+    "Report": "rnnparity.problem.results",
+    "Unsupported": "rnnparity.problem.answer",
+    "Verdict": "rnnparity.problem.results",
+    "assert_parity": "rnnparity.testing",
     "check": "rnnparity.session.check",
     "run": "rnnparity.session.ask",
-    "assert_parity": "rnnparity.testing",
 }
-__all__ = ["Problem", "__version__", "assert_parity", "check", "run"]
+__all__ = [
+    "Problem",
+    "Report",
+    "Unsupported",
+    "Verdict",
+    "__version__",
+    "assert_parity",
+    "check",
+    "run",
+]
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for: `rnnparity --help` must not wait for NumPy."""
-    if name not in _HOMES:
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used: `rnnparity --help` must not wait for NumPy."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'rnnparity' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

@@ -1,5 +1,4 @@
-"""Benchmarks: run by pytest-benchmark, kept as small stored runs, compared by paired ratios, told
-in a report."""
+"""Benchmarks: measured by pytest-benchmark, stored, compared by paired ratios, and reported."""
 
 from __future__ import annotations
 
@@ -19,8 +18,8 @@ NAMES = ("report.html", "report.md", "report.json")
 
 
 @dataclass(frozen=True)
-class Done:
-    """What is said at the end, and whether nothing has become slower than allowed."""
+class Summary:
+    """The lines to print, and whether nothing became slower than allowed."""
 
     lines: Sequence[str]
     passed: bool
@@ -30,83 +29,79 @@ def bench(
     out: Path,
     quick: bool,
     k: str,
-    against: Path | None,
+    baseline: Path | None,
     fail_above: float | None,
     stored: Sequence[Path],
     any_machine: bool,
-    tell: Callable[[str, int, int], None],
-) -> Done:
-    """Measure (or take what is `stored`), compare with `against`, write the report into the folder
-    `out`.
+    report_progress: Callable[[str, int, int], None],
+) -> Summary:
+    """Measure or read `stored` runs, compare them with `baseline`, and write the report to `out`.
 
     Raises:
-        RequestError: a file or the folder is at fault, a package is missing, or there is nothing to
-        compare. MistrustedRunError: a benchmark failed.
+        RequestError: a file or the folder is invalid, a package is missing, or there is nothing
+            to compare.
+        SelfCheckError: a benchmark failed.
     """
-    if fail_above is not None and against is None:
-        raise RequestError(
-            "--fail-above needs --against FILE, the report.json that it compares with"
-        )
+    if fail_above is not None and baseline is None:
+        raise RequestError("--fail-above: --baseline FILE is missing; give an earlier report.json")
     if stored and (quick or k):
-        raise RequestError("--from takes stored runs as they are: leave out --quick and -k")
-    if missing := [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]:
-        raise RequestError(
-            f"the report needs {' and '.join(missing)}: `pip install 'rnnparity[bench]'`"
-        )
-    before = load(against) if against else None
+        raise RequestError("--from: merges stored runs; leave out --quick and -k")
+    missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
+    if missing:
+        packages = " and ".join(missing)
+        raise RequestError(f"bench: {packages} is missing; run `pip install 'rnnparity[bench]'`")
+    before = load(baseline) if baseline else None
     runs = {str(path): load(path) for path in dict.fromkeys(stored)}
-    _writable(out)
-    run = merge(runs, any_machine) if runs else measure(quick, k, tell)
-    write_where_asked(
-        out / "report.json", dump(run)
-    )  # first: what was measured is kept, whatever it is compared with
-    compared = _compared(run, before, str(against), any_machine) if before else []
+    _check_folder(out)
+    run = merge(runs, any_machine) if runs else measure(quick, k, report_progress)
+    # Written first: what was measured is kept whatever the comparison does.
+    write_where_asked(out / "report.json", dump(run))
+    compared = _compared(run, before, str(baseline), any_machine) if before else []
     page, markdown = render(run, compared, before)
     write_where_asked(out / "report.html", page)
     write_where_asked(out / "report.md", markdown)
-    return _done(run, compared, fail_above, out)
+    return _summary(run, compared, fail_above, out)
 
 
-def _done(
+def _summary(
     run: StoredRun, compared: Sequence[Compared], fail_above: float | None, out: Path
-) -> Done:
-    lines = [headline(run), *([verdict(compared)] if compared else [])]
-    changed = [c for c in compared if c.change is not Change.INCONCLUSIVE]
-    lines += [
-        f"{c.change}: {c.problem}: {c.contender} / {c.yardstick}, {c.factor:.2f} times"
-        for c in changed
-    ]
-    lines += [f"left out: {out.contender}: {out.why}" for out in run.left_out]
+) -> Summary:
+    lines = [headline(run)]
+    if compared:
+        lines.append(verdict(compared))
+    changed = [ratio for ratio in compared if ratio.change is not Change.INCONCLUSIVE]
+    for ratio in changed:
+        name = f"{ratio.problem}: {ratio.contender} / {ratio.yardstick}"
+        lines.append(f"{ratio.change}: {name}, {ratio.factor:.2f} times")
+    lines += [f"skipped: {skipped.contender}: {skipped.why}" for skipped in run.left_out]
     lines.append(f"written: {', '.join(str(out / name) for name in NAMES)}")
-    slower = [
-        c for c in changed if c.change is Change.SLOWER and fail_above and c.factor > fail_above
-    ]
-    if slower:
-        lines.append(f"failed: {len(slower)} ratios are slower by more than {fail_above:g}")
-    return Done(lines, not slower)
+    slower = [ratio for ratio in changed if ratio.change is Change.SLOWER]
+    failing = [ratio for ratio in slower if fail_above and ratio.factor > fail_above]
+    if failing:
+        lines.append(f"failed: {len(failing)} ratios are slower by more than {fail_above:g}")
+    return Summary(lines, not failing)
 
 
 def _compared(run: StoredRun, before: StoredRun, name: str, any_machine: bool) -> list[Compared]:
-    if run.machine.processor != before.machine.processor and not any_machine:
+    processor, expected = before.machine.processor, run.machine.processor
+    if processor != expected and not any_machine:
         raise RequestError(
-            f"{name}: was run on another machine ({before.machine.processor}; here {run.machine.processor}), where "
-            "ratios are others; --any-machine compares nevertheless"
+            f"{name}: machine: got {processor}, expected {expected}; ratios differ between machines; "
+            "--any-machine compares them all the same"
         )
     compared = compare(before, run)
     if not compared:
         raise RequestError(
-            f"{name}: has no ratio in common with this run; choose the same benchmarks with -k"
+            f"{name}: no ratio in common with this run; select the same ones with -k"
         )
     return compared
 
 
-def _writable(out: Path) -> None:
-    """Asked before minutes of measuring, not after."""
+def _check_folder(out: Path) -> None:
+    """Check before minutes of measuring that the report can be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RequestError(
-            f"{out}: no report can be written there: {error.strerror or error}"
-        ) from None
+        raise RequestError(f"{out}: cannot write the report: {error.strerror or error}") from None
     for name in NAMES:
         check_writable(out / name)

@@ -1,5 +1,4 @@
-"""Charts as SVG to stand inside a page, whose colours ink and grid take: right by day and by
-night."""
+"""Charts as SVG elements of a page, in the page's own colours, light or dark."""
 
 from __future__ import annotations
 
@@ -12,21 +11,21 @@ from typing import Any
 from rnnparity.bench.ratios import paired
 from rnnparity.bench.stored import Series
 
-# Colours that stand for the page's own until the SVG is written.
+# Placeholders for the page's colours, replaced in the finished SVG.
 INK, GRID = "#010203", "#040506"
 PAGE_COLOURS = {INK: "var(--ink)", GRID: "var(--grid)"}
-# Okabe and Ito's colours, which colour-blind people can tell apart; with a marker each.
+# Okabe and Ito's colours, which colour-blind people can distinguish, each with a marker.
 COLOURS = ("#0f8ad0", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDTH = 4.8  # inches: wide enough for a column of the page, narrow enough to be read on a phone
 
 
 def forward_chart(by_problem: Mapping[str, Mapping[str, Series]], against: str) -> str:
-    """One row a contender, one mark a size: its time over that of `against`, on a log axis."""
+    """Draw a row per contender and a mark per size: its time over that of `against`, log axis."""
     problems = [problem for problem, series in by_problem.items() if against in series]
     names = _by_speed([by_problem[problem] for problem in problems], against)
     with _figure(0.6 + 0.3 * len(names), against) as (figure, axes):
-        for place, problem in enumerate(problems):
+        for index, problem in enumerate(problems):
             points = [
                 (paired(by_problem[problem][name], by_problem[problem][against]), row)
                 for row, name in enumerate(names)
@@ -36,8 +35,8 @@ def forward_chart(by_problem: Mapping[str, Mapping[str, Series]], against: str) 
                 [ratio.value for ratio, _ in points],
                 [row for _, row in points],
                 linestyle="",
-                marker=MARKERS[place % len(MARKERS)],
-                color=COLOURS[place % len(COLOURS)],
+                marker=MARKERS[index % len(MARKERS)],
+                color=COLOURS[index % len(COLOURS)],
                 label=_size(problem),
                 markersize=6,
                 alpha=0.9,
@@ -57,16 +56,16 @@ def forward_chart(by_problem: Mapping[str, Mapping[str, Series]], against: str) 
 def growth_chart(
     axis: str, curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], quantity: str, unit: str
 ) -> str:
-    """Amount over extent, both on log axes; a curve's name says its exponent."""
+    """Draw amount over extent, both on log axes; a curve's name has its exponent."""
     from matplotlib.ticker import EngFormatter
 
     with _figure(2.6, axis + quantity) as (figure, axes):
-        for place, (name, (extents, amounts)) in enumerate(curves.items()):
+        for index, (name, (extents, amounts)) in enumerate(curves.items()):
             axes.plot(
                 extents,
                 amounts,
-                marker=MARKERS[place % len(MARKERS)],
-                color=COLOURS[place % len(COLOURS)],
+                marker=MARKERS[index % len(MARKERS)],
+                color=COLOURS[index % len(COLOURS)],
                 label=name,
                 markersize=5,
             )
@@ -82,24 +81,23 @@ def growth_chart(
         return _svg(figure)
 
 
-def _ticks(axis: Any, said: Any) -> None:
-    """Plain numbers on a log axis, more of them where it is short."""
+def _ticks(axis: Any, formatter: Any) -> None:
+    """Set plain numbers on a log axis, more of them where it is short."""
     from matplotlib.ticker import LogLocator
 
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
-    axis.set_major_formatter(said)
+    axis.set_major_formatter(formatter)
     axis.set_ticks([], minor=True)
 
 
 def _by_speed(rows: Sequence[Mapping[str, Series]], against: str) -> list[str]:
-    """Names in the order of their largest problem's times, fastest first; what only others have
-    comes last."""
-    places: dict[str, float] = {}
+    """Return the names by the time of their largest problem, fastest first."""
+    ratios: dict[str, float] = {}
     for series in reversed(rows):
         for name in series:
-            places.setdefault(name, paired(series[name], series[against]).value)
-    return sorted(places, key=lambda name: places[name])
+            ratios.setdefault(name, paired(series[name], series[against]).value)
+    return sorted(ratios, key=lambda name: ratios[name])
 
 
 def _size(problem: str) -> str:
@@ -115,7 +113,7 @@ def _figure(height: float, salt: str) -> Iterator[tuple[Any, Any]]:
 
     style: dict[Any, Any] = {
         "font.size": 10,
-        "text.parse_math": False,  # a name is no formula
+        "text.parse_math": False,  # a name is not a formula
         "svg.fonttype": "none",  # text stays text: it can be read, searched and styled
         "svg.hashsalt": salt,  # the same run gives the same page
         "axes.edgecolor": GRID,
@@ -140,7 +138,7 @@ def _figure(height: float, salt: str) -> Iterator[tuple[Any, Any]]:
 
 
 def _svg(figure: Any) -> str:
-    """The drawing as an element of a page, with the page's colours."""
+    """Return the drawing as an element of a page, with the page's colours."""
     buffer = io.StringIO()
     figure.savefig(
         buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))

@@ -1,7 +1,7 @@
-"""Ratios of two contenders' times, paired by block, and whether one has changed between two runs.
+"""Ratios of two contenders' times, paired by block, and whether a ratio changed between two runs.
 
-Times of one block are taken one right after the other, so what slows the machine for a while slows
-both and leaves their ratio alone. A ratio is the median over the blocks, its spread their middle
+The times of one block are taken one right after the other, so that other load on the machine slows
+both and leaves their ratio unchanged. A ratio is the median over the blocks, its spread their middle
 half.
 """
 
@@ -15,18 +15,18 @@ from statistics import linear_regression, median, quantiles
 
 from rnnparity.bench.stored import Series, StoredRun
 
-# What a ratio must have changed by to be called faster or slower, both beyond the middle halves of
-# its blocks and where it was fastest: memory that a process happens to get and what else runs move
-# it by some per cent, whatever its blocks agree on. Of 150 pairs of runs of the same code on a busy
-# machine this calls 2 slower, of 150 with a reference that is 30 % slower every one (18 ratios a
-# run).
+# A ratio changed if it moved by this factor beyond the middle halves of its blocks and in its
+# fastest blocks: memory layout and other load move it by some per cent. Of 150 pairs of runs of the
+# same code on a busy machine this calls 2 slower, of 150 with a reference that is 30 % slower all
+# (18 ratios a run).
 MARGIN = 1.2
-FEWEST = 3  # blocks, below which a spread says nothing
+# Below this many blocks a spread means nothing.
+FEWEST_BLOCKS = 3
 YARDSTICKS = ("products", "tf.keras eager", "tf.keras graph", "tf.keras XLA")
 
 
 class Change(StrEnum):
-    """How a ratio has changed between two runs."""
+    """How a ratio changed between two runs."""
 
     FASTER = "faster"
     SLOWER = "slower"
@@ -35,28 +35,29 @@ class Change(StrEnum):
 
 @dataclass(frozen=True)
 class Ratio:
-    """One contender's time over another's: the median over the blocks, their middle half, and at
-    their fastest."""
+    """A ratio of times: median over the blocks, their middle half, and that of the fastest calls."""
 
     value: float
     low: float
     high: float
-    best: float
+    fastest: float
     blocks: int
 
 
-def paired(one: Series, other: Series) -> Ratio:
-    """`one` over `other`, block by block."""
-    logs = [log(a / b) for a, b in zip(one.seconds, other.seconds, strict=False)]
-    low, _, high = quantiles(logs, n=4, method="inclusive") if len(logs) > 1 else (logs[0],) * 3
-    return Ratio(
-        exp(median(logs)), exp(low), exp(high), min(one.seconds) / min(other.seconds), len(logs)
-    )
+def paired(numerator: Series, denominator: Series) -> Ratio:
+    """Return the ratio of two series, block by block."""
+    pairs = zip(numerator.seconds, denominator.seconds, strict=False)
+    logs = [log(a / b) for a, b in pairs]
+    low = high = logs[0]
+    if len(logs) > 1:
+        low, _, high = quantiles(logs, n=4, method="inclusive")
+    fastest = min(numerator.seconds) / min(denominator.seconds)
+    return Ratio(exp(median(logs)), exp(low), exp(high), fastest, len(logs))
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A ratio before and now, and what became of it; `factor` is now over before."""
+    """A ratio before and now; `factor` is now over before."""
 
     problem: str
     contender: str
@@ -70,45 +71,46 @@ class Compared:
 
     @property
     def change(self) -> Change:
-        if min(self.before.blocks, self.now.blocks) < FEWEST:
+        if min(self.before.blocks, self.now.blocks) < FEWEST_BLOCKS:
             return Change.INCONCLUSIVE
-        best = self.now.best / self.before.best
-        if self.now.low > self.before.high * MARGIN and best > MARGIN:
+        fastest = self.now.fastest / self.before.fastest
+        if self.now.low > self.before.high * MARGIN and fastest > MARGIN:
             return Change.SLOWER
-        if self.now.high < self.before.low / MARGIN and best < 1 / MARGIN:
+        if self.now.high < self.before.low / MARGIN and fastest < 1 / MARGIN:
             return Change.FASTER
         return Change.INCONCLUSIVE
 
 
 def reference_ratios(run: StoredRun) -> Iterator[tuple[str, Series, Series]]:
-    """Problem, the reference's series and a yardstick's: the products of its own type, and
-    tf.keras' paths."""
-    for problem, by_contender in run.find("forward").items():
-        for name, series in by_contender.items():
+    """Yield problem, the reference's series and a yardstick's.
+
+    Yardsticks are the bare matrix products of the reference's own dtype and tf.keras' paths.
+    """
+    for problem, contenders in run.find("forward").items():
+        for name, series in contenders.items():
             if not name.startswith("reference"):
                 continue
-            own = name.replace("reference", "products")
-            for yardstick in YARDSTICKS:
-                other = by_contender.get(own if yardstick == "products" else yardstick)
-                if other is not None:
-                    yield problem, series, other
+            products = name.replace("reference", "products")
+            for yardstick in (products, *YARDSTICKS[1:]):
+                if yardstick in contenders:
+                    yield problem, series, contenders[yardstick]
 
 
 def compare(before: StoredRun, now: StoredRun) -> list[Compared]:
-    """Every ratio of the reference to a yardstick that both runs have."""
-    old = {(p, s.contender, y.contender): paired(s, y) for p, s, y in reference_ratios(before)}
-    return [
-        Compared(
-            problem, series.contender, yardstick.contender, old[place], paired(series, yardstick)
-        )
-        for problem, series, yardstick in reference_ratios(now)
-        if (place := (problem, series.contender, yardstick.contender)) in old
-    ]
+    """Return every ratio of the reference to a yardstick that both runs have."""
+    old = {}
+    for problem, series, yardstick in reference_ratios(before):
+        old[problem, series.contender, yardstick.contender] = paired(series, yardstick)
+    compared = []
+    for problem, series, yardstick in reference_ratios(now):
+        key = (problem, series.contender, yardstick.contender)
+        if key in old:
+            compared.append(Compared(*key, old[key], paired(series, yardstick)))
+    return compared
 
 
 def exponent(extents: Sequence[int], amounts: Sequence[float]) -> float:
-    """The slope of log(amount) over log(extent), by least squares: 1 where an amount grows in
-    proportion."""
-    return linear_regression(
-        [log(extent) for extent in extents], [log(amount) for amount in amounts]
-    ).slope
+    """Return the slope of log(amount) over log(extent): 1 where it grows in proportion."""
+    x = [log(extent) for extent in extents]
+    y = [log(amount) for amount in amounts]
+    return linear_regression(x, y).slope

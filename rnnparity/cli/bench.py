@@ -20,7 +20,7 @@ def bench(
     k: Annotated[
         str, typer.Option("-k", metavar="EXPR", help="Choose benchmarks by name, as pytest does.")
     ] = "",
-    against: Annotated[
+    baseline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare with an earlier report.json.")
     ] = None,
     fail_above: Annotated[
@@ -42,7 +42,7 @@ def bench(
     from rnnparity.bench import bench as run_bench
 
     with progress_bar() as progress:
-        done = run_bench(out, quick, k, against, fail_above, from_ or [], any_machine, progress)
+        done = run_bench(out, quick, k, baseline, fail_above, from_ or [], any_machine, progress)
     for line in done.lines:
         typer.echo(line)
     raise typer.Exit(0 if done.passed else 1)

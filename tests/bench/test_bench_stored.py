@@ -1,4 +1,4 @@
-"""Stored runs: what is kept, what is refused, how they merge and compare."""
+"""Stored benchmark runs: what is kept and refused, how runs are merged and compared."""
 
 import json
 from dataclasses import replace
@@ -15,7 +15,7 @@ from rnnparity.problem.errors import RequestError
 # stored
 
 
-def test_what_is_dumped_is_loaded(tmp_path):
+def test_dumped_run_is_loaded_unchanged(tmp_path):
     path = tmp_path / "report.json"
     path.write_text(dump(run()))
     assert dump(load(path)) == dump(run())
@@ -51,7 +51,7 @@ def pytest_document(**info):
     }  # fmt: skip
 
 
-def test_rounds_and_the_name_of_the_host_are_left_out():
+def test_rounds_and_the_name_of_the_host_are_not_stored():
     kept = from_pytest(pytest_document(), False, {"numpy": "2"})
     assert [s.seconds for s in kept.series] == [[0.1, 0.2]]  # in the order of the blocks
     assert kept.commit == "0123456789+changes"
@@ -93,21 +93,21 @@ WHOLE = json.dumps(fields())
             "series.0.seconds.0: Input should be a valid number",
         ),
         (changed(rows=[{**ROW, "seconds": [float("nan")]}]), "the literal NaN is not JSON"),
-        (changed(rows=[ROW, ROW]), "forward / p / c is there 2 times"),
+        (changed(rows=[ROW, ROW]), "forward / p / c: got 2 entries, expected 1"),
     ],
 )
-def test_what_is_refused(tmp_path, text, what):
+def test_malformed_run_is_refused(tmp_path, text, what):
     path = tmp_path / "report.json"
     path.write_text(text)
     with pytest.raises(RequestError) as caught:
         load(path)
     assert str(caught.value).startswith(str(path))
     assert what in str(caught.value)
-    assert str(caught.value).endswith("write it anew with `rnnparity bench`")
+    assert str(caught.value).endswith("write it with `rnnparity bench`")
 
 
 @pytest.mark.parametrize("place", [".", "none.json"])
-def test_what_cannot_be_read(tmp_path, place):
+def test_unreadable_file_is_refused(tmp_path, place):
     with pytest.raises(RequestError, match=r"cannot be read: (Is a directory|No such file)"):
         load(tmp_path / place)
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_read(tmp_path, place):
 # merge
 
 
-def test_runs_of_different_problems_become_one():
+def test_runs_of_different_problems_are_merged():
     rows = forward()
     parts = {"a.json": run(rows[:6]), "b.json": run(rows[6:], quick=False)}
     assert dump(merge(parts)) == dump(run(rows))
@@ -125,22 +125,22 @@ def test_runs_of_different_problems_become_one():
 @pytest.mark.parametrize(
     ("other", "what"),
     [
-        ({"commit": "abc"}, "b.json: commit is abc, but 0123456789 in a.json"),
+        ({"commit": "abc"}, "b.json: commit: got abc, expected 0123456789 as in a.json"),
         (
             {"versions": {"numpy": "1"}},
-            "b.json: versions is numpy 1, but numpy 2.4.6, tensorflow 2.21.0 in a.json",
+            "b.json: versions: got numpy 1, expected numpy 2.4.6, tensorflow 2.21.0 as in a.json",
         ),
-        ({"machine": {**MACHINE, "cores": 4}}, "--any-machine merges them nevertheless"),
+        ({"machine": {**MACHINE, "cores": 4}}, "--any-machine merges them all the same"),
         ({"rows": forward()[:1]}, "b.json: forward / LSTM 1x4x5x3 is in a.json too"),
     ],
 )
-def test_what_does_not_merge(other, what):
+def test_runs_of_different_origin_are_not_merged(other, what):
     parts = {"a.json": run(forward()[:6]), "b.json": run(**{"rows": forward()[6:], **other})}
     with pytest.raises(RequestError, match=what):
         merge(parts)
 
 
-def test_other_machines_merge_when_told_so():
+def test_runs_of_several_machines_merge_with_any_machine():
     parts = {
         "a": run(forward()[:6]),
         "b": run(forward()[6:], machine={**MACHINE, "processor": "Beads"}),
@@ -156,10 +156,10 @@ def timed(*seconds):
     return Series(group="forward", problem="p", contender="c", seconds=list(seconds))
 
 
-def test_a_ratio_is_the_median_over_blocks_with_the_middle_half():
+def test_ratio_is_the_median_over_blocks_with_the_middle_half():
     ratio = paired(timed(2.0, 8.0, 4.0, 16.0, 32.0), timed(1.0, 1.0, 1.0, 1.0, 1.0))
     assert ratio.value == pytest.approx(8)
-    assert (ratio.low, ratio.high, ratio.best, ratio.blocks) == (
+    assert (ratio.low, ratio.high, ratio.fastest, ratio.blocks) == (
         pytest.approx(4),
         pytest.approx(16),
         2,
@@ -167,17 +167,17 @@ def test_a_ratio_is_the_median_over_blocks_with_the_middle_half():
     )
 
 
-def test_what_slows_a_whole_block_leaves_the_ratio_alone():
+def test_load_during_a_whole_block_leaves_the_ratio_unchanged():
     assert paired(timed(2.0, 20.0, 2.0), timed(1.0, 10.0, 1.0)) == Ratio(*[pytest.approx(2)] * 4, 3)
 
 
-def test_exponents_of_exact_powers():
+def test_exponent_of_exact_powers():
     assert exponent([1, 10, 100], [3, 30, 300]) == pytest.approx(1)
     assert exponent([2, 4, 8], [4, 16, 64]) == pytest.approx(2)
     assert exponent([2, 4, 8], [7, 7, 7]) == pytest.approx(0)
 
 
-def test_each_type_has_products_of_its_own():
+def test_reference_is_compared_with_products_of_its_own_dtype():
     pairs = {(s.contender, y.contender) for _, s, y in reference_ratios(run())}
     assert ("reference float32", "products float32") in pairs
     assert ("reference float32", "products float64") not in pairs
@@ -193,27 +193,27 @@ def test_each_type_has_products_of_its_own():
         (0.7, Change.FASTER),
     ],
 )
-def test_changes_beyond_the_spread_are_seen(factor, change):
+def test_change_beyond_the_spread_is_detected(factor, change):
     found = compare(run(), run(forward(factor)))
     assert len(found) == 10
     assert {c.change for c in found} == {change}
     assert all(c.factor == pytest.approx(factor, rel=1e-3) for c in found)
 
 
-def test_a_change_within_the_spread_is_inconclusive():
+def test_change_within_the_spread_is_inconclusive():
     before = [dict(row, seconds=[s * f for s, f in zip(row["seconds"], (1, 2, 0.5, 1.5, 1), strict=True)])
               if row["contender"].startswith("reference") else row for row in forward()]  # fmt: skip
     assert {c.change for c in compare(run(before), run(forward(1.3)))} == {Change.INCONCLUSIVE}
 
 
-def test_what_was_as_fast_once_is_no_slower():
-    """A machine that was busy for most of a run: one block says what the code can do."""
+def test_run_with_one_block_as_fast_as_before_is_not_slower():
+    """On a machine that was busy for most of a run one block shows what the code can do."""
     busy = [dict(row, seconds=[s * f for s, f in zip(row["seconds"], (1.5, 1.5, 1, 1.5, 1.5), strict=True)])
             if row["contender"].startswith("reference") else row for row in forward()]  # fmt: skip
     assert {c.change for c in compare(run(), run(busy))} == {Change.INCONCLUSIVE}
 
 
-def test_two_blocks_tell_nothing():
+def test_two_blocks_are_inconclusive():
     def short(rows):
         return [dict(row, seconds=row["seconds"][:2]) for row in rows]
 

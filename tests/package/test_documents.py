@@ -30,7 +30,11 @@ def test_readme_has_at_most_200_lines():
 
 def test_generated_parts_are_current():
     done = subprocess.run(
-        [sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "docs/generate.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.stdout, done.returncode) == ("differ: none\n", 0), done.stderr
 
@@ -53,7 +57,9 @@ def test_links_of_a_document_exist(document):
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_paths_named_in_a_document_exist(document):
-    for name in re.findall(r"`((?:rnnparity|tests|fixtures|docs)/[\w./-]+)`", document.read_text("utf-8")):
+    for name in re.findall(
+        r"`((?:rnnparity|tests|fixtures|docs)/[\w./-]+)`", document.read_text("utf-8")
+    ):
         assert (ROOT / name).exists(), name
 
 

@@ -1,10 +1,13 @@
-"""The figures that the reference is to reach, as ratios within one run (issue 3), and what was
-measured of each."""
+"""The project's own speed targets as ratios within one run (issue 3), and what was measured.
+
+`PYTHONPATH=tests python -m validation.targets report.json` prints them for a stored run.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from rnnparity.bench.ratios import Ratio, paired
 from rnnparity.bench.stored import StoredRun
@@ -15,7 +18,7 @@ LONG, WIDE = "LSTM 1x500x64x256", "LSTM 128x100x128x256"
 FROM_MIDDLE, HUNDRED_UNITS = (MIDDLE, LARGE, LONG, WIDE), (MIDDLE, LARGE, LONG, WIDE)
 EVERY = (TINY, SMALL, *FROM_MIDDLE)
 
-# Contender, yardstick, the largest ratio wanted, and the problems.
+# Contender, yardstick, the largest ratio that is accepted, and the problems.
 TARGETS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
     ("reference float64", "tf.keras eager", 1 / 300, (TINY,)),
     ("reference float32", "tf.keras eager", 1 / 300, (TINY,)),
@@ -33,8 +36,7 @@ TARGETS: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure wanted and measured; `floor` is the same ratio of the bare products alone, which no
-    code goes below."""
+    """A target and what was measured; `floor` is the ratio of the bare matrix products."""
 
     problem: str
     contender: str
@@ -49,7 +51,7 @@ class Figure:
 
     @property
     def reason(self) -> str:
-        """Why a figure is missed, as far as the run itself shows it."""
+        """Why a target is missed, as far as the run shows it."""
         if self.met:
             return ""
         if self.measured.low <= self.wanted:
@@ -63,7 +65,7 @@ class Figure:
 
 
 def figures(run: StoredRun) -> Iterator[Figure]:
-    """Every figure whose contenders the run has timed."""
+    """Yield every target whose contenders the run has timed."""
     forward = run.find("forward")
     for contender, yardstick, wanted, problems in TARGETS:
         for problem in problems:
@@ -75,3 +77,20 @@ def figures(run: StoredRun) -> Iterator[Figure]:
             floor = None if own or products is None else paired(products, series[yardstick])
             measured = paired(series[contender], series[yardstick])
             yield Figure(problem, contender, yardstick, wanted, measured, floor)
+
+
+def main() -> None:
+    """Print every target of a stored run, what was measured, and why a target was missed."""
+    import sys
+
+    from rnnparity.bench.stored import load
+    from rnnparity.bench.wording import speed
+
+    for figure in figures(load(Path(sys.argv[1]))):
+        result = "reached" if figure.met else f"missed: {figure.reason}"
+        name = f"{figure.contender}, {figure.problem}, compared with {figure.yardstick}"
+        print(f"{name}: {speed(figure.measured.value)}, target {speed(figure.wanted)}: {result}")
+
+
+if __name__ == "__main__":
+    main()
