@@ -13,13 +13,14 @@ from rnnparity.golden.goldens import KNOWN, Goldens, default_folder, read_golden
 from rnnparity.golden.known_differences import KnownDifference, read_known
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import FAILING, CaseResult, Verdict
 from rnnparity.reference.tolerance import expect
-from rnnparity.report.messages import failure
+from rnnparity.report.messages import failure, summary
 from rnnparity.session.ask import outcome_of
-from rnnparity.session.check import ask, self_check, verdict_of
+from rnnparity.session.check import ask, result_of, self_check
 from rnnparity.session.workers import Outcome, Workers
 from rnnparity.subjects import FunctionSubject, name_of
-from rnnparity.verdict.judge import FAILING, Kind, Verdict, reference_verdict, with_known
+from rnnparity.verdict.judge import reference_result, with_known
 
 
 def chosen_ids(expression: str) -> list[str]:
@@ -38,7 +39,7 @@ class RnnCase:
         self.problem: Problem = catalogue()[case]
         self._sessions = sessions
 
-    def assert_parity(self, subject: str | Callable[[Problem], Any]) -> Verdict:
+    def assert_parity(self, subject: str | Callable[[Problem], Any]) -> CaseResult:
         """Fail unless the subject (a registered name, or a function from a Problem to its outputs)
         agrees.
 
@@ -52,12 +53,12 @@ class RnnCase:
             verdict = self._sessions.verdict(self.problem, subject)
         except RequestError as error:
             pytest.fail(str(error), pytrace=False)
-        if verdict.kind in FAILING:
+        if verdict.verdict in FAILING:
             pytest.fail(failure(self.problem, verdict, name_of(subject)), pytrace=False)
-        if verdict.kind is Kind.KNOWN:
-            pytest.xfail(verdict.reason)
-        if verdict.kind is not Kind.AGREES:
-            pytest.skip(f"{verdict.kind}: {verdict.reason}")
+        if verdict.verdict is Verdict.KNOWN:
+            pytest.xfail(summary(verdict, self.problem))
+        if verdict.verdict is not Verdict.AGREES:
+            pytest.skip(f"{verdict.verdict}: {verdict.reason}")
         return verdict
 
 
@@ -86,16 +87,16 @@ class Sessions:
         except RequestError as error:
             self._faults[what] = error
 
-    def verdict(self, problem: Problem, subject: str | Callable[[Problem], Any]) -> Verdict:
+    def verdict(self, problem: Problem, subject: str | Callable[[Problem], Any]) -> CaseResult:
         """The verdict on one case; the first case of a named subject starts its worker."""
         goldens = self._goldens
         if goldens is None:
             raise self._faults["fixtures"]
         golden = goldens.outputs.get(problem.id)
         if subject == "reference":
-            return reference_verdict(problem, golden, goldens.left_out.get(problem.id, ""))
+            return reference_result(problem, golden, goldens.left_out.get(problem.id, ""))
         if not isinstance(subject, str):
-            return verdict_of(ask(FunctionSubject(subject), problem), expect(problem), golden)
+            return result_of(ask(FunctionSubject(subject), problem), expect(problem), golden)
         if subject not in self._streams and subject not in self._faults:
             with self._once(subject):
                 self._streams[subject] = _Stream(
@@ -104,7 +105,7 @@ class Sessions:
         if subject in self._faults:
             raise self._faults[subject]
         stream = self._streams[subject]
-        verdict = verdict_of(stream.outcome(problem), expect(problem), golden)
+        verdict = result_of(stream.outcome(problem), expect(problem), golden)
         return with_known(verdict, self._entries, subject, stream.versions)
 
     def close(self) -> None:
@@ -137,7 +138,7 @@ class _Stream:
         return self._here.pop(problem.id)
 
 
-def assert_parity(given: Any, problem: Problem) -> Verdict:
+def assert_parity(given: Any, problem: Problem) -> CaseResult:
     """Assert that `given` is what Keras specifies for `problem`.
 
     `given` is a function from the problem to its outputs, a subject's name, or the outputs
@@ -152,11 +153,11 @@ def assert_parity(given: Any, problem: Problem) -> Verdict:
             f"assert_parity(outputs, problem): the second argument is {type(problem).__name__}, no Problem"
         )
     if callable(given) or isinstance(given, str):
-        verdict = verdict_of(outcome_of(problem, given), expect(problem), None)
+        verdict = result_of(outcome_of(problem, given), expect(problem), None)
         name = name_of(given)
     else:
-        verdict = verdict_of(ask(FunctionSubject(lambda _: given), problem), expect(problem), None)
+        verdict = result_of(ask(FunctionSubject(lambda _: given), problem), expect(problem), None)
         name = ""
-    if verdict.kind is not Kind.AGREES:
+    if verdict.verdict is not Verdict.AGREES:
         raise AssertionError(failure(problem, verdict, name))
     return verdict

@@ -4,6 +4,7 @@ why it is there."""
 from __future__ import annotations
 
 from functools import cache
+from hashlib import sha256
 
 from rnnparity.catalogue.cross import cross_cases
 from rnnparity.catalogue.rows import row_cases
@@ -19,6 +20,16 @@ def catalogue() -> dict[str, Problem]:
     if len(found) != len(cases):
         raise AssertionError("two cases have the same id")
     return found
+
+
+@cache
+def digest() -> str:
+    """Return the catalogue in ten hexadecimal digits, made from every case's id and tags."""
+    lines = [
+        f"{case} {' '.join(problem.case.tags) if problem.case else ''}"
+        for case, problem in catalogue().items()
+    ]
+    return sha256("\n".join(lines).encode()).hexdigest()[:10]
 
 
 def family(id: str) -> str:

@@ -68,9 +68,9 @@ def show(
 ) -> None:
     """Show one case, step by step."""
     from rnnparity.problem import file_format as wire
+    from rnnparity.problem.results import FAILING
     from rnnparity.report import show
     from rnnparity.session import ask as parity
-    from rnnparity.verdict.judge import FAILING
 
     problem = case_of(case)
     if json:
@@ -78,7 +78,7 @@ def show(
         return
     outcome, verdict = parity.check_case(problem, subject)
     typer.echo(show.show(problem, subject, outcome, verdict))
-    raise typer.Exit(1 if verdict.kind in FAILING else 0)
+    raise typer.Exit(1 if verdict.verdict in FAILING else 0)
 
 
 def run(

@@ -60,7 +60,7 @@ def check(
         report = conformance.as_report(stored)
     else:
         with progress_bar() as progress:
-            report = runner.check(
+            run = runner.check_run(
                 *(subjects or []),
                 k=k,
                 fixtures=fixtures,
@@ -69,8 +69,9 @@ def check(
                 progress=progress,
                 all_subjects=all_,
             )
+            report = run.report
             if out.asked:
-                stored = conformance.stored_report(report, fixtures, progress)
+                stored = conformance.stored_report(run, progress)
     with suppress(
         BrokenPipeError
     ):  # who reads the first lines alone shall have the right exit status

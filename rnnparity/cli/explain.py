@@ -90,7 +90,10 @@ def explain(
 def _write_bundle(folder: Path, told: Explanation, subject: str) -> list[Path]:
     from rnnparity.report import explanation_text as screen
     from rnnparity.report.bundle import plainest_kind, write_bundle
+    from rnnparity.report.messages import describe
 
-    kind = plainest_kind(difference.kind for difference in told.differences)
-    said = told.differences[0].text if kind == "fact" and not told.listed else screen.headline(told)
+    kind = plainest_kind(difference.type for difference in told.differences)
+    said = screen.headline(told)
+    if kind == "fact" and not told.listed:
+        said = describe(told.differences[0], told.problem)[0]
     return write_bundle(folder, told.problem, said, subject, kind)

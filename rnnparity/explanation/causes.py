@@ -4,14 +4,14 @@ others."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.explain import UNEXPLAINED, Explanation, explain
+from rnnparity.explanation.explain import Explanation, explain
 from rnnparity.faults import Mutant, PlacedFault, run_one
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import EVERY_HALF, WHOLE
+from rnnparity.problem.results import EVERY_HALF, WHOLE, Cause
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import compare_structure
 
@@ -20,33 +20,21 @@ from rnnparity.verdict.compare import compare_structure
 SEARCHED = 60
 
 
-@dataclass(frozen=True)
-class Cause:
-    """Why a case diverges: a fault's name and its place, "unexplained", or "" where it was not
-    searched.
-
-    `also` counts the hypotheses that fit as well.
-    """
-
-    cause: str
-    fault: str
-    also: int = 0
-
-
 def causes(problems: Iterable[Problem], progress: Callable[[int], None]) -> dict[str, Cause]:
-    """By id, why each problem's outputs are wrong: the plainest cases, those of the shortest names,
-    first.
+    """Return by id the cause of each problem's wrong outputs, as far as it was searched.
 
-    `progress` is told how many are done.
+    Cases with the shortest names, the plainest ones, come first. `progress` gets the number of
+    problems that are done.
     """
     found: dict[str, Cause] = {}
     known: list[Mutant] = []
     open_: list[Problem] = []
     searched = 0
-    for problem in sorted(problems, key=lambda problem: (len(problem.id), problem.id)):
+    plainest_first = sorted(problems, key=lambda problem: (len(problem.id), problem.id))
+    for done, problem in enumerate(plainest_first, 1):
         again = _first_fit(problem, known) if known else None
         if again is not None:
-            found[problem.id] = Cause(again.cause, again.name)
+            found[problem.id] = Cause(again.faults)
         elif searched < SEARCHED:
             searched += 1
             told = explain(problem)
@@ -55,26 +43,25 @@ def causes(problems: Iterable[Problem], progress: Callable[[int], None]) -> dict
                 open_.append(problem)
             elif told.fault is not None and told.certain:
                 known.append(told.fault)
-        else:
-            found[problem.id] = Cause("", "")
-        progress(len(found))
+        progress(done)
     for problem in open_:  # what several faults explain here one of them has perhaps done elsewhere
         again = _first_fit(problem, known)
         if again is not None:
-            found[problem.id] = Cause(again.cause, again.name)
+            found[problem.id] = Cause(again.faults)
     return found
 
 
 def _cause(told: Explanation) -> Cause:
     if told.fault is None:
-        return Cause(told.cause or UNEXPLAINED, "")
-    return Cause(told.fault.cause, told.fault.name, len(told.also_fits))
+        return Cause()
+    also_fits = tuple(mutant.faults for mutant in told.also_fits)
+    return Cause(told.fault.faults, also_fits, told.certain)
 
 
 def _first_fit(problem: Problem, known: Sequence[Mutant]) -> Mutant | None:
     """A cause found elsewhere that gives these outputs too."""
     given = problem.outputs or ()
-    if any(d.kind != "dtype" for d in compare_structure(given, problem.output_slots())):
+    if any(d.type != "dtype" for d in compare_structure(given, problem.output_slots())):
         return None
     evidence = Evidence(problem, given, expect(problem))
     if evidence.expected.unpredictable:

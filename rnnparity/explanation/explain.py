@@ -29,9 +29,9 @@ from rnnparity.faults import EditArithmetic, Mutant, PlacedFault, fault_coverage
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import FaultId
+from rnnparity.problem.results import Difference, FaultId
 from rnnparity.reference.tolerance import expect
-from rnnparity.verdict.compare import Difference, compare_structure, compare_values
+from rnnparity.verdict.compare import compare_structure, compare_values
 
 __all__ = ["UNEXPLAINED", "Explanation", "explain"]
 
@@ -98,11 +98,10 @@ def explain(problem: Problem) -> Explanation:
     problem = problem.with_outputs(
         [_as_float(tensor, problem.threshold_type) for tensor in problem.outputs]
     )
-    if all(difference.kind == "dtype" for difference in wrong):
+    if all(difference.type == "dtype" for difference in wrong):
         told = _explain_values(Reading(problem, problem.outputs or (), ()))
-        return replace(
-            told, hint="; ".join([*([told.hint] if told.hint else []), *(d.text for d in wrong)])
-        )
+        dtypes = [f"{d.output}: got dtype {d.actual}, expected {d.expected}" for d in wrong]
+        return replace(told, hint="; ".join([*([told.hint] if told.hint else []), *dtypes]))
     read = [_explain_values(reading) for reading in readings(problem, problem.outputs or ())]
     if not read:
         hint = value_hint(problem.outputs or ())

@@ -13,8 +13,8 @@ from rnnparity.faults import PlacedFault, run_one, with_flag
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
 from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import Difference
 from rnnparity.reference import compute
-from rnnparity.verdict.compare import Difference
 
 # Multiply-adds of one pass beyond which a problem is explained on a slice: a millisecond or ten.
 HUGE = 2e7
@@ -40,14 +40,11 @@ class Slice:
     def differences(self, found: Sequence[Difference]) -> tuple[Difference, ...]:
         """What differs, with the rows' numbers in the whole problem."""
         moved = []
-        for one in found:
-            index = (self.row(one.index[0]), *one.index[1:]) if one.index else ()
-            place = f"{one.output}[{', '.join(map(str, index))}]="
-            moved.append(
-                replace(
-                    one, index=index, text=place + one.text.partition("=")[2] if index else one.text
-                )
-            )
+        for difference in found:
+            index = difference.index
+            if index:
+                index = (self.row(index[0]), *index[1:])
+            moved.append(replace(difference, index=index))
         return tuple(moved)
 
 

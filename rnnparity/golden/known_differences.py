@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnparity.problem.errors import FormatError
+from rnnparity.problem.results import Stale, StaleReason
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
-# What a difference can be (`compare.Difference`), and "error" for none at all.
+# What a difference can be (`results.DifferenceType`), and "error" for none at all.
 KINDS = ("count", "names", "shape", "dtype", "finiteness", "values", "fact", "error")
 _KEYS = {"name", "subject", "cases", "kinds", "versions", "cause", "standing", "reason", "link"}
 # By what an entry is wrong: its framework's own documentation, or Keras' alone, where its own is
@@ -31,7 +32,7 @@ class KnownDifference:
     """One entry. `subject` and each of `cases` are patterns (*, ?) of subject names, joined by " |
     ", and of case ids.
 
-    `kinds` are the kinds of difference it covers (see `compare.Difference`), or "error". `versions`
+    `kinds` are the kinds of difference it covers (see `results.DifferenceType`), or "error". `versions`
     maps a package to a range like ">=3.0,<3.16"; the entry holds where all of them match. `cause`
     is the fault that explains it, by its name, or the place where it was found in the framework's
     code. `standing` is one of STANDINGS.
@@ -147,8 +148,8 @@ def stale(
     used: Collection[str],
     ran: Collection[str],
     catalogue: Collection[str],
-) -> list[tuple[KnownDifference, str]]:
-    """Entries that no longer say the truth, each with why.
+) -> list[Stale]:
+    """Return the entries that no longer hold.
 
     `used` are the names of entries that covered a difference, `ran` the cases that ran, `catalogue`
     all there are.
@@ -157,9 +158,9 @@ def stale(
     for entry in entries:
         matched = {case for case in catalogue if entry.matches(case)}
         if not matched:
-            found.append((entry, "matches no case"))
+            found.append(Stale(entry.name, StaleReason.NO_CASE))
         elif entry.applies(subject, versions) and entry.name not in used and matched <= set(ran):
-            found.append((entry, f"its {len(matched)} cases all agree now"))
+            found.append(Stale(entry.name, StaleReason.ALL_AGREE, len(matched)))
     return found
 
 

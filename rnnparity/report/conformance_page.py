@@ -8,27 +8,27 @@ from itertools import groupby
 from shlex import quote
 from typing import Any
 
+from rnnparity.problem.results import Verdict
 from rnnparity.report.explanation_page import drawing
 from rnnparity.report.features import FEATURES, cases_of
 from rnnparity.report.groups import Group, plainest
 from rnnparity.report.page import render_template, words_of_markdown
 from rnnparity.report.stored_report import Example, KnownEntry, Picture, StoredReport, StoredVerdict
 from rnnparity.report.table import Cell, Column, chosen, columns, headline
-from rnnparity.verdict.judge import Kind
 
 # So many of a group's cases stand there at once, so many more where one asks; all of them are in
 # the JSON.
 SHOWN, MORE = 3, 60
 # A verdict as it stands before the name of a group.
 CALLED = {
-    Kind.DIVERGES: "diverges",
-    Kind.ERROR: "error",
-    Kind.KNOWN: "known difference",
-    Kind.INCONCLUSIVE: "inconclusive",
-    Kind.UNSUPPORTED: "unsupported",
+    Verdict.DIVERGES: "diverges",
+    Verdict.ERROR: "error",
+    Verdict.KNOWN: "known difference",
+    Verdict.INCONCLUSIVE: "inconclusive",
+    Verdict.UNSUPPORTED: "unsupported",
 }
 # The same behind a number.
-COUNTED = {Kind.AGREES: "agree", Kind.DIVERGES: "diverge", Kind.ERROR: "fail"}
+COUNTED = {Verdict.AGREES: "agree", Verdict.DIVERGES: "diverge", Verdict.ERROR: "fail"}
 MARKS = {"wrong": " ✗", "known": " †", "unclear": " ?"}
 
 
@@ -137,7 +137,9 @@ def _parts(number: int, column: Column, report: StoredReport) -> dict[Group, Par
 
 def _title(group: Group, verdicts: Sequence[StoredVerdict]) -> str:
     """The group's name; of what has a reason alone, the reason of its plainest case."""
-    said = group.name if group.kind in (Kind.DIVERGES, Kind.KNOWN) else plainest(verdicts).reason
+    said = (
+        group.name if group.kind in (Verdict.DIVERGES, Verdict.KNOWN) else plainest(verdicts).reason
+    )
     return said or "no reason given"
 
 
@@ -148,7 +150,7 @@ def _picture(picture: Picture) -> dict[str, Any]:
 def reproduce(column: Column, verdicts: Sequence[StoredVerdict], id: str = "") -> str:
     """The command that shows one of these cases again: what can be explained is."""
     told = plainest(verdicts)
-    explained = told.verdict in (Kind.DIVERGES, Kind.KNOWN) and not {
+    explained = told.verdict in (Verdict.DIVERGES, Verdict.KNOWN) and not {
         "error",
         "fact",
         "dtype",
@@ -158,7 +160,9 @@ def reproduce(column: Column, verdicts: Sequence[StoredVerdict], id: str = "") -
 
 def summary(cell: Cell) -> str:
     """A cell's counts in words."""
-    said = [f"{cell.counts[kind]} {COUNTED.get(kind, kind)}" for kind in Kind if cell.counts[kind]]
+    said = [
+        f"{cell.counts[kind]} {COUNTED.get(kind, kind)}" for kind in Verdict if cell.counts[kind]
+    ]
     return ", ".join(said) or "no case was run"
 
 

@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rnnparity.problem.results import EVERY_HALF
+from rnnparity.problem.results import EVERY_HALF, Verdict
 from rnnparity.report.stored_report import StoredVerdict
-from rnnparity.verdict.judge import Kind
 
 # Beyond so many of one kind the rarest are one group: they are told apart by accidents of their
 # text.
@@ -28,7 +27,7 @@ NOT_LOOKED_FOR = "a cause not looked for, beyond the first cases"
 class Group:
     """Verdicts of one kind under one name."""
 
-    kind: Kind
+    kind: Verdict
     name: str
 
 
@@ -36,9 +35,15 @@ def groups(verdicts: Iterable[StoredVerdict]) -> dict[Group, list[StoredVerdict]
     """All that is not agreement, by group: what fails first, then the most frequent."""
     found: dict[Group, list[StoredVerdict]] = {}
     for verdict in verdicts:
-        if verdict.verdict is not Kind.AGREES:
+        if verdict.verdict is not Verdict.AGREES:
             found.setdefault(Group(verdict.verdict, _name(verdict)), []).append(verdict)
-    order = (Kind.DIVERGES, Kind.ERROR, Kind.KNOWN, Kind.INCONCLUSIVE, Kind.UNSUPPORTED)
+    order = (
+        Verdict.DIVERGES,
+        Verdict.ERROR,
+        Verdict.KNOWN,
+        Verdict.INCONCLUSIVE,
+        Verdict.UNSUPPORTED,
+    )
     sorted_ = sorted(
         found.items(), key=lambda pair: (order.index(pair[0].kind), -len(pair[1]), pair[0].name)
     )
@@ -55,12 +60,12 @@ def plainest(verdicts: Iterable[StoredVerdict]) -> StoredVerdict:
 
 
 def _name(verdict: StoredVerdict) -> str:
-    if verdict.verdict is Kind.KNOWN:
+    if verdict.verdict is Verdict.KNOWN:
         return " + ".join(verdict.known)
-    if verdict.verdict is Kind.UNSUPPORTED:
+    if verdict.verdict is Verdict.UNSUPPORTED:
         return verdict.reason
     if (
-        verdict.verdict is not Kind.DIVERGES
+        verdict.verdict is not Verdict.DIVERGES
     ):  # numbers differ from case to case, those of float32 do not
         return re.sub(r"(?<![A-Za-z])\d+([.e+-]\d+)*", "…", verdict.reason)
     if verdict.cause:

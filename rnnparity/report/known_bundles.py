@@ -16,12 +16,13 @@ from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import write_where_asked
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import CaseResult
 from rnnparity.reference.tolerance import expect
 from rnnparity.report.bundle import bundle_files, plainest_kind
-from rnnparity.session.check import verdict_of
+from rnnparity.session.check import result_of
 from rnnparity.session.workers import Workers
 from rnnparity.subjects import ON_A_GPU, registered_names
-from rnnparity.verdict.judge import Verdict, with_known
+from rnnparity.verdict.judge import with_known
 
 BUNDLES = "bundles"
 
@@ -66,7 +67,7 @@ class _Subjects:
     def __exit__(self, *_: object) -> None:
         self.stack.close()
 
-    def verdicts(self, name: str, entry: KnownDifference) -> Iterator[tuple[Problem, Verdict]]:
+    def verdicts(self, name: str, entry: KnownDifference) -> Iterator[tuple[Problem, CaseResult]]:
         """The cases of an entry, the plainest first, with what came of each; none where it does not
         apply.
 
@@ -89,7 +90,7 @@ class _Subjects:
         cases = [case for case in catalogue().values() if entry.matches(case.id)]
         for outcome in self.workers.run(sorted(cases, key=_plainness)):
             verdict = with_known(
-                verdict_of(outcome, expect(outcome.problem), None), self.entries, name, versions
+                result_of(outcome, expect(outcome.problem), None), self.entries, name, versions
             )
             outputs = outcome.answer.outputs if outcome.answer else None
             yield (
@@ -149,8 +150,7 @@ def _scripts(
     for problem, verdict in subjects.verdicts(name, entry):
         if verdict.known != (entry.name,):
             continue
-        kinds = [difference.kind for difference in verdict.differences] or ["error"]
-        kind = plainest_kind(kinds)
+        kind = plainest_kind(verdict.difference_types or {"error"})
         try:
             yield (
                 problem.id,

@@ -9,8 +9,9 @@ from rnnparity.catalogue import catalogue
 from rnnparity.golden import known_differences as known
 from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.results import Verdict
+from rnnparity.report.messages import stale_text
 from rnnparity.report.stored_report import Stale, StoredReport, StoredSubject
-from rnnparity.verdict.judge import Kind
 
 Row = TypeVar("Row")
 
@@ -88,7 +89,7 @@ def _joined(
     place = {case: number for number, case in enumerate(catalogue())}
     verdicts = [verdict for part in parts.values() for verdict in part.verdicts]
     used = {name for verdict in verdicts for name in verdict.known}
-    ran = {verdict.id for verdict in verdicts if verdict.verdict is not Kind.UNSUPPORTED}
+    ran = {verdict.id for verdict in verdicts if verdict.verdict is not Verdict.UNSUPPORTED}
     stale = known.stale(entries, first.name, first.versions, used, ran, catalogue())
     processors = sorted({part.machine.processor for part in parts.values()})
     return first.model_copy(
@@ -96,7 +97,7 @@ def _joined(
             "date": max(part.date for part in parts.values()),
             "machine": first.machine.model_copy(update={"processor": "; ".join(processors)}),
             "seconds": sum(part.seconds for part in parts.values()),
-            "stale": [Stale(name=entry.name, why=why) for entry, why in stale],
+            "stale": [Stale(name=entry.name, why=stale_text(entry)) for entry in stale],
             "verdicts": sorted(verdicts, key=lambda verdict: place[verdict.id]),
             "examples": [example for part in parts.values() for example in part.examples],
         }
@@ -112,7 +113,7 @@ def _plain(versions: Mapping[str, str]) -> str:
 def _widest(reports: Sequence[StoredReport]) -> StoredReport | None:
     """The report whose cases hold those of all others: what they would have shown all of them
     would."""
-    silent = (Kind.UNSUPPORTED, Kind.ERROR)
+    silent = (Verdict.UNSUPPORTED, Verdict.ERROR)
     cases = [
         {
             v.id

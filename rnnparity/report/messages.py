@@ -1,5 +1,4 @@
-"""What a failing case says: everything that is needed to look further, and the command that shows
-it again."""
+"""Sentences about one case: its differences, its cause, and the command that shows it again."""
 
 from __future__ import annotations
 
@@ -8,75 +7,104 @@ from shlex import quote
 
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import WHOLE, FaultId
+from rnnparity.problem.results import (
+    WHOLE,
+    CaseResult,
+    Cause,
+    Difference,
+    DifferenceType,
+    FactType,
+    FaultId,
+    Stale,
+    StaleReason,
+    Value,
+    Verdict,
+    Witness,
+)
 from rnnparity.problem.shapes import axis_letters
-from rnnparity.verdict.compare import Difference
-from rnnparity.verdict.judge import Kind, Verdict
 
-_ALONE = {
-    "the subject": "golden and reference agree; the subject stands alone",
-    "the reference": "golden and subject agree; the reference stands alone, so the reference broke",
-    "the golden": "subject and reference agree; the golden stands alone, so it has drifted",
-    "nobody: all three differ": "golden, reference and subject all differ",
+UNEXPLAINED = "unexplained"
+
+_OUTLIERS = {
+    Witness.SUBJECT: "golden and reference agree: the subject is wrong",
+    Witness.REFERENCE: "golden and subject agree: the reference is wrong",
+    Witness.GOLDEN: "subject and reference agree: the golden has drifted",
+    Witness.NONE: "golden, reference and subject all differ",
+}
+_VERBS = {
+    Verdict.ERROR: "fails",
+    Verdict.INCONCLUSIVE: "is inconclusive",
+    Verdict.UNSUPPORTED: "is unsupported",
+}
+_FACTS = {
+    FactType.PARAMETERS: "count_params()",
+    FactType.SYMBOLIC_SHAPES: "symbolic shapes",
+    FactType.SUMMARY: "summary()",
+    FactType.RETURNED: "number of returned values",
+    FactType.SHAPE: "shape",
 }
 
 
-def failure(problem: Problem, verdict: Verdict, subject: str, cause: str = "") -> str:
-    """Several lines about one verdict that is not a pass; without a subject's name about somebody's
-    outputs.
+def failure(problem: Problem, result: CaseResult, subject: str) -> str:
+    """Return several lines about a result that is not a pass.
 
-    `cause` is what explains it, where that is known.
+    `subject` is "" for outputs that were passed in; with a cause the command that explains it is
+    named.
     """
-    what = {
-        Kind.ERROR: "fails",
-        Kind.INCONCLUSIVE: "is inconclusive",
-        Kind.UNSUPPORTED: "is unsupported",
-    }
-    said = (
-        f"{subject} {what.get(verdict.kind, verdict.kind)}"
-        if subject
-        else f"these outputs: {verdict.kind}"
-    )
-    lines = [f"{verdict.id}: {said}"]
-    if verdict.kind in (Kind.DIVERGES, Kind.KNOWN) and verdict.differences:
-        for difference in verdict.differences:
+    verb = _VERBS.get(result.verdict, str(result.verdict))
+    lines = [f"{result.id}: {subject} {verb}" if subject else f"{result.id}: {verb}"]
+    if result.verdict in (Verdict.DIVERGES, Verdict.KNOWN) and result.differences:
+        for difference in result.differences:
             lines += [f"  {line}" for line in describe(difference, problem)]
     else:
-        lines.append(f"  {verdict.reason}")
-    if verdict.known:
-        lines.append(f"  known: {', '.join(verdict.known)}")
-    if verdict.alone:
-        lines.append(f"  witnesses: {_ALONE[verdict.alone]}")
-    if cause:
-        lines += [
-            f"  cause: {cause}",
-            f"  why: rnnparity explain {verdict.id} --subject {quote(subject)}",
-        ]
+        lines.append(f"  {result.reason}")
+    if result.known:
+        lines.append(f"  known: {', '.join(result.known)}")
+    if result.outlier:
+        lines.append(f"  witnesses: {_OUTLIERS[result.outlier]}")
+    if result.cause:
+        lines.append(f"  cause: {cause_text(result.cause)}")
+        lines.append(f"  explain: rnnparity explain {result.id} --subject {quote(subject)}")
     if problem.case is not None:
-        lines.append(f"  about: {problem.case.why}")
+        lines.append(f"  case: {problem.case.why}")
         if subject:
-            lines.append(f"  again: rnnparity show {verdict.id} --subject {quote(subject)}")
+            lines.append(f"  rerun: rnnparity show {result.id} --subject {quote(subject)}")
     return "\n".join(lines)
 
 
+def summary(result: CaseResult, problem: Problem) -> str:
+    """Return a result in one line: its known entries, and its reason or first difference."""
+    line = result.reason
+    if result.differences:
+        difference = result.differences[0]
+        line = element(difference) if difference.index else describe(difference, problem)[0]
+    return f"{', '.join(result.known)}: {line}" if result.known else line
+
+
 def describe(difference: Difference, problem: Problem) -> list[str]:
-    """One difference in one to three lines."""
-    if difference.kind not in ("values", "finiteness"):
-        return [difference.text]
+    """Return one to three lines about a difference in an output of `problem`."""
+    if difference.type in (DifferenceType.VALUES, DifferenceType.FINITENESS):
+        return _values(difference, problem)
+    if difference.type is DifferenceType.FACT:
+        return [_fact(difference)]
+    return [_structure(difference)]
+
+
+def _values(difference: Difference, problem: Problem) -> list[str]:
     letters = axis_letters(difference.output, len(difference.shape))
-    shape = ", ".join(
-        f"{letter}={size}" for letter, size in zip(letters, difference.shape, strict=True)
-    )
-    threshold = FLOAT_TYPES[problem.threshold_type].threshold
-    off = f", {sigma_text(difference.sigma)} sigma off ({threshold:g} are allowed)"
-    if difference.kind == "finiteness":
-        off = ": not finite"
+    sizes = zip(letters, difference.shape, strict=True)
+    shape = ", ".join(f"{letter}={size}" for letter, size in sizes)
+    counts = f"{difference.differing} of {difference.total} values differ"
+    allowed = FLOAT_TYPES[problem.threshold_type].threshold
+    distance = f"{sigma_text(difference.sigma)} sigma ({allowed:g} allowed)"
+    if difference.type is DifferenceType.FINITENESS:
+        distance = "not finite"
     lines = [
-        f"{difference.output} ({shape}): {difference.differing} of {difference.total} values differ",
-        f"worst: {difference.text}{off}",
+        f"{difference.output} ({shape}): {counts}",
+        f"worst: {element(difference)}; {distance}",
     ]
     if difference.first_step is not None:
-        lines.append(f"first: at index {difference.first_step} of axis T")
+        lines.append(f"first: index {difference.first_step} of axis T")
     return lines
 
 
@@ -96,9 +124,76 @@ def cause_name(faults: Iterable[FaultId]) -> str:
     return " + ".join(dict.fromkeys(fault.cause for fault in faults))
 
 
+def element(difference: Difference) -> str:
+    """Return the worst element of an output with its actual and its expected value."""
+    owner = "golden " if difference.of is Witness.GOLDEN else ""
+    index = ", ".join(map(str, difference.index))
+    # With fewer digits two values that differ may look alike.
+    digits = ".17g" if difference.dtype == "float64" else ".9g"
+    actual = _value(difference.actual, digits)
+    expected = _value(difference.expected, digits)
+    source = " (source)" if difference.fact else ""
+    return f"{owner}{difference.output}[{index}]: got {actual}, expected {expected}{source}"
+
+
+def _structure(difference: Difference) -> str:
+    actual, expected = difference.actual, difference.expected
+    if difference.type is DifferenceType.COUNT:
+        names = f" ({_names(actual)})" if actual else ""
+        return (
+            f"outputs: got {_count(actual)}{names}, expected {_count(expected)}: {_names(expected)}"
+        )
+    if difference.type is DifferenceType.NAMES:
+        return f"outputs: got {_names(actual)}; expected {_names(expected)}"
+    line = (
+        f"{difference.output}: got {difference.type} {_value(actual)}, expected {_value(expected)}"
+    )
+    values_agree = difference.total and not difference.differing
+    return f"{line}; its values agree" if values_agree else line
+
+
+def _fact(difference: Difference) -> str:
+    if difference.fact is FactType.DIGITS:
+        return element(difference)
+    if difference.fact is FactType.RELATION:
+        return f"relation {difference.expected}: does not hold"
+    name = _FACTS[difference.fact or FactType.SHAPE]
+    owner = f"{difference.output}: " if difference.output else ""
+    printed = difference.fact in (FactType.RETURNED, FactType.SHAPE)
+    source = " (source)" if printed else ""
+    actual, expected = _value(difference.actual), _value(difference.expected)
+    return f"{owner}{name}: got {actual}, expected {expected}{source}"
+
+
+def _count(names: Value) -> int:
+    return len(names) if isinstance(names, tuple) else 0
+
+
+def _names(names: Value) -> str:
+    return ", ".join(map(str, names)) if isinstance(names, tuple) else str(names)
+
+
+def _value(value: Value, digits: str = ".9g") -> str:
+    return f"{value:{digits}}" if isinstance(value, float) else str(value)
+
+
+def cause_text(cause: Cause) -> str:
+    """Return a cause in one line, with the number of causes that are equally consistent."""
+    line = faults_name(cause.faults) if cause.explained else UNEXPLAINED
+    if cause.also_fits:
+        line += f", or {len(cause.also_fits)} more that are equally consistent"
+    return line
+
+
+def stale_text(stale: Stale) -> str:
+    """Return why an entry of the known differences no longer holds."""
+    if stale.reason is StaleReason.NO_CASE:
+        return "matches no case"
+    return f"its {stale.cases} cases all agree now"
+
+
 def sigma_text(sigma: float) -> str:
-    """A distance in sigma, short: 0.42, 12, 3.1e+05. Where the right value is exact, any error is
-    beyond counting."""
+    """Return a distance in sigma: 0.42, 12, 3.1e+05; any error of an exact value is over 1e9."""
     if sigma > 1e9:
         return "over 1e9"
     return f"{sigma:.2g}" if sigma < 10 or sigma >= 1e5 else f"{sigma:.0f}"

@@ -16,7 +16,7 @@ from rnnparity.report.conformance_page import markdown, page
 from rnnparity.report.merge import merge
 from rnnparity.report.runs import Progress, as_report
 from rnnparity.report.stored_report import StoredReport, dump, load
-from rnnparity.session.check import Report
+from rnnparity.session.check import Run
 
 __all__ = ["Outputs", "StoredReport", "as_report", "merged", "stored_report"]
 
@@ -61,9 +61,9 @@ class Outputs:
         return said
 
 
-def stored_report(report: Report, fixtures: Path | None, progress: Progress | None) -> StoredReport:
+def stored_report(run: Run, progress: Progress | None) -> StoredReport:
     """What is kept of a run that has just ended."""
-    return runs.stored_report(report, _entries(fixtures), progress)
+    return runs.stored_report(run, progress)
 
 
 def merged(paths: Sequence[Path], fixtures: Path | None) -> StoredReport:

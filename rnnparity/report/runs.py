@@ -5,17 +5,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 
-from rnnparity import __version__
-from rnnparity.explanation.causes import Cause
+from rnnparity.catalogue import catalogue
 from rnnparity.explanation.explain import Explanation, explain
-from rnnparity.golden.known_differences import KnownDifference
+from rnnparity.problem import results
 from rnnparity.problem.dtypes import FLOAT_TYPES
-from rnnparity.problem.stored import Machine, this_machine
+from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import (
+    CaseResult,
+    Cause,
+    Report,
+    Score,
+    Skipped,
+    StaleReason,
+    SubjectResult,
+)
+from rnnparity.problem.stored import Machine
 from rnnparity.report.explanation_page import sentences
 from rnnparity.report.explanation_text import COLUMNS, ROWS, across, headline, levels, shrunk, text
 from rnnparity.report.groups import groups, plainest
+from rnnparity.report.messages import UNEXPLAINED, cause_name, faults_name, stale_text, summary
 from rnnparity.report.stored_report import (
     Example,
     Faults,
@@ -26,11 +35,9 @@ from rnnparity.report.stored_report import (
     StoredReport,
     StoredSubject,
     StoredVerdict,
-    fingerprint,
+    stored_faults,
 )
-from rnnparity.session import check as runner
-from rnnparity.session.check import Report, SubjectReport
-from rnnparity.verdict.judge import Kind, Verdict
+from rnnparity.session.check import Run
 
 # A subject that is wrong in more ways than that has its most frequent ones explained.
 EXAMPLES = 12
@@ -38,74 +45,69 @@ EXAMPLES = 12
 Progress = Callable[[str, int, int], None]
 
 
-def stored_report(
-    report: Report, entries: Sequence[KnownDifference], progress: Progress | None
-) -> StoredReport:
-    """What is kept of a run that has just ended here; `entries` are the listed differences."""
-    date, machine = datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"), this_machine()
-    subjects = [_subject(subject, date, machine, progress) for subject in report.subjects]
-    met = {name for subject in subjects for verdict in subject.verdicts for name in verdict.known}
+def stored_report(run: Run, progress: Progress | None) -> StoredReport:
+    """What is kept of a run that has just ended here."""
+    report = run.report
     faults, by_constants = (
-        Faults(visible=found[0], total=found[1]) if found else None
-        for found in (report.faults, report.by_constants)
+        Faults(visible=score.detected, total=score.applicable) if score else None
+        for score in (report.score, report.score_constant)
     )
     return StoredReport(
         format="rnnparity-report/1",
-        rnnparity=__version__,
-        catalogue=fingerprint(),
-        left_out=[LeftOut.model_validate(vars(out)) for out in report.left_out],
-        known=[
-            KnownEntry(
-                name=entry.name,
-                cause=entry.cause,
-                standing=entry.standing,
-                reason=" ".join(entry.reason.split()),
-                link=entry.link,
-            )
-            for entry in entries
-            if entry.name in met
+        rnnparity=report.rnnparity,
+        catalogue=report.catalogue,
+        left_out=[
+            LeftOut(subject=out.subject, why=out.reason, asked=out.requested)
+            for out in report.skipped
         ],
-        subjects=subjects,
+        known=[KnownEntry.model_validate(vars(entry)) for entry in report.known],
+        subjects=[
+            _subject(subject, run.wrong[subject.name], progress) for subject in report.subjects
+        ],
         faults=faults,
         by_constants=by_constants,
     )
 
 
 def _subject(
-    report: SubjectReport, date: str, machine: Machine, progress: Progress | None
+    result: SubjectResult, wrong: Sequence[Problem], progress: Progress | None
 ) -> StoredSubject:
-    verdicts = [_verdict(verdict, report.causes.get(verdict.id)) for verdict in report.verdicts]
+    verdicts = [_verdict(case) for case in result.cases]
     return StoredSubject(
-        name=report.name,
-        versions=dict(report.versions),
-        date=date,
-        machine=machine,
-        seconds=round(report.seconds, 3),
-        stale=[Stale(name=entry.name, why=why) for entry, why in report.stale],
+        name=result.name,
+        versions=dict(result.versions),
+        date=result.date,
+        machine=Machine.model_validate(vars(result.machine)),
+        seconds=result.seconds,
+        stale=[Stale(name=stale.name, why=stale_text(stale)) for stale in result.stale],
         verdicts=verdicts,
-        examples=list(_examples(report, verdicts, progress)),
+        examples=list(_examples(result.name, wrong, verdicts, progress)),
     )
 
 
-def _verdict(verdict: Verdict, cause: Cause | None) -> StoredVerdict:
+def _verdict(result: CaseResult) -> StoredVerdict:
+    cause = result.cause
     return StoredVerdict(
-        id=verdict.id,
-        verdict=verdict.kind,
-        sigma=float(verdict.sigma) if math.isfinite(verdict.sigma) else "Infinity",
-        reason=verdict.reason,
-        known=list(verdict.known),
-        kinds=sorted({difference.kind for difference in verdict.differences}),
-        cause=cause.cause if cause else "",
-        fault=cause.fault if cause else "",
-        also=cause.also if cause else 0,
+        id=result.id,
+        verdict=result.verdict,
+        sigma=float(result.sigma) if math.isfinite(result.sigma) else "Infinity",
+        reason=summary(result, catalogue()[result.id]),
+        known=list(result.known),
+        kinds=sorted(result.difference_types),
+        cause=(cause_name(cause.faults) or UNEXPLAINED) if cause else "",
+        fault=faults_name(cause.faults) if cause else "",
+        also=len(cause.also_fits) if cause else 0,
     )
 
 
 def _examples(
-    report: SubjectReport, verdicts: Sequence[StoredVerdict], progress: Progress | None
+    name: str,
+    outputs: Sequence[Problem],
+    verdicts: Sequence[StoredVerdict],
+    progress: Progress | None,
 ) -> Iterator[Example]:
     """The plainest case of each group of which there are outputs, explained."""
-    wrong = {problem.id: problem for problem in report.wrong}
+    wrong = {problem.id: problem for problem in outputs}
     chosen = []
     for own in groups(verdicts).values():
         if told := [verdict for verdict in own if verdict.id in wrong]:
@@ -114,7 +116,7 @@ def _examples(
     for done, (_, case) in enumerate(chosen, 1):
         yield _example(explain(wrong[case]))
         if progress:
-            progress(f"{report.name}: examples", done, len(chosen))
+            progress(f"{name}: examples", done, len(chosen))
 
 
 def _example(told: Explanation) -> Example:
@@ -140,34 +142,51 @@ def _picture(told: Explanation) -> Picture | None:
 def as_report(stored: StoredReport) -> Report:
     """A stored report as it was when it ended, but for the outputs and where exactly they
     differ."""
-    faults, constants = (
-        (f.visible, f.total) if f else None for f in (stored.faults, stored.by_constants)
+    scores = (
+        Score(found.visible, found.total) if found else None
+        for found in (stored.faults, stored.by_constants)
     )
+    score, score_constant = scores
     return Report(
-        [_as_subject(subject) for subject in stored.subjects],
-        faults,
-        constants,
-        left_out=[runner.LeftOut(**out.model_dump()) for out in stored.left_out],
+        tuple(_as_subject(subject) for subject in stored.subjects),
+        tuple(Skipped(out.subject, out.why, out.asked) for out in stored.left_out),
+        score=score,
+        score_constant=score_constant,
+        rnnparity=stored.rnnparity,
+        catalogue=stored.catalogue,
     )
 
 
-def _as_subject(stored: StoredSubject) -> SubjectReport:
-    return SubjectReport(
+def _as_subject(stored: StoredSubject) -> SubjectResult:
+    return SubjectResult(
         stored.name,
         stored.versions,
-        [
-            Verdict(v.id, v.verdict, float(v.sigma), v.reason, known=tuple(v.known))
-            for v in stored.verdicts
-        ],
-        # Of an entry its name is told.
-        [
-            (KnownDifference(stale.name, "", (), (), {}, "", "", "", ""), stale.why)
-            for stale in stored.stale
-        ],
-        {
-            v.id: Cause(v.cause, v.fault, v.also)
-            for v in stored.verdicts
-            if v.verdict is Kind.DIVERGES and not set(v.kinds) <= {"fact", "dtype"}
-        },
+        tuple(_as_case(verdict) for verdict in stored.verdicts),
+        tuple(_as_stale(stale) for stale in stored.stale),
         stored.seconds,
+        stored.date,
+        results.Machine(**stored.machine.model_dump()),
     )
+
+
+def _as_case(stored: StoredVerdict) -> CaseResult:
+    cause = None
+    if stored.cause:
+        # The stored form counts the other causes and does not name them.
+        cause = Cause(stored_faults(stored.fault), ((),) * stored.also)
+    return CaseResult(
+        stored.id,
+        stored.verdict,
+        float(stored.sigma),
+        # The known entries are put in front where it is printed.
+        stored.reason.removeprefix(f"{', '.join(stored.known)}: "),
+        known=tuple(stored.known),
+        cause=cause,
+    )
+
+
+def _as_stale(stored: Stale) -> results.Stale:
+    if stored.why == "matches no case":
+        return results.Stale(stored.name, StaleReason.NO_CASE)
+    count = [int(word) for word in stored.why.split() if word.isdecimal()]
+    return results.Stale(stored.name, StaleReason.ALL_AGREE, *count)

@@ -5,22 +5,28 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
 
 from rnnparity.catalogue import catalogue
-from rnnparity.explanation.causes import Cause
-from rnnparity.problem.results import EVERY_HALF
-from rnnparity.report.messages import failure, sigma_text
-from rnnparity.session.check import Report, SubjectReport
+from rnnparity.problem.results import (
+    EVERY_HALF,
+    CaseResult,
+    DifferenceType,
+    Report,
+    Score,
+    SubjectResult,
+    Verdict,
+)
+from rnnparity.report.messages import UNEXPLAINED, failure, faults_name, sigma_text, stale_text
 from rnnparity.session.fuzz import Summary
-from rnnparity.verdict.judge import Kind
 
 # Past this many failing cases the rest is counted: the causes are few, the cases many.
 SHOWN = 10
 # The columns that are there even where they are empty.
-ALWAYS = (Kind.AGREES, Kind.DIVERGES)
+ALWAYS = (Verdict.AGREES, Verdict.DIVERGES)
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -29,9 +35,8 @@ def print_report(report: Report, console: Console) -> None:
         # The shortest names are the plainest cases: what fails there is seldom what a special case
         # is about.
         for verdict in sorted(subject.failing, key=lambda verdict: len(verdict.id))[:SHOWN]:
-            cause = _cause(subject.causes.get(verdict.id))
             console.out(
-                failure(catalogue()[verdict.id], verdict, subject.name, cause) + "\n",
+                failure(catalogue()[verdict.id], verdict, subject.name) + "\n",
                 highlight=False,
             )
         more = len(subject.failing) - SHOWN
@@ -40,37 +45,39 @@ def print_report(report: Report, console: Console) -> None:
                 f"... and {more} more cases of {subject.name} (all of them with --json FILE)\n",
                 highlight=False,
             )
-        for entry, why in subject.stale:
+        for stale in subject.stale:
             console.out(
-                f"{subject.name}: the known difference {entry.name!r} is stale: {why}; take it out of "
-                "known_differences.toml\n",
+                f"{subject.name}: known difference {stale.name!r} is stale: {stale_text(stale)}; "
+                "remove it from known_differences.toml\n",
                 highlight=False,
             )
     console.print(_table(report))
     for subject in report.subjects:
         for line in _notes(subject):
             console.out(line, highlight=False)
-    if report.faults:
-        said = "these cases would have shown {} of the {} faults that fit them".format(
-            *report.faults
-        )
-        if report.by_constants and report.by_constants != report.faults:
-            said += ", those with constant weights alone {} of {}".format(*report.by_constants)
+    if report.score:
+        said = f"mutation score: {_score(report.score)}"
+        if report.score_constant and report.score_constant != report.score:
+            said += f" (cases with constant weights only: {_score(report.score_constant)})"
         console.out(said, highlight=False)
+
+
+def _score(score: Score) -> str:
+    return f"{score.detected}/{score.applicable}"
 
 
 def not_run(report: Report) -> Iterator[str]:
     """What could not be run, a line for each reason."""
     reasons: dict[str, list[str]] = {}
-    for out in report.left_out:
-        reasons.setdefault(re.sub("^subject '[^']*'[: ]+", "", out.why), []).append(out.subject)
+    for out in report.skipped:
+        reasons.setdefault(re.sub("^subject '[^']*'[: ]+", "", out.reason), []).append(out.subject)
     for why, names in reasons.items():
         yield f"not run: {', '.join(names)}: {why}"
 
 
 def _table(report: Report) -> Table:
-    met = sum((subject.counts for subject in report.subjects), Counter[Kind]())
-    kinds = [kind for kind in Kind if met[kind] or kind in ALWAYS]
+    met = sum((subject.counts for subject in report.subjects), Counter[Verdict]())
+    kinds = [kind for kind in Verdict if met[kind] or kind in ALWAYS]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("subject", overflow="fold")
     for kind in kinds:
@@ -78,37 +85,25 @@ def _table(report: Report) -> Table:
     table.add_column("worst", justify="right", no_wrap=True)
     for subject in report.subjects:
         counts = subject.counts
-        sigmas = [verdict.sigma for verdict in subject.verdicts if verdict.kind is Kind.AGREES]
+        sigmas = [verdict.sigma for verdict in subject.cases if verdict.verdict is Verdict.AGREES]
         cells = [str(counts[kind] or "-") for kind in kinds]
         table.add_row(subject.name, *cells, f"{sigma_text(max(sigmas))} sigma" if sigmas else "-")
     return table
 
 
-def _cause(cause: Cause | None) -> str:
-    """A cause in a line, or nothing where none was looked for."""
-    if cause is None or not cause.cause:
-        return ""
-    return f"{cause.fault or cause.cause}{f', or {cause.also} more that give the same here' if cause.also else ''}"
-
-
-def _notes(subject: SubjectReport) -> list[str]:
+def _notes(subject: SubjectResult) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in subject.versions.items())
     lines = [f"{subject.name} {_state(subject)}{f' ({versions})' if versions else ''}"]
-    # A fault of every half is, over layers of one half and of several, one fault.
-    names = [
-        (cause.fault.replace(f" ({EVERY_HALF})", "") or cause.cause)
-        + (", or what gives the same" if cause.also else "")
-        for cause in subject.causes.values()
-    ]
-    counts = Counter(name or "not looked for, beyond the first of them" for name in names)
-    lines += [f"  cause: {fault} ({_cases(count)})" for fault, count in counts.most_common()]
-    errors = Counter(verdict.reason for verdict in subject.failing if verdict.kind is Kind.ERROR)
+    lines += _causes(subject)
+    errors = Counter(
+        verdict.reason for verdict in subject.failing if verdict.verdict is Verdict.ERROR
+    )
     lines += [f"  error: {reason} ({_cases(count)})" for reason, count in errors.most_common(SHOWN)]
-    names = sorted({name for verdict in subject.verdicts for name in verdict.known})
+    names = sorted({name for verdict in subject.cases for name in verdict.known})
     if names:
         lines.append(f"  known differences met: {', '.join(names)}")
     reasons = Counter(
-        verdict.reason for verdict in subject.verdicts if verdict.kind is Kind.UNSUPPORTED
+        verdict.reason for verdict in subject.cases if verdict.verdict is Verdict.UNSUPPORTED
     )
     lines += [
         f"  unsupported: {reason} ({_cases(count)})" for reason, count in sorted(reasons.items())
@@ -116,17 +111,46 @@ def _notes(subject: SubjectReport) -> list[str]:
     return lines
 
 
-def _state(subject: SubjectReport) -> str:
+def _causes(subject: SubjectResult) -> Iterator[str]:
+    """A line for each cause of failing cases, the most frequent first."""
+    counts = Counter(_cause(case) for case in subject.failing if _has_cause(case))
+    for name, count in counts.most_common():
+        yield f"  cause: {name} ({_cases(count)})"
+
+
+def _has_cause(case: CaseResult) -> bool:
+    """Whether a fault of the list may explain it: facts and dtypes have none."""
+    return case.cause is not None or not case.difference_types <= {
+        DifferenceType.FACT,
+        DifferenceType.DTYPE,
+    }
+
+
+def _cause(case: CaseResult) -> str:
+    if case.cause is None:
+        return "not searched, beyond the first cases"
+    # A fault of every half is, over layers of one half and of several, one fault.
+    faults = [
+        replace(fault, location="") if fault.location == EVERY_HALF else fault
+        for fault in case.cause.faults
+    ]
+    name = faults_name(faults) or UNEXPLAINED
+    return f"{name}, or an equally consistent one" if case.cause.also_fits else name
+
+
+def _state(subject: SubjectResult) -> str:
     """What is to be said of a subject in a few words; cases that are unsupported have no part in
     it."""
-    compared, listed = _cases(subject.compared), subject.counts[Kind.KNOWN]
+    compared, listed = _cases(subject.compared), subject.counts[Verdict.KNOWN]
     if not subject.compared:
-        return f"ran none of {_cases(len(subject.verdicts))}"
+        return f"ran none of {_cases(len(subject.cases))}"
     if subject.failing:
-        return f"fails: {len(subject.failing)} of {compared}"
+        return f"failed: {len(subject.failing)} of {compared}"
     if not subject.passed:
-        return f"fails: {compared}"
-    return f"differs only as listed: {listed} of {compared}" if listed else f"passes: {compared}"
+        return f"failed: {compared}"
+    if listed:
+        return f"passed: {compared}, {listed} of them known differences"
+    return f"passed: {compared}"
 
 
 def _cases(count: int) -> str:

@@ -12,24 +12,24 @@ from rnnparity.faults import fault_coverage
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.keras_config import layer_spec
 from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import CaseResult, Verdict
 from rnnparity.reference import TraceStep, trace
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.report.messages import failure, sigma_text
 from rnnparity.session.workers import Outcome
-from rnnparity.verdict.judge import Kind, Verdict
 
 
-def show(problem: Problem, subject: str, outcome: Outcome, verdict: Verdict) -> str:
+def show(problem: Problem, subject: str, outcome: Outcome, verdict: CaseResult) -> str:
     """Everything about one case as text; numbers with six digits, rows of a batch side by side."""
     expected = expect(problem)
     parts = [_head(problem), _numbers(problem), _steps(trace(problem)), _outputs(expected, outcome)]
     parts += [_reach(expected), _faults(problem, expected)]
-    if verdict.kind in (Kind.DIVERGES, Kind.ERROR, Kind.KNOWN):
+    if verdict.verdict in (Verdict.DIVERGES, Verdict.ERROR, Verdict.KNOWN):
         parts.append(failure(problem, verdict, subject))
     else:
         reason = f": {verdict.reason}" if verdict.reason else ""
         parts.append(
-            f"{subject} {verdict.kind} (largest distance {sigma_text(verdict.sigma)} sigma){reason}"
+            f"{subject} {verdict.verdict} (largest distance {sigma_text(verdict.sigma)} sigma){reason}"
         )
     return "\n\n".join(part for part in parts if part)
 

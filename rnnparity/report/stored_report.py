@@ -4,19 +4,18 @@ and merged."""
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
-from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from rnnparity.catalogue import catalogue
+from rnnparity.catalogue import catalogue, digest
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.results import EVERY_HALF, FaultId, Verdict
 from rnnparity.problem.stored import Machine, Strict, load_stored, validated
-from rnnparity.verdict.judge import Kind
 
 FORMAT = "rnnparity-report/1"
 AGAIN = "write it anew with `rnnparity check --json`"
@@ -34,7 +33,7 @@ class StoredVerdict(Strict):
     """
 
     id: str
-    verdict: Annotated[Kind, Field(strict=False)]
+    verdict: Annotated[Verdict, Field(strict=False)]
     sigma: Annotated[float, Field(allow_inf_nan=False, ge=0)] | Literal["Infinity"]
     reason: str
     known: list[str] = Field(default=[])
@@ -92,12 +91,12 @@ class StoredSubject(Strict):
     @property
     def passed(self) -> bool:
         return not self.stale and all(
-            verdict.verdict not in (Kind.DIVERGES, Kind.ERROR) for verdict in self.verdicts
+            verdict.verdict not in (Verdict.DIVERGES, Verdict.ERROR) for verdict in self.verdicts
         )
 
 
 class LeftOut(Strict):
-    """A subject that could not be run, and why; see `rnnparity.session.check.LeftOut`."""
+    """A subject that could not be run, and why; see `rnnparity.problem.results.Skipped`."""
 
     subject: str
     why: str
@@ -141,16 +140,6 @@ class StoredReport(Strict):
         )
 
 
-@cache
-def fingerprint() -> str:
-    """The catalogue in ten digits: every case's id and tags."""
-    lines = [
-        f"{case} {' '.join(problem.case.tags) if problem.case else ''}"
-        for case, problem in catalogue().items()
-    ]
-    return sha256("\n".join(lines).encode()).hexdigest()[:10]
-
-
 def dump(report: StoredReport) -> str:
     """The report as a file; what a verdict has nothing to say of is left out."""
     return json.dumps(report.model_dump(mode="json", exclude_defaults=True), indent=1) + "\n"
@@ -174,7 +163,7 @@ def parse(value: Any, where: str) -> StoredReport:
         another catalogue.
     """
     report = validated(StoredReport, value, where, AGAIN)
-    if report.catalogue != fingerprint():
+    if report.catalogue != digest():
         raise RequestError(
             f"{where}: was run on another catalogue than this rnnparity has; {AGAIN}"
         )
@@ -192,6 +181,23 @@ def parse(value: Any, where: str) -> StoredReport:
         met = [name for verdict in subject.verdicts for name in verdict.known]
         _named(met, known, f"{where}: {subject.name}: known difference")
     return report
+
+
+# A stored fault's name ends in its location where the layer has several.
+_NAME = re.compile(
+    rf"(?P<cause>[^:]*): (?P<variant>.*?)(?: \((?P<location>{EVERY_HALF}|(?:\d+/)?(?:forward|backward|\d+))\))?$"
+)
+
+
+def stored_faults(name: str) -> tuple[FaultId, ...]:
+    """Return the faults in the name of a cause as `rnnparity-report/1` stores it."""
+    found = []
+    for part in name.split(" + "):
+        if match := _NAME.match(part):
+            location = match["location"] or ""
+            prefix = location if location in ("", EVERY_HALF) else f"{location}/"
+            found.append(FaultId(match["cause"], match["variant"], prefix))
+    return tuple(found)
 
 
 def _once(names: Sequence[str], where: str) -> None:

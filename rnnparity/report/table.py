@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from rnnparity.problem.results import Verdict
 from rnnparity.report.features import FEATURES, Feature, cases_of
 from rnnparity.report.groups import Group, groups
 from rnnparity.report.stored_report import Example, StoredReport, StoredSubject, StoredVerdict
-from rnnparity.verdict.judge import Kind
 
 State = Literal["right", "wrong", "known", "unclear", "nothing", "absent"]
 NOTHING = "–"
@@ -23,7 +23,7 @@ class Cell:
     do not agree."""
 
     feature: Feature
-    counts: Counter[Kind]
+    counts: Counter[Verdict]
     groups: Mapping[Group, Sequence[StoredVerdict]]
 
     @property
@@ -33,7 +33,7 @@ class Cell:
     @property
     def compared(self) -> int:
         """All but the unsupported: an error is a comparison that failed."""
-        return self.ran - self.counts[Kind.UNSUPPORTED]
+        return self.ran - self.counts[Verdict.UNSUPPORTED]
 
     @property
     def state(self) -> State:
@@ -41,13 +41,13 @@ class Cell:
         was run."""
         if not self.compared:
             return "nothing" if self.ran else "absent"
-        if self.counts[Kind.DIVERGES] or self.counts[Kind.ERROR]:
+        if self.counts[Verdict.DIVERGES] or self.counts[Verdict.ERROR]:
             return "wrong"
         return (
             "known"
-            if self.counts[Kind.KNOWN]
+            if self.counts[Verdict.KNOWN]
             else "unclear"
-            if self.counts[Kind.INCONCLUSIVE]
+            if self.counts[Verdict.INCONCLUSIVE]
             else "right"
         )
 
@@ -56,18 +56,18 @@ class Cell:
         """Those that agree of those that were compared, rounded down: 100 % is all of them."""
         if not self.compared:
             return NOTHING
-        agree = self.counts[Kind.AGREES]
+        agree = self.counts[Verdict.AGREES]
         percent = 100 * agree // self.compared
         return f"{percent} %" if percent or not agree else "< 1 %"
 
     @property
     def note(self) -> str:
         """What the share alone would hide, in two or three words."""
-        diverge, err = self.counts[Kind.DIVERGES], self.counts[Kind.ERROR]
+        diverge, err = self.counts[Verdict.DIVERGES], self.counts[Verdict.ERROR]
         if self.state == "wrong":
             return f"{diverge + err} {'fail' if err else 'diverge'}"
         if self.state in ("known", "unclear"):
-            kind = Kind.KNOWN if self.state == "known" else Kind.INCONCLUSIVE
+            kind = Verdict.KNOWN if self.state == "known" else Verdict.INCONCLUSIVE
             return f"{self.counts[kind]} {kind}"
         if self.state == "nothing":
             return "unsupported"

@@ -18,12 +18,13 @@ from rnnparity.problem import file_format as wire
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError, SubjectFailedError
 from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import CaseResult
 from rnnparity.reference.tolerance import expect
-from rnnparity.session.check import ask, one_blas_thread, verdict_of
+from rnnparity.session.check import ask, one_blas_thread, result_of
 from rnnparity.session.reference_subject import ReferenceSubject
 from rnnparity.session.workers import Outcome, Workers
 from rnnparity.subjects import FunctionSubject, name_of
-from rnnparity.verdict.judge import Verdict, reference_verdict, with_known
+from rnnparity.verdict.judge import reference_result, with_known
 
 
 def run(problem: Problem, subject: str | Callable[[Problem], Any] = "reference") -> Problem:
@@ -66,7 +67,7 @@ def outcome_of(problem: Problem, subject: str | Callable[[Problem], Any]) -> Out
 
 def check_case(
     problem: Problem, subject: str, fixtures: Path | None = None
-) -> tuple[Outcome, Verdict]:
+) -> tuple[Outcome, CaseResult]:
     """One case of the catalogue, with its golden and the known differences: what came of it, and
     the verdict.
 
@@ -78,11 +79,11 @@ def check_case(
     golden = goldens.outputs.get(problem.id)
     if subject == "reference":
         outcome = outcome_of(problem, subject)
-        return outcome, reference_verdict(problem, golden, goldens.left_out.get(problem.id, ""))
+        return outcome, reference_result(problem, golden, goldens.left_out.get(problem.id, ""))
     with Workers(subject, 1) as workers:
         versions = workers.versions()
         outcome = next(workers.run([problem]))
-    verdict = verdict_of(outcome, expect(problem), golden)
+    verdict = result_of(outcome, expect(problem), golden)
     return outcome, with_known(verdict, entries, subject, versions)
 
 
@@ -124,17 +125,17 @@ def explain_subject(problem: Problem, subject: str | Callable[[Problem], Any]) -
         answer = _answered(outcome, subject)
         told = explained(problem.with_outputs(answer.outputs))
         told = probed(told, answers) if told.also_fits else told
-    verdict = verdict_of(outcome, expect(problem), None)
+    verdict = result_of(outcome, expect(problem), None)
     kinds = (
         ("fact",) if subject == "reference" else ("fact", "dtype")
     )  # the reference's outputs are float64
-    beside = [found for found in verdict.differences if found.kind in kinds]
+    beside = [found for found in verdict.differences if found.type in kinds]
     if beside:
         differences = (*told.differences, *(one for one in beside if one not in told.differences))
         told = replace(
             told, verdict="diverges", differences=differences, cause=told.cause or UNEXPLAINED
         )
-    return replace(told, listed=listed({difference.kind for difference in told.differences}))
+    return replace(told, listed=listed({difference.type for difference in told.differences}))
 
 
 @contextmanager

@@ -7,32 +7,44 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rnnparity.catalogue import catalogue
+from rnnparity import __version__
+from rnnparity.catalogue import catalogue, digest
 from rnnparity.catalogue.selection import select
-from rnnparity.explanation.causes import Cause, causes
+from rnnparity.explanation.causes import causes
 from rnnparity.faults import detecting_cases
 from rnnparity.golden import known_differences
 from rnnparity.golden.goldens import KNOWN, Goldens, default_folder, read_goldens
 from rnnparity.golden.known_differences import KnownDifference, read_known
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.errors import MissingFrameworkError, RequestError, SelfCheckError
-from rnnparity.problem.problem import Problem
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import (
+    FAILING,
+    CaseResult,
+    DifferenceType,
+    KnownEntry,
+    Machine,
+    Report,
+    Score,
+    Skipped,
+    SubjectResult,
+    Verdict,
+)
+from rnnparity.problem.stored import this_machine
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.session.workers import TIMEOUT_S, Outcome, Workers, one_line
 from rnnparity.subjects import FunctionSubject, name_of, registered_names, registration
 from rnnparity.verdict.judge import (
-    FAILING,
-    Kind,
-    Verdict,
     judge,
     judge_with_golden,
-    reference_verdict,
+    reference_result,
     with_known,
-    wrong_on_purpose,
+    wrong_answer,
 )
 
 # A case on which a subject that swaps two gates must fail, or no verdict of the run is worth
@@ -46,92 +58,36 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass
-class SubjectReport:
-    """All verdicts on one subject; `stale` are known differences that no longer say the truth, with
-    why.
+class _SubjectRun:
+    """What is known of a subject while it runs.
 
-    `wrong` are the problems that diverge in shape or value, with the outputs given, and `causes`
-    what explains each.
+    `wrong` are the problems that differ in structure or value, with the outputs of the subject.
     """
 
     name: str
     versions: Mapping[str, str]
-    verdicts: list[Verdict] = field(default_factory=list)
-    stale: list[tuple[KnownDifference, str]] = field(default_factory=list)
-    causes: Mapping[str, Cause] = field(default_factory=dict)
+    results: list[CaseResult] = field(default_factory=list)
     seconds: float = 0.0
     wrong: list[Problem] = field(default_factory=list)
 
-    def add(self, outcome: Outcome, expected: Expected, golden: Any) -> None:
-        """Judge what came of a case."""
-        verdict = verdict_of(outcome, expected, golden)
-        self.verdicts.append(verdict)
+    def add(self, outcome: Outcome, expected: Expected, golden: Sequence[Tensor] | None) -> None:
+        """Judge the outcome of a case."""
+        result = result_of(outcome, expected, golden)
+        self.results.append(result)
         if (
             outcome.answer is not None
             and outcome.answer.outputs
-            and any(d.kind not in ("fact", "dtype") for d in verdict.differences)
+            and not result.difference_types <= {DifferenceType.FACT, DifferenceType.DTYPE}
         ):
             self.wrong.append(outcome.problem.with_outputs(outcome.answer.outputs))
 
-    @property
-    def counts(self) -> Counter[Kind]:
-        return Counter(verdict.kind for verdict in self.verdicts)
-
-    @property
-    def failing(self) -> list[Verdict]:
-        return [verdict for verdict in self.verdicts if verdict.kind in FAILING]
-
-    @property
-    def compared(self) -> int:
-        """How many cases were truly held against something."""
-        return sum(verdict.kind is not Kind.UNSUPPORTED for verdict in self.verdicts)
-
-    @property
-    def passed(self) -> bool:
-        return self.compared > 0 and not self.failing and not self.stale
-
 
 @dataclass(frozen=True)
-class LeftOut:
-    """A subject that could not be run. `asked`: it was named, or there was more to it than what it
-    needs missing."""
+class Run:
+    """The report of a run, and by subject the problems that differ, with the subject's outputs."""
 
-    subject: str
-    why: str
-    asked: bool
-
-
-@dataclass
-class Report:
-    """What a run gave, subject by subject.
-
-    `faults`: how many of those that fit the cases they would have shown, and how many fit;
-    `by_constants` the same of the cases with constant weights alone. The reference alone has no use
-    for them.
-    """
-
-    subjects: list[SubjectReport]
-    faults: tuple[int, int] | None = None
-    by_constants: tuple[int, int] | None = None
-    left_out: list[LeftOut] = field(default_factory=list)
-
-    @property
-    def passed(self) -> bool:
-        return not any(out.asked for out in self.left_out) and all(
-            subject.passed for subject in self.subjects
-        )
-
-    @property
-    def status(self) -> int:
-        """The exit status: 1 where something differs, 2 where a subject could not be run or has
-        compared nothing."""
-        differs = any(subject.failing or subject.stale for subject in self.subjects)
-        return 1 if differs else 0 if self.passed else 2
-
-    @property
-    def compared(self) -> int:
-        """How many cases were truly held against something."""
-        return sum(subject.compared for subject in self.subjects)
+    report: Report
+    wrong: Mapping[str, Sequence[Problem]]
 
 
 def check(
@@ -143,84 +99,130 @@ def check(
     progress: Progress | None = None,
     all_subjects: bool = False,
 ) -> Report:
-    """Hold subjects (names, or functions from a Problem to its outputs) against the catalogue.
+    """Compare subjects (names, or functions from a Problem to its outputs) with the catalogue.
 
-    `k` chooses cases (see `selection`), `jobs` the number of worker processes a subject,
-    `timeout_s` the seconds that a case may take in one; `progress` is told the subject, how many
-    cases are done and how many there are. `all_subjects`: besides those that are named every one
-    that has what it needs here. One that cannot be loaded does not keep the others from running.
+    `k` selects cases (see `selection`), `jobs` is the number of worker processes per subject,
+    `timeout_s` the time limit of a case in a worker, in seconds; `progress` is called with the
+    subject, the number of cases done and of all. With `all_subjects` every subject whose
+    framework is installed runs besides the named ones. A subject that cannot be loaded does not
+    keep the others from running.
 
     Raises:
-        RequestError: an unknown subject, an unreadable fixture, no subject that can be loaded,
-        nothing to compare. MistrustedRunError: a subject that is wrong on purpose passed.
+        RequestError: a subject is unknown, a fixture unreadable, no subject can be loaded, or
+        nothing was compared.
+        SelfCheckError: a subject that is wrong on purpose passed.
     """
+    words: dict[str, Any] = {"fixtures": fixtures, "jobs": jobs, "timeout_s": timeout_s}
+    return check_run(*subjects, k=k, progress=progress, all_subjects=all_subjects, **words).report
+
+
+def check_run(
+    *subjects: SubjectLike,
+    k: str = "",
+    fixtures: Path | None = None,
+    jobs: int | None = None,
+    timeout_s: float = TIMEOUT_S,
+    progress: Progress | None = None,
+    all_subjects: bool = False,
+) -> Run:
+    """Do what `check` does, and keep the outputs that differ."""
     named = tuple(dict.fromkeys(subjects)) or (() if all_subjects else ("keras",))
     wanted = tuple(dict.fromkeys((*named, *(registered_names() if all_subjects else ()))))
     for subject in wanted:
         if isinstance(subject, str):
             registration(subject)
     folder = fixtures or default_folder()
+    results: list[SubjectResult] = []
+    wrong: dict[str, Sequence[Problem]] = {}
+    refused: list[tuple[SubjectLike, RequestError]] = []
     with one_blas_thread():
         goldens = read_goldens(folder, catalogue())
         entries = read_known(folder / KNOWN)
         self_check()
-        reports: list[SubjectReport] = []
-        refused: list[tuple[SubjectLike, RequestError]] = []
         for subject in wanted:
             try:
-                reports.append(
-                    _check_one(subject, k, goldens, entries, (jobs, timeout_s), progress)
+                result, problems = _check_one(
+                    subject, k, goldens, entries, (jobs, timeout_s), progress
                 )
             except RequestError as error:
                 refused.append((subject, error))
-        if not reports:
+            else:
+                results.append(result)
+                wrong[result.name] = problems
+        if not results:
             raise RequestError("; ".join(dict.fromkeys(str(error) for _, error in refused)))
-        faults, by_constants = _faults(reports)
-        report = Report(reports, faults, by_constants)
-    report.left_out = [
-        LeftOut(
-            name_of(subject),
-            str(error),
-            subject in named or not isinstance(error, MissingFrameworkError),
-        )
-        for subject, error in refused
-    ]
+        skipped = tuple(_skipped(subject, error, named) for subject, error in refused)
+        report = _report(results, skipped, entries)
     if report.compared == 0:
-        reasons = Counter(
-            verdict.reason for subject in report.subjects for verdict in subject.verdicts
-        )
-        why = f", most often: {reasons.most_common(1)[0][0]}"
-        raise RequestError(
-            f"nothing was compared: every chosen case is unsupported by every subject{why}"
-        )
-    return report
+        raise RequestError(_nothing_compared(report))
+    return Run(report, wrong)
 
 
-def _faults(reports: Sequence[SubjectReport]) -> Iterator[tuple[int, int] | None]:
-    """The score of all cases that were compared by any subject, and of those of them with constant
-    weights."""
-    silent = (Kind.UNSUPPORTED, Kind.ERROR)
-    others = [report for report in reports if report.name != "reference"]
-    names = dict.fromkeys(
-        v.id for report in others for v in report.verdicts if v.kind not in silent
+def _skipped(subject: SubjectLike, error: RequestError, named: Sequence[SubjectLike]) -> Skipped:
+    requested = subject in named or not isinstance(error, MissingFrameworkError)
+    return Skipped(name_of(subject), str(error), requested)
+
+
+def _report(
+    results: Sequence[SubjectResult],
+    skipped: tuple[Skipped, ...],
+    entries: Sequence[KnownDifference],
+) -> Report:
+    met = {name for result in results for case in result.cases for name in case.known}
+    known = tuple(_known_entry(entry) for entry in entries if entry.name in met)
+    compared = _compared_cases(results)
+    constant = [case for case in compared if case.case and case.case.initializers]
+    return Report(
+        tuple(results),
+        skipped,
+        known,
+        score=_score(compared),
+        score_constant=_score(constant),
+        rnnparity=__version__,
+        catalogue=digest(),
     )
-    cases = [catalogue()[name] for name in names]
-    constant = [case for case in cases if case.case and case.case.initializers]
-    for some in (cases, constant):
-        found = detecting_cases(some)
-        yield (sum(map(bool, found.values())), len(found)) if found else None
+
+
+def _known_entry(entry: KnownDifference) -> KnownEntry:
+    reason = " ".join(entry.reason.split())
+    return KnownEntry(entry.name, entry.cause, entry.standing, reason, entry.link)
+
+
+def _nothing_compared(report: Report) -> str:
+    reasons = Counter(case.reason for result in report.subjects for case in result.cases)
+    most_common = reasons.most_common(1)[0][0]
+    return (
+        "nothing was compared: no selected case is supported and conclusive; "
+        f"most frequent reason: {most_common}"
+    )
+
+
+def _compared_cases(results: Sequence[SubjectResult]) -> list[Problem]:
+    """Return the cases that gave an answer from any subject but the reference."""
+    silent = (Verdict.UNSUPPORTED, Verdict.ERROR)
+    others = [result for result in results if result.name != "reference"]
+    names = dict.fromkeys(
+        case.id for result in others for case in result.cases if case.verdict not in silent
+    )
+    return [catalogue()[name] for name in names]
+
+
+def _score(cases: Sequence[Problem]) -> Score | None:
+    """Return the mutation score of some cases; None where no fault applies."""
+    found = detecting_cases(cases)
+    return Score(sum(map(bool, found.values())), len(found)) if found else None
 
 
 def self_check() -> None:
-    """Judge one subject that is wrong on purpose.
+    """Judge a subject that is wrong on purpose.
 
     Raises:
-        MistrustedRunError: it passed.
+        SelfCheckError: it passed.
     """
     problem = catalogue()[SELF_CHECK_CASE]
-    if judge(problem, wrong_on_purpose(problem)).kind is not Kind.DIVERGES:
+    if judge(problem, wrong_answer(problem)).verdict is not Verdict.DIVERGES:
         raise SelfCheckError(
-            f"a subject with two gates swapped passed {SELF_CHECK_CASE}: no verdict of this run counts"
+            f"self-check failed: discard this run; a subject with two gates swapped passed {SELF_CHECK_CASE}"
         )
 
 
@@ -247,46 +249,52 @@ def _check_one(
     entries: Sequence[KnownDifference],
     workers: tuple[int | None, float],
     progress: Progress | None,
-) -> SubjectReport:
+) -> tuple[SubjectResult, list[Problem]]:
     jobs, timeout_s = workers
     cases = cases_for(subject, k)
     if subject == "reference":
-        report = _check_reference(cases, goldens, progress)
+        run = _check_reference(cases, goldens, progress)
     elif isinstance(subject, str):
-        report = _check_in_workers(
+        run = _check_in_workers(
             subject, cases, goldens, (jobs or _jobs(len(cases)), timeout_s), progress
         )
     else:
-        report = _check_function(subject, cases, goldens, progress)
-    report.verdicts = [
-        with_known(verdict, entries, report.name, report.versions) for verdict in report.verdicts
-    ]
-    place = {case.id: number for number, case in enumerate(cases)}
-    report.verdicts.sort(key=lambda verdict: place[verdict.id])
-    used = {name for verdict in report.verdicts for name in verdict.known}
-    ran = {verdict.id for verdict in report.verdicts if verdict.kind is not Kind.UNSUPPORTED}
-    report.stale = known_differences.stale(
-        entries, report.name, report.versions, used, ran, catalogue()
-    )
-    failing = {verdict.id for verdict in report.failing}
-    told = [problem for problem in report.wrong if problem.id in failing]
-    report.causes = causes(
-        told, lambda done: _tell_of(progress, f"{report.name}: causes", done, len(told))
-    )
-    return report
+        run = _check_function(subject, cases, goldens, progress)
+    order = {case.id: position for position, case in enumerate(cases)}
+    results = [with_known(result, entries, run.name, run.versions) for result in run.results]
+    results.sort(key=lambda result: order[result.id])
+    used = {name for result in results for name in result.known}
+    ran = {result.id for result in results if result.verdict is not Verdict.UNSUPPORTED}
+    stale = known_differences.stale(entries, run.name, run.versions, used, ran, catalogue())
+    failing = {result.id for result in results if result.verdict in FAILING}
+    unexplained = [problem for problem in run.wrong if problem.id in failing]
+
+    def report_progress(done: int) -> None:
+        _report_progress(progress, f"{run.name}: causes", done, len(unexplained))
+
+    found = causes(unexplained, report_progress)
+    return SubjectResult(
+        run.name,
+        run.versions,
+        tuple(replace(result, cause=found.get(result.id)) for result in results),
+        tuple(stale),
+        round(run.seconds, 3),
+        datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
+        Machine(**this_machine().model_dump()),
+    ), run.wrong
 
 
 def _check_reference(
     cases: Sequence[Problem], goldens: Goldens, progress: Progress | None
-) -> SubjectReport:
+) -> _SubjectRun:
     import numpy as np
 
-    report = SubjectReport("reference", {"numpy": np.__version__})
+    run = _SubjectRun("reference", {"numpy": np.__version__})
     for case in cases:
         left_out = goldens.left_out.get(case.id, "")
-        report.verdicts.append(reference_verdict(case, goldens.outputs.get(case.id), left_out))
-        _tell(progress, report, cases)
-    return report
+        run.results.append(reference_result(case, goldens.outputs.get(case.id), left_out))
+        _report_progress(progress, run.name, len(run.results), len(cases))
+    return run
 
 
 def _check_in_workers(
@@ -295,17 +303,17 @@ def _check_in_workers(
     goldens: Goldens,
     how: tuple[int, float],
     progress: Progress | None,
-) -> SubjectReport:
+) -> _SubjectRun:
     with Workers(subject, *how) as workers:
         # The reference runs while the workers load their framework.
         expected = {case.id: expect(case) for case in cases}
-        report = SubjectReport(subject, workers.versions())
+        run = _SubjectRun(subject, workers.versions())
         for outcome in workers.run(cases):
             golden = goldens.outputs.get(outcome.problem.id)
-            report.add(outcome, expected[outcome.problem.id], golden)
-            report.seconds += outcome.answer.seconds if outcome.answer else 0.0
-            _tell(progress, report, cases)
-    return report
+            run.add(outcome, expected[outcome.problem.id], golden)
+            run.seconds += outcome.answer.seconds if outcome.answer else 0.0
+            _report_progress(progress, run.name, len(run.results), len(cases))
+    return run
 
 
 def _check_function(
@@ -313,14 +321,14 @@ def _check_function(
     cases: Sequence[Problem],
     goldens: Goldens,
     progress: Progress | None,
-) -> SubjectReport:
+) -> _SubjectRun:
     subject = FunctionSubject(function)
-    report = SubjectReport(name_of(function), {})
+    run = _SubjectRun(name_of(function), {})
     for case in cases:
         outcome = ask(subject, case)
-        report.add(outcome, expect(case), goldens.outputs.get(case.id))
-        _tell(progress, report, cases)
-    return report
+        run.add(outcome, expect(case), goldens.outputs.get(case.id))
+        _report_progress(progress, run.name, len(run.results), len(cases))
+    return run
 
 
 def ask(subject: FunctionSubject, problem: Problem) -> Outcome:
@@ -333,23 +341,21 @@ def ask(subject: FunctionSubject, problem: Problem) -> Outcome:
         return Outcome(problem, error=one_line(error))
 
 
-def verdict_of(outcome: Outcome, expected: Expected, golden: Any) -> Verdict:
-    """The verdict on what came of a case."""
-    if outcome.answer is not None:
-        return judge_with_golden(outcome.problem, outcome.answer, expected, golden)
+def result_of(outcome: Outcome, expected: Expected, golden: Sequence[Tensor] | None) -> CaseResult:
+    """Return the result of a case from its outcome."""
+    problem, answer = outcome.problem, outcome.answer
+    if answer is not None:
+        result = judge_with_golden(problem, answer, expected, golden)
+        return replace(result, seconds=answer.seconds)
     if outcome.unsupported:
-        return Verdict(outcome.problem.id, Kind.UNSUPPORTED, reason=outcome.unsupported)
-    return Verdict(outcome.problem.id, Kind.ERROR, reason=outcome.error)
+        return CaseResult(problem.id, Verdict.UNSUPPORTED, reason=outcome.unsupported)
+    return CaseResult(problem.id, Verdict.ERROR, reason=outcome.error)
 
 
 def _jobs(cases: int) -> int:
     return max(1, min(os.cpu_count() or 1, 4, cases // CASES_A_WORKER))
 
 
-def _tell(progress: Progress | None, report: SubjectReport, cases: Sequence[Problem]) -> None:
-    _tell_of(progress, report.name, len(report.verdicts), len(cases))
-
-
-def _tell_of(progress: Progress | None, what: str, done: int, total: int) -> None:
+def _report_progress(progress: Progress | None, what: str, done: int, total: int) -> None:
     if progress is not None:
         progress(what, done, total)

@@ -21,12 +21,13 @@ from rnnparity.problem.dtypes import FLOAT_TYPES, Array, variable_dtype
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.layers import Layer
 from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import Verdict
 from rnnparity.problem.shapes import state_slots, weight_slots
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.session.check import one_blas_thread
 from rnnparity.session.workers import end_now, main_unseen, prepare_worker
 from rnnparity.subjects import make_subject
-from rnnparity.verdict.judge import Kind, judge
+from rnnparity.verdict.judge import judge
 
 PATHS = ("keras", "keras:graph", "keras:xla")
 # Problems of one layer and shape, so that what is traced and compiled for it is used more than
@@ -184,14 +185,20 @@ def _records(problem: Problem, rng: np.random.Generator) -> Iterator[Record]:
     for path in paths:
         answer = _subjects[path].answer(problem)
         verdict = judge(problem, answer, expected)
-        alarms = () if verdict.kind is Kind.INCONCLUSIVE else tuple(_false_alarms(answer, expected))
-        yield Record(dtype, path, verdict.kind, verdict.sigma, what, "", alarms)
+        alarms = (
+            ()
+            if verdict.verdict is Verdict.INCONCLUSIVE
+            else tuple(_false_alarms(answer, expected))
+        )
+        yield Record(dtype, path, verdict.verdict, verdict.sigma, what, "", alarms)
     for form in ("scaled", "signs"):
         name, changed = _changed(problem, rng, FLOAT_TYPES[dtype].fault, form)
         answer = _subjects["keras:graph"].answer(changed)
         verdict = judge(problem, answer, expected)
         if expected.visible.get(name, 0.0) > 0 and not expected.inconclusive:
-            yield Record(dtype, "keras:graph", verdict.kind, verdict.sigma, f"{what} {name}", form)
+            yield Record(
+                dtype, "keras:graph", verdict.verdict, verdict.sigma, f"{what} {name}", form
+            )
 
 
 def _changed(
@@ -245,8 +252,8 @@ def summarize(records: Sequence[Record]) -> dict[str, Summary]:
     for dtype in sorted({record.dtype for record in records}):
         own = [record for record in records if record.dtype == dtype]
         healthy = [record for record in own if not record.changed]
-        conclusive = [record for record in healthy if record.kind != Kind.INCONCLUSIVE]
-        alarms = [record for record in healthy if record.kind == Kind.DIVERGES]
+        conclusive = [record for record in healthy if record.kind != Verdict.INCONCLUSIVE]
+        alarms = [record for record in healthy if record.kind == Verdict.DIVERGES]
         changed = {form: [r for r in own if r.changed == form] for form in ("scaled", "signs")}
         kind = FLOAT_TYPES[dtype]
         found[dtype] = Summary(
@@ -257,7 +264,8 @@ def summarize(records: Sequence[Record]) -> dict[str, Summary]:
             rms=float(np.sqrt(np.mean([r.sigma**2 for r in conclusive]))) if conclusive else 0.0,
             changed={form: len(rows) for form, rows in changed.items()},
             seen={
-                form: sum(r.kind == Kind.DIVERGES for r in rows) for form, rows in changed.items()
+                form: sum(r.kind == Verdict.DIVERGES for r in rows)
+                for form, rows in changed.items()
             },
             smallest={
                 form: float(

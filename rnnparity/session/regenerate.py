@@ -27,11 +27,12 @@ from rnnparity.problem.errors import FormatError, RequestError
 from rnnparity.problem.file_format import load_json, read_bytes
 from rnnparity.problem.files import write_whole
 from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import FAILING, CaseResult, Verdict
 from rnnparity.problem.schema import ManifestFields, validate
 from rnnparity.reference.tolerance import Expected, expect
-from rnnparity.session.check import Progress, one_blas_thread, self_check, verdict_of
+from rnnparity.session.check import Progress, one_blas_thread, result_of, self_check
 from rnnparity.session.workers import Workers
-from rnnparity.verdict.judge import FAILING, Kind, Verdict, with_known
+from rnnparity.verdict.judge import with_known
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Regeneration:
     the way."""
 
     changed: list[str]
-    refused: list[Verdict]
+    refused: list[CaseResult]
     rows: int
     left_out: Mapping[str, str]
 
@@ -72,7 +73,9 @@ def regenerate(
         versions = {**workers.versions(), "numpy": np.__version__}
         verdicts = _second_key(workers, problems, expected, versions, entries, progress)
     # A case that tf.keras did not run has but one key.
-    refused = [verdict for verdict in verdicts if verdict.kind in FAILING | {Kind.UNSUPPORTED}]
+    refused = [
+        verdict for verdict in verdicts if verdict.verdict in FAILING | {Verdict.UNSUPPORTED}
+    ]
     texts = family_texts(rows)
     about = _about(verdicts, expected, versions)
     if check:
@@ -99,10 +102,10 @@ def _second_key(
     versions: Mapping[str, str],
     entries: Sequence[KnownDifference],
     progress: Progress | None,
-) -> list[Verdict]:
+) -> list[CaseResult]:
     verdicts = []
     for outcome in workers.run(problems):
-        verdict = verdict_of(outcome, expected[outcome.problem.id], None)
+        verdict = result_of(outcome, expected[outcome.problem.id], None)
         verdicts.append(with_known(verdict, entries, "keras", versions))
         if progress is not None:
             progress("keras", len(verdicts), len(problems))
@@ -110,7 +113,7 @@ def _second_key(
 
 
 def _about(
-    verdicts: Sequence[Verdict], expected: Mapping[str, Expected], versions: Mapping[str, str]
+    verdicts: Sequence[CaseResult], expected: Mapping[str, Expected], versions: Mapping[str, str]
 ) -> dict[str, Any]:
     known: dict[str, list[str]] = {}
     for verdict in verdicts:

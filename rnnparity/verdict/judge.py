@@ -1,15 +1,13 @@
-"""The verdict on one case: subject, reference and golden held against each other.
+"""The verdict on one case: subject, reference and golden are compared.
 
-Three witnesses, so that a change names its culprit. Golden and reference agree but the subject does
-not: the subject stands alone. Golden and subject agree but the reference does not: the reference
-broke.
+With three witnesses a change names its culprit. Golden and reference agree, the subject differs:
+the subject is wrong. Golden and subject agree, the reference differs: the reference broke.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,159 +17,159 @@ from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import (
+    FAILING,
+    CaseResult,
+    Difference,
+    DifferenceType,
+    Verdict,
+    Witness,
+)
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.verdict.compare import (
     Comparison,
-    Difference,
     compare_exactly,
     compare_structure,
     compare_values,
 )
 from rnnparity.verdict.expectations import check_expectations, stated_facts
 
-
-class Kind(StrEnum):
-    """What a verdict can be; the README tells each."""
-
-    AGREES = "agrees"
-    DIVERGES = "diverges"
-    KNOWN = "known"
-    INCONCLUSIVE = "inconclusive"
-    UNSUPPORTED = "unsupported"
-    ERROR = "error"
+_BY_VALUE = frozenset({DifferenceType.VALUES, DifferenceType.FINITENESS})
 
 
-FAILING = frozenset({Kind.DIVERGES, Kind.ERROR})
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a run says of one case. `sigma` is the largest distance seen, in sigma; `reason` is a
-    line of text.
-
-    `differences` are all that was found, also under known entries, whose names are `known`. `alone`
-    names the witness that stands alone, where three were heard.
-    """
-
-    id: str
-    kind: Kind
-    sigma: float = 0.0
-    reason: str = ""
-    differences: tuple[Difference, ...] = ()
-    known: tuple[str, ...] = ()
-    alone: str = ""
-
-
-def judge(problem: Problem, answer: Answer, expected: Expected | None = None) -> Verdict:
-    """Hold a subject's answer against the reference, by structure, values and what the case knows
-    beforehand."""
+def judge(problem: Problem, answer: Answer, expected: Expected | None = None) -> CaseResult:
+    """Compare an answer with the reference: structure, values and what the case's source states."""
     expected = expected or expect(problem)
-    wrong = compare_structure(answer.outputs, problem.output_slots())
-    comparable = all(difference.kind == "dtype" for difference in wrong)
-    comparable = comparable and all(tensor.dtype in FLOAT_TYPES for tensor in answer.outputs)
-    if not comparable:
-        return Verdict(problem.id, Kind.DIVERGES, float("inf"), wrong[0].text, wrong)
-    found = compare_values(
-        answer.outputs, expected.outputs, expected.sigmas, expected.kind.threshold
-    )
-    if wrong:  # in type alone: whether the numbers are right is worth knowing as well
-        values = found.differences or (Difference("dtype", "", "their values agree"),)
-        return Verdict(problem.id, Kind.DIVERGES, float("inf"), wrong[0].text, (*wrong, *values))
+    structure = compare_structure(answer.outputs, problem.output_slots())
+    if not _comparable(structure, answer.outputs):
+        return _diverges(problem, structure, float("inf"))
+    threshold = expected.kind.threshold
+    values = compare_values(answer.outputs, expected.outputs, expected.sigmas, threshold)
+    if structure:
+        dtypes = _with_values(structure, answer.outputs, values.differences)
+        return _diverges(problem, (*dtypes, *values.differences), float("inf"))
     facts = check_expectations(problem, expected, answer.outputs, answer.facts)
     if expected.unpredictable:
-        found = Comparison((), 0.0)
-    differences = found.differences + facts
+        values = Comparison((), 0.0)
+    differences = values.differences + facts
     if differences:
-        return Verdict(problem.id, Kind.DIVERGES, found.sigma, differences[0].text, differences)
+        return _diverges(problem, differences, values.sigma)
     if expected.inconclusive:
-        return Verdict(problem.id, Kind.INCONCLUSIVE, found.sigma, expected.inconclusive)
-    return Verdict(problem.id, Kind.AGREES, found.sigma)
+        return CaseResult(problem.id, Verdict.INCONCLUSIVE, values.sigma, expected.inconclusive)
+    return CaseResult(problem.id, Verdict.AGREES, values.sigma)
+
+
+def _comparable(structure: Sequence[Difference], outputs: Sequence[Tensor]) -> bool:
+    """Whether values can be compared: at most the dtypes differ, and all are float dtypes."""
+    only_dtypes = all(difference.type is DifferenceType.DTYPE for difference in structure)
+    return only_dtypes and all(tensor.dtype in FLOAT_TYPES for tensor in outputs)
+
+
+def _with_values(
+    dtypes: Sequence[Difference], outputs: Sequence[Tensor], values: Sequence[Difference]
+) -> list[Difference]:
+    """Return differences in dtype with the numbers of values compared and of those that differ."""
+    totals = {tensor.name: tensor.data.size for tensor in outputs}
+    differing = {difference.output: difference.differing for difference in values}
+    return [
+        replace(dtype, total=totals[dtype.output], differing=differing.get(dtype.output, 0))
+        for dtype in dtypes
+    ]
+
+
+def _diverges(problem: Problem, differences: Sequence[Difference], sigma: float) -> CaseResult:
+    return CaseResult(problem.id, Verdict.DIVERGES, sigma, differences=tuple(differences))
 
 
 def judge_with_golden(
     problem: Problem, answer: Answer, expected: Expected, golden: Sequence[Tensor] | None
-) -> Verdict:
-    """`judge`, and where something differs or the golden has drifted, which of the three witnesses
-    stands alone."""
-    verdict = judge(problem, answer, expected)
+) -> CaseResult:
+    """Judge an answer; where something differs, find which of the three witnesses is the outlier."""
+    result = judge(problem, answer, expected)
     if golden is None:
-        return verdict
+        return result
     drift = golden_drift(golden, expected)
-    if verdict.kind is Kind.DIVERGES:
-        by_value = all(
-            difference.kind in ("values", "finiteness") for difference in verdict.differences
-        )
-        near = by_value and not _against(answer.outputs, golden, expected).differences
-        alone = "the reference" if near else "nobody: all three differ" if drift else "the subject"
-        return replace(verdict, alone=alone)
+    if result.verdict is Verdict.DIVERGES:
+        outlier = Witness.NONE if drift else Witness.SUBJECT
+        if result.difference_types <= _BY_VALUE and _agree(answer.outputs, golden, expected):
+            outlier = Witness.REFERENCE
+        return replace(result, outlier=outlier)
     if drift:
-        return Verdict(
-            problem.id, Kind.DIVERGES, verdict.sigma, drift.text, (drift,), alone="the golden"
-        )
-    return verdict
+        return replace(_diverges(problem, (drift,), result.sigma), outlier=Witness.GOLDEN)
+    return result
 
 
 def golden_drift(golden: Sequence[Tensor], expected: Expected) -> Difference | None:
-    """Where a golden is not what the reference gives when rounded to the golden's type.
+    """Return the first difference of a golden from the reference, rounded to the golden's dtype.
 
-    A golden of a 64-bit output comes from hundreds of digits: the float64 reference may be off by
+    A golden of a float64 output comes from hundreds of digits: the float64 reference may be off by
     its noise there.
     """
-    for tensor, right, sigma in zip(golden, expected.outputs, expected.sigmas, strict=True):
+    for tensor, reference, sigma in zip(golden, expected.outputs, expected.sigmas, strict=True):
+        difference: Difference | None
         if tensor.dtype == "float64":
-            found = compare_values([tensor], [right], [sigma], expected.kind.threshold).differences
-            difference = found[0] if found else None
+            comparison = compare_values([tensor], [reference], [sigma], expected.kind.threshold)
+            difference = next(iter(comparison.differences), None)
         else:
-            difference = compare_exactly(tensor, Tensor.of(tensor.name, right.data, tensor.dtype))
+            rounded = Tensor.of(tensor.name, reference.data, tensor.dtype)
+            difference = compare_exactly(tensor, rounded)
         if difference:
-            return replace(difference, text=f"the golden has {difference.text}")
+            return replace(difference, of=Witness.GOLDEN)
     return None
 
 
-def _against(outputs: Sequence[Tensor], golden: Sequence[Tensor], expected: Expected) -> Comparison:
-    return compare_values(outputs, golden, expected.sigmas, expected.kind.threshold)
+def _agree(outputs: Sequence[Tensor], golden: Sequence[Tensor], expected: Expected) -> bool:
+    comparison = compare_values(outputs, golden, expected.sigmas, expected.kind.threshold)
+    return not comparison.differences
 
 
 def with_known(
-    verdict: Verdict, entries: Sequence[KnownDifference], subject: str, versions: Mapping[str, str]
-) -> Verdict:
-    """A failing verdict that a listed entry covers becomes `known`."""
-    if verdict.kind not in FAILING:
-        return verdict
-    kinds = {difference.kind for difference in verdict.differences} or {"error"}
-    names = known_differences.covering(entries, subject, versions, verdict.id, kinds)
+    result: CaseResult,
+    entries: Sequence[KnownDifference],
+    subject: str,
+    versions: Mapping[str, str],
+) -> CaseResult:
+    """Return a failing result as `known` where listed entries cover all of its differences."""
+    if result.verdict not in FAILING:
+        return result
+    types = result.difference_types or {"error"}
+    names = known_differences.covering(entries, subject, versions, result.id, types)
     if not names:
-        return verdict
-    return replace(
-        verdict, kind=Kind.KNOWN, known=names, reason=f"{', '.join(names)}: {verdict.reason}"
-    )
+        return result
+    return replace(result, verdict=Verdict.KNOWN, known=names)
 
 
-def reference_verdict(problem: Problem, golden: Sequence[Tensor] | None, left_out: str) -> Verdict:
-    """The reference against its golden alone, and against what the case knows beforehand. No noise
-    is needed where the golden is hit to the last bit."""
+def reference_result(
+    problem: Problem, golden: Sequence[Tensor] | None, left_out: str
+) -> CaseResult:
+    """Compare the reference with its golden, its only witness, and with the case's source.
+
+    `left_out` is the reason why there is no golden. No noise is computed where the golden is equal
+    to the last bit.
+    """
     if golden is None:
-        return Verdict(problem.id, Kind.INCONCLUSIVE, reason=left_out)
+        return CaseResult(problem.id, Verdict.INCONCLUSIVE, reason=left_out)
     outputs = compute(problem)
-    rounded = tuple(
-        Tensor.of(g.name, o.data, g.dtype) for g, o in zip(golden, outputs, strict=True)
-    )
+    pairs = zip(golden, outputs, strict=True)
+    rounded = tuple(Tensor.of(tensor.name, out.data, tensor.dtype) for tensor, out in pairs)
     exact = all(
-        np.array_equal(r.data, g.data, equal_nan=True) for r, g in zip(rounded, golden, strict=True)
+        np.array_equal(actual.data, tensor.data, equal_nan=True)
+        for actual, tensor in zip(rounded, golden, strict=True)
     )
-    said = problem.case.expect if problem.case else {}
-    if exact and not said:
-        return Verdict(problem.id, Kind.AGREES)
-    expected = expect(problem)
-    return judge_with_golden(problem, Answer(rounded, stated_facts(problem)), expected, golden)
+    source = problem.case.expect if problem.case else {}
+    if exact and not source:
+        return CaseResult(problem.id, Verdict.AGREES)
+    answer = Answer(rounded, stated_facts(problem))
+    return judge_with_golden(problem, answer, expect(problem), golden)
 
 
-def wrong_on_purpose(problem: Problem) -> Answer:
-    """A subject that must not pass: the reference with the first two gates of its first kernel
-    swapped."""
-    kernel = problem.weights[0]
-    units = problem.weights[1].shape[0]
-    order = [*range(units, 2 * units), *range(units), *range(2 * units, kernel.shape[1])]
+def wrong_answer(problem: Problem) -> Answer:
+    """Return an answer that must not pass: the first two gates of the first kernel are swapped."""
+    kernel, recurrent_kernel = problem.weights[:2]
+    units = recurrent_kernel.shape[0]
+    columns = np.arange(kernel.shape[1])
+    first, second, rest = np.split(columns, [units, 2 * units])
+    order = np.concatenate([second, first, rest])
     swapped = replace(kernel, data=kernel.data[:, order])
     return Answer(golden_outputs(replace(problem, weights=(swapped, *problem.weights[1:]))))

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rnnparity import __version__
-from rnnparity.report.stored_report import StoredReport, fingerprint, parse
+from rnnparity.catalogue import digest
+from rnnparity.report.stored_report import StoredReport, parse
 
 MACHINE = {"processor": "Abacus 9", "cores": 2, "system": "Linux x86_64", "python": "3.11.7"}
 PLAIN, MASKED, BOTH_WAYS = (
@@ -81,7 +82,7 @@ def fields(*subjects: dict[str, Any], **other: Any) -> dict[str, Any]:
     return {
         "format": "rnnparity-report/1",
         "rnnparity": __version__,
-        "catalogue": fingerprint(),
+        "catalogue": digest(),
         "left_out": [],
         "known": [KNOWN] if met else [],
         "subjects": list(subjects),

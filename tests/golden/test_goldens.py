@@ -24,9 +24,10 @@ from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import MANIFEST, default_folder, golden_outputs, read_goldens
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.problem import Tensor
+from rnnparity.problem.results import Verdict, Witness
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
-from rnnparity.verdict.judge import Kind, golden_drift, reference_verdict
+from rnnparity.verdict.judge import golden_drift, reference_result
 
 REMEDY = "restore it from version control, or run `rnnparity regenerate`"
 
@@ -202,10 +203,9 @@ def test_a_golden_that_is_off_by_one_step_has_drifted(row, away):
         assert (moved.data != output.data).any()
         drift = golden_drift([*row.outputs[:place], moved, *row.outputs[place + 1 :]], expected)
         assert drift is not None
-        assert (drift.output, drift.kind, drift.differing) == (output.name, "values", 1)
-        assert drift.text.startswith(
-            f"the golden has {output.name}[{', '.join('0' * output.data.ndim)}]="
-        )
+        assert (drift.output, drift.type, drift.differing) == (output.name, "values", 1)
+        assert drift.index == (0,) * output.data.ndim
+        assert drift.of is Witness.GOLDEN
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -214,20 +214,23 @@ def test_a_golden_that_is_not_finite_has_drifted(value):
     data = row.outputs[0].data.copy()
     data.flat[3] = value
     drift = golden_drift([replace(row.outputs[0], data=data), *row.outputs[1:]], expect(row))
-    assert (drift.kind, drift.differing) == ("finiteness", 1)
+    assert (drift.type, drift.differing) == ("finiteness", 1)
 
 
 def test_the_reference_sees_that_its_golden_has_drifted():
     row = next(row for row in small_rows() if row.id == "lstm-spread-sequences-state")
-    assert reference_verdict(row, row.outputs, "").kind is Kind.AGREES
-    verdict = reference_verdict(row, [one_step(row.outputs[0], True), *row.outputs[1:]], "")
-    assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "the golden")
-    assert verdict.reason.startswith("the golden has output[0, 0, 0]=")
+    assert reference_result(row, row.outputs, "").verdict is Verdict.AGREES
+    verdict = reference_result(row, [one_step(row.outputs[0], True), *row.outputs[1:]], "")
+    assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.GOLDEN)
+    assert (verdict.differences[0].output, verdict.differences[0].index) == ("output", (0, 0, 0))
 
 
 def test_a_case_without_a_golden_is_no_pass():
-    verdict = reference_verdict(small_rows()[0], None, "the noise would hide a fault")
-    assert (verdict.kind, verdict.reason) == (Kind.INCONCLUSIVE, "the noise would hide a fault")
+    verdict = reference_result(small_rows()[0], None, "the noise would hide a fault")
+    assert (verdict.verdict, verdict.reason) == (
+        Verdict.INCONCLUSIVE,
+        "the noise would hide a fault",
+    )
 
 
 def test_goldens_are_the_reference_rounded_to_their_own_type():

@@ -23,7 +23,8 @@ from _support.fixture_folders import (
 
 from rnnparity.golden.goldens import MANIFEST, read_goldens
 from rnnparity.problem.errors import FormatError
-from rnnparity.verdict.judge import Kind, reference_verdict
+from rnnparity.problem.results import Verdict, Witness
+from rnnparity.verdict.judge import reference_result
 
 
 def plain_folder(folder):
@@ -95,9 +96,10 @@ def change_outputs(folder, rng):
 def assert_stands_alone(folder, case):
     goldens = read_goldens(folder, small_catalogue())
     for row in small_rows():
-        verdict = reference_verdict(small_catalogue()[row.id], goldens.outputs[row.id], "")
-        expected = (Kind.DIVERGES, "the golden") if row.id == case else (Kind.AGREES, "")
-        assert (verdict.kind, verdict.alone) == expected
+        verdict = reference_result(small_catalogue()[row.id], goldens.outputs[row.id], "")
+        drifted = (Verdict.DIVERGES, Witness.GOLDEN)
+        expected = drifted if row.id == case else (Verdict.AGREES, None)
+        assert (verdict.verdict, verdict.outlier) == expected
 
 
 def change_meaning(tmp_path, seed, number):

@@ -2,6 +2,7 @@
 truth."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -10,8 +11,15 @@ from rnnparity.faults import FAULTS
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import KINDS, covering, read_known, stale
 from rnnparity.problem.errors import FormatError
-from rnnparity.verdict.compare import Difference
-from rnnparity.verdict.judge import Kind, Verdict, with_known
+from rnnparity.problem.results import (
+    CaseResult,
+    Difference,
+    DifferenceType,
+    Stale,
+    StaleReason,
+    Verdict,
+)
+from rnnparity.verdict.judge import with_known
 
 ENTRY = {
     "name": "one",
@@ -234,26 +242,26 @@ def test_several_entries_cover_together(tmp_path):
     assert covering(entries, "keras", {"keras": "3.16.0"}, "lstm-x", ["values"]) == ()
 
 
-DIVERGES = Verdict(
-    "lstm-x", Kind.DIVERGES, 99.0, "first", (Difference("values", "output", "first"),)
-)
+VALUES = Difference(DifferenceType.VALUES, "output")
+DIVERGES = CaseResult("lstm-x", Verdict.DIVERGES, 99.0, differences=(VALUES,))
 
 
 def test_a_covered_verdict_is_known(tmp_path):
     verdict = with_known(DIVERGES, [entry_of(tmp_path)], "keras", VERSIONS)
-    assert (verdict.kind, verdict.known, verdict.reason) == (Kind.KNOWN, ("one",), "one: first")
+    assert (verdict.verdict, verdict.known) == (Verdict.KNOWN, ("one",))
     assert (verdict.differences, verdict.sigma) == (DIVERGES.differences, DIVERGES.sigma)
 
 
 def test_an_error_can_be_covered(tmp_path):
-    error = Verdict("lstm-x", Kind.ERROR, reason="TypeError: x")
-    assert with_known(error, [entry_of(tmp_path)], "keras", VERSIONS).reason == "one: TypeError: x"
+    error = CaseResult("lstm-x", Verdict.ERROR, reason="TypeError: x")
+    covered = with_known(error, [entry_of(tmp_path)], "keras", VERSIONS)
+    assert covered == replace(error, verdict=Verdict.KNOWN, known=("one",))
     assert with_known(error, [entry_of(tmp_path, kinds=["values"])], "keras", VERSIONS) == error
 
 
-@pytest.mark.parametrize("kind", [Kind.AGREES, Kind.INCONCLUSIVE, Kind.UNSUPPORTED])
+@pytest.mark.parametrize("kind", [Verdict.AGREES, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED])
 def test_what_does_not_fail_stays_what_it_is(tmp_path, kind):
-    verdict = Verdict("lstm-x", kind, reason="so")
+    verdict = CaseResult("lstm-x", kind, reason="so")
     assert (
         with_known(verdict, [entry_of(tmp_path, kinds=list(KINDS))], "keras", VERSIONS) == verdict
     )
@@ -261,9 +269,7 @@ def test_what_does_not_fail_stays_what_it_is(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["count", "names", "shape", "dtype", "finiteness", "fact"])
 def test_one_more_kind_of_difference_is_not_covered(tmp_path, kind):
-    verdict = Verdict(
-        "lstm-x", Kind.DIVERGES, 9.0, "x", (*DIVERGES.differences, Difference(kind, "", "new"))
-    )
+    verdict = replace(DIVERGES, differences=(VALUES, Difference(DifferenceType(kind))))
     assert with_known(verdict, [entry_of(tmp_path)], "keras", VERSIONS) == verdict
 
 
@@ -274,21 +280,23 @@ CASES = ["lstm-a", "lstm-b", "bi_lstm-a"]
 
 
 def stale_words(entry, *, subject="keras", versions=VERSIONS, used=(), ran=CASES):
-    return [why for _, why in stale([entry], subject, versions, used, ran, CASES)]
+    return stale([entry], subject, versions, used, ran, CASES)
 
 
 def test_an_entry_that_matches_no_case_is_stale(tmp_path):
-    assert stale_words(entry_of(tmp_path, cases=["gru-?"])) == ["matches no case"]
-    assert stale_words(entry_of(tmp_path, cases=[])) == ["matches no case"]
+    assert stale_words(entry_of(tmp_path, cases=["gru-?"])) == [Stale("one", StaleReason.NO_CASE)]
+    assert stale_words(entry_of(tmp_path, cases=[])) == [Stale("one", StaleReason.NO_CASE)]
     # whoever it is for
-    assert stale_words(entry_of(tmp_path, cases=["gru-?"], subject="torch")) == ["matches no case"]
+    assert stale_words(entry_of(tmp_path, cases=["gru-?"], subject="torch")) == [
+        Stale("one", StaleReason.NO_CASE)
+    ]
 
 
 def test_an_entry_whose_cases_all_agree_is_stale(tmp_path):
     entry = entry_of(tmp_path)
-    assert stale_words(entry) == ["its 2 cases all agree now"]
+    assert stale_words(entry) == [Stale("one", StaleReason.ALL_AGREE, 2)]
     assert stale_words(entry, used=["one"]) == []
-    assert stale_words(entry, used=["other"]) == ["its 2 cases all agree now"]
+    assert stale_words(entry, used=["other"]) == [Stale("one", StaleReason.ALL_AGREE, 2)]
 
 
 def test_an_entry_is_not_stale_where_it_could_not_be_met(tmp_path):

@@ -60,9 +60,9 @@ def test_a_wrong_subject_fails_with_the_message_and_no_traceback(project):
         [
             "simple_rnn-spread-state-mask_left-initial: mylib:wrong diverges",
             "  output (B=2, H=3): 6 of 6 values differ",
-            "  worst: output*sigma off (10 are allowed)",
-            "  witnesses: golden and reference agree; the subject stands alone",
-            "  again: rnnparity show simple_rnn-spread-state-mask_left-initial --subject mylib:wrong",
+            "  worst: output*sigma (10 allowed)",
+            "  witnesses: golden and reference agree: the subject is wrong",
+            "  rerun: rnnparity show simple_rnn-spread-state-mask_left-initial --subject mylib:wrong",
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")

@@ -21,12 +21,12 @@ from _support.conformance_runs import (
 )
 
 from rnnparity.catalogue import catalogue
+from rnnparity.problem.results import Verdict
 from rnnparity.report.conformance_page import markdown, page
 from rnnparity.report.features import ALL, FEATURES, cases_of
 from rnnparity.report.groups import MOST, groups
 from rnnparity.report.stored_report import StoredVerdict
 from rnnparity.report.table import Cell, columns, headline
-from rnnparity.verdict.judge import Kind
 
 # -------------------------------------------------------------------------------------------------------
 # rows
@@ -97,7 +97,7 @@ def test_a_family_of_the_catalogue_is_a_row():
 
 
 def cell(**counts):
-    return Cell(ALL, Counter({Kind(kind): count for kind, count in counts.items()}), {})
+    return Cell(ALL, Counter({Verdict(kind): count for kind, count in counts.items()}), {})
 
 
 @pytest.mark.parametrize(
@@ -145,11 +145,11 @@ def test_groups_what_fails_first():
     assert [
         (group.kind, [verdict.id for verdict in own]) for group, own in mixed.groups.items()
     ] == [
-        (Kind.DIVERGES, [MASKED]),
-        (Kind.ERROR, [STATEFUL]),
-        (Kind.KNOWN, [BOTH_WAYS]),
-        (Kind.INCONCLUSIVE, [HALF]),
-        (Kind.UNSUPPORTED, [WIDE]),
+        (Verdict.DIVERGES, [MASKED]),
+        (Verdict.ERROR, [STATEFUL]),
+        (Verdict.KNOWN, [BOTH_WAYS]),
+        (Verdict.INCONCLUSIVE, [HALF]),
+        (Verdict.UNSUPPORTED, [WIDE]),
     ]
     assert [example.id for example in mixed.examples.values()] == [MASKED]
 

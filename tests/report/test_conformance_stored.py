@@ -29,7 +29,7 @@ from rnnparity.problem.stored import this_machine
 from rnnparity.report.merge import merge
 from rnnparity.report.outputs import as_report, stored_report
 from rnnparity.report.stored_report import dump, load, parse
-from rnnparity.session.check import check
+from rnnparity.session.check import check_run
 
 __all__ = ["here"]
 
@@ -73,8 +73,8 @@ def test_what_there_is_nothing_to_say_of_is_left_out():
 
 def test_a_run_with_an_example(tmp_path):
     """A real run: its wrong cases are explained once, with a picture."""
-    done = check(unmasked, k=FEW)
-    stored = stored_report(done, None, None)
+    run = check_run(unmasked, k=FEW)
+    stored, done = stored_report(run, None), run.report
     (one,) = stored.subjects
     assert (one.name, one.machine) == (f"{__name__}:unmasked", this_machine())
     assert one.date.endswith("Z")
@@ -90,10 +90,14 @@ def test_a_run_with_an_example(tmp_path):
     assert [subject.counts for subject in back.subjects] == [
         subject.counts for subject in done.subjects
     ]
-    assert [subject.causes for subject in back.subjects] == [
-        subject.causes for subject in done.subjects
+    assert [[case.cause for case in subject.cases] for subject in back.subjects] == [
+        [case.cause for case in subject.cases] for subject in done.subjects
     ]
-    assert (back.passed, back.faults, back.by_constants) == (False, done.faults, done.by_constants)
+    assert (back.passed, back.score, back.score_constant) == (
+        False,
+        done.score,
+        done.score_constant,
+    )
 
 
 def test_the_machine_has_no_name():
@@ -303,7 +307,7 @@ def test_stored_runs_become_one_table(here, stored, tmp_path):
     outputs = [word for kind, path in paths.items() for word in (f"--{kind}", str(path))]
     status, out, err = here("check", *words, *outputs)
     assert (status, err) == (1, "")
-    assert "right passes: 6 cases (port 1.0)" in out
+    assert "right passed: 6 cases (port 1.0)" in out
     assert (
         f"{MASKED}: a:mixed diverges\n  output[0]=1 | but 2\n  cause: mask-ignored: every step counts\n"
         in out
@@ -354,7 +358,7 @@ def test_a_run_writes_all_three(own, tmp_path):
     words = [str(tmp_path / word) if word.startswith("t.") else word for word in words]
     status, out, err = command("check", *names, *words, path=(own,))
     assert (status, err) == (1, "")
-    assert "own.functions:right passes" in out
+    assert "own.functions:right passed" in out
     found = load(tmp_path / "t.json")
     assert [one.passed for one in found.subjects] == [True, False, False]
     (example,) = found.subjects[1].examples
@@ -377,7 +381,7 @@ def test_known_differences_keep_their_reasons_and_have_examples(tmp_path):
     (tmp_path / LIST).write_text(
         text + text.replace("no-masks", "not-met").replace(__name__, "elsewhere")
     )
-    stored = stored_report(check(unmasked, k=FEW, fixtures=tmp_path), tmp_path, None)
+    stored = stored_report(check_run(unmasked, k=FEW, fixtures=tmp_path), None)
     assert [entry.model_dump() for entry in stored.known] == [{**words, "reason": "As wanted."}]
     (one,) = stored.subjects
     assert one.passed

@@ -1,4 +1,4 @@
-"""What a failing case says, word for word."""
+"""The sentences about a failing case, word for word."""
 
 from dataclasses import replace
 
@@ -9,15 +9,20 @@ from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.problem import Tensor
+from rnnparity.problem.results import (
+    CaseResult,
+    Difference,
+    DifferenceType,
+    FactType,
+    Verdict,
+    Witness,
+)
 from rnnparity.reference.tolerance import expect
-from rnnparity.report.messages import describe, failure, sigma_text
-from rnnparity.verdict.compare import Difference
-from rnnparity.verdict.judge import Kind, Verdict, judge, judge_with_golden
+from rnnparity.report.messages import describe, failure, sigma_text, summary
+from rnnparity.verdict.judge import judge, judge_with_golden
 
 CASE = "lstm-spread-sequences-state"
 PROBLEM = catalogue()[CASE]
-WHY = PROBLEM.case.why
-ANYWHERE = [f"  about: {WHY}", f"  again: rnnparity show {CASE} --subject mine"]
 
 
 def outputs(**changed):
@@ -41,8 +46,8 @@ def put(*index, value):
 def lines(verdict, subject="mine", problem=PROBLEM):
     head, *rest = failure(problem, verdict, subject).split("\n")
     assert rest[-2:] == [
-        f"  about: {problem.case.why}",
-        f"  again: rnnparity show {problem.id} --subject {subject}",
+        f"  case: {problem.case.why}",
+        f"  rerun: rnnparity show {problem.id} --subject {subject}",
     ]
     return [head, *rest[:-2]]
 
@@ -61,7 +66,7 @@ def expected_at(name, index):
 
 
 def test_count():
-    said = "  2 outputs (output, h), but should be 3: output, h, c"
+    said = "  outputs: got 2 (output, h), expected 3: output, h, c"
     assert lines_of(outputs()[:2]) == [f"{CASE}: mine diverges", said]
 
 
@@ -69,15 +74,15 @@ def test_names():
     output, h, c = outputs()
     assert lines_of([output, c, h]) == [
         f"{CASE}: mine diverges",
-        "  outputs are output, c, h, but should be output, h, c",
+        "  outputs: got output, c, h; expected output, h, c",
     ]
 
 
 def test_shape():
     assert lines_of(outputs(output=lambda data: data[:, -1], h=lambda data: data.T)) == [
         f"{CASE}: mine diverges",
-        "  output has shape (2, 3), but should have (2, 4, 3)",
-        "  h has shape (3, 2), but should have (2, 3)",
+        "  output: got shape (2, 3), expected (2, 4, 3)",
+        "  h: got shape (3, 2), expected (2, 3)",
     ]
 
 
@@ -88,10 +93,9 @@ def test_dtype():
     ]
     assert lines_of(given) == [
         f"{CASE}: mine diverges",
-        "  output is float64, but should be float32",
-        "  h is float64, but should be float32",
-        "  c is float64, but should be float32",
-        "  their values agree",
+        "  output: got dtype float64, expected float32; its values agree",
+        "  h: got dtype float64, expected float32; its values agree",
+        "  c: got dtype float64, expected float32; its values agree",
     ]
 
 
@@ -99,7 +103,7 @@ def test_dtype_and_values():
     """A type that is wrong does not hide numbers that are wrong."""
     twice = [Tensor(t.name, t.data.astype(np.float64) * 2, "float64") for t in outputs()]
     said = lines_of(twice)
-    assert said[1] == "  output is float64, but should be float32"
+    assert said[1] == "  output: got dtype float64, expected float32"
     assert "  output (B=2, T=4, H=3): 24 of 24 values differ" in said
 
 
@@ -107,8 +111,8 @@ def test_finiteness():
     assert lines_of(outputs(output=put(1, 2, 0, value=np.nan))) == [
         f"{CASE}: mine diverges",
         "  output (B=2, T=4, H=3): 1 of 24 values differ",
-        f"  worst: output[1, 2, 0]=nan, but should be {expected_at('output', (1, 2, 0))}: not finite",
-        "  first: at index 2 of axis T",
+        f"  worst: output[1, 2, 0]: got nan, expected {expected_at('output', (1, 2, 0))}; not finite",
+        "  first: index 2 of axis T",
     ]
 
 
@@ -123,15 +127,16 @@ def test_values():
     assert lines(verdict) == [
         f"{CASE}: mine diverges",
         "  output (B=2, T=4, H=3): 2 of 24 values differ",
-        f"  worst: output[1, 3, 2]=0.75, but should be {expected_at('output', (1, 3, 2))}, "
-        f"{first} sigma off (10 are allowed)",
-        "  first: at index 1 of axis T",
+        f"  worst: output[1, 3, 2]: got 0.75, expected {expected_at('output', (1, 3, 2))}; "
+        f"{first} sigma (10 allowed)",
+        "  first: index 1 of axis T",
         "  c (B=2, H=3): 1 of 6 values differ",
-        f"  worst: c[1, 1]=0.5, but should be {expected_at('c', (1, 1))}, {second} sigma off (10 are allowed)",
+        f"  worst: c[1, 1]: got 0.5, expected {expected_at('c', (1, 1))}; {second} sigma (10 allowed)",
     ]
     assert float(first) > 1e5
     assert (
-        verdict.reason == f"output[1, 3, 2]=0.75, but should be {expected_at('output', (1, 3, 2))}"
+        summary(verdict, PROBLEM)
+        == f"output[1, 3, 2]: got 0.75, expected {expected_at('output', (1, 3, 2))}"
     )
 
 
@@ -141,7 +146,7 @@ def test_the_threshold_is_that_of_the_type():
     data = output.data.copy()
     data[0, 0, 0] += np.float16(0.5)
     assert lines_of([replace(output, data=data), *states], problem)[2].endswith(
-        " sigma off (5 are allowed)"
+        " sigma (5 allowed)"
     )
 
 
@@ -149,8 +154,8 @@ def test_fact():
     verdict = judge(PROBLEM, Answer(outputs(), {"parameters": 99, "symbolic": [[None, None, 3]]}))
     assert lines(verdict) == [
         f"{CASE}: mine diverges",
-        "  count_params() is 99, but should be 108",
-        "  the symbolic shapes are [[None, None, 3]], but should be [[None, None, 3], [None, 3], [None, 3]]",
+        "  count_params(): got 99, expected 108",
+        "  symbolic shapes: got ((None, None, 3),), expected ((None, None, 3), (None, 3), (None, 3))",
     ]
 
 
@@ -162,45 +167,46 @@ def test_fact_of_a_source():
     said = lines_of([replace(output, data=data), *states], problem)
     assert said[1] == "  output (B=1, H=6): 1 of 6 values differ"
     assert said[3:] == [
-        "  the relation output == concat(forward_h, backward_h) does not hold",
-        f"  output[0, 3]={data[0, 3]:.9g}, but the source prints 0.7038734",
+        "  relation output == concat(forward_h, backward_h): does not hold",
+        f"  output[0, 3]: got {data[0, 3]:.9g}, expected 0.7038734 (source)",
     ]
 
 
 def test_error():
-    verdict = Verdict(CASE, Kind.ERROR, reason="TypeError: no such thing")
+    verdict = CaseResult(CASE, Verdict.ERROR, reason="TypeError: no such thing")
     assert lines(verdict) == [f"{CASE}: mine fails", "  TypeError: no such thing"]
 
 
 def test_known():
-    difference = Difference("fact", "", "count_params() is 99, but should be 108")
-    verdict = Verdict(CASE, Kind.KNOWN, 0.0, "one, two: x", (difference,), ("one", "two"))
+    difference = Difference(DifferenceType.FACT, actual=99, expected=108, fact=FactType.PARAMETERS)
+    verdict = CaseResult(CASE, Verdict.KNOWN, differences=(difference,), known=("one", "two"))
+    assert summary(verdict, PROBLEM) == "one, two: count_params(): got 99, expected 108"
     assert lines(verdict, "keras") == [
         f"{CASE}: keras known",
-        "  count_params() is 99, but should be 108",
+        "  count_params(): got 99, expected 108",
         "  known: one, two",
     ]
 
 
 def test_a_known_error_says_which():
-    verdict = Verdict(CASE, Kind.KNOWN, reason="one: TypeError: no such thing", known=("one",))
+    verdict = CaseResult(CASE, Verdict.KNOWN, reason="TypeError: no such thing", known=("one",))
     assert lines(verdict, "keras") == [
         f"{CASE}: keras known",
-        "  one: TypeError: no such thing",
+        "  TypeError: no such thing",
         "  known: one",
     ]
 
 
-@pytest.mark.parametrize("kind", [Kind.INCONCLUSIVE, Kind.UNSUPPORTED])
+@pytest.mark.parametrize("kind", [Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED])
 def test_what_is_neither_a_pass_nor_a_failure(kind):
-    assert lines(Verdict(CASE, kind, reason="why so")) == [f"{CASE}: mine is {kind}", "  why so"]
+    assert lines(CaseResult(CASE, kind, reason="why so")) == [f"{CASE}: mine is {kind}", "  why so"]
 
 
 def test_a_problem_that_is_no_case_has_no_command_to_show_it():
     problem = replace(PROBLEM, case=None, id="from_keras")
     verdict = judge(problem, Answer(outputs()[:1]))
     assert failure(problem, verdict, "mine") == (
-        "from_keras: mine diverges\n  1 output (output), but should be 3: output, h, c"
+        "from_keras: mine diverges\n  outputs: got 1 (output), expected 3: output, h, c"
     )
 
 
@@ -222,11 +228,22 @@ def test_a_distance_is_short(sigma, text):
     assert sigma_text(sigma) == text
 
 
+def test_float64_values_that_differ_do_not_look_alike():
+    difference = Difference(
+        DifferenceType.VALUES, "h", 1 / 3, 1 / 3 + 1e-14, (1, 1), "float64", (0, 0), 99.0, 1, 1
+    )
+    assert describe(difference, PROBLEM)[1].startswith(
+        "worst: h[0, 0]: got 0.33333333333333331, expected 0.33333333333334331; "
+    )
+
+
 def test_axes_of_a_state():
-    difference = Difference("values", "forward_h", "x", (2, 3), 1, 6, (0, 0), 1.0, 2.0, 20.0)
+    difference = Difference(
+        DifferenceType.VALUES, "forward_h", 1.0, 2.0, (2, 3), "float32", (0, 0), 20.0, 1, 6
+    )
     assert describe(difference, PROBLEM) == [
         "forward_h (B=2, H=3): 1 of 6 values differ",
-        "worst: x, 20 sigma off (10 are allowed)",
+        "worst: forward_h[0, 0]: got 1, expected 2; 20 sigma (10 allowed)",
     ]
 
 
@@ -254,54 +271,47 @@ def witnesses(verdict):
 
 def test_the_subject_stands_alone():
     verdict = heard(WRONG, outputs())
-    assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "the subject")
-    assert witnesses(verdict) == [
-        "  witnesses: golden and reference agree; the subject stands alone"
-    ]
-    assert heard(outputs()[:1], outputs()).alone == "the subject"
+    assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.SUBJECT)
+    assert witnesses(verdict) == ["  witnesses: golden and reference agree: the subject is wrong"]
+    assert heard(outputs()[:1], outputs()).outlier is Witness.SUBJECT
 
 
 def test_the_reference_stands_alone():
     verdict = heard(outputs(), outputs(), WRONG)
-    assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "the reference")
-    assert witnesses(verdict) == [
-        "  witnesses: golden and subject agree; the reference stands alone, so the reference broke"
-    ]
+    assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.REFERENCE)
+    assert witnesses(verdict) == ["  witnesses: golden and subject agree: the reference is wrong"]
 
 
 def test_the_golden_stands_alone():
     verdict = heard(outputs(), WRONG)
-    assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "the golden")
-    assert (
-        verdict.reason
-        == f"the golden has h[0, 0]=0.5, but should be {golden_outputs(PROBLEM)[1].data[0, 0]:.9g}"
-    )
+    assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.GOLDEN)
+    expected = f"{golden_outputs(PROBLEM)[1].data[0, 0]:.9g}"
     assert lines(verdict) == [
         f"{CASE}: mine diverges",
         "  h (B=2, H=3): 1 of 6 values differ",
-        f"  worst: {verdict.reason}, over 1e9 sigma off (10 are allowed)",
-        "  witnesses: subject and reference agree; the golden stands alone, so it has drifted",
+        f"  worst: golden h[0, 0]: got 0.5, expected {expected}; over 1e9 sigma (10 allowed)",
+        "  witnesses: subject and reference agree: the golden has drifted",
     ]
 
 
 def test_all_three_differ():
     verdict = heard(WRONG, WRONG_TOO)
-    assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "nobody: all three differ")
+    assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.NONE)
     assert witnesses(verdict) == ["  witnesses: golden, reference and subject all differ"]
 
 
 def test_where_all_agree_nobody_stands_alone():
     verdict = heard(outputs(), outputs())
-    assert (verdict.kind, verdict.alone) == (Kind.AGREES, "")
+    assert (verdict.verdict, verdict.outlier) == (Verdict.AGREES, None)
 
 
 def test_a_wrong_fact_is_the_subjects_own():
     expected = expect(PROBLEM)
     verdict = judge_with_golden(PROBLEM, Answer(outputs(), {"parameters": 99}), expected, outputs())
-    assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "the subject")
+    assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.SUBJECT)
 
 
 def test_without_a_golden_there_are_no_witnesses():
     verdict = heard(WRONG, None)
-    assert (verdict.kind, verdict.alone) == (Kind.DIVERGES, "")
+    assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, None)
     assert witnesses(verdict) == []

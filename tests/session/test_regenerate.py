@@ -132,7 +132,7 @@ def test_the_versions_are_those_that_last_changed_something(keras, written):
 def test_one_difference_and_nothing_is_written(keras, tmp_path):
     keras.special[CASE] = off_by_a_thousandth
     done = regenerate(tmp_path)
-    assert [(verdict.id, str(verdict.kind)) for verdict in done.refused] == [(CASE, "diverges")]
+    assert [(verdict.id, str(verdict.verdict)) for verdict in done.refused] == [(CASE, "diverges")]
     assert set(done.changed) == {path.name for path in tmp_path.iterdir()} - {
         ".lock",
         "known_differences.toml",
@@ -254,7 +254,7 @@ def test_a_run_that_proves_nothing_writes_nothing(keras, tmp_path, monkeypatch):
     from rnnparity.problem.errors import SelfCheckError
 
     monkeypatch.setattr(
-        "rnnparity.session.check.wrong_on_purpose", lambda problem: Answer(golden_outputs(problem))
+        "rnnparity.session.check.wrong_answer", lambda problem: Answer(golden_outputs(problem))
     )
     with pytest.raises(SelfCheckError, match="passed lstm-spread-sequences-state"):
         regenerate(tmp_path)

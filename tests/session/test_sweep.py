@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from rnnparity.problem.results import Verdict
 from rnnparity.reference import compute
 from rnnparity.session import fuzz as sweep
 from rnnparity.subjects import FunctionSubject
-from rnnparity.verdict.judge import Kind
 
 
 class Rounded(FunctionSubject):
@@ -51,7 +51,7 @@ def test_a_subject_that_is_a_little_off_is_counted_as_an_alarm(monkeypatch):
     parts = sweep.summarize(records(monkeypatch, 1e-3))
     single = parts["float32"]
     assert single.false_alarms == single.verdicts - single.inconclusive > 0
-    assert single.examples[0].kind == Kind.DIVERGES
+    assert single.examples[0].kind == Verdict.DIVERGES
     assert single.elsewhere["torch"] > 0
 
 

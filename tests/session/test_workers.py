@@ -16,12 +16,12 @@ from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Tensor
+from rnnparity.problem.results import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
 from rnnparity.session import workers
-from rnnparity.session.check import verdict_of
+from rnnparity.session.check import result_of
 from rnnparity.session.workers import Workers, one_line
-from rnnparity.verdict.judge import Kind
 
 PLAIN = ["lstm-spread-last", "lstm-spread-state", "lstm-spread-sequences"]
 INITIAL = ["lstm-spread-last-initial", "lstm-spread-state-initial"]
@@ -61,7 +61,7 @@ def test_a_worker_that_dies_costs_its_case_only(count):
             None,
             "its process died with exit status 3",
         )
-        assert verdict_of(found[case], expect(found[case].problem), None).kind is Kind.ERROR
+        assert result_of(found[case], expect(found[case].problem), None).verdict is Verdict.ERROR
 
 
 def test_a_worker_that_crashes_is_told_by_its_signal():
@@ -138,8 +138,9 @@ def test_what_a_subject_may_return():
     assert_right(outcomes("named", PLAIN[1:2])[PLAIN[1]])
     numbered = outcomes("numbered", PLAIN[1:2])[PLAIN[1]]
     assert [tensor.name for tensor in numbered.answer.outputs] == ["0", "1", "2"]
-    verdict = verdict_of(numbered, expect(numbered.problem), None)
-    assert verdict.reason == "outputs are 0, 1, 2, but should be output, h, c"
+    verdict = result_of(numbered, expect(numbered.problem), None)
+    (difference,) = verdict.differences
+    assert (difference.type, difference.actual) == ("names", ("0", "1", "2"))
     more = outcomes("one_more", PLAIN[:1])[PLAIN[0]]
     assert [tensor.name for tensor in more.answer.outputs] == ["output", "extra_1"]
     assert outcomes("unsupported", PLAIN[:1])[PLAIN[0]].unsupported == "not today"

@@ -18,9 +18,10 @@ from rnnparity import check
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.results import Verdict
+from rnnparity.report.messages import faults_name
 from rnnparity.session.ask import run
 from rnnparity.subjects import make_subject
-from rnnparity.verdict.judge import Kind
 
 CASE = "gru-spread-last"
 ENGINE = Path(__file__).parents[1] / "_support" / "engine.cpp"
@@ -65,7 +66,7 @@ def program(goldens, then):
 
 
 def verdicts(subject, **words):
-    return {v.id: v for v in check(subject, k=CASE, jobs=1, **words).subjects[0].verdicts}
+    return {v.id: v for v in check(subject, k=CASE, jobs=1, **words).subjects[0].cases}
 
 
 # --------------------------------------------------------------------------------------------------
@@ -91,8 +92,8 @@ def test_an_engine_in_another_language_agrees(engine):
         f"cmd:{engine}", k="not initializers and mask_interior or bias_off", jobs=1
     ).subjects[0]
     assert report.passed
-    assert report.counts[Kind.AGREES] > 50
-    assert report.counts[Kind.UNSUPPORTED] > 50
+    assert report.counts[Verdict.AGREES] > 50
+    assert report.counts[Verdict.UNSUPPORTED] > 50
 
 
 def test_a_wrong_engine_is_explained(engine, tmp_path):
@@ -109,9 +110,9 @@ def test_a_wrong_engine_is_explained(engine, tmp_path):
         [shutil.which("c++"), "-O1", "-std=c++17", "-o", tmp_path / "wrong", wrong], check=True
     )
     report = check(f"cmd:{tmp_path / 'wrong'}", k="lstm-spread-sequences-state", jobs=1).subjects[0]
-    faults = {cause.fault for cause in report.causes.values() if cause.cause}
+    faults = {faults_name(case.cause.faults) for case in report.cases if case.cause}
     assert faults == {"gate-order: LSTM fico in all weights"}
-    assert report.counts[Kind.DIVERGES] > 5
+    assert report.counts[Verdict.DIVERGES] > 5
 
 
 # ------------------------------------------------------------------------------------------- what
@@ -120,12 +121,14 @@ def test_a_wrong_engine_is_explained(engine, tmp_path):
 
 def test_a_right_program_agrees(goldens):
     found = verdicts(program(goldens, "print(json.dumps(answer(problem)), flush=True)"))
-    assert {verdict.kind for verdict in found.values()} == {Kind.AGREES}
+    assert {verdict.verdict for verdict in found.values()} == {Verdict.AGREES}
 
 
 def test_the_problem_with_its_outputs_is_an_answer_too(goldens):
     echo = "print(json.dumps({**problem, **answer(problem)}), flush=True)"
-    assert {verdict.kind for verdict in verdicts(program(goldens, echo)).values()} == {Kind.AGREES}
+    assert {verdict.verdict for verdict in verdicts(program(goldens, echo)).values()} == {
+        Verdict.AGREES
+    }
 
 
 WRONG = f"problem['id'] == {CASE!r}"
@@ -173,22 +176,23 @@ def test_one_bad_answer_costs_one_case(goldens, then, said):
     if ";" in then:
         body = f"exec({then!r}) if {WRONG} else ({after})"
     found = verdicts(program(goldens, body))
-    assert found[CASE].kind is Kind.ERROR
+    assert found[CASE].verdict is Verdict.ERROR
     assert found[CASE].reason.startswith(f"ProgramError: {said}") or said in found[CASE].reason
     others = [verdict for name, verdict in found.items() if name != CASE]
     assert len(others) > 3
-    assert {verdict.kind for verdict in others} == {Kind.AGREES}
+    assert {verdict.verdict for verdict in others} == {Verdict.AGREES}
 
 
 def test_a_wrong_type_diverges_and_nan_is_a_word(goldens):
     kinds = "print(json.dumps(answer(problem)).replace('float32', 'float64'), flush=True)"
     found = verdicts(program(goldens, kinds))[CASE]
-    assert (found.kind, found.reason) == (Kind.DIVERGES, "output is float64, but should be float32")
+    (difference,) = found.differences
+    assert (difference.type, difference.actual) == ("dtype", "float64")
     first = (
         "a = answer(problem); a['outputs'][0]['data'][0] = 'NaN'; print(json.dumps(a), flush=True)"
     )
     found = verdicts(program(goldens, first))[CASE]
-    assert (found.kind, found.differences[0].kind) == (Kind.DIVERGES, "finiteness")
+    assert (found.verdict, found.differences[0].type) == (Verdict.DIVERGES, "finiteness")
 
 
 def test_a_program_that_hangs_is_ended_with_its_worker(goldens):
@@ -198,9 +202,9 @@ def test_a_program_that_hangs_is_ended_with_its_worker(goldens):
         "; ", " and None or "
     )
     found = verdicts(program(goldens, body), timeout_s=6)
-    assert found[CASE].kind is Kind.ERROR
+    assert found[CASE].verdict is Verdict.ERROR
     assert found[CASE].reason == "no answer within 6 s; its process was ended"
-    assert sum(verdict.kind is Kind.AGREES for verdict in found.values()) == len(found) - 1
+    assert sum(verdict.verdict is Verdict.AGREES for verdict in found.values()) == len(found) - 1
     pid = int(note.read_text())
     for _ in range(50):
         try:
@@ -246,4 +250,4 @@ def test_the_command_line_quotes_the_program(goldens):
         "check", subject, "-k", f"{CASE} and not initial and not mask", "-j", "1"
     )
     assert (status, err) == (1, "")
-    assert f"  again: rnnparity show {CASE} --subject {quote(subject)}\n" in out
+    assert f"  rerun: rnnparity show {CASE} --subject {quote(subject)}\n" in out

@@ -10,8 +10,8 @@ from rnnparity import check
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.results import Verdict
 from rnnparity.subjects import conversion, exported, make_subject
-from rnnparity.verdict.judge import Kind
 
 FROM_TORCH = [
     "gru-spread-backwards-sequences-state",
@@ -25,7 +25,7 @@ FROM_KERAS = [
 
 def kinds_of(subject, names):
     report = check(subject, k=" or ".join(names), jobs=1).subjects[0]
-    kinds = {verdict.id: verdict.kind for verdict in report.verdicts}
+    kinds = {verdict.id: verdict.verdict for verdict in report.cases}
     return {name: kinds[name] for name in names}
 
 
@@ -34,7 +34,7 @@ def test_what_pytorch_exports_agrees():
     pytest.importorskip(
         "onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime"
     )
-    assert kinds_of("onnxruntime:torch", FROM_TORCH) == dict.fromkeys(FROM_TORCH, Kind.AGREES)
+    assert kinds_of("onnxruntime:torch", FROM_TORCH) == dict.fromkeys(FROM_TORCH, Verdict.AGREES)
 
 
 def test_what_keras_exports_agrees():
@@ -42,7 +42,7 @@ def test_what_keras_exports_agrees():
     pytest.importorskip(
         "onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime"
     )
-    assert kinds_of("onnxruntime:keras", FROM_KERAS) == dict.fromkeys(FROM_KERAS, Kind.AGREES)
+    assert kinds_of("onnxruntime:keras", FROM_KERAS) == dict.fromkeys(FROM_KERAS, Verdict.AGREES)
 
 
 class Recorder:

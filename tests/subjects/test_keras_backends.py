@@ -8,8 +8,8 @@ import pytest
 
 from rnnparity import check
 from rnnparity.problem.errors import MissingFrameworkError, RequestError
+from rnnparity.problem.results import Verdict
 from rnnparity.subjects import REGISTERED, make_subject
-from rnnparity.verdict.judge import Kind
 
 NEEDS = {
     "keras-jax": "jax",
@@ -37,8 +37,8 @@ def test_keras_on_another_backend(subject):
     if find_spec(NEEDS[subject.partition(":")[0]]) is None:
         pytest.skip(f"{subject}: {NEEDS[subject.partition(':')[0]]} is not installed")
     (report,) = check(subject, k=PART, jobs=1).subjects
-    assert report.failing == []
-    assert report.counts[Kind.AGREES] > 5  # unrolled on PyTorch nearly every mask raises
+    assert report.failing == ()
+    assert report.counts[Verdict.AGREES] > 5  # unrolled on PyTorch nearly every mask raises
     assert {"keras", "tf-keras"} & set(report.versions)
 
 
@@ -55,8 +55,8 @@ def test_a_backend_that_is_missing_is_said(monkeypatch, subject, needed):
 def test_one_that_is_missing_keeps_no_other_from_running():
     report = check("torch:cuda", "reference", k="lstm-spread-last")
     assert [subject.name for subject in report.subjects] == ["reference"]
-    (out,) = report.left_out
-    assert (out.subject, out.asked, report.status) == ("torch:cuda", True, 2)
+    (out,) = report.skipped
+    assert (out.subject, out.requested, report.status) == ("torch:cuda", True, 2)
     assert "needs" in out.why
 
 
@@ -66,7 +66,7 @@ def test_all_of_them_leaves_out_what_is_not_there(monkeypatch):
     )
     report = check(k="lstm-spread-last", all_subjects=True)
     assert [subject.name for subject in report.subjects] == ["reference"]
-    assert (report.left_out[0].subject, report.left_out[0].asked, report.status) == (
+    assert (report.skipped[0].subject, report.skipped[0].requested, report.status) == (
         "torch:cuda",
         False,
         0,
@@ -93,5 +93,6 @@ def test_subjects_that_could_not_be_loaded_are_all_told():
 
 def test_an_answer_without_outputs_is_a_verdict():
     (report,) = check(lambda _: [], k="lstm-spread-last or gru-spread-last").subjects
-    assert report.failing == report.verdicts
-    assert "0 outputs, but should be 1" in report.failing[0].reason
+    assert report.failing == report.cases
+    (difference,) = report.failing[0].differences
+    assert (difference.type, difference.actual) == ("count", ())

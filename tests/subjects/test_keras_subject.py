@@ -11,8 +11,9 @@ from rnnparity import Problem, assert_parity
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cross import DIRECTIONS, FLAGS, KINDS, MASK_NAMES, WEIGHTS
 from rnnparity.problem.keras_config import layer_spec
+from rnnparity.problem.results import Verdict
 from rnnparity.subjects import REGISTERED, make_subject
-from rnnparity.verdict.judge import Kind, judge
+from rnnparity.verdict.judge import judge
 
 # Keras saves its variables through an __array__ of NumPy 1's form.
 pytestmark = pytest.mark.filterwarnings(
@@ -128,7 +129,7 @@ def test_constants_give_both_halves_the_same_weights_so_that_swapped_halves_show
 @pytest.mark.parametrize("path", PATHS)
 def test_every_path_computes_a_masked_bidirectional_lstm(path):
     problem = catalogue()["bi_lstm-spread-concat-last-mask_interior-initial"]
-    assert judge(problem, make_subject(path).answer(problem)).kind is Kind.AGREES
+    assert judge(problem, make_subject(path).answer(problem)).verdict is Verdict.AGREES
 
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path != "keras:predict"])

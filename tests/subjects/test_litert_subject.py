@@ -7,8 +7,8 @@ import pytest
 
 from rnnparity import check
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.results import Verdict
 from rnnparity.subjects import litert, make_subject
-from rnnparity.verdict.judge import Kind
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed: pip install ai-edge-litert")
 PART = [
@@ -29,8 +29,8 @@ def report():
 
 
 def test_what_litert_converts_agrees(report):
-    kinds = {verdict.id: verdict.kind for verdict in report.verdicts}
-    assert {name: kinds[name] for name in PART} == dict.fromkeys(PART, Kind.AGREES)
+    kinds = {verdict.id: verdict.verdict for verdict in report.cases}
+    assert {name: kinds[name] for name in PART} == dict.fromkeys(PART, Verdict.AGREES)
 
 
 def test_it_says_what_converts_and_what_runs(report):
@@ -41,8 +41,8 @@ def test_other_types_need_tf_select(report):
     """LiteRT's converter says so in two ways, one of them for bfloat16."""
     reasons = {
         verdict.id: verdict.reason
-        for verdict in report.verdicts
-        if verdict.kind is Kind.UNSUPPORTED
+        for verdict in report.cases
+        if verdict.verdict is Verdict.UNSUPPORTED
     }
     assert all("TF Select would be needed" in reasons[name] for name in OTHER_TYPES)
 

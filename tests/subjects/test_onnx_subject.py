@@ -21,12 +21,12 @@ from rnnparity import check
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.results import Verdict
 from rnnparity.reference.tolerance import expect
 from rnnparity.session.ask import explain_subject
-from rnnparity.session.check import ask, verdict_of
+from rnnparity.session.check import ask, result_of
 from rnnparity.subjects import make_subject
 from rnnparity.subjects.onnx import MODELS_KEPT, engine
-from rnnparity.verdict.judge import Kind
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed: pip install onnx")
 pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime")
@@ -39,7 +39,7 @@ ENGINES = ("onnxruntime", "onnx-reference")
 
 
 def verdict(subject, problem):
-    return verdict_of(ask(subject, problem), expect(problem), None)
+    return result_of(ask(subject, problem), expect(problem), None)
 
 
 def answers(subject):
@@ -50,9 +50,9 @@ def test_what_onnx_can_express_agrees():
     """All 432 pairs of options: every direction, flag, mask, state and stack, and one of each
     activation and type."""
     report = check("onnxruntime", k="pairs and not saturation", jobs=1).subjects[0]
-    assert report.failing == []
-    assert report.counts[Kind.AGREES] > 380
-    reasons = {verdict.reason for verdict in report.verdicts if verdict.kind is Kind.UNSUPPORTED}
+    assert report.failing == ()
+    assert report.counts[Verdict.AGREES] > 380
+    reasons = {verdict.reason for verdict in report.cases if verdict.verdict is Verdict.UNSUPPORTED}
     assert "ONNX' recurrent operators have no selu" in reasons
     assert "ONNX Runtime: LSTM operator does not support double yet" in reasons
     assert "ONNX Runtime: Could not find an implementation for LSTM(22)" in reasons
@@ -62,9 +62,9 @@ def test_what_onnx_can_express_agrees():
 def test_types_that_an_engine_has_are_returned_as_asked(engine_name):
     subject = make_subject(engine_name)
     names = [name for name in catalogue() if name.startswith("dtype-") and "mask" not in name]
-    seen = {name: verdict(subject, catalogue()[name]).kind for name in names}
-    assert set(seen.values()) <= {Kind.AGREES, Kind.INCONCLUSIVE, Kind.UNSUPPORTED}
-    agree = {name.split("-")[1] for name, kind in seen.items() if kind is Kind.AGREES}
+    seen = {name: verdict(subject, catalogue()[name]).verdict for name in names}
+    assert set(seen.values()) <= {Verdict.AGREES, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED}
+    agree = {name.split("-")[1] for name, kind in seen.items() if kind is Verdict.AGREES}
     assert {"float16", "mixed_float16"} <= agree
     assert ("bfloat16" in agree, "float64" in agree) == (engine_name == "onnx-reference",) * 2
 
@@ -88,7 +88,7 @@ def test_every_gap_of_a_mask_is_left_out(kind, direction, initial):
             mask=MASK,
             initial=initial,
         )
-        assert verdict(subject, problem).kind is Kind.AGREES
+        assert verdict(subject, problem).verdict is Verdict.AGREES
 
 
 def operators_of(spec):
@@ -137,7 +137,7 @@ def test_parameters_of_functions_are_consumed_in_the_order_of_the_functions():
     assert given["activations"] == ["HardSigmoid", "Elu", "HardSigmoid", "Affine"]
     assert given["activation_alpha"] == [1 / 6, 1.0, 0.2, 1.0]
     assert given["activation_beta"] == [0.5, 0.5, 0.0]
-    assert verdict(make_subject("onnxruntime"), problem).kind is Kind.AGREES
+    assert verdict(make_subject("onnxruntime"), problem).verdict is Verdict.AGREES
 
 
 def swapped(array):
@@ -177,7 +177,7 @@ def test_what_the_reference_evaluator_ignores_is_named(case, cause):
     effect."""
     told = explain_subject(catalogue()[case], answers(make_subject("onnx-reference")))
     assert told.fault.name == cause
-    assert verdict(make_subject("onnxruntime"), catalogue()[case]).kind is Kind.AGREES
+    assert verdict(make_subject("onnxruntime"), catalogue()[case]).verdict is Verdict.AGREES
 
 
 def test_what_an_engine_refuses_is_an_error():
@@ -191,9 +191,9 @@ def test_one_model_serves_all_problems_of_a_structure():
     subject = make_subject("onnxruntime")
     first = random_problem(spec_of("lstm", **BOTH), 1)
     for problem in (first, replace(first, inputs=random_problem(spec_of("lstm"), 2).inputs)):
-        assert verdict(subject, problem).kind is Kind.AGREES
+        assert verdict(subject, problem).verdict is Verdict.AGREES
     longer = random_problem(spec_of("lstm", 5, **BOTH), 3, (2, 9, 4))
-    assert verdict(subject, longer).kind is Kind.AGREES
+    assert verdict(subject, longer).verdict is Verdict.AGREES
     assert subject.model.cache_info().misses == 2
     assert subject.model.cache_info().maxsize == MODELS_KEPT
 
@@ -205,7 +205,7 @@ def test_a_stack_reads_its_prefixes():
         spec_of("simple_rnn", 5, **BOTH),
     ]
     problem = random_problem(stack_of(*layers), 1, SHAPE, mask=MASK, initial=True)
-    assert verdict(make_subject("onnxruntime"), problem).kind is Kind.AGREES
+    assert verdict(make_subject("onnxruntime"), problem).verdict is Verdict.AGREES
 
 
 def added(dtype=TensorProto.FLOAT):
@@ -256,4 +256,4 @@ def test_a_missing_package_is_one_line(monkeypatch, subject, package):
 def test_only_stateful_layers_go_on_where_the_last_call_ended(initial):
     layers = stack_of(spec_of("lstm", 3, stateful=True, **SEQUENCES), spec_of("gru", 4, **BOTH))
     problem = random_problem(layers, 1, SHAPE, initial=initial, calls=(3, 1, 2))
-    assert verdict(make_subject("onnxruntime"), problem).kind is Kind.AGREES
+    assert verdict(make_subject("onnxruntime"), problem).verdict is Verdict.AGREES

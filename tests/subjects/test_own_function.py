@@ -6,7 +6,8 @@ import pytest
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.reference.tolerance import expect
-from rnnparity.session.check import ask, verdict_of
+from rnnparity.report.messages import summary
+from rnnparity.session.check import ask, result_of
 from rnnparity.subjects import FunctionSubject
 
 PROBLEM = catalogue()["lstm-spread-sequences-state"]
@@ -15,8 +16,8 @@ OUTPUT, H, C = (tensor.data for tensor in golden_outputs(PROBLEM))
 
 def said_of(given):
     outcome = ask(FunctionSubject(lambda _: given), PROBLEM)
-    verdict = verdict_of(outcome, expect(PROBLEM), None)
-    return verdict.kind, verdict.reason
+    verdict = result_of(outcome, expect(PROBLEM), None)
+    return verdict.verdict, summary(verdict, PROBLEM)
 
 
 @pytest.mark.parametrize(
@@ -36,25 +37,29 @@ def test_these_agree(given):
 @pytest.mark.parametrize(
     ("given", "kind", "reason"),
     [
-        ([OUTPUT.astype("float64"), H, C], "diverges", "output is float64, but should be float32"),
-        ([OUTPUT.tolist(), H, C], "diverges", "output is float64, but should be float32"),
+        (
+            [OUTPUT.astype("float64"), H, C],
+            "diverges",
+            "output: got dtype float64, expected float32",
+        ),
+        ([OUTPUT.tolist(), H, C], "diverges", "output: got dtype float64, expected float32"),
         (
             OUTPUT.tolist(),
             "error",
             "TypeError: a list is a sequence of outputs, here 2 instead of 3: give each one as an a",
         ),
-        ([OUTPUT * np.nan, H, C], "diverges", "output[0, 0, 0]=nan, but should be "),
-        ([OUTPUT], "diverges", "1 output (output), but should be 3: output, h, c"),
-        (3.0, "diverges", "1 output (output), but should be 3: output, h, c"),
+        ([OUTPUT * np.nan, H, C], "diverges", "output[0, 0, 0]: got nan, expected "),
+        ([OUTPUT], "diverges", "outputs: got 1 (output), expected 3: output, h, c"),
+        (3.0, "diverges", "outputs: got 1 (output), expected 3: output, h, c"),
         (
             [OUTPUT, H, C, C],
             "diverges",
-            "4 outputs (output, h, c, extra_3), but should be 3: output, h, c",
+            "outputs: got 4 (output, h, c, extra_3), expected 3: output, h, c",
         ),
         (
             {"y": OUTPUT, "h": H, "c": C},
             "diverges",
-            "outputs are y, h, c, but should be output, h, c",
+            "outputs: got y, h, c; expected output, h, c",
         ),
         (
             (OUTPUT, (H, C)),

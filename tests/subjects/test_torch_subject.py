@@ -9,10 +9,10 @@ import pytest
 from rnnparity import check
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.results import Verdict
 from rnnparity.session.ask import explain_subject
 from rnnparity.subjects import make_subject
 from rnnparity.subjects import torch as packing
-from rnnparity.verdict.judge import Kind
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 PART = "not mask and spread and (sequences or last) or stateful or stack or dtype or mask_right and concat"
@@ -24,28 +24,28 @@ def report():
 
 
 def test_what_pytorch_can_express_agrees(report):
-    assert report.failing == []
-    assert report.counts[Kind.AGREES] > 200
+    assert report.failing == ()
+    assert report.counts[Verdict.AGREES] > 200
 
 
 def test_what_it_cannot_express_is_said(report):
-    reasons = {verdict.reason for verdict in report.verdicts if verdict.kind is Kind.UNSUPPORTED}
+    reasons = {verdict.reason for verdict in report.cases if verdict.verdict is Verdict.UNSUPPORTED}
     assert "nn.GRU is the one with reset_after" in reasons
     assert "a packed sequence has used steps first, and some in every row" in reasons
 
 
 def test_packed_sequences_are_both_directions_over_right_padding(report):
-    masked = [v for v in report.verdicts if "mask_right" in v.id and v.kind is Kind.AGREES]
+    masked = [v for v in report.cases if "mask_right" in v.id and v.verdict is Verdict.AGREES]
     assert any("bi_gru" in verdict.id for verdict in masked)
     assert any("bi_lstm" in verdict.id for verdict in masked)
 
 
 def test_every_type_is_returned_as_asked(report):
     kinds = {
-        verdict.id: verdict.kind for verdict in report.verdicts if verdict.id.startswith("dtype-")
+        verdict.id: verdict.verdict for verdict in report.cases if verdict.id.startswith("dtype-")
     }
-    assert Kind.DIVERGES not in kinds.values()
-    assert any("float64" in name for name, kind in kinds.items() if kind is Kind.AGREES)
+    assert Verdict.DIVERGES not in kinds.values()
+    assert any("float64" in name for name, kind in kinds.items() if kind is Verdict.AGREES)
 
 
 def onnx_order(array):
