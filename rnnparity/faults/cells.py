@@ -68,36 +68,28 @@ def _activations() -> Iterator[Fault]:
             ("candidate", "g = act(z_c)", _as(OtherActivations, act_g=function)),
             ("output", "h = o * act(c)", _as(OtherActivations, act_h=function)),
         ):
-            yield Fault(
-                cause="activation",
-                variant=f"LSTM, {name} for the {part}",
-                description=f"Only the {part} uses {name}.",
-                fix=f"Use the layer's own activation: {equation}.",
-                edit=EditCell(edit, activation=(part, name)),
-            )
+            yield Fault("activation", f"LSTM, {name} for the {part}",
+                f"Only the {part} uses {name}.",
+                f"Use the layer's own activation: {equation}.",
+                edit=EditCell(edit, activation=(part, name)))  # fmt: skip
 
 
 def cell_clipped(limit: float) -> Fault:
     """Return the fault that clips the cell state at -limit and limit."""
-    return Fault(
-        cause="peephole-or-clip",
-        variant=f"LSTM, cell clipped at {limit:.4g}",
-        description=f"The cell state is clipped at {limit:.4g}.",
-        fix="Keras' LSTM does not clip.",
-        seen_in="TensorFlow 1's cell_clip, ONNX's clip",
-        edit=EditCell(_as(Clipped, limit=limit)),
-    )
+    return Fault("peephole-or-clip", f"LSTM, cell clipped at {limit:.4g}",
+        f"The cell state is clipped at {limit:.4g}.",
+        "Keras' LSTM does not clip.",
+        seen_in="TensorFlow 1's cell_clip, ONNX's clip", edit=EditCell(_as(Clipped, limit=limit)))  # fmt: skip
 
 
+# fmt: off
 CELL_FAULTS = (
     *_activations(),
-    Fault(
-        cause="peephole-or-clip",
-        variant="LSTM, peephole",
-        description="The gates see the cell state as well.",
-        fix="Keras' LSTM has no peepholes.",
+    Fault("peephole-or-clip", "LSTM, peephole",
+        "The gates see the cell state as well.",
+        "Keras' LSTM has no peepholes.",
         seen_in="TensorFlow 1's LSTMCell(use_peepholes=True), ONNX's P",
-        edit=EditCell(_as(Peephole)),
-    ),
+        edit=EditCell(_as(Peephole))),
     cell_clipped(0.1),
 )
+# fmt: on

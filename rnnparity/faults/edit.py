@@ -47,22 +47,24 @@ class Half:
 class HalfRun:
     """The run of one half through time: `run()` performs it; use `replace` to change it first.
 
-    `x` is (B, T, D), `mask` (B, T) or None, every state (B, H). `prefix` is the half's prefix,
-    `calls` the number of calls of the whole problem. `first_states` are the states at the start of
-    the first call, `has_initial_state` tells whether the problem contains them. `previous_states`
-    are the states at the end of the half that ran before this one, None for the first half.
+    `x` is (B, T, D), `mask` (B, T) or None, every state (B, H). `prefix` is the half's prefix in the
+    whole `problem`. `first_states` are the states at the start of the first call, `previous_states`
+    those at the end of the half that ran before this one, None for the first half.
     """
 
+    problem: Problem
     prefix: str
     layer: Recurrent
     x: Array
     mask: Array | None
     states: list[Array]
-    calls: int
     first_states: list[Array]
-    has_initial_state: bool
     previous_states: list[Array] | None
     compute: Callable[[Recurrent, Array, Array | None, list[Array]], Result]
+
+    @property
+    def has_initial_state(self) -> bool:
+        return self.problem.initial_state is not None
 
     def run(self) -> Result:
         """Return the output and the last states."""

@@ -44,6 +44,10 @@ class PlacedFault:
     location: str
 
     @property
+    def edit(self) -> Edit:
+        return self.fault.edit
+
+    @property
     def id(self) -> FaultId:
         """The fault and its location as a value for results."""
         return FaultId(self.fault.cause, self.fault.variant, self.location)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from rnnparity.faults.edit import (
     PROBLEM_EDITS,
+    Edit,
     EditArithmetic,
     EditHalf,
     EditProblem,
@@ -41,21 +42,21 @@ class Injection:
 
         Edits of the problem must come before edits of its halves.
         """
-        fault, problem = placed.fault, self.problem
-        if fault.needs_mask and problem.mask is None:
+        problem = self.problem
+        if placed.fault.needs_mask and problem.mask is None:
             return None
         edited = dict(self.halves)
-        match fault.edit:
+        match placed.edit:
             case EditProblem(function):
                 changed = None if edited else function(problem)
                 if changed is None:
                     return None
                 problem = changed
             case EditArithmetic():
-                if not fault.edit.applies(problem):
+                if not placed.edit.applies(problem):
                     return None
             case EditWeights() | EditHalf():
-                changed_halves = self._edit_halves(fault.edit, placed.prefixes(problem))
+                changed_halves = self._edit_halves(placed.edit, placed.prefixes(problem))
                 if len(changed_halves) < (2 if placed.location == EVERY_HALF else 1):
                     return None
                 edited |= changed_halves
@@ -98,14 +99,14 @@ def inject(problem: Problem, placed: Iterable[PlacedFault]) -> Injection | None:
     return injection
 
 
-def edits_run(fault: Fault) -> bool:
-    """Return whether the fault changes the run itself, so that no problem computes the same."""
-    return not isinstance(fault.edit, PROBLEM_EDITS)
+def edits_run(edit: Edit) -> bool:
+    """Return whether the edit changes the run itself, so that no problem computes the same."""
+    return not isinstance(edit, PROBLEM_EDITS)
 
 
 def as_problem(injection: Injection) -> Problem | None:
     """Return the problem that computes the same, None where a fault is in the run itself."""
-    if any(edits_run(placed.fault) for placed in injection.placed):
+    if any(edits_run(placed.edit) for placed in injection.placed):
         return None
     return edited_problem(injection)
 

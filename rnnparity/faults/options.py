@@ -23,15 +23,11 @@ def _recurrent_activations() -> Iterator[Fault]:
                 return None
             return Half(replace(layer, recurrent_activation=name), half.weights)
 
-        yield Fault(
-            cause="recurrent-activation",
-            variant=name,
-            description=f"The gates use {name}.",
-            fix="Keras' default is sigmoid. The slope of hard_sigmoid, the default of early Keras "
+        yield Fault("recurrent-activation", name,
+            f"The gates use {name}.",
+            "Keras' default is sigmoid. The slope of hard_sigmoid, the default of early Keras "
             "versions, is 0.2 in Keras 2 and 1/6 in Keras 3.",
-            seen_in="models of Keras 1 and 2, ONNX's HardSigmoid",
-            edit=EditHalf(edit),
-        )
+            seen_in="models of Keras 1 and 2, ONNX's HardSigmoid", edit=EditHalf(edit))  # fmt: skip
 
 
 def _activations() -> Iterator[Fault]:
@@ -42,13 +38,10 @@ def _activations() -> Iterator[Fault]:
                 return None
             return Half(replace(half.layer, activation=name), half.weights)
 
-        yield Fault(
-            cause="activation",
-            variant=name,
-            description=f"The candidate and the output use {name}.",
-            fix="Use the layer's own activation for both.",
-            edit=EditHalf(edit),
-        )
+        yield Fault("activation", name,
+            f"The candidate and the output use {name}.",
+            "Use the layer's own activation for both.",
+            edit=EditHalf(edit))  # fmt: skip
 
 
 def _flip_reset_after(half: Half) -> Half | None:
@@ -62,16 +55,15 @@ def _flip_reset_after(half: Half) -> Half | None:
     return Half(replace(layer, reset_after=not layer.reset_after), weights)
 
 
+# fmt: off
 OPTION_FAULTS = (
     *_recurrent_activations(),
     *_activations(),
-    Fault(
-        cause="reset-after",
-        variant="flipped",
-        description="The reset gate is applied on the other side of the recurrent product.",
-        fix="reset_after=True (the default of Keras; cuDNN, PyTorch): "
+    Fault("reset-after", "flipped",
+        "The reset gate is applied on the other side of the recurrent product.",
+        "reset_after=True (the default of Keras; cuDNN, PyTorch): "
         "g = act(x W + b + r * (h U + b')); False: g = act(x W + b + (r * h) U).",
         seen_in="ONNX's linear_before_reset, whose default is the opposite",
-        edit=EditHalf(_flip_reset_after),
-    ),
+        edit=EditHalf(_flip_reset_after)),
 )
+# fmt: on

@@ -63,14 +63,10 @@ def low_precision(name: str) -> Fault:
     else:
         seen_in = ""
         edit = EditArithmetic(Coarse(bits), name, is_finer, partial(round_to_bits, bits))
-    return Fault(
-        cause="low-precision",
-        variant=name,
-        description=f"The layer is computed in {name}.",
-        fix="Compute in the type that the policy names.",
-        seen_in=seen_in,
-        edit=edit,
-    )
+    return Fault("low-precision", name,
+        f"The layer is computed in {name}.",
+        "Compute in the type that the policy names.",
+        seen_in=seen_in, edit=edit)  # fmt: skip
 
 
 PRECISION_FAULTS = tuple(low_precision(name) for name in PRECISIONS)

@@ -88,9 +88,7 @@ def _group_key(injection: Injection) -> Hashable:
         if half.layer != _layer(injection.problem, prefix)
     )
     edits = tuple(
-        (id(placed.fault), placed.location)
-        for placed in injection.placed
-        if edits_run(placed.fault)
+        (id(placed.fault), placed.location) for placed in injection.placed if edits_run(placed.edit)
     )
     return id(injection.problem), layers, edits
 
@@ -137,11 +135,11 @@ def edit_outputs(
     """Return the outputs as the faults edit them, None where one does not apply."""
     edited: list[Array] | None = outputs
     for fault in placed:
-        match fault.fault.edit:
+        match fault.edit:
             case EditOutputs(function):
                 edited = None if edited is None else function(problem, edited)
             case EditArithmetic():
-                rounded = fault.fault.edit.round_output
+                rounded = fault.edit.round_output
                 edited = None if edited is None else [rounded(array) for array in edited]
             case _:
                 pass
@@ -165,12 +163,12 @@ def _variants(problem: Problem, group: Sequence[Injection]) -> dict[str, Array]:
 
 
 class FaultyUnroller(Unroller):
-    """A run with faults; afterwards `applies` says whether each of them had an effect to make."""
+    """A run with faults; afterwards `applies` is whether each of them applied."""
 
     def __init__(
         self, problem: Problem, placed: Sequence[PlacedFault], weights: Mapping[str, Array]
     ) -> None:
-        edits = [fault.fault.edit for fault in placed]
+        edits = [fault.edit for fault in placed]
         arithmetics = [edit.arithmetic for edit in edits if isinstance(edit, EditArithmetic)]
         super().__init__(problem, arithmetics[0] if arithmetics else Plain(), weights)
         self.placed = placed
@@ -183,13 +181,16 @@ class FaultyUnroller(Unroller):
         self.first_states: list[Array] = []
         for prefix, faults in self.in_half.items():
             for fault in faults:
-                if not edits_run(fault.fault):  # applied before the run
+                if not edits_run(fault.edit):  # applied before the run
                     self.applied.add((fault, prefix))
-                if isinstance(fault.fault.edit, EditCell):
-                    cell = fault.fault.edit.function(self.cells[prefix])
-                    if cell is not None:
-                        self.cells[prefix] = cell
-                        self.applied.add((fault, prefix))
+                if isinstance(fault.edit, EditCell):
+                    self._replace_cell(fault, fault.edit, prefix)
+
+    def _replace_cell(self, fault: PlacedFault, edit: EditCell, prefix: str) -> None:
+        cell = edit.function(self.cells[prefix])
+        if cell is not None:
+            self.cells[prefix] = cell
+            self.applied.add((fault, prefix))
 
     @property
     def applies(self) -> bool:
@@ -204,7 +205,7 @@ class FaultyUnroller(Unroller):
     def _recurrent(
         self, layer: Recurrent, prefix: str, x: Any, mask: Array | None, given: bool
     ) -> Result:
-        edits = [fault for fault in self.in_half[prefix] if isinstance(fault.fault.edit, EditRun)]
+        edits = [fault for fault in self.in_half[prefix] if isinstance(fault.edit, EditRun)]
         output, states = self._run_half(edits, prefix, given, layer, x, mask, self.states[prefix])
         self.previous_states = states
         return output, states
@@ -226,19 +227,10 @@ class FaultyUnroller(Unroller):
         first, *others = faults
         compute = partial(self._run_half, others, prefix, given)
         run = HalfRun(
-            prefix=prefix,
-            layer=layer,
-            x=x,
-            mask=mask,
-            states=states,
-            calls=len(self.problem.steps),
-            first_states=self.initial_states[prefix],
-            has_initial_state=self.problem.initial_state is not None,
-            previous_states=self.previous_states,
-            compute=compute,
-        )
-        edit = first.fault.edit
-        result = edit.function(run) if isinstance(edit, EditRun) else None
+            self.problem, prefix, layer, x, mask, states,
+            self.initial_states[prefix], self.previous_states, compute,
+        )  # fmt: skip
+        result = first.edit.function(run) if isinstance(first.edit, EditRun) else None
         if result is None:
             return run.run()
         self.applied.add((first, prefix))
@@ -253,8 +245,9 @@ class FaultyUnroller(Unroller):
         new: list[Array],
     ) -> StepResult:
         for fault in self.in_half[prefix]:
-            edit = fault.fault.edit
-            if isinstance(edit, EditMaskedStep):
+            if isinstance(fault.edit, EditMaskedStep):
                 self.applied.add((fault, prefix))
-                return edit.function(MaskedStep(layer, chosen, *before, new, self.first_states))
+                return fault.edit.function(
+                    MaskedStep(layer, chosen, *before, new, self.first_states)
+                )
         return super()._masked(layer, prefix, chosen, before, new)

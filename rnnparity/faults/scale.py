@@ -22,24 +22,18 @@ def _edit_output(edit: Callable[[Array], Array]) -> EditRun:
 
 def unit_scale(factor: float) -> Fault:
     """Return the fault that multiplies the outputs."""
-    return Fault(
-        cause="unit-scale",
-        variant=f"outputs times {factor:.6g}",
-        description=f"The outputs are multiplied by {factor:.6g}.",
-        fix="Look for a scale, a dropout's 1 / (1 - rate) or a normalization after the layer.",
-        edit=_edit_output(lambda output: output * factor),
-    )
+    return Fault("unit-scale", f"outputs times {factor:.6g}",
+        f"The outputs are multiplied by {factor:.6g}.",
+        "Look for a scale, a dropout's 1 / (1 - rate) or a normalization after the layer.",
+        edit=_edit_output(lambda output: output * factor))  # fmt: skip
 
 
 def unit_shift(number: float) -> Fault:
     """Return the fault that adds a number to the outputs."""
-    return Fault(
-        cause="unit-scale",
-        variant=f"outputs shifted by {number:.4g}",
-        description=f"{number:.4g} is added to the outputs.",
-        fix="Look for a bias or a normalization after the layer.",
-        edit=_edit_output(lambda output: output + number),
-    )
+    return Fault("unit-scale", f"outputs shifted by {number:.4g}",
+        f"{number:.4g} is added to the outputs.",
+        "Look for a bias or a normalization after the layer.",
+        edit=_edit_output(lambda output: output + number))  # fmt: skip
 
 
 def _every_other(shape: tuple[int, ...]) -> Array:
@@ -61,13 +55,10 @@ def dropout_on_inputs(rate: float, keep: Array | None = None) -> Fault:
             return None
         return replace(half, x=half.x * kept[:, None, :] / (1 - rate)).run()
 
-    return Fault(
-        cause="dropout-active",
-        variant=f"inputs, rate {rate:g}",
-        description="Features of the inputs are dropped, the others scaled up.",
-        fix="Dropout belongs to training: call the layer with training=False or after eval().",
-        edit=EditRun(edit),
-    )
+    return Fault("dropout-active", f"inputs, rate {rate:g}",
+        "Features of the inputs are dropped, the others scaled up.",
+        "Dropout belongs to training: call the layer with training=False or after eval().",
+        edit=EditRun(edit))  # fmt: skip
 
 
 def dropout_on_outputs(rate: float, keep: Array | None = None) -> Fault:
@@ -84,16 +75,13 @@ def dropout_on_outputs(rate: float, keep: Array | None = None) -> Fault:
             return None
         return output * kept / (1 - rate), states
 
-    return Fault(
-        cause="dropout-active",
-        variant=f"outputs, rate {rate:g}",
-        description="Some of the outputs are zero, the others scaled up.",
-        fix="Dropout belongs to training: switch it off.",
-        seen_in="PyTorch's dropout between the layers of a stack",
-        edit=EditRun(edit),
-    )
+    return Fault("dropout-active", f"outputs, rate {rate:g}",
+        "Some of the outputs are zero, the others scaled up.",
+        "Dropout belongs to training: switch it off.",
+        seen_in="PyTorch's dropout between the layers of a stack", edit=EditRun(edit))  # fmt: skip
 
 
+# fmt: off
 SCALE_FAULTS = (
     unit_scale(0.5),
     unit_scale(2.0),
@@ -101,3 +89,4 @@ SCALE_FAULTS = (
     dropout_on_inputs(0.5),
     dropout_on_outputs(0.5),
 )
+# fmt: on

@@ -19,9 +19,6 @@ STATEFUL_PASSES_STATES = (
 )
 
 
-# Directions.
-
-
 def _read_forward(half: Half) -> Half | None:
     if not half.layer.go_backwards:
         return None
@@ -70,9 +67,6 @@ def _reverse_by_length(half: HalfRun) -> Result | None:
     return replace(half, x=np.take_along_axis(half.x, indices, axis=-2)).run()
 
 
-# Initial states.
-
-
 def _ignore_initial_state(problem: Problem) -> Problem | None:
     if problem.initial_state is None:
         return None
@@ -109,9 +103,6 @@ def _reorder_states(problem: Problem, order: Sequence[int]) -> Problem | None:
             return None
         reordered.append(replace(tensor, data=states[index].data))
     return replace(problem, initial_state=tuple(reordered))
-
-
-# States passed on where they should not be, and lost where they should be passed on.
 
 
 def _starts_from_zeros(half: HalfRun) -> bool:
@@ -154,19 +145,20 @@ def _shapes(states: Sequence[Array]) -> list[tuple[int, ...]]:
     return [state.shape[-2:] for state in states]
 
 
+def _passes_states_on(half: HalfRun) -> bool:
+    return half.layer.stateful and len(half.problem.steps) > 1
+
+
 def _start_every_call_from_zeros(half: HalfRun) -> Result | None:
-    if half.has_initial_state or not half.layer.stateful or half.calls == 1:
+    if half.has_initial_state or not _passes_states_on(half):
         return None
     return replace(half, states=[np.zeros_like(state) for state in half.states]).run()
 
 
 def _start_every_call_from_initial(half: HalfRun) -> Result | None:
-    if not half.has_initial_state or not half.layer.stateful or half.calls == 1:
+    if not half.has_initial_state or not _passes_states_on(half):
         return None
     return replace(half, states=half.first_states).run()
-
-
-# Steps.
 
 
 def time_truncated(end: str, count: int) -> Fault:
@@ -184,115 +176,73 @@ def time_truncated(end: str, count: int) -> Fault:
         )
 
     steps = f"{end} step" if count == 1 else f"{end} {count} steps"
-    return Fault(
-        cause="time-truncated",
-        variant=steps,
-        description=f"The {steps} {'is' if count == 1 else 'are'} left out.",
-        fix="Run over all T steps.",
-        edit=EditProblem(edit),
-    )
+    return Fault("time-truncated", steps,
+        f"The {steps} {'is' if count == 1 else 'are'} left out.",
+        "Run over all T steps.",
+        edit=EditProblem(edit))  # fmt: skip
 
 
+# fmt: off
 TIME_FAULTS = (
-    Fault(
-        cause="reverse-ignored",
-        variant="read forward",
-        description="The half that should read from the end reads from the start.",
-        fix="Reverse the sequence before the first step.",
-        edit=EditHalf(_read_forward),
-    ),
-    Fault(
-        cause="reverse-output-order",
-        variant="reversed",
-        description="The outputs of the half that reads from the end are in reverse order.",
-        fix="A layer with go_backwards returns its outputs in processing order; "
+    Fault("reverse-ignored", "read forward",
+        "The half that should read from the end reads from the start.",
+        "Reverse the sequence before the first step.",
+        edit=EditHalf(_read_forward)),
+    Fault("reverse-output-order", "reversed",
+        "The outputs of the half that reads from the end are in reverse order.",
+        "A layer with go_backwards returns its outputs in processing order; "
         "Bidirectional reverses them to forward time.",
         seen_in="Keras' go_backwards returns processing order, PyTorch and ONNX time order",
-        edit=EditRun(_reverse_output),
-    ),
-    Fault(
-        cause="reverse-ignored",
-        variant="read and returned forward",
-        description="The backward half reads from the start, and its outputs are not reversed.",
-        fix="Reverse the sequence before the first step, and the outputs after the last.",
-        edit=EditRun(_read_and_return_forward),
-    ),
-    Fault(
-        cause="reverse-output-order",
-        variant="last time step",
-        description="The output of the backward half is that of its first step.",
-        fix="Without sequences the backward half's output is that at the first time step, "
+        edit=EditRun(_reverse_output)),
+    Fault("reverse-ignored", "read and returned forward",
+        "The backward half reads from the start, and its outputs are not reversed.",
+        "Reverse the sequence before the first step, and the outputs after the last.",
+        edit=EditRun(_read_and_return_forward)),
+    Fault("reverse-output-order", "last time step",
+        "The output of the backward half is that of its first step.",
+        "Without sequences the backward half's output is that at the first time step, "
         "where it ends.",
-        seen_in="PyTorch's output[:, -1] of a bidirectional layer",
-        edit=EditRun(_last_time_step),
-    ),
-    Fault(
-        cause="reverse-over-padding",
-        variant="row by row",
-        description="Each row is reversed within its own length; Keras reverses the padding too.",
-        fix="Reverse the whole sequence and its mask; other frameworks reverse by lengths.",
+        seen_in="PyTorch's output[:, -1] of a bidirectional layer", edit=EditRun(_last_time_step)),
+    Fault("reverse-over-padding", "row by row",
+        "Each row is reversed within its own length; Keras reverses the padding too.",
+        "Reverse the whole sequence and its mask; other frameworks reverse by lengths.",
         seen_in="PyTorch's packed sequences, ONNX's sequence_lens",
-        edit=EditRun(_reverse_by_length),
-    ),
-    Fault(
-        cause="initial-state-ignored",
-        variant="zeros instead",
-        description="The run starts from zeros instead of the initial state.",
-        fix="Start every state from initial_state.",
-        edit=EditProblem(_ignore_initial_state),
-    ),
-    Fault(
-        cause="initial-state-swapped",
-        variant="h and c",
-        description="The initial h and c are swapped.",
-        fix="Keras' order is h, c.",
-        edit=EditProblem(_swap_h_and_c),
-    ),
-    Fault(
-        cause="initial-state-swapped",
-        variant="two halves",
-        description="The two halves start from each other's initial states.",
-        fix="Keras' order is the forward layer's states, then the backward layer's.",
-        edit=EditProblem(_swap_halves),
-    ),
-    Fault(
-        cause="state-carried-over",
-        variant="from the run before",
-        description="The run starts from the states at the end of an equal run.",
-        fix=START_FROM_ZEROS,
-        seen_in="engines that keep their states between calls",
-        edit=EditRun(_from_previous_run),
-    ),
-    Fault(
-        cause="state-carried-over",
-        variant="from row to row",
-        description="Each row starts from the states at the end of the row before.",
-        fix=START_FROM_ZEROS,
+        edit=EditRun(_reverse_by_length)),
+    Fault("initial-state-ignored", "zeros instead",
+        "The run starts from zeros instead of the initial state.",
+        "Start every state from initial_state.",
+        edit=EditProblem(_ignore_initial_state)),
+    Fault("initial-state-swapped", "h and c",
+        "The initial h and c are swapped.",
+        "Keras' order is h, c.",
+        edit=EditProblem(_swap_h_and_c)),
+    Fault("initial-state-swapped", "two halves",
+        "The two halves start from each other's initial states.",
+        "Keras' order is the forward layer's states, then the backward layer's.",
+        edit=EditProblem(_swap_halves)),
+    Fault("state-carried-over", "from the run before",
+        "The run starts from the states at the end of an equal run.",
+        START_FROM_ZEROS,
+        seen_in="engines that keep their states between calls", edit=EditRun(_from_previous_run)),
+    Fault("state-carried-over", "from row to row",
+        "Each row starts from the states at the end of the row before.",
+        START_FROM_ZEROS,
         seen_in="engines that process one sequence after the other",
-        edit=EditRun(_from_row_to_row),
-    ),
-    Fault(
-        cause="state-carried-over",
-        variant="from half to half",
-        description="The half starts from the states at the end of the half before.",
-        fix=START_FROM_ZEROS,
-        edit=EditRun(_from_half_to_half),
-    ),
-    Fault(
-        cause="state-not-carried",
-        variant="every call starts from zeros",
-        description="Every call starts from zeros.",
-        fix=STATEFUL_PASSES_STATES,
-        edit=EditRun(_start_every_call_from_zeros),
-    ),
-    Fault(
-        cause="state-not-carried",
-        variant="every call starts from the initial state",
-        description="Every call starts from the initial state of the first call.",
-        fix=STATEFUL_PASSES_STATES,
+        edit=EditRun(_from_row_to_row)),
+    Fault("state-carried-over", "from half to half",
+        "The half starts from the states at the end of the half before.",
+        START_FROM_ZEROS,
+        edit=EditRun(_from_half_to_half)),
+    Fault("state-not-carried", "every call starts from zeros",
+        "Every call starts from zeros.",
+        STATEFUL_PASSES_STATES,
+        edit=EditRun(_start_every_call_from_zeros)),
+    Fault("state-not-carried", "every call starts from the initial state",
+        "Every call starts from the initial state of the first call.",
+        STATEFUL_PASSES_STATES,
         seen_in="exported models, in which a stateful layer's states have become constants",
-        edit=EditRun(_start_every_call_from_initial),
-    ),
+        edit=EditRun(_start_every_call_from_initial)),
     time_truncated("first", 1),
     time_truncated("last", 1),
 )
+# fmt: on

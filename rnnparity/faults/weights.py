@@ -74,16 +74,13 @@ def _gate_order(class_name: str, order: str) -> Iterator[Fault]:
     framework = f" ({KNOWN_ORDERS[order]})" if order in KNOWN_ORDERS else ""
     blocks = [order.index(gate) for gate in keras_order]
     for arrays, names in ARRAYS.items():
-        yield Fault(
-            cause="gate-order",
-            variant=f"{class_name} {order}{framework} in {arrays}",
-            description=f"The blocks of {arrays} are read in the order {listed}; "
+        yield Fault("gate-order", f"{class_name} {order}{framework} in {arrays}",
+            f"The blocks of {arrays} are read in the order {listed}; "
             f"the order of Keras is {', '.join(keras_order)}.",
-            fix=f"Reorder the blocks of {arrays} to {listed}, "
+            f"Reorder the blocks of {arrays} to {listed}, "
             "which the code expects, or change the code.",
             seen_in="ports between Keras, ONNX (i, o, f, c) and PyTorch (GRU: r, z, n)",
-            edit=_edit(names, partial(_reorder_blocks, blocks), class_name),
-        )
+            edit=_edit(names, partial(_reorder_blocks, blocks), class_name))  # fmt: skip
 
 
 def _reorder_blocks(order: Sequence[int], w: Array) -> Array:
@@ -106,23 +103,17 @@ def _transpose_blocks(gate: int | None, U: Array) -> Array:
 
 def _transposed() -> Iterator[Fault]:
     fix = "Keras computes h U with U (H, G*H); transpose an array that comes as (G*H, H)."
-    yield Fault(
-        cause="recurrent-transposed",
-        variant="whole",
-        description="Every block of the recurrent kernel is transposed.",
-        fix=fix,
+    yield Fault("recurrent-transposed", "whole",
+        "Every block of the recurrent kernel is transposed.",
+        fix,
         seen_in="PyTorch's weight_hh and ONNX's R are (G*H, H)",
-        edit=_edit(RECURRENT, partial(_transpose_blocks, None)),
-    )
+        edit=_edit(RECURRENT, partial(_transpose_blocks, None)))  # fmt: skip
     for cell in GATED:
         for index, gate in enumerate(cell.gates):
-            yield Fault(
-                cause="recurrent-transposed",
-                variant=f"{cell.class_name} gate {gate}",
-                description=f"The block of gate {gate} in the recurrent kernel is transposed.",
-                fix=fix,
-                edit=_edit(RECURRENT, partial(_transpose_blocks, index), cell.class_name),
-            )
+            yield Fault("recurrent-transposed", f"{cell.class_name} gate {gate}",
+                f"The block of gate {gate} in the recurrent kernel is transposed.",
+                fix,
+                edit=_edit(RECURRENT, partial(_transpose_blocks, index), cell.class_name))  # fmt: skip
 
 
 def _reshape(W: Array) -> Array:
@@ -147,22 +138,16 @@ def _layouts() -> Iterator[Fault]:
             shape = half.weights[name].shape
             return len(set(shape)) > 1
 
-        yield Fault(
-            cause="kernel-layout",
-            variant=f"{name} reshaped",
-            description=f"The {name} is reshaped where it should be transposed.",
-            fix="Transpose the array; reshape keeps the order in memory and scatters its elements.",
-            edit=_edit((name,), _reshape, applies=is_oblong),
-        )
-        yield Fault(
-            cause="kernel-layout",
-            variant=f"{name} interleaved",
-            description=f"The columns of the {name} are read as all gates of one unit, "
+        yield Fault("kernel-layout", f"{name} reshaped",
+            f"The {name} is reshaped where it should be transposed.",
+            "Transpose the array; reshape keeps the order in memory and scatters its elements.",
+            edit=_edit((name,), _reshape, applies=is_oblong))  # fmt: skip
+        yield Fault("kernel-layout", f"{name} interleaved",
+            f"The columns of the {name} are read as all gates of one unit, "
             "then all gates of the next.",
-            fix="Keras' columns are whole gates, one after the other: "
+            "Keras' columns are whole gates, one after the other: "
             "all units of i, then all units of f, and so on.",
-            edit=EditWeights(partial(_interleave, name)),
-        )
+            edit=EditWeights(partial(_interleave, name)))  # fmt: skip
 
 
 # Biases.
@@ -185,26 +170,20 @@ def _edit_block(gates: int, index: int, edit: ArrayEdit, w: Array) -> Array:
 
 def _bias_rows() -> Iterator[Fault]:
     for row, name in enumerate(("the inputs' bias", "the state's bias")):
-        yield Fault(
-            cause="bias-row-dropped",
-            variant=f"GRU, {name}",
-            description=f"{name.capitalize()} is not added.",
-            fix="Add both rows of the bias.",
-            edit=_edit(BIAS, partial(_drop_row, row), "GRU", rows=2),
-        )
+        yield Fault("bias-row-dropped", f"GRU, {name}",
+            f"{name.capitalize()} is not added.",
+            "Add both rows of the bias.",
+            edit=_edit(BIAS, partial(_drop_row, row), "GRU", rows=2))  # fmt: skip
 
 
 def _forget_bias() -> Iterator[Fault]:
     for number in (1, -1):
         shift = partial(np.add, number)
-        yield Fault(
-            cause="forget-bias",
-            variant=f"{number:+d}",
-            description=f"{number:+d} is added to the bias of the forget gate.",
-            fix="Do not add anything: the weights include unit_forget_bias already.",
+        yield Fault("forget-bias", f"{number:+d}",
+            f"{number:+d} is added to the bias of the forget gate.",
+            "Do not add anything: the weights include unit_forget_bias already.",
             seen_in="TensorFlow 1's forget_bias, ports in the style of scikit-learn",
-            edit=_edit(BIAS, partial(_edit_block, 4, 1, shift), "LSTM"),
-        )
+            edit=_edit(BIAS, partial(_edit_block, 4, 1, shift), "LSTM"))  # fmt: skip
 
 
 # Gates.
@@ -221,83 +200,51 @@ def _couple_gates(w: Array) -> Array:
     return np.concatenate([i, -i, c, o], axis=-1)
 
 
+# fmt: off
 WEIGHT_FAULTS = (
     *_gate_orders(),
     *_transposed(),
     *_layouts(),
-    Fault(
-        cause="features-reversed",
-        variant="kernel",
-        description="The features of the inputs are read in reverse order.",
-        fix="Feed the features in the order of the kernel's rows.",
-        edit=_edit(KERNEL, np.flipud),
-    ),
-    Fault(
-        cause="units-reversed",
-        variant="recurrent kernel",
-        description="The units of the previous state are read in reverse order.",
-        fix="The rows of the recurrent kernel are the units in the order of its columns.",
-        edit=_edit(RECURRENT, np.flipud),
-    ),
-    Fault(
-        cause="recurrence-missing",
-        variant="recurrent kernel",
-        description="The previous state does not enter the gates.",
-        fix="Add h U at every step.",
-        edit=_edit(RECURRENT, np.zeros_like),
-    ),
-    Fault(
-        cause="bias-missing",
-        variant="all of it",
-        description="The bias is not added.",
-        fix="Add the bias to every gate.",
-        edit=_edit(BIAS, np.zeros_like),
-    ),
-    Fault(
-        cause="bias-doubled",
-        variant="all of it",
-        description="The bias is added twice.",
-        fix="Keras has one bias; where a framework has two, set one of them to zero.",
-        seen_in="PyTorch's bias_ih and bias_hh",
-        edit=_edit(BIAS, partial(np.multiply, 2)),
-    ),
-    Fault(
-        cause="bias-rows-swapped",
-        variant="GRU",
-        description="The two biases of the GRU are swapped.",
-        fix="The first row belongs to the inputs, the second to the state.",
-        seen_in="the GRU's second bias",
-        edit=_edit(BIAS, np.flipud, "GRU", rows=2),
-    ),
+    Fault("features-reversed", "kernel",
+        "The features of the inputs are read in reverse order.",
+        "Feed the features in the order of the kernel's rows.",
+        edit=_edit(KERNEL, np.flipud)),
+    Fault("units-reversed", "recurrent kernel",
+        "The units of the previous state are read in reverse order.",
+        "The rows of the recurrent kernel are the units in the order of its columns.",
+        edit=_edit(RECURRENT, np.flipud)),
+    Fault("recurrence-missing", "recurrent kernel",
+        "The previous state does not enter the gates.",
+        "Add h U at every step.",
+        edit=_edit(RECURRENT, np.zeros_like)),
+    Fault("bias-missing", "all of it",
+        "The bias is not added.",
+        "Add the bias to every gate.",
+        edit=_edit(BIAS, np.zeros_like)),
+    Fault("bias-doubled", "all of it",
+        "The bias is added twice.",
+        "Keras has one bias; where a framework has two, set one of them to zero.",
+        seen_in="PyTorch's bias_ih and bias_hh", edit=_edit(BIAS, partial(np.multiply, 2))),
+    Fault("bias-rows-swapped", "GRU",
+        "The two biases of the GRU are swapped.",
+        "The first row belongs to the inputs, the second to the state.",
+        seen_in="the GRU's second bias", edit=_edit(BIAS, np.flipud, "GRU", rows=2)),
     *_bias_rows(),
-    Fault(
-        cause="bias-outside-reset",
-        variant="GRU",
-        description="The candidate's second bias is added outside the reset gate.",
-        fix="With reset_after the reset gate multiplies h U_h + b'_h, including the bias.",
+    Fault("bias-outside-reset", "GRU",
+        "The candidate's second bias is added outside the reset gate.",
+        "With reset_after the reset gate multiplies h U_h + b'_h, including the bias.",
         seen_in="ports that add both biases at once",
-        edit=_edit(BIAS, _move_to_first_row, "GRU", rows=2),
-    ),
+        edit=_edit(BIAS, _move_to_first_row, "GRU", rows=2)),
     *_forget_bias(),
-    Fault(
-        cause="update-gate-complemented",
-        variant="GRU",
-        description="z weighs the candidate, 1 - z the previous state.",
-        fix="Keras computes h = z * h' + (1 - z) * g.",
+    Fault("update-gate-complemented", "GRU",
+        "z weighs the candidate, 1 - z the previous state.",
+        "Keras computes h = z * h' + (1 - z) * g.",
         seen_in="Cho et al. 2014 and PyTorch differ in what z weighs",
-        edit=_edit(
-            ALL,
-            partial(_edit_block, 3, 0, np.negative),
-            "GRU",
-            applies=_gates_are_symmetric,
-        ),
-    ),
-    Fault(
-        cause="coupled-gates",
-        variant="LSTM, f = 1 - i",
-        description="The forget gate is 1 - i instead of a gate with its own weights.",
-        fix="Compute f from its own block.",
+        edit=_edit(ALL, partial(_edit_block, 3, 0, np.negative), "GRU", applies=_gates_are_symmetric)),
+    Fault("coupled-gates", "LSTM, f = 1 - i",
+        "The forget gate is 1 - i instead of a gate with its own weights.",
+        "Compute f from its own block.",
         seen_in="Greff et al. 2017 (CIFG)",
-        edit=_edit(ALL, _couple_gates, "LSTM", applies=_gates_are_symmetric),
-    ),
+        edit=_edit(ALL, _couple_gates, "LSTM", applies=_gates_are_symmetric)),
 )
+# fmt: on

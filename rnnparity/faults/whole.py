@@ -33,13 +33,10 @@ def _merge_modes() -> Iterator[Fault]:
                 return None
             return replace(problem, layer=replace(layer, merge_mode=mode))
 
-        yield Fault(
-            cause="merge-mode",
-            variant=str(mode),
-            description=f"The halves are merged by {mode}.",
-            fix="Merge the halves by the layer's merge_mode.",
-            edit=EditProblem(edit),
-        )
+        yield Fault("merge-mode", str(mode),
+            f"The halves are merged by {mode}.",
+            "Merge the halves by the layer's merge_mode.",
+            edit=EditProblem(edit))  # fmt: skip
 
 
 def _swap_weights(problem: Problem, prefix: str, other_prefix: str) -> Problem | None:
@@ -89,13 +86,10 @@ def _layer_orders() -> Iterator[Fault]:
         ) -> Problem | None:
             return _swap_weights(problem, *prefixes) if isinstance(problem.layer, Stack) else None
 
-        yield Fault(
-            cause="layer-order",
-            variant=f"{n} and {m}",
-            description=f"The weights of layers {n} and {m} of the stack are swapped.",
-            fix="Load the layers' weights in the order of the stack.",
-            edit=EditProblem(edit),
-        )
+        yield Fault("layer-order", f"{n} and {m}",
+            f"The weights of layers {n} and {m} of the stack are swapped.",
+            "Load the layers' weights in the order of the stack.",
+            edit=EditProblem(edit))  # fmt: skip
 
 
 # Flags.
@@ -110,13 +104,10 @@ def _flags() -> Iterator[Fault]:
                     return None
                 return replace(problem, layer=with_flag(problem.layer, name, value))
 
-            yield Fault(
-                cause="return-flags",
-                variant=f"{name} {value}",
-                description=f"{name} is {value} in the implementation.",
-                fix=f"Set {name} to the layer's value.",
-                edit=EditProblem(edit),
-            )
+            yield Fault("return-flags", f"{name} {value}",
+                f"{name} is {value} in the implementation.",
+                f"Set {name} to the layer's value.",
+                edit=EditProblem(edit))  # fmt: skip
 
 
 def with_flag(layer: Layer, name: str, value: bool) -> Layer:
@@ -213,67 +204,42 @@ def _all_h_before_all_c(layer: Recurrent | Bidirectional) -> list[int] | None:
     return [0, 2, 1, 3] if len(layer.states) == 4 else None
 
 
+# fmt: off
 WHOLE_FAULTS = (
     *_merge_modes(),
-    Fault(
-        cause="directions-swapped",
-        variant="weights",
-        description="The weights of the two directions are swapped.",
-        fix="Keras' weights are the forward layer's, then the backward layer's.",
-        edit=EditProblem(_swap_directions),
-    ),
-    Fault(
-        cause="directions-swapped",
-        variant="outputs",
-        description="The backward output comes before the forward output.",
-        fix="Join forward, then backward.",
-        edit=EditOutputs(_swap_outputs),
-    ),
+    Fault("directions-swapped", "weights",
+        "The weights of the two directions are swapped.",
+        "Keras' weights are the forward layer's, then the backward layer's.",
+        edit=EditProblem(_swap_directions)),
+    Fault("directions-swapped", "outputs",
+        "The backward output comes before the forward output.",
+        "Join forward, then backward.",
+        edit=EditOutputs(_swap_outputs)),
     *_layer_orders(),
     *_flags(),
-    Fault(
-        cause="axis-swapped",
-        variant="time and features",
-        description="The inputs are read as (B, D, T); they are (B, T, D).",
-        fix="Transpose the inputs; reshape scatters them.",
-        edit=EditProblem(_read_inputs_as((0, 2, 1))),
-    ),
-    Fault(
-        cause="axis-swapped",
-        variant="batch and time",
-        description="The inputs are read as (T, B, D); they are (B, T, D).",
-        fix="Transpose the inputs, or set batch_first; reshape scatters them.",
-        seen_in="PyTorch and ONNX have time first",
-        edit=EditProblem(_read_inputs_as((1, 0, 2))),
-    ),
-    Fault(
-        cause="axis-swapped",
-        variant="outputs time first",
-        description="The outputs are (T, B, H).",
-        fix="Keras has the batch first: (B, T, H).",
-        seen_in="PyTorch without batch_first, ONNX's layout 0",
-        edit=EditOutputs(_time_first),
-    ),
-    Fault(
-        cause="state-order",
-        variant="c before h",
-        description="The returned states are c, h.",
-        fix="Keras returns h, then c.",
-        edit=_reorder_states(_c_before_h),
-    ),
-    Fault(
-        cause="state-order",
-        variant="backward before forward",
-        description="The states of the backward half come first.",
-        fix="Keras returns the forward half's states, then the backward half's.",
-        edit=_reorder_states(_backward_before_forward),
-    ),
-    Fault(
-        cause="state-order",
-        variant="both h, then both c",
-        description="The returned states are h and h, then c and c.",
-        fix="Keras returns h, c of the forward half, then h, c of the backward half.",
-        seen_in="PyTorch's h_n, c_n",
-        edit=_reorder_states(_all_h_before_all_c),
-    ),
+    Fault("axis-swapped", "time and features",
+        "The inputs are read as (B, D, T); they are (B, T, D).",
+        "Transpose the inputs; reshape scatters them.",
+        edit=EditProblem(_read_inputs_as((0, 2, 1)))),
+    Fault("axis-swapped", "batch and time",
+        "The inputs are read as (T, B, D); they are (B, T, D).",
+        "Transpose the inputs, or set batch_first; reshape scatters them.",
+        seen_in="PyTorch and ONNX have time first", edit=EditProblem(_read_inputs_as((1, 0, 2)))),
+    Fault("axis-swapped", "outputs time first",
+        "The outputs are (T, B, H).",
+        "Keras has the batch first: (B, T, H).",
+        seen_in="PyTorch without batch_first, ONNX's layout 0", edit=EditOutputs(_time_first)),
+    Fault("state-order", "c before h",
+        "The returned states are c, h.",
+        "Keras returns h, then c.",
+        edit=_reorder_states(_c_before_h)),
+    Fault("state-order", "backward before forward",
+        "The states of the backward half come first.",
+        "Keras returns the forward half's states, then the backward half's.",
+        edit=_reorder_states(_backward_before_forward)),
+    Fault("state-order", "both h, then both c",
+        "The returned states are h and h, then c and c.",
+        "Keras returns h, c of the forward half, then h, c of the backward half.",
+        seen_in="PyTorch's h_n, c_n", edit=_reorder_states(_all_h_before_all_c)),
 )
+# fmt: on
