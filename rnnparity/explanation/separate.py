@@ -10,7 +10,7 @@ import numpy as np
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.explain import Explanation
 from rnnparity.faults import Mutant, run_one, with_flag
-from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.dtypes import Array
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import state_slots
 from rnnparity.reference.tolerance import Expected, expect
@@ -80,12 +80,12 @@ def _variations(problem: Problem) -> Iterator[Problem]:
 
     def numbers(tensor: Tensor, shape: Sequence[int], size: float = 1.0) -> Tensor:
         values = np.rint(64 * size * rng.standard_normal(shape)) / 64
-        return replace(tensor, data=values.astype(FLOAT_TYPES[tensor.dtype].storage))
+        return Tensor.of(tensor.name, values, tensor.dtype)
 
     rows = max(batch, 2)
     states = state_slots(problem.layer, rows)
     started = tuple(
-        numbers(Tensor(s.name, np.zeros(1), problem.inputs.dtype), (rows, s.shape[1] or 0))
+        numbers(Tensor.of(s.name, np.zeros(1), problem.inputs.dtype), (rows, s.shape[1] or 0))
         for s in states
     )
     new_states = started if problem.initial_state is not None else None

@@ -49,7 +49,7 @@ class Batch:
     def mutant(self, index: int) -> Mutant:
         """Return the mutant with that index."""
         named = zip(self.names, self.outputs, strict=True)
-        outputs = tuple(Tensor(name, array[index], "float64") for name, array in named)
+        outputs = tuple(Tensor(name, array[index]) for name, array in named)
         return Mutant(self.injections[index].placed, outputs)
 
 

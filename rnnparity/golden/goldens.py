@@ -155,7 +155,7 @@ def _golden_of(row: dict[str, Any], problem: Problem, path: Path) -> tuple[Tenso
                 f"{path}: {problem.id}: {name}: its data are no numbers, or too few or many"
             )
     return tuple(
-        Tensor(slot.name, array, slot.dtype)
+        Tensor(slot.name, array)
         for slot, array in zip(slots, arrays, strict=True)
         if array is not None
     )

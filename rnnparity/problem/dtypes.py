@@ -1,7 +1,7 @@
 """Floating-point types: Keras' policies, unit roundoffs, correct rounding, verdict thresholds.
 
-NumPy has no bfloat16, so values of that type live in float32 arrays and carry their type's name
-beside them.
+NumPy has no bfloat16; `ml_dtypes` adds it. Its arithmetic rounds every operation, so compute with
+float64 and round the result.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
@@ -26,7 +27,7 @@ class FloatType:
     """
 
     name: str
-    storage: type[np.floating[Any]]
+    storage: type[np.generic]
     bits: int
     tiny: float
     largest: float
@@ -38,21 +39,22 @@ class FloatType:
         return float(2.0**-self.bits)
 
     def round(self, values: Array) -> Array:
-        """The nearest numbers of this type (ties to even), shape kept; overflow gives infinity, NaN
-        stays."""
-        if self.name != "bfloat16" and getattr(values, "dtype", None) == self.storage:
-            return values
+        """Return the nearest numbers of this type (ties to even), in the same shape.
+
+        Overflow gives infinity; NaN stays NaN.
+        """
+        array = np.asarray(values)
+        if self.name == "bfloat16" and array.dtype != self.storage:
+            array = _rounded_to_bfloat16(array.astype(np.float64))
         with np.errstate(over="ignore"):
-            if self.name == "bfloat16":
-                return _round_to_bfloat16(np.asarray(values, np.float64))
-            return np.asarray(values).astype(self.storage, copy=False)
+            return array.astype(self.storage, copy=False)
 
 
 FLOAT_TYPES = {
     kind.name: kind
     for kind in (
         FloatType("float16", np.float16, 11, 2.0**-14, 65504.0, 5.0, 3e-2),
-        FloatType("bfloat16", np.float32, 8, 2.0**-126, 3.3895313892515355e38, 5.0, 0.3),
+        FloatType("bfloat16", ml_dtypes.bfloat16, 8, 2.0**-126, 3.3895313892515355e38, 5.0, 0.3),
         FloatType("float32", np.float32, 24, 2.0**-126, 3.4028234663852886e38, 10.0, 1e-3),
         FloatType("float64", np.float64, 53, 2.0**-1022, 1.7976931348623157e308, 10.0, 1e-3),
     )
@@ -75,9 +77,17 @@ def variable_dtype(policy: str) -> str:
     return "float32" if policy.startswith("mixed_") else policy
 
 
-def _round_to_bfloat16(values: Array) -> Array:
-    """Round float64 to 8 significant bits at once: by way of float32 some values would be rounded
-    twice."""
+def widened(values: Array) -> Array:
+    """Return bfloat16 values as float32, for libraries that read NumPy's own types only."""
+    return values.astype(np.float32) if values.dtype == ml_dtypes.bfloat16 else values
+
+
+def _rounded_to_bfloat16(values: Array) -> Array:
+    """Return the nearest bfloat16 numbers as float64.
+
+    `ml_dtypes` converts float64 by way of float32 and so rounds twice: 1 + 2**-8 + 2**-40 becomes
+    the tie 1 + 2**-8 and then 1.
+    """
     bfloat16 = FLOAT_TYPES["bfloat16"]
     _, exponent = np.frexp(values)
     # Below the smallest normal number the last place no longer shrinks.
@@ -85,4 +95,4 @@ def _round_to_bfloat16(values: Array) -> Array:
     scaled = np.rint(np.ldexp(values, 8 - exponent))
     rounded = np.ldexp(scaled, exponent - 8)
     rounded = np.where(np.abs(rounded) > bfloat16.largest, np.copysign(np.inf, rounded), rounded)
-    return np.where(np.isfinite(values), rounded, values).astype(np.float32)
+    return np.where(np.isfinite(values), rounded, values)

@@ -302,7 +302,7 @@ def _read_tensor(fields: Any, where: str) -> Tensor:
     # large.
     if np.isinf(rounded).sum() > sum(fields.data.count(word) for word in ("Infinity", "-Infinity")):
         raise FormatError(f"{place} holds a number beyond {fields.dtype}")
-    return Tensor(name, rounded.reshape(fields.shape), fields.dtype)
+    return Tensor(name, rounded.reshape(fields.shape))
 
 
 def _spell_out(data: list[Any], place: str) -> list[float]:

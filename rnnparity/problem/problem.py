@@ -17,11 +17,14 @@ from rnnparity.problem.shapes import Slot, output_slots, state_slots, weight_slo
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A named array and the name of its float type (bfloat16 values lie in a float32 array)."""
+    """A named array. Its dtype is one of `FLOAT_TYPES`, or whatever else a subject returned."""
 
     name: str
     data: Array
-    dtype: str = "float32"
+
+    @property
+    def dtype(self) -> str:
+        return self.data.dtype.name
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -30,7 +33,7 @@ class Tensor:
     @classmethod
     def of(cls, name: str, values: Any, dtype: str = "float32") -> Tensor:
         """Round `values` to `dtype` and name them."""
-        return cls(name, FLOAT_TYPES[dtype].round(np.asarray(values)), dtype)
+        return cls(name, FLOAT_TYPES[dtype].round(np.asarray(values)))
 
 
 @dataclass(frozen=True)

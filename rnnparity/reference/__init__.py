@@ -42,8 +42,8 @@ def compute(problem: Problem, dtype: type[Any] = np.float64) -> tuple[Tensor, ..
 def prepare(problem: Problem, dtype: type[Any] = np.float64) -> Callable[[], tuple[Tensor, ...]]:
     """`compute` with the weights made ready beforehand: what it returns can be called again and
     again."""
-    unroller, name = Unroller(problem, Plain(dtype)), np.dtype(dtype).name
-    return lambda: _named(unroller.slots, unroller.run().outputs, name)
+    unroller = Unroller(problem, Plain(dtype))
+    return lambda: _named(unroller.slots, unroller.run().outputs)
 
 
 def compute_exactly(problem: Problem) -> tuple[Tensor, ...]:
@@ -52,7 +52,7 @@ def compute_exactly(problem: Problem) -> tuple[Tensor, ...]:
     letters = Unroller(problem, ManyDigits()).run().outputs
     slots = problem.output_slots()
     return tuple(
-        Tensor(slot.name, np.asarray(letter, np.float64), "float64")
+        Tensor(slot.name, np.asarray(letter, np.float64))
         for slot, letter in zip(slots, letters, strict=True)
     )
 
@@ -100,7 +100,7 @@ def compute_with_noise(problem: Problem) -> NoisyOutputs:
             values, noises = states.setdefault(step.half + name, ([], []))
             values.append(letter.value)
             noises.append(letter.noise)
-    named = _named(problem.output_slots(), [letter.value for letter in result.outputs], "float64")
+    named = _named(problem.output_slots(), [letter.value for letter in result.outputs])
     stacked = {
         name: (np.stack(values), np.sqrt(np.stack(noises)))
         for name, (values, noises) in states.items()
@@ -108,7 +108,5 @@ def compute_with_noise(problem: Problem) -> NoisyOutputs:
     return NoisyOutputs(named, tuple(letter.sigma for letter in result.outputs), stacked)
 
 
-def _named(slots: Sequence[Slot], outputs: Sequence[Array], dtype: str) -> tuple[Tensor, ...]:
-    return tuple(
-        Tensor(slot.name, array, dtype) for slot, array in zip(slots, outputs, strict=True)
-    )
+def _named(slots: Sequence[Slot], outputs: Sequence[Array]) -> tuple[Tensor, ...]:
+    return tuple(Tensor(slot.name, array) for slot, array in zip(slots, outputs, strict=True))

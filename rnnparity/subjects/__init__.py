@@ -307,13 +307,9 @@ def as_tensor(name: str, value: Any) -> Tensor:
     """
     array = np.asarray(value)
     dtype = array.dtype.name
-    if dtype == "bfloat16":
-        array = array.astype(np.float32)
-    elif array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub" and dtype not in FLOAT_TYPES:
         what = {"U": "text", "S": "bytes", "O": "objects", "c": "complex numbers"}.get(
             array.dtype.kind, dtype
         )
         raise TypeError(f"{name} is an array of {what}, no real numbers")
-    elif dtype not in FLOAT_TYPES:
-        return Tensor(name, array.astype(np.float64), dtype)
-    return Tensor(name, array, dtype)
+    return Tensor(name, array)

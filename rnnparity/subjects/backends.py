@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.problem.dtypes import Array
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import MissingFrameworkError, RequestError
 from rnnparity.subjects import ON_A_GPU
 
@@ -104,14 +104,9 @@ class Backend:
         float32."""
         return self.keras.ops.convert_to_tensor(array, dtype=array.dtype.name)
 
-    def arrays(self, values: Sequence[Any]) -> list[tuple[Array, str]]:
-        """Computed values as NumPy's, each with the name of its type; bfloat16 as float32."""
-        arrays = [np.asarray(self.keras.ops.convert_to_numpy(value)) for value in values]
-        dtypes = [self.keras.backend.standardize_dtype(value.dtype) for value in values]
-        return [
-            (a.astype(np.float32) if d == "bfloat16" else a, d)
-            for a, d in zip(arrays, dtypes, strict=True)
-        ]
+    def arrays(self, values: Sequence[Any]) -> list[Array]:
+        """Computed values as NumPy's."""
+        return [np.asarray(self.keras.ops.convert_to_numpy(value)) for value in values]
 
     def compiled(self, model: Any, call: Call) -> Call:
         """The call of a model as the path compiles it; by default it is run as it is."""
@@ -299,7 +294,7 @@ class OpenVino(Backend):
     def versions(self) -> dict[str, str]:
         return super().versions() | {"openvino": self.openvino.__version__.split("-")[0]}
 
-    def arrays(self, values: Sequence[Any]) -> list[tuple[Array, str]]:
+    def arrays(self, values: Sequence[Any]) -> list[Array]:
         """Keras would compile a model a value, each with all that the values share."""
         dtypes = [self.keras.backend.standardize_dtype(value.dtype) for value in values]
         model = self.openvino.Model([value.output for value in values], [])
@@ -307,12 +302,7 @@ class OpenVino(Backend):
         done = compiled({})
         arrays = [np.array(done[place]) for place in range(len(values))]
         return [
-            (
-                (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-                if dtype == "bfloat16"
-                else array,
-                dtype,
-            )
+            array.view(FLOAT_TYPES[dtype].storage) if dtype == "bfloat16" else array
             for array, dtype in zip(arrays, dtypes, strict=True)
         ]
 

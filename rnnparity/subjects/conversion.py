@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.problem.dtypes import Array
+from rnnparity.problem.dtypes import Array, widened
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.subjects import as_tensor
 
@@ -18,12 +18,12 @@ def call_arguments(problem: Problem) -> list[dict[str, Array]]:
     calls, start = [], 0
     for steps in problem.steps:
         span = slice(start, start + steps)
-        arguments = {"x": problem.inputs.data[:, span]}
+        arguments = {"x": widened(problem.inputs.data[:, span])}
         if problem.mask is not None:
             arguments["mask"] = problem.mask[:, span]
         if not problem.layer.stateful:
             arguments |= {
-                f"state_{place}": tensor.data
+                f"state_{place}": widened(tensor.data)
                 for place, tensor in enumerate(problem.initial_state or ())
             }
         calls.append(arguments)

@@ -166,11 +166,8 @@ class KerasSubject:
             for place, name in enumerate(names):
                 if name.endswith("output"):
                     joined = np.concatenate([call[place].data for call in calls], axis=1)
-                    outputs[place] = Tensor(name, joined, outputs[place].dtype)
-        return tuple(
-            Tensor(name, output.data, output.dtype)
-            for name, output in zip(names, outputs, strict=True)
-        )
+                    outputs[place] = Tensor(name, joined)
+        return tuple(Tensor(name, output.data) for name, output in zip(names, outputs, strict=True))
 
     def _states(self, problem: Problem) -> list[Array] | None:
         return (
@@ -184,8 +181,7 @@ class KerasSubject:
     ) -> list[Tensor]:
         if self.path == "predict":
             return [
-                Tensor("", array, array.dtype.name)
-                for array in _flat(self._predict(model, key, x, mask, states))
+                Tensor("", array) for array in _flat(self._predict(model, key, x, mask, states))
             ]
         convert = self.backend.tensor
         arguments = [
@@ -199,10 +195,8 @@ class KerasSubject:
 
         if self.path in COMPILED and key not in self.callers:
             self.callers[key] = self.backend.compiled(model, call)
-        return [
-            Tensor("", *found)
-            for found in self.backend.arrays(_flat(self.callers.get(key, call)(*arguments)))
-        ]
+        found = self.backend.arrays(_flat(self.callers.get(key, call)(*arguments)))
+        return [Tensor("", array) for array in found]
 
     def _predict(self, model: Any, key: str, x: Any, mask: Any, states: list[Any] | None) -> Any:
         inputs = [x, *([] if mask is None else [mask]), *(states or [])]

@@ -139,9 +139,7 @@ class OnnxSubject:
     """One model a structure, kept; its numbers are fed."""
 
     def __init__(self, on: OnnxRuntime | ReferenceEvaluator) -> None:
-        from ml_dtypes import bfloat16  # onnx itself needs it: NumPy has no such type
-
-        self.engine, self.bfloat16 = on, bfloat16
+        self.engine = on
         self.model = lru_cache(maxsize=MODELS_KEPT)(self._model)
 
     def versions(self) -> dict[str, str]:
@@ -210,5 +208,4 @@ class OnnxSubject:
         """The array rounded to the type, in the memory that an engine takes."""
         if dtype == "bool":
             return array
-        rounded = np.ascontiguousarray(FLOAT_TYPES[dtype].round(array))
-        return rounded.astype(self.bfloat16) if dtype == "bfloat16" else rounded
+        return np.ascontiguousarray(FLOAT_TYPES[dtype].round(array))

@@ -63,14 +63,8 @@ class TfKeras(TensorFlow):
     def tensor(self, array: Array) -> Any:
         return self.tf.convert_to_tensor(array)
 
-    def arrays(self, values: Sequence[Any]) -> list[tuple[Array, str]]:
-        wide = [
-            self.tf.cast(value, "float32") if value.dtype.name == "bfloat16" else value
-            for value in values
-        ]
-        return [
-            (array.numpy(), value.dtype.name) for array, value in zip(wide, values, strict=True)
-        ]
+    def arrays(self, values: Sequence[Any]) -> list[Array]:
+        return [value.numpy() for value in values]
 
     def forget(self) -> None:
         self.keras.backend.clear_session()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rnnparity.problem.answer import Answer, Subject, Unsupported
-from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array, widened
 from rnnparity.problem.errors import MissingFrameworkError
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
 from rnnparity.problem.problem import Problem, Tensor
@@ -82,7 +82,7 @@ class TorchSubject:
         calls, start = [], 0
         for steps in problem.steps:
             x = torch.from_numpy(
-                np.ascontiguousarray(problem.inputs.data[:, start : start + steps])
+                np.ascontiguousarray(widened(problem.inputs.data[:, start : start + steps]))
             ).to(self.device)
             outputs: list[Any] = []
             for n, layer in enumerate(layers):
@@ -140,7 +140,7 @@ class TorchSubject:
             for name, array in packed(half, own).items():
                 kind = FLOAT_TYPES[half.compute_dtype]
                 getattr(module, f"{name}_l0{ending}").copy_(
-                    torch.from_numpy(np.ascontiguousarray(kind.round(array)))
+                    torch.from_numpy(np.ascontiguousarray(widened(kind.round(array))))
                 )
         return module
 
@@ -225,15 +225,17 @@ def _gates(half: Recurrent, array: Array | None) -> Array:
 def torch_of(torch: Any, value: Any, dtype: Any) -> Any:
     """A tensor of an array or a tensor."""
     return (
-        torch.from_numpy(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else value
+        torch.from_numpy(np.ascontiguousarray(widened(value)))
+        if isinstance(value, np.ndarray)
+        else value
     ).to(dtype)
 
 
 def _tensor(name: str, value: Any) -> Tensor:
     dtype = str(value.dtype).removeprefix("torch.")
-    return Tensor(
-        name, (value.float() if dtype == "bfloat16" else value).cpu().numpy().copy(), dtype
-    )
+    if dtype != "bfloat16":
+        return Tensor(name, value.cpu().numpy().copy())
+    return Tensor.of(name, value.float().cpu().numpy(), dtype)
 
 
 def _check(layer: Recurrent | Bidirectional, problem: Problem) -> None:

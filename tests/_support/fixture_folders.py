@@ -106,11 +106,7 @@ def _indented(manifest: Mapping[str, Any]) -> str:
     return json.dumps(manifest, indent=2, ensure_ascii=False)
 
 
-BITS: dict[str, tuple[Any, int]] = {
-    "float16": (np.int16, 1),
-    "bfloat16": (np.int32, 0x10000),
-    "float32": (np.int32, 1),
-}
+BITS: dict[str, Any] = {"float16": np.int16, "bfloat16": np.int16, "float32": np.int32}
 
 
 def one_step(tensor: Tensor, away: bool, place: int = 0) -> Tensor:
@@ -123,7 +119,7 @@ def one_step(tensor: Tensor, away: bool, place: int = 0) -> Tensor:
     if tensor.dtype == "float64":
         data.flat[place] *= 1 + 1e-9 if away else 1 - 1e-9
     else:
-        kind, step = BITS[tensor.dtype]
-        data.view(kind).flat[place] += step if away or data.flat[place] == 0 else -step
+        step = 1 if away or data.flat[place] == 0 else -1
+        data.view(BITS[tensor.dtype]).flat[place] += step
         data.flat[place] *= 1 if away or tensor.data.flat[place] != 0 else -1
     return replace(tensor, data=data)

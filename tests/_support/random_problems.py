@@ -99,7 +99,7 @@ def problem_of(
     inputs = np.asarray(inputs, np.float64)
     named = _named(weights, weight_slots(layer, inputs.shape[2]))
     states = None if initial is None else _named(initial, state_slots(layer, inputs.shape[0]))
-    return Problem(layer, named, Tensor("inputs", inputs, "float64"), mask, states)
+    return Problem(layer, named, Tensor("inputs", inputs), mask, states)
 
 
 def _named(values: Sequence[Any], slots: Sequence[Any]) -> tuple[Tensor, ...]:
@@ -107,9 +107,7 @@ def _named(values: Sequence[Any], slots: Sequence[Any]) -> tuple[Tensor, ...]:
         np.asarray(value.data if isinstance(value, Tensor) else value, np.float64)
         for value in values
     ]
-    return tuple(
-        Tensor(slot.name, array, "float64") for slot, array in zip(slots, arrays, strict=True)
-    )
+    return tuple(Tensor(slot.name, array) for slot, array in zip(slots, arrays, strict=True))
 
 
 def only_row(problem: Problem, row: int, steps: Any = slice(None)) -> Problem:

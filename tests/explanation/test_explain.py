@@ -91,7 +91,7 @@ def test_two_faults_at_once_are_no_single_one():
     (one,) = mutate(problem, fault("gate-order", "iofc (ONNX) in all weights"))
     (other,) = mutate(problem, fault("bias-doubled"))
     mixed = [
-        Tensor(a.name, (a.data + b.data) / 2, a.dtype)
+        Tensor(a.name, (a.data + b.data) / 2)
         for a, b in zip(one.outputs, other.outputs, strict=True)
     ]
     assert explain(given(problem, mixed)).cause == UNEXPLAINED

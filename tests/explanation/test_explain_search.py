@@ -148,11 +148,7 @@ def test_a_fault_in_float16_is_named_within_its_noise():
     made = placed("gate-order: LSTM iofc (ONNX) in all weights")
     given = under(problem, made, NUMPY_FLOAT16).outputs
     for dtype in ("float32", "float16"):  # as somebody has stored it
-        told = explain(
-            problem.with_outputs(
-                [replace(t, data=t.data.astype(dtype), dtype=dtype) for t in given]
-            )
-        )
+        told = explain(problem.with_outputs([replace(t, data=t.data.astype(dtype)) for t in given]))
         assert (told.fault.name, told.level) == (made.name, "float16")
 
 
@@ -312,11 +308,7 @@ def test_the_last_time_step_of_both_directions():
 
 def test_float16_stored_as_float16():
     given = under(lstm(), NUMPY_FLOAT16).outputs
-    told = explain(
-        lstm().with_outputs(
-            [replace(t, data=t.data.astype(np.float16), dtype="float16") for t in given]
-        )
-    )
+    told = explain(lstm().with_outputs([replace(t, data=t.data.astype(np.float16)) for t in given]))
     assert told.fault.name == "low-precision: float16"
 
 
@@ -324,9 +316,7 @@ def test_integers_and_other_names_are_told():
     problem = lstm()
     right = [Tensor.of(t.name, t.data) for t in compute(problem)]
     told = explain(
-        problem.with_outputs(
-            [replace(right[0], data=right[0].data.astype(int), dtype="int64"), *right[1:]]
-        )
+        problem.with_outputs([replace(right[0], data=right[0].data.astype(int)), *right[1:]])
     )
     assert (told.verdict, "output is int64" in told.hint) == ("diverges", True)
     told = explain(problem.with_outputs([replace(right[0], name="y"), *right[1:]]))

@@ -412,7 +412,7 @@ def test_what_is_listed_is_told(here, monkeypatch):
     assert (status, len(json.loads(out)["listed"])) == (1, 1)
     assert "listed" not in here("explain", CONSTANT, "--subject", "keras")[1]
     assert "listed" not in here("explain", case.id, "--subject", "torch")[1]
-    other = replace(case, inputs=Tensor("inputs", case.inputs.data * 0.5, "float32"))
+    other = replace(case, inputs=Tensor("inputs", case.inputs.data * 0.5))
     assert not explain_subject(other, "keras").listed
     asked(
         monkeypatch, lambda problem: Outcome(problem, error="IndexError: list index out of range")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import ml_dtypes
 import numpy as np
 import pytest
 from _support.random_problems import (
@@ -52,7 +53,6 @@ ROUNDED = {
 
 def by_ml_dtypes(values, dtype):
     """A second oracle for rounding, which TensorFlow and JAX use themselves."""
-    ml_dtypes = pytest.importorskip("ml_dtypes")
     kind = ml_dtypes.bfloat16 if dtype == "bfloat16" else np.dtype(dtype)
     with np.errstate(over="ignore"):
         return values.astype(kind).astype(np.float64)
@@ -73,6 +73,20 @@ def test_rounding_to_bfloat16_is_that_of_ml_dtypes():
     values = values[~np.isnan(values)]
     right = by_ml_dtypes(values, "bfloat16")
     assert (FLOAT_TYPES["bfloat16"].round(values).astype(np.float64) == right).all()
+
+
+def test_ml_dtypes_rounds_float64_twice_and_we_do_not():
+    """Why the rounding is ours: 1 + 2**-8 + 2**-40 lies above the tie between 1 and 1 + 2**-7."""
+    value = np.array([1 + 2**-8 + 2**-40])
+    assert value.astype(ml_dtypes.bfloat16) == 1
+    assert FLOAT_TYPES["bfloat16"].round(value) == 1 + 2**-7
+
+
+@pytest.mark.parametrize("dtype", FLOAT_TYPES)
+def test_a_tensor_has_the_dtype_of_its_array(dtype):
+    tensor = Tensor.of("h", [[0.1, 0.2]], dtype)
+    assert (tensor.dtype, tensor.data.dtype) == (dtype, FLOAT_TYPES[dtype].storage)
+    assert Tensor("h", np.array([1])).dtype == "int64"
 
 
 def test_rounding_keeps_nan_infinity_and_shape():
@@ -107,7 +121,7 @@ def test_a_policy_rounds_weights_inputs_and_states(kind, policy):
 
 def test_given_numbers_are_rounded_at_once():
     """By way of float32 this weight would become a tie, and then 1."""
-    W = Tensor("kernel", np.array([[1 + 2**-11 + 2**-30]]), "float64")
+    W = Tensor("kernel", np.array([[1 + 2**-11 + 2**-30]]))
     problem = problem_of(
         spec_of("simple_rnn", 1, use_bias=False, activation="linear", dtype="float16"),
         [W, [[0]]],

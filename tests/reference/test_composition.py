@@ -45,12 +45,9 @@ def reversed_in_time(problem):
 
 
 def half_run(problem, weights, layer, states):
-    tensors = tuple(
-        Tensor(tensor.name.partition("/")[2], tensor.data, "float64") for tensor in weights
-    )
+    tensors = tuple(Tensor(tensor.name.partition("/")[2], tensor.data) for tensor in weights)
     named = tuple(
-        Tensor(name, state.data, "float64")
-        for name, state in zip(layer.states, states, strict=True)
+        Tensor(name, state.data) for name, state in zip(layer.states, states, strict=True)
     )
     return list(
         outputs_of(replace(problem, layer=layer, weights=tensors, initial_state=named)).values()

@@ -200,8 +200,7 @@ def call_after_call(problem, calls):
         outputs = outputs_of(replace(problem, inputs=inputs, mask=mask, initial_state=states))
         values = list(outputs.values())[-len(problem.layer.states) :]
         states = tuple(
-            Tensor(name, value, "float64")
-            for name, value in zip(problem.layer.states, values, strict=True)
+            Tensor(name, value) for name, value in zip(problem.layer.states, values, strict=True)
         )
         parts.append(outputs)
         start += steps

@@ -122,7 +122,7 @@ def test_trace_of_a_stateful_run_counts_times_from_the_first_call():
 
 
 def with_weights(problem, changed):
-    weights = tuple(Tensor(t.name, changed.get(t.name, t.data), "float64") for t in problem.weights)
+    weights = tuple(Tensor(t.name, changed.get(t.name, t.data)) for t in problem.weights)
     return replace(problem, weights=weights)
 
 

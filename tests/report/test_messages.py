@@ -87,10 +87,7 @@ def test_shape():
 
 
 def test_dtype():
-    given = [
-        replace(tensor, dtype="float64", data=tensor.data.astype(np.float64))
-        for tensor in outputs()
-    ]
+    given = [replace(tensor, data=tensor.data.astype(np.float64)) for tensor in outputs()]
     assert lines_of(given) == [
         f"{CASE}: mine diverges",
         "  output: got dtype float64, expected float32; its values agree",
@@ -101,7 +98,7 @@ def test_dtype():
 
 def test_dtype_and_values():
     """A type that is wrong does not hide numbers that are wrong."""
-    twice = [Tensor(t.name, t.data.astype(np.float64) * 2, "float64") for t in outputs()]
+    twice = [Tensor(t.name, t.data.astype(np.float64) * 2) for t in outputs()]
     said = lines_of(twice)
     assert said[1] == "  output: got dtype float64, expected float32"
     assert "  output (B=2, T=4, H=3): 24 of 24 values differ" in said
@@ -258,9 +255,7 @@ def heard(given, golden, right=None):
     """The verdict on `given`, held against a golden and a reference that says `right`."""
     expected = expect(PROBLEM)
     if right is not None:
-        wide = tuple(
-            Tensor(tensor.name, tensor.data.astype(np.float64), "float64") for tensor in right
-        )
+        wide = tuple(Tensor(tensor.name, tensor.data.astype(np.float64)) for tensor in right)
         expected = replace(expected, outputs=wide)
     return judge_with_golden(PROBLEM, Answer(given), expected, golden)
 

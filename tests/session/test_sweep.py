@@ -20,9 +20,7 @@ class Rounded(FunctionSubject):
     def outputs(self, problem):
         slots = problem.output_slots()
         return {
-            slot.name: sweep.FLOAT_TYPES[slot.dtype]
-            .round(tensor.data * (1 + self.error))
-            .astype("float32" if slot.dtype == "bfloat16" else slot.dtype)
+            slot.name: sweep.FLOAT_TYPES[slot.dtype].round(tensor.data * (1 + self.error))
             for slot, tensor in zip(slots, compute(problem), strict=True)
         }
 

@@ -357,10 +357,7 @@ def test_an_activation_that_is_exact_to_some_digits_alone():
     problem = replace(
         problem, weights=(*problem.weights[:-1], replace(problem.weights[-1], data=bias))
     )
-    given = [
-        replace(t, data=(t.data + 1e-11).astype(np.float32), dtype="float32")
-        for t in compute(problem)
-    ]
+    given = [replace(t, data=(t.data + 1e-11).astype(np.float32)) for t in compute(problem)]
     told = explain(problem.with_outputs(given))
     assert (told.verdict, told.cause, told.hint, told.first) == (
         "diverges",

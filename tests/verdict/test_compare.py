@@ -43,7 +43,7 @@ def test_equal_outputs_have_no_difference():
 
 
 def test_count_hides_every_other_difference():
-    wrong = [replace(right()[0], name="wrong", data=np.zeros((1,)), dtype="int64")]
+    wrong = [replace(right()[0], name="wrong", data=np.zeros((1,), int))]
     assert structure(wrong) == [("count", "", ("wrong",), ("output", "h"))]
     assert structure([]) == [("count", "", (), ("output", "h"))]
     assert structure([*right(), *right()]) == [
@@ -53,14 +53,14 @@ def test_count_hides_every_other_difference():
 
 def test_names_and_their_order_hide_shapes_and_dtypes():
     output, h = right()
-    wrong = replace(h, name="c", data=np.zeros((1,)), dtype="float16")
+    wrong = replace(h, name="c", data=np.zeros((1,), np.float16))
     assert structure([output, wrong]) == [("names", "", ("output", "c"), ("output", "h"))]
     assert structure([h, output]) == [("names", "", ("h", "output"), ("output", "h"))]
 
 
 def test_all_wrong_shapes_are_returned_and_hide_dtypes():
     output, h = right()
-    output = replace(output, data=np.zeros((3, 2, 4)), dtype="float16")
+    output = replace(output, data=np.zeros((3, 2, 4), np.float16))
     assert structure([output, h]) == [("shape", "output", (3, 2, 4), (2, 3, 4))]
     h = replace(h, data=np.zeros((2, 4, 1)))
     assert structure([output, h]) == [
@@ -71,7 +71,7 @@ def test_all_wrong_shapes_are_returned_and_hide_dtypes():
 
 def test_all_wrong_dtypes_are_returned():
     given = [
-        replace(tensor, dtype=dtype)
+        replace(tensor, data=tensor.data.astype(dtype))
         for tensor, dtype in zip(right(), ("float16", "int64"), strict=True)
     ]
     assert structure(given) == [
@@ -175,11 +175,9 @@ def test_rounding_to_the_dtype_is_allowed_without_noise(dtype):
     exact = np.array([[1 / 3, 2 / 3, 0.1, kind.tiny / 3, 0.0]])
     given = Tensor.of("h", exact, dtype)
     nothing = np.zeros_like(exact)
-    assert (
-        compare_values([given], [Tensor("h", exact, "float64")], [nothing], 10.0).differences == ()
-    )
+    assert compare_values([given], [Tensor("h", exact)], [nothing], 10.0).differences == ()
     off = Tensor.of("h", exact * (1 + 4 * kind.u), dtype)
-    (found,) = compare_values([off], [Tensor("h", exact, "float64")], [nothing], 10.0).differences
+    (found,) = compare_values([off], [Tensor("h", exact)], [nothing], 10.0).differences
     assert found.differing == 3  # what lies below the smallest normal number may be flushed to zero
 
 
@@ -194,11 +192,7 @@ def test_values_of_missing_outputs_are_not_compared():
 
 def neighbours(value, dtype):
     kind = FLOAT_TYPES[dtype].storage
-    if dtype != "bfloat16":
-        return [np.nextafter(kind(value), kind(way)) for way in (np.inf, -np.inf)]
-    bits = np.array(value, np.float32).view(np.int32)
-    steps = (0x10000, -0x10000) if value else (0x10000, -0x7FFF0000)
-    return [(bits + np.int32(step)).view(np.float32) for step in steps]
+    return [np.nextafter(kind(value), kind(way)) for way in (np.inf, -np.inf)]
 
 
 @pytest.mark.parametrize("dtype", FLOAT_TYPES)
@@ -206,11 +200,11 @@ def neighbours(value, dtype):
 def test_exact_comparison_detects_one_unit_in_the_last_place(dtype, value):
     kind = FLOAT_TYPES[dtype]
     data = kind.round(np.array([[kind.tiny if value == "tiny" else value]]))
-    same = Tensor("h", data, dtype)
+    same = Tensor("h", data)
     assert compare_exactly(same, same) is None
     for neighbour in neighbours(data[0, 0], dtype):
         assert neighbour != data[0, 0]
-        found = compare_exactly(Tensor("h", np.array([[neighbour]], kind.storage), dtype), same)
+        found = compare_exactly(Tensor("h", np.array([[neighbour]], kind.storage)), same)
         assert (found.type, found.differing, found.index) == ("values", 1, (0, 0))
         assert found.sigma == np.inf
 
