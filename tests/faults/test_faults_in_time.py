@@ -1,5 +1,4 @@
-"""The faults around the cells in time: masks, directions, states, each against a computation
-written out here."""
+"""Faults of masks, directions and states compute what an independent computation computes."""
 
 from dataclasses import replace
 from itertools import product
@@ -8,20 +7,20 @@ import numpy as np
 import pytest
 from _support.fault_tools import (
     assert_arrays,
-    both_ways,
+    bidirectional,
+    every_cell,
     every_direction,
-    every_kind,
     fault,
-    fed,
-    flagged,
-    half_alone,
-    held,
-    layer_of,
-    places,
-    started,
-    states_left,
-    under,
-    used,
+    last_states,
+    outputs_by_location,
+    outputs_with,
+    processed_mask,
+    repeat_masked,
+    single_half,
+    single_layer,
+    with_initial_state,
+    with_inputs,
+    with_options,
 )
 from _support.random_problems import (
     BOTH,
@@ -42,108 +41,107 @@ from _support.random_problems import (
 from rnnparity.faults import mutants, mutate
 from rnnparity.problem.layers import MERGE_MODES
 
-# --- masks
-# ------------------------------------------------------------------------------------------------------------
+# Masks.
 
 
-@every_kind
+@every_cell
 @every_direction
-def test_masked_steps_and_their_outputs(kind, backwards):
-    problem = layer_of(kind, go_backwards=backwards)
-    mask, right, unmasked = (
-        used(problem),
-        outputs_of(problem),
-        outputs_of(replace(problem, mask=None)),
-    )
+def test_masked_steps_have_the_states_and_outputs_of_each_fault(cell, backwards):
+    problem = single_layer(cell, go_backwards=backwards)
+    mask = processed_mask(problem)
+    correct, unmasked = outputs_of(problem), outputs_of(replace(problem, mask=None))
     before = (np.cumsum(mask, axis=1) == 0) * problem.initial_state[0].data[:, None]
-    zeroed = fed(problem, problem.inputs.data * problem.mask[..., None], mask=None)
+    zeroed = with_inputs(problem, problem.inputs.data * problem.mask[..., None], mask=None)
     for name, expected in {
-        "masked-output: zero": right | {"output": right["output"] * mask},
-        "masked-output: initial": right | {"output": right["output"] + before},
-        "masked-state: leaks": unmasked | {"output": held(unmasked["output"], mask)},
+        "masked-output: zero": correct | {"output": correct["output"] * mask},
+        "masked-output: initial": correct | {"output": correct["output"] + before},
+        "masked-state: leaks": unmasked | {"output": repeat_masked(unmasked["output"], mask)},
         "masked-state: inputs zeroed": outputs_of(zeroed),
         "mask-ignored: every step counts": unmasked,
     }.items():
-        assert_all_same(under(problem, name), expected)
-    zeros = flagged(problem, zero_output_for_mask=True)
-    assert_all_same(under(zeros, "masked-output: held"), right)
+        assert_all_same(outputs_with(problem, name), expected)
+    zeros = with_options(problem, zero_output_for_mask=True)
+    assert_all_same(outputs_with(zeros, "masked-output: held"), correct)
     assert_all_same(
-        under(zeros, "masked-state: leaks"), unmasked | {"output": unmasked["output"] * mask}
+        outputs_with(zeros, "masked-state: leaks"), unmasked | {"output": unmasked["output"] * mask}
     )
-    assert not places(zeros, fault("masked-output: initial"))
+    assert not outputs_by_location(zeros, fault("masked-output: initial"))
 
 
-@every_kind
+@every_cell
 @every_direction
-def test_the_one_output_before_anything_counts_is_the_initial_state(kind, backwards):
-    problem = layer_of(kind, go_backwards=backwards, **{**STATE, "return_sequences": False})
-    right, unused = outputs_of(problem), ~problem.mask.any(axis=1, keepdims=True)
-    initial = np.where(unused, problem.initial_state[0].data, right["output"])
-    assert_all_same(under(problem, "masked-output: initial"), right | {"output": initial})
+def test_last_output_of_a_fully_masked_row_is_the_initial_state(cell, backwards):
+    problem = single_layer(cell, go_backwards=backwards, **{**STATE, "return_sequences": False})
+    correct, masked_rows = outputs_of(problem), ~problem.mask.any(axis=1, keepdims=True)
+    initial = np.where(masked_rows, problem.initial_state[0].data, correct["output"])
+    assert_all_same(outputs_with(problem, "masked-output: initial"), correct | {"output": initial})
 
 
-@every_kind
+@every_cell
 @every_direction
-def test_a_masked_step_sets_the_state_back(kind, backwards):
-    problem = layer_of(kind, go_backwards=backwards)
+def test_masked_step_resets_the_state(cell, backwards):
+    problem = single_layer(cell, go_backwards=backwards)
     start = {tensor.name: tensor.data for tensor in problem.initial_state}
-    states, outputs, one_step = start, [], replace(problem, mask=None)
+    states, outputs, unmasked = start, [], replace(problem, mask=None)
     for t in range(SHAPE[1])[:: -1 if backwards else 1]:
-        chosen = problem.mask[:, t, None]
-        new = states_left(started(fed(one_step, problem.inputs.data[:, t : t + 1]), states))
-        states = {name: np.where(chosen, new[name], start[name]) for name in new}
+        used = problem.mask[:, t, None]
+        step = with_inputs(unmasked, problem.inputs.data[:, t : t + 1])
+        new = last_states(with_initial_state(step, states))
+        states = {name: np.where(used, new[name], start[name]) for name in new}
         outputs.append(new["h"])
-    output = held(np.stack(outputs, axis=1), used(problem))
-    assert_all_same(under(problem, "masked-state: reset"), {"output": output} | states)
+    output = repeat_masked(np.stack(outputs, axis=1), processed_mask(problem))
+    assert_all_same(outputs_with(problem, "masked-state: reset"), {"output": output} | states)
 
 
 @pytest.mark.parametrize(
     "cause", ["mask-ignored", "masked-state", "masked-output", "mask-not-reversed"]
 )
-def test_without_a_mask_nothing_of_it_fits(cause):
-    problem = layer_of("lstm", mask=None, go_backwards=True, zero_output_for_mask=True)
+def test_faults_of_masks_do_not_apply_without_a_mask(cause):
+    problem = single_layer("lstm", mask=None, go_backwards=True, zero_output_for_mask=True)
     assert [mutant.name for mutant in mutants(problem) if mutant.fault.cause == cause] == []
 
 
-# --- directions
-# -------------------------------------------------------------------------------------------------------
+# Directions.
 
 
-@every_kind
-def test_read_from_the_start_or_given_in_the_other_order(kind):
-    problem = layer_of(kind, go_backwards=True)
-    right = outputs_of(problem)
-    turned = right | {"output": right["output"][:, ::-1]}
-    assert_all_same(under(problem, "reverse-output-order: reversed"), turned)
-    forward = outputs_of(flagged(problem, go_backwards=False))
-    assert_all_same(under(problem, "reverse-ignored: read forward"), forward)
+@every_cell
+def test_sequence_or_outputs_are_not_reversed(cell):
+    problem = single_layer(cell, go_backwards=True)
+    correct = outputs_of(problem)
+    expected = correct | {"output": correct["output"][:, ::-1]}
+    assert_all_same(outputs_with(problem, "reverse-output-order: reversed"), expected)
+    forward = outputs_of(with_options(problem, go_backwards=False))
+    assert_all_same(outputs_with(problem, "reverse-ignored: read forward"), forward)
     for name in ("reverse-output-order: reversed", "reverse-ignored: read forward"):
-        assert not places(flagged(problem, go_backwards=False), fault(name))
+        assert not outputs_by_location(with_options(problem, go_backwards=False), fault(name))
 
 
 @pytest.mark.parametrize(
-    ("asked", "done"), [pair for pair in product(MERGE_MODES, repeat=2) if pair[0] != pair[1]]
+    ("mode", "faulty_mode"), [pair for pair in product(MERGE_MODES, repeat=2) if pair[0] != pair[1]]
 )
-def test_merged_otherwise(asked, done):
-    problem = both_ways("gru", asked, **BOTH)
-    y, y_rev, *states = outputs_of(flagged(problem, merge_mode=None)).values()
+def test_halves_are_merged_by_another_mode(mode, faulty_mode):
+    problem = bidirectional("gru", mode, **BOTH)
+    y, y_rev, *states = outputs_of(with_options(problem, merge_mode=None)).values()
     merged = {
         "concat": [np.concatenate([y, y_rev], axis=-1)], "sum": [y + y_rev], "mul": [y * y_rev],
         "ave": [(y + y_rev) / 2], None: [y, y_rev],
     }  # fmt: skip
-    assert_arrays(under(problem, f"merge-mode: {done}"), [*merged[done], *states])
+    assert_arrays(
+        outputs_with(problem, f"merge-mode: {faulty_mode}"), [*merged[faulty_mode], *states]
+    )
 
 
-def test_the_backward_output_first():
-    y, y_rev, *states = outputs_of(both_ways("lstm", None, **BOTH)).values()
+def test_backward_output_comes_first():
+    y, y_rev, *states = outputs_of(bidirectional("lstm", None, **BOTH)).values()
     name = "directions-swapped: outputs"
     for mode, first in {"concat": [np.concatenate([y_rev, y], axis=-1)], None: [y_rev, y]}.items():
-        assert_arrays(under(both_ways("lstm", mode, **BOTH), name), [*first, *states])
-    assert not places(both_ways("lstm", "sum"), fault(name))
+        assert_arrays(outputs_with(bidirectional("lstm", mode, **BOTH), name), [*first, *states])
+    assert not outputs_by_location(bidirectional("lstm", "sum"), fault(name))
 
 
-def exchanged(problem, one, other):
-    data, swap = {tensor.name: tensor.data for tensor in problem.weights}, {one: other, other: one}
+def swap_weights(problem, first, second):
+    data = {tensor.name: tensor.data for tensor in problem.weights}
+    swap = {first: second, second: first}
     parts = [tensor.name.partition("/") for tensor in problem.weights]
     sources = [swap.get(half + "/", half + "/") + name for half, _, name in parts]
     pairs = zip(problem.weights, sources, strict=True)
@@ -152,165 +150,155 @@ def exchanged(problem, one, other):
     )
 
 
-def test_weights_of_directions_and_of_layers_exchanged():
+def test_weights_of_directions_or_layers_are_swapped():
     for mode in MERGE_MODES:
-        ways = both_ways("gru", mode, initial=True, **BOTH)
-        expected = outputs_of(exchanged(ways, "forward/", "backward/"))
-        assert_all_same(under(ways, "directions-swapped: weights"), expected)
-    layers = [spec_of(kind, 3, **EXACT, **SEQUENCES) for kind in ("gru", "gru", "lstm", "gru")]
+        problem = bidirectional("gru", mode, initial=True, **BOTH)
+        expected = outputs_of(swap_weights(problem, "forward/", "backward/"))
+        assert_all_same(outputs_with(problem, "directions-swapped: weights"), expected)
+    layers = [spec_of(cell, 3, **EXACT, **SEQUENCES) for cell in ("gru", "gru", "lstm", "gru")]
     stack = random_problem(stack_of(*layers), 5, SHAPE, mask=MASK)
     for n, m in [(0, 1), (0, 3), (1, 3)]:
-        expected = outputs_of(exchanged(stack, f"{n}/", f"{m}/"))
-        assert_all_same(under(stack, f"layer-order: {n} and {m}"), expected)
-    assert not places(stack, fault("layer-order: 1 and 2"))
+        expected = outputs_of(swap_weights(stack, f"{n}/", f"{m}/"))
+        assert_all_same(outputs_with(stack, f"layer-order: {n} and {m}"), expected)
+    assert not outputs_by_location(stack, fault("layer-order: 1 and 2"))
 
 
-# --- states
-# -----------------------------------------------------------------------------------------------------------
+# States.
 
 
-@every_kind
-def test_initial_states_lost_or_exchanged(kind):
-    problem = both_ways(kind, initial=True, **BOTH)
+@every_cell
+def test_initial_states_are_ignored_or_swapped(cell):
+    problem = bidirectional(cell, initial=True, **BOTH)
     ignored = outputs_of(replace(problem, initial_state=None))
-    assert_all_same(under(problem, "initial-state-ignored: zeros instead"), ignored)
+    assert_all_same(outputs_with(problem, "initial-state-ignored: zeros instead"), ignored)
     data = [tensor.data for tensor in problem.initial_state]
     names, half = [tensor.name for tensor in problem.initial_state], len(data) // 2
     orders = {"two halves": [*range(half, 2 * half), *range(half)]} | (
         {"h and c": [1, 0, 3, 2]} if half == 2 else {}
     )
-    for which, order in orders.items():
-        expected = outputs_of(
-            started(problem, {name: data[n] for name, n in zip(names, order, strict=True)})
-        )
-        assert_all_same(under(problem, f"initial-state-swapped: {which}"), expected)
+    for variant, order in orders.items():
+        states = {name: data[n] for name, n in zip(names, order, strict=True)}
+        expected = outputs_of(with_initial_state(problem, states))
+        assert_all_same(outputs_with(problem, f"initial-state-swapped: {variant}"), expected)
 
 
-@every_kind
+@every_cell
 @every_direction
-def test_states_carried_over(kind, backwards):
-    problem = layer_of(kind, initial=False, go_backwards=backwards)
-    again = outputs_of(started(problem, states_left(problem)))
-    assert_all_same(under(problem, "state-carried-over: from the run before"), again)
+def test_run_or_row_starts_from_previous_states(cell, backwards):
+    problem = single_layer(cell, initial=False, go_backwards=backwards)
+    continued = with_initial_state(problem, last_states(problem))
+    name = "state-carried-over: from the run before"
+    assert_all_same(outputs_with(problem, name), outputs_of(continued))
     states, rows = {name: np.zeros((1, 4)) for name in problem.layer.states}, []
     for row in range(SHAPE[0]):
-        alone = replace(only_row(problem, row), mask=problem.mask[[row]])
-        rows.append(outputs_of(started(alone, states)))
+        single = replace(only_row(problem, row), mask=problem.mask[[row]])
+        rows.append(outputs_of(with_initial_state(single, states)))
         states = {name: rows[-1][name] for name in states}
     expected = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-    assert_all_same(under(problem, "state-carried-over: from row to row"), expected)
-    for which in ("from the run before", "from row to row"):
-        assert not places(
-            started(problem, states_left(problem)), fault(f"state-carried-over: {which}")
-        )
+    assert_all_same(outputs_with(problem, "state-carried-over: from row to row"), expected)
+    for variant in ("from the run before", "from row to row"):
+        assert not outputs_by_location(continued, fault(f"state-carried-over: {variant}"))
 
 
-@every_kind
-def test_states_carried_from_half_to_half(kind):
+@every_cell
+def test_half_starts_from_the_states_of_the_half_before(cell):
     name = "state-carried-over: from half to half"
-    ways = both_ways(kind, **BOTH)
-    left = states_left(ways)
-    zeros = {state: 0 * value if state.startswith("forward") else left[state.replace("backward", "forward")]
-             for state, value in left.items()}  # fmt: skip
-    assert_all_same(under(ways, name, "backward/"), outputs_of(started(ways, zeros)))
+    problem = bidirectional(cell, **BOTH)
+    states, start = last_states(problem), {}
+    for state, value in states.items():
+        source = states[state.replace("backward", "forward")]
+        start[state] = source if state.startswith("backward") else np.zeros_like(value)
+    expected = outputs_of(with_initial_state(problem, start))
+    assert_all_same(outputs_with(problem, name, "backward/"), expected)
     stack = random_problem(
-        stack_of(spec_of(kind, **EXACT, **SEQUENCES), spec_of(kind, **EXACT, **BOTH)), 6, SHAPE
+        stack_of(spec_of(cell, **EXACT, **SEQUENCES), spec_of(cell, **EXACT, **BOTH)), 6, SHAPE
     )
-    first = half_alone(stack, "0/", stack.inputs.data)
-    second = half_alone(stack, "1/", outputs_of(first)["output"])
-    expected = outputs_of(started(second, states_left(flagged(first, return_state=True))))
-    assert_arrays(under(stack, name, "1/"), expected.values())
+    first = single_half(stack, "0/", stack.inputs.data)
+    second = single_half(stack, "1/", outputs_of(first)["output"])
+    states = last_states(with_options(first, return_state=True))
+    expected = outputs_of(with_initial_state(second, states))
+    assert_arrays(outputs_with(stack, name, "1/"), expected.values())
 
 
-@every_kind
+def outputs_of_separate_calls(problem):
+    """Run every call from the same start and join the outputs along time."""
+    calls, start = [], 0
+    for steps in problem.calls:
+        span = slice(start, start + steps)
+        x, mask = problem.inputs.data[:, span], problem.mask[:, span]
+        calls.append(outputs_of(with_inputs(problem, x, mask=mask, calls=None)))
+        start += steps
+    if not problem.layer.return_sequences:
+        return calls[-1]
+    return calls[-1] | {"output": np.concatenate([call["output"] for call in calls], axis=1)}
+
+
+@every_cell
 @pytest.mark.parametrize("sequences", [False, True], ids=["last", "sequences"])
-def test_calls_that_start_anew(kind, sequences):
+def test_every_call_starts_from_zeros(cell, sequences):
     problem = replace(
-        layer_of(kind, initial=False, stateful=True, return_sequences=sequences), calls=(1, 3, 2)
+        single_layer(cell, initial=False, stateful=True, return_sequences=sequences),
+        calls=(1, 3, 2),
     )
-    spans = [slice(0, 1), slice(1, 4), slice(4, 6)]
-    calls = [
-        outputs_of(fed(problem, problem.inputs.data[:, s], mask=problem.mask[:, s], calls=None))
-        for s in spans
-    ]
-    joined = (
-        np.concatenate([call["output"] for call in calls], axis=1)
-        if sequences
-        else calls[-1]["output"]
-    )
-    given = under(problem, "state-not-carried: every call starts from zeros")
-    assert_all_same(given, calls[-1] | {"output": joined})
+    actual = outputs_with(problem, "state-not-carried: every call starts from zeros")
+    assert_all_same(actual, outputs_of_separate_calls(problem))
 
 
 @pytest.mark.parametrize("sequences", [False, True], ids=["last", "sequences"])
-def test_calls_that_start_as_the_first(sequences):
+def test_every_call_starts_from_the_initial_state(sequences):
     problem = replace(
-        both_ways("lstm", initial=True, stateful=True, return_sequences=sequences), calls=(4, 2)
+        bidirectional("lstm", initial=True, stateful=True, return_sequences=sequences), calls=(4, 2)
     )
-    spans = [slice(0, 4), slice(4, 6)]
-    calls = [
-        outputs_of(fed(problem, problem.inputs.data[:, s], mask=problem.mask[:, s], calls=None))
-        for s in spans
-    ]
-    joined = (
-        np.concatenate([call["output"] for call in calls], axis=1)
-        if sequences
-        else calls[-1]["output"]
-    )
-    given = under(
-        problem, "state-not-carried: every call starts from the initial state", "every half"
-    )
-    assert_all_same(given, calls[-1] | {"output": joined})
-    for fitless in (replace(problem, initial_state=None), replace(problem, calls=(6,))):
-        assert not places(
-            fitless, fault("state-not-carried: every call starts from the initial state")
-        )
+    name = "state-not-carried: every call starts from the initial state"
+    actual = outputs_with(problem, name, "every half")
+    assert_all_same(actual, outputs_of_separate_calls(problem))
+    for changed in (replace(problem, initial_state=None), replace(problem, calls=(6,))):
+        assert not outputs_by_location(changed, fault(name))
 
 
 @pytest.mark.parametrize(
-    ("which", "left"), [("first step", slice(1, None)), ("last step", slice(None, -1))]
+    ("steps", "kept"), [("first step", slice(1, None)), ("last step", slice(None, -1))]
 )
-def test_steps_left_out(which, left):
+def test_steps_are_left_out(steps, kept):
     for problem in (
-        layer_of("lstm", go_backwards=True, return_sequences=False),
-        both_ways("gru", **STATE),
+        single_layer("lstm", go_backwards=True, return_sequences=False),
+        bidirectional("gru", **STATE),
     ):
-        shorter = fed(problem, problem.inputs.data[:, left], mask=problem.mask[:, left])
-        assert_all_same(under(problem, f"time-truncated: {which}"), outputs_of(shorter))
-    assert not places(layer_of("lstm"), fault(f"time-truncated: {which}"))
+        shorter = with_inputs(problem, problem.inputs.data[:, kept], mask=problem.mask[:, kept])
+        assert_all_same(outputs_with(problem, f"time-truncated: {steps}"), outputs_of(shorter))
+    assert not outputs_by_location(single_layer("lstm"), fault(f"time-truncated: {steps}"))
 
 
 @pytest.mark.parametrize(
-    ("which", "order"),
+    ("variant", "order"),
     [
         ("c before h", [1, 0, 3, 2]),
         ("backward before forward", [2, 3, 0, 1]),
         ("both h, then both c", [0, 2, 1, 3]),
     ],
 )
-def test_returned_states_in_another_order(which, order):
+def test_returned_states_are_in_another_order(variant, order):
     for mode in ("concat", None):
-        problem = both_ways("lstm", mode, initial=True, **BOTH)
+        problem = bidirectional("lstm", mode, initial=True, **BOTH)
         *outputs, a, b, c, d = outputs_of(problem).values()
         states = [[a, b, c, d][n] for n in order]
-        assert_arrays(under(problem, f"state-order: {which}"), [*outputs, *states])
-    assert not places(both_ways("lstm", **SEQUENCES), fault(f"state-order: {which}"))
-
-
-def test_a_backward_half_that_is_never_turned():
-    """Read from the start, and returned as it comes: the forward layer's own outputs with the
-    other's weights."""
-    problem = both_ways("gru", mask=None, **BOTH)
-    H, given = (
-        problem.layer.backward.units,
-        under(problem, "reverse-ignored: read and returned forward", "backward/"),
+        assert_arrays(outputs_with(problem, f"state-order: {variant}"), [*outputs, *states])
+    assert not outputs_by_location(
+        bidirectional("lstm", **SEQUENCES), fault(f"state-order: {variant}")
     )
-    backward = half_alone(problem, "backward/", problem.inputs.data)
-    expected = outputs_of(flagged(backward, go_backwards=False))
-    assert_same(given["output"][..., H:], expected["output"])
-    assert_same(given["backward_h"], expected["h"])
 
 
-def test_states_that_are_not_carried_need_several_calls():
-    one = random_problem(spec_of("gru", stateful=True), 0, SHAPE)
-    assert mutate(one, fault("state-not-carried: every call starts from zeros")) == []
+def test_backward_half_that_is_never_reversed():
+    """It computes what the forward layer would compute with its weights."""
+    problem = bidirectional("gru", mask=None, **BOTH)
+    name = "reverse-ignored: read and returned forward"
+    H, actual = problem.layer.backward.units, outputs_with(problem, name, "backward/")
+    backward = single_half(problem, "backward/", problem.inputs.data)
+    expected = outputs_of(with_options(backward, go_backwards=False))
+    assert_same(actual["output"][..., H:], expected["output"])
+    assert_same(actual["backward_h"], expected["h"])
+
+
+def test_lost_states_need_several_calls():
+    single_call = random_problem(spec_of("gru", stateful=True), 0, SHAPE)
+    assert mutate(single_call, fault("state-not-carried: every call starts from zeros")) == []
