@@ -1,163 +1,163 @@
-"""What a parametrized test holds: a case, and the means to hold a subject against it."""
+"""Assertions for tests: `assert_parity`, and the cases of the fixture `rnn_case`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import cast
 
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.selection import select
-from rnnparity.golden.goldens import KNOWN, Goldens, default_folder, read_goldens
-from rnnparity.golden.known_differences import KnownDifference, read_known
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import FAILING, CaseResult, Verdict
-from rnnparity.reference.tolerance import expect
 from rnnparity.report.messages import failure, summary
-from rnnparity.session.ask import outcome_of
-from rnnparity.session.check import ask, result_of, self_check
-from rnnparity.session.workers import Outcome, Workers
-from rnnparity.subjects import FunctionSubject, name_of
-from rnnparity.verdict.judge import reference_result, with_known
+from rnnparity.session.ask import ask_loaded
+from rnnparity.session.fixtures import Fixtures, read_fixtures
+from rnnparity.session.judging import self_check
+from rnnparity.session.outcome import Outcome
+from rnnparity.session.session import Session, SubjectLike, open_session
+from rnnparity.subjects import name_of
 
 
-def chosen_ids(expression: str) -> list[str]:
-    """The ids of the cases that an expression matches.
+def assert_parity(actual: object, problem: Problem) -> CaseResult:
+    """Assert that `actual` is what Keras specifies for `problem`, and return the result.
+
+    `actual` is a function from the problem to its outputs, the name of a subject, or the outputs
+    themselves: an array, a sequence in Keras' order, or a mapping by name.
 
     Raises:
-        RequestError: it cannot be read or matches nothing.
+        TypeError: `problem` is not a Problem; the outputs come first.
+        AssertionError: something differs, or rounding would hide a fault (which is never a pass).
+        RequestError: the subject is unknown or cannot be loaded.
+
+    Example:
+        >>> from rnnparity import Problem, assert_parity
+        >>> from rnnparity.catalogue import catalogue
+        >>> problem = catalogue()["lstm-spread-last"]
+        >>> str(assert_parity("reference", problem).verdict)
+        'agrees'
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(
+            "assert_parity(actual, problem): the second argument must be a Problem, "
+            f"got {type(problem).__name__}"
+        )
+    is_subject = callable(actual) or isinstance(actual, str)
+    subject = cast("SubjectLike", actual) if is_subject else lambda _: actual
+    with open_session(subject) as session:
+        result = session.judge(ask_loaded(session, problem))
+    if result.verdict is not Verdict.AGREES:
+        raise AssertionError(failure(problem, result, session.name if is_subject else ""))
+    return result
+
+
+def selected_ids(expression: str) -> list[str]:
+    """Return the ids of the cases that an expression selects.
+
+    Raises:
+        RequestError: it is malformed or selects no case.
     """
     return [problem.id for problem in select(catalogue().values(), expression)]
 
 
 class RnnCase:
-    """One case: `problem` has all its numbers, `assert_parity` holds a subject against it."""
+    """A case: `problem` has its numbers, `assert_parity` compares a subject with them."""
 
-    def __init__(self, case: str, sessions: Sessions) -> None:
+    def __init__(self, case: str, run: PytestRun) -> None:
         self.problem: Problem = catalogue()[case]
-        self._sessions = sessions
+        self._run = run
 
-    def assert_parity(self, subject: str | Callable[[Problem], Any]) -> CaseResult:
-        """Fail unless the subject (a registered name, or a function from a Problem to its outputs)
-        agrees.
+    def assert_parity(self, subject: SubjectLike) -> CaseResult:
+        """Fail unless a subject agrees: a registered name, or a function from a Problem to outputs.
 
-        A known difference is reported as xfailed; an inconclusive or unsupported case as skipped,
-        for neither is a pass.
+        A known difference is reported as xfailed, an inconclusive or unsupported case as skipped:
+        neither is a pass.
         """
         import pytest
 
         __tracebackhide__ = True
         try:
-            verdict = self._sessions.verdict(self.problem, subject)
+            result = self._run.result(self.problem, subject)
         except RequestError as error:
             pytest.fail(str(error), pytrace=False)
-        if verdict.verdict in FAILING:
-            pytest.fail(failure(self.problem, verdict, name_of(subject)), pytrace=False)
-        if verdict.verdict is Verdict.KNOWN:
-            pytest.xfail(summary(verdict, self.problem))
-        if verdict.verdict is not Verdict.AGREES:
-            pytest.skip(f"{verdict.verdict}: {verdict.reason}")
-        return verdict
+        if result.verdict in FAILING:
+            pytest.fail(failure(self.problem, result, name_of(subject)), pytrace=False)
+        if result.verdict is Verdict.KNOWN:
+            pytest.xfail(summary(result, self.problem))
+        if result.verdict is not Verdict.AGREES:
+            pytest.skip(f"{result.verdict}: {result.reason}")
+        return result
 
 
-class Sessions:
-    """What one pytest run shares: goldens, known differences, and a stream of outcomes for every
-    subject by name."""
+class PytestRun:
+    """What the tests of one pytest run share: the fixtures, and a session per named subject.
+
+    Unreadable fixtures and missing frameworks are wrong for every case: they are found once and
+    reported for each test.
+    """
 
     def __init__(self, cases: Sequence[str]) -> None:
         self._cases = cases
-        self._streams: dict[str, _Stream] = {}
-        self._workers = ExitStack()
-        self._goldens: Goldens | None = None
-        self._entries: tuple[KnownDifference, ...] = ()
-        # What is wrong with the fixtures or a framework is wrong for every case: found out once,
-        # told each time.
-        self._faults: dict[str, RequestError] = {}
-        with self._once("fixtures"):
-            self._goldens = read_goldens(default_folder(), catalogue())
-            self._entries = read_known(default_folder() / KNOWN)
+        self._fixtures: Fixtures | RequestError
+        self._streams: dict[str, _Stream | RequestError] = {}
+        self._stack = ExitStack()
+        try:
+            self._fixtures = read_fixtures()
+        except RequestError as error:
+            self._fixtures = error
         self_check()
 
-    @contextmanager
-    def _once(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except RequestError as error:
-            self._faults[what] = error
+    def result(self, problem: Problem, subject: SubjectLike) -> CaseResult:
+        """Return the result of a case. The first case of a named subject opens its session.
 
-    def verdict(self, problem: Problem, subject: str | Callable[[Problem], Any]) -> CaseResult:
-        """The verdict on one case; the first case of a named subject starts its worker."""
-        goldens = self._goldens
-        if goldens is None:
-            raise self._faults["fixtures"]
-        golden = goldens.outputs.get(problem.id)
-        if subject == "reference":
-            return reference_result(problem, golden, goldens.left_out.get(problem.id, ""))
-        if not isinstance(subject, str):
-            return result_of(ask(FunctionSubject(subject), problem), expect(problem), golden)
-        if subject not in self._streams and subject not in self._faults:
-            with self._once(subject):
-                self._streams[subject] = _Stream(
-                    self._workers.enter_context(Workers(subject, 1)), self._cases
-                )
-        if subject in self._faults:
-            raise self._faults[subject]
+        Raises:
+            RequestError: a fixture is unreadable, or the subject is unknown or cannot be loaded.
+        """
+        fixtures = self._fixtures
+        if isinstance(fixtures, RequestError):
+            raise fixtures
+        if callable(subject):
+            with open_session(subject) as session:
+                return fixtures.result(session, session.ask(problem))
+        if subject not in self._streams:
+            self._streams[subject] = self._open(subject)
         stream = self._streams[subject]
-        verdict = result_of(stream.outcome(problem), expect(problem), golden)
-        return with_known(verdict, self._entries, subject, stream.versions)
+        if isinstance(stream, RequestError):
+            raise stream
+        return fixtures.result(stream.session, stream.outcome(problem))
+
+    def _open(self, subject: str) -> _Stream | RequestError:
+        try:
+            session = self._stack.enter_context(open_session(subject))
+            _ = session.versions  # waits until the framework is loaded
+        except RequestError as error:
+            return error
+        return _Stream(session, self._cases)
 
     def close(self) -> None:
-        """End all workers."""
-        self._workers.close()
+        """End all sessions."""
+        self._stack.close()
 
 
 class _Stream:
-    """The outcomes of the collected cases, computed ahead of the tests that ask for them.
+    """The outcomes of a session, where workers compute ahead of the tests that ask for them.
 
-    Under pytest-xdist each process runs a part of the tests that it cannot foresee, and asks for
-    one case at a time.
+    Under pytest-xdist each process runs tests that it cannot foresee, and asks case by case.
     """
 
-    def __init__(self, workers: Workers, cases: Sequence[str]) -> None:
-        self._workers = workers
-        self.versions = workers.versions()
-        foresees = "PYTEST_XDIST_WORKER" not in os.environ
-        self._coming: Iterator[Outcome] = workers.run(
-            catalogue()[case] for case in cases if foresees
-        )
-        self._here: dict[str, Outcome] = {}
+    def __init__(self, session: Session, cases: Sequence[str]) -> None:
+        self.session = session
+        ahead = session.parallel and "PYTEST_XDIST_WORKER" not in os.environ
+        problems = [catalogue()[case] for case in cases] if ahead else []
+        self._coming: Iterator[Outcome] = session.ask_all(problems)
+        self._outcomes: dict[str, Outcome] = {}
 
     def outcome(self, problem: Problem) -> Outcome:
-        while problem.id not in self._here:
+        while problem.id not in self._outcomes:
             outcome = next(self._coming, None)
             if outcome is None:
-                return next(self._workers.run([problem]))
-            self._here[outcome.problem.id] = outcome
-        return self._here.pop(problem.id)
-
-
-def assert_parity(given: Any, problem: Problem) -> CaseResult:
-    """Assert that `given` is what Keras specifies for `problem`.
-
-    `given` is a function from the problem to its outputs, a subject's name, or the outputs
-    themselves: one array, a sequence in Keras' order, or a mapping by name.
-
-    Raises:
-        TypeError: `problem` is none: the outputs come first. AssertionError: something differs, or
-        the noise would hide it if it did (which is never a pass). RequestError: an unknown subject.
-    """
-    if not isinstance(problem, Problem):
-        raise TypeError(
-            f"assert_parity(outputs, problem): the second argument is {type(problem).__name__}, no Problem"
-        )
-    if callable(given) or isinstance(given, str):
-        verdict = result_of(outcome_of(problem, given), expect(problem), None)
-        name = name_of(given)
-    else:
-        verdict = result_of(ask(FunctionSubject(lambda _: given), problem), expect(problem), None)
-        name = ""
-    if verdict.verdict is not Verdict.AGREES:
-        raise AssertionError(failure(problem, verdict, name))
-    return verdict
+                return self.session.ask(problem)
+            self._outcomes[outcome.problem.id] = outcome
+        return self._outcomes.pop(problem.id)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from rnnparity.problem.problem import Problem
-    from rnnparity.session.check import Progress
+    from rnnparity.session.subject_run import Progress
 
 
 Expression = Annotated[

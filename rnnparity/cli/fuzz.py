@@ -21,14 +21,15 @@ def fuzz(
 ) -> None:
     """Test tf.keras on random problems: none may diverge, and small changes must be detected."""
     from rnnparity.report.screen import print_sweep
-    from rnnparity.session.fuzz import summarize, sweep
+    from rnnparity.session.fuzz import fuzz as run_fuzz
+    from rnnparity.session.fuzz import summarize
 
     if subject != "keras":
         raise RequestError(
             f"subject {subject!r}: fuzz supports keras only; use `rnnparity check {subject}`"
         )
     with progress_bar() as progress:
-        records = sweep(n, seed, j or min(os.cpu_count() or 1, 4), progress)
+        records = run_fuzz(n, seed, j or min(os.cpu_count() or 1, 4), progress)
     summaries = summarize(records)
     print_sweep(summaries, console())
     raise typer.Exit(1 if any(summary.false_alarms for summary in summaries.values()) else 0)

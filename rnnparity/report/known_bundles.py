@@ -17,10 +17,8 @@ from rnnparity.problem.files import write_where_asked
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult
-from rnnparity.reference.tolerance import expect
 from rnnparity.report.bundle import bundle_files, plainest_kind
-from rnnparity.session.check import result_of
-from rnnparity.session.workers import Workers
+from rnnparity.session.session import open_session
 from rnnparity.subjects import ON_A_GPU, registered_names
 from rnnparity.verdict.judge import with_known
 
@@ -78,20 +76,18 @@ class _Subjects:
             raise RequestError(self.missing[name])
         if name != self.name:
             self.stack.close()
-            self.workers = self.stack.enter_context(Workers(name, 1))
+            self.session = self.stack.enter_context(open_session(name))
             self.name = name
         try:
-            versions = self.workers.versions()
+            versions = self.session.versions
         except RequestError as error:
             self.missing[name] = str(error)
             raise
         if not entry.applies(name, versions):
             return
         cases = [case for case in catalogue().values() if entry.matches(case.id)]
-        for outcome in self.workers.run(sorted(cases, key=_plainness)):
-            verdict = with_known(
-                result_of(outcome, expect(outcome.problem), None), self.entries, name, versions
-            )
+        for outcome in self.session.ask_all(sorted(cases, key=_plainness)):
+            verdict = with_known(self.session.judge(outcome), self.entries, name, versions)
             outputs = outcome.answer.outputs if outcome.answer else None
             yield (
                 outcome.problem if outputs is None else outcome.problem.with_outputs(outputs),

@@ -183,12 +183,12 @@ def print_sweep(found: Mapping[str, Summary], console: Console) -> None:
             str(part.false_alarms),
             f"{100 * part.inconclusive / part.verdicts:.1f} %",
             sigma_text(part.worst),
-            *(f"{part.seen[form]}/{part.changed[form]}" for form in ("scaled", "signs")),
-            f"{part.smallest.get('scaled', 0):.1e}",
+            *(f"{part.detected[form]}/{part.changed[form]}" for form in ("scaled", "signs")),
+            f"{part.smallest_detected.get('scaled', 0):.1e}",
         )
     console.print(table)
     for dtype, part in found.items():
-        for name, count in part.elsewhere.items():
+        for name, count in part.rejected_elsewhere.items():
             conclusive = part.verdicts - part.inconclusive
             console.out(
                 f"{name} would have refused {count} of {conclusive} {dtype} outputs",
@@ -196,6 +196,6 @@ def print_sweep(found: Mapping[str, Summary], console: Console) -> None:
             )
         for record in part.examples:
             console.out(
-                f"false alarm: {record.what} {record.path} {sigma_text(record.sigma)} sigma",
+                f"false alarm: {record.description} {record.path} {sigma_text(record.sigma)} sigma",
                 highlight=False,
             )

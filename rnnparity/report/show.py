@@ -16,7 +16,7 @@ from rnnparity.problem.results import CaseResult, Verdict
 from rnnparity.reference import TraceStep, trace
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.report.messages import failure, sigma_text
-from rnnparity.session.workers import Outcome
+from rnnparity.session.outcome import Outcome
 
 
 def show(problem: Problem, subject: str, outcome: Outcome, verdict: CaseResult) -> str:

@@ -1,95 +1,78 @@
-"""The two questions asked of one problem: what are its outputs, and are these them?"""
+"""Questions about one problem: its outputs, the result of a case, and the cause of differences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.explain import UNEXPLAINED, Explanation, explain
 from rnnparity.explanation.separate import probed, with_separator
-from rnnparity.golden.goldens import KNOWN, default_folder, read_goldens
-from rnnparity.golden.known_differences import covering, read_known
-from rnnparity.problem import file_format as wire
+from rnnparity.golden.goldens import KNOWN, default_folder
+from rnnparity.golden.known_differences import KnownDifference, covering, read_known
+from rnnparity.problem import file_format
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError, SubjectFailedError
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import CaseResult
-from rnnparity.reference.tolerance import expect
-from rnnparity.session.check import ask, one_blas_thread, result_of
-from rnnparity.session.reference_subject import ReferenceSubject
-from rnnparity.session.workers import Outcome, Workers
-from rnnparity.subjects import FunctionSubject, name_of
-from rnnparity.verdict.judge import reference_result, with_known
+from rnnparity.problem.results import CaseResult, DifferenceType
+from rnnparity.session.fixtures import read_fixtures
+from rnnparity.session.outcome import Outcome
+from rnnparity.session.processes import one_blas_thread
+from rnnparity.session.session import REFERENCE, Session, SubjectLike, open_session
+
+_FACTS = frozenset({DifferenceType.FACT, DifferenceType.DTYPE})
 
 
-def run(problem: Problem, subject: str | Callable[[Problem], Any] = "reference") -> Problem:
-    """The problem with the outputs that a subject computes: float64 for the reference, else the
-    subject's own types.
+def run(problem: Problem, subject: SubjectLike = REFERENCE) -> Problem:
+    """Return the problem with the outputs of a subject, in the subject's dtypes.
+
+    Those of the reference are float64.
 
     Raises:
         RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
         SubjectFailedError: it failed on it.
     """
-    return problem.with_outputs(_answer(problem, subject).outputs)
+    with open_session(subject) as session:
+        outcome = ask_loaded(session, problem)
+        return problem.with_outputs(_answer(outcome, session.name).outputs)
 
 
-def _answer(problem: Problem, subject: str | Callable[[Problem], Any]) -> Answer:
-    return _answered(outcome_of(problem, subject), subject)
+def ask_loaded(session: Session, problem: Problem) -> Outcome:
+    """Return the outcome of a problem once the subject's framework is loaded.
+
+    Raises:
+        RequestError: the framework is missing or cannot be loaded.
+    """
+    _ = session.versions
+    return session.ask(problem)
 
 
-def _answered(outcome: Outcome, subject: str | Callable[[Problem], Any]) -> Answer:
-    problem = outcome.problem
-    who = f"{problem.id}: subject {name_of(subject)!r}"
+def _answer(outcome: Outcome, subject: str) -> Answer:
+    where = f"{outcome.problem.id}: subject {subject!r}"
     if outcome.unsupported:
-        raise RequestError(f"{who} does not support it: {outcome.unsupported}")
+        raise RequestError(f"{where} does not support it: {outcome.unsupported}")
     if outcome.answer is None:
-        raise SubjectFailedError(f"{who} failed: {outcome.error}")
+        raise SubjectFailedError(f"{where} failed: {outcome.error}")
     return outcome.answer
 
 
-def outcome_of(problem: Problem, subject: str | Callable[[Problem], Any]) -> Outcome:
-    """What came of a problem: the reference and functions in this process, frameworks in a worker
-    of their own."""
-    if subject == "reference":
-        with one_blas_thread():
-            return Outcome(problem, ReferenceSubject().answer(problem))
-    if callable(subject):
-        return ask(FunctionSubject(subject), problem)
-    with Workers(subject, 1) as workers:
-        workers.versions()
-        return next(workers.run([problem]))
-
-
 def check_case(
-    problem: Problem, subject: str, fixtures: Path | None = None
+    problem: Problem, subject: SubjectLike, fixtures: Path | None = None
 ) -> tuple[Outcome, CaseResult]:
-    """One case of the catalogue, with its golden and the known differences: what came of it, and
-    the verdict.
+    """Return the outcome of a case, and its result by golden and known differences.
 
     Raises:
         RequestError: the subject is unknown or cannot be loaded, or a fixture is unreadable.
     """
-    folder = fixtures or default_folder()
-    goldens, entries = read_goldens(folder, catalogue()), read_known(folder / KNOWN)
-    golden = goldens.outputs.get(problem.id)
-    if subject == "reference":
-        outcome = outcome_of(problem, subject)
-        return outcome, reference_result(problem, golden, goldens.left_out.get(problem.id, ""))
-    with Workers(subject, 1) as workers:
-        versions = workers.versions()
-        outcome = next(workers.run([problem]))
-    verdict = result_of(outcome, expect(problem), golden)
-    return outcome, with_known(verdict, entries, subject, versions)
+    compared_with = read_fixtures(fixtures)
+    with open_session(subject) as session:
+        outcome = ask_loaded(session, problem)
+        return outcome, compared_with.result(session, outcome)
 
 
 def explained(problem: Problem) -> Explanation:
-    """The cause of what is wrong with a problem's outputs, and an input that would tell apart what
-    fits alike.
+    """Explain a problem's outputs, with an input that would separate causes that fit equally well.
 
     Raises:
         RequestError: the problem has no outputs.
@@ -98,75 +81,74 @@ def explained(problem: Problem) -> Explanation:
         return with_separator(explain(problem))
 
 
-def explain_subject(problem: Problem, subject: str | Callable[[Problem], Any]) -> Explanation:
-    """The cause of what a subject gets wrong; it is asked again where inputs made for it can tell
-    causes apart.
+def explain_subject(problem: Problem, subject: SubjectLike) -> Explanation:
+    """Explain the outputs of a subject, and ask it again where inputs can separate causes.
 
-    Wrong symbolic shapes and types are told beside, and no fault is their cause. What is on the
-    list of known differences is told as well.
+    Wrong facts and dtypes are added to the differences, and the known differences of the subject
+    that cover them are named.
 
     Raises:
         RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
         SubjectFailedError: it failed on it.
     """
-
-    with _asking(subject) as (versions, ask_it):
-
-        def answers(other: Problem) -> tuple[Tensor, ...] | None:
-            answer = ask_it(other).answer
-            return None if answer is None else answer.outputs
-
-        outcome = ask_it(problem)
-        listed = _listed(problem, name_of(subject), versions)
-        if outcome.error and listed({"error"}):
-            outcome = replace(
-                outcome, error=f"{outcome.error}; listed: {'; '.join(listed({'error'}))}"
-            )
-        answer = _answered(outcome, subject)
+    with open_session(subject) as session:
+        outcome = ask_loaded(session, problem)
+        known = _KnownDifferences(problem, session.name, session.versions)
+        if outcome.error and known.of({"error"}):
+            listed = "; ".join(known.of({"error"}))
+            outcome = replace(outcome, error=f"{outcome.error}; listed: {listed}")
+        answer = _answer(outcome, session.name)
         told = explained(problem.with_outputs(answer.outputs))
-        told = probed(told, answers) if told.also_fits else told
-    verdict = result_of(outcome, expect(problem), None)
-    kinds = (
-        ("fact",) if subject == "reference" else ("fact", "dtype")
-    )  # the reference's outputs are float64
-    beside = [found for found in verdict.differences if found.type in kinds]
-    if beside:
-        differences = (*told.differences, *(one for one in beside if one not in told.differences))
-        told = replace(
-            told, verdict="diverges", differences=differences, cause=told.cause or UNEXPLAINED
-        )
-    return replace(told, listed=listed({difference.type for difference in told.differences}))
+        if told.also_fits:
+            told = probed(told, lambda separating: _outputs(session.ask(separating)))
+        result = session.judge(outcome)
+    told = _with_facts(told, result)
+    return replace(told, listed=known.of({difference.type for difference in told.differences}))
 
 
-@contextmanager
-def _asking(
-    subject: str | Callable[[Problem], Any],
-) -> Iterator[tuple[Mapping[str, str], Callable[[Problem], Outcome]]]:
-    """A subject's versions, and how it is asked: one process for all questions."""
-    if callable(subject) or subject == "reference":
-        yield {}, partial(outcome_of, subject=subject)
-        return
-    with Workers(subject, 1) as workers:
-        yield workers.versions(), lambda problem: next(workers.run([problem]))
+def _outputs(outcome: Outcome) -> Sequence[Tensor] | None:
+    return outcome.answer.outputs if outcome.answer else None
 
 
-def _listed(
-    problem: Problem, subject: str, versions: Mapping[str, str]
-) -> Callable[[Collection[str]], tuple[str, ...]]:
-    """What the known differences say of some kinds of difference in a case of the catalogue."""
-    entries = {entry.name: entry for entry in read_known(default_folder() / KNOWN)}
-    own = catalogue().get(problem.id)
-    if own is None or wire.dump_line(own) != wire.dump_line(
-        replace(problem, outputs=None, case=own.case)
-    ):
-        entries = {}
+def _with_facts(told: Explanation, result: CaseResult) -> Explanation:
+    """Add wrong facts and dtypes, which are no fault's effect, to an explanation."""
+    facts = [difference for difference in result.differences if difference.type in _FACTS]
+    added = [difference for difference in facts if difference not in told.differences]
+    if not facts:
+        return told
+    differences = (*told.differences, *added)
+    cause = told.cause or UNEXPLAINED
+    return replace(told, verdict="diverges", differences=differences, cause=cause)
 
-    def listed(kinds: Collection[str]) -> tuple[str, ...]:
-        names = covering([*entries.values()], subject, versions, problem.id, kinds) if kinds else ()
-        found = [entries[name] for name in names]
-        return tuple(
-            f"{one.name} ({one.standing}; {one.cause}): {' '.join(one.reason.split())}"
-            for one in found
-        )
 
-    return listed
+class _KnownDifferences:
+    """The known differences of a subject in a case of the catalogue; none in any other problem."""
+
+    def __init__(self, problem: Problem, subject: str, versions: Mapping[str, str]) -> None:
+        self._case = problem.id
+        self._subject = subject
+        self._versions = versions
+        entries = read_known(default_folder() / KNOWN) if _is_case(problem) else ()
+        self._entries: dict[str, KnownDifference] = {entry.name: entry for entry in entries}
+
+    def of(self, types: Collection[str]) -> tuple[str, ...]:
+        """Return the entries, in words, that together cover differences of these types."""
+        if not types:
+            return ()
+        entries = list(self._entries.values())
+        names = covering(entries, self._subject, self._versions, self._case, types)
+        return tuple(_description(self._entries[name]) for name in names)
+
+
+def _description(entry: KnownDifference) -> str:
+    reason = " ".join(entry.reason.split())
+    return f"{entry.name} ({entry.standing}; {entry.cause}): {reason}"
+
+
+def _is_case(problem: Problem) -> bool:
+    """Whether the catalogue has this problem, with the same numbers."""
+    case = catalogue().get(problem.id)
+    if case is None:
+        return False
+    same = replace(problem, outputs=None, case=case.case)
+    return file_format.dump_line(case) == file_format.dump_line(same)

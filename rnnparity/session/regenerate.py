@@ -1,5 +1,7 @@
-"""Writing the goldens needs two keys: the reference and tf.keras must agree, or their difference
-must be listed."""
+"""Regenerating the goldens, which needs two keys.
+
+The reference and tf.keras must agree on every case, or their difference must be listed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -30,15 +32,27 @@ from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import FAILING, CaseResult, Verdict
 from rnnparity.problem.schema import ManifestFields, validate
 from rnnparity.reference.tolerance import Expected, expect
-from rnnparity.session.check import Progress, one_blas_thread, result_of, self_check
-from rnnparity.session.workers import Workers
+from rnnparity.session.judging import self_check
+from rnnparity.session.processes import one_blas_thread
+from rnnparity.session.session import Session, open_session
+from rnnparity.session.subject_run import Progress, report_progress
 from rnnparity.verdict.judge import with_known
+
+SECOND_KEY = "keras"
+
+
+class ManifestFacts(TypedDict):
+    """What the manifest records of a run besides the files."""
+
+    generator: str
+    versions: dict[str, str]
+    left_out: dict[str, str]
+    known: dict[str, list[str]]
 
 
 @dataclass(frozen=True)
 class Regeneration:
-    """What a run did: files changed (or, with --check, that would), and the verdicts that stood in
-    the way."""
+    """The files that changed (with --check: that would change), and the results that prevent it."""
 
     changed: list[str]
     refused: list[CaseResult]
@@ -46,125 +60,133 @@ class Regeneration:
     left_out: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """The fixtures that a run has computed: rows, file texts by name, facts of the manifest."""
+
+    rows: Sequence[Problem]
+    texts: Mapping[str, str]
+    facts: ManifestFacts
+
+
 def regenerate(
     folder: Path, *, check: bool = False, jobs: int = 2, progress: Progress | None = None
 ) -> Regeneration:
-    """Compute every golden anew, hear tf.keras on each, and write the files that differ; with
-    `check`, write nothing.
+    """Compute every golden, compare each with tf.keras, and write the files that differ.
 
-    One difference that is not listed, and no fixture changes: the candidates are kept beside as
-    `.rej`.
+    With one difference that is not listed no fixture changes: the candidates are kept as `.rej`.
+    With `check` nothing is written.
 
     Raises:
         RequestError: tf.keras is missing, or the folder cannot be written.
     """
-    problems = list(catalogue().values())
     if not (folder / KNOWN).exists():
         raise RequestError(
-            f"{folder / KNOWN}: is not there; an empty file says that no difference is known"
+            f"{folder / KNOWN}: not found; an empty file states that no difference is known"
         )
-    entries = read_known(folder / KNOWN)
-    with one_blas_thread(), Workers("keras", jobs) as workers:
-        self_check()
-        expected = {problem.id: expect(problem) for problem in problems}
-        rows = [
-            p.with_outputs(golden_outputs(p)) for p in problems if not expected[p.id].inconclusive
-        ]
-        versions = {**workers.versions(), "numpy": np.__version__}
-        verdicts = _second_key(workers, problems, expected, versions, entries, progress)
-    # A case that tf.keras did not run has but one key.
-    refused = [
-        verdict for verdict in verdicts if verdict.verdict in FAILING | {Verdict.UNSUPPORTED}
-    ]
-    texts = family_texts(rows)
-    about = _about(verdicts, expected, versions)
+    candidate, refused = _compute(read_known(folder / KNOWN), jobs, progress)
+    rows, left_out = len(candidate.rows), candidate.facts["left_out"]
     if check:
-        return Regeneration(
-            _drift(folder, texts, rows, about), refused, len(rows), about["left_out"]
-        )
+        return Regeneration(_drift(folder, candidate), refused, rows, left_out)
     with locked(folder):
         if refused:
-            changed = {name: text for name, text in texts.items() if not _same(folder / name, text)}
-            for name, text in changed.items():
-                write_whole(folder / f"{name}{REJECTED}", text)
-            return Regeneration(
-                [f"{name}{REJECTED}" for name in changed], refused, len(rows), about["left_out"]
-            )
-        manifest = _manifest(folder, texts, rows, about)
-        changed_names = write_fixtures(folder, texts, manifest)
-    return Regeneration(changed_names, [], len(rows), about["left_out"])
+            return Regeneration(_reject(folder, candidate), refused, rows, left_out)
+        changed = write_fixtures(folder, candidate.texts, _manifest(folder, candidate))
+    return Regeneration(changed, [], rows, left_out)
+
+
+def _compute(
+    entries: Sequence[KnownDifference], jobs: int, progress: Progress | None
+) -> tuple[_Candidate, list[CaseResult]]:
+    """Return the fixtures, and the results of tf.keras that are no second key."""
+    problems = list(catalogue().values())
+    with one_blas_thread(), open_session(SECOND_KEY, jobs=jobs) as session:
+        self_check()
+        expected = {problem.id: expect(problem) for problem in problems}
+        conclusive = [problem for problem in problems if not expected[problem.id].inconclusive]
+        rows = [problem.with_outputs(golden_outputs(problem)) for problem in conclusive]
+        versions = {**session.versions, "numpy": np.__version__}
+        results = _second_key(session, problems, expected, entries, progress)
+    facts = _facts(results, expected, versions)
+    # A case that tf.keras does not run has only one key.
+    refused = [result for result in results if result.verdict in FAILING | {Verdict.UNSUPPORTED}]
+    return _Candidate(rows, family_texts(rows), facts), refused
 
 
 def _second_key(
-    workers: Workers,
+    session: Session,
     problems: Sequence[Problem],
     expected: Mapping[str, Expected],
-    versions: Mapping[str, str],
     entries: Sequence[KnownDifference],
     progress: Progress | None,
 ) -> list[CaseResult]:
-    verdicts = []
-    for outcome in workers.run(problems):
-        verdict = result_of(outcome, expected[outcome.problem.id], None)
-        verdicts.append(with_known(verdict, entries, "keras", versions))
-        if progress is not None:
-            progress("keras", len(verdicts), len(problems))
-    return verdicts
+    results = []
+    for done, outcome in enumerate(session.ask_all(problems), 1):
+        result = session.judge(outcome, None, expected)
+        results.append(with_known(result, entries, session.name, session.versions))
+        report_progress(progress, session.name, done, len(problems))
+    return results
 
 
-def _about(
-    verdicts: Sequence[CaseResult], expected: Mapping[str, Expected], versions: Mapping[str, str]
-) -> dict[str, Any]:
+def _facts(
+    results: Sequence[CaseResult], expected: Mapping[str, Expected], versions: Mapping[str, str]
+) -> ManifestFacts:
     known: dict[str, list[str]] = {}
-    for verdict in verdicts:
-        for name in verdict.known:
-            known.setdefault(name, []).append(verdict.id)
+    for result in results:
+        for name in result.known:
+            known.setdefault(name, []).append(result.id)
+    reasons = {case: reference.inconclusive for case, reference in sorted(expected.items())}
     return {
         "generator": f"rnnparity {version('rnnparity')}",
         "versions": dict(sorted(versions.items())),
-        "left_out": {
-            case: e.inconclusive for case, e in sorted(expected.items()) if e.inconclusive
-        },
-        "known": {name: sorted(ids) for name, ids in sorted(known.items())},
+        "left_out": {case: reason for case, reason in reasons.items() if reason},
+        "known": {name: sorted(cases) for name, cases in sorted(known.items())},
     }
 
 
-def _manifest(
-    folder: Path, texts: Mapping[str, str], rows: Sequence[Problem], about: Mapping[str, Any]
-) -> str:
-    """The manifest; its versions are those that last changed something, so that no machine leaves a
-    diff."""
-    written = _written(folder)
-    if written:
-        kept = {"generator": written["generator"], "versions": written["versions"]}
-        unchanged = manifest_text(texts, rows, {**about, **kept})
+def _reject(folder: Path, candidate: _Candidate) -> list[str]:
+    """Write the candidates that differ as `.rej` beside the fixtures, and return their names."""
+    names = []
+    for name, text in candidate.texts.items():
+        if not _same(folder / name, text):
+            names.append(f"{name}{REJECTED}")
+            write_whole(folder / names[-1], text)
+    return names
+
+
+def _manifest(folder: Path, candidate: _Candidate) -> str:
+    """Return the manifest with the versions that last changed something.
+
+    Regenerating on another machine leaves no diff.
+    """
+    written = _written_facts(folder)
+    if written is not None:
+        generator, versions = written
+        facts: ManifestFacts = {**candidate.facts, "generator": generator, "versions": versions}
+        unchanged = manifest_text(candidate.texts, candidate.rows, facts)
         if _same(folder / MANIFEST, unchanged):
             return unchanged
-    return manifest_text(texts, rows, about)
+    return manifest_text(candidate.texts, candidate.rows, candidate.facts)
 
 
-def _drift(
-    folder: Path, texts: Mapping[str, str], rows: Sequence[Problem], about: Mapping[str, Any]
-) -> list[str]:
-    drifted = [name for name, text in texts.items() if not _same(folder / name, text)]
-    drifted += [
-        path.name
-        for path in folder.glob("*.json")
-        if path.name not in texts and path.name != MANIFEST
-    ]
-    return drifted + (
-        [] if _same(folder / MANIFEST, _manifest(folder, texts, rows, about)) else [MANIFEST]
-    )
-
-
-def _written(folder: Path) -> dict[str, Any] | None:
+def _written_facts(folder: Path) -> tuple[str, dict[str, str]] | None:
+    """Return generator and versions of the manifest in the folder, if it can be read."""
     path = folder / MANIFEST
     try:
-        return validate(
-            ManifestFields, load_json(read_bytes(path), str(path)), str(path)
-        ).model_dump()
+        manifest = validate(ManifestFields, load_json(read_bytes(path), str(path)), str(path))
     except FormatError:
-        return None  # whatever stands there is about to be replaced
+        return None  # it is about to be replaced
+    return manifest.generator, manifest.versions
+
+
+def _drift(folder: Path, candidate: _Candidate) -> list[str]:
+    """Return the names of the files that differ, are missing, or are not used."""
+    drifted = [name for name, text in candidate.texts.items() if not _same(folder / name, text)]
+    used = {*candidate.texts, MANIFEST}
+    drifted += [path.name for path in folder.glob("*.json") if path.name not in used]
+    if not _same(folder / MANIFEST, _manifest(folder, candidate)):
+        drifted.append(MANIFEST)
+    return drifted
 
 
 def _same(path: Path, text: str) -> bool:

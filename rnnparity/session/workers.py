@@ -1,302 +1,150 @@
-"""Subjects in processes of their own: each loads once and takes many cases; one that dies or hangs
-costs its case.
+"""Worker processes that hold one subject: one that dies or hangs costs only its case.
 
-One standard-library pool of one process a worker, so that what breaks one worker breaks no other.
+Each worker is a standard-library pool of one process, so that a broken worker breaks no other.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import sys
-import threading
-import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
-from multiprocessing import get_context, parent_process, resource_tracker
-from pathlib import Path
-from time import monotonic, sleep
+from dataclasses import dataclass
+from time import monotonic
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from rnnparity.problem.answer import Answer, Subject, Unsupported
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
-from rnnparity.subjects import make_subject, place_in
+from rnnparity.session import worker
+from rnnparity.session.outcome import Outcome
+from rnnparity.session.processes import hidden_main, how_it_died, kill_pool, start_pool
 
 # A case takes milliseconds, its first XLA compilation on a busy machine some ten seconds.
 TIMEOUT_S = 120.0
-# A subject that let the time run out so often in a row is asked no more: a whole catalogue of such
-# cases takes days.
+# After so many consecutive timeouts the rest is skipped: a catalogue of such cases takes days.
 PATIENCE = 5
-# A worker that holds more bytes than that after a case is replaced: frameworks keep what they
-# compile, and 2 GiB are too much for a run of several.
-ENOUGH = 3 * 2**29
+# A worker with more memory than that after a case is replaced, in bytes: frameworks keep what they
+# compile, and several workers with 2 GiB are too much.
+MEMORY_LIMIT = 3 * 2**29
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of a case in a worker: an answer, or why there is none. `held`: the bytes in its
-    process' memory."""
+class _Task:
+    """A problem that a worker has been asked, and when."""
 
+    worker: int
     problem: Problem
-    answer: Answer | None = None
-    unsupported: str = ""
-    error: str = ""
-    held: int = 0
+    start: float
 
 
 class Workers:
-    """Processes that hold one subject. A context manager: leaving it ends them.
-
-    Raises:
-        RequestError: the subject is unknown, or its framework missing or too old (when it is asked
-        first).
-    """
+    """A number of worker processes with one subject; leaving the context kills them."""
 
     def __init__(self, subject: str, count: int, timeout_s: float = TIMEOUT_S) -> None:
-        self.subject, self.timeout_s = subject, timeout_s
-        self.pools = [_start(subject) for _ in range(count)]
-        with main_unseen():
-            self.loaded = [pool.submit(_load) for pool in self.pools]
+        self.subject = subject
+        self.timeout_s = timeout_s
+        self.pools: list[ProcessPoolExecutor] = []
+        self._loading: list[Future[tuple[dict[str, str], RequestError | None]]] = []
+        for _ in range(count):
+            self._start()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         for pool in self.pools:
-            end_now(pool)
+            kill_pool(pool)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the first worker has loaded its framework, or failed to."""
+        return self._loading[0].done()
 
     def versions(self) -> dict[str, str]:
-        """Wait until the first worker has loaded its framework, and ask it for its versions."""
+        """Wait until the first worker has loaded its framework, and return the versions.
+
+        Raises:
+            RequestError: the subject is unknown, its framework is missing, or the worker died.
+        """
         try:
-            versions, fault = self.loaded[0].result()
+            versions, failure = self._loading[0].result()
         except BrokenProcessPool:
-            raise RequestError(
-                f"subject {self.subject!r}: its process died while loading"
-            ) from None
-        if fault is not None:
-            raise fault
+            raise RequestError(f"subject {self.subject!r}: worker died while loading") from None
+        if failure is not None:
+            raise failure
         return versions
 
     def run(self, problems: Iterable[Problem]) -> Iterator[Outcome]:
-        """The outcomes, in the order in which they come in. See PATIENCE for who is not asked to
-        the end."""
+        """Yield the outcomes in the order in which they come in."""
         waiting = iter(problems)
-        busy: dict[Future[Outcome], tuple[int, Problem, float]] = {}
-        silent = 0
-        for place in range(len(self.pools)):
-            self._next(place, waiting, busy)
-        while busy:
-            soonest = min(begun for _, _, begun in busy.values()) + self.timeout_s
-            done, _ = wait(
-                busy, timeout=max(0.0, soonest - monotonic()), return_when=FIRST_COMPLETED
-            )
-            overdue = [
-                future
-                for future, (_, _, begun) in busy.items()
-                if monotonic() - begun >= self.timeout_s
-            ]
-            for future in [*done, *(future for future in overdue if future not in done)]:
-                place, problem, _ = busy.pop(future)
-                silent = 0 if future in done else silent + 1
-                outcome = self._outcome(future, place, problem, future in done)
-                if silent < PATIENCE:
-                    self._next(place, waiting, busy)
+        running: dict[Future[Outcome], _Task] = {}
+        timeouts = 0
+        for number in range(len(self.pools)):
+            self._submit(number, waiting, running)
+        while running:
+            done, overdue = self._wait(running)
+            for future in [*done, *overdue]:
+                task = running.pop(future)
+                timeouts = 0 if future in done else timeouts + 1
+                outcome = self._outcome(future, task, future in done)
+                if timeouts < PATIENCE:
+                    self._submit(task.worker, waiting, running)
                 yield outcome
-        why = f"not asked: {PATIENCE} cases in a row had no answer within {self.timeout_s:g} s"
-        yield from (Outcome(problem, error=why) for problem in waiting)
+        for problem in waiting:
+            yield Outcome(problem, error=f"skipped after {PATIENCE} consecutive timeouts")
 
-    def _next(
-        self,
-        place: int,
-        waiting: Iterator[Problem],
-        busy: dict[Future[Outcome], tuple[int, Problem, float]],
+    def _wait(
+        self, running: dict[Future[Outcome], _Task]
+    ) -> tuple[set[Future[Outcome]], list[Future[Outcome]]]:
+        """Wait until a task is done or overdue; return those that are done, and the overdue."""
+        deadline = min(task.start for task in running.values()) + self.timeout_s
+        remaining = max(0.0, deadline - monotonic())
+        done, pending = wait(running, timeout=remaining, return_when=FIRST_COMPLETED)
+        latest_start = monotonic() - self.timeout_s
+        overdue = [future for future in pending if running[future].start <= latest_start]
+        return done, overdue
+
+    def _submit(
+        self, number: int, waiting: Iterator[Problem], running: dict[Future[Outcome], _Task]
     ) -> None:
         problem = next(waiting, None)
-        if problem is not None:
+        if problem is None:
+            return
+        try:
+            future = self.pools[number].submit(worker.answer, problem)
+        except BrokenProcessPool:  # it died while it was idle
+            self._restart(number)
+            future = self.pools[number].submit(worker.answer, problem)
+        running[future] = _Task(number, problem, monotonic())
+
+    def _outcome(self, future: Future[Outcome], task: _Task, done: bool) -> Outcome:
+        """Return the outcome of a task, and replace its worker where it cannot go on."""
+        error = f"timed out after {self.timeout_s:g} s; worker killed"
+        if done:
             try:
-                future = self.pools[place].submit(_answer, problem)
-            except BrokenProcessPool:  # it died while it had nothing to do
-                self._restart(place)
-                future = self.pools[place].submit(_answer, problem)
-            busy[future] = place, problem, monotonic()
-
-    def _outcome(
-        self, future: Future[Outcome], place: int, problem: Problem, done: bool
-    ) -> Outcome:
-        try:
-            if done:
                 outcome = future.result()
-                if outcome.held > ENOUGH:
-                    self._restart(place)
+            except BrokenProcessPool:
+                error = f"worker died{how_it_died(self.pools[task.worker])}"
+            else:
+                if outcome.memory > MEMORY_LIMIT:
+                    self._restart(task.worker)
                 return outcome
-            error = f"no answer within {self.timeout_s:g} s; its process was ended"
-        except BrokenProcessPool:
-            error = f"its process died{_how(self.pools[place])}"
-        self._restart(place)
-        return Outcome(problem, error=error)
+        self._restart(task.worker)
+        return Outcome(task.problem, error=error)
 
-    def _restart(self, place: int) -> None:
-        end_now(self.pools[place])
-        self.pools[place] = _start(self.subject)
-        with main_unseen():
-            self.loaded[place] = self.pools[place].submit(_load)
+    def _start(self) -> None:
+        pool = start_pool(1, worker.prepare_worker, self.subject)
+        self.pools.append(pool)
+        with hidden_main():
+            self._loading.append(pool.submit(worker.load))
 
-
-@contextlib.contextmanager
-def main_unseen() -> Iterator[None]:
-    """A spawned process imports the main module again, which would run a user's script a second
-    time.
-
-    Workers need nothing of it: for as long as they are started it has neither a file nor a name.
-    Nor do they take Ctrl-C, which is the parent's: what a parent ignores its children ignore from
-    their first line on.
-    """
-    ours = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if ours else None
-    main = sys.modules["__main__"]
-    kept: dict[str, Any] = {
-        name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)
-    }
-    vars(main).update(__spec__=None)
-    vars(main).pop("__file__", None)
-    try:
-        yield
-    finally:
-        vars(main).update(kept)
-        if ours:
-            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
-
-
-def end_now(pool: ProcessPoolExecutor) -> None:
-    """End a pool's processes at once: by itself it would wait for what they are doing."""
-    for process in list(
-        (pool._processes or {}).values()
-    ):  # public only from Python 3.14 on (kill_workers)
-        with contextlib.suppress(ProcessLookupError, AttributeError):
-            process.kill()
-    # Waits for the pool's own thread alone: one that is still at work when Python ends may fail
-    # there, loudly.
-    pool.shutdown(cancel_futures=True)
-
-
-def _how(pool: ProcessPoolExecutor) -> str:
-    """By what signal, or with what status, a pool's process ended, where that is known yet."""
-    for process in (pool._processes or {}).values():  # see end_now
-        until = monotonic() + 2
-        while (
-            process.exitcode is None and monotonic() < until
-        ):  # the pool's own thread is asking as well
-            sleep(0.01)
-        if (code := process.exitcode) is not None:
-            name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")
-            return f" by {name}" if code < 0 else f" with exit status {code}"
-    return ""
-
-
-def prepare_worker() -> None:
-    """Ctrl-C is the parent's to handle; warnings of frameworks are not the user's business; stdout
-    is the report's."""
-    os.dup2(2, 1)  # what a subject prints goes to stderr
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warnings.simplefilter("ignore")
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed ends nobody: without this its workers would wait for work forever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _start(subject: str) -> ProcessPoolExecutor:
-    _start_tracker()
-    return ProcessPoolExecutor(
-        1, mp_context=get_context("spawn"), initializer=_prepare, initargs=(subject,)
-    )
-
-
-def _start_tracker() -> None:
-    """Python's tracker of semaphores would warn of what a worker that is ended leaves behind (tqdm
-    makes one)."""
-    if os.name != "posix":  # there is none elsewhere
-        return
-    before = os.environ.get("PYTHONWARNINGS")
-    os.environ["PYTHONWARNINGS"] = "ignore:resource_tracker"
-    try:
-        resource_tracker.ensure_running()
-    finally:
-        del os.environ["PYTHONWARNINGS"]
-        if before is not None:
-            os.environ["PYTHONWARNINGS"] = before
-
-
-# What a worker process holds: its subject's name, the subject once loaded, or why it cannot be.
-_name = ""
-_subject: Subject | None = None
-_fault: RequestError | None = None
-
-
-def _prepare(subject: str) -> None:
-    global _name  # noqa: PLW0603 - a worker process is the one place where this state can live
-    _name = subject
-    prepare_worker()
-
-
-def _load() -> tuple[dict[str, str], RequestError | None]:
-    global _subject, _fault  # noqa: PLW0603 - see _prepare
-    if _subject is None and _fault is None:
-        try:
-            _subject = make_subject(_name)
-        except RequestError as error:
-            _fault = error
-        except (Exception, SystemExit) as error:  # whatever a module that is imported may do
-            _fault = RequestError(f"subject {_name!r}: cannot be loaded: {one_line(error)}")
-    return _subject.versions() if _subject else {}, _fault
-
-
-def _answer(problem: Problem) -> Outcome:
-    return replace(_asked(problem), held=_held())
-
-
-def _held() -> int:
-    """The bytes that this process holds in memory; 0 where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _asked(problem: Problem) -> Outcome:
-    _load()
-    if _subject is None:
-        return Outcome(problem, error=str(_fault))
-    try:
-        return Outcome(problem, _subject.answer(problem))
-    except Unsupported as reason:
-        return Outcome(problem, unsupported=str(reason) or "no reason given")
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # a subject that exits must not end the run, least of all with status 0
-        return Outcome(problem, error=one_line(error) + place_in(error))
-
-
-def one_line(error: BaseException) -> str:
-    """An exception's type and first telling line; Keras spreads its own over many, in colours."""
-    text = "".join(part for part in str(error).replace("\x1b[1m", "").replace("\x1b[0m", ""))
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith("Exception encountered")]
-    return f"{type(error).__name__}: {(telling or lines or [''])[0]}"[:300]
+    def _restart(self, number: int) -> None:
+        kill_pool(self.pools[number])
+        self._start()
+        self.pools[number] = self.pools.pop()
+        self._loading[number] = self._loading.pop()

@@ -25,7 +25,6 @@ from rnnparity.problem.results import (
     Verdict,
     Witness,
 )
-from rnnparity.reference import compute
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.verdict.compare import (
     Comparison,
@@ -33,7 +32,7 @@ from rnnparity.verdict.compare import (
     compare_structure,
     compare_values,
 )
-from rnnparity.verdict.expectations import check_expectations, stated_facts
+from rnnparity.verdict.expectations import check_expectations
 
 _BY_VALUE = frozenset({DifferenceType.VALUES, DifferenceType.FINITENESS})
 
@@ -141,27 +140,25 @@ def with_known(
 
 
 def reference_result(
-    problem: Problem, golden: Sequence[Tensor] | None, left_out: str
+    problem: Problem, answer: Answer, golden: Sequence[Tensor] | None
 ) -> CaseResult:
-    """Compare the reference with its golden, its only witness, and with the case's source.
+    """Compare the reference's answer with its golden, its only witness, and the case's source.
 
-    `left_out` is the reason why there is no golden. No noise is computed where the golden is equal
-    to the last bit.
+    No noise is computed where all outputs are equal to the golden to the last bit.
     """
-    if golden is None:
-        return CaseResult(problem.id, Verdict.INCONCLUSIVE, reason=left_out)
-    outputs = compute(problem)
-    pairs = zip(golden, outputs, strict=True)
-    rounded = tuple(Tensor.of(tensor.name, out.data, tensor.dtype) for tensor, out in pairs)
-    exact = all(
-        np.array_equal(actual.data, tensor.data, equal_nan=True)
-        for actual, tensor in zip(rounded, golden, strict=True)
-    )
+    pairs = zip(answer.outputs, problem.output_slots(), strict=True)
+    rounded = tuple(Tensor.of(slot.name, tensor.data, slot.dtype) for tensor, slot in pairs)
     source = problem.case.expect if problem.case else {}
-    if exact and not source:
+    if golden is not None and not source and _equal(rounded, golden):
         return CaseResult(problem.id, Verdict.AGREES)
-    answer = Answer(rounded, stated_facts(problem))
-    return judge_with_golden(problem, answer, expect(problem), golden)
+    return judge_with_golden(problem, replace(answer, outputs=rounded), expect(problem), golden)
+
+
+def _equal(outputs: Sequence[Tensor], golden: Sequence[Tensor]) -> bool:
+    return all(
+        np.array_equal(output.data, tensor.data, equal_nan=True)
+        for output, tensor in zip(outputs, golden, strict=True)
+    )
 
 
 def wrong_answer(problem: Problem) -> Answer:

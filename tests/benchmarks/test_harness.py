@@ -12,9 +12,9 @@ from problems import SIZES, make_problem, name_of
 from conftest import Timed, left_out_key
 from rnnparity.catalogue import catalogue
 from rnnparity.reference import compute, compute_with_noise, trace
-from rnnparity.reference.tolerance import expect
-from rnnparity.session import check as runner
-from rnnparity.session.workers import Workers
+from rnnparity.session.check import check
+from rnnparity.session.processes import one_blas_thread
+from rnnparity.session.session import open_session
 
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 COMMANDS = {
@@ -56,7 +56,7 @@ def test_goldens(block, record):
     """The catalogue's goldens against the reference, no framework."""
 
     def call():
-        assert runner.check("reference").passed
+        assert check("reference").passed
 
     record(
         Timed(call, once=1), "harness", "goldens", "check reference", block, count=len(catalogue())
@@ -64,18 +64,18 @@ def test_goldens(block, record):
 
 
 @pytest.fixture(scope="module")
-def workers(request):
+def session(request):
     try:
         needs("tensorflow")
     except LeftOutError as error:
         request.config.stash[left_out_key]["tf.keras eager", "verdicts"] = str(error)
         pytest.skip(str(error))
-    with runner.one_blas_thread(), Workers("keras", 1) as workers:
-        workers.versions()
-        yield workers
+    with one_blas_thread(), open_session("keras") as session:
+        assert session.versions
+        yield session
 
 
-def test_verdicts(workers, block, record, request, benchmark):
+def test_verdicts(session, block, record, request, benchmark):
     """One worker; the reference, its noise and the comparison are in the time, TensorFlow's import
     is not."""
     cases = [case for case in catalogue().values() if "pairs" in case.case.tags]
@@ -83,8 +83,8 @@ def test_verdicts(workers, block, record, request, benchmark):
 
     def call():
         start, inside = perf_counter(), 0.0
-        for outcome in workers.run(cases):
-            runner.result_of(outcome, expect(outcome.problem), None)
+        for outcome in session.ask_all(cases):
+            session.judge(outcome)
             inside += outcome.answer.seconds if outcome.answer else 0.0
         benchmark.extra_info["outside"] = 1 - inside / (perf_counter() - start)
 

@@ -43,7 +43,8 @@ from rnnparity.report.explanation_text import BLOCKS, coloured, levels, shrunk, 
 from rnnparity.report.messages import faults_name
 from rnnparity.report.scripts import KERAS, PATHS
 from rnnparity.session.ask import explain_subject
-from rnnparity.session.workers import Outcome
+from rnnparity.session.judging import judge_outcome
+from rnnparity.session.outcome import Outcome
 
 __all__ = ["here"]
 
@@ -341,11 +342,15 @@ def test_a_difference_beside_small_values_is_told_relative_to_them(tmp_path):
 def asked(monkeypatch, outcome):
     """Make a subject, of the Keras whose differences are known, give an outcome."""
 
-    @contextmanager
-    def asking(_):
-        yield {"keras": "3.15.1"}, outcome
+    class Fake:
+        name, versions, judge = "keras", {"keras": "3.15.1"}, staticmethod(judge_outcome)
+        ask = staticmethod(outcome)
 
-    monkeypatch.setattr("rnnparity.session.ask._asking", asking)
+    @contextmanager
+    def open_session(_):
+        yield Fake()
+
+    monkeypatch.setattr("rnnparity.session.ask.open_session", open_session)
 
 
 def test_a_subject_that_fails_leaves_a_bundle(here, monkeypatch, tmp_path):

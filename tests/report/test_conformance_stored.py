@@ -296,7 +296,7 @@ def nothing_is_run(monkeypatch):
     def run(*_, **__):
         raise AssertionError("run")
 
-    monkeypatch.setattr("rnnparity.session.check.check", run)
+    monkeypatch.setattr("rnnparity.session.check.check_run", run)
 
 
 @pytest.mark.usefixtures("nothing_is_run")

@@ -1,6 +1,6 @@
-"""What `regenerate` writes and refuses, with tf.keras played by the reference: both keys, known
-differences, drift."""
+"""Regeneration with a fake of tf.keras: both keys, known differences, drift."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +11,9 @@ from rnnparity.golden.goldens import MANIFEST, golden_outputs, read_goldens
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
 from rnnparity.reference.tolerance import expect
+from rnnparity.session.judging import judge_outcome
+from rnnparity.session.outcome import Outcome
 from rnnparity.session.regenerate import regenerate
-from rnnparity.session.workers import Outcome
 
 CASE = "lstm-spread-sequences-state"
 VERSIONS = {"keras": "3.15.1", "tensorflow": "2.21.0"}
@@ -41,44 +42,39 @@ def off_by_a_thousandth(problem):
 
 
 class Keras:
-    """Workers that answer at once; `special` are cases with another answer than the right one."""
+    """A session that answers at once; `special` are the cases that it does not get right."""
+
+    name = "keras"
+    judge = staticmethod(judge_outcome)
 
     def __init__(self):
-        self.said = dict(VERSIONS)
+        self.versions = dict(VERSIONS)
         self.special = {}
-        self.asked = []
+        self.opened = []
 
-    def __call__(self, subject, count):
-        self.asked.append((subject, count))
-        return self
+    @contextmanager
+    def open_session(self, subject, *, jobs):
+        self.opened.append((subject, jobs))
+        yield self
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def versions(self):
-        return dict(self.said)
-
-    def run(self, problems):
+    def ask_all(self, problems):
         for problem in problems:
             yield self.special.get(problem.id, right)(problem)
 
 
 @pytest.fixture
 def keras(monkeypatch, tmp_path):
-    """tf.keras is right about everything; nothing is known in the folder."""
+    """Return a tf.keras that gets everything right; the folder lists no known difference."""
     keras = Keras()
     (tmp_path / "known_differences.toml").touch()
-    monkeypatch.setattr("rnnparity.session.regenerate.Workers", keras)
+    monkeypatch.setattr("rnnparity.session.regenerate.open_session", keras.open_session)
     monkeypatch.setattr("rnnparity.session.regenerate.catalogue", small_catalogue)
     return keras
 
 
 @pytest.fixture
 def written(keras, tmp_path):
-    """A folder that is up to date."""
+    """Return a folder that is up to date."""
     regenerate(tmp_path)
     return tmp_path
 
@@ -87,11 +83,11 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_all_agree_and_everything_is_written(keras, tmp_path):
-    heard = []
-    done = regenerate(tmp_path, jobs=3, progress=lambda *words: heard.append(words))
-    assert keras.asked == [("keras", 3)]
-    assert heard == [("keras", number, len(IDS)) for number in range(1, len(IDS) + 1)]
+def test_every_golden_is_written_where_both_keys_agree(keras, tmp_path):
+    calls = []
+    done = regenerate(tmp_path, jobs=3, progress=lambda *arguments: calls.append(arguments))
+    assert keras.opened == [("keras", 3)]
+    assert calls == [("keras", number, len(IDS)) for number in range(1, len(IDS) + 1)]
     assert (done.refused, done.rows, done.left_out) == ([], len(IDS), {})
     assert set(done.changed) == {path.name for path in tmp_path.glob("*.json")}
     goldens = read_goldens(tmp_path, small_catalogue())
@@ -109,17 +105,17 @@ def test_a_second_run_leaves_no_diff(keras, written):
     assert contents(written) == before
 
 
-def test_another_machine_leaves_no_diff(keras, written):
+def test_other_versions_alone_leave_no_diff(keras, written):
     before = contents(written)
-    keras.said = {"keras": "3.99.0", "tensorflow": "2.99.0"}
+    keras.versions = {"keras": "3.99.0", "tensorflow": "2.99.0"}
     assert regenerate(written, check=True).changed == []
     assert regenerate(written).changed == []
     assert contents(written) == before
 
 
-def test_the_versions_are_those_that_last_changed_something(keras, written):
+def test_manifest_keeps_the_versions_that_last_changed_something(keras, written):
     (written / "edge.json").write_text("[]")
-    keras.said = {"keras": "3.99.0", "tensorflow": "2.99.0"}
+    keras.versions = {"keras": "3.99.0", "tensorflow": "2.99.0"}
     assert regenerate(written).changed == ["edge.json"]
     assert (
         read_goldens(written, small_catalogue()).manifest["versions"]["keras"] == VERSIONS["keras"]
@@ -129,7 +125,7 @@ def test_the_versions_are_those_that_last_changed_something(keras, written):
     assert read_goldens(written, small_catalogue()).manifest["versions"]["keras"] == "3.99.0"
 
 
-def test_one_difference_and_nothing_is_written(keras, tmp_path):
+def test_one_unlisted_difference_prevents_every_write(keras, tmp_path):
     keras.special[CASE] = off_by_a_thousandth
     done = regenerate(tmp_path)
     assert [(verdict.id, str(verdict.verdict)) for verdict in done.refused] == [(CASE, "diverges")]
@@ -143,11 +139,11 @@ def test_one_difference_and_nothing_is_written(keras, tmp_path):
 
 def test_without_the_list_of_known_differences_nothing_is_computed(keras, tmp_path):
     (tmp_path / "known_differences.toml").unlink()
-    with pytest.raises(RequestError, match=r"known_differences\.toml: is not there; an empty file"):
+    with pytest.raises(RequestError, match=r"known_differences\.toml: not found; an empty file"):
         regenerate(tmp_path)
 
 
-def test_what_was_there_stays_and_the_candidate_lies_beside_it(keras, written, monkeypatch):
+def test_fixtures_stay_and_the_candidate_is_kept_as_rej(keras, written, monkeypatch):
     def changed(problem):
         first, *others = golden_outputs(problem)
         return (
@@ -170,19 +166,19 @@ def test_what_was_there_stays_and_the_candidate_lies_beside_it(keras, written, m
     assert not (written / "lstm-spread.json.rej").exists()
 
 
-def test_an_error_is_no_second_key(keras, tmp_path):
-    keras.special[CASE] = lambda problem: Outcome(problem, error="its process died")
-    assert [verdict.reason for verdict in regenerate(tmp_path).refused] == ["its process died"]
+def test_an_error_is_not_a_second_key(keras, tmp_path):
+    keras.special[CASE] = lambda problem: Outcome(problem, error="worker died")
+    assert [verdict.reason for verdict in regenerate(tmp_path).refused] == ["worker died"]
     assert not (tmp_path / MANIFEST).exists()
 
 
-def test_silence_is_no_second_key(keras, tmp_path):
+def test_an_unsupported_case_is_not_a_second_key(keras, tmp_path):
     keras.special[CASE] = lambda problem: Outcome(problem, unsupported="no such activation")
     assert [verdict.reason for verdict in regenerate(tmp_path).refused] == ["no such activation"]
     assert not (tmp_path / MANIFEST).exists()
 
 
-def test_a_listed_difference_is_written_with_its_name(keras, tmp_path):
+def test_a_listed_difference_is_recorded_in_the_manifest(keras, tmp_path):
     keras.special[CASE] = off_by_a_thousandth
     (tmp_path / "known_differences.toml").write_text(ENTRY)
     done = regenerate(tmp_path)
@@ -193,9 +189,9 @@ def test_a_listed_difference_is_written_with_its_name(keras, tmp_path):
     np.testing.assert_array_equal(goldens.outputs[CASE][0].data, right_value)
 
 
-def test_a_list_for_another_version_covers_nothing(keras, tmp_path):
+def test_an_entry_for_another_version_covers_nothing(keras, tmp_path):
     keras.special[CASE] = off_by_a_thousandth
-    keras.said["keras"] = "3.16.0"
+    keras.versions["keras"] = "3.16.0"
     (tmp_path / "known_differences.toml").write_text(ENTRY)
     assert [verdict.id for verdict in regenerate(tmp_path).refused] == [CASE]
 
@@ -213,7 +209,7 @@ def test_an_inconclusive_case_is_left_out_with_the_reason(keras, tmp_path, monke
 
 
 @pytest.mark.parametrize("name", ["edge.json", MANIFEST])
-def test_check_sees_a_file_that_drifted(keras, written, name):
+def test_check_reports_a_file_that_drifted(keras, written, name):
     path = written / name
     path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
     before = contents(written)
@@ -224,19 +220,19 @@ def test_check_sees_a_file_that_drifted(keras, written, name):
     assert not path.exists()
 
 
-def test_check_sees_a_file_too_many(keras, written):
+def test_check_reports_a_file_that_is_not_used(keras, written):
     (written / "stray.json").write_text("[]")
     assert regenerate(written, check=True).changed == ["stray.json"]
     assert (written / "stray.json").exists()
 
 
-def test_check_sees_fixtures_of_another_catalogue(keras, tmp_path):
-    """One row more in a file of its own: the file, and the manifest."""
+def test_check_reports_fixtures_of_another_catalogue(keras, tmp_path):
+    # The folder has one more row, in a file that only it is in.
     write_folder(tmp_path)
     assert regenerate(tmp_path, check=True).changed == ["stack.json", MANIFEST]
 
 
-def test_check_sees_a_difference_and_keeps_no_candidates(keras, written):
+def test_check_reports_a_difference_and_writes_no_candidate(keras, written):
     before = contents(written)
     keras.special[CASE] = off_by_a_thousandth
     done = regenerate(written, check=True)
@@ -244,18 +240,20 @@ def test_check_sees_a_difference_and_keeps_no_candidates(keras, written):
     assert contents(written) == before
 
 
-def test_a_folder_that_cannot_be_written(keras, tmp_path):
+def test_a_file_in_place_of_the_folder_is_refused(keras, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RequestError, match=r"file/known_differences.toml: is not there"):
+    with pytest.raises(RequestError, match=r"file/known_differences.toml: not found"):
         regenerate(tmp_path / "file")
 
 
-def test_a_run_that_proves_nothing_writes_nothing(keras, tmp_path, monkeypatch):
+def test_a_failed_self_check_prevents_every_write(keras, tmp_path, monkeypatch):
     from rnnparity.problem.errors import SelfCheckError
 
     monkeypatch.setattr(
-        "rnnparity.session.check.wrong_answer", lambda problem: Answer(golden_outputs(problem))
+        "rnnparity.session.judging.wrong_answer", lambda problem: Answer(golden_outputs(problem))
     )
-    with pytest.raises(SelfCheckError, match="passed lstm-spread-sequences-state"):
+    with pytest.raises(
+        SelfCheckError, match=r"self-check failed: discard this run; .* passed lstm"
+    ):
         regenerate(tmp_path)
     assert contents(tmp_path) == {"known_differences.toml": b""}

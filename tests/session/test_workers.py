@@ -1,4 +1,4 @@
-"""Subjects in processes of their own: one that dies or hangs costs its case, and no other."""
+"""Worker processes: one that dies or hangs costs only its case."""
 
 import os
 import re
@@ -18,10 +18,10 @@ from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import Verdict
 from rnnparity.reference import compute
-from rnnparity.reference.tolerance import expect
 from rnnparity.session import workers
-from rnnparity.session.check import result_of
-from rnnparity.session.workers import Workers, one_line
+from rnnparity.session.judging import judge_outcome
+from rnnparity.session.outcome import error_line
+from rnnparity.session.workers import Workers
 
 PLAIN = ["lstm-spread-last", "lstm-spread-state", "lstm-spread-sequences"]
 INITIAL = ["lstm-spread-last-initial", "lstm-spread-state-initial"]
@@ -35,7 +35,7 @@ def own(tmp_path, monkeypatch):
 
 
 def outcomes(name, cases, count=1, timeout_s=60.0):
-    """What came of the cases, in the order in which it came."""
+    """Return the outcomes of cases by id, in the order in which they came in."""
     with Workers(f"own.functions:{name}", count, timeout_s) as workers:
         workers.versions()
         return {
@@ -59,13 +59,13 @@ def test_a_worker_that_dies_costs_its_case_only(count):
     for case in INITIAL:
         assert (found[case].answer, found[case].error) == (
             None,
-            "its process died with exit status 3",
+            "worker died with exit status 3",
         )
-        assert result_of(found[case], expect(found[case].problem), None).verdict is Verdict.ERROR
+        assert judge_outcome(found[case]).verdict is Verdict.ERROR
 
 
-def test_a_worker_that_crashes_is_told_by_its_signal():
-    assert outcomes("crashes", PLAIN[:1])[PLAIN[0]].error == "its process died by SIGSEGV"
+def test_the_signal_that_killed_a_worker_is_reported():
+    assert outcomes("crashes", PLAIN[:1])[PLAIN[0]].error == "worker died by SIGSEGV"
 
 
 def test_a_worker_that_hangs_costs_its_case_only():
@@ -74,35 +74,35 @@ def test_a_worker_that_hangs_costs_its_case_only():
     assert time.monotonic() - begun < 60
     assert_right(found[PLAIN[0]])
     assert_right(found[PLAIN[1]])
-    assert found[INITIAL[0]].error == "no answer within 5 s; its process was ended"
+    assert found[INITIAL[0]].error == "timed out after 5 s; worker killed"
 
 
-@pytest.mark.parametrize(("enough", "processes"), [(2**40, 1), (1, 3)])
-def test_a_worker_that_holds_too_much_is_replaced(monkeypatch, enough, processes):
-    monkeypatch.setattr(workers, "ENOUGH", enough)
-    with Workers("own.functions:right", 1) as one:
-        one.versions()
+@pytest.mark.parametrize(("limit", "processes"), [(2**40, 1), (1, 3)])
+def test_a_worker_with_too_much_memory_is_replaced(monkeypatch, limit, processes):
+    monkeypatch.setattr(workers, "MEMORY_LIMIT", limit)
+    with Workers("own.functions:right", 1) as pool:
+        pool.versions()
         seen = set()
-        for outcome in one.run([catalogue()[case] for case in PLAIN]):
+        for outcome in pool.run([catalogue()[case] for case in PLAIN]):
             assert_right(outcome)
-            assert 2**24 < outcome.held < 2**31
-            seen |= set(one.pools[0]._processes)
+            assert 2**24 < outcome.memory < 2**31
+            seen |= set(pool.pools[0]._processes)
     assert len(seen) == processes
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_who_never_answers_is_asked_no_more(monkeypatch, count):
+def test_the_rest_is_skipped_after_consecutive_timeouts(monkeypatch, count):
     monkeypatch.setattr(workers, "PATIENCE", 2)
     begun = time.monotonic()
     found = outcomes(
         "hangs_with_initial_states", [PLAIN[0], *INITIAL, *MORE, *PLAIN[1:]], count, timeout_s=5.0
     )
     assert time.monotonic() - begun < 60
-    said = [outcome.error for outcome in found.values()]
-    asked = [error for error in said if error == "no answer within 5 s; its process was ended"]
-    assert (len(said), len(asked) >= 2) == (8, True)
+    errors = [outcome.error for outcome in found.values()]
+    timeouts = [error for error in errors if error == "timed out after 5 s; worker killed"]
+    assert (len(errors), len(timeouts) >= 2) == (8, True)
     assert_right(found[PLAIN[0]])
-    assert found[PLAIN[2]].error == "not asked: 2 cases in a row had no answer within 5 s"
+    assert found[PLAIN[2]].error == "skipped after 2 consecutive timeouts"
 
 
 def test_a_worker_that_dies_between_two_cases_costs_none():
@@ -126,7 +126,7 @@ def test_a_worker_that_dies_between_two_cases_costs_none():
         assert_right(outcome)
 
 
-def test_a_subject_that_exits_is_in_error_and_the_run_goes_on():
+def test_a_subject_that_exits_does_not_end_the_run():
     found = outcomes("exits", PLAIN[:2])
     assert all(
         re.fullmatch(r"SystemExit: 0 \(.*functions\.py, line \d+\)", o.error)
@@ -134,11 +134,11 @@ def test_a_subject_that_exits_is_in_error_and_the_run_goes_on():
     )
 
 
-def test_what_a_subject_may_return():
+def test_outputs_of_a_function_are_named_or_refused():
     assert_right(outcomes("named", PLAIN[1:2])[PLAIN[1]])
     numbered = outcomes("numbered", PLAIN[1:2])[PLAIN[1]]
     assert [tensor.name for tensor in numbered.answer.outputs] == ["0", "1", "2"]
-    verdict = result_of(numbered, expect(numbered.problem), None)
+    verdict = judge_outcome(numbered)
     (difference,) = verdict.differences
     assert (difference.type, difference.actual) == ("names", ("0", "1", "2"))
     more = outcomes("one_more", PLAIN[:1])[PLAIN[0]]
@@ -161,8 +161,7 @@ print(rnnparity.check("own.functions:right", k="lstm-spread-last-initial").passe
 
 
 def test_a_script_without_a_main_guard_runs_once(tmp_path):
-    """Workers are spawned, and what spawns imports the main module again unless it is kept from
-    it."""
+    """A spawned process imports the main module again unless it is hidden."""
     (tmp_path / "script.py").write_text(SCRIPT)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
@@ -176,7 +175,7 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path):
     assert done.stdout.splitlines() == ["once", "True"]
 
 
-def test_leaving_ends_the_processes():
+def test_leaving_the_context_kills_the_processes():
     with Workers("own.functions:right", 2) as workers:
         workers.versions()
         processes = [process for pool in workers.pools for process in pool._processes.values()]
@@ -187,13 +186,11 @@ def test_leaving_ends_the_processes():
             os.kill(process.pid, 0)
 
 
-def test_a_subject_that_dies_while_it_is_loaded(tmp_path):
+def test_a_worker_that_dies_while_loading_is_reported(tmp_path):
     (tmp_path / "own" / "deadly.py").write_text("import os\nos._exit(1)\n")
     with (
         Workers("own.deadly:run", 1) as workers,
-        pytest.raises(
-            RequestError, match=r"subject 'own\.deadly:run': its process died while loading"
-        ),
+        pytest.raises(RequestError, match=r"subject 'own\.deadly:run': worker died while loading"),
     ):
         workers.versions()
 
@@ -214,11 +211,11 @@ def test_a_subject_that_dies_while_it_is_loaded(tmp_path):
         (ValueError("x" * 1000), "ValueError: " + "x" * 288),
     ],
 )
-def test_an_exception_in_one_line(error, text):
-    assert one_line(error) == text
+def test_an_exception_is_reported_in_one_line(error, text):
+    assert error_line(error) == text
 
 
-def test_outputs_keep_their_own_types():
+def test_outputs_keep_their_dtypes():
     (output, *_) = outcomes("integers", PLAIN[:1])[PLAIN[0]].answer.outputs
     assert isinstance(output, Tensor)
     assert (output.dtype, output.data.dtype) == ("int64", np.float64)

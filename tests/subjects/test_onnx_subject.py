@@ -22,9 +22,9 @@ from rnnparity.catalogue import catalogue
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
-from rnnparity.reference.tolerance import expect
 from rnnparity.session.ask import explain_subject
-from rnnparity.session.check import ask, result_of
+from rnnparity.session.judging import judge_outcome
+from rnnparity.session.outcome import ask_in_this_process
 from rnnparity.subjects import make_subject
 from rnnparity.subjects.onnx import MODELS_KEPT, engine
 
@@ -39,7 +39,7 @@ ENGINES = ("onnxruntime", "onnx-reference")
 
 
 def verdict(subject, problem):
-    return result_of(ask(subject, problem), expect(problem), None)
+    return judge_outcome(ask_in_this_process(subject, problem))
 
 
 def answers(subject):
@@ -183,7 +183,9 @@ def test_what_the_reference_evaluator_ignores_is_named(case, cause):
 def test_what_an_engine_refuses_is_an_error():
     """Relu is in the specification of RNN without being optional there: that is no word for
     "unsupported"."""
-    outcome = ask(make_subject("onnx-reference"), catalogue()["activation-relu-simple_rnn-values"])
+    outcome = ask_in_this_process(
+        make_subject("onnx-reference"), catalogue()["activation-relu-simple_rnn-values"]
+    )
     assert outcome.error.startswith("RuntimeError: Unknown activation function 'Relu'")
 
 

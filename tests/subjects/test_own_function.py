@@ -5,9 +5,9 @@ import pytest
 
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import golden_outputs
-from rnnparity.reference.tolerance import expect
 from rnnparity.report.messages import summary
-from rnnparity.session.check import ask, result_of
+from rnnparity.session.judging import judge_outcome
+from rnnparity.session.outcome import ask_in_this_process
 from rnnparity.subjects import FunctionSubject
 
 PROBLEM = catalogue()["lstm-spread-sequences-state"]
@@ -15,8 +15,8 @@ OUTPUT, H, C = (tensor.data for tensor in golden_outputs(PROBLEM))
 
 
 def said_of(given):
-    outcome = ask(FunctionSubject(lambda _: given), PROBLEM)
-    verdict = result_of(outcome, expect(PROBLEM), None)
+    outcome = ask_in_this_process(FunctionSubject(lambda _: given), PROBLEM)
+    verdict = judge_outcome(outcome)
     return verdict.verdict, summary(verdict, PROBLEM)
 
 

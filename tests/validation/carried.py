@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from functools import cache
-from multiprocessing import get_context
 
 import numpy as np
 
@@ -24,8 +23,9 @@ from rnnparity.problem.answer import Subject, Unsupported
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
 from rnnparity.reference.tolerance import expect
-from rnnparity.session.check import Progress, one_blas_thread
-from rnnparity.session.workers import end_now, main_unseen, one_line, prepare_worker
+from rnnparity.session.outcome import error_line
+from rnnparity.session.processes import hidden_main, kill_pool, one_blas_thread, start_pool
+from rnnparity.session.subject_run import Progress
 from rnnparity.subjects import make_subject
 from validation.port import Carried, carry
 from validation.trial import FALSE, Result, Trial, draw_problem, judge, said
@@ -56,9 +56,9 @@ def carried_trials(
         it carries nothing.
     """
     found: dict[int, Carry] = {}
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=prepare_worker)
+    pool = start_pool(jobs)
     try:
-        with main_unseen():
+        with hidden_main():
             running = {
                 pool.submit(carry_fault, subject, place, count, seed): place
                 for place in range(len(FAULTS))
@@ -72,7 +72,7 @@ def carried_trials(
             f"subject {subject!r}: its process died; `rnnparity check {subject}` says where"
         ) from None
     finally:
-        end_now(pool)
+        kill_pool(pool)
     if not any(one.trials for one in found.values()):
         raise RequestError(
             f"subject {subject!r}: carries none of the faults: {', '.join(_never(list(found.values())))}"
@@ -132,7 +132,7 @@ def _carry(engine: Subject, struck: Injection, done: Carry) -> Carried | None:
         Exception,
         SystemExit,
     ) as error:  # a subject may fail in any way; one failure ends no run
-        done.failed[one_line(error)] += 1
+        done.failed[error_line(error)] += 1
     return None
 
 

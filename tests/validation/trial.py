@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -37,9 +35,9 @@ from rnnparity.problem.results import WHOLE
 from rnnparity.reference import compute
 from rnnparity.reference.arithmetic import Plain
 from rnnparity.reference.tolerance import expect
-from rnnparity.session.check import Progress, one_blas_thread
-from rnnparity.session.fuzz import random_problem
-from rnnparity.session.workers import end_now, main_unseen, prepare_worker
+from rnnparity.session.processes import hidden_main, kill_pool, one_blas_thread, start_pool
+from rnnparity.session.random_problems import random_problem
+from rnnparity.session.subject_run import Progress
 
 
 class Result(StrEnum):
@@ -84,16 +82,16 @@ def trials(
     """So many trials of one of the KINDS, each with a seed of its own."""
     found: list[Trial] = []
     seeds = range(seed * 1_000_000, seed * 1_000_000 + count)
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=prepare_worker)
+    pool = start_pool(jobs)
     try:
-        with main_unseen():
+        with hidden_main():
             running = pool.map(trial, [kind] * count, seeds, chunksize=20)
         for done in running:
             found.append(done)
             if progress is not None:
                 progress(kind, len(found), count)
     finally:
-        end_now(pool)
+        kill_pool(pool)
     return found
 
 

@@ -1,0 +1,45 @@
+"""What a run compares with: the goldens and the known differences of a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnnparity.catalogue import catalogue
+from rnnparity.golden.goldens import KNOWN, Goldens, default_folder, read_goldens
+from rnnparity.golden.known_differences import KnownDifference, read_known
+from rnnparity.problem.results import CaseResult
+from rnnparity.reference.tolerance import Expected
+from rnnparity.session.outcome import Outcome
+from rnnparity.session.session import Session
+from rnnparity.verdict.judge import with_known
+
+
+@dataclass(frozen=True)
+class Fixtures:
+    """The goldens of the catalogue, and the entries of the known differences."""
+
+    goldens: Goldens
+    known: tuple[KnownDifference, ...]
+
+    def result(
+        self,
+        session: Session,
+        outcome: Outcome,
+        expected: Mapping[str, Expected] | None = None,
+    ) -> CaseResult:
+        """Judge an outcome with its golden and the known differences of the subject."""
+        result = session.judge(outcome, self.goldens, expected)
+        return with_known(result, self.known, session.name, session.versions)
+
+
+def read_fixtures(folder: Path | None = None) -> Fixtures:
+    """Read the fixtures of a folder, or the project's own.
+
+    Raises:
+        FormatError: a file is missing, malformed, edited or not used.
+    """
+    folder = folder or default_folder()
+    goldens = read_goldens(folder, catalogue())
+    return Fixtures(goldens, read_known(folder / KNOWN))

@@ -1,0 +1,86 @@
+"""From outcomes to the results of cases, and the self-check of every run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from rnnparity.catalogue import catalogue
+from rnnparity.golden.goldens import Goldens
+from rnnparity.problem.errors import SelfCheckError
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import CaseResult, Verdict
+from rnnparity.reference.tolerance import Expected, expect
+from rnnparity.session.outcome import Outcome
+from rnnparity.verdict.judge import (
+    judge,
+    judge_with_golden,
+    reference_result,
+    wrong_answer,
+)
+
+# A subject that swaps two gates must fail on this case, or no verdict of the run counts.
+SELF_CHECK_CASE = "lstm-spread-sequences-state"
+
+
+class Judge(Protocol):
+    """How the outcomes of a subject become results."""
+
+    def __call__(
+        self,
+        outcome: Outcome,
+        goldens: Goldens | None = None,
+        expected: Mapping[str, Expected] | None = None,
+    ) -> CaseResult:
+        """Return a case's result; `expected` may hold what the reference has computed before."""
+
+
+def judge_outcome(
+    outcome: Outcome,
+    goldens: Goldens | None = None,
+    expected: Mapping[str, Expected] | None = None,
+) -> CaseResult:
+    """Judge an outcome: the answer is compared with the reference and with the case's golden."""
+    problem, answer = outcome.problem, outcome.answer
+    if answer is not None:
+        reference = (expected or {}).get(problem.id) or expect(problem)
+        result = judge_with_golden(problem, answer, reference, _golden(problem, goldens))
+        return replace(result, seconds=answer.seconds)
+    if outcome.unsupported:
+        return CaseResult(problem.id, Verdict.UNSUPPORTED, reason=outcome.unsupported)
+    return CaseResult(problem.id, Verdict.ERROR, reason=outcome.error)
+
+
+def judge_reference(
+    outcome: Outcome,
+    goldens: Goldens | None = None,
+    expected: Mapping[str, Expected] | None = None,
+) -> CaseResult:
+    """Judge an outcome of the reference: the case's golden is its only witness."""
+    problem, answer = outcome.problem, outcome.answer
+    if answer is None:
+        return judge_outcome(outcome, goldens, expected)
+    golden = _golden(problem, goldens)
+    if goldens is not None and golden is None:
+        reason = goldens.left_out.get(problem.id, "")
+        return CaseResult(problem.id, Verdict.INCONCLUSIVE, reason=reason)
+    return replace(reference_result(problem, answer, golden), seconds=answer.seconds)
+
+
+def _golden(problem: Problem, goldens: Goldens | None) -> Sequence[Tensor] | None:
+    return None if goldens is None else goldens.outputs.get(problem.id)
+
+
+def self_check() -> None:
+    """Judge a subject that is wrong on purpose.
+
+    Raises:
+        SelfCheckError: it passed.
+    """
+    problem = catalogue()[SELF_CHECK_CASE]
+    if judge(problem, wrong_answer(problem)).verdict is not Verdict.DIVERGES:
+        raise SelfCheckError(
+            "self-check failed: discard this run; "
+            f"a subject with two gates swapped passed {SELF_CHECK_CASE}"
+        )

@@ -1,0 +1,45 @@
+"""The outcome of a problem that a subject was asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.problem.problem import Problem
+from rnnparity.subjects import place_in
+
+# An error line is cut to this many characters.
+LONGEST_LINE = 300
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An answer, or why there is none. `memory` is that of the worker process, in bytes."""
+
+    problem: Problem
+    answer: Answer | None = None
+    unsupported: str = ""
+    error: str = ""
+    memory: int = 0
+
+
+def ask_in_this_process(subject: Subject, problem: Problem) -> Outcome:
+    """Return the outcome of a problem. A subject that raises or exits does not end the run."""
+    try:
+        return Outcome(problem, subject.answer(problem))
+    except Unsupported as reason:
+        return Outcome(problem, unsupported=str(reason) or "no reason was given")
+    except (Exception, SystemExit) as error:
+        return Outcome(problem, error=error_line(error) + place_in(error))
+
+
+def error_line(error: BaseException) -> str:
+    """Return the type of an exception and the first line that describes it.
+
+    Keras' messages have many lines, with colors.
+    """
+    text = str(error).replace("\x1b[1m", "").replace("\x1b[0m", "")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    descriptions = [line for line in lines if not line.startswith("Exception encountered")]
+    first = next(iter(descriptions or lines), "")
+    return f"{type(error).__name__}: {first}"[:LONGEST_LINE]

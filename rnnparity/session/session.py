@@ -1,0 +1,149 @@
+"""One way to ask a subject: a function, the reference, or a subject in worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Protocol, TypeAlias
+
+from rnnparity.problem.answer import Subject
+from rnnparity.problem.problem import Problem
+from rnnparity.session.judging import Judge, judge_outcome, judge_reference
+from rnnparity.session.outcome import Outcome, ask_in_this_process
+from rnnparity.session.processes import one_blas_thread
+from rnnparity.session.reference_subject import ReferenceSubject
+from rnnparity.session.workers import TIMEOUT_S, Workers
+from rnnparity.subjects import FunctionSubject, make_subject, name_of, registration
+
+REFERENCE = "reference"
+
+# A subject by its name, or a function from a problem to its outputs (anything array-like).
+SubjectLike: TypeAlias = str | Callable[[Problem], object]
+
+
+class Session(Protocol):
+    """A subject that is ready to be asked. `judge` makes a case's result of an outcome."""
+
+    name: str
+    judge: Judge
+    # Whether it works while this process does something else, so that asking ahead saves time.
+    parallel: bool
+
+    @property
+    def ready(self) -> bool:
+        """Whether its framework is loaded, so that `ask` does not wait for that."""
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """The versions of what computes; waits until the framework is loaded.
+
+        Raises:
+            RequestError: the framework is missing or cannot be loaded.
+        """
+
+    def ask(self, problem: Problem) -> Outcome:
+        """Return the outcome of one problem."""
+
+    def ask_all(self, problems: Iterable[Problem]) -> Iterator[Outcome]:
+        """Yield the outcomes of problems as they come in, in any order."""
+
+
+class LocalSession:
+    """A subject in this process."""
+
+    parallel = False
+    ready = True
+
+    def __init__(self, name: str, subject: Subject, judge: Judge = judge_outcome) -> None:
+        self.name = name
+        self.judge = judge
+        self._subject = subject
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        return self._subject.versions()
+
+    def ask(self, problem: Problem) -> Outcome:
+        return ask_in_this_process(self._subject, problem)
+
+    def ask_all(self, problems: Iterable[Problem]) -> Iterator[Outcome]:
+        return map(self.ask, problems)
+
+    def forget(self) -> None:
+        """Release what the subject keeps of earlier problems, if it can."""
+        forget = getattr(self._subject, "forget", None)
+        if forget is not None:
+            forget()
+
+
+class WorkerSession:
+    """A subject in worker processes."""
+
+    parallel = True
+
+    def __init__(self, name: str, workers: Workers) -> None:
+        self.name = name
+        self.judge: Judge = judge_outcome
+        self._workers = workers
+
+    @property
+    def ready(self) -> bool:
+        return self._workers.loaded
+
+    @cached_property
+    def versions(self) -> Mapping[str, str]:
+        return self._workers.versions()
+
+    def ask(self, problem: Problem) -> Outcome:
+        return next(self._workers.run([problem]))
+
+    def ask_all(self, problems: Iterable[Problem]) -> Iterator[Outcome]:
+        return self._workers.run(problems)
+
+
+@contextmanager
+def open_session(
+    subject: SubjectLike, *, jobs: int = 1, timeout_s: float = TIMEOUT_S
+) -> Iterator[Session]:
+    """Open a session with a subject; leaving the context ends its worker processes.
+
+    A function and the reference run in this process, every other subject in `jobs` worker
+    processes, where a problem may take `timeout_s` seconds.
+
+    Raises:
+        RequestError: no subject has that name.
+    """
+    check_name(subject)
+    if callable(subject):
+        yield LocalSession(name_of(subject), FunctionSubject(subject))
+    elif subject == REFERENCE:
+        with one_blas_thread():
+            yield LocalSession(subject, ReferenceSubject(), judge_reference)
+    else:
+        with Workers(subject, jobs, timeout_s) as workers:
+            yield WorkerSession(subject, workers)
+
+
+def local_session(name: str) -> LocalSession:
+    """Return a session with a registered subject that is loaded into this process.
+
+    Raises:
+        RequestError: the framework is missing or cannot be loaded.
+    """
+    return LocalSession(name, make_subject(name))
+
+
+def check_name(subject: SubjectLike) -> None:
+    """Check that a subject exists, without loading its framework.
+
+    Raises:
+        RequestError: no subject has that name.
+    """
+    if not callable(subject):
+        registration(subject)
+
+
+def default_cases(subject: SubjectLike) -> str:
+    """Return the expression that selects a subject's cases where none is given ("" for all)."""
+    return "" if callable(subject) else registration(subject).cases

@@ -1,0 +1,63 @@
+"""A worker process: it loads one subject once, and answers problems."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rnnparity.problem.answer import Subject
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.problem import Problem
+from rnnparity.session.outcome import Outcome, ask_in_this_process, error_line
+from rnnparity.session.processes import prepare_process
+from rnnparity.subjects import make_subject
+
+
+@dataclass
+class _State:
+    """The subject of this process, once it is loaded, or the reason why it cannot be loaded."""
+
+    name: str = ""
+    subject: Subject | None = None
+    failure: RequestError | None = None
+
+
+_STATE = _State()
+
+
+def prepare_worker(subject: str) -> None:
+    """Set up a worker process for a subject."""
+    _STATE.name = subject
+    prepare_process()
+
+
+def load() -> tuple[dict[str, str], RequestError | None]:
+    """Load the subject, unless it is loaded, and return its versions or why it has none."""
+    if _STATE.subject is None and _STATE.failure is None:
+        try:
+            _STATE.subject = make_subject(_STATE.name)
+        except RequestError as error:
+            _STATE.failure = error
+        except (Exception, SystemExit) as error:  # whatever an imported module may raise
+            reason = f"cannot be loaded: {error_line(error)}"
+            _STATE.failure = RequestError(f"subject {_STATE.name!r}: {reason}")
+    versions = _STATE.subject.versions() if _STATE.subject else {}
+    return versions, _STATE.failure
+
+
+def answer(problem: Problem) -> Outcome:
+    """Return the outcome of a problem, with the memory of this process."""
+    load()
+    if _STATE.subject is None:
+        return Outcome(problem, error=str(_STATE.failure))
+    return replace(ask_in_this_process(_STATE.subject, problem), memory=_resident_bytes())
+
+
+def _resident_bytes() -> int:
+    """Return the resident memory of this process; 0 where the system does not report it."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
