@@ -10,6 +10,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -342,13 +343,10 @@ def test_a_difference_beside_small_values_is_told_relative_to_them(tmp_path):
 def asked(monkeypatch, outcome):
     """Make a subject, of the Keras whose differences are known, give an outcome."""
 
-    class Fake:
-        name, versions, judge = "keras", {"keras": "3.15.1"}, staticmethod(judge_outcome)
-        ask = staticmethod(outcome)
-
     @contextmanager
-    def open_session(_):
-        yield Fake()
+    def open_session(name):
+        versions = {"keras": "3.15.1"}
+        yield SimpleNamespace(name=name, versions=versions, judge=judge_outcome, ask=outcome)
 
     monkeypatch.setattr("rnnparity.session.ask.open_session", open_session)
 
