@@ -35,7 +35,7 @@ def list_(
         for name in registered_names():
             found = registration(name)
             typer.echo(
-                f"{name:24} {found.says}{', takes the cases tagged ' + found.cases if found.cases else ''}"
+                f"{name:24} {found.description}{', takes the cases tagged ' + found.cases if found.cases else ''}"
             )
         typer.echo(f"{'package.module:callable':24} any function from a Problem to its outputs")
         typer.echo(f"{'cmd:PROGRAM':24} any program: one problem a line in, one answer a line back")

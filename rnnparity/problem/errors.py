@@ -20,10 +20,6 @@ class RequestError(Exception):
         )
 
 
-class MissingFrameworkError(RequestError):
-    """What a subject runs on is not there: its package, or the device that it needs."""
-
-
 class SubjectFailedError(RequestError):
     """A subject failed where its outputs were asked for: it raised, its process died, or it
     hung."""

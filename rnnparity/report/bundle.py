@@ -223,9 +223,9 @@ class _Recorder:
             for name, array in feeds.items()
         }
         np.savez(numbers, **named)
-        from rnnparity.subjects.onnx_graph import without_notes
+        from rnnparity.subjects.onnx_models.graph import without_metadata
 
-        return {"model.onnx": without_notes(self.models[0]), "feeds.npz": numbers.getvalue()}
+        return {"model.onnx": without_metadata(self.models[0]), "feeds.npz": numbers.getvalue()}
 
 
 def _recorded(problem: Problem, subject: str) -> _Recorder | None:

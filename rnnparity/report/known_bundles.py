@@ -19,7 +19,7 @@ from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult
 from rnnparity.report.bundle import bundle_files, plainest_kind
 from rnnparity.session.session import open_session
-from rnnparity.subjects import ON_A_GPU, registered_names
+from rnnparity.subjects import registered_names, registration
 from rnnparity.verdict.judge import with_known
 
 BUNDLES = "bundles"
@@ -107,7 +107,7 @@ def _bundled(
     why = f"no subject is called {entry.subject}"
     for name in registered_names():
         fits = any(fnmatchcase(name, pattern) for pattern in entry.subject.split(" | "))
-        if not fits or name.rpartition(":")[2] in ON_A_GPU:
+        if not fits or registration(name).needs_gpu:
             continue
         try:
             found = next(_scripts(entry, name, subjects), None)

@@ -11,7 +11,7 @@ from rnnparity import __version__
 from rnnparity.catalogue import catalogue, digest
 from rnnparity.faults import detecting_cases
 from rnnparity.golden.known_differences import KnownDifference
-from rnnparity.problem.errors import MissingFrameworkError, RequestError
+from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import (
     KnownEntry,
@@ -27,7 +27,7 @@ from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.session import REFERENCE, SubjectLike, check_name
 from rnnparity.session.subject_run import Progress, SubjectRun, check_subject
 from rnnparity.session.workers import TIMEOUT_S
-from rnnparity.subjects import name_of, registered_names
+from rnnparity.subjects import MissingFrameworkError, name_of, registered_names
 
 DEFAULT_SUBJECT = "keras"
 

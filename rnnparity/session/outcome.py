@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rnnparity.problem.answer import Answer, Subject, Unsupported
 from rnnparity.problem.problem import Problem
-from rnnparity.subjects import place_in
+from rnnparity.subjects import user_location
 
 # An error line is cut to this many characters.
 LONGEST_LINE = 300
@@ -30,7 +30,7 @@ def ask_in_this_process(subject: Subject, problem: Problem) -> Outcome:
     except Unsupported as reason:
         return Outcome(problem, unsupported=str(reason) or "no reason was given")
     except (Exception, SystemExit) as error:
-        return Outcome(problem, error=error_line(error) + place_in(error))
+        return Outcome(problem, error=error_line(error) + user_location(error))
 
 
 def error_line(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from rnnparity.reference import compute
 from rnnparity.verdict.expectations import stated_facts
 
 
-def make(_: str) -> Subject:
+def make() -> Subject:
     """The subject `reference`."""
     return ReferenceSubject()
 

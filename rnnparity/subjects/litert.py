@@ -1,118 +1,139 @@
-"""LiteRT (TFLite): tf.keras' layers as tf.lite.TFLiteConverter writes them, run by LiteRT's own
-interpreter.
+"""LiteRT (TFLite): tf.keras' layers converted by tf.lite.TFLiteConverter, on LiteRT's interpreter.
 
-Every case is converted for its own shapes, with its weights as the model's constants: with a batch
-size left open the loop over time does not become LiteRT's operators. A stateful layer's states are
-variables of the model, and its number of steps is open, which is.
+Every case is converted for its own shapes, with its weights as the model's constants: with an open
+batch size the loop over time does not become LiteRT's operators. The states of a stateful layer are
+variables of the model; its number of steps may be open, and is.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any
+from typing import Protocol
 
-from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.errors import MissingFrameworkError
 from rnnparity.problem.problem import Problem
 from rnnparity.subjects import keras as tf_keras
-from rnnparity.subjects.backends import quiet
-from rnnparity.subjects.conversion import (
-    call_arguments,
-    kept_states,
-    named_outputs,
-    open_shapes,
-    start_states,
-)
+from rnnparity.subjects.calls import join_outputs
+from rnnparity.subjects.conversion import call_arguments, open_shapes, set_initial_states
+from rnnparity.subjects.declarations import Registration
+from rnnparity.subjects.functions import as_tensor
+from rnnparity.subjects.keras_backend import KerasTensor, quiet
+from rnnparity.subjects.keras_layers import apply, kept_states
+from rnnparity.subjects.keras_subject import KerasSubject
 
-KEPT = 50  # conversions between two clearings of Keras' session: each leaves graphs behind
+# Conversions between two clearings of Keras' session: each leaves graphs behind.
+MAX_CONVERSIONS = 50
 
 
-def make(_: str) -> Subject:
-    """The subject `litert`.
+class Interpreter(Protocol):
+    """A loaded model."""
 
-    Raises:
-        RequestError: LiteRT's interpreter or TensorFlow is missing, or too old.
-    """
-    try:
-        with quiet():
-            from ai_edge_litert.interpreter import Interpreter
-    except ImportError as error:
-        raise MissingFrameworkError(
-            f"subject 'litert' needs ai-edge-litert ({error}): pip install 'rnnparity[litert]'"
-        ) from None
-    subject = LiteRTSubject(tf_keras.make("eager"), Interpreter)
-    gc.freeze()  # the converter collects garbage each time: a third of a second with all of TensorFlow on the heap
-    return subject
+    def get_signature_runner(self) -> Callable[..., Mapping[str, Array]]:
+        """Return the model as a function of named arrays."""
+
+
+class Converter(Protocol):
+    """TensorFlow's converter with a model in it."""
+
+    def convert(self) -> bytes:
+        """Return the converted model."""
 
 
 class LiteRTSubject:
-    """Converts a problem's layer and runs it; nothing is kept but Keras' built layers."""
+    """Converts each problem's layer and runs it; only Keras' built layers are kept."""
 
-    def __init__(self, keras: Any, interpreter: Any) -> None:
+    def __init__(self, keras: KerasSubject, interpreter: Callable[..., Interpreter]) -> None:
         import tensorflow as tf
 
-        self.tf, self.keras, self.interpreter = tf, keras, interpreter
-        self.converted = 0
+        self.tf = tf
+        self.keras = keras
+        self.interpreter = interpreter
+        self.conversions = 0
 
     def versions(self) -> dict[str, str]:
         return {"ai-edge-litert": version("ai-edge-litert"), **self.keras.versions()}
 
     def answer(self, problem: Problem) -> Answer:
-        self.converted += 1
-        if self.converted % KEPT == 0:
+        self.conversions += 1
+        if self.conversions % MAX_CONVERSIONS == 0:
             self.keras.forget()
         start = perf_counter()
         with quiet():
             interpreter = self.interpreter(model_content=self._model(problem), num_threads=1)
             run = interpreter.get_signature_runner()
             calls = [_ordered(run(**arguments)) for arguments in call_arguments(problem)]
-        return Answer(named_outputs(problem, calls), seconds=perf_counter() - start)
+        tensors = [[as_tensor("", array) for array in arrays] for arrays in calls]
+        return Answer(join_outputs(problem, tensors), seconds=perf_counter() - start)
 
     def _model(self, problem: Problem) -> bytes:
-        """The problem's layer as a LiteRT model of one signature, which takes the arguments of
-        `call_arguments`.
+        """Return the layer as a model of one signature, with the arguments of `call_arguments`.
 
         Raises:
             Unsupported: it needs operators that LiteRT does not have.
         """
         layer = self.keras.model_of(problem)
-        start_states(layer, problem)
+        set_initial_states(layer, problem)
 
-        def call(x: Any, mask: Any = None, **states: Any) -> Any:
-            return tf_keras.apply(layer, x, mask, list(states.values()) or None)
+        def call(x: KerasTensor, mask: KerasTensor | None = None, **states: KerasTensor) -> object:
+            return apply(layer, x, mask, list(states.values()) or None)
 
-        places = {
+        specs = {
             name: self.tf.TensorSpec(shape, array.dtype, name)
             for name, array, shape in open_shapes(problem)
         }
-        function = self.tf.function(call, autograph=False).get_concrete_function(**places)
+        function = self.tf.function(call, autograph=False).get_concrete_function(**specs)
         owner = self.tf.Module()
-        owner.held = [variable.value for variable in [*layer.variables, *kept_states(layer)]]
+        owner.variables_in_use = [v.value for v in [*layer.variables, *kept_states(layer)]]
         with TemporaryDirectory() as folder:
             self.tf.saved_model.save(owner, folder, function)
             return _converted(self.tf.lite.TFLiteConverter.from_saved_model(folder))
 
 
-def _converted(converter: Any) -> bytes:
+def _converted(converter: Converter) -> bytes:
     try:
-        model: bytes = converter.convert()
+        return converter.convert()
     except Exception as error:
-        # ConverterError has no public name, and says in two ways that it is no fault: "TF Select
-        # ops: Transpose, ...", "Please consider using Select TF ops". Those are TensorFlow's own
-        # kernels; LiteRT's interpreter has none.
+        # ConverterError is not public. It names operators that only TensorFlow's own kernels have,
+        # which LiteRT's interpreter lacks, in two ways: "TF Select ops: Transpose, ..." and "Please
+        # consider using Select TF ops".
         if type(error).__name__ != "ConverterError" or "Select" not in str(error):
             raise
-        raise Unsupported(
-            "LiteRT has no operators for this in this type (TF Select would be needed)"
-        ) from None
-    return model
+        raise Unsupported("LiteRT lacks operators for this type (they need TF Select)") from None
 
 
-def _ordered(outputs: Mapping[str, Array]) -> list[Array]:
-    """A signature's outputs are named output_0, output_1, ..., in any order."""
-    return [outputs[f"output_{place}"] for place in range(len(outputs))]
+def _ordered(outputs: Mapping[str, Array]) -> Sequence[Array]:
+    """Return a signature's outputs in order; they are named output_0, output_1, ..."""
+    return [outputs[f"output_{index}"] for index in range(len(outputs))]
+
+
+def make() -> LiteRTSubject:
+    """Return the subject `litert`.
+
+    Raises:
+        ImportError: LiteRT's interpreter or TensorFlow is missing.
+        SubjectError: TensorFlow is too old.
+    """
+    with quiet():
+        from ai_edge_litert.interpreter import Interpreter as LiteRTInterpreter
+    subject = LiteRTSubject(tf_keras.make("eager"), LiteRTInterpreter)
+    # The converter collects garbage each time, a third of a second with TensorFlow on the heap.
+    gc.freeze()
+    return subject
+
+
+SUBJECTS = (
+    Registration(
+        "litert",
+        make,
+        "LiteRT (TFLite), converted from tf.keras",
+        cases="pairs",
+        packages=("tensorflow", "ai_edge_litert"),
+        extra="litert",
+        rank=60,
+    ),
+)

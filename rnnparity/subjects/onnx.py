@@ -1,211 +1,132 @@
-"""ONNX: the operators RNN, LSTM and GRU in models built by hand, on ONNX Runtime and ONNX's
-ReferenceEvaluator.
+"""ONNX: the operators RNN, LSTM and GRU in models that are built by hand, on two engines.
 
-The models are made in `onnx_layers`, which is imported once onnx is known to be there.
+The models are built by `onnx_models`, which is imported once onnx is known to be installed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
-from importlib import import_module
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.problem.answer import Answer
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
-from rnnparity.problem.errors import MissingFrameworkError
-from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
-from rnnparity.problem.problem import Problem
-from rnnparity.subjects import as_tensor
+from rnnparity.problem.layers import Bidirectional, Recurrent
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.subjects.calls import (
+    Call,
+    LayerStates,
+    initial_states,
+    layers_of,
+    run_calls,
+    split_states,
+)
+from rnnparity.subjects.declarations import Registration
+from rnnparity.subjects.functions import as_tensor
+from rnnparity.subjects.onnx_engines import ENGINES, PACKAGES, Engine, Session
 
-INSTALL = "pip install 'rnnparity[onnx]'"
-MODELS_KEPT = 64  # cases of one structure follow each other; what a process holds stays bounded
+if TYPE_CHECKING:
+    from rnnparity.subjects.onnx_models.layers import Model
 
-
-def make(name: str) -> Subject:
-    """The subject `onnxruntime`, or `onnx-reference` (also `reference`).
-
-    Raises:
-        RequestError: its package is missing.
-    """
-    return OnnxSubject(engine(name))
-
-
-class OnnxRuntime:
-    """ONNX Runtime on the CPU, on one thread.
-
-    Raises:
-        RequestError: onnx or onnxruntime is missing.
-    """
-
-    subject = "onnxruntime"
-
-    def __init__(self) -> None:
-        self.onnx = _imported("onnx", self.subject)
-        self.runtime = _imported("onnxruntime", self.subject)
-        self.errors = self.runtime.capi.onnxruntime_pybind11_state
-        options = self.runtime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # fatal: whatever else there is to say comes as an exception
-        self.options = options
-
-    def versions(self) -> dict[str, str]:
-        return {"onnxruntime": str(self.runtime.__version__), "onnx": str(self.onnx.__version__)}
-
-    def load(self, model: bytes) -> Any:
-        """A session of a serialized model.
-
-        Raises:
-            Unsupported: an operator that the specification has in this type, and ONNX Runtime has
-            not.
-        """
-        try:
-            return self.runtime.InferenceSession(
-                model, self.options, providers=["CPUExecutionProvider"]
-            )
-        except (
-            self.errors.NotImplemented
-        ) as error:  # "...: Could not find an implementation for RNN(22) node with ..."
-            raise Unsupported(
-                f"ONNX Runtime: {str(error).rpartition(' : ')[2].partition(' node')[0]}"
-            ) from None
-
-    def run(self, loaded: Any, feeds: Mapping[str, Array]) -> list[Array]:
-        """All outputs of the model, in its order.
-
-        Raises:
-            Unsupported: LSTM or GRU in float64, which ONNX Runtime registers and then refuses to
-            run.
-        """
-        try:
-            outputs: list[Array] = loaded.run(None, dict(feeds))
-        except (
-            self.errors.RuntimeException
-        ) as error:  # "...: LSTM operator does not support double yet"
-            reason = str(error).rpartition("Status Message: ")[2]
-            if not reason.endswith("operator does not support double yet"):
-                raise
-            raise Unsupported(f"ONNX Runtime: {reason}") from None
-        return outputs
-
-
-class ReferenceEvaluator:
-    """ONNX's own evaluator in NumPy.
-
-    Raises:
-        RequestError: onnx is missing.
-    """
-
-    subject = "onnx-reference"
-
-    def __init__(self) -> None:
-        self.onnx = _imported("onnx", self.subject)
-        self.reference = _imported("onnx.reference", self.subject)
-
-    def versions(self) -> dict[str, str]:
-        return {"onnx": str(self.onnx.__version__)}
-
-    def load(self, model: bytes) -> Any:
-        """An evaluator of a serialized model."""
-        return self.reference.ReferenceEvaluator(model)
-
-    def run(self, loaded: Any, feeds: Mapping[str, Array]) -> list[Array]:
-        """All outputs of the model, in its order."""
-        return list(loaded.run(None, dict(feeds)))
-
-
-def engine(name: str) -> OnnxRuntime | ReferenceEvaluator:
-    """The engine `onnxruntime`, or `reference` (also `onnx-reference`).
-
-    Raises:
-        RequestError: its package is missing.
-    """
-    return OnnxRuntime() if name == "onnxruntime" else ReferenceEvaluator()
-
-
-def _imported(module: str, subject: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise MissingFrameworkError(
-            f"subject {subject!r} needs {module.partition('.')[0]} ({error}): {INSTALL}"
-        ) from None
+# Cases of one structure follow each other; the memory of a process stays bounded.
+MAX_MODELS = 64
 
 
 class OnnxSubject:
-    """One model a structure, kept; its numbers are fed."""
+    """One model for each structure of a problem; all numbers are its inputs."""
 
-    def __init__(self, on: OnnxRuntime | ReferenceEvaluator) -> None:
-        self.engine = on
-        self.model = lru_cache(maxsize=MODELS_KEPT)(self._model)
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.model = lru_cache(maxsize=MAX_MODELS)(self._model)
 
     def versions(self) -> dict[str, str]:
         return self.engine.versions()
 
     def answer(self, problem: Problem) -> Answer:
-        begun = perf_counter()
-        layers = problem.layer.layers if isinstance(problem.layer, Stack) else (problem.layer,)
-        prefixes = (
-            [f"{n}/" for n in range(len(layers))] if isinstance(problem.layer, Stack) else [""]
+        from rnnparity.subjects.onnx_models.weights import packed_weights
+
+        start = perf_counter()
+        keras_weights = {tensor.name: tensor.data for tensor in problem.weights}
+        weights = packed_weights(layers_of(problem), keras_weights)
+        run = partial(self._call, problem, weights)
+        outputs = run_calls(problem, initial_states(problem), run)
+        return Answer(outputs, seconds=perf_counter() - start)
+
+    def _call(
+        self,
+        problem: Problem,
+        weights: Mapping[str, Array],
+        call: Call,
+        states: Sequence[LayerStates[Array]],
+    ) -> tuple[list[Tensor], list[list[Array]]]:
+        """Return the outputs of one call in Keras' order, and the last states of each layer."""
+        layers = layers_of(problem)
+        feeds = {"x": call.inputs, **weights}
+        if call.mask is not None:
+            feeds["mask"] = call.mask
+        for (prefix, layer), start in zip(layers, states, strict=True):
+            if start is not None:
+                names = [prefix + name for name in layer.states]
+                feeds |= zip(names, start, strict=True)
+        has_states = tuple(start is not None for start in states)
+        model, session = self.model(
+            tuple(layers), problem.inputs.dtype, call.mask is not None, has_states
         )
-        calls = self._calls(problem, tuple(zip(prefixes, layers, strict=True)))
-        names = [slot.name for slot in problem.output_slots()]
-        # Sequences are joined; what a call gives once is kept from the last one.
-        parts = zip(names, zip(*calls, strict=True), strict=True)
-        joined = problem.layer.return_sequences
-        outputs = {
-            name: np.concatenate(each, 1) if joined and name.endswith("output") else each[-1]
-            for name, each in parts
-        }
-        tensors = tuple(as_tensor(name, value) for name, value in outputs.items())
-        return Answer(tensors, seconds=perf_counter() - begun)
-
-    def _calls(
-        self, problem: Problem, layers: tuple[tuple[str, Recurrent | Bidirectional], ...]
-    ) -> list[list[Array]]:
-        """The outputs of every call in Keras' order; the states of one start the next where a layer
-        is stateful."""
-        from rnnparity.subjects.onnx_layers import packed_weights
-
-        weights = packed_weights(layers, {tensor.name: tensor.data for tensor in problem.weights})
-        states = {tensor.name: tensor.data for tensor in problem.initial_state or ()}
-        carried = {
-            prefix + state for prefix, layer in layers if layer.stateful for state in layer.states
-        }
-        last = (
-            [layers[-1][0] + state for state in layers[-1][1].states]
-            if problem.layer.return_state
-            else []
+        arrays = self.engine.run(
+            session,
+            {name: self._rounded(feeds[name], dtype) for name, dtype in model.inputs.items()},
         )
-        calls, begin = [], 0
-        for steps in problem.steps:
-            span = slice(begin, begin + steps)
-            mask = {} if problem.mask is None else {"mask": problem.mask[:, span]}
-            started = tuple(prefix + layer.states[0] in states for prefix, layer in layers)
-            model, loaded = self.model(layers, problem.inputs.dtype, bool(mask), started)
-            values = {"x": problem.inputs.data[:, span], **mask, **weights, **states}
-            found = self.engine.run(
-                loaded, {name: self._typed(values[name], t) for name, t in model.inputs.items()}
-            )
-            sequences = len(found) - len(model.states)
-            states = dict(zip(model.states, found[sequences:], strict=True))
-            calls.append([*found[:sequences], *(states[name] for name in last)])
-            states = {name: state for name, state in states.items() if name in carried}
-            begin += steps
-        return calls
+        sequences = len(arrays) - len(model.states)
+        last = split_states(problem, arrays[sequences:])
+        outputs = arrays[:sequences]
+        if problem.layer.return_state:
+            outputs = [*outputs, *last[-1]]
+        return [as_tensor("", array) for array in outputs], last
 
-    def _model(self, *structure: Any) -> tuple[Any, Any]:
-        """The model of a structure, and what the engine has made of it."""
-        from rnnparity.subjects.onnx_layers import model_of
+    def _model(
+        self,
+        layers: tuple[tuple[str, Recurrent | Bidirectional], ...],
+        dtype: str,
+        has_mask: bool,
+        has_states: tuple[bool, ...],
+    ) -> tuple[Model, Session]:
+        """Return the model of a structure, and the engine's session of it."""
+        from rnnparity.subjects.onnx_models.layers import model_of
 
-        model = model_of(*structure)
+        model = model_of(layers, dtype, has_mask, has_states)
         return model, self.engine.load(model.code)
 
-    def _typed(self, array: Array, dtype: str) -> Array:
-        """The array rounded to the type, in the memory that an engine takes."""
+    def _rounded(self, array: Array, dtype: str) -> Array:
+        """Return the array rounded to a type, contiguous, as engines take it."""
         if dtype == "bool":
             return array
         return np.ascontiguousarray(FLOAT_TYPES[dtype].round(array))
+
+
+def make(engine: str) -> OnnxSubject:
+    """Return the subject `onnxruntime` or `onnx-reference`.
+
+    Raises:
+        ImportError: a package is missing.
+    """
+    return OnnxSubject(ENGINES[engine]())
+
+
+def _registration(engine: str, description: str) -> Registration:
+    return Registration(
+        engine,
+        partial(make, engine),
+        description,
+        packages=PACKAGES[engine],
+        extra="onnx",
+        rank=40,
+    )
+
+
+SUBJECTS = (
+    _registration("onnxruntime", "ONNX Runtime, models built by hand"),
+    _registration("onnx-reference", "ONNX's ReferenceEvaluator, models built by hand"),
+)

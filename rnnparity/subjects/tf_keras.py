@@ -1,108 +1,112 @@
-"""tf-keras: Keras 2, which is maintained beside Keras 3 for the models that were made with it.
+"""tf-keras: Keras 2, which is maintained for models that were made with it.
 
-What differs from Keras 3 is said here; its layers, their arguments and the order of their weights
-are the same.
+Its layers, their arguments and the order of their weights are those of Keras 3; this file holds
+what differs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
-from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem
-from rnnparity.subjects.backends import TensorFlow
-from rnnparity.subjects.keras import KerasSubject
-
-
-def make(path: str) -> Subject:
-    """Keras 2 by one of the paths `eager`, `unroll`.
-
-    Raises:
-        RequestError: tf-keras is missing.
-    """
-    return TfKerasSubject(TfKeras(path), path)
+from rnnparity.subjects.keras import TensorFlow
+from rnnparity.subjects.keras_backend import KerasModel, KerasModule, KerasTensor
+from rnnparity.subjects.keras_layers import LayerBuilder
+from rnnparity.subjects.keras_subject import KerasSubject, backend_subjects
 
 
 class TfKeras(TensorFlow):
-    """Keras 2's own module, with TensorFlow's functions where Keras 3 has `keras.ops`."""
+    """Keras 2, with TensorFlow's functions where Keras 3 has `keras.ops`."""
 
-    needs, extra, subject = "tf_keras", "tf-keras", "tf-keras"
-    framework = "tf-keras"
+    subject = "tf-keras"
 
-    def import_keras(self) -> Any:
+    def import_keras(self) -> KerasModule:
         import tf_keras
 
-        with suppress(AttributeError):  # it warns of layers that are never saved
+        # It warns of layers that are never saved.
+        with suppress(AttributeError):
             tf_keras.utils.disable_interactive_logging()
         return tf_keras
 
     def versions(self) -> dict[str, str]:
         return {"tf-keras": self.keras.__version__, "tensorflow": self.tf.__version__}
 
-    def activations(self) -> dict[str, Any]:
-        """Keras 2's `hard_sigmoid` is what Keras 3 has no name for, and the other way round; silu
-        was `swish`."""
+    def custom_activations(self) -> dict[str, object]:
+        """Return functions for names of Keras 3 that mean something else here, or nothing."""
         tf = self.tf
 
-        def hard_sigmoid(x: Any) -> Any:
+        def hard_sigmoid(x: KerasTensor) -> KerasTensor:
             return tf.clip_by_value(x / 6 + 0.5, 0.0, 1.0)
 
-        def gelu_tanh(x: Any) -> Any:
+        def gelu_tanh(x: KerasTensor) -> KerasTensor:
             return self.keras.activations.gelu(x, approximate=True)
 
-        theirs = {
+        return {
+            "hard_sigmoid": hard_sigmoid,
             "hard_sigmoid_keras2": self.keras.activations.hard_sigmoid,
+            "gelu_tanh": gelu_tanh,
             "silu": self.keras.activations.swish,
         }
-        return {"hard_sigmoid": hard_sigmoid, "gelu_tanh": gelu_tanh, **theirs}
 
-    def tensor(self, array: Array) -> Any:
+    def tensor(self, array: Array) -> KerasTensor:
         return self.tf.convert_to_tensor(array)
 
-    def arrays(self, values: Sequence[Any]) -> list[Array]:
-        return [value.numpy() for value in values]
+    def arrays(self, tensors: Sequence[KerasTensor]) -> list[Array]:
+        return [tensor.numpy() for tensor in tensors]
 
     def forget(self) -> None:
         self.keras.backend.clear_session()
 
 
-class TfKerasSubject(KerasSubject):
-    """A stateful layer of Keras 2 is told its batch size when it is made."""
+class TfKerasBuilder(LayerBuilder):
+    """Builds layers of Keras 2; a stateful one gets its batch size as an argument."""
 
+    def arguments(self, layer: Recurrent) -> dict[str, object]:
+        arguments = super().arguments(layer)
+        if layer.stateful:
+            arguments["batch_input_shape"] = list(self.problem.inputs.shape)
+        return arguments
+
+
+class TfKerasSubject(KerasSubject):
+    """One path through Keras 2."""
+
+    builder = TfKerasBuilder
     backend: TfKeras
-    batch_shape: list[int | None] | None = None
 
     def answer(self, problem: Problem) -> Answer:
         if isinstance(problem.layer, Stack) and problem.layer.return_state:
-            raise Unsupported("Keras 2's Sequential has layers of one output alone")
+            raise Unsupported("a Sequential of Keras 2 takes only layers with one output")
         return super().answer(problem)
 
-    def _states(self, problem: Problem) -> list[Array] | None:
-        """Keras 2 casts a call's first argument alone: states are given in the type that each half
-        computes in."""
-        states = super()._states(problem)
+    def states(self, problem: Problem, states: Sequence[Array]) -> Sequence[KerasTensor]:
+        """Cast each state to the type of its half: Keras 2 casts only the first argument."""
         dtypes = [half.compute_dtype for _, half in halves(problem.layer) for _ in half.states]
-        return states and [
-            self.backend.tf.cast(state, dtype) for state, dtype in zip(states, dtypes, strict=True)
-        ]
+        tensors = super().states(problem, states)
+        pairs = zip(tensors, dtypes, strict=True)
+        return [self.backend.tf.cast(tensor, dtype) for tensor, dtype in pairs]
 
-    def _build(self, problem: Problem) -> Any:
-        batch, steps, features = problem.inputs.shape
-        self.batch_shape = [batch, steps, features] if problem.layer.stateful else None
-        return super()._build(problem)
+    def facts(self, problem: Problem, model: KerasModel) -> dict[str, object]:
+        """Leave the summary out, which Keras 2 prints in another form."""
+        facts = super().facts(problem, model)
+        facts.pop("summary", None)
+        return facts
 
-    def _words(self, layer: Recurrent, initializers: Mapping[str, Any] | None) -> dict[str, Any]:
-        batch = (
-            {"batch_input_shape": self.batch_shape} if self.batch_shape and layer.stateful else {}
-        )
-        return super()._words(layer, initializers) | batch
 
-    def _facts(self, problem: Problem, model: Any) -> dict[str, Any]:
-        """Without the summary, which Keras 2 prints in a form of its own."""
-        return {
-            name: fact for name, fact in super()._facts(problem, model).items() if name != "summary"
-        }
+def make(path: str) -> KerasSubject:
+    """Return the subject `tf-keras` or one of its paths."""
+    return TfKerasSubject(TfKeras(path), path)
+
+
+SUBJECTS = backend_subjects(
+    TfKeras,
+    make,
+    title="Keras 2 (tf-keras)",
+    paths={"eager": "eager", "unroll": "unroll=True"},
+    packages=("tensorflow", "tf_keras"),
+    rank=20,
+)

@@ -15,7 +15,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import default_folder
 from rnnparity.problem import file_format as wire
 from rnnparity.reference import compute
-from rnnparity.subjects import REGISTERED
+from rnnparity.subjects import registered_names
 
 __all__ = ["here"]
 
@@ -86,7 +86,9 @@ def test_numbers_that_are_none(here, words):
     assert refused(here(*words.split())).startswith("Invalid value for '-")
 
 
-KNOWN_SUBJECTS = f"known are {', '.join(REGISTERED)}, package.module:callable, or cmd:PROGRAM"
+KNOWN_SUBJECTS = (
+    f"expected {', '.join(registered_names())}, package.module:callable, or cmd:PROGRAM"
+)
 
 
 @pytest.mark.parametrize(
@@ -94,13 +96,14 @@ KNOWN_SUBJECTS = f"known are {', '.join(REGISTERED)}, package.module:callable, o
 )
 def test_subjects_that_are_nearly_one(here, subject, near):
     assert (
-        refused(here("check", subject)) == f"subject {subject!r} is unknown; did you mean {near}?"
+        refused(here("check", subject))
+        == f"subject {subject!r}: unknown name; did you mean {near}?"
     )
 
 
 @pytest.mark.parametrize("subject", ["mine:x y", "own.functions", "a b:c", ""])
 def test_unknown_subjects(here, subject):
-    assert refused(here("check", subject)) == f"subject {subject!r} is unknown; {KNOWN_SUBJECTS}"
+    assert refused(here("check", subject)) == f"subject {subject!r}: unknown name; {KNOWN_SUBJECTS}"
 
 
 def test_a_module_without_its_function(here, tmp_path, monkeypatch):
@@ -108,7 +111,7 @@ def test_a_module_without_its_function(here, tmp_path, monkeypatch):
     (tmp_path / "mine.py").touch()
     for name in ("mine", "mine.lstm"):
         said = (
-            f"subject {name!r} is unknown; a function of a module of yours is named module:function"
+            f"subject {name!r}: unknown name; write module:function for a function of your module"
         )
         assert refused(here("check", name)) == said
 
@@ -117,7 +120,7 @@ def test_an_unknown_subject_of_one_case(here, problem_file):
     for words in (("show", CASE), ("run", str(problem_file))):
         assert (
             refused(here(*words, "--subject", "nobody"))
-            == f"subject 'nobody' is unknown; {KNOWN_SUBJECTS}"
+            == f"subject 'nobody': unknown name; {KNOWN_SUBJECTS}"
         )
 
 
@@ -214,7 +217,7 @@ def test_list_of_subjects(here):
     status, out, err = here("list", "--subjects")
     assert (status, err) == (0, "")
     assert [line.split()[0] for line in out.splitlines()] == [
-        *REGISTERED,
+        *registered_names(),
         "package.module:callable",
         "cmd:PROGRAM",
     ]

@@ -1,32 +1,17 @@
-"""Two walls of the house: `import rnnparity` needs NumPy alone, and frameworks stay in their own
-subject's file."""
+"""`import rnnparity` needs only NumPy, and frameworks are imported only by their own subjects."""
 
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import rnnparity
+from rnnparity.subjects.registry import built_in
 
 PACKAGE = Path(rnnparity.__file__).parent
-FRAMEWORKS = {
-    "tensorflow",
-    "keras",
-    "torch",
-    "jax",
-    "onnx",
-    "onnxruntime",
-    "openvino",
-    "tf_keras",
-    "ai_edge_litert",
-}
-HOMES = {
-    "subjects/backends.py": {"tensorflow", "keras", "jax", "torch", "openvino"},
-    "subjects/litert.py": {"tensorflow", "ai_edge_litert"},
-    "subjects/onnx_graph.py": {"onnx"},
-    "subjects/tf_keras.py": {"tf_keras"},
-    "subjects/torch.py": {"torch"},
-}
+PACKAGES = [set(registration.packages) for registration in built_in().values()]
+FRAMEWORKS = set().union(*PACKAGES)
 LIGHT = {
     "typer",
     "click",
@@ -52,30 +37,47 @@ def imported_by(source):
     return found
 
 
-def strangers(sources):
-    """Where a framework is imported outside of its home: (file, framework) pairs."""
-    return [
-        (name, framework)
-        for name, source in sources.items()
-        for framework in sorted(imported_by(source) & FRAMEWORKS - HOMES.get(name, set()))
-    ]
+def declared_by(name):
+    """The packages that each subject of a file needs; a file without subjects may help any."""
+    module = import_module("rnnparity." + name.removesuffix(".py").replace("/", "."))
+    subjects = getattr(module, "SUBJECTS", ())
+    return [set(subject.packages) for subject in subjects]
 
 
-def test_frameworks_are_imported_in_their_own_file_alone():
+def misplaced(sources):
+    """(file, frameworks) where a file imports frameworks other than those of one subject."""
+    found = []
+    for name, source in sources.items():
+        frameworks = imported_by(source) & FRAMEWORKS
+        allowed = []
+        if frameworks and name.startswith("subjects/"):
+            allowed = declared_by(name) or PACKAGES
+        if frameworks and not any(frameworks <= packages for packages in allowed):
+            found.append((name, sorted(frameworks)))
+    return found
+
+
+def test_frameworks_are_imported_only_by_their_own_subjects():
     sources = {
         path.relative_to(PACKAGE).as_posix(): path.read_text() for path in PACKAGE.rglob("*.py")
     }
-    assert len(sources) > 30
-    assert strangers(sources) == []
+    assert any(imported_by(source) & FRAMEWORKS for source in sources.values())
+    assert misplaced(sources) == []
 
 
-def test_a_framework_elsewhere_would_be_seen():
+def test_a_framework_imported_elsewhere_is_detected():
     sources = {
-        "judge.py": "def late():\n    from keras.layers import LSTM",
+        "verdict/judge.py": "def late():\n    from keras.layers import LSTM",
         "subjects/torch.py": "import tensorflow as tf\nimport torch",
-        "cells.py": "import numpy as np\nfrom rnnparity.subjects import keras",
+        "subjects/onnx_engines.py": "import onnx\nimport onnxruntime",
+        "subjects/calls.py": "import torch\nimport openvino",
+        "reference/cells.py": "import numpy as np\nfrom rnnparity.subjects import keras",
     }
-    assert strangers(sources) == [("judge.py", "keras"), ("subjects/torch.py", "tensorflow")]
+    assert misplaced(sources) == [
+        ("verdict/judge.py", ["keras"]),
+        ("subjects/torch.py", ["tensorflow", "torch"]),
+        ("subjects/calls.py", ["openvino", "torch"]),
+    ]
 
 
 def loaded_after(statement):
@@ -108,3 +110,9 @@ def test_the_plugin_imports_nothing_heavy():
 
 def test_the_package_itself_loads_nothing():
     assert not loaded_after("import rnnparity") & (FRAMEWORKS | LIGHT | {"numpy"})
+
+
+def test_listing_the_subjects_loads_no_framework():
+    loaded = loaded_after("from rnnparity.subjects import registered_names\nregistered_names()")
+    assert "numpy" in loaded
+    assert not loaded & FRAMEWORKS

@@ -11,13 +11,11 @@ import numpy as np
 import pytest
 from _support.command_line import own_package
 
-from rnnparity import subjects
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import Verdict
-from rnnparity.reference import compute
 from rnnparity.session import workers
 from rnnparity.session.judging import judge_outcome
 from rnnparity.session.outcome import error_line
@@ -219,31 +217,3 @@ def test_outputs_keep_their_dtypes():
     (output, *_) = outcomes("integers", PLAIN[:1])[PLAIN[0]].answer.outputs
     assert isinstance(output, Tensor)
     assert (output.dtype, output.data.dtype) == ("int64", np.float64)
-
-
-class Plain:
-    def versions(self):
-        return {"plain": 1}
-
-    def answer(self, problem):
-        return [tensor.data for tensor in compute(problem)]
-
-
-@pytest.mark.parametrize(
-    ("factory", "why"), [(Plain, ""), (lambda: 42, "gives int"), (dict, "gives dict")]
-)
-def test_a_third_party_s_subject_may_answer_with_plain_arrays(monkeypatch, factory, why):
-    monkeypatch.setattr(
-        subjects, "registration", lambda _: subjects.Registration("somewhere:make", "", "")
-    )
-    monkeypatch.setattr(subjects, "_imported", lambda *_: factory)
-    problem = catalogue()["dtype-float64-lstm-forward"]
-    if why:
-        with pytest.raises(RequestError, match=f"subject 'theirs': its factory {why}; "):
-            subjects.make_subject("theirs")
-        return
-    subject = subjects.make_subject("theirs")
-    assert subject.versions() == {"plain": "1"}
-    assert [tensor.name for tensor in subject.answer(problem).outputs] == [
-        slot.name for slot in problem.output_slots()
-    ]

@@ -10,8 +10,11 @@ from rnnparity import check
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import Verdict
 from rnnparity.subjects import conversion, exported, make_subject
+from rnnparity.subjects.calls import join_outputs
+from rnnparity.subjects.exporters import KerasExporter
 
 FROM_TORCH = [
     "gru-spread-backwards-sequences-state",
@@ -52,8 +55,9 @@ class Recorder:
     def versions(self):
         return {"exporter": "2"}
 
-    def calls(self, problem, _):
-        return [[arguments["x"][..., :3] + 1] for arguments in conversion.call_arguments(problem)]
+    def outputs(self, problem, _):
+        calls = conversion.call_arguments(problem)
+        return join_outputs(problem, [[Tensor("", call["x"][..., :3] + 1)] for call in calls])
 
     def forget(self):
         self.forgotten = True
@@ -74,7 +78,7 @@ def test_a_stateful_run_is_called_step_by_step_and_joined():
 
 
 def test_memory_is_cleared_now_and_then(monkeypatch):
-    monkeypatch.setattr(exported, "KEPT", 2)
+    monkeypatch.setattr(exported, "MAX_EXPORTS", 2)
     subject = exported.ExportedSubject(Engine(), Recorder())
     problem = catalogue()["simple_rnn-spread-last"]
     subject.answer(problem)
@@ -94,20 +98,20 @@ def test_arguments_are_named_and_states_of_a_stateful_layer_are_its_own():
 
 
 def test_an_output_too_many_is_not_lost():
-    one = np.zeros((2, 3), np.float32)
-    named = conversion.named_outputs(catalogue()["simple_rnn-spread-last"], [[one, one]])
+    tensor = Tensor("", np.zeros((2, 3), np.float32))
+    named = join_outputs(catalogue()["simple_rnn-spread-last"], [[tensor, tensor]])
     assert [tensor.name for tensor in named] == ["output", "extra_1"]
 
 
 def test_keras_exports_float32_alone():
-    exporter = exported.KerasExporter.__new__(exported.KerasExporter)
+    exporter = KerasExporter.__new__(KerasExporter)
     for case in (
         "dtype-float16-lstm-forward",
         "dtype-float32_around_mixed_float16-gru",
         "stack-policies",
     ):
-        with pytest.raises(Unsupported, match="policy float32 alone"):
-            exporter.calls(catalogue()[case], None)
+        with pytest.raises(Unsupported, match="only under the policy float32"):
+            exporter.outputs(catalogue()[case], None)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +123,6 @@ def test_a_missing_converter_is_one_line(monkeypatch, subject, module):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(
         RequestError,
-        match=rf"subject '{subject}' needs {module} \(.*\): .*'rnnparity\[onnx-export\]'",
+        match=rf"subject '{subject}': package {module} is missing; .*'rnnparity\[onnx-export\]'",
     ):
         make_subject(subject)

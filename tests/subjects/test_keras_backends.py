@@ -7,9 +7,9 @@ from importlib.util import find_spec
 import pytest
 
 from rnnparity import check
-from rnnparity.problem.errors import MissingFrameworkError, RequestError
+from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
-from rnnparity.subjects import REGISTERED, make_subject
+from rnnparity.subjects import MissingFrameworkError, make_subject, registered_names, registration
 
 NEEDS = {
     "keras-jax": "jax",
@@ -27,8 +27,8 @@ PART = (
 )
 ON_THE_CPU = [
     name
-    for name in REGISTERED
-    if name.partition(":")[0] in NEEDS and "on an NVIDIA" not in REGISTERED[name].says
+    for name in registered_names()
+    if name.partition(":")[0] in NEEDS and not registration(name).needs_gpu
 ]
 
 
@@ -47,7 +47,7 @@ def test_a_backend_that_is_missing_is_said(monkeypatch, subject, needed):
     monkeypatch.setitem(sys.modules, needed, None)
     with pytest.raises(
         MissingFrameworkError,
-        match=rf"^subject '{subject}' needs \S+ \(.*\): pip install 'rnnparity\[",
+        match=rf"^subject '{subject}': package {needed} is missing; run pip install 'rnnparity\[",
     ):
         make_subject(subject)
 
@@ -57,7 +57,7 @@ def test_one_that_is_missing_keeps_no_other_from_running():
     assert [subject.name for subject in report.subjects] == ["reference"]
     (out,) = report.skipped
     assert (out.subject, out.requested, report.status) == ("torch:cuda", True, 2)
-    assert "needs" in out.why
+    assert "is missing" in out.reason
 
 
 def test_all_of_them_leaves_out_what_is_not_there(monkeypatch):
@@ -87,7 +87,9 @@ def test_a_subject_that_ran_no_case_is_an_error():
 
 
 def test_subjects_that_could_not_be_loaded_are_all_told():
-    with pytest.raises(RequestError, match=r"'torch\S*' needs .*; .*'keras-torch\S*' needs "):
+    with pytest.raises(
+        RequestError, match=r"'torch:cuda': .* is missing.*; .*'keras-torch:cuda': .* is missing"
+    ):
         check("torch:cuda", "keras-torch:cuda", k="lstm-spread-last")
 
 

@@ -12,7 +12,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cross import DIRECTIONS, FLAGS, KINDS, MASK_NAMES, WEIGHTS
 from rnnparity.problem.keras_config import layer_spec
 from rnnparity.problem.results import Verdict
-from rnnparity.subjects import REGISTERED, make_subject
+from rnnparity.subjects import make_subject, registered_names
 from rnnparity.verdict.judge import judge
 
 # Keras saves its variables through an __array__ of NumPy 1's form.
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
 
-PATHS = [name for name in REGISTERED if name.startswith("keras:")]
+PATHS = [name for name in registered_names() if name.startswith("keras:")]
 
 
 @pytest.fixture(scope="module")
@@ -143,9 +143,9 @@ def test_every_path_keeps_the_option_that_names_it(path):
     assert all(
         half.cell.implementation == (1 if path == "keras:implementation1" else 2) for half in halves
     )
-    for function in subject.callers.values():
+    for function in subject.compiled.values():
         assert function._jit_compile is (path == "keras:xla")
-    assert bool(subject.callers) is (path in ("keras:graph", "keras:xla"))
+    assert bool(subject.compiled) is (path in ("keras:graph", "keras:xla"))
 
 
 def layers_of(keras):

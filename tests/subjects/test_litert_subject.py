@@ -44,7 +44,7 @@ def test_other_types_need_tf_select(report):
         for verdict in report.cases
         if verdict.verdict is Verdict.UNSUPPORTED
     }
-    assert all("TF Select would be needed" in reasons[name] for name in OTHER_TYPES)
+    assert all("they need TF Select" in reasons[name] for name in OTHER_TYPES)
 
 
 def test_other_faults_of_the_converter_stay_faults():
@@ -68,6 +68,7 @@ def test_missing_litert_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(
-        RequestError, match=r"subject 'litert' needs ai-edge-litert \(.*\): .*'rnnparity\[litert\]'"
+        RequestError,
+        match=r"subject 'litert': package ai_edge_litert is missing; .*'rnnparity\[litert\]'",
     ):
         make_subject("litert")

@@ -26,16 +26,16 @@ from rnnparity.session.ask import explain_subject
 from rnnparity.session.judging import judge_outcome
 from rnnparity.session.outcome import ask_in_this_process
 from rnnparity.subjects import make_subject
-from rnnparity.subjects.onnx import MODELS_KEPT, engine
+from rnnparity.subjects.onnx import MAX_MODELS
+from rnnparity.subjects.onnx_engines import ENGINES
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed: pip install onnx")
 pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime")
 
 from onnx import TensorProto, helper  # noqa: E402
 
-from rnnparity.subjects import onnx_layers  # noqa: E402
-
-ENGINES = ("onnxruntime", "onnx-reference")
+from rnnparity.subjects.onnx_models import layers as onnx_layers  # noqa: E402
+from rnnparity.subjects.onnx_models import weights as onnx_weights  # noqa: E402
 
 
 def verdict(subject, problem):
@@ -133,7 +133,7 @@ def test_parameters_of_functions_are_consumed_in_the_order_of_the_functions():
         spec_of("gru", recurrent_activation="hard_sigmoid", activation="elu"), backward_layer=back
     )
     problem = random_problem(layer, 1)
-    given = onnx_layers.attributes(onnx_layers.operators_of(problem.layer, "")[0])
+    given = onnx_layers.attributes(onnx_weights.operators_of(problem.layer, "")[0])
     assert given["activations"] == ["HardSigmoid", "Elu", "HardSigmoid", "Affine"]
     assert given["activation_alpha"] == [1 / 6, 1.0, 0.2, 1.0]
     assert given["activation_beta"] == [0.5, 0.5, 0.0]
@@ -159,7 +159,7 @@ def swapped(array):
     ],
 )
 def test_a_wrong_packing_is_named(monkeypatch, engine_name, edit, case, cause):
-    monkeypatch.setattr(onnx_layers, "_gates", lambda _, array: edit(array))
+    monkeypatch.setattr(onnx_weights, "_gates", lambda _, array: edit(array))
     told = explain_subject(catalogue()[case], answers(make_subject(engine_name)))
     assert told.fault.name == cause
 
@@ -197,7 +197,7 @@ def test_one_model_serves_all_problems_of_a_structure():
     longer = random_problem(spec_of("lstm", 5, **BOTH), 3, (2, 9, 4))
     assert verdict(subject, longer).verdict is Verdict.AGREES
     assert subject.model.cache_info().misses == 2
-    assert subject.model.cache_info().maxsize == MODELS_KEPT
+    assert subject.model.cache_info().maxsize == MAX_MODELS
 
 
 def test_a_stack_reads_its_prefixes():
@@ -223,16 +223,16 @@ def added(dtype=TensorProto.FLOAT):
     ).SerializeToString()
 
 
-@pytest.mark.parametrize("engine_name", [*ENGINES, "reference"])
+@pytest.mark.parametrize("engine_name", ENGINES)
 def test_an_engine_runs_any_model(engine_name):
-    on = engine(engine_name)
+    on = ENGINES[engine_name]()
     given = on.run(on.load(added()), {"x": np.float32([1, 3])})
     assert [array.tolist() for array in given] == [[2, 6], [2, 18]]
     assert on.versions()["onnx"] == onnx.__version__
 
 
 def test_what_onnx_runtime_refuses_is_unsupported_only_where_a_type_is_missing():
-    on = engine("onnxruntime")
+    on = ENGINES["onnxruntime"]()
     with pytest.raises(
         Unsupported, match=r"^ONNX Runtime: Could not find an implementation for \w+\(\d+\)$"
     ):
@@ -249,7 +249,8 @@ def test_what_onnx_runtime_refuses_is_unsupported_only_where_a_type_is_missing()
 def test_a_missing_package_is_one_line(monkeypatch, subject, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(
-        RequestError, match=rf"'{subject}' needs {package} \(.*\): pip install 'rnnparity\[onnx\]'"
+        RequestError,
+        match=rf"'{subject}': package {package} is missing; run pip install 'rnnparity\[onnx\]'",
     ):
         make_subject(subject)
 

@@ -46,7 +46,7 @@ def test_these_agree(given):
         (
             OUTPUT.tolist(),
             "error",
-            "TypeError: a list is a sequence of outputs, here 2 instead of 3: give each one as an a",
+            "TypeError: a list is a sequence of outputs: got 2, expected 3; return each output as an a",
         ),
         ([OUTPUT * np.nan, H, C], "diverges", "output[0, 0, 0]: got nan, expected "),
         ([OUTPUT], "diverges", "outputs: got 1 (output), expected 3: output, h, c"),
@@ -64,20 +64,20 @@ def test_these_agree(given):
         (
             (OUTPUT, (H, C)),
             "error",
-            "TypeError: its outputs are nested; give them flat: output, h, c",
+            "TypeError: nested outputs, expected a flat sequence: output, h, c",
         ),
         (
             [OUTPUT + 1j, H, C],
             "error",
-            "TypeError: output is an array of complex numbers, no real numbers",
+            "TypeError: output: got an array of complex numbers, expected real numbers",
         ),
-        (["no", H, C], "error", "TypeError: output is an array of text, no real numbers"),
+        (["no", H, C], "error", "TypeError: output: got an array of text, expected real numbers"),
         (
             [[[1.0, 2.0], [3.0]], H, C],
             "error",
             "ValueError: setting an array element with a sequence.",
         ),
-        (None, "error", "TypeError: it returned None, no outputs"),
+        (None, "error", "TypeError: returned None, expected outputs"),
     ],
     ids=[
         "float64",

@@ -11,8 +11,8 @@ from rnnparity.catalogue import catalogue
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
 from rnnparity.session.ask import explain_subject
-from rnnparity.subjects import make_subject
-from rnnparity.subjects import torch as packing
+from rnnparity.subjects import make_subject, torch_layers
+from rnnparity.subjects import torch as pytorch
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 PART = "not mask and spread and (sequences or last) or stateful or stack or dtype or mask_right and concat"
@@ -30,8 +30,8 @@ def test_what_pytorch_can_express_agrees(report):
 
 def test_what_it_cannot_express_is_said(report):
     reasons = {verdict.reason for verdict in report.cases if verdict.verdict is Verdict.UNSUPPORTED}
-    assert "nn.GRU is the one with reset_after" in reasons
-    assert "a packed sequence has used steps first, and some in every row" in reasons
+    assert "nn.GRU computes only reset_after=True" in reasons
+    assert "packed sequences have only right padding, and no empty row" in reasons
 
 
 def test_packed_sequences_are_both_directions_over_right_padding(report):
@@ -66,8 +66,8 @@ def onnx_order(array):
 )
 def test_a_wrong_packing_is_named(monkeypatch, edit, case, cause):
     """Keras' blocks as they are in PyTorch's GRU; ONNX's order in its LSTM."""
-    monkeypatch.setattr(packing, "_gates", lambda _, array: edit(array))
-    subject = packing.make("")
+    monkeypatch.setattr(torch_layers, "_gates", lambda _, array: edit(array))
+    subject = pytorch.make("cpu")
     told = explain_subject(
         catalogue()[case],
         lambda problem: [tensor.data for tensor in subject.answer(problem).outputs],
@@ -80,6 +80,6 @@ def test_missing_pytorch_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(
         RequestError,
-        match=r"subject 'torch' needs PyTorch \(.*\): pip install 'rnnparity\[torch\]'",
+        match=r"subject 'torch': package torch is missing; run pip install 'rnnparity\[torch\]'",
     ):
         make_subject("torch")

@@ -26,7 +26,7 @@ def other_equations(subject: Subject, edit: EditCell) -> Subject:
     if edit.activation is None or not hasattr(engine, "onnx"):
         raise Unsupported("the engine has its own equations alone")
     part, word = edit.activation
-    from rnnparity.subjects.onnx_layers import ACTIVATIONS  # which needs onnx
+    from rnnparity.subjects.onnx_models.layers import ACTIVATIONS  # which needs onnx
 
     other: Subject = type(subject)(_OtherFunction(engine, PLACES[part], ACTIVATIONS[word]))  # type: ignore[call-arg]
     return other

@@ -1,0 +1,116 @@
+"""Keras on JAX, eager and under jax.jit.
+
+Every eager scan is compiled again, so JAX' own cache of compiled code is switched on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from rnnparity.subjects.declarations import GPU_PATHS, MissingFrameworkError
+from rnnparity.subjects.keras_backend import Backend, Context, KerasModel, KerasTensor, LayerCall
+from rnnparity.subjects.keras_layers import kept_states
+from rnnparity.subjects.keras_subject import KerasSubject, backend_subjects
+
+CACHE_BYTES = 2**28
+
+
+class Jax(Backend):
+    """Keras on JAX."""
+
+    keras_backend = "jax"
+    subject = "keras-jax"
+    # Each is kept with the code that was compiled for it.
+    max_models = 25
+
+    def start(self) -> None:
+        needs_gpu = self.path in GPU_PATHS
+        os.environ["JAX_PLATFORMS"] = "cuda" if needs_gpu else "cpu"
+        import jax
+
+        self.jax = jax
+        configure: Callable[[str, object], None] = jax.config.update
+        if needs_gpu:
+            self._check_gpu()
+            precision = "highest" if self.path == "cuda" else "tensorfloat32"
+            configure("jax_default_matmul_precision", precision)
+        if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+            caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+            configure("jax_compilation_cache_dir", str(caches / "rnnparity" / "jax"))
+        configure("jax_persistent_cache_min_compile_time_secs", 0)
+        configure("jax_persistent_cache_min_entry_size_bytes", -1)
+        configure("jax_compilation_cache_max_size", CACHE_BYTES)
+
+    def _check_gpu(self) -> None:
+        try:
+            self.jax.devices()
+        except (RuntimeError, AssertionError):
+            # There is no device, or JAX is not built for CUDA, which it reports by an assertion.
+            raise MissingFrameworkError(
+                self.name,
+                "an NVIDIA GPU or JAX' CUDA build is missing; run pip install 'jax[cuda13]'",
+            ) from None
+
+    def versions(self) -> dict[str, str]:
+        return super().versions() | {"jax": self.jax.__version__}
+
+    def compiled(self, model: KerasModel, call: LayerCall) -> LayerCall:
+        """Return the call under jax.jit, where a function keeps nothing.
+
+        Weights and kept states are passed in, and the new states come out.
+        """
+        states = kept_states(model)
+        variables = [*model.trainable_variables, *states]
+
+        def pure(
+            values: Sequence[KerasTensor],
+            x: KerasTensor,
+            mask: KerasTensor | None,
+            initial_state: Sequence[KerasTensor] | None,
+        ) -> tuple[object, list[KerasTensor]]:
+            mapping = list(zip(variables, values, strict=True))
+            with self.keras.StatelessScope(mapping) as scope:
+                outputs = call(x, mask, initial_state)
+            return outputs, [scope.get_current_value(state) for state in states]
+
+        traced = self.jax.jit(pure)
+
+        def run(
+            x: KerasTensor, mask: KerasTensor | None, initial_state: Sequence[KerasTensor] | None
+        ) -> object:
+            values = [variable.value for variable in variables]
+            outputs, new_values = traced(values, x, mask, initial_state)
+            for state, value in zip(states, new_values, strict=True):
+                state.assign(value)
+            return outputs
+
+        return run
+
+    def context(self, dtypes: Sequence[str]) -> Context:
+        """Switch float64 on where a layer has it; JAX computes in float32 otherwise."""
+        if "float64" not in dtypes:
+            return nullcontext()
+        context: Context = self.jax.enable_x64(True)
+        return context
+
+    def forget(self) -> None:
+        super().forget()
+        self.jax.clear_caches()
+
+
+def make(path: str) -> KerasSubject:
+    """Return the subject `keras-jax` or one of its paths."""
+    return KerasSubject(Jax(path), path)
+
+
+SUBJECTS = backend_subjects(
+    Jax,
+    make,
+    title="Keras on JAX",
+    paths={"eager": "eager", "unroll": "unroll=True", "jit": "jax.jit", **GPU_PATHS},
+    packages=("keras", "jax"),
+    rank=11,
+)

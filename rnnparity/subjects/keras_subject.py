@@ -1,0 +1,224 @@
+"""One path through Keras on one backend, on the real layers.
+
+Layers of one configuration are used again: a new layer for each case takes twice the time and leaks
+some 147 kB.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.keras_config import layer_spec
+from rnnparity.problem.layers import Stack, halves
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.subjects.calls import Call, calls_of, join_outputs
+from rnnparity.subjects.declarations import GPU_PATHS, Registration
+from rnnparity.subjects.keras_backend import Backend, KerasModel, KerasTensor, LayerCall
+from rnnparity.subjects.keras_layers import (
+    LayerBuilder,
+    apply,
+    batch_shape,
+    constant_initializers,
+    flat,
+    has_implementation,
+    reset_states,
+    set_weights,
+)
+
+# Paths that compile a call; the others run it operation by operation.
+COMPILED = ("graph", "xla", "jit")
+
+
+class KerasSubject:
+    """One path through Keras; models are kept by configuration, compiled calls by model."""
+
+    builder: type[LayerBuilder] = LayerBuilder
+
+    def __init__(self, backend: Backend, path: str) -> None:
+        self.backend = backend
+        self.keras = backend.keras
+        self.path = path
+        self.models: dict[str, KerasModel] = {}
+        self.compiled: dict[str, LayerCall] = {}
+        # Functional models around a layer, for `predict`.
+        self.functional: dict[str, KerasModel] = {}
+
+    def versions(self) -> dict[str, str]:
+        return self.backend.versions()
+
+    def forget(self) -> None:
+        """Free every model and compiled call; needed where every problem has a new layer."""
+        self.models.clear()
+        self.compiled.clear()
+        self.functional.clear()
+        self.backend.forget()
+
+    def answer(self, problem: Problem) -> Answer:
+        if self.path == "implementation1" and not has_implementation(problem.layer):
+            raise Unsupported("SimpleRNN has no argument implementation")
+        if len(self.models) >= self.backend.max_models:
+            self.forget()
+        start = perf_counter()
+        with self.backend.context([half.dtype for _, half in halves(problem.layer)]):
+            model = self.model_of(problem)
+            outputs = self._run(problem, model)
+            facts = self.facts(problem, model)
+        return Answer(outputs, facts, perf_counter() - start)
+
+    def model_of(self, problem: Problem) -> KerasModel:
+        """Return a built layer, or a Sequential, with the problem's weights and zero states."""
+        key = _key(problem)
+        if key not in self.models:
+            self.models[key] = self.builder(self.backend, self.path, problem).model()
+        model = self.models[key]
+        if constant_initializers(problem) is None:
+            set_weights(model, [tensor.data for tensor in problem.weights])
+        if problem.layer.stateful:
+            reset_states(model)
+        return model
+
+    def states(self, problem: Problem, states: Sequence[Array]) -> Sequence[KerasTensor]:
+        """Return initial states (B, H) as the problem's layer takes them."""
+        del problem
+        return [self.backend.tensor(state) for state in states]
+
+    def facts(self, problem: Problem, model: KerasModel) -> dict[str, object]:
+        """Return what Keras states without computing: parameters, symbolic shapes, the summary."""
+        shapes = model.compute_output_shape((None, None, problem.inputs.shape[-1]))
+        facts: dict[str, object] = {
+            "parameters": model.count_params(),
+            "symbolic": _shape_list(shapes),
+        }
+        if problem.case and "summary" in problem.case.expect:
+            facts["summary"] = _summary_rows(model)
+        return facts
+
+    def _run(self, problem: Problem, model: KerasModel) -> tuple[Tensor, ...]:
+        key = _key(problem)
+        if self.path == "reloaded":
+            model = self._reloaded(problem, model)
+        run = self._predict if self.path == "predict" else self._call
+        return join_outputs(problem, [run(problem, model, key, call) for call in calls_of(problem)])
+
+    def _call(self, problem: Problem, model: KerasModel, key: str, call: Call) -> list[Tensor]:
+        run: LayerCall = partial(apply, model)
+        if self.path in COMPILED:
+            if key not in self.compiled:
+                self.compiled[key] = self.backend.compiled(model, run)
+            run = self.compiled[key]
+        x = self.backend.tensor(call.inputs)
+        mask = None if call.mask is None else self.backend.tensor(call.mask)
+        states = None
+        if call.initial_state is not None:
+            states = self.states(problem, call.initial_state)
+        arrays = self.backend.arrays(flat(run(x, mask, states)))
+        return [Tensor("", array) for array in arrays]
+
+    def _predict(self, problem: Problem, model: KerasModel, key: str, call: Call) -> list[Tensor]:
+        """Run a call by the method `predict` of a functional model with an input an argument."""
+        del problem
+        arguments = [call.inputs]
+        if call.mask is not None:
+            arguments.append(call.mask)
+        arguments += call.initial_state or ()
+        # The calls of a stateful run have different shapes, and only the first has states.
+        key = f"{key} {[argument.shape for argument in arguments]} {call.mask is None}"
+        if key not in self.functional:
+            self.functional[key] = self._functional(model, arguments, call.mask is not None)
+        batch = len(call.inputs)
+        outputs = self.functional[key].predict(arguments, verbose=0, batch_size=batch)
+        return [Tensor("", array) for array in flat(outputs)]
+
+    def _functional(
+        self, model: KerasModel, arguments: Sequence[Array], has_mask: bool
+    ) -> KerasModel:
+        inputs = [
+            self.keras.Input(batch_shape=array.shape, dtype=array.dtype.name) for array in arguments
+        ]
+        x, *states = inputs
+        mask = states.pop(0) if has_mask else None
+        return self.keras.Model(inputs, apply(model, x, mask, states or None))
+
+    def _reloaded(self, problem: Problem, model: KerasModel) -> KerasModel:
+        """Return the model as it is after it was saved and loaded."""
+        is_stack = isinstance(problem.layer, Stack)
+        whole = model
+        if not is_stack:
+            batch, _, features = problem.inputs.shape
+            shape = (batch if problem.layer.stateful else None, None, features)
+            inputs = self.keras.Input(batch_shape=shape)
+            whole = self.keras.Model(inputs, model(inputs))
+            if problem.layer.stateful:
+                reset_states(model)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.keras"
+            whole.save(path)
+            loaded = self.keras.models.load_model(path)
+        return loaded if is_stack else loaded.layers[-1]
+
+
+def backend_subjects(
+    backend: type[Backend],
+    make: Callable[[str], Subject],
+    *,
+    title: str,
+    paths: Mapping[str, str],
+    packages: tuple[str, ...],
+    rank: int,
+) -> tuple[Registration, ...]:
+    """Return the registrations of a backend, one for each path with its description.
+
+    Eager takes every case by default, and so do the paths on a GPU; the others take fewer.
+    """
+    registrations = []
+    for path, text in paths.items():
+        name = backend.subject if path == "eager" else f"{backend.subject}:{path}"
+        registrations.append(
+            Registration(
+                name,
+                partial(make, path),
+                f"{title}, {text}",
+                cases="" if path == "eager" or path in GPU_PATHS else "pairs",
+                packages=packages,
+                extra=backend.subject,
+                rank=rank,
+                needs_gpu=path in GPU_PATHS,
+            )
+        )
+    return tuple(registrations)
+
+
+def _key(problem: Problem) -> str:
+    """Return what a built model depends on, the numbers of constant initializers included."""
+    parts = [layer_spec(problem.layer), batch_shape(problem), constant_initializers(problem)]
+    return json.dumps(parts, default=dict)
+
+
+def _shape_list(shapes: Sequence[object]) -> list[object]:
+    """Return what compute_output_shape gives, one shape or a sequence of them, as lists."""
+    if shapes and all(isinstance(dim, int | None) for dim in shapes):
+        return [list(shapes)]
+    return [list(shape) for shape in shapes]  # type: ignore[call-overload] # a sequence of shapes
+
+
+def _summary_rows(model: KerasModel) -> list[list[str | int]]:
+    """Return output shape and parameter count of each layer as `model.summary()` prints them."""
+    lines: list[str] = []
+    model.summary(print_fn=lambda text, **_: lines.extend(text.splitlines()))
+    rows: list[list[str | int]] = []
+    for line in lines:
+        if not line.startswith("│"):
+            continue
+        cells = [cell.strip() for cell in line.split("│")[1:-1]]
+        _, shape, count = cells
+        # A long name continues in a row that has no count.
+        if count:
+            rows.append([shape, int(count.replace(",", ""))])
+    return rows

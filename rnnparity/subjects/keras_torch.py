@@ -1,0 +1,55 @@
+"""Keras on PyTorch; its device is chosen before Keras is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from rnnparity.subjects.declarations import GPU_PATHS, MissingFrameworkError
+from rnnparity.subjects.keras_backend import Backend, Context
+from rnnparity.subjects.keras_subject import KerasSubject, backend_subjects
+
+
+class Torch(Backend):
+    """Keras on PyTorch."""
+
+    keras_backend = "torch"
+    subject = "keras-torch"
+
+    def start(self) -> None:
+        needs_gpu = self.path in GPU_PATHS
+        os.environ["KERAS_TORCH_DEVICE"] = "cuda" if needs_gpu else "cpu"
+        import torch
+
+        if needs_gpu and not torch.cuda.is_available():
+            raise MissingFrameworkError(
+                self.name, "an NVIDIA GPU or PyTorch's CUDA build is missing"
+            )
+        torch.backends.cuda.matmul.allow_tf32 = self.path == "tf32"
+        torch.backends.cudnn.allow_tf32 = self.path == "tf32"
+        torch.set_num_threads(1)
+        self.torch = torch
+
+    def versions(self) -> dict[str, str]:
+        return super().versions() | {"torch": str(self.torch.__version__)}
+
+    def context(self, dtypes: Sequence[str]) -> Context:
+        """Record nothing for gradients."""
+        del dtypes
+        context: Context = self.torch.no_grad()
+        return context
+
+
+def make(path: str) -> KerasSubject:
+    """Return the subject `keras-torch` or one of its paths."""
+    return KerasSubject(Torch(path), path)
+
+
+SUBJECTS = backend_subjects(
+    Torch,
+    make,
+    title="Keras on PyTorch",
+    paths={"eager": "eager", "unroll": "unroll=True", **GPU_PATHS},
+    packages=("keras", "torch"),
+    rank=12,
+)

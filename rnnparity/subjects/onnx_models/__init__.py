@@ -1,0 +1,1 @@
+"""ONNX models of Keras' layers, built node by node. Importing a module of this package loads onnx."""
