@@ -9,17 +9,19 @@ import numpy as np
 from rnnparity.faults.edit import EditCell
 from rnnparity.faults.fault import Fault
 from rnnparity.faults.options import ACTIVATIONS as NAMES
+from rnnparity.problem.dtypes import Array
 from rnnparity.reference.activations import ACTIVATIONS
-from rnnparity.reference.cells import LSTM, Cell, Function, Number, Step, split
+from rnnparity.reference.cells import LSTM, Cell, Step, split
+from rnnparity.reference.number import Function
 
 
-class OtherActivations(LSTM):
+class OtherActivations(LSTM[Array]):
     """An LSTM with another activation for the candidate or for the output."""
 
-    act_g: Function | None = None
-    act_h: Function | None = None
+    act_g: Function[Array] | None = None
+    act_h: Function[Array] | None = None
 
-    def step(self, x: Number, *states: Number) -> Step:
+    def step(self, x: Array, *states: Array) -> Step[Array]:
         h, c = states
         z_ifo, z_c = split(x + h @ self.U, 3, 1)
         i, f, o = split(self.ract(z_ifo), 1, 1, 1)
@@ -29,30 +31,32 @@ class OtherActivations(LSTM):
         return (h, c), {"i": i, "f": f, "g": g, "o": o}
 
 
-class Clipped(LSTM):
+class Clipped(LSTM[Array]):
     """An LSTM whose cell state is clipped."""
 
     limit: float
 
-    def step(self, x: Number, *states: Number) -> Step:
+    def step(self, x: Array, *states: Array) -> Step[Array]:
         (_, c), gates = super().step(x, *states)
         clipped = np.clip(c, -self.limit, self.limit)
         return (gates["o"] * self.act(clipped), clipped), gates
 
 
-class Peephole(LSTM):
+class Peephole(LSTM[Array]):
     """An LSTM whose gates see the cell state as well."""
 
-    def step(self, x: Number, *states: Number) -> Step:
+    def step(self, x: Array, *states: Array) -> Step[Array]:
         _, c = states
         return super().step(x + np.concatenate([c, c, c, np.zeros_like(c)], axis=-1), *states)
 
 
-def _as(faulty: type[LSTM], **attributes: Function | float) -> Callable[[Cell], Cell | None]:
+def _as(
+    faulty: type[LSTM[Array]], **attributes: Function[Array] | float
+) -> Callable[[Cell[Array]], Cell[Array] | None]:
     """Return the edit that makes an LSTM one of another class, with the same weights."""
 
-    def edit(cell: Cell) -> Cell | None:
-        if type(cell) is not LSTM or cell.act in attributes.values():
+    def edit(cell: Cell[Array]) -> Cell[Array] | None:
+        if not isinstance(cell, LSTM) or type(cell) is not LSTM or cell.act in attributes.values():
             return None
         copy = object.__new__(faulty)
         copy.__dict__.update(cell.__dict__, **attributes)

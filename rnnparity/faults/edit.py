@@ -104,7 +104,7 @@ class EditHalf:
 class EditCell:
     """Replace the equations of a half. `activation`: only an activation (part, name) differs."""
 
-    function: Callable[[Cell], Cell | None]
+    function: Callable[[Cell[Array]], Cell[Array] | None]
     activation: tuple[str, str] | None = None
 
 
@@ -151,7 +151,7 @@ class EditArithmetic:
     `dtype` names the policy that computes like this, "" if there is none.
     """
 
-    arithmetic: Arithmetic
+    arithmetic: Arithmetic[Array]
     dtype: str = ""
     applies: Callable[[Problem], bool] = _always
     round_output: Callable[[Array], Array] = _unchanged

@@ -11,7 +11,7 @@ from rnnparity.faults.edit import EditArithmetic
 from rnnparity.faults.fault import Fault
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.problem import Problem
-from rnnparity.reference.arithmetic import Plain
+from rnnparity.reference.arithmetic import PlainArithmetic
 
 # Types that values are kept in between operations, by the bits of their significand.
 PRECISIONS = {"TF32": 11, "float16": 11, "bfloat16": 8, "float32": 24}
@@ -24,21 +24,21 @@ def round_to_bits(bits: int, values: Array) -> Array:
     return rounded
 
 
-class Coarse(Plain):
+class Coarse(PlainArithmetic):
     """Round weights, inputs, states and activations to so many bits; float64 between them."""
 
     def __init__(self, bits: int) -> None:
         super().__init__()
         self.round = partial(round_to_bits, bits)
 
-    def known(self, values: Array) -> Array:
-        return self.round(super().known(values))
+    def from_array(self, values: Array) -> Array:
+        return self.round(super().from_array(values))
 
     def activation(self, name: str) -> Callable[[Array], Array]:
         function = super().activation(name)
         return lambda x: self.round(function(x))
 
-    def carry(self, states: list[Array]) -> list[Array]:
+    def between_steps(self, states: list[Array]) -> list[Array]:
         return [self.round(state) for state in states]
 
 
@@ -46,7 +46,7 @@ class CoarseProducts(Coarse):
     """Round weights, inputs and states, as TF32 rounds what enters a product; not activations."""
 
     def activation(self, name: str) -> Callable[[Array], Array]:
-        return Plain.activation(self, name)
+        return PlainArithmetic.activation(self, name)
 
 
 def low_precision(name: str) -> Fault:

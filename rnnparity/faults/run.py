@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,7 @@ from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import EVERY_HALF, WHOLE
 from rnnparity.reference import TraceStep, Unroller
-from rnnparity.reference.arithmetic import Plain
+from rnnparity.reference.arithmetic import PlainArithmetic
 
 # The number of values of weights and outputs that are computed at once: 64 MB.
 BATCH_VALUES = 2**23
@@ -162,7 +161,7 @@ def _variants(problem: Problem, group: Sequence[Injection]) -> dict[str, Array]:
     return variants
 
 
-class FaultyUnroller(Unroller):
+class FaultyUnroller(Unroller[Array]):
     """A run with faults; afterwards `applies` is whether each of them applied."""
 
     def __init__(
@@ -170,7 +169,7 @@ class FaultyUnroller(Unroller):
     ) -> None:
         edits = [fault.edit for fault in placed]
         arithmetics = [edit.arithmetic for edit in edits if isinstance(edit, EditArithmetic)]
-        super().__init__(problem, arithmetics[0] if arithmetics else Plain(), weights)
+        super().__init__(problem, arithmetics[0] if arithmetics else PlainArithmetic(), weights)
         self.placed = placed
         self.in_half = {
             prefix: [fault for fault in placed if prefix in fault.prefixes(problem)]
@@ -202,11 +201,9 @@ class FaultyUnroller(Unroller):
                 return False
         return True
 
-    def _recurrent(
-        self, layer: Recurrent, prefix: str, x: Any, mask: Array | None, given: bool
-    ) -> Result:
+    def run_half(self, layer: Recurrent, prefix: str, x: Array, mask: Array | None) -> Result:
         edits = [fault for fault in self.in_half[prefix] if isinstance(fault.edit, EditRun)]
-        output, states = self._run_half(edits, prefix, given, layer, x, mask, self.states[prefix])
+        output, states = self._run_half(edits, prefix, layer, x, mask, self.states[prefix])
         self.previous_states = states
         return output, states
 
@@ -214,7 +211,6 @@ class FaultyUnroller(Unroller):
         self,
         faults: Sequence[PlacedFault],
         prefix: str,
-        given: bool,
         layer: Recurrent,
         x: Array,
         mask: Array | None,
@@ -223,9 +219,9 @@ class FaultyUnroller(Unroller):
         """Run a half with the faults around it, the first outermost."""
         if not faults:
             self.states[prefix] = self.first_states = states
-            return super()._recurrent(layer, prefix, x, mask, given)
+            return super().run_half(layer, prefix, x, mask)
         first, *others = faults
-        compute = partial(self._run_half, others, prefix, given)
+        compute = partial(self._run_half, others, prefix)
         run = HalfRun(
             self.problem, prefix, layer, x, mask, states,
             self.initial_states[prefix], self.previous_states, compute,
@@ -236,18 +232,16 @@ class FaultyUnroller(Unroller):
         self.applied.add((first, prefix))
         return result
 
-    def _masked(
+    def masked_step(
         self,
         layer: Recurrent,
         prefix: str,
-        chosen: Array,
+        used: Array,
         before: tuple[list[Array], Array],
         new: list[Array],
     ) -> StepResult:
         for fault in self.in_half[prefix]:
             if isinstance(fault.edit, EditMaskedStep):
                 self.applied.add((fault, prefix))
-                return fault.edit.function(
-                    MaskedStep(layer, chosen, *before, new, self.first_states)
-                )
-        return super()._masked(layer, prefix, chosen, before, new)
+                return fault.edit.function(MaskedStep(layer, used, *before, new, self.first_states))
+        return super().masked_step(layer, prefix, used, before, new)

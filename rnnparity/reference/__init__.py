@@ -1,7 +1,7 @@
-"""The executable specification: what Keras' recurrent layers compute, in readable NumPy.
+"""What Keras' recurrent layers compute: the specification (`spec`) and the engine behind it.
 
-`compute` gives the outputs in float64 (or float32 when asked), `compute_exactly` the correctly
-rounded ones by way of hundreds of digits, `compute_with_noise` the outputs with sigma beside every
+`compute` returns the outputs in float64 (or float32 if asked), `compute_exactly` the correctly
+rounded ones from hundreds of digits, `compute_with_noise` the outputs with sigma beside every
 value.
 """
 
@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
-from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.dtypes import Array
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import Slot
-from rnnparity.reference.arithmetic import CORRELATED, ManyDigits, Plain, WithNoise
-from rnnparity.reference.engine import TraceStep, Unroller
+from rnnparity.reference.arithmetic import PlainArithmetic
+from rnnparity.reference.engine import StepRecord, Unroller
+from rnnparity.reference.noise import CORRELATED, NoiseArithmetic
 
 __all__ = [
     "CORRELATED",
@@ -32,53 +33,59 @@ __all__ = [
     "variants",
 ]
 
+FloatScalar: TypeAlias = type[np.float64] | type[np.float32]
+TraceStep: TypeAlias = StepRecord[Array]
 
-def compute(problem: Problem, dtype: type[Any] = np.float64) -> tuple[Tensor, ...]:
-    """The outputs in Keras' order, computed and returned in `dtype` (numpy.float64 or
-    numpy.float32)."""
+
+def compute(problem: Problem, dtype: FloatScalar = np.float64) -> tuple[Tensor, ...]:
+    """Return the outputs in Keras' order, computed in `dtype`."""
     return prepare(problem, dtype)()
 
 
-def prepare(problem: Problem, dtype: type[Any] = np.float64) -> Callable[[], tuple[Tensor, ...]]:
-    """`compute` with the weights made ready beforehand: what it returns can be called again and
-    again."""
-    unroller = Unroller(problem, Plain(dtype))
+def prepare(problem: Problem, dtype: FloatScalar = np.float64) -> Callable[[], tuple[Tensor, ...]]:
+    """Return `compute` as a function that can be called many times, with the weights prepared."""
+    unroller = Unroller(problem, PlainArithmetic(dtype))
     return lambda: _named(unroller.slots, unroller.run().outputs)
 
 
 def compute_exactly(problem: Problem) -> tuple[Tensor, ...]:
-    """The outputs as correctly rounded float64, computed with hundreds of digits (some 100 times
-    slower)."""
-    letters = Unroller(problem, ManyDigits()).run().outputs
-    slots = problem.output_slots()
-    return tuple(
-        Tensor(slot.name, np.asarray(letter, np.float64))
-        for slot, letter in zip(slots, letters, strict=True)
-    )
+    """Return the outputs as correctly rounded float64, some 100 times slower than `compute`.
+
+    Raises:
+        RequestError: mpmath is missing.
+    """
+    from rnnparity.reference.exact import ExactArithmetic
+
+    outputs = Unroller(problem, ExactArithmetic()).run().outputs
+    rounded = [np.asarray(output, np.float64) for output in outputs]
+    return _named(problem.output_slots(), rounded)
 
 
 def trace(problem: Problem) -> list[TraceStep]:
-    """Every gate and state (B, H) of every half at every step, in processing order, in float64."""
-    return Unroller(problem, Plain()).run(trace=True).trace
+    """Return every gate and state (B, H) of every half at every step, in processing order."""
+    return Unroller(problem, PlainArithmetic()).run(trace=True).trace
 
 
 def variants(problem: Problem, weights: Mapping[str, Array]) -> list[Array]:
-    """The outputs in float64 for several sets of weights at once: each array has a leading axis of
-    V variants.
+    """Return the outputs for V sets of weights, each array of which has a leading axis V.
 
-    Weights not named keep their values. The outputs have the leading axis too.
+    Weights that are not named keep their values. The outputs have the leading axis too.
     """
     count = len(next(iter(weights.values())))
-    pairs = zip(
-        Unroller(problem, Plain(), weights).run().outputs, problem.output_slots(), strict=True
-    )
-    return [np.broadcast_to(x, (count, *x.shape[-len(slot.shape) :])) for x, slot in pairs]
+    outputs = Unroller(problem, PlainArithmetic(), weights).run().outputs
+    return [
+        np.broadcast_to(output, (count, *output.shape[-len(slot.shape) :]))
+        for output, slot in zip(outputs, problem.output_slots(), strict=True)
+    ]
 
 
 @dataclass(frozen=True)
 class NoisyOutputs:
-    """Outputs in float64, their sigma in absolute units, and every half's states with theirs over
-    all steps."""
+    """Outputs in float64 with their sigma, in units of the values.
+
+    `states` has the values and sigmas, (T, B, H) each in processing order, of every state of every
+    half ("h", "forward/c").
+    """
 
     outputs: tuple[Tensor, ...]
     sigmas: tuple[Array, ...]
@@ -86,27 +93,22 @@ class NoisyOutputs:
 
 
 def compute_with_noise(problem: Problem) -> NoisyOutputs:
-    """The outputs and the noise that arithmetic in the compute type of each layer would leave in
-    them.
-
-    `states` maps a half's state ("h", "forward/c") to its values and sigmas, (T, B, H) each in
-    processing order.
-    """
-    arithmetics = {name: WithNoise(name) for name in FLOAT_TYPES}
-    result = Unroller(problem, arithmetics.__getitem__).run(trace=True)
+    """Return the outputs with the noise that arithmetic in each layer's type would leave in them."""
+    result = Unroller(problem, NoiseArithmetic(problem.layer.compute_dtype)).run(trace=True)
     states: dict[str, tuple[list[Array], list[Array]]] = {}
     for step in result.trace:
-        for name, letter in step.states.items():
+        for name, state in step.states.items():
             values, noises = states.setdefault(step.half + name, ([], []))
-            values.append(letter.value)
-            noises.append(letter.noise)
-    named = _named(problem.output_slots(), [letter.value for letter in result.outputs])
+            values.append(state.value)
+            noises.append(state.noise)
     stacked = {
         name: (np.stack(values), np.sqrt(np.stack(noises)))
         for name, (values, noises) in states.items()
     }
-    return NoisyOutputs(named, tuple(letter.sigma for letter in result.outputs), stacked)
+    outputs = [output.value for output in result.outputs]
+    sigmas = tuple(output.sigma for output in result.outputs)
+    return NoisyOutputs(_named(problem.output_slots(), outputs), sigmas, stacked)
 
 
-def _named(slots: Sequence[Slot], outputs: Sequence[Array]) -> tuple[Tensor, ...]:
-    return tuple(Tensor(slot.name, array) for slot, array in zip(slots, outputs, strict=True))
+def _named(slots: Sequence[Slot], arrays: Sequence[Array]) -> tuple[Tensor, ...]:
+    return tuple(Tensor(slot.name, array) for slot, array in zip(slots, arrays, strict=True))

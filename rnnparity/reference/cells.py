@@ -1,10 +1,8 @@
-"""The cells: one step of SimpleRNN, LSTM and GRU, one equation a line, in the letters of the
-papers.
+"""The cells of the engine: one step of SimpleRNN, LSTM and GRU, one equation a line.
 
-x is the step's input already projected (x W + b), h and c are the previous states, U the recurrent
-weights. The arrays may be plain NumPy ones, carry their noise, or hold numbers of many digits (see
-`arithmetic`): the equations are the same. Each step returns the new states, the output first, and
-every gate by its letter.
+The letters are those of `spec`, except that x is the step's input already projected (x W + b). The
+numbers may be NumPy arrays of any type or arrays with their noise: the equations are the same. Each
+step returns the new states, the output first, and every gate by its letter.
 
 Sources: Elman 1990 (SimpleRNN); Hochreiter & Schmidhuber 1997, Gers et al. 2000 (LSTM); Cho et al.
 2014 (GRU, `reset_after=False`), its cuDNN form for `reset_after=True`;
@@ -14,66 +12,62 @@ https://keras.io/api/layers/recurrent_layers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeAlias
 
 import numpy as np
 
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
+from rnnparity.reference.number import Function, N
 
-# Operator overloading stands behind these letters: a plain array, one with its noise, or one of
-# many digits.
-Number = Any
-Function = Callable[[Number], Number]
-Step = tuple[tuple[Number, ...], dict[str, Number]]
+Step: TypeAlias = tuple[tuple[N, ...], dict[str, N]]
 
 
-class Cell(Protocol):
-    """Its weights are W (D, G*H), U (H, G*H), b (1, G*H) for G gates; states (B, H) each."""
+class Cell(Protocol[N]):
+    """A cell with weights W (D, G*H), U (H, G*H), b (1, G*H) for G gates, and states (B, H)."""
 
-    W: Number
+    W: N
 
-    def project(self, x: Number) -> Number:
-        """x W + b for rows of inputs: (rows, D) -> (rows, G*H)."""
+    def project(self, x: N) -> N:
+        """Return x W + b for rows of inputs: (rows, D) -> (rows, G*H)."""
 
-    def step(self, x: Number, *states: Number) -> Step:
-        """One time step: x (B, G*H) and the previous states -> the new states and the gates."""
+    def step(self, x: N, *states: N) -> Step[N]:
+        """Return the states after one time step, and its gates; x (B, G*H) is projected."""
 
 
-class SimpleRNN:
+class SimpleRNN(Generic[N]):
     """h = act(x W + h' U + b)."""
 
-    def __init__(self, weights: Sequence[Number], act: Function) -> None:
+    def __init__(self, weights: Sequence[N], act: Function[N]) -> None:
         self.W, self.U, self.b = weights
         self.act = act
 
-    def project(self, x: Number) -> Number:
+    def project(self, x: N) -> N:
         return x @ self.W + self.b
 
-    def step(self, x: Number, *states: Number) -> Step:
+    def step(self, x: N, *states: N) -> Step[N]:
         (h,) = states
         h = self.act(x + h @ self.U)
         return (h,), {}
 
 
-class LSTM:
-    """Gates i, f, o and the candidate g. The weights' blocks stand as i, f, o, c: one call of ract
-    serves the gates."""
+class LSTM(Generic[N]):
+    """Gates i, f, o and the candidate g, in blocks i, f, o, c: one call of ract does the gates."""
 
-    def __init__(self, weights: Sequence[Number], act: Function, ract: Function) -> None:
+    def __init__(self, weights: Sequence[N], act: Function[N], ract: Function[N]) -> None:
         self.W, self.U, self.b = weights
         self.act, self.ract = act, ract
 
     @staticmethod
     def gates_first(w: Array) -> Array:
-        """Keras' blocks i, f, c, o in the order i, f, o, c."""
+        """Return Keras' blocks i, f, c, o in the order i, f, o, c."""
         i, f, c, o = np.split(w, 4, axis=-1)
         return np.concatenate([i, f, o, c], axis=-1)
 
-    def project(self, x: Number) -> Number:
+    def project(self, x: N) -> N:
         return x @ self.W + self.b
 
-    def step(self, x: Number, *states: Number) -> Step:
+    def step(self, x: N, *states: N) -> Step[N]:
         h, c = states
         z_ifo, z_c = split(x + h @ self.U, 3, 1)
         i, f, o = split(self.ract(z_ifo), 1, 1, 1)
@@ -83,18 +77,17 @@ class LSTM:
         return (h, c), {"i": i, "f": f, "g": g, "o": o}
 
 
-class GRU:
-    """The form with `reset_after`: the reset gate acts on the projected state, which has a bias of
-    its own."""
+class GRU(Generic[N]):
+    """The form with `reset_after`: the reset gate acts on the projected state and its bias b_h."""
 
-    def __init__(self, weights: Sequence[Number], act: Function, ract: Function) -> None:
+    def __init__(self, weights: Sequence[N], act: Function[N], ract: Function[N]) -> None:
         self.W, self.U, self.b, self.b_h = weights
         self.act, self.ract = act, ract
 
-    def project(self, x: Number) -> Number:
+    def project(self, x: N) -> N:
         return x @ self.W + self.b
 
-    def step(self, x: Number, *states: Number) -> Step:
+    def step(self, x: N, *states: N) -> Step[N]:
         (h,) = states
         x_zr, x_h = split(x, 2, 1)
         h_zr, h_h = split(h @ self.U + self.b_h, 2, 1)
@@ -104,18 +97,18 @@ class GRU:
         return (h,), {"z": z, "r": r, "g": g}
 
 
-class GRUResetBefore:
+class GRUResetBefore(Generic[N]):
     """The form without `reset_after`: the reset gate acts on the state before it is projected."""
 
-    def __init__(self, weights: Sequence[Number], act: Function, ract: Function) -> None:
+    def __init__(self, weights: Sequence[N], act: Function[N], ract: Function[N]) -> None:
         self.W, U, self.b = weights
         self.U_zr, self.U_h = split(U, 2, 1)
         self.act, self.ract = act, ract
 
-    def project(self, x: Number) -> Number:
+    def project(self, x: N) -> N:
         return x @ self.W + self.b
 
-    def step(self, x: Number, *states: Number) -> Step:
+    def step(self, x: N, *states: N) -> Step[N]:
         (h,) = states
         x_zr, x_h = split(x, 2, 1)
         z, r = split(self.ract(x_zr + h @ self.U_zr), 1, 1)
@@ -124,26 +117,32 @@ class GRUResetBefore:
         return (h,), {"z": z, "r": r, "g": g}
 
 
-def split(z: Number, *blocks: int) -> list[Number]:
-    """The last axis in parts of so many blocks each: split(z, 3, 1) of (B, 4H) gives (B, 3H) and
-    (B, H)."""
-    units, parts, start = z.shape[-1] // sum(blocks), [], 0
+def split(z: N, *blocks: int) -> list[N]:
+    """Return the last axis in parts of so many blocks: split(z, 3, 1): (B, 4H) -> (B, 3H), (B, H)."""
+    units = z.shape[-1] // sum(blocks)
+    parts = []
+    start = 0
     for count in blocks:
-        parts.append(z[..., start : start + count * units])
-        start += count * units
+        end = start + count * units
+        parts.append(z[..., start:end])
+        start = end
     return parts
 
 
 def make_cell(
-    layer: Recurrent, arrays: Sequence[Array], known: Function, act: Function, ract: Function
-) -> Cell:
-    """The cell that `layer` names, its weights made letters by `known`.
+    layer: Recurrent,
+    arrays: Sequence[Array],
+    from_array: Callable[[Array], N],
+    act: Function[N],
+    ract: Function[N],
+) -> Cell[N]:
+    """Return the cell of `layer`, its weights converted by `from_array`.
 
-    The arrays are W, U, b as Keras holds them, and for GRU with `reset_after` the second bias.
+    The arrays are W, U, b as Keras keeps them, and for GRU with `reset_after` the second bias.
     """
     if layer.class_name == "LSTM":
-        return LSTM([known(LSTM.gates_first(array)) for array in arrays], act, ract)
-    weights = [known(array) for array in arrays]
+        return LSTM([from_array(LSTM.gates_first(array)) for array in arrays], act, ract)
+    weights = [from_array(array) for array in arrays]
     if layer.class_name == "SimpleRNN":
         return SimpleRNN(weights, act)
     return GRU(weights, act, ract) if layer.reset_after else GRUResetBefore(weights, act, ract)

@@ -1,15 +1,14 @@
-"""The walk through time: masks, direction, halves, stacks and stateful calls around the cells.
+"""The fast version of `spec`: any arithmetic, variants of the weights, a trace, hooks for faults.
 
-Axis letters: B batch, T time, D features, H units. With `Plain` arithmetic the weights may carry a
-leading axis of variants, which every result then has too. What is meant is Keras 3's documentation
-(https://keras.io/api/layers/recurrent_layers); where it is silent, its rolled CPU path.
+Axis letters: B batch, T time, D features, H units. In plain arithmetic the weights may have a
+leading axis of variants, which every result then has too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Generic
 
 import numpy as np
 
@@ -17,218 +16,238 @@ from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.reference.arithmetic import Arithmetic
-from rnnparity.reference.cells import Cell, Number, make_cell
+from rnnparity.reference.cells import Cell, make_cell
+from rnnparity.reference.number import N
+
+# Steps are projected together up to this many numbers: few enough for a core's cache and for memory
+# that the process already has (all at once, (32, 50, 64) x 128 took half as long again), and memory
+# does not grow with T.
+PROJECTED_VALUES = 2**17
 
 
 @dataclass(frozen=True)
-class TraceStep:
-    """One processed step: its half ("", "forward/", "0/"), its index `time` in the inputs, states
-    and gates (B, H)."""
+class StepRecord(Generic[N]):
+    """One processed step: its half ("", "forward/", "0/"), its index `time` in the inputs, and the
+    states and gates after it, (B, H) each."""
 
     half: str
     time: int
-    states: Mapping[str, Number]
-    gates: Mapping[str, Number]
+    states: Mapping[str, N]
+    gates: Mapping[str, N]
 
 
 @dataclass
-class Run:
-    """What a run gave: outputs in Keras' order (see `shapes.output_slots`) and, step by step, what
-    led there."""
+class Run(Generic[N]):
+    """The outputs of a run in Keras' order (see `shapes.output_slots`), and its steps if traced."""
 
-    outputs: list[Number]
-    trace: list[TraceStep] = field(default_factory=list)
-
-
-# Steps are projected together until so many numbers are there: few enough to stay in a core's cache
-# and in memory that the process has (with all at once (32, 50, 64) x 128 took half as long again),
-# and memory does not grow with T.
-PROJECTED = 2**17
+    outputs: list[N]
+    trace: list[StepRecord[N]] = field(default_factory=list)
 
 
-class Unroller:
-    """A problem made ready to run, any number of times: its cells, weights and initial states in an
-    arithmetic.
+class Unroller(Generic[N]):
+    """A problem prepared to run any number of times in one arithmetic.
 
-    The arithmetic may also be one a type: a function of the compute dtype. `weights` replaces the
-    problem's own, by name; a leading axis makes variants of all that depend on it.
+    `weights` replaces weights of the problem by name; a leading axis makes variants of everything
+    that depends on it.
+
+    A subclass may change how halves run. Halves are named by their prefix ("", "forward/",
+    "0/backward/"). The hooks:
+
+    - `cells`, by half: the cell whose `project` and `step` are called;
+    - `initial_states`, by half: the states, (B, H) each, that a run starts with;
+    - `states`, by half, during a run: the states that the half's next call starts with;
+    - `run_half` computes one half in one call;
+    - `masked_step` is called after each step of a half in a problem with a mask.
     """
 
+    cells: dict[str, Cell[N]]
+    initial_states: dict[str, list[N]]
+    states: dict[str, list[N]]
+
     def __init__(
-        self, problem: Problem, arithmetic: Any, weights: Mapping[str, Array] | None = None
+        self,
+        problem: Problem,
+        arithmetic: Arithmetic[N],
+        weights: Mapping[str, Array] | None = None,
     ) -> None:
         self.problem = problem
-        self.arithmetic_for = arithmetic if callable(arithmetic) else lambda _: arithmetic
+        self.slots = problem.output_slots()
+        self._arithmetic = arithmetic
+        self._inputs = self._first_inputs()
         arrays = {tensor.name: tensor.data for tensor in problem.weights} | dict(weights or {})
         self.cells = {
             prefix: self._cell(prefix, half, arrays) for prefix, half in halves(problem.layer)
         }
-        self.initial_states = self._initial_states()
-        self.slots = problem.output_slots()
+        self.initial_states = self._states_at_start()
+        self.states = dict(self.initial_states)
+        self._trace: list[StepRecord[N]] | None = None
+        self._call_start = 0
 
-    def _cell(self, prefix: str, layer: Recurrent, arrays: Mapping[str, Array]) -> Cell:
-        arithmetic: Arithmetic = self.arithmetic_for(layer.compute_dtype)
-        kind = FLOAT_TYPES[layer.compute_dtype]
-        rounded = {
-            name: kind.round(array) for name, array in arrays.items() if name.startswith(prefix)
-        }
-        W, U = rounded[f"{prefix}kernel"], rounded[f"{prefix}recurrent_kernel"]
-        rows = layer.bias_rows
-        # Variants lead, then one row a bias: (..., rows, G*H).
-        b = np.zeros((rows, W.shape[-1]))
-        if layer.use_bias:
-            b = rounded[f"{prefix}bias"]
-            b = b.reshape(*b.shape[: b.ndim - rows], rows, W.shape[-1])
-        biases = [b[..., n : n + 1, :] for n in range(rows)]
-        act, ract = (
-            arithmetic.activation(layer.activation),
-            arithmetic.activation(layer.recurrent_activation),
-        )
-        return make_cell(layer, [W, U, *biases], arithmetic.known, act, ract)
-
-    def _initial_states(self) -> dict[str, list[Number]]:
-        """Each half's states: those given, else zeros."""
-        given = list(self.problem.initial_state or ())
-        states: dict[str, list[Number]] = {}
-        for prefix, half in halves(self.problem.layer):
-            kind = FLOAT_TYPES[half.compute_dtype]
-            known = self.arithmetic_for(half.compute_dtype).known
-            zeros = np.zeros((self.problem.inputs.shape[0], half.units))
-            own = (
-                [kind.round(given.pop(0).data) for _ in half.states]
-                if given
-                else [zeros for _ in half.states]
-            )
-            states[prefix] = [known(state) for state in own]
-        return states
-
-    def run(self, trace: bool = False) -> Run:
-        """Every call in turn; `trace`: keep every step."""
+    def run(self, trace: bool = False) -> Run[N]:
+        """Compute every call in turn; with `trace` keep a record of every step."""
         problem = self.problem
         self.states = dict(self.initial_states)
-        self.trace: list[TraceStep] | None = [] if trace else None
-        self.now = 0
-        calls: list[list[Number]] = []
+        self._trace = [] if trace else None
+        self._call_start = 0
+        calls: list[list[N]] = []
         for steps in problem.steps:
-            span = slice(self.now, self.now + steps)
-            mask = None if problem.mask is None else problem.mask[:, span]
-            with np.errstate(
-                over="ignore"
-            ):  # infinity is right where it comes out, and looked for there
-                calls.append(self._call(problem.layer, "", problem.inputs.data[:, span], mask))
-            self.now += steps
-        outputs = calls[-1]
-        if problem.layer.return_sequences and len(calls) > 1:
-            sequences = sum(slot.name.endswith("output") for slot in self.slots)
-            join = self.arithmetic_for(problem.layer.compute_dtype).join
-            outputs = [
-                join(parts, -2) for parts in list(zip(*calls, strict=True))[:sequences]
-            ] + outputs[sequences:]
-        return Run(outputs, self.trace or [])
+            times = slice(self._call_start, self._call_start + steps)
+            mask = None if problem.mask is None else problem.mask[:, times]
+            inputs = [x[..., times, :] for x in self._inputs]
+            with np.errstate(over="ignore"):  # infinity is correct here; `tolerance` looks for it
+                calls.append(self._call(problem.layer, "", inputs, mask))
+            self._call_start += steps
+        return Run(self._join_calls(calls), self._trace or [])
 
-    def _call(
-        self, layer: Layer, prefix: str, x: Any, mask: Array | None, given: bool = True
-    ) -> list[Number]:
-        """One call of a layer. `given`: x is the problem's own array; else what a layer before has
-        computed."""
-        if isinstance(layer, Stack):
-            for place, inner in enumerate(layer.layers):
-                # The mask travels along as it is, also past a layer that turned the sequence.
-                outputs = self._call(inner, f"{place}/", x, mask, given=place == 0)
-                x = outputs[0]
-            return outputs
-        if isinstance(layer, Bidirectional):
-            return self._bidirectional(layer, prefix, x, mask, given)
-        output, states = self._recurrent(layer, prefix, x, mask, given)
-        return [output, *(states if layer.return_state else [])]
+    def run_half(
+        self, layer: Recurrent, prefix: str, x: N, mask: Array | None
+    ) -> tuple[N, list[N]]:
+        """Return the output of one half, (B, T, H) in processing order or (B, H), and its states.
 
-    def _bidirectional(
-        self, layer: Bidirectional, prefix: str, x: Any, mask: Array | None, given: bool
-    ) -> list[Number]:
-        arithmetic = self.arithmetic_for(layer.compute_dtype)
-        x = self._enter(x, layer.compute_dtype, given)
-        y, forward_states = self._recurrent(layer.forward, f"{prefix}forward/", x, mask, given)
-        y_rev, backward_states = self._recurrent(
-            layer.backward, f"{prefix}backward/", x, mask, given
-        )
-        y, y_rev = (
-            arithmetic.cast(y, layer.compute_dtype),
-            arithmetic.cast(y_rev, layer.compute_dtype),
-        )
-        if layer.return_sequences:
-            y_rev = y_rev[..., ::-1, :]
-        states = [*forward_states, *backward_states] if layer.return_state else []
-        return [*_merge(layer.merge_mode, y, y_rev, arithmetic), *states]
-
-    def _enter(self, x: Any, dtype: str, given: bool) -> Any:
-        """Given inputs are rounded to the type of the layer they enter; to computed ones that
-        rounding is noise."""
-        return FLOAT_TYPES[dtype].round(x) if given else self.arithmetic_for(dtype).cast(x, dtype)
-
-    def _recurrent(
-        self, layer: Recurrent, prefix: str, x: Any, mask: Array | None, given: bool
-    ) -> tuple[Number, list[Number]]:
-        """One half over time: its output, (B, T, H) in processing order or (B, H), and its last
-        states."""
-        arithmetic: Arithmetic = self.arithmetic_for(layer.compute_dtype)
+        x is (B, T, D), in the numbers of the half's dtype, the mask (B, T). Starts with
+        `self.states[prefix]` and replaces them.
+        """
+        arithmetic = self._arithmetic.for_dtype(layer.compute_dtype)
         cell, states = self.cells[prefix], self.states[prefix]
-        zeros = arithmetic.known(np.zeros((x.shape[-3], layer.units)))
+        zeros = arithmetic.from_array(np.zeros((x.shape[-3], layer.units)))
         output, outputs = zeros, []
-        for time, projected in self._project(layer, cell, x, given):
-            states = arithmetic.carry(states)
+        for time, projected in self._project(layer, cell, x):
+            states = arithmetic.between_steps(states)
             new, gates = cell.step(projected, *states)
             if mask is None:
                 states, output = list(new), new[0]
             else:
-                states, output = self._masked(
-                    layer, prefix, mask[:, time, None], (states, output), list(new)
-                )
+                used = mask[:, time, None]
+                states, output = self.masked_step(layer, prefix, used, (states, output), list(new))
             if layer.return_sequences:
                 outputs.append(output)
-            if self.trace is not None:
+            if self._trace is not None:
                 named = dict(zip(layer.states, states, strict=True))
-                self.trace.append(TraceStep(prefix, self.now + time, named, gates))
+                self._trace.append(StepRecord(prefix, self._call_start + time, named, gates))
         self.states[prefix] = states if layer.stateful else [zeros] * len(states)
         return (arithmetic.stack(outputs) if layer.return_sequences else output), states
 
-    def _masked(
+    def masked_step(
         self,
         layer: Recurrent,
-        prefix: str,  # noqa: ARG002 - for walks in which one half alone is at fault
-        chosen: Array,
-        before: tuple[list[Number], Number],
-        new: list[Number],
-    ) -> tuple[list[Number], Number]:
-        """A step under a mask, `chosen` (B, 1): the states and the output after it."""
-        arithmetic = self.arithmetic_for(layer.compute_dtype)
-        states, output = before
-        kept = output
-        if layer.zero_output_for_mask and layer.return_sequences:
-            kept = arithmetic.known(np.zeros(output.shape))
-        states = [arithmetic.where(chosen, n, s) for n, s in zip(new, states, strict=True)]
-        return states, arithmetic.where(chosen, new[0], kept)
+        prefix: str,  # noqa: ARG002 - for subclasses that change one half
+        used: Array,
+        before: tuple[list[N], N],
+        new: list[N],
+    ) -> tuple[list[N], N]:
+        """Return the states and the output after a step under a mask.
 
-    def _project(
-        self, layer: Recurrent, cell: Cell, x: Any, given: bool
-    ) -> Iterator[tuple[int, Number]]:
-        """Each step's time and its x W + b (..., B, G*H), in processing order: one product for many
-        steps."""
-        known = self.arithmetic_for(layer.compute_dtype).known
+        `used` (B, 1) is False where the step is masked, `before` holds the states and the output
+        before it, `new` the states that the cell returned.
+        """
+        arithmetic = self._arithmetic.for_dtype(layer.compute_dtype)
+        states, output = before
+        if layer.zero_output_for_mask and layer.return_sequences:
+            output = arithmetic.from_array(np.zeros(output.shape))
+        states = [arithmetic.where(used, n, s) for n, s in zip(new, states, strict=True)]
+        return states, arithmetic.where(used, new[0], output)
+
+    def _first_inputs(self) -> list[N]:
+        """Return the problem's inputs in the numbers of each half of the first layer."""
+        layer = self.problem.layer
+        first = layer.layers[0] if isinstance(layer, Stack) else layer
+        x = FLOAT_TYPES[first.compute_dtype].round(self.problem.inputs.data)
+        inputs = []
+        for _, half in halves(first):
+            arithmetic = self._arithmetic.for_dtype(half.compute_dtype)
+            inputs.append(arithmetic.from_array(FLOAT_TYPES[half.compute_dtype].round(x)))
+        return inputs
+
+    def _cell(self, prefix: str, layer: Recurrent, arrays: Mapping[str, Array]) -> Cell[N]:
+        arithmetic = self._arithmetic.for_dtype(layer.compute_dtype)
+        dtype = FLOAT_TYPES[layer.compute_dtype]
+        W = dtype.round(arrays[f"{prefix}kernel"])
+        U = dtype.round(arrays[f"{prefix}recurrent_kernel"])
+        rows, columns = layer.bias_rows, W.shape[-1]
+        # Variants lead, then comes a row for each bias: (..., rows, G*H).
+        b = np.zeros((rows, columns))
+        if layer.use_bias:
+            b = dtype.round(arrays[f"{prefix}bias"])
+            b = b.reshape(*b.shape[: b.ndim - rows], rows, columns)
+        biases = [b[..., row : row + 1, :] for row in range(rows)]
+        act = arithmetic.activation(layer.activation)
+        ract = arithmetic.activation(layer.recurrent_activation)
+        return make_cell(layer, [W, U, *biases], arithmetic.from_array, act, ract)
+
+    def _states_at_start(self) -> dict[str, list[N]]:
+        """Return the initial states of each half: the problem's, else zeros."""
+        tensors = iter(self.problem.initial_state or ())
+        states: dict[str, list[N]] = {}
+        for prefix, half in halves(self.problem.layer):
+            arithmetic = self._arithmetic.for_dtype(half.compute_dtype)
+            arrays = [np.zeros((self.problem.inputs.shape[0], half.units)) for _ in half.states]
+            if self.problem.initial_state is not None:
+                dtype = FLOAT_TYPES[half.compute_dtype]
+                arrays = [dtype.round(next(tensors).data) for _ in half.states]
+            states[prefix] = [arithmetic.from_array(array) for array in arrays]
+        return states
+
+    def _join_calls(self, calls: Sequence[list[N]]) -> list[N]:
+        """Join sequences along time; what a call returns once is that of the last call."""
+        layer, outputs = self.problem.layer, calls[-1]
+        if len(calls) == 1 or not layer.return_sequences:
+            return outputs
+        count = sum(slot.name.endswith("output") for slot in self.slots)
+        arithmetic = self._arithmetic.for_dtype(layer.compute_dtype)
+        by_output = list(zip(*calls, strict=True))
+        return [*(arithmetic.join(parts, -2) for parts in by_output[:count]), *outputs[count:]]
+
+    def _call(self, layer: Layer, prefix: str, inputs: list[N], mask: Array | None) -> list[N]:
+        """Return the outputs of one call of a layer; `inputs` has an entry for each half."""
+        if isinstance(layer, Stack):
+            outputs: list[N] = []
+            for index, inner in enumerate(layer.layers):
+                if index > 0:
+                    inputs = self._cast(outputs[0], inner)
+                # Every layer gets the mask unreversed, also after a layer with go_backwards.
+                outputs = self._call(inner, f"{index}/", inputs, mask)
+            return outputs
+        if isinstance(layer, Bidirectional):
+            return self._bidirectional(layer, prefix, inputs, mask)
+        output, states = self.run_half(layer, prefix, inputs[0], mask)
+        return [output, *states] if layer.return_state else [output]
+
+    def _bidirectional(
+        self, layer: Bidirectional, prefix: str, inputs: list[N], mask: Array | None
+    ) -> list[N]:
+        arithmetic = self._arithmetic.for_dtype(layer.compute_dtype)
+        y, states = self.run_half(layer.forward, f"{prefix}forward/", inputs[0], mask)
+        y_rev, states_rev = self.run_half(layer.backward, f"{prefix}backward/", inputs[1], mask)
+        y, y_rev = arithmetic.cast(y), arithmetic.cast(y_rev)
+        if layer.return_sequences:
+            y_rev = y_rev[..., ::-1, :]
+        outputs = _merge(layer.merge_mode, y, y_rev, arithmetic)
+        return [*outputs, *states, *states_rev] if layer.return_state else outputs
+
+    def _cast(self, x: N, layer: Recurrent | Bidirectional) -> list[N]:
+        """Convert the output of a layer to inputs of each half of the next."""
+        x = self._arithmetic.for_dtype(layer.compute_dtype).cast(x)
+        return [self._arithmetic.for_dtype(half.compute_dtype).cast(x) for _, half in halves(layer)]
+
+    def _project(self, layer: Recurrent, cell: Cell[N], x: N) -> Iterator[tuple[int, N]]:
+        """Yield the time and x W + b (..., B, G*H) of each step, in processing order.
+
+        One product serves many steps.
+        """
         *_, batch, steps, features = x.shape
         width = cell.W.shape[-1]
-        together = max(1, PROJECTED // (batch * width))
-        for start in range(0, steps, together)[:: -1 if layer.go_backwards else 1]:
-            block = self._enter(x[..., start : start + together, :], layer.compute_dtype, given)
-            block = (known(block) if given else block).swapaxes(-3, -2)
-            rows = cell.project(block.reshape(*block.shape[:-3], -1, features))
-            rows = rows.reshape(*rows.shape[:-2], -1, batch, width)
-            for n in range(rows.shape[-3])[:: -1 if layer.go_backwards else 1]:
-                yield start + n, rows[..., n, :, :]
+        count = max(1, PROJECTED_VALUES // (batch * width))
+        direction = -1 if layer.go_backwards else 1
+        for start in range(0, steps, count)[::direction]:
+            block = x[..., start : start + count, :].swapaxes(-3, -2)
+            rows = cell.project(block.reshape((*block.shape[:-3], -1, features)))
+            rows = rows.reshape((*rows.shape[:-2], -1, batch, width))
+            for index in range(rows.shape[-3])[::direction]:
+                yield start + index, rows[..., index, :, :]
 
 
-def _merge(mode: str | None, y: Number, y_rev: Number, arithmetic: Arithmetic) -> list[Number]:
-    # Two runs have no error in common: what is joined keeps none that it shared with its own run's
-    # states.
+def _merge(mode: str | None, y: N, y_rev: N, arithmetic: Arithmetic[N]) -> list[N]:
+    # Two runs have no error in common: joining removes the errors that each shares with its states.
     y, y_rev = arithmetic.join([y], -1), arithmetic.join([y_rev], -1)
     if mode == "sum":
         return [y + y_rev]

@@ -22,7 +22,7 @@ from rnnparity.faults import FAULTS, EditArithmetic, Fault, PlacedFault, inject,
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import WHOLE
 from rnnparity.reference import compute
-from rnnparity.reference.arithmetic import Plain
+from rnnparity.reference.arithmetic import PlainArithmetic
 
 
 def placed(name, place=""):
@@ -134,7 +134,9 @@ def test_a_number_that_makes_the_only_value_right_is_no_evidence():
 # ----------------------------------------------------------------------------------------------
 # coarse arithmetic
 
-NUMPY_FLOAT16 = PlacedFault(Fault("", "", "", "", EditArithmetic(Plain(np.float16))), WHOLE)
+NUMPY_FLOAT16 = PlacedFault(
+    Fault("", "", "", "", EditArithmetic(PlainArithmetic(np.float16))), WHOLE
+)
 
 
 def test_right_but_in_float16():

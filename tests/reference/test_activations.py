@@ -8,7 +8,7 @@ from mpmath import mp, mpf, workdps
 
 from rnnparity.problem.layers import ACTIVATIONS as NAMES
 from rnnparity.reference.activations import ACTIVATIONS
-from rnnparity.reference.digits import scalar_function
+from rnnparity.reference.exact import scalar_function
 
 # Klambauer et al. 2017, with all the digits that Keras has.
 ALPHA, SCALE = "1.6732632423543772848170429916717", "1.0507009873554804934193349852946"

@@ -24,7 +24,8 @@ from rnnparity.problem.layers import ACTIVATIONS
 from rnnparity.problem.problem import Tensor
 from rnnparity.reference import Unroller, compute, compute_exactly, compute_with_noise
 from rnnparity.reference.activations import ACTIVATIONS as FUNCTIONS
-from rnnparity.reference.arithmetic import Noisy, Plain
+from rnnparity.reference.arithmetic import PlainArithmetic
+from rnnparity.reference.noise import NoisyArray
 from rnnparity.reference.tolerance import expect
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -119,7 +120,7 @@ def test_float16_is_within_its_threshold(kind, dtype):
         assert expected.kind.name == "float16"
         assert not expected.unpredictable
         off = sigmas_off(
-            Unroller(problem, Plain(np.float16)).run().outputs,
+            Unroller(problem, PlainArithmetic(np.float16)).run().outputs,
             arrays(expected.outputs),
             expected.sigmas,
         )
@@ -210,9 +211,9 @@ def test_a_kink_counts_within_four_sigma(name, kink, side):
     """There the steeper side's slope holds; farther off each side has its own."""
     function, sigma = FUNCTIONS[name], 1e-3
     near, far = (
-        Noisy(
+        NoisyArray(
             np.array([kink + side * distance * sigma]), np.array([sigma**2]), FLOAT_TYPES["float64"]
-        ).through(function)
+        ).apply(function)
         for distance in (3.9, 4.1)
     )
     assert near.sigma[0] == pytest.approx(sigma * function.steepest, rel=1e-6)

@@ -22,7 +22,8 @@ from _support.random_problems import (
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.reference import Unroller, compute_with_noise
 from rnnparity.reference.activations import ACTIVATIONS
-from rnnparity.reference.arithmetic import Noisy, Plain, WithNoise
+from rnnparity.reference.arithmetic import PlainArithmetic
+from rnnparity.reference.noise import NoiseArithmetic, NoisyArray
 
 FLOAT32, FLOAT64 = FLOAT_TYPES["float32"], FLOAT_TYPES["float64"]
 SAMPLES = 4000
@@ -41,7 +42,7 @@ def noisy(rng, shape, sigma=1e-5):
     values = rng.standard_normal(shape)
     sigmas = sigma * rng.uniform(0.5, 2, shape)
     samples = values + sigmas * rng.standard_normal((SAMPLES, *shape))
-    return Noisy(values, sigmas**2, FLOAT64), samples
+    return NoisyArray(values, sigmas**2, FLOAT64), samples
 
 
 def assert_variance(model, samples, low=0.85, high=1.15):
@@ -77,8 +78,8 @@ def test_noise_passes_on(operation):
 def test_an_operation_rounds_its_result(operation, dtype):
     """Numbers known exactly leave u of the result."""
     known = (
-        WithNoise(dtype).known(np.array([0.3, -2.5])),
-        WithNoise(dtype).known(np.array([1.7, 0.4])),
+        NoiseArithmetic(dtype).from_array(np.array([0.3, -2.5])),
+        NoiseArithmetic(dtype).from_array(np.array([1.7, 0.4])),
     )
     result = OPERATIONS[operation](*known)
     values = OPERATIONS[operation](*(letter.value for letter in known))
@@ -87,26 +88,26 @@ def test_an_operation_rounds_its_result(operation, dtype):
 
 
 def test_halving_is_exact():
-    result = WithNoise("float32").known(np.array([0.3])) / 2
+    result = NoiseArithmetic("float32").from_array(np.array([0.3])) / 2
     assert result.sigma.tolist() == [0]
 
 
 def test_a_cast_to_a_coarser_type_rounds_and_one_to_a_finer_does_not():
-    letter = Noisy(np.array([0.7]), np.array([1e-8]), FLOAT32)
+    letter = NoisyArray(np.array([0.7]), np.array([1e-8]), FLOAT32)
     coarser, finer = (
-        WithNoise("bfloat16").cast(letter, "bfloat16"),
-        WithNoise("float64").cast(letter, "float64"),
+        NoiseArithmetic("bfloat16").cast(letter),
+        NoiseArithmetic("float64").cast(letter),
     )
     assert coarser.noise[0] == pytest.approx(1e-8 + (2**-8 * 0.7) ** 2)
     assert finer.noise[0] == 1e-8
-    assert (coarser.kind.name, finer.kind.name) == ("bfloat16", "float64")
+    assert (coarser.dtype.name, finer.dtype.name) == ("bfloat16", "float64")
 
 
 def test_noise_passes_a_product_with_weights():
     rng = generator()
     h, samples = noisy(rng, (2, 6))
     W = rng.standard_normal((6, 4))
-    assert_variance(h @ Noisy(W, None, FLOAT64), samples @ W)
+    assert_variance(h @ NoisyArray(W, None, FLOAT64), samples @ W)
 
 
 def summed_with_roundings(rng, x, W, u):
@@ -128,7 +129,7 @@ def test_a_sum_of_products_rounds_at_every_term(terms, alike):
     if not alike:
         x, W = x * signs(rng, x.shape), W * signs(rng, W.shape)
     samples = summed_with_roundings(rng, np.repeat(x, SAMPLES, 0), W, FLOAT32.u)
-    model = Noisy(x, None, FLOAT32) @ Noisy(W, None, FLOAT32)
+    model = NoisyArray(x, None, FLOAT32) @ NoisyArray(W, None, FLOAT32)
     ratio = np.var(samples, axis=0) / model.noise[0]
     # Which partial sums come out large is a matter of luck: on the whole the model is right,
     # nowhere far too narrow.
@@ -144,7 +145,7 @@ def test_equal_units_make_the_same_error(units):
     var = np.full((1, units), 1e-8)
 
     def sigma_of(values, weights):
-        return (Noisy(values, var, FLOAT64) @ Noisy(weights, None, FLOAT64)).sigma[0]
+        return (NoisyArray(values, var, FLOAT64) @ NoisyArray(weights, None, FLOAT64)).sigma[0]
 
     np.testing.assert_allclose(sigma_of(alike, W), 1e-4 * 0.1 * units, rtol=1e-9)
     np.testing.assert_allclose(sigma_of(different, W), 1e-4 * 0.1 * np.sqrt(units), rtol=1e-9)
@@ -165,7 +166,7 @@ def test_noise_passes_an_activation(name):
     }.get(name, x > 9)
     sigma = 1e-4
     samples = ACTIVATIONS[name](x + sigma * rng.standard_normal((SAMPLES, x.size)))
-    model = Noisy(x, np.full(x.shape, sigma**2), FLOAT64).through(ACTIVATIONS[name])
+    model = NoisyArray(x, np.full(x.shape, sigma**2), FLOAT64).apply(ACTIVATIONS[name])
     wide = 1.3 if name == "gelu_tanh" else 1.15  # which has gelu's slope, right to a few percent
     assert_variance(model[~flat], samples[:, ~flat], 1 / wide, wide)
     assert (np.var(samples[:, flat], axis=0) == 0).all()
@@ -187,7 +188,7 @@ class Rounded:
         size = np.abs(value) if size is None else size
         return Rounded(value + self.u * size * signs(self.rng, value.shape), self.u, self.rng)
 
-    def reshape(self, *shape):
+    def reshape(self, shape):
         return Rounded(self.value.reshape(shape), self.u, self.rng)
 
     def swapaxes(self, one, other):
@@ -214,7 +215,7 @@ class Rounded:
         )
 
 
-class RandomRounding(Plain):
+class RandomRounding(PlainArithmetic):
     """An arithmetic for the reference's own time loop. Activations are off by what the model says
     of them."""
 
@@ -222,7 +223,7 @@ class RandomRounding(Plain):
         super().__init__()
         self.u, self.rng = FLOAT_TYPES[dtype].u, generator()
 
-    def known(self, values):
+    def from_array(self, values):
         return Rounded(np.asarray(values, np.float64), self.u, self.rng)
 
     def activation(self, name):

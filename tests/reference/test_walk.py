@@ -36,7 +36,7 @@ def test_steps_projected_together_or_apart_give_the_same(spec, together, monkeyp
     problem = random_problem(spec, 0, SHAPE, mask=MASK, initial=True)
     whole, noise = outputs_of(problem), compute_with_noise(problem).sigmas
     batch, gates = SHAPE[0], problem.weights[0].shape[-1]
-    monkeypatch.setattr(unroller, "PROJECTED", together * batch * gates)
+    monkeypatch.setattr(unroller, "PROJECTED_VALUES", together * batch * gates)
     assert_all_same(outputs_of(problem), whole)
     for one, other in zip(compute_with_noise(problem).sigmas, noise, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9)
@@ -67,7 +67,7 @@ def peak_memory(steps):
 def test_memory_does_not_grow_with_time(monkeypatch):
     """Without sequences, and beyond the inputs: ten times the steps take what one needs, and 10 %
     for small things."""
-    monkeypatch.setattr(unroller, "PROJECTED", 50 * 4 * 64)
+    monkeypatch.setattr(unroller, "PROJECTED_VALUES", 50 * 4 * 64)
     assert peak_memory(2000) < 1.1 * peak_memory(200)
 
 

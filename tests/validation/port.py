@@ -36,7 +36,6 @@ from rnnparity.problem.keras_config import layer_spec, parse_layer
 from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import Unroller
-from rnnparity.reference.cells import Number
 from validation.port_onnx import other_equations
 
 
@@ -113,16 +112,14 @@ def _whole(subject: Subject, problem: Problem) -> list[Array] | None:
         return None
 
 
-class _OnEngine(Unroller):
+class _OnEngine(Unroller[Array]):
     """A walk whose halves are run by an engine each: all steps at once, or one by one where some
     are masked."""
 
     engine: Callable[[str], Subject]
     way = Way.HALVES
 
-    def _recurrent(
-        self, layer: Recurrent, prefix: str, x: Any, mask: Array | None, given: bool
-    ) -> Result:
+    def run_half(self, layer: Recurrent, prefix: str, x: Array, mask: Array | None) -> Result:
         own = half_of(self.problem, prefix).weights
         kind = layer.compute_dtype
         weights = tuple(Tensor.of(name, array, kind) for name, array in own.items())
@@ -147,7 +144,7 @@ class _OnEngine(Unroller):
             self.cells[prefix] = _EngineCell(
                 x.shape[-1], lambda x, states: ask(one_step, x, states)[1]
             )
-            return super()._recurrent(layer, prefix, x, mask, given)
+            return super().run_half(layer, prefix, x, mask)
         output, states = ask(alone, x, self.states[prefix])
         zeros = [np.zeros_like(state) for state in states]
         self.states[prefix] = states if layer.stateful else zeros
@@ -172,8 +169,8 @@ class _EngineCell:
         self.W = np.zeros((1, features))
         self.ask = ask
 
-    def project(self, x: Number) -> Number:
+    def project(self, x: Array) -> Array:
         return x
 
-    def step(self, x: Number, *states: Number) -> tuple[tuple[Number, ...], dict[str, Number]]:
+    def step(self, x: Array, *states: Array) -> tuple[tuple[Array, ...], dict[str, Array]]:
         return tuple(self.ask(x[:, None, :], states)), {}

@@ -33,7 +33,7 @@ from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import WHOLE
 from rnnparity.reference import compute
-from rnnparity.reference.arithmetic import Plain
+from rnnparity.reference.arithmetic import PlainArithmetic
 from rnnparity.reference.tolerance import expect
 from rnnparity.session.processes import hidden_main, kill_pool, one_blas_thread, start_pool
 from rnnparity.session.random_problems import random_problem
@@ -61,7 +61,9 @@ FALSE = (Result.WRONG, Result.MISSED, Result.ALARM)
 
 # NumPy's own float16, rounding after every operation: not the arithmetic by which the explanation
 # knows it.
-IN_FLOAT16 = Fault("low-precision", "NumPy's float16", "", "", EditArithmetic(Plain(np.float16)))
+IN_FLOAT16 = Fault(
+    "low-precision", "NumPy's float16", "", "", EditArithmetic(PlainArithmetic(np.float16))
+)
 KINDS = ("single", "float16", "pair", "unlisted", "healthy")
 
 
