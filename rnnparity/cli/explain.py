@@ -12,7 +12,8 @@ from rnnparity.cli.common import fail, problem_of
 from rnnparity.problem.errors import RequestError
 
 if TYPE_CHECKING:
-    from rnnparity.explanation.explain import Explanation
+    from rnnparity.explanation.diagnosis import Diagnosis
+    from rnnparity.problem.problem import Problem
 
 
 def explain(
@@ -24,32 +25,34 @@ def explain(
         ),
     ],
     subject: Annotated[
-        str, typer.Option(metavar="S", help="Ask it for the outputs, and again if need be.")
+        str,
+        typer.Option(
+            metavar="S",
+            help="Run this subject for the outputs, and for further problems if needed.",
+        ),
     ] = "",
-    json: Annotated[bool, typer.Option("--json", help="The same for programs.")] = False,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the same as a page.")
-    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an HTML page.")] = None,
     bundle: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help="Write the problem and a script for a framework's tracker."
-        ),
+        typer.Option(metavar="DIR", help="Write the problem and a script for an issue tracker."),
     ] = None,
     separate: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a problem that would tell apart what fits alike."),
+        typer.Option(metavar="FILE", help="Write a problem that separates the causes that fit."),
     ] = None,
 ) -> None:
-    """Name the cause of wrong outputs, or say that none is known."""
+    """Find the cause of wrong outputs."""
     from json import dumps
 
-    from rnnparity.problem import file_format as wire
+    from rnnparity.problem import file_format
     from rnnparity.problem.errors import SubjectFailedError
     from rnnparity.problem.files import check_writable, write_where_asked
-    from rnnparity.report import explanation_text as screen
+    from rnnparity.problem.results import Verdict
     from rnnparity.report.bundle import write_bundle
+    from rnnparity.report.explanation_json import as_json
     from rnnparity.report.explanation_page import page
+    from rnnparity.report.explanation_text import coloured
     from rnnparity.session.ask import explain_subject, explained
 
     for path in (html, separate):
@@ -57,43 +60,58 @@ def explain(
             check_writable(path)
     problem = problem_of(file)
     try:
-        told = explain_subject(problem, subject) if subject else explained(problem)
+        diagnosis = explain_subject(problem, subject) if subject else explained(problem)
     except SubjectFailedError as error:  # nothing to explain, but a script shows it
         if bundle is None:
             raise
-        write_bundle(bundle, problem, str(error).removeprefix(f"{problem.id}: "), subject, "error")
+        write_bundle(bundle, problem, error.failure, subject, None)
         raise typer.Exit(fail(str(error), 1)) from None
-    typer.echo(
-        dumps(screen.as_json(told), indent=1) if json else screen.coloured(screen.text(told))
-    )
-    if not json and told.verdict == "diverges" and file != "-":
-        typer.echo(
-            f"  again: rnnparity explain {file}{f' --subject {quote(subject)}' if subject else ''}"
-        )
+    explanation = diagnosis.explanation
+    diverges = explanation.verdict is Verdict.DIVERGES
+    if json:
+        typer.echo(dumps(as_json(explanation), indent=1))
+    else:
+        typer.echo(coloured(explanation))
+        _print_commands(diagnosis, file, subject)
     if html is not None:
-        write_where_asked(html, page(told))
+        write_where_asked(html, page(explanation))
     if bundle is not None:
-        written = f"  bundle: {', '.join(map(str, _write_bundle(bundle, told, subject)))}"
-        typer.echo(written, err=json)  # stdout is the JSON's
+        written = ", ".join(map(str, _write_bundle(bundle, diagnosis, subject)))
+        typer.echo(f"  bundle: {written}", err=json)  # stdout is the JSON's
     if separate is not None:
-        if told.apart is None:
-            why = (
-                "no input was found that would"
-                if told.also_fits
-                else "there is nothing to tell apart"
-            )
-            raise RequestError(f"{separate}: not written: {why}")
-        write_where_asked(separate, wire.dump_pretty(told.apart))
-    raise typer.Exit(1 if told.verdict == "diverges" else 0)
+        write_where_asked(separate, file_format.dump_pretty(_separating(diagnosis, separate)))
+    raise typer.Exit(1 if diverges else 0)
 
 
-def _write_bundle(folder: Path, told: Explanation, subject: str) -> list[Path]:
-    from rnnparity.report import explanation_text as screen
-    from rnnparity.report.bundle import plainest_kind, write_bundle
+def _separating(diagnosis: Diagnosis, file: Path) -> Problem:
+    if diagnosis.separating is not None:
+        return diagnosis.separating
+    cause = diagnosis.explanation.cause
+    several = cause is not None and cause.also_fits
+    reason = "no input separates them" if several else "there are no causes to separate"
+    raise RequestError(f"{file}: not written: {reason}")
+
+
+def _print_commands(diagnosis: Diagnosis, file: str, subject: str) -> None:
+    from rnnparity.problem.results import Verdict
+
+    if diagnosis.separating is not None:
+        typer.echo("  separate: --separate FILE writes a problem on which these causes differ")
+    if diagnosis.explanation.verdict is Verdict.DIVERGES and file != "-":
+        option = f" --subject {quote(subject)}" if subject else ""
+        typer.echo(f"  rerun: rnnparity explain {quote(file)}{option}")
+
+
+def _write_bundle(folder: Path, diagnosis: Diagnosis, subject: str) -> list[Path]:
+    from rnnparity.problem.results import DifferenceType
+    from rnnparity.report.bundle import shown_difference, write_bundle
+    from rnnparity.report.explanation_text import headline
     from rnnparity.report.messages import describe
 
-    kind = plainest_kind(difference.type for difference in told.differences)
-    said = screen.headline(told)
-    if kind == "fact" and not told.listed:
-        said = describe(told.differences[0], told.problem)[0]
-    return write_bundle(folder, told.problem, said, subject, kind)
+    explanation = diagnosis.explanation
+    differences = explanation.differences
+    shown = shown_difference(difference.type for difference in differences)
+    sentence = headline(explanation)
+    if shown is DifferenceType.FACT and not explanation.known:
+        sentence = describe(differences[0], explanation.threshold)[0]
+    return write_bundle(folder, diagnosis.problem, sentence, subject, shown)

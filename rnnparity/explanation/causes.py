@@ -1,89 +1,106 @@
-"""The causes of many divergences of one subject: what explains one case is tried first on the
-others."""
+"""The causes of many divergences of one subject: what explains one case is tried on the next."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
+from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.explain import Explanation, explain
 from rnnparity.faults import Mutant, PlacedFault, run_one
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import EVERY_HALF, WHOLE, Cause
+from rnnparity.problem.results import (
+    EVERY_HALF,
+    WHOLE,
+    Cause,
+    DifferenceType,
+    Explanation,
+)
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import compare_structure
 
-# The search through all hypotheses is made for so many cases a subject; what is found there is
-# tried on every other.
+# This many cases of a subject are searched in full; what is found there is tried on all others.
 SEARCHED = 60
 
+Progress = Callable[[int], None]
 
-def causes(problems: Iterable[Problem], progress: Callable[[int], None]) -> dict[str, Cause]:
-    """Return by id the cause of each problem's wrong outputs, as far as it was searched.
 
-    Cases with the shortest names, the plainest ones, come first. `progress` gets the number of
-    problems that are done.
+@dataclass
+class Causes:
+    """The causes of a subject's divergences by case id; a case that was not searched is missing.
+
+    `explanations` are those of the cases that were searched in full.
     """
-    found: dict[str, Cause] = {}
+
+    causes: dict[str, Cause] = field(default_factory=dict)
+    explanations: dict[str, Explanation] = field(default_factory=dict)
+
+
+def find_causes(problems: Iterable[Problem], progress: Progress) -> Causes:
+    """Return the cause of each problem's wrong outputs.
+
+    The problems with the shortest ids come first. `progress` gets the number that is done.
+    """
+    found = Causes()
     known: list[Mutant] = []
-    open_: list[Problem] = []
-    searched = 0
-    plainest_first = sorted(problems, key=lambda problem: (len(problem.id), problem.id))
-    for done, problem in enumerate(plainest_first, 1):
-        again = _first_fit(problem, known) if known else None
-        if again is not None:
-            found[problem.id] = Cause(again.faults)
-        elif searched < SEARCHED:
-            searched += 1
-            told = explain(problem)
-            found[problem.id] = _cause(told)
-            if told.also_fits:
-                open_.append(problem)
-            elif told.fault is not None and told.certain:
-                known.append(told.fault)
+    ambiguous: list[Problem] = []
+    ordered = sorted(problems, key=lambda problem: (len(problem.id), problem.id))
+    for done, problem in enumerate(ordered, 1):
+        mutant = _first_fit(problem, known)
+        if mutant is not None:
+            found.causes[problem.id] = Cause(mutant.faults)
+        elif len(found.explanations) < SEARCHED:
+            diagnosis = diagnose(problem)
+            cause = diagnosis.explanation.cause or Cause()
+            found.causes[problem.id] = cause
+            found.explanations[problem.id] = diagnosis.explanation
+            if cause.also_fits:
+                ambiguous.append(problem)
+            elif cause.unambiguous:
+                known.append(diagnosis.fits[0])
         progress(done)
-    for problem in open_:  # what several faults explain here one of them has perhaps done elsewhere
-        again = _first_fit(problem, known)
-        if again is not None:
-            found[problem.id] = Cause(again.faults)
+    # Of several faults that fit one case, a later case may have shown which one it is.
+    for problem in ambiguous:
+        mutant = _first_fit(problem, known)
+        if mutant is not None:
+            found.causes[problem.id] = Cause(mutant.faults)
     return found
 
 
-def _cause(told: Explanation) -> Cause:
-    if told.fault is None:
-        return Cause()
-    also_fits = tuple(mutant.faults for mutant in told.also_fits)
-    return Cause(told.fault.faults, also_fits, told.certain)
-
-
 def _first_fit(problem: Problem, known: Sequence[Mutant]) -> Mutant | None:
-    """A cause found elsewhere that gives these outputs too."""
-    given = problem.outputs or ()
-    if any(d.type != "dtype" for d in compare_structure(given, problem.output_slots())):
+    """Return the first cause of other cases that gives these outputs as well."""
+    actual = problem.outputs or ()
+    structure = compare_structure(actual, problem.output_slots())
+    if not known or any(found.type is not DifferenceType.DTYPE for found in structure):
         return None
-    evidence = Evidence(problem, given, expect(problem))
+    evidence = Evidence(problem, actual, expect(problem))
     if evidence.expected.unpredictable:
         return None
-    for placed in dict.fromkeys(
-        other for mutant in known for other in _elsewhere(problem, mutant.placed)
-    ):
+    for placed in _candidates(problem, known):
         mutant = run_one(problem, placed)
-        if mutant is not None and evidence.worst(mutant.outputs) <= evidence.own.threshold:
+        if mutant is None:
+            continue
+        if evidence.largest_distance(mutant.outputs) <= evidence.noise.threshold:
             return mutant
     return None
 
 
-def _elsewhere(
+def _candidates(problem: Problem, known: Sequence[Mutant]) -> Iterable[tuple[PlacedFault, ...]]:
+    """Return the faults of known causes at their locations in another layer, without repetition."""
+    placed = [moved for mutant in known for moved in _relocated(problem, mutant.placed)]
+    return dict.fromkeys(placed)
+
+
+def _relocated(
     problem: Problem, placed: Sequence[PlacedFault]
 ) -> Iterator[tuple[PlacedFault, ...]]:
-    """The same faults in another layer: where they were, if it has such a place, and in all of its
-    halves."""
+    """Yield faults where they were, if the layer has that location, and in all of its halves."""
     prefixes = [prefix for prefix, _ in halves(problem.layer)]
-    if all(one.location in (*prefixes, EVERY_HALF, WHOLE) for one in placed):
+    if all(fault.location in (*prefixes, EVERY_HALF, WHOLE) for fault in placed):
         yield tuple(placed)
     everywhere = EVERY_HALF if len(prefixes) > 1 else prefixes[0]
     yield tuple(
-        one if one.location == WHOLE else replace(one, location=everywhere) for one in placed
+        fault if fault.location == WHOLE else replace(fault, location=everywhere)
+        for fault in placed
     )

@@ -1,230 +1,150 @@
-"""Where outputs first differ, and what a wrong shape or value looks like before anything is
-computed under a fault."""
+"""The first value that differs, in the order of processing, and the gates that change first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import product
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.faults import FAULTS, Injection, PlacedFault, inject, trace_injection
+from rnnparity.faults import Injection, PlacedFault, inject, trace_injection
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.layers import Bidirectional, Layer, Stack
-from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import WHOLE
+from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack
+from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import Mismatch
 from rnnparity.reference import TraceStep
+
+FORWARD, BACKWARD = "forward", "backward"
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A problem whose outputs have the shapes that were given: the layer under faults of its flags,
-    merging or axes."""
+class Columns:
+    """Which unit of which direction each column (last axis) of an output comes from.
 
-    problem: Problem
-    given: tuple[Tensor, ...]
-    placed: tuple[PlacedFault, ...]
+    `direction` is "" where the layer has one direction, or where both meet in every value. With
+    `units` the first so many columns are forward's, the others backward's.
+    """
 
+    direction: str = ""
+    units: int | None = None
 
-def readings(problem: Problem, given: Sequence[Tensor]) -> Iterator[Reading]:
-    """Every way to take outputs of other shapes than the layer's, the plainest first; as they are,
-    where they fit."""
-    shapes = [tensor.shape for tensor in given]
-    edits = [
-        [PlacedFault(f, WHOLE) for f in FAULTS if f.cause == c]
-        for c in ("merge-mode", "return-flags", "return-flags")
-    ]
-    edits[1:] = [
-        [p for p in edits[1] if w in p.fault.variant] for w in ("return_sequences", "return_state")
-    ]
-    chosen = sorted(
-        product(*([None, *some] for some in edits)),
-        key=lambda some: sum(p is not None for p in some),
-    )
-    (time_first,) = [PlacedFault(f, WHOLE) for f in FAULTS if f.variant == "outputs time first"]
-    for turned in (False, True):
-        seen = [_turned(tensor) for tensor in given] if turned else list(given)
-        shapes = [tensor.shape for tensor in seen]
-        for some in chosen:
-            placed = tuple(p for p in some if p is not None)
-            other = _under(problem, placed)
-            if other is None or [slot.shape for slot in other.output_slots()] != shapes:
-                continue
-            names = [slot.name for slot in other.output_slots()]
-            named = tuple(
-                replace(tensor, name=name) for name, tensor in zip(names, seen, strict=True)
-            )
-            yield Reading(other, named, (*placed, *([time_first] if turned else [])))
+    def unit(self, column: int) -> int:
+        """Return the index of the unit within its direction."""
+        return column if self.units is None or column < self.units else column - self.units
+
+    def direction_of(self, column: int) -> str:
+        """Return "forward", "backward" or ""."""
+        if self.units is None:
+            return self.direction
+        return FORWARD if column < self.units else BACKWARD
 
 
-def _under(problem: Problem, placed: Sequence[PlacedFault]) -> Problem | None:
-    struck = inject(problem, placed)
-    return None if struck is None else struck.problem
+def columns_of(layer: Layer, output: str) -> Columns:
+    """Return what the columns of an output of the layer are."""
+    last = last_layer(layer)
+    if not isinstance(last, Bidirectional):
+        return Columns()
+    for direction in (FORWARD, BACKWARD):
+        if direction in output:
+            return Columns(direction)
+    return Columns(units=last.forward.units) if last.merge_mode == "concat" else Columns()
 
 
-def _turned(tensor: Tensor) -> Tensor:
-    return replace(tensor, data=tensor.data.swapaxes(0, 1)) if tensor.data.ndim == 3 else tensor
+def last_layer(layer: Layer) -> Recurrent | Bidirectional:
+    """Return the layer whose outputs a stack returns."""
+    return layer.layers[-1] if isinstance(layer, Stack) else layer
 
 
-def is_blank(given: Sequence[Tensor]) -> bool:
-    """Whether every output is one number throughout: a buffer that nobody has filled proves no
-    fault."""
-    return all(
-        tensor.data.size > 1 and bool((tensor.data == tensor.data.flat[0]).all())
-        for tensor in given
-    )
+def first_mismatch(evidence: Evidence, placed: Sequence[PlacedFault] = ()) -> Mismatch:
+    """Return the first value that differs, in the order of processing.
 
-
-def value_hint(given: Sequence[Tensor]) -> str:
-    """What is not finite, zero or constant, in a line."""
-    for tensor in given:
-        if not np.isfinite(tensor.data).all():
-            index = ", ".join(map(str, np.argwhere(~np.isfinite(tensor.data))[0]))
-            return f"{tensor.name} is not finite, first at [{index}]"
-        if tensor.data.size > 1 and (tensor.data == tensor.data.flat[0]).all():
-            return f"{tensor.name} is {tensor.data.flat[0]:g} everywhere: was it ever computed?"
-    return ""
-
-
-def first_difference(evidence: Evidence, placed: Sequence[PlacedFault] = ()) -> dict[str, Any]:
-    """Output, row, step and unit of the first value that is off, in the order of processing.
-
-    `step` indexes axis T of the output; `direction` and `layer` are there where the layer has
-    several, `gate` names those that the faults `placed` change first.
+    The gates are those that the faults `placed` change first.
     """
     problem = evidence.problem
-    off = evidence.off(evidence.right, evidence.own)
-    wrong = [part > evidence.own.threshold for part in off]
-    place = next(n for n, part in enumerate(wrong) if part.any())
-    name = evidence.given[place].name
-    backwards, unit_of = _direction(problem.layer, name)
-    found: dict[str, Any] = {"output": name}
-    indices = np.argwhere(wrong[place]).tolist()
-    if wrong[place].ndim == 3:
-        last = wrong[place].shape[1] - 1
-        row, step, unit = min(
-            indices, key=lambda i: (last - i[1] if backwards(i[2]) else i[1], i[0], i[2])
-        )
-        found |= {"row": row, "step": step, "unit": unit}
+    n = first_differing_output(evidence)
+    differing, output = evidence.differing[n], evidence.actual[n].name
+    columns = columns_of(problem.layer, output)
+    step = None
+    if differing.ndim == 3:
+        row, step, column = _first_in_sequence(differing, columns)
     else:
-        row, unit = indices[0]
-        found |= {"row": row, "unit": unit}
-    found |= unit_of(unit)
-    gate = _first_gate(problem, placed) if placed else ""
-    return found | ({"gate": gate} if gate else {})
+        row, column = np.argwhere(differing)[0].tolist()
+    gates = _first_gates(problem, placed) if placed else ()
+    direction = columns.direction_of(column)
+    return Mismatch(output, row, columns.unit(column), step, direction, gates)
 
 
-def pattern(evidence: Evidence) -> list[str]:
-    """What the places that differ say already, whatever the cause."""
-    problem = evidence.problem
-    wrong = [part > evidence.own.threshold for part in evidence.off(evidence.right, evidence.own)]
-    output, count = wrong[0], wrong[0].shape[-1]
-    said = []
-    if not output.any():
-        said.append("the output is right, what follows is not")
-    rows = np.flatnonzero(
-        np.any([part.reshape(len(part), -1).any(axis=1) for part in wrong], axis=0)
-    )
-    if len(rows) < len(output):
-        whole: Array = (
-            np.ones(len(output), bool) if problem.mask is None else np.all(problem.mask, axis=1)
-        )
-        only_gaps = not whole[rows].any() and np.delete(whole, rows).all()
-        said.append(
-            "only rows with masked steps are wrong"
-            if only_gaps
-            else f"only {_numbered('row', rows)} wrong"
-        )
-    units = np.flatnonzero(output.reshape(-1, count).any(axis=0))
-    backwards, _ = _direction(problem.layer, evidence.given[0].name)
-    sides = np.array([bool(backwards(unit)) for unit in range(count)])
-    if 0 < len(units) < count and len(set(sides)) == 2 and len(set(sides[units])) == 1:
-        said.append(f"the {'forward' if sides[units[0]] else 'backward'} half is right")
-    elif 0 < len(units) < count:
-        said.append(f"only {_numbered('unit', units)} wrong")
-    firsts = (
-        [output[:, -1 if turned else 0, unit] for unit, turned in enumerate(sides)]
-        if output.ndim == 3
-        else []
-    )
-    if firsts and output.any() and not np.any(firsts) and not _is_merged(problem.layer):
-        said.append("the first processed step is right, and so is all that needs no state")
-    return said
+def first_differing_output(evidence: Evidence) -> int:
+    """Return the index of the first output that differs, 0 where none does."""
+    return next((n for n, part in enumerate(evidence.differing) if part.any()), 0)
 
 
-def _is_merged(layer: Layer) -> bool:
-    """Whether both directions meet in each value."""
-    last = layer.layers[-1] if isinstance(layer, Stack) else layer
-    return isinstance(last, Bidirectional) and last.merge_mode not in ("concat", None)
+def _first_in_sequence(differing: Array, columns: Columns) -> tuple[int, int, int]:
+    """Return row, step and column; the backward direction processes the last step first."""
+    last = differing.shape[1] - 1
+
+    def order(index: list[int]) -> tuple[int, int, int]:
+        row, step, column = index
+        backward = columns.direction_of(column) == BACKWARD
+        return last - step if backward else step, row, column
+
+    row, step, column = min(np.argwhere(differing).tolist(), key=order)
+    return row, step, column
 
 
-def _numbered(what: str, places: Array) -> str:
-    if len(places) == 1:
-        return f"{what} {places[0]} is"
-    more = ", ..." if len(places) > 4 else ""
-    return f"{what}s {', '.join(map(str, places[:4].tolist()))}{more} are"
+def _first_gates(problem: Problem, placed: Sequence[PlacedFault]) -> tuple[str, ...]:
+    """Return the gates that differ at the first processed step at which anything differs."""
+    injection = inject(problem, placed)
+    if injection is None:
+        return ()
+    expected_trace = trace_injection(Injection(problem))
+    faulty_trace = _last_runs(trace_injection(injection), expected_trace)
+    for expected in expected_trace:
+        steps = faulty_trace.get(expected.half)
+        if not steps:
+            return ()
+        faulty = steps.pop(0)
+        if not _is_comparable(expected, faulty):
+            return ()
+        gates = _changed_gates(expected, faulty)
+        if gates or _states_differ(expected, faulty):
+            return gates
+    return ()
 
 
-def _direction(layer: Layer, name: str) -> tuple[Any, Any]:
-    """Whether a column of an output comes from the half that reads from the end, and what is told
-    of it."""
-    last = layer.layers[-1] if isinstance(layer, Stack) else layer
-    if not isinstance(last, Bidirectional):
-        return (lambda _: False), (lambda _: {})
-    if "forward" in name or "backward" in name:
-        side = "backward" if "backward" in name else "forward"
-        return (lambda _: side == "backward"), (lambda _: {"direction": side})
-    if last.merge_mode != "concat":
-        return (lambda _: False), (lambda _: {})
-    units = last.forward.units
-    return (
-        lambda column: column >= units,
-        lambda column: {
-            "unit": column % units if column < units else column - units,
-            "direction": "backward" if column >= units else "forward",
-        },
+def _last_runs(
+    faulty: Sequence[TraceStep], expected: Sequence[TraceStep]
+) -> dict[str, list[TraceStep]]:
+    """Return the steps by half. A fault may run a half more than once: the last run counts."""
+    by_half: dict[str, list[TraceStep]] = {}
+    for step in faulty:
+        by_half.setdefault(step.half, []).append(step)
+    for half, steps in by_half.items():
+        count = sum(step.half == half for step in expected)
+        by_half[half] = steps[-count:]
+    return by_half
+
+
+def _is_comparable(expected: TraceStep, faulty: TraceStep) -> bool:
+    """Return False where the fault runs the rows one by one."""
+    return all(
+        array.shape[-2:] == faulty.states[name].shape[-2:]
+        for name, array in expected.states.items()
     )
 
 
-def _first_gate(problem: Problem, placed: Sequence[PlacedFault]) -> str:
-    """The gates that differ at the first processed step at which any does, in the half that the
-    faults strike."""
-    struck = inject(problem, placed)
-    wrong = [] if struck is None else trace_injection(struck)
-    right = trace_injection(Injection(problem))
-    # A fault may run a half more than once: the last run is the one that counts.
-    last: dict[str, list[TraceStep]] = {}
-    for step in wrong:
-        last.setdefault(step.half, []).append(step)
-    for half, steps in last.items():
-        last[half] = steps[-sum(step.half == half for step in right) :]
-    for one in right:
-        if not last.get(one.half):
-            return ""
-        other = last[one.half].pop(0)
-        if any(
-            array.shape[-2:] != other.states[name].shape[-2:] for name, array in one.states.items()
-        ):
-            return ""  # the rows were run one by one
-        pairs = {gate: (values, other.gates.get(gate)) for gate, values in one.gates.items()}
-        changed = [gate for gate, (a, b) in pairs.items() if b is None or not _same(a, b)]
-        if changed or not all(_same(a, other.states[name]) for name, a in one.states.items()):
-            return ", ".join(changed)
-    return ""
+def _changed_gates(expected: TraceStep, faulty: TraceStep) -> tuple[str, ...]:
+    return tuple(
+        gate
+        for gate, values in expected.gates.items()
+        if gate not in faulty.gates or not _same(values, faulty.gates[gate])
+    )
 
 
-def _same(one: Array, other: Array) -> bool:
-    return bool(np.allclose(one, other, rtol=1e-9, atol=1e-12))
+def _states_differ(expected: TraceStep, faulty: TraceStep) -> bool:
+    return any(not _same(array, faulty.states[name]) for name, array in expected.states.items())
 
 
-def heat(evidence: Evidence) -> tuple[str, Array]:
-    """The output's name and its distances in sigma, (unit, time), the largest of all rows; (unit,
-    row) without time."""
-    off = evidence.off(evidence.right, evidence.own)
-    place = next((n for n, part in enumerate(off) if (part > evidence.own.threshold).any()), 0)
-    part = off[place]
-    picture = part.max(axis=0).T if part.ndim == 3 else part.T
-    return evidence.given[place].name, picture
+def _same(values: Array, reference: Array) -> bool:
+    return bool(np.allclose(values, reference, rtol=1e-9, atol=1e-12))

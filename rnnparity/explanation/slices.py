@@ -1,5 +1,4 @@
-"""Slices of huge problems: the rows that are furthest off, and as many steps as show the first
-difference."""
+"""Slices of huge problems: the rows that are furthest off, and the first steps that differ."""
 
 from __future__ import annotations
 
@@ -13,101 +12,137 @@ from rnnparity.faults import PlacedFault, run_one, with_flag
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import Difference
+from rnnparity.problem.results import Difference, Finding, FindingType, Slice
 from rnnparity.reference import compute
 
-# Multiply-adds of one pass beyond which a problem is explained on a slice: a millisecond or ten.
+# Multiply-adds of one pass beyond which a problem is explained on a slice: 1 to 10 ms.
 HUGE = 2e7
 ROWS = 2
-# Steps after the first that differs, and how many there are at least.
+# Steps after the first that differs, and the least number of steps.
 AFTER, STEPS = 4, 8
+# By how many sigma of the slice the rest of a huge problem may be off: ten, and more, for noise
+# grows along the way.
+REST = 1000.0
+# What holds for the whole problem where it holds for a slice.
+_OF_THE_WHOLE = frozenset(
+    {
+        FindingType.NOT_FINITE,
+        FindingType.CONSTANT,
+        FindingType.NUMBERS_OF_TYPE,
+        FindingType.WITHIN_NOISE_OF,
+        FindingType.BELOW_USUAL_NOISE,
+    }
+)
 
 
 @dataclass(frozen=True)
-class Slice:
-    """A part of a problem, what was given there, its rows in the whole, and which part it is, in
-    words."""
+class ProblemSlice:
+    """A part of a problem, its actual outputs, and which part it is."""
 
     problem: Problem
-    given: tuple[Tensor, ...]
-    rows: Array
-    says: str
+    actual: tuple[Tensor, ...]
+    rows: tuple[int, ...]
+    batch: int
+    steps: int
+    total_steps: int
 
-    def row(self, row: int) -> int:
-        """A row's number in the whole problem."""
-        return int(self.rows[row])
+    def whole_row(self, row: int) -> int:
+        """Return the index of a row in the whole problem."""
+        return self.rows[row]
 
-    def differences(self, found: Sequence[Difference]) -> tuple[Difference, ...]:
-        """What differs, with the rows' numbers in the whole problem."""
-        moved = []
-        for difference in found:
-            index = difference.index
-            if index:
-                index = (self.row(index[0]), *index[1:])
-            moved.append(replace(difference, index=index))
-        return tuple(moved)
+    def whole_differences(self, differences: Sequence[Difference]) -> tuple[Difference, ...]:
+        """Return differences with the row indices of the whole problem."""
+        return tuple(
+            replace(difference, index=self._whole_index(difference.index))
+            for difference in differences
+        )
+
+    def whole_findings(self, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        """Return the findings that hold for the whole problem, with its row indices."""
+        return tuple(
+            replace(finding, numbers=self._whole_index(finding.numbers))
+            for finding in findings
+            if finding.type in _OF_THE_WHOLE
+        )
+
+    def _whole_index(self, index: tuple[int, ...]) -> tuple[int, ...]:
+        return (self.whole_row(index[0]), *index[1:]) if index else ()
+
+    def description(self, rest_fits: bool | None) -> Slice:
+        """Return the slice as a value for results."""
+        return Slice(self.rows, self.batch, self.steps, self.total_steps, rest_fits)
 
 
 def is_huge(problem: Problem) -> bool:
-    """Whether a pass takes so long that hundreds take minutes."""
+    """Return whether hundreds of passes would take minutes."""
     batch, steps, _ = problem.inputs.shape
     return sum(tensor.data.size for tensor in problem.weights) * batch * steps > HUGE
 
 
-def slice_of(problem: Problem, given: Sequence[Tensor]) -> Slice:
-    """The part of a problem that says most for its size. One pass is made over the whole."""
-    pairs = zip(given, compute(problem), strict=True)
-    with np.errstate(invalid="ignore"):
-        off = [
-            np.nan_to_num(np.abs(g.data.astype(float) - right.data), nan=np.inf)
-            for g, right in pairs
-        ]
-    by_row = np.sum([part.reshape(len(part), -1).max(axis=1) for part in off], axis=0)
+def slice_of(problem: Problem, actual: Sequence[Tensor]) -> ProblemSlice:
+    """Return a small part of a problem that differs most. One pass runs over the whole."""
+    errors = [
+        _errors(tensor, expected) for tensor, expected in zip(actual, compute(problem), strict=True)
+    ]
+    by_row = np.sum([part.reshape(len(part), -1).max(axis=1) for part in errors], axis=0)
     rows = np.sort(np.argsort(by_row, kind="stable")[::-1][:ROWS])
     part = rows_of(problem, rows)
-    kept = tuple(replace(tensor, data=tensor.data[rows]) for tensor in given)
-    says = (
-        f"rows {', '.join(map(str, rows))} of {len(by_row)}" if len(by_row) > ROWS else "all rows"
-    )
+    outputs = tuple(replace(tensor, data=tensor.data[rows]) for tensor in actual)
     total = problem.inputs.shape[1]
-    steps = _steps(off[0][rows], total)
-    if not _can_be_cut(problem) or steps >= total:
-        return Slice(part, kept, rows, says)
-    span = slice(total - steps, total) if _reads_from_the_end(problem) else slice(0, steps)
-    short = replace(
-        part,
-        layer=with_flag(part.layer, "return_state", False),
-        inputs=replace(part.inputs, data=part.inputs.data[:, span]),
-        mask=None if part.mask is None else part.mask[:, span],
-    )
-    output = replace(kept[0], data=kept[0].data[:, :steps])
-    return Slice(short, (output,), rows, f"{says}, the first {steps} of {total} processed steps")
+    steps = _steps(errors[0][rows], total) if _can_be_cut(problem) else total
+    if steps < total:
+        part = _first_steps(part, steps)
+        outputs = (replace(outputs[0], data=outputs[0].data[:, :steps]),)
+    return ProblemSlice(part, outputs, tuple(rows.tolist()), len(by_row), steps, total)
 
 
-def fits_all(
-    problem: Problem, given: Sequence[Tensor], placed: Sequence[PlacedFault], allowed: float
+def fits_whole(
+    problem: Problem, actual: Sequence[Tensor], placed: Sequence[PlacedFault], sigma: float
 ) -> bool:
-    """Whether a fault found on a slice gives all that was given, to an absolute difference."""
-    whole = run_one(problem, placed)
-    if whole is None or [tensor.shape for tensor in whole.outputs] != [
-        tensor.shape for tensor in given
-    ]:
+    """Return whether a fault found on a slice gives all actual outputs; `sigma` is the slice's."""
+    mutant = run_one(problem, placed)
+    if mutant is None:
         return False
-    pairs = zip(given, whole.outputs, strict=True)
-    return all(bool((np.abs(one.data - other.data) <= allowed).all()) for one, other in pairs)
+    if [tensor.shape for tensor in mutant.outputs] != [tensor.shape for tensor in actual]:
+        return False
+    pairs = zip(actual, mutant.outputs, strict=True)
+    errors = [np.abs(tensor.data - output.data) for tensor, output in pairs]
+    return all(bool((error <= REST * sigma).all()) for error in errors)
 
 
-def _steps(off: Array, total: int) -> int:
-    """How many steps of a sequence (rows, T, H) show the first difference and a few more."""
-    if off.ndim < 3:
+def _errors(actual: Tensor, expected: Tensor) -> Array:
+    with np.errstate(invalid="ignore"):
+        error = np.abs(actual.data.astype(float) - expected.data)
+    finite: Array = np.nan_to_num(error, nan=np.inf)
+    return finite
+
+
+def _steps(errors: Array, total: int) -> int:
+    """Return how many steps of a sequence (rows, T, H) show the first difference and a few more."""
+    if errors.ndim < 3:
         return total
-    by_step = off.max(axis=(0, 2))
+    by_step = errors.max(axis=(0, 2))
     large = np.flatnonzero(by_step > 1e-3 * by_step.max())
-    return min(total, max(STEPS, int(large[0]) + 1 + AFTER if len(large) else total))
+    shown = int(large[0]) + 1 + AFTER if len(large) else total
+    return min(total, max(STEPS, shown))
+
+
+def _first_steps(problem: Problem, steps: int) -> Problem:
+    """Return the problem with only the steps that are processed first, without returned states."""
+    total = problem.inputs.shape[1]
+    layer = problem.layer
+    from_end = isinstance(layer, Recurrent) and layer.go_backwards
+    span = slice(total - steps, total) if from_end else slice(0, steps)
+    return replace(
+        problem,
+        layer=with_flag(layer, "return_state", False),
+        inputs=replace(problem.inputs, data=problem.inputs.data[:, span]),
+        mask=None if problem.mask is None else problem.mask[:, span],
+    )
 
 
 def _can_be_cut(problem: Problem) -> bool:
-    """Whether the first outputs depend on the first processed inputs alone."""
+    """Return whether the first outputs depend only on the inputs that are processed first."""
     layer = problem.layer
     if problem.calls is not None or not layer.return_sequences:
         return False
@@ -116,7 +151,3 @@ def _can_be_cut(problem: Problem) -> bool:
             isinstance(inner, Recurrent) and not inner.go_backwards for inner in layer.layers
         )
     return not isinstance(layer, Bidirectional)
-
-
-def _reads_from_the_end(problem: Problem) -> bool:
-    return isinstance(problem.layer, Recurrent) and problem.layer.go_backwards

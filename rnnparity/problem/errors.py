@@ -21,8 +21,11 @@ class RequestError(Exception):
 
 
 class SubjectFailedError(RequestError):
-    """A subject failed where its outputs were asked for: it raised, its process died, or it
-    hung."""
+    """A subject failed on a case: it raised, its process ended, or it timed out."""
+
+    def __init__(self, case: str, failure: str) -> None:
+        super().__init__(f"{case}: {failure}")
+        self.failure = failure
 
 
 class FormatError(RequestError):

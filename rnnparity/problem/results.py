@@ -108,6 +108,15 @@ class FaultId:
 
 
 @dataclass(frozen=True)
+class FaultDescription:
+    """What a fault is, how it is fixed and where it has been seen, as the list describes it."""
+
+    description: str
+    fix: str
+    seen_in: str = ""
+
+
+@dataclass(frozen=True)
 class Cause:
     """What explains a divergence: faults that act together; none of them where it is unexplained.
 
@@ -122,6 +131,11 @@ class Cause:
     @property
     def explained(self) -> bool:
         return bool(self.faults)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The causes of its faults, each once."""
+        return tuple(dict.fromkeys(fault.cause for fault in self.faults))
 
     @property
     def unambiguous(self) -> bool:
@@ -176,7 +190,8 @@ class Finding:
 class Picture:
     """Distances of one output, units down: 0 is noise, 8 a million times beyond it.
 
-    `shape` is (H, T), or (H, B) where `across` is "rows"; `levels` may be a coarser view of it.
+    `across` is "time" or "rows", and `shape` (H, T) or (H, B); `levels` may be a coarser view of
+    it.
     """
 
     output: str
@@ -201,18 +216,22 @@ class Explanation:
     """The search for the cause of one problem's divergence.
 
     `sigma` and `sigma_with_cause` are the largest distances from the reference without and with
-    the cause, `candidates` the number of hypotheses tried, `precision` the coarser dtype whose
-    noise had to be allowed, `blind_to` the faults that these inputs cannot reveal, `probes` the
-    number of further problems that the subject was asked.
+    the cause, `threshold` the largest that counts as noise, `candidates` the number of hypotheses
+    tried, `precision` the coarser dtype whose noise had to be allowed, `blind_to` the faults that
+    these inputs cannot reveal, `probes` the number of further problems that the subject was asked.
+    `cause` is None where nothing has to be explained; `descriptions` has one entry for each of its
+    faults.
     """
 
     id: str
     verdict: Verdict
     differences: tuple[Difference, ...] = ()
     cause: Cause | None = None
+    descriptions: tuple[FaultDescription, ...] = ()
     first: Mismatch | None = None
     findings: tuple[Finding, ...] = ()
     sigma: float = 0.0
+    threshold: float = 0.0
     sigma_with_cause: float | None = None
     candidates: int = 0
     precision: str = ""

@@ -1,242 +1,251 @@
-"""A bundle for a framework's tracker: the problem file, and a script that shows the difference with
-it alone.
+"""A bundle for a framework's issue tracker: the problem file, and a script that shows the difference
+with only that framework.
 
-The script of Keras, on any backend and by any path, builds the layer; that of an ONNX engine runs
+The script for Keras, on any backend and by any path, builds the layer. That for an ONNX engine runs
 the model beside it, which was built by hand or exported; where PyTorch cannot export the layer, the
-script tries to.
+script attempts it.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from textwrap import fill
-from typing import Any
 
 import numpy as np
 
 from rnnparity.golden.goldens import golden_outputs
-from rnnparity.problem import file_format as wire
+from rnnparity.problem import file_format
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import write_where_asked
 from rnnparity.problem.layers import Bidirectional, Stack, halves
 from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import DifferenceType
 from rnnparity.problem.shapes import output_slots
 from rnnparity.reference.tolerance import expect
 from rnnparity.report.page import render_template
+from rnnparity.report.recorded_model import recorded_model
 from rnnparity.report.scripts import ENGINES, KERAS, PATHS, Family, family_of
-from rnnparity.subjects import make_subject
 from rnnparity.verdict.compare import compare_structure, distances
 
-# The kinds of difference, those first that a script shows best.
-_SHOWN = ("error", "count", "names", "shape", "values", "finiteness", "dtype", "fact")
+# The types of difference, the one that a script shows best first.
+_SHOWN = (
+    DifferenceType.COUNT,
+    DifferenceType.NAMES,
+    DifferenceType.SHAPE,
+    DifferenceType.VALUES,
+    DifferenceType.FINITENESS,
+    DifferenceType.DTYPE,
+    DifferenceType.FACT,
+)
+# The width of the script's docstring.
+WIDTH = 117
+
+# What a template is rendered with.
+Context = Mapping[str, object]
 
 
-def plainest_kind(kinds: Iterable[str]) -> str:
-    """Of the kinds of difference that one case has, the one that its script shows best."""
-    found = set(kinds)
-    return next((kind for kind in _SHOWN if kind in found), "values")
+def shown_difference(types: Iterable[DifferenceType]) -> DifferenceType:
+    """Return the type of difference of a case that its script shows best."""
+    present = set(types)
+    return next((shown for shown in _SHOWN if shown in present), DifferenceType.VALUES)
 
 
 def write_bundle(
-    folder: Path, problem: Problem, headline: str, subject: str = "", kind: str = "values"
+    folder: Path,
+    problem: Problem,
+    headline: str,
+    subject: str = "",
+    shown: DifferenceType | None = DifferenceType.VALUES,
 ) -> list[Path]:
-    """`problem.json`, `reproduce.py` and what else `bundle_files` gives, in a folder that is made
-    where it is missing.
+    """Write the files of `bundle_files` into a folder, which is created if needed.
 
     Raises:
-        RequestError: the folder cannot be written, or no script can be made of the layer or the
+        RequestError: the folder cannot be written, or no script can be written for the layer or the
         subject.
     """
-    files = bundle_files(problem, headline, subject, kind)
+    files = bundle_files(problem, headline, subject, shown)
+    write_files(folder, files)
+    return [folder / name for name in files]
+
+
+def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write files into a folder, which is created if needed.
+
+    Raises:
+        RequestError: the folder or a file cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RequestError(f"{folder}: cannot be written: {error.strerror or error}") from None
     for name, content in files.items():
         write_where_asked(folder / name, content)
-    return [folder / name for name in files]
 
 
 def bundle_files(
-    problem: Problem, headline: str, subject: str = "", kind: str = "values"
+    problem: Problem,
+    headline: str,
+    subject: str = "",
+    shown: DifferenceType | None = DifferenceType.VALUES,
 ) -> dict[str, str | bytes]:
-    """The files of a bundle by name: `problem.json`, `reproduce.py`, for an engine `model.onnx` and
-    `feeds.npz`.
+    """Return the files of a bundle by name.
 
-    The script of a subject that has one runs it, and the file has the outputs that are right. For
-    all others, and without a subject, it runs the problem in tf.keras, and the file keeps the
-    outputs that somebody gave. `kind` is that of the difference (see `compare.Difference`): of a
-    "fact" the symbolic shapes are printed, of a "count" how many outputs there are, of a "dtype"
-    their types.
+    These are `problem.json`, `reproduce.py`, and for an engine `model.onnx` and `feeds.npz`. The
+    script of a subject that has one runs that subject, and the problem file has the expected
+    outputs. Otherwise, and without a subject, the script runs tf.keras, and the file keeps the
+    outputs that the problem has. `shown` is the type of difference that the script shows, None
+    where the subject fails.
 
     Raises:
-        RequestError: no script can be made of the layer or the subject.
+        RequestError: no script can be written for the layer or the subject.
     """
     family, path = family_of(subject)
-    if family is None and kind == "error":
-        raise RequestError(f"{problem.id}: no script can be made for subject {subject!r}")
-    relative = family is not None and _is_relative(problem)
-    if family is not None:
+    if family is None and shown is None:
+        raise RequestError(f"{problem.id}: cannot write a script for subject {subject!r}")
+    runs_subject = family is not None
+    relative = runs_subject and _is_relative(problem)
+    if runs_subject:
         problem = problem.with_outputs(golden_outputs(problem))
-    words: dict[str, Any] = {"says": _docstring(f"{problem.id}: {headline}"), "relative": relative}
-    words |= {"count": kind == "count", "types": kind == "dtype", "computed": family is not None}
     family = family or KERAS["keras"]
-    _check(problem, family, path, kind)
-    extra: dict[str, bytes] = {}
+    _check(problem, family, path, shown)
+    context: Context = {
+        "docstring": _docstring(f"{problem.id}: {headline}"),
+        "relative": relative,
+        "shows_count": shown is DifferenceType.COUNT,
+        "shows_dtypes": shown is DifferenceType.DTYPE,
+        "has_expected": runs_subject,
+    }
+    content = {"problem.json": file_format.dump_pretty(problem)}
     if family in ENGINES.values():
-        recorder = _recorded(problem, subject)
-        if recorder is None:
-            script = render_template("reproduce_export.py.j2", words | _exported(problem, path))
-        else:
-            words |= {"last": _states_of_the_last_layer(problem), "calls": len(recorder.feeds)}
-            script, extra = (
-                render_template("reproduce_onnx.py.j2", words | vars(family)),
-                recorder.files(),
-            )
-    else:
-        script = render_template(
-            "reproduce.py.j2", vars(family) | words | _keras_words(problem, family, path, kind)
-        )
-    return {"problem.json": wire.dump_pretty(problem), "reproduce.py": script, **extra}
+        return {**content, **_engine_files(problem, subject, family, path, context)}
+    context = {**asdict(family), **context, **_keras_context(problem, family, path, shown)}
+    return {**content, "reproduce.py": render_template("reproduce.py.j2", context)}
+
+
+def _engine_files(
+    problem: Problem, subject: str, family: Family, path: str, context: Context
+) -> dict[str, str | bytes]:
+    """Return the script of an ONNX engine and its model, or that of an export that fails."""
+    recorder = recorded_model(problem, subject)
+    if recorder is None:
+        context = {**context, **_export_context(problem, path)}
+        return {"reproduce.py": render_template("reproduce_export.py.j2", context)}
+    context = {
+        **asdict(family),
+        **context,
+        "last": _last_layer_states(problem),
+        "calls": len(recorder.feeds),
+    }
+    script = render_template("reproduce_onnx.py.j2", context)
+    return {"reproduce.py": script, **recorder.files()}
 
 
 def _docstring(text: str) -> str:
-    """What stands between a docstring's quotes; what somebody's exception has said may hold
-    anything."""
-    lines = fill(text, 117, break_long_words=False, break_on_hyphens=False).replace("\\", "\\\\")
-    return lines.replace('"""', "'''") + ("\n" if "\n" in lines or lines.endswith('"') else "")
+    """Return text for between a docstring's quotes; an exception's message may hold anything."""
+    lines = fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+    lines = lines.replace("\\", "\\\\").replace('"""', "'''")
+    return lines + ("\n" if "\n" in lines or lines.endswith('"') else "")
 
 
-def _keras_words(problem: Problem, family: Family, path: str, kind: str) -> dict[str, Any]:
-    """What the script says to the layers, and how it calls them."""
-    said, call = PATHS[path]
-    said, settings = dict(said), dict(family.settings)
+def _keras_context(
+    problem: Problem, family: Family, path: str, shown: DifferenceType | None
+) -> Context:
+    """Return the options of the layers, and how they are called."""
+    call_path = PATHS[path]
+    options, settings = dict(call_path.options), dict(family.settings)
     dtypes = {half.dtype for _, half in halves(problem.layer)}
-    if dtypes != {"float32"}:  # the default one is computed, and not in every type
-        said["recurrent_initializer"] = "zeros"
+    if dtypes != {"float32"}:  # the default initializer is not implemented in every dtype
+        options["recurrent_initializer"] = "zeros"
     if problem.layer.stateful and family is KERAS["tf-keras"]:
-        said["batch_input_shape"] = list(problem.inputs.shape)
+        options["batch_input_shape"] = list(problem.inputs.shape)
     if "float64" in dtypes and family is KERAS["keras-jax"]:
         settings["JAX_ENABLE_X64"] = "1"
-    shapes = (
-        [slot.shape for slot in output_slots(problem.layer, None, None)] if kind == "fact" else []
-    )
-    calls = problem.calls is not None
-    return {"words": said, "call": call, "settings": settings, "shapes": shapes, "calls": calls}
+    shapes = []
+    if shown is DifferenceType.FACT:
+        shapes = [slot.shape for slot in output_slots(problem.layer, None, None)]
+    return {
+        "options": options,
+        "call": call_path.call,
+        "settings": settings,
+        "shapes": shapes,
+        "calls": problem.calls is not None,
+    }
 
 
 def _is_relative(problem: Problem) -> bool:
-    """Whether the outputs given are off beside small values alone, so that the largest difference
-    is noise."""
+    """Return whether only small values differ, so that the largest absolute error is noise."""
     if problem.outputs is None or compare_structure(problem.outputs, problem.output_slots()):
         return False
-    expected, hidden, shown = expect(problem), False, False
-    for tensor, right, sigma in zip(
-        problem.outputs, expected.outputs, expected.sigmas, strict=True
-    ):
-        beyond = (
-            distances(tensor, right.data, sigma, expected.kind.threshold) > expected.kind.threshold
-        )
-        off = np.abs(tensor.data.astype(np.float64) - right.data)
-        shown |= bool(beyond.flat[np.argmax(off)])
-        hidden |= bool(beyond.any())
-    return hidden and not shown
+    expected = expect(problem)
+    threshold = expected.kind.threshold
+    differs = shows = False
+    triples = zip(problem.outputs, expected.outputs, expected.sigmas, strict=True)
+    for tensor, reference, sigma in triples:
+        differing = distances(tensor, reference.data, sigma, threshold) > threshold
+        error = np.abs(tensor.data.astype(np.float64) - reference.data)
+        shows |= bool(differing.flat[np.argmax(error)])
+        differs |= bool(differing.any())
+    return differs and not shows
 
 
-def _check(problem: Problem, family: Family, path: str, kind: str) -> None:
-    """Whether a few lines of the framework can run the problem at all."""
-    used = {
-        name
-        for _, half in halves(problem.layer)
-        for name in (half.activation, half.recurrent_activation)
-    }
-    dtypes = {problem.inputs.dtype, *(slot.dtype for slot in problem.output_slots())}
-    dtypes |= {half.compute_dtype for _, half in halves(problem.layer)}
-    why = ""
-    if family in ENGINES.values():
-        if "bfloat16" in dtypes and kind != "error":
-            why = "bfloat16, which NumPy has no type for"
-    elif used & family.nameless:
-        why = f"{', '.join(sorted(used & family.nameless))}, which {family.name} has no name for"
-    elif path == "predict" and (
-        problem.mask is not None or problem.initial_state is not None or problem.calls
-    ):
-        why = "Model.predict with more than the inputs"
-    elif path == "jit" and problem.layer.stateful:
-        why = "a stateful layer under jax.jit"
-    if why:
+def _check(problem: Problem, family: Family, path: str, shown: DifferenceType | None) -> None:
+    """Check that a few lines of the framework can run the problem.
+
+    Raises:
+        RequestError: they cannot.
+    """
+    reason = _obstacle(problem, family, path, shown)
+    if reason:
         raise RequestError(
-            f"{problem.id}: no script can be made of {why}; the problem file itself runs anywhere"
+            f"{problem.id}: cannot write a script for {reason}; use the problem file directly"
         )
 
 
-def _states_of_the_last_layer(problem: Problem) -> int:
-    """How many states of a stack are returned, of all that its model gives; 0 where all are."""
+def _obstacle(problem: Problem, family: Family, path: str, shown: DifferenceType | None) -> str:
+    """Return what a script cannot express, "" if there is nothing."""
+    layers = [half for _, half in halves(problem.layer)]
+    if family in ENGINES.values():
+        dtypes = {problem.inputs.dtype, *(slot.dtype for slot in problem.output_slots())}
+        dtypes |= {layer.compute_dtype for layer in layers}
+        if "bfloat16" in dtypes and shown is not None:
+            return "bfloat16, which NumPy has no dtype for"
+        return ""
+    activations = {layer.activation for layer in layers}
+    activations |= {layer.recurrent_activation for layer in layers}
+    nameless = sorted(activations & family.nameless)
+    if nameless:
+        return f"{', '.join(nameless)}, which {family.name} has no name for"
+    plain = problem.mask is None and problem.initial_state is None and not problem.calls
+    if path == "predict" and not plain:
+        return "Model.predict with more than the inputs"
+    if path == "jit" and problem.layer.stateful:
+        return "a stateful layer under jax.jit"
+    return ""
+
+
+def _last_layer_states(problem: Problem) -> int:
+    """Return how many of the model's states a stack returns; 0 where it returns all."""
     layer = problem.layer
     return len(layer.layers[-1].states) if isinstance(layer, Stack) and layer.return_state else 0
 
 
-def _exported(problem: Problem, path: str) -> dict[str, Any]:
-    """What is said to a layer of PyTorch whose export fails."""
+def _export_context(problem: Problem, path: str) -> Context:
+    """Return the context of a PyTorch layer whose export fails.
+
+    Raises:
+        RequestError: the script cannot express the layer or the export.
+    """
     layer = problem.layer
     half = layer.forward if isinstance(layer, Bidirectional) else layer
-    if (
-        path != "torch"
-        or isinstance(half, Stack)
-        or problem.initial_state is not None
-        or problem.mask is None
-    ):
-        raise RequestError(f"{problem.id}: no script can be made of such an export")
+    supported = path == "torch" and problem.mask is not None and problem.initial_state is None
+    if isinstance(half, Stack) or not supported:
+        raise RequestError(f"{problem.id}: cannot write a script for this export")
+    class_name = half.class_name
     return {
         "install": "torch onnxscript",
-        "module": {"SimpleRNN": "RNN"}.get(half.class_name, half.class_name),
+        "module": "RNN" if class_name == "SimpleRNN" else class_name,
         "units": half.units,
-        "both": isinstance(layer, Bidirectional),
+        "bidirectional": isinstance(layer, Bidirectional),
     }
-
-
-class _Recorder:
-    """An engine that remembers its models and what it is fed, call by call; it may fail before it
-    is fed."""
-
-    def __init__(self, engine: Any) -> None:
-        self.engine = engine
-        self.models: list[bytes] = []
-        self.feeds: list[Mapping[str, Any]] = []
-
-    def load(self, model: bytes) -> Any:
-        self.models.append(model)
-        return self.engine.load(model)
-
-    def run(self, loaded: Any, feeds: Mapping[str, Any]) -> Any:
-        self.feeds.append(feeds)
-        return self.engine.run(loaded, feeds)
-
-    def files(self) -> dict[str, bytes]:
-        """The model, and the numbers of call c under the names "c.name"."""
-        numbers = io.BytesIO()
-        named = {
-            f"{call}.{name}": array
-            for call, feeds in enumerate(self.feeds)
-            for name, array in feeds.items()
-        }
-        np.savez(numbers, **named)
-        from rnnparity.subjects.onnx_models.graph import without_metadata
-
-        return {"model.onnx": without_metadata(self.models[0]), "feeds.npz": numbers.getvalue()}
-
-
-def _recorded(problem: Problem, subject: str) -> _Recorder | None:
-    """The one model that an ONNX subject runs; none where its exporter fails before."""
-    runs: Any = make_subject(subject)
-    runs.engine = recorder = _Recorder(runs.engine)
-    try:
-        runs.answer(problem)
-    except Exception as error:
-        if not recorder.models and ":" not in subject:
-            raise RequestError(f"{problem.id}: no model to be run: {error}") from None
-    if len(set(recorder.models)) > 1:
-        raise RequestError(f"{problem.id}: no script can be made of calls that are a model each")
-    return recorder if recorder.models else None

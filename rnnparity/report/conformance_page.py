@@ -8,8 +8,9 @@ from itertools import groupby
 from shlex import quote
 from typing import Any
 
+from rnnparity.problem import results
 from rnnparity.problem.results import Verdict
-from rnnparity.report.explanation_page import drawing
+from rnnparity.report.explanation_page import Drawing, drawing
 from rnnparity.report.features import FEATURES, cases_of
 from rnnparity.report.groups import Group, plainest
 from rnnparity.report.page import render_template, words_of_markdown
@@ -44,7 +45,7 @@ class Part:
     verdicts: Sequence[StoredVerdict]
     entries: Sequence[KnownEntry]
     example: Example | None
-    picture: dict[str, Any] | None
+    picture: Drawing | None
     command: str
 
     @property
@@ -72,8 +73,8 @@ class Part:
     @property
     def place(self) -> str:
         """Where its example first differs."""
-        where = self.example.headline.partition(", first seen in ")[2] if self.example else ""
-        return f"First seen in {where}" if where else ""
+        where = self.example.headline.partition("; first mismatch: ")[2] if self.example else ""
+        return f"First mismatch: {where}" if where else ""
 
     @property
     def open(self) -> bool:
@@ -143,8 +144,10 @@ def _title(group: Group, verdicts: Sequence[StoredVerdict]) -> str:
     return said or "no reason given"
 
 
-def _picture(picture: Picture) -> dict[str, Any]:
-    return drawing(picture.name, picture.across, picture.shape, picture.rows)
+def _picture(picture: Picture) -> Drawing:
+    units, columns = picture.shape
+    levels = tuple(tuple(row) for row in picture.rows)
+    return drawing(results.Picture(picture.name, picture.across, (units, columns), levels))
 
 
 def reproduce(column: Column, verdicts: Sequence[StoredVerdict], id: str = "") -> str:

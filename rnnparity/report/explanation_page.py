@@ -3,100 +3,129 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from rnnparity.explanation.explain import Explanation
-from rnnparity.problem.dtypes import FLOAT_TYPES
-from rnnparity.report.explanation_text import across, headline, levels, shrunk, text
-from rnnparity.report.messages import sigma_text
+from rnnparity.explanation.picture import DECADES, LEVELS
+from rnnparity.problem.results import Explanation, Picture
+from rnnparity.report.explanation_phrases import ACROSS, PATTERNS, finding_text
+from rnnparity.report.explanation_text import headline, text
+from rnnparity.report.messages import fault_name, faults_name, sigma_text
 from rnnparity.report.page import render_template
 
-# The picture: a square of so many pixels a value, no more rows and columns than that, room for the
-# labels.
-SIZE, ROWS, COLUMNS, LEFT, BELOW = 14, 64, 72, 56, 18
+# Pixels of the picture: a square, the room for the labels left of the squares and below them.
+SIZE, LEFT, BELOW = 14, 56, 18
 
 
-def page(told: Explanation) -> str:
-    """The whole page; its picture is an SVG with one square a unit and step."""
-    words: dict[str, Any] = {
-        "told": told,
-        "headline": headline(told),
-        "sentences": sentences(told),
-        "heat": _heat(told),
-        "text": text(told, pictured=False),
-        "also": [mutant.name for mutant in told.also_fits],
-    }
-    return render_template("explain.html.j2", words)
+@dataclass(frozen=True)
+class Cell:
+    """A square of the picture, in pixels; `title` is shown when it is pointed at."""
+
+    x: int
+    y: int
+    level: int
+    title: str = ""
 
 
-def sentences(told: Explanation) -> list[str]:
-    """What its faults are and how they are mended; where none is named, what is noticed besides."""
-    if told.fault is None:
-        return [told.hint] if told.hint else []
-    faults = [placed.fault for placed in told.fault.placed]
-    return [f"{fault.description} {fault.fix}" for fault in faults]
+@dataclass(frozen=True)
+class Label:
+    """A label of the picture; `anchor` is SVG's text-anchor."""
+
+    x: int
+    y: int
+    anchor: str
+    text: str
 
 
-def _heat(told: Explanation) -> dict[str, Any] | None:
-    """The picture with every distance as its squares' titles."""
-    if told.picture is None:
-        return None
-    name, off = told.picture
-    small = shrunk(off, ROWS, COLUMNS)
-    heights = levels(small, FLOAT_TYPES[told.problem.threshold_type].threshold)
-    each = "step" if across(told) == "time" else "row"
-    titles = [
-        [
-            f"unit {row}, {each} {column}: {sigma_text(float(sigma))} sigma"
-            for column, sigma in enumerate(sigmas)
-        ]
-        for row, sigmas in enumerate(small)
-    ]
-    return drawing(name, across(told), off.shape, heights.tolist(), titles)
+@dataclass(frozen=True)
+class Drawing:
+    """A picture in pixels, for the macro in heat.html.j2."""
+
+    name: str
+    across: str
+    cells: Sequence[Cell]
+    labels: Sequence[Label]
+    width: int
+    height: int
+    size: int = SIZE
 
 
-def drawing(
-    name: str,
-    across: str,
-    shape: Sequence[int],
-    heights: Sequence[Sequence[int]],
-    titles: Sequence[Sequence[str]] | None = None,
-) -> dict[str, Any]:
-    """Squares and labels of a picture in pixels, for the macro in heat.html.j2.
-
-    `heights` are levels from 0 (noise) to 8, units down; `shape` that of the output, which they may
-    show more coarsely.
-    """
-    rows, columns = len(heights), len(heights[0])
-    cells = [
+def page(explanation: Explanation) -> str:
+    """Return the whole page; its picture has one square for each unit and step."""
+    cause, picture = explanation.cause, explanation.picture
+    also_fits = cause.also_fits if cause else ()
+    return render_template(
+        "explain.html.j2",
         {
-            "x": LEFT + SIZE * column,
-            "y": SIZE * row,
-            "level": level,
-            "title": titles[row][column] if titles else "",
-        }
-        for row, levels in enumerate(heights)
+            "id": explanation.id,
+            "headline": headline(explanation),
+            "sentences": sentences(explanation),
+            "heat": drawing(picture, explanation.threshold) if picture else None,
+            "text": text(explanation, with_picture=False),
+            "also_fits": [faults_name(faults) for faults in also_fits],
+            "blind_to": [fault_name(fault) for fault in explanation.blind_to],
+        },
+    )
+
+
+def sentences(explanation: Explanation) -> list[str]:
+    """Return what each fault is and how it is fixed; without a cause, what else was noticed."""
+    if explanation.descriptions:
+        return [f"{fault.description} {fault.fix}" for fault in explanation.descriptions]
+    notes = [finding for finding in explanation.findings if finding.type not in PATTERNS]
+    return [finding_text(finding) for finding in notes]
+
+
+def drawing(picture: Picture, threshold: float | None = None) -> Drawing:
+    """Return a picture in pixels; with the threshold in sigma its squares have titles."""
+    rows, columns = len(picture.levels), len(picture.levels[0])
+    cells = [
+        Cell(
+            x=LEFT + SIZE * column,
+            y=SIZE * row,
+            level=level,
+            title="" if threshold is None else _title(picture, row, column, threshold),
+        )
+        for row, levels in enumerate(picture.levels)
         for column, level in enumerate(levels)
     ]
-    units, ends = (size - 1 for size in shape)
-    below = SIZE * rows + 12
-    labels = [
-        {"x": LEFT - 6, "y": 11, "anchor": "end", "text": "unit 0"},
-        {
-            "x": LEFT - 6,
-            "y": SIZE * rows - 3,
-            "anchor": "end",
-            "text": str(units) if rows > 1 else "",
-        },
-        {"x": LEFT, "y": below, "anchor": "start", "text": "0"},
-        {
-            "x": LEFT + SIZE * columns,
-            "y": below,
-            "anchor": "end",
-            "text": str(ends) if columns > 1 else "",
-        },
-    ]
-    return {
-        "name": name, "across": across, "cells": cells, "labels": labels, "size": SIZE,
-        "width": LEFT + SIZE * columns + 2, "height": SIZE * rows + BELOW,
-    }  # fmt: skip
+    return Drawing(
+        name=picture.output,
+        across=ACROSS.get(picture.across, picture.across),
+        cells=cells,
+        labels=_labels(picture),
+        width=LEFT + SIZE * columns + 2,
+        height=SIZE * rows + BELOW,
+    )
+
+
+def _labels(picture: Picture) -> list[Label]:
+    """Return the indices of the first and the last unit and column."""
+    rows, columns = len(picture.levels), len(picture.levels[0])
+    last_unit, last_column = (str(size - 1) for size in picture.shape)
+    right, below = LEFT + SIZE * columns, SIZE * rows + 12
+    labels = [Label(LEFT - 6, 11, "end", "unit 0"), Label(LEFT, below, "start", "0")]
+    if rows > 1:
+        labels.append(Label(LEFT - 6, SIZE * rows - 3, "end", last_unit))
+    if columns > 1:
+        labels.append(Label(right, below, "end", last_column))
+    return labels
+
+
+def _title(picture: Picture, row: int, column: int, threshold: float) -> str:
+    """Return the unit and the step or row of a square, and the range of its distances."""
+    units, across = picture.shape
+    unit = row * units // len(picture.levels)
+    index = column * across // len(picture.levels[0])
+    name = "step" if picture.across == "time" else "row"
+    level = picture.levels[row][column]
+    return f"unit {unit}, {name} {index}: {_distance(level, threshold)}"
+
+
+def _distance(level: int, threshold: float) -> str:
+    """Return the distances in sigma that a level stands for."""
+    bounds = [threshold * 10 ** (step * DECADES / LEVELS) for step in (level - 1, level)]
+    if level == 0:
+        return f"at most {sigma_text(threshold)} sigma"
+    if level == LEVELS:
+        return f"over {sigma_text(bounds[0])} sigma"
+    return f"{sigma_text(bounds[0])} to {sigma_text(bounds[1])} sigma"

@@ -1,195 +1,198 @@
-"""An explanation on one screen, and the same as JSON for programs."""
+"""An explanation as text for the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 
-from rnnparity.explanation.explain import UNEXPLAINED, Explanation
-from rnnparity.problem.dtypes import FLOAT_TYPES, Array
-from rnnparity.report.messages import describe, fault_name, sigma_text
+from rnnparity.explanation.picture import DECADES, LEVELS, shrunk
+from rnnparity.problem.results import (
+    Explanation,
+    FaultDescription,
+    FaultId,
+    Finding,
+    Picture,
+    Verdict,
+)
+from rnnparity.report.explanation_phrases import (
+    ACROSS,
+    PATTERNS,
+    evidence_text,
+    finding_text,
+    known_texts,
+    mismatch_text,
+    slice_text,
+)
+from rnnparity.report.messages import UNEXPLAINED, describe, fault_name, faults_name, sigma_text
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
-# A picture has no more rows and columns than this; neighbours share one, the largest distance
-# counts.
+# The picture has at most this many rows and columns on a terminal.
 ROWS, COLUMNS = 16, 60
-# Blocks grow from the threshold to so many times the threshold, by powers of ten.
-DECADES = 6
+# A list of faults names this many.
+FAULTS = 3
 
 
-def headline(told: Explanation) -> str:
-    """The answer in a sentence."""
-    if told.verdict != "diverges":
-        return f"these outputs {'agree' if told.verdict == 'agrees' else 'are inconclusive'}."
-    where = f", first seen in {_where(told)}" if told.first else ""
-    doubt = "" if told.certain else ", perhaps"
-    if told.cause == UNEXPLAINED and told.listed:
-        return f"listed as {told.listed[0]}"
-    return f"{told.cause if told.fault is None else told.fault.name}{doubt}{where}."
+class Style(StrEnum):
+    """How a line is shown on a terminal."""
+
+    PLAIN = "plain"
+    AGREES = "agrees"
+    DIVERGES = "diverges"
+    FIRST = "first"
+    CAUSE = "cause"
+    FIX = "fix"
+    PICTURE = "picture"
 
 
-def text(told: Explanation, pictured: bool = True) -> str:
-    """Verdict, place, cause, evidence, how to mend it, a picture."""
-    said = {"agrees": "agree", "diverges": "diverge", "inconclusive": "are inconclusive"}[
-        told.verdict
-    ]
-    lines = [f"{told.problem.id}: these outputs {said}"]
-    if told.verdict != "diverges":
-        lines.append(f"  largest distance {sigma_text(told.before)} sigma")
-    if told.slice:
-        lines.append(f"  looked at a slice: {told.slice}")
-    for difference in told.differences:
-        # Where it first differs in the order of processing is told below.
-        said_of = describe(difference, told.problem)
-        lines += [f"  {line}" for line in said_of if not line.startswith("first:")]
-    lines += _place(told)
-    if told.hint:
-        lines.append(f"  note: {told.hint}")
-    lines += _cause(told)
-    lines += [f"  listed: {line}" for line in told.listed]
-    if told.blind_to and told.verdict != "inconclusive":
-        lines.append(
-            f"  these inputs could not have shown: {_some([fault_name(fault) for fault in told.blind_to])}"
-        )
-    if pictured:
-        lines += picture(told)
-    return "\n".join(lines)
+# The colour of each style, and whether it is bold.
+COLOURS: dict[Style, tuple[str | None, bool | None]] = {
+    Style.AGREES: ("green", True),
+    Style.DIVERGES: ("yellow", True),
+    Style.FIRST: (None, True),
+    Style.CAUSE: ("red", True),
+    Style.FIX: ("green", None),
+    Style.PICTURE: ("red", None),
+}
 
 
-def coloured(said: str) -> str:
-    """The same for a terminal; what is printed into a pipe loses it again."""
-    from os import environ
+@dataclass(frozen=True)
+class Line:
+    """A line of text and its style."""
 
+    text: str
+    style: Style = Style.PLAIN
+
+
+def headline(explanation: Explanation) -> str:
+    """Return the explanation in one line without the id."""
+    cause = explanation.cause
+    if explanation.verdict is not Verdict.DIVERGES or cause is None:
+        return str(explanation.verdict)
+    if not cause.explained and explanation.known:
+        return f"known difference: {', '.join(explanation.known)}"
+    line = faults_name(cause.faults) if cause.explained else UNEXPLAINED
+    if not cause.certain:
+        line += " (low confidence)"
+    if explanation.first:
+        line += f"; first mismatch: {mismatch_text(explanation.first)}"
+    return line
+
+
+def text(explanation: Explanation, with_picture: bool = True) -> str:
+    """Return verdict, location, cause, evidence, fix and picture, one line each."""
+    return "\n".join(line.text for line in lines(explanation, with_picture))
+
+
+def coloured(explanation: Explanation) -> str:
+    """Return the text with the colours of a terminal, unless NO_COLOR is set."""
+    if os.environ.get("NO_COLOR"):
+        return text(explanation)
+    return "\n".join(_coloured(line) for line in lines(explanation))
+
+
+def _coloured(line: Line) -> str:
     from typer import style
 
-    if environ.get("NO_COLOR"):
-        return said
-    styles = {
-        "  cause:": {"fg": "red", "bold": True},
-        "  mend:": {"fg": "green"},
-        "  starts:": {"bold": True},
-        "    |": {"fg": "red"},
-    }
-    first, *rest = said.splitlines()
-    lines = [style(first, fg="green" if first.endswith("agree") else "yellow", bold=True)]
-    for line in rest:
-        words = next((words for start, words in styles.items() if line.startswith(start)), None)
-        lines.append(style(line, **words) if words else line)  # type: ignore[arg-type]  # colours and flags
-    return "\n".join(lines)
+    if line.style not in COLOURS:
+        return line.text
+    colour, bold = COLOURS[line.style]
+    return style(line.text, fg=colour, bold=bold)
 
 
-def _place(told: Explanation) -> Iterator[str]:
-    if told.first:
-        yield f"  starts: {_where(told)}"
-    if told.pattern:
-        yield f"  pattern: {'; '.join(told.pattern)}"
+def lines(explanation: Explanation, with_picture: bool = True) -> Iterator[Line]:
+    """Yield the lines of an explanation."""
+    diverges = explanation.verdict is Verdict.DIVERGES
+    passed = explanation.verdict is Verdict.AGREES
+    style = Style.AGREES if passed else Style.DIVERGES
+    yield Line(f"{explanation.id}: {explanation.verdict}", style)
+    if not diverges:
+        yield Line(f"  max error: {sigma_text(explanation.sigma)} sigma")
+    if explanation.reason:
+        yield Line(f"  reason: {explanation.reason}")
+    if explanation.slice:
+        yield Line(f"  explained on a part: {slice_text(explanation.slice)}")
+    yield from _differences(explanation)
+    if explanation.first:
+        yield Line(f"  first mismatch: {mismatch_text(explanation.first)}", Style.FIRST)
+    yield from _findings(explanation.findings)
+    yield from _cause(explanation)
+    for entry in known_texts(explanation.known):
+        yield Line(f"  known difference: {entry}")
+    if explanation.blind_to and explanation.verdict is not Verdict.INCONCLUSIVE:
+        faults = _shortened([fault_name(fault) for fault in explanation.blind_to])
+        yield Line(f"  not detectable with these inputs: {faults}")
+    if with_picture and explanation.picture:
+        yield from _picture(explanation.picture)
 
 
-def _where(told: Explanation) -> str:
-    output, *where = told.first.items()
-    return f"{output[1]} at " + ", ".join(f"{name} {value}" for name, value in where)
+def _differences(explanation: Explanation) -> Iterator[Line]:
+    for difference in explanation.differences:
+        # The first mismatch in the order of processing has a line of its own.
+        for line in describe(replace(difference, first_step=None), explanation.threshold):
+            yield Line(f"  {line}")
 
 
-def _cause(told: Explanation) -> Iterator[str]:
-    others = tuple(mutant.name for mutant in told.also_fits)
-    if told.cause == UNEXPLAINED and not told.listed:
-        tried = f"; none of {told.tried} hypotheses gives these outputs" if told.tried else ""
-        yield f"  cause: {UNEXPLAINED}{tried}"
-    if told.fault is None:
+def _findings(findings: Iterable[Finding]) -> Iterator[Line]:
+    for label, patterns in (("pattern", True), ("note", False)):
+        texts = [
+            finding_text(finding) for finding in findings if (finding.type in PATTERNS) is patterns
+        ]
+        if texts:
+            yield Line(f"  {label}: {'; '.join(texts)}")
+
+
+def _cause(explanation: Explanation) -> Iterator[Line]:
+    cause = explanation.cause
+    if cause is None:
         return
-    yield f"  cause: {told.fault.name}"
-    for placed in told.fault.placed:
-        which = f"{placed.name}: " if len(told.fault.placed) > 1 else ""
-        yield f"    {which}{placed.fault.description}"
-        yield f"  mend: {placed.fault.fix}"
-    rejected = told.tried - 1 - len(others)
-    noise = f" within the noise of {told.level}" if told.level else ""
-    tried = f"; {rejected} of {told.tried} hypotheses do not fit" if told.tried else ""
-    if not told.tried:
-        yield f"  evidence: read so, the values agree: {sigma_text(told.after or 0)} sigma at most{noise}"
+    if not cause.explained:
+        if not explanation.known:
+            count = explanation.candidates
+            none = f"; none of {count} candidate faults fits" if count else ""
+            yield Line(f"  cause: {UNEXPLAINED}{none}", Style.CAUSE)
         return
-    yield (
-        f"  evidence: {sigma_text(told.before)} sigma from what is right, {sigma_text(told.after or 0)} from what this "
-        f"gives{noise}{tried}"
+    yield Line(f"  cause: {faults_name(cause.faults)}", Style.CAUSE)
+    yield from _descriptions(cause.faults, explanation.descriptions)
+    yield Line(f"  evidence: {evidence_text(explanation)}")
+    if not cause.certain:
+        yield Line("  low confidence: too few values to rule out a chance match")
+    for seen_in in dict.fromkeys(fault.seen_in for fault in explanation.descriptions):
+        if seen_in:
+            yield Line(f"  seen in: {seen_in}")
+    if explanation.probes:
+        plural = "s" if explanation.probes > 1 else ""
+        yield Line(f"  probes: the subject was asked {explanation.probes} further problem{plural}")
+    if cause.also_fits:
+        names = _shortened([faults_name(faults) for faults in cause.also_fits])
+        yield Line(f"  equally consistent with these inputs: {names}")
+
+
+def _descriptions(
+    faults: Sequence[FaultId], descriptions: Sequence[FaultDescription]
+) -> Iterator[Line]:
+    for fault, description in zip(faults, descriptions, strict=True):
+        name = f"{fault_name(fault)}: " if len(faults) > 1 else ""
+        yield Line(f"    {name}{description.description}")
+        yield Line(f"  fix: {description.fix}", Style.FIX)
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = f", ... ({len(names)} in all)" if len(names) > FAULTS else ""
+    return ", ".join(names[:FAULTS]) + more
+
+
+def _picture(picture: Picture) -> Iterator[Line]:
+    """Yield the picture as blocks: blank is noise, a full block a million times beyond it."""
+    factor = 10 ** (DECADES / LEVELS)
+    yield Line(
+        f"  {picture.output}: units down, {ACROSS[picture.across]} across; blank is noise, "
+        f"one block more for every factor of {factor:.1f}"
     )
-    if not told.certain:
-        yield "  not certain: so few values speak for it alone that one of the hypotheses might fit by chance"
-    for seen in dict.fromkeys(
-        placed.fault.seen_in for placed in told.fault.placed if placed.fault.seen_in
-    ):
-        yield f"  seen in: {seen}"
-    if told.probes:
-        yield f"  asked again {told.probes} time{'s' if told.probes > 1 else ''}, with inputs made to tell causes apart"
-    if others:
-        yield f"  fits as well, these inputs cannot tell: {_some(others)}"
-        if told.apart is not None:
-            yield "    --separate FILE writes a problem whose outputs would tell"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f", ... ({len(names)} in all)" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
-
-
-def picture(told: Explanation) -> list[str]:
-    """Sigma by unit over time, as blocks: blank is within the noise, a full block is a million
-    times beyond it."""
-    if told.picture is None:
-        return []
-    name, off = told.picture
-    heights = levels(off, FLOAT_TYPES[told.problem.threshold_type].threshold)
-    heights = shrunk(heights, ROWS, COLUMNS)
-    each = 10 ** (DECADES / 8)
-    lines = [
-        f"  {name}: units down, {across(told)} across; blank is noise, a block more every {each:.1f} times"
-    ]
-    return lines + [
-        "    |" + "".join(BLOCKS[height] for height in row) + "|" for row in heights.tolist()
-    ]
-
-
-def across(told: Explanation) -> str:
-    """What runs from left to right in its picture."""
-    return "time" if told.first and "step" in told.first else "rows of the batch"
-
-
-def levels(off: Array, threshold: float) -> Array:
-    """Distances in sigma as whole numbers from 0 (noise) to 8."""
-    with np.errstate(divide="ignore"):
-        decades = np.log10(np.minimum(off, 1e300) / threshold)
-    found: Array = np.where(off > threshold, np.clip(1 + 8 * decades / DECADES, 1, 8), 0).astype(
-        int
-    )
-    return found
-
-
-def shrunk(values: Array, rows: int, columns: int) -> Array:
-    """No more rows and columns than that; neighbours share one, and the largest counts."""
-    for axis, most in ((0, rows), (1, columns)):
-        size = values.shape[axis]
-        if size > most:
-            starts = np.arange(most) * size // most
-            values = np.maximum.reduceat(values, starts, axis=axis)
-    return values
-
-
-def as_json(told: Explanation) -> dict[str, Any]:
-    """The same for programs."""
-    return {
-        "verdict": told.verdict,
-        "cause": told.cause,
-        "fault": None if told.fault is None else told.fault.name,
-        "first": told.first or None,
-        "sigma": {"before": _finite(told.before), "after": _finite(told.after)},
-        "certain": told.certain and not told.also_fits if told.fault else None,
-        "also_fits": [mutant.name for mutant in told.also_fits],
-        "blind_to": [fault_name(fault) for fault in told.blind_to],
-        **({"slice": told.slice} if told.slice else {}),
-        **({"listed": list(told.listed)} if told.listed else {}),
-    }
-
-
-def _finite(sigma: float | None) -> float | str | None:
-    return sigma if sigma is None or np.isfinite(sigma) else "Infinity"
+    levels = shrunk(np.array(picture.levels), ROWS, COLUMNS)
+    for row in levels.tolist():
+        blocks = "".join(BLOCKS[level] for level in row)
+        yield Line(f"    |{blocks}|", Style.PICTURE)

@@ -1,10 +1,12 @@
-"""The bundles of the known differences: of each entry its plainest case, as a problem and a script
-that shows it."""
+"""The bundles of the known differences: of each entry its simplest case, as a problem and a script
+that shows it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,26 +15,35 @@ from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import KNOWN
 from rnnparity.golden.known_differences import KnownDifference, read_known
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.files import write_where_asked
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult
-from rnnparity.report.bundle import bundle_files, plainest_kind
+from rnnparity.report.bundle import bundle_files, shown_difference, write_files
 from rnnparity.session.session import open_session
 from rnnparity.subjects import registered_names, registration
 from rnnparity.verdict.judge import with_known
 
 BUNDLES = "bundles"
+MODEL = "model.onnx"
+
+
+@dataclass(frozen=True)
+class _Bundle:
+    """The files of a bundle, and the case and subject that they show."""
+
+    case: str
+    subject: str
+    files: Mapping[str, str | bytes]
 
 
 def write_bundles(
     folder: Path, names: Collection[str] = (), check: bool = False
 ) -> Iterator[tuple[str, bool]]:
-    """Write the bundles of known differences (of all, or of those named); with `check`, say what
-    would change.
+    """Write the bundles of all known differences, or of those with these names.
 
-    Gives a line an entry, and whether its bundle has changed. One whose framework is missing, or
-    here in another version, is left as it is.
+    Yields a line for each entry, and whether its bundle has changed. With `check` nothing is
+    written. The bundle of a framework that is missing, or installed in another version, stays
+    unchanged.
 
     Raises:
         RequestError: no entry has that name, or the folder cannot be written.
@@ -42,22 +53,22 @@ def write_bundles(
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, n=1)
-            raise RequestError(
-                f"{folder / KNOWN}: no entry {name!r}{f'; did you mean {near[0]}?' if near else ''}"
-            )
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise RequestError(f"{folder / KNOWN}: no entry {name!r}{hint}")
     with _Subjects(entries) as subjects:
         for entry in entries:
             if not names or entry.name in names:
-                yield _bundled(folder / BUNDLES / entry.name, entry, subjects, check)
+                yield _write_bundle(folder / BUNDLES / entry.name, entry, subjects, check)
 
 
 class _Subjects:
-    """Subjects as they are asked for, one process at a time; neighbouring entries are of the same
-    ones."""
+    """The subjects in worker processes, one at a time: neighbouring entries share a subject."""
 
     def __init__(self, entries: Sequence[KnownDifference]) -> None:
-        self.entries, self.stack = entries, ExitStack()
-        self.name, self.missing = "", dict[str, str]()
+        self.entries = entries
+        self.stack = ExitStack()
+        self.name = ""
+        self.missing: dict[str, str] = {}
 
     def __enter__(self) -> _Subjects:
         return self
@@ -65,13 +76,27 @@ class _Subjects:
     def __exit__(self, *_: object) -> None:
         self.stack.close()
 
-    def verdicts(self, name: str, entry: KnownDifference) -> Iterator[tuple[Problem, CaseResult]]:
-        """The cases of an entry, the plainest first, with what came of each; none where it does not
-        apply.
+    def results(self, name: str, entry: KnownDifference) -> Iterator[tuple[Problem, CaseResult]]:
+        """Yield the cases of an entry with their results, the simplest first.
+
+        The problems have the subject's outputs where it returned any. Nothing is yielded where the
+        entry does not apply to the subject's version.
 
         Raises:
-            RequestError: its framework is missing.
+            RequestError: the subject's framework is missing.
         """
+        versions = self._versions(name)
+        if not entry.applies(name, versions):
+            return
+        cases = [case for case in catalogue().values() if entry.matches(case.id)]
+        for outcome in self.session.ask_all(sorted(cases, key=_complexity)):
+            problem = outcome.problem
+            result = with_known(self.session.judge(outcome), self.entries, name, versions)
+            if outcome.answer:
+                problem = problem.with_outputs(outcome.answer.outputs)
+            yield problem, result
+
+    def _versions(self, name: str) -> Mapping[str, str]:
         if name in self.missing:
             raise RequestError(self.missing[name])
         if name != self.name:
@@ -79,96 +104,85 @@ class _Subjects:
             self.session = self.stack.enter_context(open_session(name))
             self.name = name
         try:
-            versions = self.session.versions
+            return self.session.versions
         except RequestError as error:
             self.missing[name] = str(error)
             raise
-        if not entry.applies(name, versions):
-            return
-        cases = [case for case in catalogue().values() if entry.matches(case.id)]
-        for outcome in self.session.ask_all(sorted(cases, key=_plainness)):
-            verdict = with_known(self.session.judge(outcome), self.entries, name, versions)
-            outputs = outcome.answer.outputs if outcome.answer else None
-            yield (
-                outcome.problem if outputs is None else outcome.problem.with_outputs(outputs),
-                verdict,
-            )
 
 
-def _plainness(case: Problem) -> tuple[int, int, int, str]:
-    """Few layers and calls before short names: what a tracker's reader has to understand."""
+def _complexity(case: Problem) -> tuple[int, int, int, str]:
+    """Return a sort key: few layers and calls come before short ids."""
     return len(halves(case.layer)), len(case.steps), len(case.id), case.id
 
 
-def _bundled(
+def _write_bundle(
     folder: Path, entry: KnownDifference, subjects: _Subjects, check: bool
 ) -> tuple[str, bool]:
-    """A line on an entry's bundle, and whether it has changed."""
-    why = f"no subject is called {entry.subject}"
-    for name in registered_names():
-        fits = any(fnmatchcase(name, pattern) for pattern in entry.subject.split(" | "))
-        if not fits or registration(name).needs_gpu:
-            continue
+    """Write an entry's bundle; return a line about it, and whether it has changed."""
+    reason = f"no subject is called {entry.subject}"
+    for name in _subjects_of(entry):
         try:
-            found = next(_scripts(entry, name, subjects), None)
+            bundle = next(_bundles(entry, name, subjects), None)
         except RequestError as error:
-            why = str(error)
+            reason = str(error)
             continue
-        if found is None:
-            why = f"{name} here is of another version, or no case that a script can run differs by it alone"
-            continue
-        case, files = found
-        changed = [file for file, content in files.items() if not _is(folder / file, content)]
-        # tf2onnx orders nodes by chance; a model of another version comes with a script that says
-        # so.
-        if (
-            changed == ["model.onnx"]
-            and name.endswith(":keras")
-            and (folder / "model.onnx").is_file()
-        ):
-            changed = []
-        if not check:
-            _write(folder, {file: files[file] for file in changed})
-        return f"{entry.name}: {case} on {name}: {', '.join(changed) or 'up to date'}", bool(
-            changed
-        )
-    return f"{entry.name}: left as it is: {why}", False
-
-
-def _scripts(
-    entry: KnownDifference, name: str, subjects: _Subjects
-) -> Iterator[tuple[str, dict[str, str | bytes]]]:
-    """Cases that differ by that entry alone, and the files of their bundles."""
-    ranges = ", ".join(
-        f"{package} {','.join(sorted(map(str, wanted), reverse=True))}"
-        for package, wanted in entry.versions.items()
-    )
-    for problem, verdict in subjects.verdicts(name, entry):
-        if verdict.known != (entry.name,):
-            continue
-        kind = plainest_kind(verdict.difference_types or {"error"})
-        try:
-            yield (
-                problem.id,
-                bundle_files(
-                    problem, f"{' '.join(entry.reason.split())} ({name}, {ranges})", name, kind
-                ),
+        if bundle is None:
+            reason = (
+                f"{name} has another version here, or no case that a script can run differs only "
+                "by this entry"
             )
-        except RequestError:  # no script can run it: the next may do
             continue
+        changed = _changed_files(folder, bundle)
+        if not check:
+            write_files(folder, {file: bundle.files[file] for file in changed})
+        state = ", ".join(changed) or "up to date"
+        return f"{entry.name}: {bundle.case} on {name}: {state}", bool(changed)
+    return f"{entry.name}: unchanged: {reason}", False
 
 
-def _is(file: Path, content: str | bytes) -> bool:
-    """Whether the file holds that already."""
-    return file.is_file() and file.read_bytes() == (
-        content.encode() if isinstance(content, str) else content
-    )
+def _subjects_of(entry: KnownDifference) -> list[str]:
+    """Return the subjects of an entry that run on the CPU."""
+    patterns = entry.subject.split(" | ")
+    return [
+        name
+        for name in registered_names()
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+        and not registration(name).needs_gpu
+    ]
 
 
-def _write(folder: Path, files: dict[str, str | bytes]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(f"{folder}: cannot be written: {error.strerror or error}") from None
-    for name, content in files.items():
-        write_where_asked(folder / name, content)
+def _bundles(entry: KnownDifference, name: str, subjects: _Subjects) -> Iterator[_Bundle]:
+    """Yield the bundles of the cases that differ only by that entry."""
+    headline = f"{' '.join(entry.reason.split())} ({name}, {_version_ranges(entry)})"
+    for problem, result in subjects.results(name, entry):
+        if result.known != (entry.name,):
+            continue
+        shown = shown_difference(result.difference_types) if result.differences else None
+        try:
+            files = bundle_files(problem, headline, name, shown)
+        except RequestError:  # no script can run this case; another one may do
+            continue
+        yield _Bundle(problem.id, name, files)
+
+
+def _version_ranges(entry: KnownDifference) -> str:
+    ranges = {
+        package: ",".join(sorted(map(str, specifiers), reverse=True))
+        for package, specifiers in entry.versions.items()
+    }
+    return ", ".join(f"{package} {specifiers}" for package, specifiers in ranges.items())
+
+
+def _changed_files(folder: Path, bundle: _Bundle) -> list[str]:
+    """Return the names of the files whose content differs from what is on disk."""
+    changed = [
+        file for file, content in bundle.files.items() if not _has_content(folder / file, content)
+    ]
+    # tf2onnx orders nodes at random; a model of another version comes with a script that states it.
+    random_order = bundle.subject.endswith(":keras") and (folder / MODEL).is_file()
+    return [] if changed == [MODEL] and random_order else changed
+
+
+def _has_content(file: Path, content: str | bytes) -> bool:
+    expected = content.encode() if isinstance(content, str) else content
+    return file.is_file() and file.read_bytes() == expected

@@ -55,7 +55,7 @@ def failure(problem: Problem, result: CaseResult, subject: str) -> str:
     lines = [f"{result.id}: {subject} {verb}" if subject else f"{result.id}: {verb}"]
     if result.verdict in (Verdict.DIVERGES, Verdict.KNOWN) and result.differences:
         for difference in result.differences:
-            lines += [f"  {line}" for line in describe(difference, problem)]
+            lines += [f"  {line}" for line in describe(difference, _threshold(problem))]
     else:
         lines.append(f"  {result.reason}")
     if result.known:
@@ -77,26 +77,30 @@ def summary(result: CaseResult, problem: Problem) -> str:
     line = result.reason
     if result.differences:
         difference = result.differences[0]
-        line = element(difference) if difference.index else describe(difference, problem)[0]
+        threshold = _threshold(problem)
+        line = element(difference) if difference.index else describe(difference, threshold)[0]
     return f"{', '.join(result.known)}: {line}" if result.known else line
 
 
-def describe(difference: Difference, problem: Problem) -> list[str]:
-    """Return one to three lines about a difference in an output of `problem`."""
+def _threshold(problem: Problem) -> float:
+    return FLOAT_TYPES[problem.threshold_type].threshold
+
+
+def describe(difference: Difference, threshold: float) -> list[str]:
+    """Return one to three lines about a difference; `threshold` is the allowed one in sigma."""
     if difference.type in (DifferenceType.VALUES, DifferenceType.FINITENESS):
-        return _values(difference, problem)
+        return _values(difference, threshold)
     if difference.type is DifferenceType.FACT:
         return [_fact(difference)]
     return [_structure(difference)]
 
 
-def _values(difference: Difference, problem: Problem) -> list[str]:
+def _values(difference: Difference, threshold: float) -> list[str]:
     letters = axis_letters(difference.output, len(difference.shape))
     sizes = zip(letters, difference.shape, strict=True)
     shape = ", ".join(f"{letter}={size}" for letter, size in sizes)
     counts = f"{difference.differing} of {difference.total} values differ"
-    allowed = FLOAT_TYPES[problem.threshold_type].threshold
-    distance = f"{sigma_text(difference.sigma)} sigma ({allowed:g} allowed)"
+    distance = f"{sigma_text(difference.sigma)} sigma ({threshold:g} allowed)"
     if difference.type is DifferenceType.FINITENESS:
         distance = "not finite"
     lines = [

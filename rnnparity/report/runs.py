@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from rnnparity.catalogue import catalogue
-from rnnparity.explanation.explain import Explanation, explain
+from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.problem import results
-from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import (
     CaseResult,
     Cause,
+    Explanation,
     Report,
     Score,
     Skipped,
@@ -22,7 +22,8 @@ from rnnparity.problem.results import (
 )
 from rnnparity.problem.stored import Machine
 from rnnparity.report.explanation_page import sentences
-from rnnparity.report.explanation_text import COLUMNS, ROWS, across, headline, levels, shrunk, text
+from rnnparity.report.explanation_phrases import ACROSS
+from rnnparity.report.explanation_text import headline, text
 from rnnparity.report.groups import groups, plainest
 from rnnparity.report.messages import UNEXPLAINED, cause_name, faults_name, stale_text, summary
 from rnnparity.report.stored_report import (
@@ -81,7 +82,7 @@ def _subject(
         seconds=result.seconds,
         stale=[Stale(name=stale.name, why=stale_text(stale)) for stale in result.stale],
         verdicts=verdicts,
-        examples=list(_examples(result.name, wrong, verdicts, progress)),
+        examples=list(_examples(result, wrong, verdicts, progress)),
     )
 
 
@@ -101,42 +102,45 @@ def _verdict(result: CaseResult) -> StoredVerdict:
 
 
 def _examples(
-    name: str,
+    result: SubjectResult,
     outputs: Sequence[Problem],
     verdicts: Sequence[StoredVerdict],
     progress: Progress | None,
 ) -> Iterator[Example]:
     """The plainest case of each group of which there are outputs, explained."""
     wrong = {problem.id: problem for problem in outputs}
+    explanations = {case.id: case.explanation for case in result.cases}
     chosen = []
     for own in groups(verdicts).values():
         if told := [verdict for verdict in own if verdict.id in wrong]:
             chosen.append((len(own), plainest(told).id))
     chosen = sorted(chosen, key=lambda pair: -pair[0])[:EXAMPLES]
     for done, (_, case) in enumerate(chosen, 1):
-        yield _example(explain(wrong[case]))
+        yield _example(explanations[case] or diagnose(wrong[case]).explanation)
         if progress:
-            progress(f"{name}: examples", done, len(chosen))
+            progress(f"{result.name}: examples", done, len(chosen))
 
 
-def _example(told: Explanation) -> Example:
+def _example(explanation: Explanation) -> Example:
+    faults = explanation.cause.faults if explanation.cause else ()
     return Example(
-        id=told.problem.id,
-        cause=told.cause or "",
-        fault=told.fault.name if told.fault else "",
-        headline=headline(told),
-        says=sentences(told),
-        text=text(told, pictured=False),
-        picture=_picture(told),
+        id=explanation.id,
+        cause=cause_name(faults) or UNEXPLAINED,
+        fault=faults_name(faults),
+        headline=headline(explanation),
+        says=sentences(explanation),
+        text=text(explanation, with_picture=False),
+        picture=_picture(explanation.picture) if explanation.picture else None,
     )
 
 
-def _picture(told: Explanation) -> Picture | None:
-    if told.picture is None:
-        return None
-    name, off = told.picture
-    heights = shrunk(levels(off, FLOAT_TYPES[told.problem.threshold_type].threshold), ROWS, COLUMNS)
-    return Picture(name=name, across=across(told), shape=list(off.shape), rows=heights.tolist())
+def _picture(picture: results.Picture) -> Picture:
+    return Picture(
+        name=picture.output,
+        across=ACROSS[picture.across],
+        shape=list(picture.shape),
+        rows=[list(row) for row in picture.levels],
+    )
 
 
 def as_report(stored: StoredReport) -> Report:

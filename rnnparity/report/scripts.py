@@ -1,32 +1,45 @@
-"""How the script of a bundle speaks to each framework: what it imports, sets and calls."""
+"""The frameworks that a bundle's script can run: their imports, settings and calls."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-# How each path is taken: what is said to the layer, and how it is called.
-PATHS: dict[str, tuple[dict[str, Any], str]] = {
-    "": ({}, "layer"),
-    "graph": ({}, "tf.function(layer)"),
-    "xla": ({}, "tf.function(layer, jit_compile=True)"),
-    "jit": ({}, "jax.jit(layer)"),
-    "predict": (
+# JSON-like options of a layer's config.
+Options = Mapping[str, bool | int | str | list[int]]
+
+
+@dataclass(frozen=True)
+class CallPath:
+    """One way to run a layer: the options in its config, and the expression that is called."""
+
+    options: Options
+    call: str
+
+
+PATHS = {
+    "": CallPath({}, "layer"),
+    "graph": CallPath({}, "tf.function(layer)"),
+    "xla": CallPath({}, "tf.function(layer, jit_compile=True)"),
+    "jit": CallPath({}, "jax.jit(layer)"),
+    "predict": CallPath(
         {},
-        "(lambda x, **_: keras.Model(i := keras.Input(batch_shape=x.shape), layer(i)).predict(x, verbose=0))",
+        "(lambda x, **_: keras.Model(i := keras.Input(batch_shape=x.shape), layer(i))"
+        ".predict(x, verbose=0))",
     ),
-    "unroll": ({"unroll": True}, "layer"),
-    "implementation1": ({"implementation": 1}, "layer"),
+    "unroll": CallPath({"unroll": True}, "layer"),
+    "implementation1": CallPath({"implementation": 1}, "layer"),
 }
 
 
 @dataclass(frozen=True)
 class Family:
-    """What the script of a framework imports and sets, and how it is spoken to.
+    """The script's text for one framework.
 
-    `nameless` are activations that it has no name for, or means another by it. `paths` are those of
-    PATHS that it has.
+    `install` are the packages, `name` is the framework's name in the output. `tensor` converts the
+    inputs and the mask, `state` is the expression of an initial state, `call` loads a model.
+    `nameless` are activations that the framework has no name for, or uses the name for another one.
+    `paths` are its keys of PATHS.
     """
 
     install: str
@@ -34,7 +47,7 @@ class Family:
     name: str = "Keras"
     settings: Mapping[str, str] = field(default_factory=dict)
     flatten: str = "keras.tree.flatten"
-    tensor: str = "np.asarray"  # what is made of the inputs and the mask
+    tensor: str = "np.asarray"
     state: str = "array(t)"
     to_numpy: str = "keras.ops.convert_to_numpy"
     call: str = ""
@@ -42,8 +55,8 @@ class Family:
     nameless: frozenset[str] = frozenset({"hard_sigmoid_keras2", "gelu_tanh"})
 
 
-# Keras' first Bidirectional imports TensorFlow where it is installed, on any backend, and that is
-# loud.
+# Keras' first Bidirectional imports TensorFlow where it is installed, on any backend, and that
+# prints many lines.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 KERAS = {
     "keras": Family(
@@ -64,12 +77,16 @@ KERAS = {
         "import numpy as np, keras",
         settings=_QUIET | {"KERAS_BACKEND": "torch", "KERAS_TORCH_DEVICE": "cpu"},
     ),
-    **{
-        f"keras-{name}": Family(
-            install, "import numpy as np, keras", settings=_QUIET | {"KERAS_BACKEND": name}
-        )
-        for name, install in {"numpy": "keras jax", "openvino": "keras openvino"}.items()
-    },
+    "keras-numpy": Family(
+        "keras jax",
+        "import numpy as np, keras",
+        settings=_QUIET | {"KERAS_BACKEND": "numpy"},
+    ),
+    "keras-openvino": Family(
+        "keras openvino",
+        "import numpy as np, keras",
+        settings=_QUIET | {"KERAS_BACKEND": "openvino"},
+    ),
     "tf-keras": Family(
         "tf-keras",
         "import numpy as np, tensorflow as tf, tf_keras as keras",
@@ -101,8 +118,10 @@ ENGINES = {
 
 
 def family_of(subject: str) -> tuple[Family | None, str]:
-    """The family whose script runs that subject, and its path; none for somebody's own, and for
-    what has no script."""
+    """Return the family whose script runs a subject, and the subject's path.
+
+    The family is None for a user's own subject, and for one that has no script.
+    """
     name, _, path = subject.partition(":")
     if name in ENGINES:
         return ENGINES[name], path

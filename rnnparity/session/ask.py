@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from rnnparity.catalogue import catalogue
-from rnnparity.explanation.explain import UNEXPLAINED, Explanation, explain
-from rnnparity.explanation.separate import probed, with_separator
+from rnnparity.explanation.diagnosis import Diagnosis
+from rnnparity.explanation.explain import explain
 from rnnparity.golden.goldens import KNOWN, default_folder
-from rnnparity.golden.known_differences import KnownDifference, covering, read_known
+from rnnparity.golden.known_differences import covering, read_known
 from rnnparity.problem import file_format
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError, SubjectFailedError
-from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import CaseResult, DifferenceType
+from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import CaseResult, Cause, DifferenceType, Explanation, Verdict
 from rnnparity.session.fixtures import read_fixtures
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import one_blas_thread
@@ -49,11 +49,11 @@ def ask_loaded(session: Session, problem: Problem) -> Outcome:
 
 
 def _answer(outcome: Outcome, subject: str) -> Answer:
-    where = f"{outcome.problem.id}: subject {subject!r}"
+    case, who = outcome.problem.id, f"subject {subject!r}"
     if outcome.unsupported:
-        raise RequestError(f"{where} does not support it: {outcome.unsupported}")
+        raise RequestError(f"{case}: {who} does not support it: {outcome.unsupported}")
     if outcome.answer is None:
-        raise SubjectFailedError(f"{where} failed: {outcome.error}")
+        raise SubjectFailedError(case, f"{who} failed: {outcome.error}")
     return outcome.answer
 
 
@@ -71,17 +71,17 @@ def check_case(
         return outcome, compared_with.result(session, outcome)
 
 
-def explained(problem: Problem) -> Explanation:
+def explained(problem: Problem) -> Diagnosis:
     """Explain a problem's outputs, with an input that would separate causes that fit equally well.
 
     Raises:
         RequestError: the problem has no outputs.
     """
     with one_blas_thread():
-        return with_separator(explain(problem))
+        return explain(problem)
 
 
-def explain_subject(problem: Problem, subject: SubjectLike) -> Explanation:
+def explain_subject(problem: Problem, subject: SubjectLike) -> Diagnosis:
     """Explain the outputs of a subject, and ask it again where inputs can separate causes.
 
     Wrong facts and dtypes are added to the differences, and the known differences of the subject
@@ -95,30 +95,33 @@ def explain_subject(problem: Problem, subject: SubjectLike) -> Explanation:
         outcome = ask_loaded(session, problem)
         known = _KnownDifferences(problem, session.name, session.versions)
         if outcome.error and known.of({"error"}):
-            listed = "; ".join(known.of({"error"}))
-            outcome = replace(outcome, error=f"{outcome.error}; listed: {listed}")
+            names = ", ".join(known.of({"error"}))
+            outcome = replace(outcome, error=f"{outcome.error}; known difference: {names}")
         answer = _answer(outcome, session.name)
-        told = explained(problem.with_outputs(answer.outputs))
-        if told.also_fits:
-            told = probed(told, lambda separating: _outputs(session.ask(separating)))
+
+        def ask(separating: Problem) -> Answer:
+            return _answer(session.ask(separating), session.name)
+
+        with one_blas_thread():
+            diagnosis = explain(problem.with_outputs(answer.outputs), ask)
         result = session.judge(outcome)
-    told = _with_facts(told, result)
-    return replace(told, listed=known.of({difference.type for difference in told.differences}))
+    explanation = _with_facts(diagnosis.explanation, result)
+    types = {difference.type for difference in explanation.differences}
+    return replace(diagnosis, explanation=replace(explanation, known=known.of(types)))
 
 
-def _outputs(outcome: Outcome) -> Sequence[Tensor] | None:
-    return outcome.answer.outputs if outcome.answer else None
-
-
-def _with_facts(told: Explanation, result: CaseResult) -> Explanation:
+def _with_facts(explanation: Explanation, result: CaseResult) -> Explanation:
     """Add wrong facts and dtypes, which are no fault's effect, to an explanation."""
     facts = [difference for difference in result.differences if difference.type in _FACTS]
-    added = [difference for difference in facts if difference not in told.differences]
     if not facts:
-        return told
-    differences = (*told.differences, *added)
-    cause = told.cause or UNEXPLAINED
-    return replace(told, verdict="diverges", differences=differences, cause=cause)
+        return explanation
+    added = [difference for difference in facts if difference not in explanation.differences]
+    return replace(
+        explanation,
+        verdict=Verdict.DIVERGES,
+        differences=(*explanation.differences, *added),
+        cause=explanation.cause or Cause(),
+    )
 
 
 class _KnownDifferences:
@@ -128,21 +131,13 @@ class _KnownDifferences:
         self._case = problem.id
         self._subject = subject
         self._versions = versions
-        entries = read_known(default_folder() / KNOWN) if _is_case(problem) else ()
-        self._entries: dict[str, KnownDifference] = {entry.name: entry for entry in entries}
+        self._entries = read_known(default_folder() / KNOWN) if _is_case(problem) else ()
 
     def of(self, types: Collection[str]) -> tuple[str, ...]:
-        """Return the entries, in words, that together cover differences of these types."""
+        """Return the names of the entries that together cover differences of these types."""
         if not types:
             return ()
-        entries = list(self._entries.values())
-        names = covering(entries, self._subject, self._versions, self._case, types)
-        return tuple(_description(self._entries[name]) for name in names)
-
-
-def _description(entry: KnownDifference) -> str:
-    reason = " ".join(entry.reason.split())
-    return f"{entry.name} ({entry.standing}; {entry.cause}): {reason}"
+        return tuple(covering(self._entries, self._subject, self._versions, self._case, types))
 
 
 def _is_case(problem: Problem) -> bool:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.selection import select
-from rnnparity.explanation.causes import causes
+from rnnparity.explanation.causes import find_causes
 from rnnparity.golden.known_differences import stale
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import (
@@ -124,15 +124,22 @@ def _with_causes(
     name: str,
     progress: Progress | None,
 ) -> tuple[CaseResult, ...]:
-    """Return the results with the causes of those that fail."""
+    """Return the results with the causes of those that fail, and their explanations."""
     failing = {result.id for result in results if result.verdict in FAILING}
     problems = [problem for problem in wrong if problem.id in failing]
 
     def report_done(done: int) -> None:
         report_progress(progress, f"{name}: causes", done, len(problems))
 
-    found = causes(problems, report_done)
-    return tuple(replace(result, cause=found.get(result.id)) for result in results)
+    found = find_causes(problems, report_done)
+    return tuple(
+        replace(
+            result,
+            cause=found.causes.get(result.id),
+            explanation=found.explanations.get(result.id),
+        )
+        for result in results
+    )
 
 
 def report_progress(progress: Progress | None, name: str, done: int, total: int) -> None:

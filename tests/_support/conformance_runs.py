@@ -33,7 +33,7 @@ EXAMPLE = {
     "id": MASKED,
     "cause": "mask-ignored",
     "fault": "mask-ignored: every step counts",
-    "headline": "mask-ignored: every step counts, first seen in output at row 0, step 1.",
+    "headline": "mask-ignored: every step counts; first mismatch: output at row 0, step 1",
     "says": ["Masked steps are computed like any other.", "Keep the state."],
     "text": "the whole <evidence>",
     "picture": PICTURE,

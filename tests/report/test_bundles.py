@@ -1,5 +1,5 @@
-"""The bundles of the known differences: each there, each showing its difference with the framework
-alone."""
+"""The bundles of the known differences: each exists and shows its difference with only the
+framework."""
 
 import ast
 import os
@@ -25,14 +25,10 @@ INSTALLED = {word for family in (KERAS | ENGINES).values() for word in family.in
     "torch",
     "onnxscript",
 }
-SHAPES = re.compile(
-    r"^.+\[.*\]: should be (\(.*\)), in .+? (\(.*\)), largest difference inf$", re.MULTILINE
-)
-NUMBERS = re.compile(
-    r"^(.+)(\[.*\]): should be (\S+), in .+ \S+, largest (relative )?difference (\S+)$"
-)
-# As a user has it: no settings of ours, and nothing of rnnparity can be imported.
-ALONE = "import runpy, sys; sys.modules['rnnparity'] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
+SHAPES = re.compile(r"^.+\[.*\]: .+? (\(.*\)), expected (\(.*\)), max error inf$", re.MULTILINE)
+NUMBERS = re.compile(r"^(.+)(\[.*\]): .+ (\S+), expected (\S+), max (relative )?error (\S+)$")
+# As a user runs it: without settings of these tests, and nothing of rnnparity can be imported.
+ISOLATED = "import runpy, sys; sys.modules['rnnparity'] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
 
 
 def script_of(entry):
@@ -49,25 +45,25 @@ def test_every_entry_has_a_bundle_and_every_bundle_an_entry():
 
 
 @BOTH
-def test_a_bundle_holds_a_case_of_its_entry_and_a_script(entry):
+def test_bundle_holds_a_case_of_its_entry_and_a_script(entry):
     problem = wire.read_problem(FOLDER / entry.name / "problem.json")
     assert entry.matches(problem.id)
     assert problem.outputs is not None
     script = script_of(entry)
     with warnings.catch_warnings(action="error"):
         compile(script, "reproduce.py", "exec")
-    says = " ".join(ast.get_docstring(ast.parse(script)).split())
-    assert says.startswith(f"{problem.id}: {' '.join(entry.reason.split())} (")
+    docstring = " ".join(ast.get_docstring(ast.parse(script)).split())
+    assert docstring.startswith(f"{problem.id}: {' '.join(entry.reason.split())} (")
     for package, wanted in entry.versions.items():
         assert re.search(
-            rf"[(, ]{package} {','.join(sorted(map(str, wanted), reverse=True))}[,)]", says
+            rf"[(, ]{package} {','.join(sorted(map(str, wanted), reverse=True))}[,)]", docstring
         )
     assert set(needed(script)) <= INSTALLED
     assert len(script.splitlines()) <= 32
 
 
 @BOTH
-def test_a_bundle_says_nothing_of_who_wrote_it(entry):
+def test_bundle_names_no_machine(entry):
     files = list((FOLDER / entry.name).iterdir())
     assert {"problem.json", "reproduce.py"} <= {file.name for file in files}
     assert {file.name for file in files} <= {
@@ -100,8 +96,8 @@ def missing(entry):
     return ""
 
 
-def run_alone(entry):
-    """What a bundle's script prints and raises, from another folder than its own."""
+def run_isolated(entry):
+    """Run a bundle's script from another folder."""
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -112,27 +108,27 @@ def run_alone(entry):
         "-W",
         "ignore",
         "-c",
-        ALONE,
+        ISOLATED,
         str(FOLDER / entry.name / "reproduce.py"),
     ]
     return subprocess.run(command, capture_output=True, text=True, env=clean, cwd="/", check=False)
 
 
 def beyond_noise(printed, problem):
-    """Whether one of the printed differences is larger than rounding can make it at its place."""
+    """Whether a printed error is larger than the noise of its value."""
     expected = expect(problem)
     names = [tensor.name for tensor in problem.outputs]
     found = [NUMBERS.match(line) for line in printed.splitlines()]
-    for name, place, given, relative, size in (match.groups() for match in found if match):
-        at = tuple(ast.literal_eval(place))
-        off = float(size) * (abs(float(given)) if relative else 1)
-        if off > expected.kind.threshold * expected.sigmas[names.index(name)][at]:
+    for name, index, _, value, relative, size in (match.groups() for match in found if match):
+        at = tuple(ast.literal_eval(index))
+        error = float(size) * (abs(float(value)) if relative else 1)
+        if error > expected.kind.threshold * expected.sigmas[names.index(name)][at]:
             return True
     return False
 
 
 def seen(ran, problem):
-    """The kind of difference that a script has shown, or "": the file and the framework agree."""
+    """The type of difference that a script has shown, "" where file and framework agree."""
     if ran.returncode:
         raised = re.search(
             r"^\w[\w.]*(Error|Exception|Argument|InvalidGraph)\b", ran.stderr, re.MULTILINE
@@ -143,59 +139,54 @@ def seen(ran, problem):
             if raised and "site-packages" in last and "ImportError" not in ran.stderr
             else ""
         )
-    shapes = re.search(r"^symbolic shapes: (.+) but should be (.+)$", ran.stdout, re.MULTILINE)
+    shapes = re.search(r"^symbolic shapes: got (.+) expected (.+)$", ran.stdout, re.MULTILINE)
     if shapes:
-        said, right = (re.findall(r"None|\d+", text) for text in shapes.groups())
-        return "fact" if said != right else ""
-    counts = re.search(r"^(\d+) outputs in the file, (\d+) computed$", ran.stdout, re.MULTILINE)
+        actual, expected = (re.findall(r"None|\d+", text) for text in shapes.groups())
+        return "fact" if actual != expected else ""
+    counts = re.search(r"^outputs: got (\d+) expected (\d+)$", ran.stdout, re.MULTILINE)
     if counts:
         return "count" if counts.group(1) != counts.group(2) else ""
-    if any(given != right for given, right in SHAPES.findall(ran.stdout)):
+    if any(actual != expected for actual, expected in SHAPES.findall(ran.stdout)):
         return "shape"
-    types = re.findall(r"^\S+ should be (\w+) and is (\w+)$", ran.stdout, re.MULTILINE)
-    if any(right != found for right, found in types):
+    dtypes = re.findall(r"^\S+: got dtype (\w+), expected (\w+)$", ran.stdout, re.MULTILINE)
+    if any(actual != expected for actual, expected in dtypes):
         return "dtype"
     return "values" if beyond_noise(ran.stdout, problem) else ""
 
 
 @pytest.mark.slow
 @BOTH
-def test_a_script_shows_the_difference(entry):
+def test_script_shows_the_difference(entry):
     if missing(entry):
         pytest.skip(f"{missing(entry)} is not installed")
-    ran = run_alone(entry)
+    ran = run_isolated(entry)
     kind = seen(ran, wire.read_problem(FOLDER / entry.name / "problem.json"))
     assert kind in entry.kinds, ran.stdout + ran.stderr
 
 
-def test_a_script_that_shows_nothing_is_seen():
-    """What the test above would miss: noise, equal shapes, counts and types, and a script that
-    itself is broken."""
+def test_script_that_shows_nothing_is_detected():
+    """Noise, equal shapes, counts and dtypes, and a script that is itself broken."""
     problem = wire.read_problem(FOLDER / "zero-output-without-sequences" / "problem.json")
 
-    def ended(stdout="", stderr="", status=0):
+    def shown(stdout="", stderr="", status=0):
         return seen(subprocess.CompletedProcess([], status, stdout, stderr), problem)
 
-    line = "output[1, 0]: should be 0.1, in Keras 0.2, largest difference {}\n"
+    line = "output[1, 0]: Keras 0.2, expected 0.1, max error {}\n"
     noise = expect(problem).sigmas[0][1, 0]
-    assert (ended(line.format(noise)), ended(line.format(100 * noise)), ended()) == (
-        "",
-        "values",
-        "",
-    )
-    relative = line.replace("difference", "relative difference")
-    assert (ended(relative.format(10 * noise)), ended(relative.format(1000 * noise))) == (
-        "",
-        "values",
-    )
-    shapes = "symbolic shapes: (TensorShape([None, 3]),) but should be [(None, {})]\n"
-    assert (ended(shapes.format(3)), ended(shapes.format(6))) == ("", "fact")
-    counts = "4 outputs in the file, {} computed\n"
-    assert (ended(counts.format(4)), ended(counts.format(3))) == ("", "count")
-    shapes = "output[0]: should be (2, 3), in it {}, largest difference inf\n"
-    assert (ended(shapes.format("(2, 3)")), ended(shapes.format("(3,)"))) == ("", "shape")
-    types = "output should be float32 and is float{}\n"
-    assert (ended(types.format(32)), ended(types.format(16))) == ("", "dtype")
+    assert shown() == ""
+    assert shown(line.format(noise)) == ""
+    assert shown(line.format(100 * noise)) == "values"
+    relative = line.replace("error", "relative error")
+    assert shown(relative.format(10 * noise)) == ""
+    assert shown(relative.format(1000 * noise)) == "values"
+    shapes = "symbolic shapes: got (TensorShape([None, 3]),) expected [(None, {})]\n"
+    assert (shown(shapes.format(3)), shown(shapes.format(6))) == ("", "fact")
+    counts = "outputs: got {} expected 4\n"
+    assert (shown(counts.format(4)), shown(counts.format(3))) == ("", "count")
+    shapes = "output[0]: the engine {}, expected (2, 3), max error inf\n"
+    assert (shown(shapes.format("(2, 3)")), shown(shapes.format("(3,)"))) == ("", "shape")
+    dtypes = "output: got dtype float{}, expected float32\n"
+    assert (shown(dtypes.format(32)), shown(dtypes.format(16))) == ("", "dtype")
     trace = 'Traceback:\n  File "{}", line 3\nKeyError: 3\n'
-    assert ended(stderr=trace.format("reproduce.py"), status=1) == ""
-    assert ended(stderr=trace.format("/x/site-packages/keras/rnn.py"), status=1) == "error"
+    assert shown(stderr=trace.format("reproduce.py"), status=1) == ""
+    assert shown(stderr=trace.format("/x/site-packages/keras/rnn.py"), status=1) == "error"

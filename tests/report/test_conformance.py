@@ -251,7 +251,7 @@ def test_a_cell_leads_to_what_is_in_it():
     block = html[html.index(f'id="p1-{row}"') :].partition("</article>")[0]
     assert "mask-ignored: every step counts" in block
     assert f"rnnparity explain {MASKED} --subject a:mixed" in block
-    assert "First seen in output at row 0, step 1." in block
+    assert "First mismatch: output at row 0, step 1" in block
     (drawn,) = re.findall(r'<use href="#([^"]+)"/>', block)
     assert html.count(f'<g class="squares" id="{drawn}">') == 1
     assert '<td class="right"><span><b>100 %</b>' in html  # nothing to tell, no link

@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 
 from rnnparity.catalogue import catalogue
-from rnnparity.explanation.explain import explain
+from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.faults import FAULTS, Fault, Injection, Mutant, candidates, run_all
 from rnnparity.problem.answer import Subject, Unsupported
 from rnnparity.problem.errors import RequestError
@@ -138,7 +138,7 @@ def _carry(engine: Subject, struck: Injection, done: Carry) -> Carried | None:
 
 def _trial(subject: str, problem: Problem, made: Mutant, given: Carried) -> Trial:
     """What is said of the outputs given."""
-    told = explain(problem.with_outputs(given.outputs))
+    told = diagnose(problem.with_outputs(given.outputs))
     made_in = f"{made.name} in {problem.id}"
     return Trial(f"{subject} {given.way}", 0, made_in, said(told), judge(problem, made, told))
 

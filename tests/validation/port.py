@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnparity.explanation.evidence import in_type
+from rnnparity.explanation.noise import in_type
 from rnnparity.faults import (
     EditArithmetic,
     EditCell,

@@ -18,12 +18,13 @@ from _support.random_problems import (
     two_ways,
 )
 
-from rnnparity.explanation.explain import TINY, explain
+from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.faults import FAULTS, EditArithmetic, EditCell, candidates, run_all
 from rnnparity.faults.injection import edited_problem
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import Bidirectional, Recurrent
+from rnnparity.problem.results import Cause, Finding, FindingType, Verdict
 from rnnparity.reference import compute
 from rnnparity.subjects import FunctionSubject, make_subject
 from validation import carried
@@ -219,10 +220,10 @@ def test_a_port_that_is_not_wrong_is_missed(monkeypatch):
     }
     monkeypatch.undo()
     use(monkeypatch, in_float32)
-    always = explain(
+    always = diagnose(
         PROBLEMS["lstm"].with_outputs(carry(FunctionSubject(in_float32), wrong()).outputs)
     )
-    monkeypatch.setattr(carried, "explain", lambda problem: replace(always, problem=problem))
+    monkeypatch.setattr(carried, "diagnose", lambda problem: replace(always, problem=problem))
     assert Result.WRONG in {
         trial.result for trial in carry_fault("mine", place_of(name), 3, 0).trials
     }
@@ -313,7 +314,7 @@ def test_one_cause_comes_before_two():
     """Halves that are averaged where both are asked for were told as a sum, and halved."""
     problem = random_problem(two_ways(spec_of("lstm", **SEQUENCES), merge_mode=None), 6, SHAPE)
     given = carry(FunctionSubject(in_float32), struck_by(problem, "merge-mode: ave"))
-    assert explain(problem.with_outputs(given.outputs)).fault.name == "merge-mode: ave"
+    assert diagnose(problem.with_outputs(given.outputs)).fits[0].name == "merge-mode: ave"
 
 
 def test_noise_grows_with_values():
@@ -322,30 +323,25 @@ def test_noise_grows_with_values():
     problem = random_problem(spec_of("simple_rnn", units=7, **SEQUENCES), 0, (4, 9, 3), scale=3.0)
     given = carry(FunctionSubject(in_float32), struck_by(problem, "activation: relu"))
     assert max(np.abs(t.data).max() for t in given.outputs) > 1000
-    assert explain(problem.with_outputs(given.outputs)).fault.name == "activation: relu"
+    assert diagnose(problem.with_outputs(given.outputs)).fits[0].name == "activation: relu"
 
 
 def test_one_of_the_whole_comes_before_what_gives_the_same():
     problem = random_problem(two_ways(spec_of("lstm", **SEQUENCES), merge_mode="sum"), 6, SHAPE)
     given = carry(FunctionSubject(in_float32), struck_by(problem, "merge-mode: ave"))
-    told = explain(problem.with_outputs(given.outputs))
-    assert told.fault.name == "merge-mode: ave"
-    assert "unit-scale: outputs times 0.5 (every half)" in [
-        mutant.name for mutant in told.also_fits
-    ]
+    names = [mutant.name for mutant in diagnose(problem.with_outputs(given.outputs)).fits]
+    assert names[0] == "merge-mode: ave"
+    assert "unit-scale: outputs times 0.5 (every half)" in names
 
 
 def test_numbers_of_a_coarse_type_are_said():
     """Of noise that has grown too far no fault can be told; that all numbers are coarse can."""
     problem = random_problem(spec_of("simple_rnn", units=8), 7, (4, 20, 3), scale=3.0)
     given = carry(FunctionSubject(in_float32), struck_by(problem, "low-precision: float16"))
-    told = explain(
-        problem.with_outputs([replace(t, data=t.data.astype(np.float16)) for t in given.outputs])
-    )
-    assert (told.cause, told.hint) == (
-        "unexplained",
-        "every value is a number of float16: was it computed in that type?",
-    )
+    outputs = [replace(t, data=t.data.astype(np.float16)) for t in given.outputs]
+    explanation = diagnose(problem.with_outputs(outputs)).explanation
+    assert explanation.cause == Cause()
+    assert Finding(FindingType.NUMBERS_OF_TYPE, "float16") in explanation.findings
 
 
 def test_an_activation_that_is_exact_to_some_digits_alone():
@@ -357,13 +353,14 @@ def test_an_activation_that_is_exact_to_some_digits_alone():
     problem = replace(
         problem, weights=(*problem.weights[:-1], replace(problem.weights[-1], data=bias))
     )
-    given = [replace(t, data=(t.data + 1e-11).astype(np.float32)) for t in compute(problem)]
-    told = explain(problem.with_outputs(given))
-    assert (told.verdict, told.cause, told.hint, told.first) == (
-        "diverges",
-        "unexplained",
-        TINY,
-        {},
-    )
+    given = [
+        replace(t, data=(t.data + 1e-11).astype(np.float32), dtype="float32")
+        for t in compute(problem)
+    ]
+    explanation = diagnose(problem.with_outputs(given)).explanation
+    assert (explanation.verdict, explanation.cause) == (Verdict.DIVERGES, Cause())
+    assert explanation.findings == (Finding(FindingType.BELOW_USUAL_NOISE),)
+    assert explanation.first is None
     turned = [replace(tensor, data=tensor.data.swapaxes(0, 1)) for tensor in given]
-    assert explain(problem.with_outputs(turned)).cause == "axis-swapped"
+    transposed = diagnose(problem.with_outputs(turned)).explanation
+    assert transposed.cause.names == ("axis-swapped",)

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from rnnparity.explanation.diagnosis import Diagnosis, diagnose
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.explain import Explanation, explain
 from rnnparity.faults import (
     EditArithmetic,
     EditProblem,
@@ -31,7 +31,7 @@ from rnnparity.faults import (
 )
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import WHOLE
+from rnnparity.problem.results import WHOLE, Cause, Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.arithmetic import PlainArithmetic
 from rnnparity.reference.tolerance import expect
@@ -105,22 +105,18 @@ def trial(kind: str, seed: int) -> Trial:
         while expect(problem).inconclusive:
             problem = draw_problem(rng, last_only=kind == "float16")
         if kind == "healthy":
-            told = explain(problem.with_outputs(compute(problem, np.float32)))
-            return Trial(
-                kind,
-                seed,
-                "",
-                said(told),
-                Result.HEALTHY if told.verdict == "agrees" else Result.ALARM,
-            )
+            told = diagnose(problem.with_outputs(compute(problem, np.float32)))
+            healthy = told.explanation.verdict is Verdict.AGREES
+            result = Result.HEALTHY if healthy else Result.ALARM
+            return Trial(kind, seed, "", said(told), result)
         if kind == "unlisted":
-            told = explain(problem.with_outputs(_unlisted(problem, rng)))
+            told = diagnose(problem.with_outputs(_unlisted(problem, rng)))
             return Trial(
                 kind, seed, "a few numbers of a weight array", said(told), _judge_unlisted(told)
             )
         struck = _pair(problem, rng) if kind == "pair" else _single(problem, rng)
         made, given = _outputs(problem, struck, kind)
-        told = explain(problem.with_outputs(given))
+        told = diagnose(problem.with_outputs(given))
     return Trial(kind, seed, made.name, said(told), judge(problem, made, told, kind == "float16"))
 
 
@@ -220,29 +216,33 @@ def _unlisted(problem: Problem, rng: np.random.Generator) -> tuple[Tensor, ...]:
     )
 
 
-def _judge_unlisted(told: Explanation) -> Result:
-    if told.verdict == "agrees":
+def _judge_unlisted(told: Diagnosis) -> Result:
+    cause = told.explanation.cause
+    if told.explanation.verdict is Verdict.AGREES or cause is None:
         return Result.UNSEEN
-    if told.fault is None:
+    if not cause.explained:
         return Result.HONEST
-    return Result.WRONG if told.certain and not told.also_fits else Result.GUESSED
+    return Result.WRONG if cause.unambiguous else Result.GUESSED
 
 
-def judge(problem: Problem, made: Mutant, told: Explanation, coarse: bool = False) -> Result:
+def judge(problem: Problem, made: Mutant, told: Diagnosis, coarse: bool = False) -> Result:
     """What was told, held against what was made."""
-    if told.cause != made.cause and (
-        told.verdict != "diverges" or (coarse and told.cause == "low-precision")
-    ):
+    explanation = told.explanation
+    cause = explanation.cause or Cause()
+    same_cause = cause.explained and told.fits[0].cause == made.cause
+    diverges = explanation.verdict is Verdict.DIVERGES
+    if not same_cause and (not diverges or (coarse and cause.names == ("low-precision",))):
         right = expect(problem).outputs
         return Result.MISSED if far(problem, made.outputs, right, coarse) else Result.UNSEEN
-    if told.fault is None:
+    if not cause.explained:
         return Result.UNEXPLAINED
-    if set(told.fault.faults) == set(made.faults) or told.cause == made.cause:
+    if same_cause or set(cause.faults) == set(made.faults):
         return Result.NAMED
-    also = [mutant.faults for mutant in told.also_fits]
-    if made.faults in also or not far(problem, made.outputs, told.fault.outputs, coarse):
+    if made.faults in cause.also_fits:
         return Result.BESIDE
-    return Result.WRONG if told.certain and not also else Result.GUESSED
+    if not far(problem, made.outputs, told.fits[0].outputs, coarse):
+        return Result.BESIDE
+    return Result.WRONG if cause.unambiguous else Result.GUESSED
 
 
 def far(
@@ -258,15 +258,18 @@ def far(
         pairs = zip(one, other, strict=True)
         return not all(np.allclose(a.data, b.data, rtol=1e-2 if coarse else 1e-5) for a, b in pairs)
     evidence = Evidence(problem, tuple(one), expected)
-    level = next(evidence.coarser(), evidence.own) if coarse else evidence.own
-    off = evidence.off([tensor.data for tensor in other], level)
-    return any(bool((part > level.threshold).any()) for part in off)
+    noise = next(evidence.coarser_noises(), evidence.noise) if coarse else evidence.noise
+    off = evidence.distances([tensor.data for tensor in other], noise)
+    return any(bool((part > noise.threshold).any()) for part in off)
 
 
-def said(told: Explanation) -> str:
+def said(told: Diagnosis) -> str:
     """What was told, in a line."""
-    others = f" (also {len(told.also_fits)})" if told.also_fits else ""
-    return f"{told.verdict}: {told.fault.name if told.fault else told.cause}{others}"
+    explanation = told.explanation
+    if not told.fits:
+        return f"{explanation.verdict}: {'unexplained' if explanation.cause else 'no cause'}"
+    others = f" (also {len(told.fits) - 1})" if len(told.fits) > 1 else ""
+    return f"{explanation.verdict}: {told.fits[0].name}{others}"
 
 
 def summary(found: Sequence[Trial]) -> dict[str, Counter[Result]]:

@@ -1,0 +1,256 @@
+"""The search for the cause of wrong outputs in one problem, without asking the subject again.
+
+A hypothesis is a fault at a location (see `rnnparity.faults`). It fits where the outputs lie within
+the noise of what the reference computes under it. Where several fit, all are named; where none
+does, the divergence is unexplained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.findings import (
+    is_constant,
+    location_findings,
+    numeric_findings,
+    value_findings,
+)
+from rnnparity.explanation.fits import Search
+from rnnparity.explanation.location import first_mismatch
+from rnnparity.explanation.picture import picture_of
+from rnnparity.explanation.precision import is_low_precision
+from rnnparity.explanation.readings import Reading, readings
+from rnnparity.explanation.search import find_cause
+from rnnparity.explanation.slices import ProblemSlice, fits_whole, is_huge, slice_of
+from rnnparity.faults import Mutant, PlacedFault, fault_coverage
+from rnnparity.problem.dtypes import FLOAT_TYPES
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import (
+    Cause,
+    DifferenceType,
+    Explanation,
+    FaultDescription,
+    FaultId,
+    Finding,
+    FindingType,
+    Verdict,
+)
+from rnnparity.reference.tolerance import Expected, expect
+from rnnparity.verdict.compare import compare_structure, compare_values
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """An explanation with what further questions to the subject need.
+
+    `problem` has the actual outputs. `fits` are the mutants whose outputs fit, that of the cause
+    first. `separating` is a problem on which they would give different outputs, where one was
+    found.
+    """
+
+    problem: Problem
+    explanation: Explanation
+    fits: tuple[Mutant, ...] = ()
+    separating: Problem | None = None
+
+
+def diagnose(problem: Problem) -> Diagnosis:
+    """Search the cause of what is wrong with `problem.outputs`.
+
+    Raises:
+        RequestError: the problem has no outputs.
+    """
+    if not problem.outputs:
+        raise RequestError(
+            f"{problem.id}: has no outputs to explain; add those of the other implementation"
+        )
+    structure = compare_structure(problem.outputs, problem.output_slots())
+    actual = tuple(_as_float(tensor, problem.threshold_type) for tensor in problem.outputs)
+    problem = problem.with_outputs(actual)
+    if all(difference.type is DifferenceType.DTYPE for difference in structure):
+        diagnosis = _diagnose_values(Reading(problem, actual))
+    else:
+        diagnosis = _diagnose_readings(problem, actual)
+    differences = (*structure, *diagnosis.explanation.differences)
+    explanation = replace(diagnosis.explanation, differences=differences)
+    return replace(diagnosis, problem=problem, explanation=explanation)
+
+
+def with_fits(diagnosis: Diagnosis, fits: tuple[Mutant, ...], certain: bool) -> Diagnosis:
+    """Return the diagnosis with the first of `fits` as its cause."""
+    if not fits:
+        return replace(diagnosis, fits=())
+    first, *others = fits
+    cause = Cause(first.faults, tuple(mutant.faults for mutant in others), certain)
+    descriptions = tuple(_description(placed) for placed in first.placed)
+    explanation = replace(diagnosis.explanation, cause=cause, descriptions=descriptions)
+    return replace(diagnosis, explanation=explanation, fits=fits)
+
+
+def _description(placed: PlacedFault) -> FaultDescription:
+    fault = placed.fault
+    return FaultDescription(fault.description, fault.fix, fault.seen_in)
+
+
+def _as_float(tensor: Tensor, dtype: str) -> Tensor:
+    """Convert integers and other dtypes that cannot be compared to `dtype`."""
+    return tensor if tensor.dtype in FLOAT_TYPES else Tensor.of(tensor.name, tensor.data, dtype)
+
+
+def _diagnose_readings(problem: Problem, actual: tuple[Tensor, ...]) -> Diagnosis:
+    """Diagnose outputs of wrong structure by the best of the readings that give their shapes."""
+    diagnoses = [_diagnose_values(reading) for reading in readings(problem, actual)]
+    if not diagnoses:
+        findings = value_findings(actual)
+        explanation = Explanation(
+            problem.id,
+            Verdict.DIVERGES,
+            cause=Cause(),
+            findings=findings,
+            sigma=np.inf,
+            threshold=FLOAT_TYPES[problem.threshold_type].threshold,
+        )
+        return Diagnosis(problem, explanation)
+    explained = [diagnosis for diagnosis in diagnoses if not _is_unexplained(diagnosis)]
+    # A reading that leaves nothing to explain comes before one that needs a second fault.
+    best = min(explained, key=_fault_count, default=diagnoses[0])
+    explanation = best.explanation
+    if explanation.verdict is Verdict.AGREES:  # only the names differ
+        finding = Finding(FindingType.OTHER_ORDER_AGREES)
+        explanation = replace(
+            explanation, verdict=Verdict.DIVERGES, cause=Cause(), findings=(finding,)
+        )
+    return replace(best, explanation=explanation)
+
+
+def _is_unexplained(diagnosis: Diagnosis) -> bool:
+    cause = diagnosis.explanation.cause
+    return cause is not None and not cause.explained
+
+
+def _fault_count(diagnosis: Diagnosis) -> int:
+    return len(diagnosis.fits[0].placed) if diagnosis.fits else 0
+
+
+def _diagnose_values(reading: Reading) -> Diagnosis:
+    """Diagnose outputs whose shapes are right under a reading; of a huge problem on a slice."""
+    if not is_huge(reading.problem):
+        return _diagnose_whole(reading)
+    part = slice_of(reading.problem, reading.actual)
+    diagnosis = _diagnose_whole(replace(reading, problem=part.problem, actual=part.actual))
+    explanation = diagnosis.explanation
+    if explanation.verdict is not Verdict.DIVERGES:
+        # The rows that are furthest off agree: the verdict must be that on all of them.
+        return _diagnose_whole(reading, explanation.blind_to)
+    return replace(
+        diagnosis,
+        problem=reading.problem,
+        explanation=_on_slice(explanation, part, _rest_fits(reading, part, diagnosis)),
+    )
+
+
+def _rest_fits(reading: Reading, part: ProblemSlice, diagnosis: Diagnosis) -> bool | None:
+    """Return whether the cause found on a slice explains the whole; None without a cause."""
+    if not diagnosis.fits:
+        return None
+    placed = diagnosis.fits[0].placed[len(reading.placed) :]
+    sigma = max(float(sigmas.max()) for sigmas in expect(part.problem).sigmas)
+    return fits_whole(reading.problem, reading.actual, placed, sigma)
+
+
+def _on_slice(explanation: Explanation, part: ProblemSlice, rest_fits: bool | None) -> Explanation:
+    """Return the explanation of a slice with row indices of the whole problem."""
+    first = explanation.first
+    if first is not None:
+        first = replace(first, row=part.whole_row(first.row))
+    return replace(
+        explanation,
+        slice=part.description(rest_fits),
+        first=first,
+        differences=part.whole_differences(explanation.differences),
+        findings=part.whole_findings(explanation.findings),
+    )
+
+
+def _diagnose_whole(reading: Reading, blind_to: tuple[FaultId, ...] | None = None) -> Diagnosis:
+    problem, actual = reading.problem, reading.actual
+    expected = expect(problem)
+    compared = compare_values(actual, expected.outputs, expected.sigmas, expected.kind.threshold)
+    agrees = expected.unpredictable or not compared.differences
+    evidence = Evidence(problem, actual, expected)
+    # Where there is hardly any noise, values may be off by less than is usual beside them. No
+    # hypothesis can be compared with that.
+    tiny = not agrees and evidence.largest_distance(expected.outputs) <= evidence.noise.threshold
+    search = Search()
+    if not agrees and not tiny and not all(map(is_constant, actual)):
+        search = find_cause(evidence)
+    if search.candidates:
+        blind_to = search.invisible
+    elif blind_to is None:
+        blind_to = fault_coverage(problem, expected).undetected
+    explanation = Explanation(
+        problem.id,
+        Verdict.DIVERGES,
+        compared.differences,
+        sigma=compared.sigma,
+        threshold=expected.kind.threshold,
+        candidates=search.candidates,
+        precision=search.precision,
+        blind_to=blind_to,
+    )
+    diagnosis = Diagnosis(problem, explanation)
+    if (agrees or tiny) and reading.placed:
+        return _explained_by_reading(diagnosis, reading, expected)
+    if agrees:
+        return replace(diagnosis, explanation=_agreeing(explanation, expected))
+    if tiny:
+        finding = Finding(FindingType.BELOW_USUAL_NOISE)
+        explanation = replace(explanation, cause=Cause(), findings=(finding,))
+        return replace(diagnosis, explanation=explanation)
+    return _diverging(diagnosis, evidence, search, reading.placed)
+
+
+def _explained_by_reading(diagnosis: Diagnosis, reading: Reading, expected: Expected) -> Diagnosis:
+    """Return the diagnosis of outputs that agree once they are read under the reading's faults."""
+    explanation = diagnosis.explanation
+    explanation = replace(explanation, sigma=np.inf, sigma_with_cause=explanation.sigma)
+    mutant = Mutant(reading.placed, expected.outputs)
+    return with_fits(replace(diagnosis, explanation=explanation), (mutant,), certain=True)
+
+
+def _agreeing(explanation: Explanation, expected: Expected) -> Explanation:
+    verdict = Verdict.INCONCLUSIVE if expected.inconclusive else Verdict.AGREES
+    return replace(explanation, verdict=verdict, differences=(), reason=expected.inconclusive)
+
+
+def _diverging(
+    diagnosis: Diagnosis, evidence: Evidence, search: Search, read: tuple[PlacedFault, ...]
+) -> Diagnosis:
+    """Add the nearest hypothesis, those that fit as well, and where the outputs differ."""
+    best = search.fits[0] if search.fits else None
+    placed = best.mutant.placed if best else ()
+    explanation = replace(
+        diagnosis.explanation,
+        cause=Cause(),
+        findings=(*location_findings(evidence), *numeric_findings(evidence, search)),
+        picture=picture_of(evidence),
+    )
+    if read and placed and is_low_precision(placed[0]):  # the reading explains the rest
+        explanation = replace(explanation, precision=placed[0].fault.variant)
+        placed = ()
+    explanation = replace(explanation, first=first_mismatch(evidence, placed))
+    diagnosis = replace(diagnosis, explanation=explanation)
+    if best is None:
+        return diagnosis
+    mutants_that_fit = [
+        replace(fit.mutant, placed=(*read, *fit.mutant.placed)) for fit in search.fits
+    ]
+    if not placed:
+        mutants_that_fit[0] = replace(best.mutant, placed=read)
+    explanation = replace(explanation, sigma_with_cause=best.sigma)
+    diagnosis = replace(diagnosis, explanation=explanation)
+    return with_fits(diagnosis, tuple(mutants_that_fit), search.certain(best))

@@ -1,0 +1,199 @@
+"""Hypotheses are run, and those that fit the actual outputs are kept.
+
+A hypothesis is one fault at a location, or several at once. It fits where every actual value lies
+within the noise of what the reference computes under it. A fit is an answer only where chance would
+hardly have produced one: with few values or much noise one of many hypotheses fits anyhow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.noise import Noise
+from rnnparity.faults import Batch, Injection, Mutant, as_problem, inject, run_all
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.results import FaultId
+
+# A fit counts where fewer than this are expected by chance among all candidates.
+CHANCE = 0.01
+# The hypotheses that miss by less than this factor, at most this many, are compared once more with
+# the noise of the faulty run.
+NEARLY, MISSED = 5.0, 4
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A hypothesis that fits, its largest distance in sigma, and the sum of the squares of all.
+
+    `chance` is the decimal logarithm of the probability that another hypothesis comes as near.
+    """
+
+    mutant: Mutant
+    sigma: float
+    squares: float
+    chance: float
+
+
+@dataclass
+class Search:
+    """What was tried and what fits, nearest first.
+
+    `precision` is the coarser dtype whose noise had to be allowed, or "". `invisible` are the
+    single faults that give the expected outputs on these inputs. `within_noise_of` is the coarser
+    dtype whose noise would cover every difference, where nothing else points to that dtype.
+    """
+
+    candidates: int = 0
+    fits: list[Fit] = field(default_factory=list)
+    precision: str = ""
+    invisible: tuple[FaultId, ...] = ()
+    within_noise_of: str = ""
+
+    def certain(self, fit: Fit) -> bool:
+        """Return whether a fit is more than chance."""
+        return bool(np.log10(max(self.candidates, 1)) + fit.chance < np.log10(CHANCE))
+
+
+@dataclass(frozen=True)
+class _Miss:
+    """A hypothesis that nearly fits; `sigma` is scaled down by how much its outputs have grown."""
+
+    sigma: float
+    injection: Injection
+    mutant: Mutant
+
+
+def try_hypotheses(
+    search: Search,
+    evidence: Evidence,
+    noise: Noise,
+    hypotheses: Iterable[Injection],
+    record_invisible: bool = False,
+) -> dict[int, float]:
+    """Run hypotheses, add those that fit to `search`, and return how near each one comes.
+
+    The result is keyed by the identity of the injection, see `_nearness`. With `record_invisible`
+    those that give the expected outputs are recorded as well.
+    """
+    scores: dict[int, float] = {}
+    misses: list[_Miss] = []
+    without_fault = _joined(evidence.distances(evidence.expected_arrays, noise))
+    for batch in run_all(hypotheses):
+        if not _has_shapes_of(evidence, batch):
+            continue
+        search.candidates += len(batch.injections)
+        if record_invisible:
+            search.invisible += _invisible(evidence, batch)
+        distances = _by_variant(evidence.distances(batch.outputs, noise))
+        for fit in _fits(evidence, noise, batch, distances):
+            # A number that was read off the outputs needs more evidence than those outputs.
+            if not fit.mutant.fault.freedom or search.certain(fit):
+                search.fits.append(fit)
+        nearness = _nearness(distances, without_fault, noise.threshold).tolist()
+        for injection, score in zip(batch.injections, nearness, strict=True):
+            scores[id(injection)] = score
+        misses += _near_misses(evidence, noise, batch, distances)
+    if not search.fits:
+        search.fits += _by_noise_of_faulty_run(evidence, noise, misses)
+    return scores
+
+
+def _has_shapes_of(evidence: Evidence, batch: Batch) -> bool:
+    shapes = [array.shape[1:] for array in batch.outputs]
+    return shapes == [array.shape for array in evidence.actual_arrays]
+
+
+def _joined(parts: Sequence[Array]) -> Array:
+    return np.concatenate([part.ravel() for part in parts])
+
+
+def _by_variant(parts: Sequence[Array]) -> Array:
+    """Return one row of all values for each variant."""
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+
+
+def _invisible(evidence: Evidence, batch: Batch) -> tuple[FaultId, ...]:
+    return tuple(batch.injections[n].placed[0].id for n in evidence.invisible(batch.outputs))
+
+
+def _fits(evidence: Evidence, noise: Noise, batch: Batch, distances: Array) -> Iterator[Fit]:
+    for n in np.flatnonzero(distances.max(axis=1) <= noise.threshold).tolist():
+        yield _fit(evidence, noise, batch.mutant(n), distances[n])
+
+
+def _fit(evidence: Evidence, noise: Noise, mutant: Mutant, distances: Array) -> Fit:
+    squares = float((distances[evidence.distinct] ** 2).sum())
+    return Fit(mutant, float(distances.max()), squares, _chance(evidence, noise, mutant))
+
+
+def _near_misses(
+    evidence: Evidence, noise: Noise, batch: Batch, distances: Array
+) -> Iterator[_Miss]:
+    largest = distances.max(axis=1) / _growth(evidence, batch)
+    for n in np.flatnonzero(largest <= NEARLY * noise.threshold).tolist():
+        yield _Miss(float(largest[n]), batch.injections[n], batch.mutant(n))
+
+
+def _growth(evidence: Evidence, batch: Batch) -> Array:
+    """Return by which factor the largest value of each variant exceeds the largest expected one.
+
+    The noise of a faulty run grows with its values.
+    """
+    sizes = [np.abs(array).reshape(len(array), -1).max(axis=1) for array in batch.outputs]
+    largest = np.max(sizes, axis=0)
+    usual = max(float(np.abs(array).max()) for array in evidence.expected_arrays)
+    growth: Array = np.maximum(1, largest / usual) if usual else np.ones(len(largest))
+    return np.where(np.isfinite(growth), growth, 1)
+
+
+def _by_noise_of_faulty_run(
+    evidence: Evidence, noise: Noise, misses: Iterable[_Miss]
+) -> Iterator[Fit]:
+    """Compare near misses once more with the noise of the faulty run, which may be larger."""
+    for miss in sorted(misses, key=lambda miss: miss.sigma)[:MISSED]:
+        faulty = as_problem(miss.injection)
+        outputs = [tensor.data for tensor in miss.mutant.outputs]
+        raised = None if faulty is None else evidence.noise_with_fault(faulty, outputs, noise)
+        if raised is None:
+            continue
+        distances = _joined(evidence.distances(outputs, raised))
+        if distances.max() <= raised.threshold:
+            yield _fit(evidence, raised, miss.mutant, distances)
+
+
+def _chance(evidence: Evidence, noise: Noise, mutant: Mutant) -> float:
+    """Return the decimal logarithm of the probability that the outputs fit by chance.
+
+    A value that is allowed to be t off, and that the fault moves by d, lies there by chance in t of
+    d cases. Each fault of a pair is compared with the run under the other one: beside a cause every
+    fault that moves little fits.
+    """
+    starts = [evidence.expected_arrays]
+    if len(mutant.placed) > 1:
+        single = [inject(evidence.problem, [placed]) for placed in mutant.placed]
+        runs = run_all(injection for injection in single if injection is not None)
+        starts += [[array[0] for array in batch.outputs] for batch in runs]
+    allowed = noise.threshold * evidence.flat(noise.floors) + np.finfo(np.float64).tiny
+    chances = []
+    for start in starts:
+        pairs = zip(mutant.outputs, start, strict=True)
+        moved = evidence.flat([np.abs(tensor.data - array) for tensor, array in pairs])
+        share = np.minimum(1, allowed / np.maximum(moved, allowed))
+        chances.append(float(np.log10(share).sum()))
+    return max(chances) + sum(placed.fault.freedom for placed in mutant.placed)
+
+
+def _nearness(distances: Array, without_fault: Array, threshold: float) -> Array:
+    """Return how much nearer than the expected outputs each hypothesis comes.
+
+    It is the mean over all values, in powers of ten; negative is nearer.
+    """
+    with np.errstate(invalid="ignore"):
+        reached = np.log10(np.maximum(distances, threshold))
+        gained = reached - np.log10(np.maximum(without_fault, threshold))
+    nearness: Array = np.nan_to_num(gained, nan=300.0, posinf=300.0).mean(axis=1)
+    return nearness

@@ -1,0 +1,77 @@
+"""How much rounding may move the outputs: the noise of the layer's dtype, or of a coarser one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.layers import Bidirectional, Layer, Stack
+from rnnparity.problem.problem import Problem
+from rnnparity.reference.tolerance import expect
+
+# Coarser dtypes that an implementation may have computed in, by the dtype of the layer's policy.
+COARSER = {"float64": ("float32", "float16", "bfloat16"), "float32": ("float16", "bfloat16")}
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise of every output value in one dtype; `dtype` is "" for the layer's own dtype."""
+
+    dtype: str
+    sigmas: Sequence[Array]
+    threshold: float
+
+    @cached_property
+    def floors(self) -> list[Array]:
+        """Sigma as it is allowed for the outputs of a faulty run.
+
+        It is the noise of the expected run, but at least half of what is usual in its array: where
+        the expected run is exact (zeros of masked steps) the faulty one is not.
+        """
+        usual = [_usual(sigma) for sigma in self.sigmas]
+        largest = max(usual)
+        pairs = zip(self.sigmas, usual, strict=True)
+        return [_floor(sigma, median or largest) for sigma, median in pairs]
+
+
+def _usual(sigma: Array) -> float:
+    return float(np.median(sigma[sigma > 0])) if sigma.any() else 0.0
+
+
+def _floor(sigma: Array, usual: float) -> Array:
+    return np.where(sigma > 0, np.maximum(sigma, usual / 2), usual)
+
+
+def noise_of(problem: Problem, outputs: Sequence[Array], dtype: str = "") -> Noise | None:
+    """Return the noise of a problem in a dtype ("": its own), None where it cannot be predicted.
+
+    In a coarser dtype the rounding of the weights moves the outputs as well; that is part of the
+    noise.
+    """
+    noisy = expect(in_type(problem, dtype) if dtype else problem)
+    if noisy.unpredictable:
+        return None
+    sigmas = list(noisy.sigmas)
+    if dtype:
+        moved = [tensor.data - array for tensor, array in zip(noisy.outputs, outputs, strict=True)]
+        sigmas = [np.hypot(sigma, shift) for sigma, shift in zip(sigmas, moved, strict=True)]
+    return Noise(dtype, sigmas, noisy.kind.threshold)
+
+
+def in_type(problem: Problem, dtype: str) -> Problem:
+    """Return the problem with every layer under the policy `dtype`, without outputs."""
+    return replace(problem, layer=_with_dtype(problem.layer, dtype), outputs=None)
+
+
+def _with_dtype(layer: Layer, dtype: str) -> Layer:
+    if isinstance(layer, Stack):
+        return Stack(tuple(_with_dtype(inner, dtype) for inner in layer.layers))  # type: ignore[misc]  # stacks do not nest
+    if isinstance(layer, Bidirectional):
+        forward = replace(layer.forward, dtype=dtype)
+        backward = replace(layer.backward, dtype=dtype)
+        return replace(layer, forward=forward, backward=backward, dtype=dtype)
+    return replace(layer, dtype=dtype)

@@ -1,0 +1,125 @@
+"""Phrases about the parts of an explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rnnparity.golden.goldens import KNOWN, default_folder
+from rnnparity.golden.known_differences import KnownDifference, read_known
+from rnnparity.problem.results import Explanation, Finding, FindingType, Mismatch, Slice
+from rnnparity.report.messages import sigma_text
+
+# A list of rows or units names this many.
+NUMBERS = 4
+# What runs from left to right in a picture.
+ACROSS = {"time": "time", "rows": "rows of the batch"}
+
+# Findings about which values differ; all others are about what the values are.
+PATTERNS = frozenset(
+    {
+        FindingType.OUTPUT_AGREES,
+        FindingType.ROWS,
+        FindingType.MASKED_ROWS,
+        FindingType.UNITS,
+        FindingType.HALF_AGREES,
+        FindingType.FIRST_STEP_AGREES,
+    }
+)
+
+
+def evidence_text(explanation: Explanation) -> str:
+    """Return how far the outputs are from the reference without and with the cause."""
+    cause, count = explanation.cause, explanation.candidates
+    with_cause = sigma_text(explanation.sigma_with_cause or 0)
+    noise = f" (within the noise of {explanation.precision})" if explanation.precision else ""
+    if not count:
+        return f"the values agree with this fault; max error: {with_cause} sigma{noise}"
+    without = sigma_text(explanation.sigma)
+    fits = 1 + len(cause.also_fits) if cause else 0
+    verb = "fits" if fits == 1 else "fit"
+    return (
+        f"max error: {without} sigma vs. the reference, {with_cause} with this fault{noise}; "
+        f"{fits} of {count} candidate faults {verb}"
+    )
+
+
+def mismatch_text(mismatch: Mismatch) -> str:
+    """Return the location of the first value that differs."""
+    where = [f"row {mismatch.row}"]
+    if mismatch.step is not None:
+        where.append(f"step {mismatch.step}")
+    where.append(f"unit {mismatch.unit}")
+    if mismatch.direction:
+        where.append(f"direction {mismatch.direction}")
+    if mismatch.gates:
+        plural = "s" if len(mismatch.gates) > 1 else ""
+        where.append(f"gate{plural} {', '.join(mismatch.gates)}")
+    return f"{mismatch.output} at {', '.join(where)}"
+
+
+def finding_text(finding: Finding) -> str:
+    """Return a finding in one sentence."""
+    name = finding.name
+    texts = {
+        FindingType.OUTPUT_AGREES: "the output agrees; the states differ",
+        FindingType.MASKED_ROWS: "only rows with masked steps differ",
+        FindingType.HALF_AGREES: f"the {name} half agrees",
+        FindingType.FIRST_STEP_AGREES: (
+            "the first processed step agrees, and so does everything that needs no state"
+        ),
+        FindingType.NUMBERS_OF_TYPE: (
+            f"every value is a {name} number; check whether it was computed in {name}"
+        ),
+        FindingType.WITHIN_NOISE_OF: (
+            f"the differences are within the noise of {name}; check whether TF32 or another "
+            "coarse dtype is in use"
+        ),
+        FindingType.BELOW_USUAL_NOISE: (
+            "the differences are below the usual noise of that output, too small to explain; "
+            "check whether an activation is exact to only a few digits"
+        ),
+        FindingType.OTHER_ORDER_AGREES: "the values agree in this order",
+    }
+    if finding.type in texts:
+        return texts[finding.type]
+    if finding.type is FindingType.ROWS:
+        return f"only {_numbered('row', finding.numbers)}"
+    if finding.type is FindingType.UNITS:
+        return f"only {_numbered('unit', finding.numbers)}"
+    if finding.type is FindingType.NOT_FINITE:
+        index = ", ".join(map(str, finding.numbers))
+        return f"{name} is not finite, first at [{index}]"
+    return f"{name} is {finding.value:g} everywhere; check whether it was computed"
+
+
+def _numbered(noun: str, numbers: Sequence[int]) -> str:
+    if len(numbers) == 1:
+        return f"{noun} {numbers[0]} differs"
+    shown = ", ".join(map(str, numbers[:NUMBERS]))
+    more = ", ..." if len(numbers) > NUMBERS else ""
+    return f"{noun}s {shown}{more} differ"
+
+
+def slice_text(part: Slice) -> str:
+    """Return which part of a huge problem was explained."""
+    line = "all rows"
+    if len(part.rows) < part.batch:
+        line = f"rows {', '.join(map(str, part.rows))} of {part.batch}"
+    if part.steps < part.total_steps:
+        line += f", the first {part.steps} of {part.total_steps} processed steps"
+    if part.rest_fits is None:
+        return line
+    return f"{line}; this cause {'fits' if part.rest_fits else 'does not fit'} the rest"
+
+
+def known_texts(names: Iterable[str]) -> list[str]:
+    """Return the entries of the known differences with these names, with standing and reason."""
+    wanted = set(names)
+    entries = read_known(default_folder() / KNOWN) if wanted else ()
+    return [known_text(entry) for entry in entries if entry.name in wanted]
+
+
+def known_text(entry: KnownDifference) -> str:
+    """Return an entry of the known differences in one line."""
+    reason = " ".join(entry.reason.split())
+    return f"{entry.name} ({entry.standing}; {entry.cause}): {reason}"

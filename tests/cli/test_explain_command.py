@@ -1,0 +1,209 @@
+"""`rnnparity explain`: text, JSON, page, bundle and separating problem."""
+
+import io
+import json
+from contextlib import contextmanager
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from _support.command_line import here
+from _support.explanations import (
+    CASE,
+    CONSTANT,
+    explanation_of,
+    from_port,
+    placed,
+    with_expected,
+    with_faults,
+    without_bias,
+)
+
+from rnnparity.catalogue import catalogue
+from rnnparity.explanation.probe import PROBES
+from rnnparity.golden.goldens import golden_outputs
+from rnnparity.problem.answer import Answer
+from rnnparity.problem.file_format import dump_pretty, read_problem
+from rnnparity.problem.problem import Tensor
+from rnnparity.reference import compute
+from rnnparity.report.explanation_json import as_json
+from rnnparity.session.ask import explain_subject
+from rnnparity.session.judging import judge_outcome
+from rnnparity.session.outcome import Outcome
+
+__all__ = ["here"]
+
+UNEQUAL_HALVES = "bidirectional-shape-of-unequal-halves"
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(dump_pretty(from_port(catalogue()[CONSTANT])))
+    return path
+
+
+def test_explanation_as_text_and_json(here, tmp_path):
+    problem = with_faults(catalogue()[CASE], placed("gate-order: LSTM iofc (ONNX) in all weights"))
+    path = tmp_path / "mine.json"
+    path.write_text(dump_pretty(problem))
+    status, out, err = here("explain", str(path))
+    assert (status, err) == (1, "")
+    rows = out.splitlines()
+    assert rows[0] == f"{CASE}: diverges"
+    assert "  cause: gate-order: LSTM iofc (ONNX) in all weights" in rows
+    assert "  first mismatch: output at row 0, step 0, unit 0, gates f, g, o" in rows
+    assert rows[-1] == f"  rerun: rnnparity explain {path}"
+    status, out, _ = here("explain", str(path), "--json")
+    content = json.loads(out)
+    assert (status, content["verdict"], content["cause"]) == (1, "diverges", "gate-order")
+    assert content == as_json(explanation_of(problem))
+    assert content["sigma"]["after"] < 1
+    assert content["sigma"]["before"] > 1000
+
+
+def test_agreement_is_status_0_and_missing_outputs_are_status_2(here, tmp_path):
+    path = tmp_path / "case.json"
+    path.write_text(dump_pretty(with_expected(catalogue()[CASE])))
+    status, out, _ = here("explain", str(path))
+    assert (status, out.splitlines()[0]) == (0, f"{CASE}: agrees")
+    path.write_text(dump_pretty(catalogue()[CASE]))
+    status, out, err = here("explain", str(path))
+    assert (status, out) == (2, "")
+    reason = "has no outputs to explain; add those of the other implementation"
+    assert err == f"rnnparity: {CASE}: {reason}\n"
+
+
+def test_every_file_at_once(here, file, tmp_path):
+    paths = {name: tmp_path / name for name in ("page.html", "bundle", "apart.json")}
+    status, out, err = here(
+        "explain", str(file), "--html", str(paths["page.html"]), "--bundle", str(paths["bundle"]),
+        "--separate", str(paths["apart.json"]),
+    )  # fmt: skip
+    assert (status, err) == (1, "")
+    assert "  equally consistent with these inputs: " in out
+    assert "  separate: --separate FILE writes a problem on which these causes differ" in out
+    assert "\x1b" not in out
+    assert paths["page.html"].read_text().startswith("<!doctype html>")
+    assert (paths["bundle"] / "reproduce.py").exists()
+    assert read_problem(paths["apart.json"]).id == f"{CONSTANT}-apart"
+
+
+def test_problem_from_stdin_and_case_with_a_subject(here, file, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
+    status, out, _ = here("explain", "-", "--json")
+    content = json.loads(out)
+    assert (status, content["cause"], content["certain"]) == (1, "bias-missing", False)
+    status, out, _ = here("explain", "gru-spread-last", "--subject", "reference")
+    assert (status, out.splitlines()[0]) == (0, "gru-spread-last: agrees")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["nowhere.json"], "nowhere.json: "),
+        (["{file}", "--html", "{folder}"], "{folder}: cannot be written: is a folder"),
+        (["gru-spread-last"], "has no outputs to explain"),
+        (["gru-spread-last", "--subject", "no:such"], "no"),
+    ],
+)
+def test_bad_request_is_one_line(here, file, tmp_path, words, reason):
+    words = [word.format(file=file, folder=tmp_path) for word in words]
+    status, out, err = here("explain", *words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("rnnparity: ")
+    assert reason.format(folder=tmp_path) in err
+
+
+def test_nothing_to_separate_is_reported_after_the_explanation(here, tmp_path):
+    path = tmp_path / "expected.json"
+    path.write_text(dump_pretty(with_expected(catalogue()["gru-spread-last"])))
+    status, out, err = here("explain", str(path), "--separate", str(tmp_path / "x.json"))
+    assert (status, err.count("\n")) == (2, 1)
+    assert out.splitlines()[0] == "gru-spread-last: agrees"
+    assert "there are no causes to separate" in err
+
+
+# --------------------------------------------------------------------------------- with a subject
+
+
+def answers(monkeypatch, outcome):
+    """Replace a subject, of the Keras version whose differences are known, by a function."""
+
+    @contextmanager
+    def open_session(name):
+        versions = {"keras": "3.15.1"}
+        yield SimpleNamespace(name=name, versions=versions, judge=judge_outcome, ask=outcome)
+
+    monkeypatch.setattr("rnnparity.session.ask.open_session", open_session)
+
+
+def with_symbolic_shapes(problem, shapes=((None, 3),)):
+    facts = {"symbolic": [list(shape) for shape in shapes]}
+    return Outcome(problem, Answer(golden_outputs(problem), facts))
+
+
+def test_subject_is_asked_until_one_cause_is_left():
+    assert explanation_of(from_port(catalogue()[CONSTANT])).cause.also_fits
+    diagnosis = explain_subject(catalogue()[CONSTANT], without_bias)
+    assert [fit.name for fit in diagnosis.fits] == ["bias-missing: all of it"]
+    assert 1 <= diagnosis.explanation.probes <= PROBES
+
+
+def test_bundle_of_a_subject_that_fails(here, monkeypatch, tmp_path):
+    answers(monkeypatch, lambda problem: Outcome(problem, error="ValueError: no"))
+    failure = "subject 'keras' failed: ValueError: no"
+    for options, status in (([], 2), (["--bundle", str(tmp_path / "bundle")], 1)):
+        printed = here("explain", CONSTANT, "--subject", "keras", *options)
+        assert printed == (status, "", f"rnnparity: {CONSTANT}: {failure}\n")
+    expected = read_problem(tmp_path / "bundle" / "problem.json").outputs
+    assert np.allclose(expected[0].data, compute(catalogue()[CONSTANT])[0].data)
+    script = (tmp_path / "bundle" / "reproduce.py").read_text()
+    assert script.startswith(f'"""{CONSTANT}: {failure}')
+
+
+def test_unsupported_problem_leaves_no_bundle(here, monkeypatch, tmp_path):
+    answers(monkeypatch, lambda problem: Outcome(problem, unsupported="no"))
+    folder = tmp_path / "bundle"
+    status, _, err = here("explain", CONSTANT, "--subject", "keras", "--bundle", str(folder))
+    assert (status, "does not support it: no" in err, list(tmp_path.iterdir())) == (2, True, [])
+
+
+def test_wrong_symbolic_shapes_diverge_and_are_shown_by_the_script(here, monkeypatch, tmp_path):
+    answers(monkeypatch, with_symbolic_shapes)
+    page = str(tmp_path / "page.html")
+    status, out, _ = here(
+        "explain", CONSTANT, "--subject", "keras", "--bundle", str(tmp_path), "--html", page
+    )
+    assert status == 1
+    rows = out.splitlines()
+    assert rows[0] == f"{CONSTANT}: diverges"
+    assert rows[1].startswith("  symbolic shapes: got ")
+    assert "  cause: unexplained" in out
+    script = (tmp_path / "reproduce.py").read_text()
+    shapes = 'layer.compute_output_shape((None, None, x.shape[-1])), "expected", [(None, None, '
+    assert shapes in script
+
+
+def test_known_difference_is_named(here, monkeypatch):
+    """Only for its own types of difference, its own problem and its own subject."""
+    case = catalogue()["halves-units-concat"]
+    answers(monkeypatch, with_symbolic_shapes)
+    known = f"known difference: {UNEQUAL_HALVES} (mistake; keras/src/layers/rnn/bidirectional.py: "
+    assert known in here("explain", case.id, "--subject", "keras")[1]
+    status, out, _ = here("explain", case.id, "--subject", "keras", "--json")
+    assert (status, len(json.loads(out)["listed"])) == (1, 1)
+    assert "known difference" not in here("explain", CONSTANT, "--subject", "keras")[1]
+    assert "known difference" not in here("explain", case.id, "--subject", "torch")[1]
+    other = replace(case, inputs=Tensor("inputs", case.inputs.data * 0.5))
+    assert not explain_subject(other, "keras").explanation.known
+
+
+def test_failure_that_is_known_names_its_entry(here, monkeypatch):
+    answers(
+        monkeypatch, lambda problem: Outcome(problem, error="IndexError: list index out of range")
+    )
+    err = here("explain", "halves-lstm_gru-sum-mask", "--subject", "keras")[2]
+    name = "initial-state-is-split-in-the-middle"
+    assert f"IndexError: list index out of range; known difference: {name}" in err

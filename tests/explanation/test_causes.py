@@ -1,0 +1,66 @@
+"""The causes of a subject's divergences: what explains one case is tried on the next."""
+
+import numpy as np
+import pytest
+from _support.explanations import CONSTANT, from_port
+
+from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.selection import select
+from rnnparity.explanation.causes import find_causes
+from rnnparity.problem.results import Cause
+
+
+def cases(expression):
+    return select(catalogue().values(), expression)
+
+
+def ignore(done):
+    """A progress that is not shown."""
+
+
+def names(causes):
+    return {fault.variant for cause in causes.values() for fault in cause.faults}
+
+
+@pytest.fixture
+def short_search(monkeypatch):
+    monkeypatch.setattr("rnnparity.explanation.causes.SEARCHED", 2)
+    monkeypatch.setattr("rnnparity.explanation.pairs.PAIRS", 200)
+
+
+def test_every_divergence_has_a_cause():
+    chosen = cases("lstm and spread and not stateful and mask_interior")
+    done = []
+    found = find_causes(map(from_port, chosen), done.append)
+    assert set(found.causes) == {case.id for case in chosen}
+    assert {cause.names for cause in found.causes.values()} == {("bias-missing",)}
+    assert names(found.causes) == {"all of it"}
+    assert done == list(range(1, len(chosen) + 1))
+
+
+def test_known_cause_is_not_searched_again():
+    chosen = cases("lstm and spread and not stateful and mask_interior")
+    found = find_causes(map(from_port, chosen), ignore)
+    assert 1 <= len(found.explanations) < len(chosen) / 2
+    shortest = min(chosen, key=lambda case: (len(case.id), case.id))
+    assert found.explanations[shortest.id].cause == found.causes[shortest.id]
+
+
+def test_ambiguous_cause_is_resolved_by_a_later_case():
+    chosen = [catalogue()[CONSTANT], *cases("lstm and spread and not stateful and mask_interior")]
+    found = find_causes(map(from_port, chosen), ignore)
+    assert found.explanations[CONSTANT].cause.also_fits
+    assert found.causes[CONSTANT].unambiguous
+
+
+def test_number_of_full_searches_is_limited(short_search):
+    rng = np.random.default_rng(0)
+
+    def nonsense(problem):
+        slots = problem.output_slots()
+        return [rng.standard_normal(slot.shape).astype(np.float32) for slot in slots]
+
+    chosen = cases("gru-spread and mask_interior and not bidirectional")
+    found = find_causes([from_port(case, nonsense) for case in chosen], ignore)
+    assert set(found.causes.values()) == {Cause()}
+    assert len(found.causes) == len(found.explanations) == 2

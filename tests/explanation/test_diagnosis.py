@@ -1,0 +1,239 @@
+"""Diagnoses: the injected fault is the cause that is named, and no cause where no fault fits."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from _support.explanations import (
+    CASE,
+    CONSTANT,
+    cause_name,
+    explanation_of,
+    listed,
+    lstm,
+    placed,
+    with_expected,
+    with_faults,
+    with_output,
+    with_reference,
+    with_tensors,
+)
+from _support.random_problems import BOTH, SEQUENCES, SHAPE, random_problem, spec_of
+
+from rnnparity.catalogue import catalogue
+from rnnparity.explanation.diagnosis import diagnose
+from rnnparity.faults import mutants, mutate
+from rnnparity.golden.goldens import golden_outputs
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.problem import Tensor
+from rnnparity.problem.results import (
+    Cause,
+    DifferenceType,
+    FaultId,
+    Finding,
+    FindingType,
+    Mismatch,
+    Verdict,
+)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        CASE,
+        "gru-spread-sequences-state-mask_interior-initial",
+        "simple_rnn-spread-last",
+        "bi_gru-spread-concat-sequences-mask_row",
+        "lstm-spread-last",
+    ],
+)
+def test_injected_fault_is_the_cause_or_equally_consistent(case):
+    """A dozen random mutants of each case; one that cannot be detected is listed as such."""
+    problem = catalogue()[case]
+    candidates = list(mutants(problem))
+    for mutant in random.Random(case).sample(candidates, min(12, len(candidates))):
+        diagnosis = diagnose(with_tensors(problem, mutant.outputs))
+        explanation = diagnosis.explanation
+        if explanation.verdict is Verdict.AGREES:
+            assert mutant.faults[0] in explanation.blind_to
+            continue
+        cause = explanation.cause
+        assert cause.explained, mutant.name
+        assert mutant.faults in (cause.faults, *cause.also_fits)
+        assert [fit.faults for fit in diagnosis.fits] == [cause.faults, *cause.also_fits]
+        assert explanation.sigma_with_cause <= 10 < explanation.sigma
+        # A reading of the shapes needs no candidates.
+        assert explanation.candidates > len(cause.also_fits) or not explanation.candidates
+
+
+def test_expected_outputs_agree():
+    for case in list(catalogue())[::150]:
+        explanation = explanation_of(with_expected(catalogue()[case]))
+        assert explanation.verdict is not Verdict.DIVERGES
+        assert (explanation.cause, explanation.differences) == (None, ())
+
+
+def test_outputs_of_no_fault_are_unexplained_and_located():
+    problem = with_expected(catalogue()[CASE])
+    wrong = problem.outputs[0].data.copy()
+    wrong[1, 2:, 0] += 0.01
+    diagnosis = diagnose(with_output(problem, wrong))
+    explanation = diagnosis.explanation
+    assert (explanation.verdict, explanation.cause) == (Verdict.DIVERGES, Cause())
+    assert (diagnosis.fits, explanation.descriptions) == ((), ())
+    assert explanation.first == Mismatch("output", row=1, unit=0, step=2)
+    assert explanation.candidates > 100
+    assert explanation.sigma_with_cause is None
+
+
+def test_mean_of_two_faults_is_unexplained():
+    problem = random_problem(spec_of("lstm", **BOTH), 0, SHAPE)
+    (first,) = mutate(problem, listed("gate-order: LSTM iofc (ONNX) in all weights"))
+    (second,) = mutate(problem, listed("bias-doubled: all of it"))
+    mean = [
+        Tensor(a.name, (a.data + b.data) / 2)
+        for a, b in zip(first.outputs, second.outputs, strict=True)
+    ]
+    assert explanation_of(with_tensors(problem, mean)).cause == Cause()
+
+
+def test_undetectable_faults_are_listed():
+    """With constant weights reversed features are the same features."""
+    problem = catalogue()[CONSTANT]
+    (mutant,) = mutate(problem, listed("recurrence-missing: recurrent kernel"))
+    explanation = explanation_of(with_tensors(problem, mutant.outputs))
+    assert mutant.faults in (explanation.cause.faults, *explanation.cause.also_fits)
+    assert FaultId("features-reversed", "kernel", "") in explanation.blind_to
+
+
+def test_cause_has_the_description_of_its_fault():
+    name = "gate-order: LSTM iofc (ONNX) in all weights"
+    problem = catalogue()[CASE]
+    (mutant,) = mutate(problem, listed(name))
+    (description,) = explanation_of(with_tensors(problem, mutant.outputs)).descriptions
+    fault = listed(name)
+    assert (description.description, description.fix) == (fault.description, fault.fix)
+    assert description.seen_in == fault.seen_in
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        (
+            lambda o: [Tensor("output", np.full_like(o[0].data, np.nan)), *o[1:]],
+            Finding(FindingType.NOT_FINITE, "output", (0, 0, 0)),
+        ),
+        (
+            lambda o: [Tensor("output", np.zeros_like(o[0].data)), *o[1:]],
+            Finding(FindingType.CONSTANT, "output", value=0.0),
+        ),
+    ],
+)
+def test_values_without_information_are_a_finding(change, finding):
+    problem = with_expected(catalogue()[CASE])
+    explanation = explanation_of(problem.with_outputs(change(list(problem.outputs))))
+    assert (explanation.verdict, explanation.cause) == (Verdict.DIVERGES, Cause())
+    assert finding in explanation.findings
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5])
+def test_constant_outputs_have_no_cause(value):
+    problem = with_reference(lstm())
+    outputs = [replace(t, data=np.full_like(t.data, value)) for t in problem.outputs]
+    explanation = explanation_of(problem.with_outputs(outputs))
+    assert explanation.cause == Cause()
+    assert Finding(FindingType.CONSTANT, "output", value=value) in explanation.findings
+
+
+def test_values_that_are_not_finite_are_located_and_not_searched():
+    problem = with_reference(lstm())
+    wrong = problem.outputs[0].data.copy()
+    wrong[2, 1, 3] = np.inf
+    explanation = explanation_of(with_output(problem, wrong))
+    assert explanation.cause == Cause()
+    assert Finding(FindingType.NOT_FINITE, "output", (2, 1, 3)) in explanation.findings
+    assert explanation.candidates < 500
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda o: o[:1], "return-flags: return_state False"),
+        (
+            lambda o: [Tensor("output", o[0].data[:, -1]), *o[1:]],
+            "return-flags: return_sequences False",
+        ),
+        (
+            lambda o: [Tensor("output", o[0].data[:, -1])],
+            "return-flags: return_sequences False + return-flags: return_state False",
+        ),
+        (
+            lambda o: [Tensor("output", o[0].data.swapaxes(0, 1)), *o[1:]],
+            "axis-swapped: outputs time first",
+        ),
+    ],
+)
+def test_wrong_shapes_are_explained_by_flags_and_axes(change, fault):
+    problem = with_expected(random_problem(spec_of("gru", **BOTH), 0, SHAPE))
+    diagnosis = diagnose(problem.with_outputs(change(list(problem.outputs))))
+    assert diagnosis.explanation.verdict is Verdict.DIVERGES
+    assert diagnosis.fits[0].name == fault
+    assert diagnosis.explanation.sigma_with_cause < 5
+
+
+def test_sequence_instead_of_the_last_output_is_explained():
+    problem = random_problem(spec_of("gru"), 0, SHAPE)
+    sequences = random_problem(spec_of("gru", **SEQUENCES), 0, SHAPE)
+    name = cause_name(problem.with_outputs(golden_outputs(sequences)))
+    assert name == "return-flags: return_sequences True"
+
+
+def test_shape_that_no_flag_gives_is_a_difference():
+    problem = random_problem(spec_of("gru"), 0, SHAPE)
+    explanation = explanation_of(problem.with_outputs([Tensor("output", np.zeros((7, 2)))]))
+    assert (explanation.verdict, explanation.cause) == (Verdict.DIVERGES, Cause())
+    (difference,) = explanation.differences
+    assert difference.type is DifferenceType.SHAPE
+    assert (difference.actual, difference.expected) == ((7, 2), (5, 4))
+
+
+def test_wrong_dtype_is_a_difference():
+    problem = with_reference(lstm())
+    first, *others = problem.outputs
+    integers = replace(first, data=first.data.astype(int))
+    explanation = explanation_of(problem.with_outputs([integers, *others]))
+    assert explanation.verdict is Verdict.DIVERGES
+    dtypes = [d.actual for d in explanation.differences if d.type is DifferenceType.DTYPE]
+    assert dtypes == ["int64"]
+
+
+def test_wrong_dtype_with_expected_values_agrees():
+    problem = with_reference(lstm())
+    outputs = [replace(t, data=t.data.astype(np.float64)) for t in problem.outputs]
+    explanation = explanation_of(problem.with_outputs(outputs))
+    assert (explanation.verdict, explanation.cause) == (Verdict.AGREES, None)
+    assert {d.type for d in explanation.differences} == {DifferenceType.DTYPE}
+
+
+def test_wrong_names_with_expected_values_diverge():
+    problem = with_reference(lstm())
+    first, *others = problem.outputs
+    explanation = explanation_of(problem.with_outputs([replace(first, name="y"), *others]))
+    assert (explanation.verdict, explanation.cause) == (Verdict.DIVERGES, Cause())
+    assert explanation.findings == (Finding(FindingType.OTHER_ORDER_AGREES),)
+
+
+def test_problem_without_outputs_is_refused():
+    with pytest.raises(RequestError, match="has no outputs to explain"):
+        diagnose(catalogue()[CASE])
+
+
+def test_one_constant_state_hides_no_cause():
+    """States that end at zero, beside an output that carries enough information."""
+    mask = ["111110"] * SHAPE[0]
+    problem = random_problem(spec_of("simple_rnn", **BOTH), 0, SHAPE, mask=mask)
+
+    problem = with_faults(problem, placed("masked-state: reset to zeros"))
+    assert not problem.outputs[1].data.any()
+    assert explanation_of(problem).cause.names == ("masked-state",)

@@ -1,0 +1,72 @@
+"""Slices: a huge problem is explained on a part of it, with the row indices of the whole."""
+
+import numpy as np
+import pytest
+from _support.explanations import (
+    cause_name,
+    explanation_of,
+    large_gru,
+    placed,
+    with_faults,
+    with_output,
+    with_reference,
+)
+from _support.random_problems import SEQUENCES, random_problem, spec_of, stack_of
+
+from rnnparity.problem.results import Cause, Finding, FindingType, Verdict
+
+ROWS_SWAPPED = placed("bias-rows-swapped: GRU")
+
+
+@pytest.mark.parametrize("sequences", [True, False])
+def test_huge_problem_is_explained_on_a_slice(sequences):
+    problem = large_gru(return_sequences=sequences)
+    explanation = explanation_of(with_faults(problem, ROWS_SWAPPED))
+    assert explanation.cause == Cause((ROWS_SWAPPED.id,))
+    part = explanation.slice
+    assert (len(part.rows), part.batch, part.total_steps) == (2, 16, 40)
+    assert (part.steps < part.total_steps) == sequences
+    assert part.rest_fits is True
+
+
+def test_cause_that_does_not_fit_the_rest_is_reported():
+    """Only the last two rows are wrong; the fault would change all of them."""
+    problem = with_reference(large_gru())
+    wrong = with_faults(problem, ROWS_SWAPPED).outputs[0].data
+    expected = problem.outputs[0].data
+    mixed = np.where(np.arange(16)[:, None, None] >= 14, wrong, expected)
+    part = explanation_of(with_output(problem, mixed)).slice
+    assert (part.rows, part.rest_fits) == ((14, 15), False)
+
+
+def test_huge_problem_with_expected_outputs_agrees():
+    explanation = explanation_of(with_reference(large_gru(return_sequences=False)))
+    assert (explanation.verdict, explanation.cause) == (Verdict.AGREES, None)
+    assert explanation.slice is None
+
+
+def test_stack_is_cut_to_its_first_steps():
+    layers = [spec_of(kind, 64, **SEQUENCES) for kind in ("gru", "lstm")]
+    problem = random_problem(stack_of(*layers), 0, (9, 50, 48))
+    fault = placed("recurrence-missing: recurrent kernel", "1/")
+    assert cause_name(with_faults(problem, fault)) == fault.name
+
+
+def test_indices_of_a_slice_are_those_of_the_whole_problem():
+    problem = with_reference(large_gru())
+    wrong = problem.outputs[0].data.copy()
+    wrong[13, 5, 7] += 0.1
+    explanation = explanation_of(with_output(problem, wrong))
+    first = explanation.first
+    assert (first.row, first.step, first.unit) == (13, 5, 7)
+    assert explanation.differences[0].index == (13, 5, 7)
+    # Which rows of the slice differ means nothing for the whole problem.
+    assert explanation.findings == ()
+
+
+def test_value_that_is_not_finite_has_the_index_of_the_whole_problem():
+    problem = with_reference(large_gru())
+    wrong = problem.outputs[0].data.copy()
+    wrong[13, 5, 7] = np.nan
+    findings = explanation_of(with_output(problem, wrong)).findings
+    assert findings == (Finding(FindingType.NOT_FINITE, "output", (13, 5, 7)),)
