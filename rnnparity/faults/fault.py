@@ -52,11 +52,6 @@ class PlacedFault:
         """The fault and its location as a value for results."""
         return FaultId(self.fault.cause, self.fault.variant, self.location)
 
-    @property
-    def name(self) -> str:
-        where = "" if self.location in ("", WHOLE) else f" ({self.location.rstrip('/')})"
-        return f"{self.fault.cause}: {self.fault.variant}{where}"
-
     def prefixes(self, problem: Problem) -> list[str]:
         """Return the prefixes of the halves in which it is injected."""
         if self.location == EVERY_HALF:
@@ -80,11 +75,3 @@ class Mutant:
     def fault(self) -> Fault:
         """The first of its faults."""
         return self.placed[0].fault
-
-    @property
-    def cause(self) -> str:
-        return " + ".join(dict.fromkeys(placed.fault.cause for placed in self.placed))
-
-    @property
-    def name(self) -> str:
-        return " + ".join(placed.name for placed in self.placed)

@@ -12,6 +12,7 @@ from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import WHOLE
 from rnnparity.reference import compute
 from rnnparity.reference.arithmetic import PlainArithmetic
+from rnnparity.report.messages import faults_name
 
 # A case of the catalogue with a mask, sequences and states, and one that hides many faults.
 CASE = "lstm-spread-sequences-state-mask_interior"
@@ -98,4 +99,4 @@ def explanation_of(problem):
 
 def cause_name(problem):
     """The name of the mutant that explains a problem's outputs."""
-    return diagnose(problem).fits[0].name
+    return faults_name(diagnose(problem).fits[0].faults)

@@ -36,6 +36,7 @@ from rnnparity.problem.results import (
     Mismatch,
     Verdict,
 )
+from rnnparity.report.messages import faults_name
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_injected_fault_is_the_cause_or_equally_consistent(case):
             assert mutant.faults[0] in explanation.blind_to
             continue
         cause = explanation.cause
-        assert cause.explained, mutant.name
+        assert cause.explained, mutant.faults
         assert mutant.faults in (cause.faults, *cause.also_fits)
         assert [fit.faults for fit in diagnosis.fits] == [cause.faults, *cause.also_fits]
         assert explanation.sigma_with_cause <= 10 < explanation.sigma
@@ -178,7 +179,7 @@ def test_wrong_shapes_are_explained_by_flags_and_axes(change, fault):
     problem = with_expected(random_problem(spec_of("gru", **BOTH), 0, SHAPE))
     diagnosis = diagnose(problem.with_outputs(change(list(problem.outputs))))
     assert diagnosis.explanation.verdict is Verdict.DIVERGES
-    assert diagnosis.fits[0].name == fault
+    assert faults_name(diagnosis.fits[0].faults) == fault
     assert diagnosis.explanation.sigma_with_cause < 5
 
 

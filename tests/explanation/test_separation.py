@@ -10,6 +10,7 @@ from rnnparity.explanation.probe import PROBES, probe
 from rnnparity.explanation.separate import with_separating_problem
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.errors import RequestError
+from rnnparity.report.messages import faults_name
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_separating_problem_has_fewer_causes_that_fit(ambiguous):
     problem = ambiguous.separating
     assert problem.outputs is None
     diagnosis = diagnose(from_port(problem))
-    assert diagnosis.fits[0].name == "bias-missing: all of it"
+    assert faults_name(diagnosis.fits[0].faults) == "bias-missing: all of it"
     assert len(diagnosis.fits) < len(ambiguous.fits)
 
 

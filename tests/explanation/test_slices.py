@@ -14,6 +14,7 @@ from _support.explanations import (
 from _support.random_problems import SEQUENCES, random_problem, spec_of, stack_of
 
 from rnnparity.problem.results import Cause, Finding, FindingType, Verdict
+from rnnparity.report.messages import fault_name
 
 ROWS_SWAPPED = placed("bias-rows-swapped: GRU")
 
@@ -49,7 +50,7 @@ def test_stack_is_cut_to_its_first_steps():
     layers = [spec_of(kind, 64, **SEQUENCES) for kind in ("gru", "lstm")]
     problem = random_problem(stack_of(*layers), 0, (9, 50, 48))
     fault = placed("recurrence-missing: recurrent kernel", "1/")
-    assert cause_name(with_faults(problem, fault)) == fault.name
+    assert cause_name(with_faults(problem, fault)) == fault_name(fault.id)
 
 
 def test_indices_of_a_slice_are_those_of_the_whole_problem():

@@ -98,7 +98,7 @@ def test_masked_step_resets_the_state(cell, backwards):
 )
 def test_faults_of_masks_do_not_apply_without_a_mask(cause):
     problem = single_layer("lstm", mask=None, go_backwards=True, zero_output_for_mask=True)
-    assert [mutant.name for mutant in mutants(problem) if mutant.fault.cause == cause] == []
+    assert [mutant for mutant in mutants(problem) if mutant.fault.cause == cause] == []
 
 
 # Directions.

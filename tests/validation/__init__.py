@@ -1,2 +1,1 @@
-"""What validates rnnparity itself: explanations of injected faults, in the reference and in faulty
-ports."""
+"""Validation of rnnparity: explanations of injected faults, in the reference and in faulty ports."""

@@ -1,7 +1,6 @@
-"""Run the trials: `PYTHONPATH=tests python -m validation [--subject S] [-n N] [--seed SEED] [-j
-N]`.
+"""Run the trials: `PYTHONPATH=tests python -m validation [--subject S] [-n N] [--seed SEED] [-j N]`.
 
-Exit status 1 if an explanation named a fault that was not there.
+The exit status is 1 if an explanation misled: a wrong cause, a missed fault or a false alarm.
 """
 
 from __future__ import annotations
@@ -13,8 +12,11 @@ from typing import Annotated
 import typer
 
 from rnnparity.cli.common import console, progress_bar
-from validation.carried import carried_trials, lines
-from validation.trial import FALSE, KINDS, print_trials, trials
+from rnnparity.problem.errors import RequestError
+from validation.port_trials import run_port_trials, summary_lines
+from validation.trial import MISLEADING, TrialType, print_trials, run_trials
+
+JOBS = min(os.cpu_count() or 1, 4)
 
 
 def main(
@@ -25,22 +27,26 @@ def main(
         int, typer.Option("-n", min=1, help="Number of trials; with --subject, for every fault.")
     ] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random problems.")] = 0,
-    j: Annotated[int, typer.Option("-j", min=1, help="Worker processes.")] = min(
-        os.cpu_count() or 1, 4
-    ),
+    j: Annotated[int, typer.Option("-j", min=1, help="Worker processes.")] = JOBS,
 ) -> None:
     """Inject faults into random problems and count how many are named."""
-    with progress_bar() as progress:
-        if subject:
-            carried = carried_trials(subject, n, seed, j, progress)
-            done = [trial for one in carried for trial in one.trials]
-        else:
-            carried = []
-            done = [trial for kind in KINDS for trial in trials(kind, n, seed, j, progress)]
-    print_trials(done, console())
-    for line in lines(carried) if carried else ():
+    trials, lines = [], []
+    try:
+        with progress_bar() as progress:
+            if subject:
+                results = run_port_trials(subject, n, seed, j, progress)
+                trials = [trial for result in results for trial in result.trials]
+                lines = list(summary_lines(results))
+            else:
+                for trial_type in TrialType:
+                    trials += run_trials(trial_type, n, seed, j, progress)
+    except RequestError as error:
+        typer.echo(f"validation: {error}", err=True)
+        raise typer.Exit(2) from None
+    print_trials(trials, console())
+    for line in lines:
         typer.echo(line)
-    raise typer.Exit(1 if any(trial.result in FALSE for trial in done) else 0)
+    raise typer.Exit(1 if any(trial.outcome in MISLEADING for trial in trials) else 0)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""A port made wrong on purpose: a real engine, and around it the code of somebody who has made one
-of the mistakes.
+"""A faulty port: a real engine, and around it the code of a port with one of the faults.
 
-The engine is a subject. Where it can express the whole layer it is asked for that; where it cannot,
-or where the mistake is on the way through time, the port's own code runs it half by half and merges
-what it gives; under a mask, which few engines have, step by step. What is computed in a cell is
-always the engine's, in its own arithmetic.
+The engine is a subject. The port passes it the whole layer where it can compute it. Otherwise, or
+where the fault is in the run through time, the port runs the engine half by half and merges the
+outputs; with a mask, which few engines support, it runs the engine step by step. What a cell
+computes is always computed by the engine, in its own arithmetic.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 
@@ -36,11 +34,11 @@ from rnnparity.problem.keras_config import layer_spec, parse_layer
 from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import Unroller
-from validation.port_onnx import other_equations
+from validation.port_onnx import with_activation
 
 
-class Way(StrEnum):
-    """How the engine was run."""
+class Method(StrEnum):
+    """How the port ran its engine."""
 
     WHOLE = "as one layer"
     HALVES = "half by half"
@@ -48,129 +46,143 @@ class Way(StrEnum):
 
 
 @dataclass(frozen=True)
-class Carried:
-    """What a wrong port gives, in the type of the layer, and how it ran its engine."""
+class PortAnswer:
+    """The outputs of a faulty port in the layer's type, and how it ran its engine."""
 
     outputs: tuple[Tensor, ...]
-    way: Way
+    method: Method
 
 
-def carry(subject: Subject, struck: Injection) -> Carried | None:
-    """What a port around this engine gives under one fault, or None where the fault does not fit.
+def run_port(subject: Subject, injection: Injection) -> PortAnswer | None:
+    """Run a port around the engine with one fault; return None where the fault does not apply.
 
     Raises:
-        Unsupported: the engine cannot be made to compute that.
+        Unsupported: the engine cannot compute the layer with this fault.
     """
-    (placed,) = struck.placed
-    edit, problem, in_run = placed.fault.edit, edited_problem(struck), struck.placed
-    faulty = other_equations(subject, edit) if isinstance(edit, EditCell) else subject
-    if isinstance(edit, EditArithmetic):
-        problem, in_run = _in_other_type(problem, edit), ()
-    by_parts = isinstance(edit, EditCell | EditRun | EditMaskedStep)
-    given = None if by_parts else _whole(subject, problem)
-    way = Way.WHOLE
-    if given is None:
-        struck_halves = placed.prefixes(problem)
-        unroller = _Port(
-            problem, in_run, lambda prefix: faulty if prefix in struck_halves else subject
-        )
-        given, way = unroller.run().outputs, unroller.way
+    (placed,) = injection.placed
+    problem, in_run = edited_problem(injection), injection.placed
+    faulty = subject
+    if isinstance(placed.edit, EditCell):
+        faulty = with_activation(subject, placed.edit)
+    if isinstance(placed.edit, EditArithmetic):  # the engine's own arithmetic is the fault
+        problem, in_run = _in_dtype(problem, placed.edit.dtype), ()
+    method, outputs = Method.WHOLE, None
+    if not isinstance(placed.edit, EditCell | EditRun | EditMaskedStep):
+        outputs = _run_whole(subject, problem)
+    if outputs is None:
+        prefixes = placed.prefixes(problem)
+        unroller = _Port(problem, in_run, lambda prefix: faulty if prefix in prefixes else subject)
+        outputs, method = unroller.run().outputs, unroller.method
         if not unroller.applies:
             return None
-    outputs = edit.function(problem, given) if isinstance(edit, EditOutputs) else given
+    if isinstance(placed.edit, EditOutputs):
+        outputs = placed.edit.function(problem, outputs)
     if outputs is None or not all(np.isfinite(array).all() for array in outputs):
         return None
-    # A port returns what it has in the type it was asked for, whatever it has computed in.
-    own, asked = (FLOAT_TYPES[one.layer.compute_dtype] for one in (problem, struck.problem))
-    slots = problem.output_slots()
-    return Carried(
-        tuple(
-            Tensor.of(s.name, own.round(a), asked.name) for s, a in zip(slots, outputs, strict=True)
-        ),
-        way,
+    return PortAnswer(_in_requested_type(outputs, problem, injection.problem), method)
+
+
+def _in_dtype(problem: Problem, dtype: str) -> Problem:
+    if not dtype:
+        raise Unsupported("no policy of Keras computes in this arithmetic")
+    return in_type(problem, dtype)
+
+
+def _in_requested_type(
+    outputs: Sequence[Array], problem: Problem, requested: Problem
+) -> tuple[Tensor, ...]:
+    """A port returns the requested type, whatever it computed in."""
+    computed = FLOAT_TYPES[problem.layer.compute_dtype]
+    dtype = requested.layer.compute_dtype
+    return tuple(
+        Tensor.of(slot.name, computed.round(array), dtype)
+        for slot, array in zip(problem.output_slots(), outputs, strict=True)
     )
 
 
-def _in_other_type(problem: Problem, edit: EditArithmetic) -> Problem:
-    """The same layer under the policy of a coarser type; nothing else is wrong then."""
-    if not edit.dtype:
-        raise Unsupported("no policy of Keras computes in this arithmetic")
-    return in_type(problem, edit.dtype)
+def _run_whole(subject: Subject, problem: Problem) -> list[Array] | None:
+    """Run the layer on the engine, or return None where the port has to compose it.
 
-
-def _whole(subject: Subject, problem: Problem) -> list[Array] | None:
-    """The layer from the engine at once, or None where the port has to put it together.
-
-    Keras has no layer with halves that both read forward, say, and a subject need not look whether
-    it got one.
+    Some faulty layers do not exist in Keras, such as two halves that both read forward, and a
+    subject need not check for them.
     """
     try:
         if parse_layer(layer_spec(problem.layer)) != problem.layer:
             return None
-        return [tensor.data.astype(np.float64) for tensor in subject.answer(problem).outputs]
+        return _in_float64(subject.answer(problem).outputs)
     except (Unsupported, LayerError):
         return None
 
 
-class _OnEngine(Unroller[Array]):
-    """A walk whose halves are run by an engine each: all steps at once, or one by one where some
-    are masked."""
+def _in_float64(tensors: Sequence[Tensor]) -> list[Array]:
+    return [tensor.data.astype(np.float64) for tensor in tensors]
 
-    engine: Callable[[str], Subject]
-    way = Way.HALVES
+
+class _OnEngine(Unroller[Array]):
+    """An unroller that runs each half on an engine: all steps at once, or one by one with a mask."""
+
+    engine_of: Callable[[str], Subject]
+    method = Method.HALVES
 
     def run_half(self, layer: Recurrent, prefix: str, x: Array, mask: Array | None) -> Result:
-        own = half_of(self.problem, prefix).weights
-        kind = layer.compute_dtype
-        weights = tuple(Tensor.of(name, array, kind) for name, array in own.items())
-
-        def ask(layer: Recurrent, x: Array, states: Sequence[Any]) -> Result:
-            """The engine's output and last states."""
-            start = tuple(
-                Tensor.of(name, state, kind)
-                for name, state in zip(layer.states, states, strict=True)
-            )
-            inputs = Tensor.of("inputs", x, kind)
-            answer = self.engine(prefix).answer(
-                Problem(layer, weights, inputs, None, start, id=self.problem.id)
-            )
-            output, *ends = (tensor.data.astype(np.float64) for tensor in answer.outputs)
-            return output, ends
-
-        alone = replace(layer, return_state=True, stateful=False, zero_output_for_mask=False)
+        engine = _HalfEngine(self.engine_of(prefix), self.problem, prefix)
+        half = replace(layer, return_state=True, stateful=False, zero_output_for_mask=False)
         if mask is not None and not mask.all():
-            self.way = Way.STEPS
-            one_step = replace(alone, return_sequences=False, go_backwards=False)
-            self.cells[prefix] = _EngineCell(
-                x.shape[-1], lambda x, states: ask(one_step, x, states)[1]
-            )
+            self.method = Method.STEPS
+            step = replace(half, return_sequences=False, go_backwards=False)
+            self.cells[prefix] = _EngineCell(x.shape[-1], step, engine)
             return super().run_half(layer, prefix, x, mask)
-        output, states = ask(alone, x, self.states[prefix])
+        output, states = engine.run(half, x, self.states[prefix])
         zeros = [np.zeros_like(state) for state in states]
         self.states[prefix] = states if layer.stateful else zeros
         return output, states
 
 
 class _Port(FaultyUnroller, _OnEngine):
-    """The walk in which faults strike, on an engine."""
+    """A run with faults on an engine."""
 
     def __init__(
-        self, problem: Problem, placed: Sequence[PlacedFault], engine: Callable[[str], Subject]
+        self, problem: Problem, placed: Sequence[PlacedFault], engine_of: Callable[[str], Subject]
     ) -> None:
         super().__init__(problem, placed, {})
-        self.engine = engine
+        self.engine_of = engine_of
+
+
+@dataclass(frozen=True)
+class _HalfEngine:
+    """An engine with the weights of one half of a problem."""
+
+    subject: Subject
+    problem: Problem
+    prefix: str
+
+    def run(self, layer: Recurrent, x: Array, states: Sequence[Array]) -> Result:
+        """Return the output and the last states of a layer with these weights."""
+        dtype = layer.compute_dtype
+        weights = half_of(self.problem, self.prefix).weights
+        named = zip(layer.states, states, strict=True)
+        problem = Problem(
+            layer,
+            tuple(Tensor.of(name, array, dtype) for name, array in weights.items()),
+            Tensor.of("inputs", x, dtype),
+            None,
+            tuple(Tensor.of(name, state, dtype) for name, state in named),
+            id=self.problem.id,
+        )
+        output, *last_states = _in_float64(self.subject.answer(problem).outputs)
+        return output, last_states
 
 
 class _EngineCell:
-    """A cell whose step is a run of the engine over one step: what it projects is left to the
-    engine as well."""
+    """A cell whose step runs the engine over one time step, the projection included."""
 
-    def __init__(self, features: int, ask: Callable[[Array, Sequence[Any]], list[Any]]) -> None:
+    def __init__(self, features: int, layer: Recurrent, engine: _HalfEngine) -> None:
         self.W = np.zeros((1, features))
-        self.ask = ask
+        self.layer, self.engine = layer, engine
 
     def project(self, x: Array) -> Array:
         return x
 
     def step(self, x: Array, *states: Array) -> tuple[tuple[Array, ...], dict[str, Array]]:
-        return tuple(self.ask(x[:, None, :], states)), {}
+        _, new_states = self.engine.run(self.layer, x[:, None, :], states)
+        return tuple(new_states), {}

@@ -1,19 +1,19 @@
-"""The trial of the explanations: faults made on purpose in random problems, and whether they are
-named.
+"""Trials of the explanations: faults injected into random problems, and whether they are named.
 
-What is tried is the explanation, by outputs that the reference gives under a fault which the
-explanation is not told.
+The explanation gets only the outputs that the reference computes with a fault, not the fault.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from rnnparity.explanation.diagnosis import Diagnosis, diagnose
 from rnnparity.explanation.evidence import Evidence
@@ -26,273 +26,310 @@ from rnnparity.faults import (
     PlacedFault,
     candidates,
     inject,
-    mutants,
     run_all,
+    run_one,
 )
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import WHOLE, Cause, Verdict
+from rnnparity.problem.results import WHOLE, Cause, FaultId, Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.arithmetic import PlainArithmetic
 from rnnparity.reference.tolerance import expect
+from rnnparity.report.messages import fault_name
 from rnnparity.session.processes import hidden_main, kill_pool, one_blas_thread, start_pool
 from rnnparity.session.random_problems import random_problem
 from rnnparity.session.subject_run import Progress
 
 
-class Result(StrEnum):
-    """What became of a fault that was made."""
+class TrialType(StrEnum):
+    """What is injected."""
 
-    NAMED = "named first"
-    BESIDE = "told beside what gives the same"
-    UNSEEN = "could not be seen"
-    GUESSED = "wrong, but said to be uncertain"
+    SINGLE = "single"
+    FLOAT16 = "float16"  # one fault in an implementation that computes in float16
+    PAIR = "pair"
+    UNLISTED = "unlisted"  # changed weights, which no fault of the list explains
+    HEALTHY = "healthy"  # nothing
+
+
+class Outcome(StrEnum):
+    """How an explanation compares with what was injected."""
+
+    NAMED = "named"
+    EQUIVALENT = "a cause with the same outputs named"
+    UNDETECTED = "not detectable"
+    UNCERTAIN = "other cause, low confidence"
     UNEXPLAINED = "unexplained"
     MISSED = "missed"
     WRONG = "wrong cause"
-    HONEST = "not on the list, and said to be unexplained"
-    HEALTHY = "nothing wrong, and said so"
-    ALARM = "nothing wrong, but explained"
+    UNLISTED = "unlisted and unexplained"
+    HEALTHY = "healthy and agrees"
+    FALSE_ALARM = "healthy but explained"
 
 
-# Somebody is sent the wrong way.
-FALSE = (Result.WRONG, Result.MISSED, Result.ALARM)
+# These send the user in the wrong direction.
+MISLEADING = (Outcome.WRONG, Outcome.MISSED, Outcome.FALSE_ALARM)
 
-
-# NumPy's own float16, rounding after every operation: not the arithmetic by which the explanation
-# knows it.
+# NumPy's float16 rounds after every operation, unlike the arithmetic of the listed fault.
 IN_FLOAT16 = Fault(
     "low-precision", "NumPy's float16", "", "", EditArithmetic(PlainArithmetic(np.float16))
 )
-KINDS = ("single", "float16", "pair", "unlisted", "healthy")
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One fault made, and what was said of it."""
+    """What was injected into which problem, and the answer of the explanation.
 
-    kind: str
-    seed: int
-    made: str
-    told: str
-    result: Result
+    `type` is a TrialType, or the subject and how it ran.
+    """
+
+    type: str
+    problem: str
+    injected: tuple[FaultId, ...]
+    verdict: Verdict
+    cause: Cause | None
+    outcome: Outcome
+
+    @property
+    def description(self) -> str:
+        """One line for the user."""
+        cause = self.cause or Cause()
+        named = _names(cause.faults) if cause.explained else "unexplained"
+        also = f" (or {len(cause.also_fits)} others)" if cause.also_fits else ""
+        injected = _names(self.injected) or "no listed fault"
+        return (
+            f"{self.type}, {self.problem}: injected {injected}; "
+            f"reported {self.verdict}, {named}{also}"
+        )
 
 
-def trials(
-    kind: str, count: int, seed: int, jobs: int, progress: Progress | None = None
+def _names(faults: Iterable[FaultId]) -> str:
+    return " + ".join(fault_name(fault) for fault in faults)
+
+
+def run_trials(
+    type: TrialType, count: int, seed: int, jobs: int, progress: Progress | None = None
 ) -> list[Trial]:
-    """So many trials of one of the KINDS, each with a seed of its own."""
-    found: list[Trial] = []
+    """Run `count` trials of one type, each with its own seed."""
+    trials: list[Trial] = []
     seeds = range(seed * 1_000_000, seed * 1_000_000 + count)
     pool = start_pool(jobs)
     try:
         with hidden_main():
-            running = pool.map(trial, [kind] * count, seeds, chunksize=20)
-        for done in running:
-            found.append(done)
+            running = pool.map(run_trial, [type] * count, seeds, chunksize=20)
+        for trial in running:
+            trials.append(trial)
             if progress is not None:
-                progress(kind, len(found), count)
+                progress(type, len(trials), count)
     finally:
         kill_pool(pool)
-    return found
+    return trials
 
 
-def trial(kind: str, seed: int) -> Trial:
-    """A random problem, a fault in it, and the explanation held against what was made."""
+def run_trial(type: TrialType, seed: int) -> Trial:
+    """Draw a problem, inject a fault and compare its explanation with the fault."""
     rng = np.random.default_rng(seed)
+    in_float16 = type is TrialType.FLOAT16
     with one_blas_thread():
-        problem = draw_problem(rng, last_only=kind == "float16")
+        problem = draw_problem(rng, last_only=in_float16)
         while expect(problem).inconclusive:
-            problem = draw_problem(rng, last_only=kind == "float16")
-        if kind == "healthy":
-            told = diagnose(problem.with_outputs(compute(problem, np.float32)))
-            healthy = told.explanation.verdict is Verdict.AGREES
-            result = Result.HEALTHY if healthy else Result.ALARM
-            return Trial(kind, seed, "", said(told), result)
-        if kind == "unlisted":
-            told = diagnose(problem.with_outputs(_unlisted(problem, rng)))
-            return Trial(
-                kind, seed, "a few numbers of a weight array", said(told), _judge_unlisted(told)
-            )
-        struck = _pair(problem, rng) if kind == "pair" else _single(problem, rng)
-        made, given = _outputs(problem, struck, kind)
-        told = diagnose(problem.with_outputs(given))
-    return Trial(kind, seed, made.name, said(told), judge(problem, made, told, kind == "float16"))
+            problem = draw_problem(rng, last_only=in_float16)
+        problem = replace(problem, id=f"random-{seed}")
+        if type is TrialType.HEALTHY:
+            diagnosis = diagnose(problem.with_outputs(compute(problem, np.float32)))
+            return trial_of(type, problem, (), diagnosis, _judge_healthy(diagnosis))
+        if type is TrialType.UNLISTED:
+            diagnosis = diagnose(problem.with_outputs(_outputs_of_changed_weights(problem, rng)))
+            return trial_of(type, problem, (), diagnosis, _judge_unlisted(diagnosis))
+        injection = _pair(problem, rng) if type is TrialType.PAIR else _single(problem, rng)
+        mutant = _run(injection)
+        diagnosis = diagnose(problem.with_outputs(_outputs(problem, injection, in_float16)))
+        outcome = judge(problem, mutant, diagnosis, in_float16)
+    return trial_of(type, problem, mutant.faults, diagnosis, outcome)
+
+
+def trial_of(
+    type: str,
+    problem: Problem,
+    injected: tuple[FaultId, ...],
+    diagnosis: Diagnosis,
+    outcome: Outcome,
+) -> Trial:
+    """Return the trial with the explanation's verdict and cause."""
+    explanation = diagnosis.explanation
+    return Trial(type, problem.id, injected, explanation.verdict, explanation.cause, outcome)
 
 
 def draw_problem(rng: np.random.Generator, last_only: bool) -> Problem:
-    """Any layer with any flags, masked or not, started or not; sizes to 9, weights from small to
-    large."""
-    batch, steps, features = (
-        int(rng.integers(low, high)) for low, high in ((1, 5), (2, 10), (2, 8))
-    )
+    """Draw any layer with any flags, mask and initial state; sizes to 9, weights of any scale.
+
+    `last_only`: the layer returns only its last output.
+    """
+    sizes = [rng.integers(low, high) for low, high in ((1, 5), (2, 10), (2, 8))]
+    batch, steps, features = map(int, sizes)
     flags = {"return_sequences": False, "return_state": False}
     if not last_only:
         flags = {name: bool(rng.random() < 0.5) for name in flags}
-    kind = rng.choice(["plain", "plain", "backwards", "two ways", "two ways", "stack"])
-    if kind == "stack":
-        layers = [_cell(rng, {"return_sequences": True}), _cell(rng, flags)]
-        spec: dict[str, Any] = {"class_name": "Sequential", "config": {"layers": layers}}
+    form = rng.choice(["plain", "plain", "backwards", "two ways", "two ways", "stack"])
+    if form == "stack":
+        layers = [_draw_layer(rng, {"return_sequences": True}), _draw_layer(rng, flags)]
+        config: dict[str, Any] = {"class_name": "Sequential", "config": {"layers": layers}}
     else:
-        spec = _cell(rng, flags | {"go_backwards": kind == "backwards"})
-    if kind == "two ways":
+        config = _draw_layer(rng, flags | {"go_backwards": form == "backwards"})
+    if form == "two ways":
         mode = [None, "concat", "sum", "mul", "ave"][rng.integers(5)]
-        spec = {"class_name": "Bidirectional", "config": {"layer": spec, "merge_mode": mode}}
-    masked, started = bool(rng.random() < 0.4), bool(rng.random() < 0.4)
-    return random_problem(
-        rng, parse_layer(spec), (batch, steps, features), masked, started, "trial"
-    )
+        config = {"class_name": "Bidirectional", "config": {"layer": config, "merge_mode": mode}}
+    masked = bool(rng.random() < 0.4)
+    with_initial_state = bool(rng.random() < 0.4)
+    shape = (batch, steps, features)
+    return random_problem(rng, parse_layer(config), shape, masked, with_initial_state, "random")
 
 
-def _cell(rng: np.random.Generator, flags: Mapping[str, bool]) -> dict[str, Any]:
-    kind = str(rng.choice(["SimpleRNN", "LSTM", "LSTM", "GRU", "GRU"]))
+def _draw_layer(rng: np.random.Generator, flags: Mapping[str, bool]) -> dict[str, Any]:
+    class_name = str(rng.choice(["SimpleRNN", "LSTM", "LSTM", "GRU", "GRU"]))
     config: dict[str, Any] = {"units": int(rng.integers(2, 9)), **flags}
-    if kind == "GRU":
+    if class_name == "GRU":
         config["reset_after"] = bool(rng.random() < 0.5)
-    return {"class_name": kind, "config": config}
+    return {"class_name": class_name, "config": config}
+
+
+def _run(injection: Injection) -> Mutant:
+    (batch,) = run_all([injection])
+    return batch.mutant(0)
 
 
 def _single(problem: Problem, rng: np.random.Generator) -> Injection:
-    """One fault: the cause first, so that those with many siblings do not crowd out the others."""
-    made = candidates(problem)
-    causes = sorted({struck.placed[0].fault.cause for struck in made})
+    """Draw a cause, then one of its faults, so that causes with many variants are not preferred."""
+    injections = candidates(problem)
+    causes = sorted({injection.placed[0].fault.cause for injection in injections})
     while True:
         cause = str(rng.choice(causes))
-        own = [struck for struck in made if struck.placed[0].fault.cause == cause]
-        chosen = own[rng.integers(len(own))]
-        if next(run_all([chosen]), None) is not None:
-            return chosen
+        of_cause = [one for one in injections if one.placed[0].fault.cause == cause]
+        injection = of_cause[rng.integers(len(of_cause))]
+        if next(run_all([injection]), None) is not None:
+            return injection
 
 
 def _pair(problem: Problem, rng: np.random.Generator) -> Injection:
-    """Two faults that leave the shapes alone and do not hide each other: none gives the same
-    without the other."""
+    """Draw two faults that keep the shapes, and of which neither hides the other."""
     expected = expect(problem)
+    shapes = [tensor.shape for tensor in expected.outputs]
     while True:
         placed = [_single(problem, rng).placed[0] for _ in range(2)]
-        placed.sort(key=lambda one: not isinstance(one.fault.edit, EditProblem))
-        both = inject(problem, placed)
-        batch = both and next(run_all([both]), None)
-        if both is None or not batch or placed[0].fault.cause == placed[1].fault.cause:
+        placed.sort(key=lambda fault: not isinstance(fault.edit, EditProblem))
+        injection = inject(problem, placed)
+        batch = None if injection is None else next(run_all([injection]), None)
+        if injection is None or batch is None:
             continue
-        if any(
-            isinstance(one.fault.edit, EditArithmetic) for one in placed
-        ):  # less precision is noise beside a fault
+        if placed[0].fault.cause == placed[1].fault.cause:
             continue
-        if [array[0].shape for array in batch.outputs] != [
-            tensor.shape for tensor in expected.outputs
-        ]:
+        # Low precision is noise beside a fault.
+        if any(isinstance(fault.edit, EditArithmetic) for fault in placed):
             continue
-        alone = [m for one in placed for m in mutants(problem, [one.fault]) if m.placed == (one,)]
-        others = [expected.outputs, *(mutant.outputs for mutant in alone)]
-        if all(far(problem, batch.mutant(0).outputs, other) for other in others):
-            return both
+        if [array[0].shape for array in batch.outputs] != shapes:
+            continue
+        singles = [run_one(problem, [fault]) for fault in placed]
+        simpler = [expected.outputs, *(mutant.outputs for mutant in singles if mutant)]
+        if all(differ(problem, batch.mutant(0).outputs, outputs) for outputs in simpler):
+            return injection
 
 
-def _outputs(problem: Problem, struck: Injection, kind: str) -> tuple[Mutant, tuple[Tensor, ...]]:
-    """What the fault gives, and the same as somebody has it: in float32, or computed in float16."""
-    (made,) = (batch.mutant(0) for batch in run_all([struck]))
-    if kind != "float16":
-        return made, tuple(Tensor.of(t.name, t.data, "float32") for t in made.outputs)
-    batch = next(
-        run_all([inject(problem, [*struck.placed, PlacedFault(IN_FLOAT16, WHOLE)]) or struck])
-    )
-    return made, tuple(Tensor.of(t.name, t.data, "float32") for t in batch.mutant(0).outputs)
+def _outputs(problem: Problem, injection: Injection, in_float16: bool) -> tuple[Tensor, ...]:
+    """Return the outputs with the faults in float32, or computed in float16."""
+    if in_float16:
+        placed = [*injection.placed, PlacedFault(IN_FLOAT16, WHOLE)]
+        injection = inject(problem, placed) or injection
+    return _in_float32(_run(injection).outputs)
 
 
-def _unlisted(problem: Problem, rng: np.random.Generator) -> tuple[Tensor, ...]:
-    """What the layer gives where a tenth of the numbers of one weight array are others: no fault of
-    the list."""
-    place = int(rng.integers(len(problem.weights)))
-    tensor = problem.weights[place]
-    other = np.where(rng.random(tensor.shape) < 0.1, rng.standard_normal(tensor.shape), tensor.data)
-    changed = (
-        *problem.weights[:place],
-        Tensor.of(tensor.name, other, tensor.dtype),
-        *problem.weights[place + 1 :],
-    )
-    return tuple(
-        Tensor.of(t.name, t.data, "float32") for t in compute(replace(problem, weights=changed))
-    )
+def _in_float32(outputs: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    return tuple(Tensor.of(tensor.name, tensor.data, "float32") for tensor in outputs)
 
 
-def _judge_unlisted(told: Diagnosis) -> Result:
-    cause = told.explanation.cause
-    if told.explanation.verdict is Verdict.AGREES or cause is None:
-        return Result.UNSEEN
+def _outputs_of_changed_weights(problem: Problem, rng: np.random.Generator) -> tuple[Tensor, ...]:
+    """Replace a tenth of the numbers of one weight array, which is no fault of the list."""
+    index = int(rng.integers(len(problem.weights)))
+    tensor = problem.weights[index]
+    changed = rng.random(tensor.shape) < 0.1
+    data = np.where(changed, rng.standard_normal(tensor.shape), tensor.data)
+    weights = list(problem.weights)
+    weights[index] = Tensor.of(tensor.name, data, tensor.dtype)
+    return _in_float32(compute(replace(problem, weights=tuple(weights))))
+
+
+def _judge_healthy(diagnosis: Diagnosis) -> Outcome:
+    agrees = diagnosis.explanation.verdict is Verdict.AGREES
+    return Outcome.HEALTHY if agrees else Outcome.FALSE_ALARM
+
+
+def _judge_unlisted(diagnosis: Diagnosis) -> Outcome:
+    cause = diagnosis.explanation.cause
+    if diagnosis.explanation.verdict is Verdict.AGREES or cause is None:
+        return Outcome.UNDETECTED
     if not cause.explained:
-        return Result.HONEST
-    return Result.WRONG if cause.unambiguous else Result.GUESSED
+        return Outcome.UNLISTED
+    return Outcome.WRONG if cause.unambiguous else Outcome.UNCERTAIN
 
 
-def judge(problem: Problem, made: Mutant, told: Diagnosis, coarse: bool = False) -> Result:
-    """What was told, held against what was made."""
-    explanation = told.explanation
+def judge(problem: Problem, mutant: Mutant, diagnosis: Diagnosis, coarse: bool = False) -> Outcome:
+    """Compare the explanation with the injected faults."""
+    explanation = diagnosis.explanation
     cause = explanation.cause or Cause()
-    same_cause = cause.explained and told.fits[0].cause == made.cause
-    diverges = explanation.verdict is Verdict.DIVERGES
-    if not same_cause and (not diverges or (coarse and cause.names == ("low-precision",))):
-        right = expect(problem).outputs
-        return Result.MISSED if far(problem, made.outputs, right, coarse) else Result.UNSEEN
+    same_cause = cause.explained and set(cause.names) == {fault.cause for fault in mutant.faults}
+    only_coarse = coarse and cause.names == ("low-precision",)
+    if not same_cause and (explanation.verdict is not Verdict.DIVERGES or only_coarse):
+        detectable = differ(problem, mutant.outputs, expect(problem).outputs, coarse)
+        return Outcome.MISSED if detectable else Outcome.UNDETECTED
     if not cause.explained:
-        return Result.UNEXPLAINED
-    if same_cause or set(cause.faults) == set(made.faults):
-        return Result.NAMED
-    if made.faults in cause.also_fits:
-        return Result.BESIDE
-    if not far(problem, made.outputs, told.fits[0].outputs, coarse):
-        return Result.BESIDE
-    return Result.WRONG if cause.unambiguous else Result.GUESSED
+        return Outcome.UNEXPLAINED
+    if same_cause:
+        return Outcome.NAMED
+    if mutant.faults in cause.also_fits:
+        return Outcome.EQUIVALENT
+    if not differ(problem, mutant.outputs, diagnosis.fits[0].outputs, coarse):
+        return Outcome.EQUIVALENT
+    return Outcome.WRONG if cause.unambiguous else Outcome.UNCERTAIN
 
 
-def far(
-    problem: Problem, one: Sequence[Tensor], other: Sequence[Tensor], coarse: bool = False
+def differ(
+    problem: Problem,
+    outputs: Sequence[Tensor],
+    other_outputs: Sequence[Tensor],
+    coarse: bool = False,
 ) -> bool:
-    """Whether two sets of outputs are further apart than the noise, of float16 where it is
-    `coarse`."""
+    """Return whether two sets of outputs differ by more than noise, with `coarse` of float16."""
     expected = expect(problem)
-    shapes = [[tensor.shape for tensor in some] for some in (one, other, expected.outputs)]
-    if shapes[0] != shapes[1]:
+    shapes = [tensor.shape for tensor in outputs]
+    if shapes != [tensor.shape for tensor in other_outputs]:
         return True
-    if shapes[0] != shapes[2]:
-        pairs = zip(one, other, strict=True)
-        return not all(np.allclose(a.data, b.data, rtol=1e-2 if coarse else 1e-5) for a, b in pairs)
-    evidence = Evidence(problem, tuple(one), expected)
+    arrays = [tensor.data for tensor in other_outputs]
+    if shapes != [tensor.shape for tensor in expected.outputs]:
+        pairs = zip(outputs, arrays, strict=True)
+        rtol = 1e-2 if coarse else 1e-5
+        return not all(np.allclose(tensor.data, array, rtol=rtol) for tensor, array in pairs)
+    evidence = Evidence(problem, tuple(outputs), expected)
     noise = next(evidence.coarser_noises(), evidence.noise) if coarse else evidence.noise
-    off = evidence.distances([tensor.data for tensor in other], noise)
-    return any(bool((part > noise.threshold).any()) for part in off)
+    return any(
+        bool((sigmas > noise.threshold).any()) for sigmas in evidence.distances(arrays, noise)
+    )
 
 
-def said(told: Diagnosis) -> str:
-    """What was told, in a line."""
-    explanation = told.explanation
-    if not told.fits:
-        return f"{explanation.verdict}: {'unexplained' if explanation.cause else 'no cause'}"
-    others = f" (also {len(told.fits) - 1})" if len(told.fits) > 1 else ""
-    return f"{explanation.verdict}: {told.fits[0].name}{others}"
-
-
-def summary(found: Sequence[Trial]) -> dict[str, Counter[Result]]:
-    """How many trials of each kind ended how."""
-    counts: dict[str, Counter[Result]] = {}
-    for done in found:
-        counts.setdefault(done.kind, Counter())[done.result] += 1
+def count_outcomes(trials: Iterable[Trial]) -> dict[str, Counter[Outcome]]:
+    """Return how often each type of trial had which outcome."""
+    counts: dict[str, Counter[Outcome]] = {}
+    for trial in trials:
+        counts.setdefault(trial.type, Counter())[trial.outcome] += 1
     return counts
 
 
-def print_trials(done: Sequence[Trial], console: Any) -> None:
-    """One row a kind of trial with what became of it, then those that were answered wrongly."""
-    from rich.table import Table
-
+def print_trials(trials: Sequence[Trial], console: Console) -> None:
+    """Print the outcomes of each type of trial, then the misleading trials."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("trial", "result", "count"):
+    for column in ("trial", "outcome", "count"):
         table.add_column(column, justify="right" if column == "count" else "left", no_wrap=True)
-    for kind, counts in summary(done).items():
-        for result, count in counts.most_common():
-            table.add_row(kind, str(result), str(count))
+    for trial_type, counts in count_outcomes(trials).items():
+        for outcome, count in counts.most_common():
+            table.add_row(trial_type, str(outcome), str(count))
     console.print(table)
-    for trial in done:
-        if trial.result in FALSE:
-            console.out(
-                f"{trial.kind} {trial.seed}: made {trial.made}; told {trial.told}", highlight=False
-            )
+    for trial in trials:
+        if trial.outcome in MISLEADING:
+            console.out(f"{trial.outcome}: {trial.description}", highlight=False)
