@@ -179,7 +179,7 @@ def _on_slice(explanation: Explanation, part: ProblemSlice, rest_fits: bool | No
 def _diagnose_whole(reading: Reading, blind_to: tuple[FaultId, ...] | None = None) -> Diagnosis:
     problem, actual = reading.problem, reading.actual
     expected = expect(problem)
-    compared = compare_values(actual, expected.outputs, expected.sigmas, expected.kind.threshold)
+    compared = compare_values(actual, expected.outputs, expected.sigmas, expected.dtype.threshold)
     agrees = expected.unpredictable or not compared.differences
     evidence = Evidence(problem, actual, expected)
     # Where there is hardly any noise, values may be off by less than is usual beside them. No
@@ -197,7 +197,7 @@ def _diagnose_whole(reading: Reading, blind_to: tuple[FaultId, ...] | None = Non
         Verdict.DIVERGES,
         compared.differences,
         sigma=compared.sigma,
-        threshold=expected.kind.threshold,
+        threshold=expected.dtype.threshold,
         candidates=search.candidates,
         precision=search.precision,
         blind_to=blind_to,

@@ -39,7 +39,7 @@ class Evidence:
     @cached_property
     def noise(self) -> Noise:
         """The noise of the layer's own dtype."""
-        return Noise("", self.expected.sigmas, self.expected.kind.threshold)
+        return Noise("", self.expected.sigmas, self.expected.dtype.threshold)
 
     @cached_property
     def distinct(self) -> Array:

@@ -59,7 +59,7 @@ def noise_of(problem: Problem, outputs: Sequence[Array], dtype: str = "") -> Noi
     if dtype:
         moved = [tensor.data - array for tensor, array in zip(noisy.outputs, outputs, strict=True)]
         sigmas = [np.hypot(sigma, shift) for sigma, shift in zip(sigmas, moved, strict=True)]
-    return Noise(dtype, sigmas, noisy.kind.threshold)
+    return Noise(dtype, sigmas, noisy.dtype.threshold)
 
 
 def in_type(problem: Problem, dtype: str) -> Problem:

@@ -106,6 +106,6 @@ def is_detected(mutant: Mutant, expected: Expected) -> bool:
     if [tensor.shape for tensor in mutant.outputs] != [tensor.shape for tensor in expected.outputs]:
         return True
     comparison = compare_values(
-        mutant.outputs, expected.outputs, expected.sigmas, expected.kind.threshold
+        mutant.outputs, expected.outputs, expected.sigmas, expected.dtype.threshold
     )
     return bool(comparison.differences)

@@ -1,4 +1,4 @@
-"""The activation functions: value, slope and own rounding error of each.
+"""The activation functions: value, slope and rounding error of each.
 
 Formulas: https://keras.io/api/layers/activations (Keras 3), for `hard_sigmoid_keras2` the
 documentation of Keras 2.
@@ -23,8 +23,8 @@ SELU_SCALE = 1.0507009873554804934193349852946
 class Activation:
     """An elementwise function y = f(x).
 
-    `slope(x, y)` is f'(x). Near one of the `kinks` noise may carry x to the other side, so the
-    larger slope there, `steepest`, counts. `error(x, y)` is the size of f's own rounding error in
+    `slope(x, y)` is f'(x). Near one of the `kinks` noise may move x to the other side, so the larger
+    slope there, `steepest`, counts. `error(x, y)` is the size of the rounding error of f itself, in
     units of u.
     """
 
@@ -40,65 +40,65 @@ class Activation:
 
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + exp(-x))."""
+    """Return 1 / (1 + exp(-x))."""
     y = np.negative(x)
-    np.exp(y, out=y)  # inf where x is far below 0, which gives the right 0
+    np.exp(y, out=y)  # infinite where x is far below 0, and the result 0
     y += 1
     return np.reciprocal(y, out=y)
 
 
 def relu(x: Array) -> Array:
-    """max(x, 0)."""
+    """Return max(x, 0)."""
     return np.maximum(x, 0)
 
 
 def hard_sigmoid(x: Array) -> Array:
-    """Keras 3's: clip(x/6 + 1/2, 0, 1)."""
+    """Return clip(x/6 + 1/2, 0, 1), the definition of Keras 3."""
     return np.clip(x / 6 + 0.5, 0, 1)
 
 
 def hard_sigmoid_keras2(x: Array) -> Array:
-    """Keras 2's: clip(0.2x + 1/2, 0, 1)."""
+    """Return clip(0.2x + 1/2, 0, 1), the definition of Keras 2."""
     return np.clip(0.2 * x + 0.5, 0, 1)
 
 
 def softsign(x: Array) -> Array:
-    """x / (1 + |x|)."""
+    """Return x / (1 + |x|)."""
     return x / (1 + np.abs(x))  # type: ignore[no-any-return]
 
 
 def elu(x: Array) -> Array:
-    """x, or exp(x) - 1 where x is negative."""
+    """Return x, or exp(x) - 1 where x is negative."""
     return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
 
 
 def selu(x: Array) -> Array:
-    """elu with the constants of self-normalizing networks."""
+    """Return elu with the constants of self-normalizing networks."""
     return SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0)))
 
 
 def softplus(x: Array) -> Array:
-    """log(1 + exp(x))."""
+    """Return log(1 + exp(x))."""
     return np.logaddexp(x, np.zeros((), x.dtype))
 
 
 def normal_cdf(x: Array) -> Array:
-    """The standard normal distribution function."""
+    """Return the standard normal distribution function."""
     return 0.5 * (1 + _erf(x / sqrt(2)))
 
 
 def gelu(x: Array) -> Array:
-    """x times the normal distribution function: the exact form (erf)."""
+    """Return x times the normal distribution function: the exact form (erf)."""
     return x * normal_cdf(x)
 
 
 def gelu_tanh(x: Array) -> Array:
-    """Keras' gelu with approximate=True."""
+    """Return the approximation of gelu by tanh, Keras' gelu with approximate=True."""
     return 0.5 * x * (1 + np.tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))  # type: ignore[no-any-return]
 
 
 def silu(x: Array) -> Array:
-    """x * sigmoid(x)."""
+    """Return x * sigmoid(x)."""
     return x * sigmoid(x)
 
 
@@ -118,7 +118,7 @@ def _silu_slope(x: Array, y: Array) -> Array:
 
 
 def _two_y(x: Array, y: Array) -> Array:
-    """Good libraries are within about one unit in the last place, rms: two u."""
+    """Return 2 u: good libraries are within about one unit in the last place, rms."""
     return 2 * np.abs(y)
 
 
@@ -150,7 +150,7 @@ ACTIVATIONS = {
         Activation("relu", relu, lambda x, y: np.where(x > 0, 1.0, 0.0), _no_error, kinks=(0,)),
         Activation("linear", lambda x: x, lambda x, y: np.ones_like(x), _no_error),
         Activation("softsign", softsign, lambda x, y: (1 - np.abs(y)) ** 2, _two_y),
-        # exp(x) - 1 done in two steps loses up to u of exp(x), however small the difference.
+        # exp(x) - 1 computed in two steps loses up to u of exp(x), however small the difference.
         Activation(
             "elu",
             elu,

@@ -78,3 +78,16 @@ class PlainArithmetic:
 
     def between_steps(self, states: list[Array]) -> list[Array]:
         return states
+
+
+def merge(mode: str | None, y: N, y_rev: N, arithmetic: Arithmetic[N]) -> list[N]:
+    """Return the outputs of Bidirectional from those of its halves."""
+    # Two runs have no error in common: joining removes the errors that each shares with its states.
+    y, y_rev = arithmetic.join([y], -1), arithmetic.join([y_rev], -1)
+    if mode == "sum":
+        return [y + y_rev]
+    if mode == "mul":
+        return [y * y_rev]
+    if mode == "ave":
+        return [(y + y_rev) / 2]
+    return [y, y_rev] if mode is None else [arithmetic.join([y, y_rev], -1)]

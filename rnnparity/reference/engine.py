@@ -15,7 +15,7 @@ import numpy as np
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem
-from rnnparity.reference.arithmetic import Arithmetic
+from rnnparity.reference.arithmetic import Arithmetic, merge
 from rnnparity.reference.cells import Cell, make_cell
 from rnnparity.reference.number import N
 
@@ -27,8 +27,10 @@ PROJECTED_VALUES = 2**17
 
 @dataclass(frozen=True)
 class StepRecord(Generic[N]):
-    """One processed step: its half ("", "forward/", "0/"), its index `time` in the inputs, and the
-    states and gates after it, (B, H) each."""
+    """One processed step: the states and gates after it, (B, H) each.
+
+    `half` is the prefix of its half, `time` its index in the inputs.
+    """
 
     half: str
     time: int
@@ -221,7 +223,7 @@ class Unroller(Generic[N]):
         y, y_rev = arithmetic.cast(y), arithmetic.cast(y_rev)
         if layer.return_sequences:
             y_rev = y_rev[..., ::-1, :]
-        outputs = _merge(layer.merge_mode, y, y_rev, arithmetic)
+        outputs = merge(layer.merge_mode, y, y_rev, arithmetic)
         return [*outputs, *states, *states_rev] if layer.return_state else outputs
 
     def _cast(self, x: N, layer: Recurrent | Bidirectional) -> list[N]:
@@ -244,15 +246,3 @@ class Unroller(Generic[N]):
             rows = rows.reshape((*rows.shape[:-2], -1, batch, width))
             for index in range(rows.shape[-3])[::direction]:
                 yield start + index, rows[..., index, :, :]
-
-
-def _merge(mode: str | None, y: N, y_rev: N, arithmetic: Arithmetic[N]) -> list[N]:
-    # Two runs have no error in common: joining removes the errors that each shares with its states.
-    y, y_rev = arithmetic.join([y], -1), arithmetic.join([y_rev], -1)
-    if mode == "sum":
-        return [y + y_rev]
-    if mode == "mul":
-        return [y * y_rev]
-    if mode == "ave":
-        return [(y + y_rev) / 2]
-    return [y, y_rev] if mode is None else [arithmetic.join([y, y_rev], -1)]

@@ -1,9 +1,8 @@
-"""What a problem's outputs should be, how far a healthy implementation may be off, and whether that
-tells anything.
+"""The tolerance of a problem: how far a correct implementation may be off, and what that hides.
 
-The tolerance is computed: a threshold in sigma, one a float type, times the noise that the
-reference carries (how: `reference.arithmetic`). Where that noise could hide a fault the problem is
-inconclusive, which is never a pass.
+The tolerance is computed: a threshold in sigma, one for each float type, times the noise of the
+reference (see `noise`). Where that noise could hide a fault the problem is inconclusive, which is
+never a pass.
 """
 
 from __future__ import annotations
@@ -18,102 +17,101 @@ from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import CORRELATED, NoisyOutputs, compute_with_noise, variants
 
-# Linear propagation of noise says nothing once a state may be off by this much of the scale on
-# which the activations bend (1), or of its own size where that is larger.
-CHAOS = 0.1
-# Nor does it once the recurrence has amplified rounding errors (in units of u) this far: what
-# reaches a state by way of several gates is one error, not several independent ones, and that
-# mistake is amplified along. Measured on 5,820 random float32 problems: largest distances of 6.4
-# sigma below, 9.8 above; 2.5 % of the problems lie above.
-AMPLIFIED = 300
+# Noise no longer propagates linearly once a state may be off by this part of the scale on which the
+# activations bend (1), or of its value where that is larger.
+LARGEST_ERROR = 0.1
+# Nor once the recurrence has amplified rounding errors (in units of u) this far: what reaches a
+# state through several gates is one error, not several independent ones, and that inaccuracy is
+# amplified too. In 5,820 random float32 problems the largest distance was 6.4 sigma below this
+# limit and 9.8 above; 2.5 % of the problems lie above.
+LARGEST_AMPLIFICATION = 300
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The reference's outputs (float64) with sigma beside each value, in units of the values.
+    """The outputs of the reference (float64) with a sigma for each value, in the values' units.
 
-    `inconclusive` is empty, or says in a few words why the noise would hide a fault;
-    `unpredictable` is set where the noise model itself no longer holds, so that values cannot be
-    judged at all. `visible` tells by weight array how many thresholds a relative change of the
-    type's fault size would stand out (0: the array has no influence).
+    `dtype` is the type whose threshold and fault size apply. `inconclusive` is the reason why noise
+    would hide a fault, or empty. `unpredictable`: the noise model does not hold, so that no value
+    can be judged. `visible` has, for each weight array, the effect of a relative change by the
+    type's fault size, in thresholds (0: the array has no influence).
     """
 
     outputs: tuple[Tensor, ...]
     sigmas: tuple[Array, ...]
-    kind: FloatType
+    dtype: FloatType
     inconclusive: str
     unpredictable: bool
     visible: Mapping[str, float]
 
 
 def expect(problem: Problem) -> Expected:
-    """Run the reference on a problem with its noise, and find out whether a fault would show."""
-    kind = FLOAT_TYPES[problem.threshold_type]
+    """Compute the expected outputs, their noise, and whether a fault would be visible."""
+    dtype = FLOAT_TYPES[problem.threshold_type]
+    visible: dict[str, float] = {}
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         noisy = compute_with_noise(problem)
-        reason = _alike(problem) or _chaos(noisy, kind)
-        visible = {} if reason else visibility(problem, noisy, kind)
-    return Expected(
-        noisy.outputs, noisy.sigmas, kind, reason or _hidden(visible, kind), bool(reason), visible
-    )
+        unpredictable = _equal_units(problem) or _too_noisy(noisy, dtype)
+        if not unpredictable:
+            visible = visibility(problem, noisy, dtype)
+    inconclusive = unpredictable or _hidden_fault(visible, dtype)
+    return Expected(noisy.outputs, noisy.sigmas, dtype, inconclusive, bool(unpredictable), visible)
 
 
-def _alike(problem: Problem) -> str:
-    """Many units of equal weights make equal errors: what the noise says of them is up to 67 sigma
-    off (LSTM, H=32)."""
+def _equal_units(problem: Problem) -> str:
+    """Return the reason why equal errors of many equal units make the problem unpredictable.
+
+    The noise model is up to 67 sigma off there (LSTM, H=32).
+    """
     weights = {tensor.name: tensor.data for tensor in problem.weights}
     for prefix, half in halves(problem.layer):
         U = weights[f"{prefix}recurrent_kernel"]
         if half.units * len(half.states) > CORRELATED and (U[:1] == U).all():
-            return f"all units of {prefix or 'the layer'} have equal weights, and so the same rounding errors"
+            name = prefix or "the layer"
+            return f"all units of {name} have equal weights, and so the same rounding errors"
     return ""
 
 
-def _chaos(noisy: NoisyOutputs, kind: FloatType) -> str:
-    """Where linear propagation ends: an overflow, or noise grown large in any state at any step."""
+def _too_noisy(noisy: NoisyOutputs, dtype: FloatType) -> str:
+    """Return the reason why noise does not propagate linearly in any state at any step."""
     for name, (values, sigmas) in noisy.states.items():
-        if not np.isfinite(values).all() or (np.abs(values) > kind.largest / 16).any():
-            return f"{name} leaves the range of {kind.name}"
-        limit = min(CHAOS / kind.threshold, AMPLIFIED * kind.u)
-        large = sigmas > limit * np.maximum(1, np.abs(values))
-        if large.any():
-            step = int(np.argwhere(large.any(axis=(1, 2)))[0, 0])
+        if not np.isfinite(values).all() or (np.abs(values) > dtype.largest / 16).any():
+            return f"{name} leaves the range of {dtype.name}"
+        limit = min(LARGEST_ERROR / dtype.threshold, LARGEST_AMPLIFICATION * dtype.u)
+        too_large = sigmas > limit * np.maximum(1, np.abs(values))
+        if too_large.any():
+            step = int(np.argwhere(too_large.any(axis=(1, 2)))[0, 0])
             return f"the rounding noise of {name} has grown too far at processed step {step}"
     return ""
 
 
-def visibility(problem: Problem, noisy: NoisyOutputs, kind: FloatType) -> dict[str, float]:
-    """How far, in thresholds, the outputs move when one weight array changes by the relative size
-    `kind.fault`."""
+def visibility(problem: Problem, noisy: NoisyOutputs, dtype: FloatType) -> dict[str, float]:
+    """Return how far the outputs move, in thresholds, if one weight array changes.
+
+    The change is relative, by `dtype.fault`.
+    """
     names = [tensor.name for tensor in problem.weights]
-    changed = {
-        tensor.name: np.stack(
-            [
-                tensor.data.astype(np.float64) * (1 + kind.fault * (tensor.name == name))
-                for name in names
-            ]
-        )
-        for tensor in problem.weights
-    }
-    moved = np.zeros(len(names))
-    for output, values, sigmas in zip(
-        noisy.outputs, variants(problem, changed), noisy.sigmas, strict=True
-    ):
-        # Sigma 0: the value is exact (zeros of masked steps), and any move would be seen.
-        distance = np.abs(values - output.data) / (
-            kind.threshold * np.maximum(sigmas, np.finfo(float).tiny)
-        )
-        moved = np.maximum(moved, distance.reshape(len(names), -1).max(axis=1))
-    return dict(zip(names, moved.tolist(), strict=True))
+    changed = {}
+    for tensor in problem.weights:
+        values = tensor.data.astype(np.float64)
+        factors = [1 + dtype.fault * (tensor.name == name) for name in names]
+        changed[tensor.name] = np.stack([values * factor for factor in factors])
+    thresholds = np.zeros(len(names))
+    outputs = variants(problem, changed)
+    for expected, values, sigmas in zip(noisy.outputs, outputs, noisy.sigmas, strict=True):
+        # Where sigma is 0 the value is exact (zeros of masked steps): any change is visible.
+        allowed = dtype.threshold * np.maximum(sigmas, np.finfo(float).tiny)
+        distance = np.abs(values - expected.data) / allowed
+        thresholds = np.maximum(thresholds, distance.reshape(len(names), -1).max(axis=1))
+    return dict(zip(names, thresholds.tolist(), strict=True))
 
 
-def _hidden(visible: Mapping[str, float], kind: FloatType) -> str:
-    """The array in which a fault would stay under the threshold. One without any influence hides
-    nothing."""
-    felt = {name: thresholds for name, thresholds in visible.items() if thresholds > 0}
-    if not felt and visible:
+def _hidden_fault(visible: Mapping[str, float], dtype: FloatType) -> str:
+    """Return the reason why noise hides a fault; an array without any influence hides nothing."""
+    influential = {name: thresholds for name, thresholds in visible.items() if thresholds > 0}
+    if visible and not influential:
         return "no weight has any influence on the outputs"
-    for name, thresholds in felt.items():
+    for name, thresholds in influential.items():
         if thresholds <= 1:
-            return f"a relative change of {kind.fault:g} in {name} would stay under the threshold"
+            return f"a relative change of {dtype.fault:g} in {name} would stay under the threshold"
     return ""

@@ -179,7 +179,7 @@ def _is_relative(problem: Problem) -> bool:
     if problem.outputs is None or compare_structure(problem.outputs, problem.output_slots()):
         return False
     expected = expect(problem)
-    threshold = expected.kind.threshold
+    threshold = expected.dtype.threshold
     differs = shows = False
     triples = zip(problem.outputs, expected.outputs, expected.sigmas, strict=True)
     for tensor, reference, sigma in triples:

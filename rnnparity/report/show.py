@@ -119,7 +119,7 @@ def _faults(problem: Problem, expected: Expected) -> str:
 
 def _reach(expected: Expected) -> str:
     """What this case could have shown."""
-    lines = [f"a relative change of {expected.kind.fault:g} in one array would be, in thresholds:"]
+    lines = [f"a relative change of {expected.dtype.fault:g} in one array would be, in thresholds:"]
     for name, thresholds in expected.visible.items():
         lines.append(f"  {name}: {f'{thresholds:.3g}' if thresholds else 'without influence here'}")
     return "\n".join(lines) if expected.visible else ""

@@ -125,7 +125,7 @@ def _digits(name: str, printed: Array, values: Array, expected: Expected) -> Ite
     names = [tensor.name for tensor in expected.outputs]
     sigma = expected.sigmas[names.index(name)]
     half_digit = np.vectorize(_half_of_the_last_digit, otypes=[float])(printed)
-    allowed = half_digit + expected.kind.threshold * sigma
+    allowed = half_digit + expected.dtype.threshold * sigma
     wrong = np.abs(values - printed.astype(np.float64)) > allowed
     for position in np.argwhere(wrong)[:1]:
         index = tuple(int(axis_index) for axis_index in position)

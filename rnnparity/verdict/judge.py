@@ -43,7 +43,7 @@ def judge(problem: Problem, answer: Answer, expected: Expected | None = None) ->
     structure = compare_structure(answer.outputs, problem.output_slots())
     if not _comparable(structure, answer.outputs):
         return _diverges(problem, structure, float("inf"))
-    threshold = expected.kind.threshold
+    threshold = expected.dtype.threshold
     values = compare_values(answer.outputs, expected.outputs, expected.sigmas, threshold)
     if structure:
         dtypes = _with_values(structure, answer.outputs, values.differences)
@@ -108,7 +108,7 @@ def golden_drift(golden: Sequence[Tensor], expected: Expected) -> Difference | N
     for tensor, reference, sigma in zip(golden, expected.outputs, expected.sigmas, strict=True):
         difference: Difference | None
         if tensor.dtype == "float64":
-            comparison = compare_values([tensor], [reference], [sigma], expected.kind.threshold)
+            comparison = compare_values([tensor], [reference], [sigma], expected.dtype.threshold)
             difference = next(iter(comparison.differences), None)
         else:
             rounded = Tensor.of(tensor.name, reference.data, tensor.dtype)
@@ -119,7 +119,7 @@ def golden_drift(golden: Sequence[Tensor], expected: Expected) -> Difference | N
 
 
 def _agree(outputs: Sequence[Tensor], golden: Sequence[Tensor], expected: Expected) -> bool:
-    comparison = compare_values(outputs, golden, expected.sigmas, expected.kind.threshold)
+    comparison = compare_values(outputs, golden, expected.sigmas, expected.dtype.threshold)
     return not comparison.differences
 
 

@@ -117,7 +117,7 @@ def test_float16_is_within_its_threshold(kind, dtype):
             initial=True,
         )
         expected = expect(problem)
-        assert expected.kind.name == "float16"
+        assert expected.dtype.name == "float16"
         assert not expected.unpredictable
         off = sigmas_off(
             Unroller(problem, PlainArithmetic(np.float16)).run().outputs,

@@ -38,14 +38,14 @@ def in_own_type(problem, outputs):
 
 def differences(expected, outputs):
     return compare_values(
-        outputs, expected.outputs, expected.sigmas, expected.kind.threshold
+        outputs, expected.outputs, expected.sigmas, expected.dtype.threshold
     ).differences
 
 
 def sigmas_of_float32(problem, expected):
     """How far a run in float32 is off, at the worst place."""
     return compare_values(
-        compute(problem, np.float32), expected.outputs, expected.sigmas, expected.kind.threshold
+        compute(problem, np.float32), expected.outputs, expected.sigmas, expected.dtype.threshold
     ).sigma
 
 
@@ -122,10 +122,10 @@ def test_a_change_of_the_type_s_fault_size_is_seen(problem):
     assert expected.inconclusive == ""
     assert not differences(expected, in_own_type(problem, expected.outputs))
     assert (
-        not differences(expected, compute(problem, np.float32)) or expected.kind.name == "float64"
+        not differences(expected, compute(problem, np.float32)) or expected.dtype.name == "float64"
     )
     for name, thresholds in expected.visible.items():
-        faulty = compute(changed_by(problem, name, 1 + expected.kind.fault))
+        faulty = compute(changed_by(problem, name, 1 + expected.dtype.fault))
         assert bool(differences(expected, in_own_type(problem, faulty))) == (thresholds > 0), name
 
 
@@ -184,7 +184,7 @@ def test_nothing_to_see_is_inconclusive():
 )
 def test_the_coarsest_type_sets_threshold_and_fault(dtype, threshold, fault):
     layers = [spec_of("lstm", dtype="float64", **SEQUENCES), spec_of("gru", dtype=dtype, **STATE)]
-    kind = expect(random_problem(stack_of(*layers), 8)).kind
+    kind = expect(random_problem(stack_of(*layers), 8)).dtype
     assert (kind.name, kind.threshold, kind.fault) == (dtype, threshold, fault)
 
 

@@ -122,7 +122,7 @@ def beyond_noise(printed, problem):
     for name, index, _, value, relative, size in (match.groups() for match in found if match):
         at = tuple(ast.literal_eval(index))
         error = float(size) * (abs(float(value)) if relative else 1)
-        if error > expected.kind.threshold * expected.sigmas[names.index(name)][at]:
+        if error > expected.dtype.threshold * expected.sigmas[names.index(name)][at]:
             return True
     return False
 
