@@ -28,6 +28,7 @@ from rnnparity.problem.file_format import dump_pretty, read_problem
 from rnnparity.problem.problem import Tensor
 from rnnparity.reference import compute
 from rnnparity.report.explanation_json import as_json
+from rnnparity.report.messages import faults_name
 from rnnparity.session.ask import explain_subject
 from rnnparity.session.judging import judge_outcome
 from rnnparity.session.outcome import Outcome
@@ -147,7 +148,7 @@ def with_symbolic_shapes(problem, shapes=((None, 3),)):
 def test_subject_is_asked_until_one_cause_is_left():
     assert explanation_of(from_port(catalogue()[CONSTANT])).cause.also_fits
     diagnosis = explain_subject(catalogue()[CONSTANT], without_bias)
-    assert [fit.name for fit in diagnosis.fits] == ["bias-missing: all of it"]
+    assert [faults_name(fit.faults) for fit in diagnosis.fits] == ["bias-missing: all of it"]
     assert 1 <= diagnosis.explanation.probes <= PROBES
 
 

@@ -42,7 +42,7 @@ def test_single_cause_has_no_separating_problem(ambiguous):
 def test_subject_is_asked_until_one_cause_is_left(ambiguous):
     diagnosis = explain(ambiguous.problem, answer)
     cause = diagnosis.explanation.cause
-    assert [fit.name for fit in diagnosis.fits] == ["bias-missing: all of it"]
+    assert [faults_name(fit.faults) for fit in diagnosis.fits] == ["bias-missing: all of it"]
     assert (cause.faults, cause.also_fits) == (diagnosis.fits[0].faults, ())
     assert cause.unambiguous
     assert diagnosis.explanation.descriptions[0].description == diagnosis.fits[0].fault.description
