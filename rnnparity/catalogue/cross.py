@@ -36,9 +36,9 @@ MASK_NAMES = ("none", *MASKS)
 WEIGHTS = ("spread", "constant")
 
 _SHOWS = {
-    "forward": "the equations themselves",
-    "backwards": "go_backwards: processing from the end, outputs in processing order, the mask turned with them",
-    "concat": "forward outputs first, backward ones turned back to forward time, states half by half",
+    "forward": "the equations",
+    "backwards": "go_backwards: processing from the end, outputs in processing order, the mask reversed with them",
+    "concat": "forward outputs, then backward outputs reversed to forward time, states half by half",
     "sum": "the sum of aligned halves",
     "mul": "the product of aligned halves",
     "ave": "the mean of aligned halves",
@@ -46,7 +46,7 @@ _SHOWS = {
 }
 _MASK_SHOWS = {
     "none": "",
-    "right": "; padding at the end repeats the last real step",
+    "right": "; padding at the end repeats the last real output",
     "left": "; leading padding gives zeros before the first real step",
     "interior": "; a gap keeps every state",
     "row": "; a row without any real step keeps its initial state and gives zeros",
@@ -107,9 +107,9 @@ def _case(kind: str, direction: str, flags: str, mask: str, initial: bool, weigh
     return build(
         "-".join(parts),
         spec,
-        f"Shows {_SHOWS[direction]}{_MASK_SHOWS[mask]}"
-        f"{'; states start where they are told' if initial else ''}"
-        f"{'; numbers that can be checked by hand' if constant else ''}.",
+        f"Tests {_SHOWS[direction]}{_MASK_SHOWS[mask]}"
+        f"{'; the states start from the initial state' if initial else ''}"
+        f"{'; the numbers can be checked by hand' if constant else ''}.",
         tags=tags,
         inputs=_constant_inputs() if constant else None,
         initializers=CONSTANTS if constant else None,

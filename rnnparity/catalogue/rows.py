@@ -69,7 +69,7 @@ def bias() -> Iterator[Problem]:
         yield build(
             f"bias-off-{name}-{direction}",
             turned(name, direction, use_bias=False, **ALL),
-            "Without a bias get_weights() has two arrays a half; a GRU must not keep its second one.",
+            "Without a bias get_weights() has two arrays per half; a GRU must not keep its second bias.",
             tags=_tags(name, direction, "bias:off", "pairs"),
             shape=LONGER,
             mask=GAPS,
@@ -107,9 +107,9 @@ def zero_output() -> Iterator[Problem]:
                 return_sequences=sequences,
                 return_state=True,
             ),
-            "Masked steps give zeros while the states stay; counts only where sequences are returned."
+            "Masked steps give zeros while the states are kept; it counts only with return_sequences."
             if sequences
-            else "zero_output_for_mask is documented to count only where sequences are returned.",
+            else "zero_output_for_mask is documented to count only with return_sequences.",
             tags=_tags(
                 name,
                 direction,
@@ -138,7 +138,7 @@ def edges() -> Iterator[Problem]:
             yield build(
                 f"edge-{letter}-{name}-{direction}{'-initial' if initial else ''}",
                 turned(name, direction, **{**ALL, "units": units}),
-                f"{letter[0]} = 1: an axis lost or broadcast by accident shows here.",
+                f"{letter[0]} = 1: detects an axis that is lost or broadcast by accident.",
                 tags=_tags(
                     name, direction, f"edge:{letter}", *_pairs(initial and direction == "concat")
                 ),
@@ -158,7 +158,7 @@ def dtypes() -> Iterator[Problem]:
         yield build(
             f"dtype-{policy}-{name}-{direction}{'-mask' if masked else ''}",
             spec,
-            f"{policy}: weights, inputs and states are rounded to the compute type, outputs come in it.",
+            f"{policy}: weights, inputs and states are rounded to the compute dtype; the outputs have it.",
             tags=_tags(name, direction, f"dtype:{policy}", *_pairs(name == "lstm")),
             shape=LONGER,
             mask=GAPS if masked else None,
@@ -169,7 +169,7 @@ def dtypes() -> Iterator[Problem]:
     yield build(
         "dtype-float64-gelu",
         kind("simple_rnn", activation="gelu", dtype="float64", **ALL),
-        "gelu in float64: a constant that has gone through float32 on its way shows here.",
+        "gelu in float64: detects a constant that was rounded to float32.",
         tags=["kind:simple_rnn", "dtype:float64", "activation:gelu", "pairs"],
         initial=True,
     )
@@ -181,7 +181,7 @@ def dtypes() -> Iterator[Problem]:
             yield build(
                 f"dtype-{outer}_around_{inner}-{name}",
                 spec,
-                "Bidirectional's own policy rounds inputs and merged output, the inner layer's all between.",
+                "Bidirectional's policy rounds inputs and merged output, the inner layer's the rest.",
                 tags=_tags(name, "concat", f"dtype:{outer}_around_{inner}", "pairs"),
                 initial=True,
                 recurrent_exponent=LOUD,
@@ -234,7 +234,7 @@ def different_halves() -> Iterator[Problem]:
                 bidirectional(
                     forward, backward_layer=backward, merge_mode=None if mode == "none" else mode
                 ),
-                "The halves may be different layers; weights, states and widths then follow each half's own.",
+                "The halves may be different layers; weights, states and widths follow each half.",
                 tags=["halves", f"direction:{mode}", "pairs"],
                 shape=LONGER,
                 mask=GAPS if masked else None,
@@ -265,8 +265,8 @@ def stateful() -> Iterator[Problem]:
                     ]
                 ),
                 turned(name, direction, stateful=True, **flags),
-                "Three calls of 3, 2 and 1 steps: states carry over in each half; direction and masked first steps "
-                "are those of the call.",
+                "Three calls of 3, 2 and 1 steps: the states of one call start the next, in each half; direction "
+                "and mask apply to each call.",
                 tags=_tags(
                     name, direction, "stateful", f"mask:{mask}", *_pairs(initial and mask == "gaps")
                 ),
@@ -330,7 +330,8 @@ def stacks() -> Iterator[Problem]:
             yield build(
                 f"stack-{label}{'-mask' if masked else ''}{'-initial' if initial else ''}",
                 stack(*layers),
-                "Each layer feeds the next; the mask travels along and is not turned for the layer after a turned one.",
+                "Each layer feeds the next; the mask is passed on unchanged, "
+                "also by a layer that reverses the sequence.",
                 tags=["stack", f"mask:{'gaps' if masked else 'none'}", *_pairs(masked and initial)],
                 shape=LONGER,
                 mask=GAPS if masked else None,
@@ -346,7 +347,7 @@ def saturation() -> Iterator[Problem]:
         yield build(
             f"saturation-{name}-{direction}-{2**exponent}",
             turned(name, direction, **ALL),
-            "Large inputs saturate most gates: clipped exponentials and overflows show here.",
+            "Large inputs saturate most gates: detects clipped exponentials and overflows.",
             tags=_tags(name, direction, "saturation"),
             input_exponent=exponent,
             initial=True,

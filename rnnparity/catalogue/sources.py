@@ -142,8 +142,8 @@ def _zero_bias() -> Iterator[Problem]:
     yield build(
         "sources-000-bilstm-literal_zero_bias",
         bidirectional(recurrent("LSTM", **STATE)),
-        "The notes' initializers taken by the letter, without Keras' forget block at 1: who gives this number has "
-        "overlooked unit_forget_bias.",
+        "The notes' initializers taken literally, without Keras' forget block at 1: an engine that gives this number "
+        "ignores unit_forget_bias.",
         tags=["sources", "source:000", "pairs"],
         source="seed 000, read without unit_forget_bias",
         inputs=SENTENCE,
@@ -225,7 +225,7 @@ def _summaries() -> Iterator[Problem]:
         yield build(
             f"sources-001-summary-{label}",
             stack(*layers),
-            "What the notes' model.summary() prints: shapes without or with a batch size, parameters a layer.",
+            "What the notes' model.summary() prints: shapes without or with a batch size, parameters per layer.",
             tags=["sources", "source:001"],
             source="seed 001",
             shape=(batch or 2, steps or 2, features or 1),
@@ -243,7 +243,7 @@ def _textbook() -> Iterator[Problem]:
         "sources-001-textbook",
         recurrent("SimpleRNN", units=8, **SEQUENCES),
         "The notes' loop in plain Python, on the inputs that they print: eight hidden units over ten steps. The loop "
-        "itself stands in the tests as a second oracle.",
+        "is in the tests as a second reference.",
         tags=["sources", "source:001", "pairs"],
         source="seed 001",
         inputs=TEXTBOOK_INPUTS,

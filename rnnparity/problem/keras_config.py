@@ -247,7 +247,11 @@ def _policy(value: Any, where: str) -> str:
 
 
 def layer_spec(layer: Layer) -> dict[str, Any]:
-    """The configuration of a layer, defaults left out; `parse_layer` reads it back unchanged."""
+    """Return the configuration of a layer with every key; `parse_layer` reads it back unchanged.
+
+    As Keras does, `backward_layer` is written only where the backward half differs from the
+    reversed forward half.
+    """
     if isinstance(layer, Stack):
         return {
             "class_name": "Sequential",
@@ -255,15 +259,14 @@ def layer_spec(layer: Layer) -> dict[str, Any]:
         }
     if isinstance(layer, Recurrent):
         return {"class_name": layer.class_name, "config": _recurrent_config(layer)}
-    # Bidirectional sets zero_output_for_mask itself, whatever its halves say.
+    # Bidirectional sets zero_output_for_mask itself; a config holds the value before that.
     forward = replace(layer.forward, zero_output_for_mask=False)
     backward = replace(layer.backward, zero_output_for_mask=False)
     config: dict[str, Any] = {"layer": layer_spec(forward)}
     if backward != replace(forward, go_backwards=True):
         config["backward_layer"] = layer_spec(backward)
     config["merge_mode"] = layer.merge_mode
-    if layer.dtype != "float32":
-        config["dtype"] = layer.dtype
+    config["dtype"] = layer.dtype
     return {"class_name": "Bidirectional", "config": config}
 
 
@@ -271,5 +274,5 @@ def _recurrent_config(layer: Recurrent) -> dict[str, Any]:
     return {
         field.name: getattr(layer, field.name)
         for field in fields(Recurrent)
-        if field.name in _FIELDS[layer.class_name] and getattr(layer, field.name) != field.default
+        if field.name in _FIELDS[layer.class_name]
     }

@@ -7,6 +7,7 @@ import pytest
 from _support.random_problems import KINDS, SEQUENCES, spec_of, stack_of, two_ways
 
 from rnnparity.catalogue import catalogue
+from rnnparity.problem.cells import CELLS
 from rnnparity.problem.keras_config import layer_spec, parse_layer
 from rnnparity.problem.layers import ACTIVATIONS, Bidirectional, Recurrent, Stack, halves
 
@@ -202,14 +203,31 @@ def test_round_trip_over_the_catalogue():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_defaults_are_left_out(kind):
-    class_name, own = KINDS[kind]
+def test_every_key_is_written_with_its_default(kind):
+    class_name, options = KINDS[kind]
+    defaults = {"recurrent_activation": "sigmoid", "reset_after": True} | options
+    config = {"units": 3, "activation": "tanh", "use_bias": True, "dtype": "float32"}
+    config |= {key: defaults[key] for key in CELLS[class_name].options}
+    flags = ("return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask")
+    config |= dict.fromkeys(flags, False)
     assert layer_spec(parse_layer(spec_of(kind, 3))) == {
         "class_name": class_name,
-        "config": {"units": 3, **own},
+        "config": config,
     }
-    inner = layer_spec(parse_layer(spec_of(kind, 3, **SEQUENCES)))
+    inner = {"class_name": class_name, "config": config | SEQUENCES}
     assert layer_spec(parse_layer(two_ways(inner, merge_mode=None))) == {
         "class_name": "Bidirectional",
-        "config": {"layer": inner, "merge_mode": None},
+        "config": {"layer": inner, "merge_mode": None, "dtype": "float32"},
     }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_config_with_and_without_defaults_is_the_same_layer(kind):
+    for spec in (spec_of(kind, 3), two_ways(spec_of(kind, 3)), stack_of(spec_of(kind, 3))):
+        assert parse_layer(layer_spec(parse_layer(spec))) == parse_layer(spec)
+
+
+def test_bidirectional_writes_the_value_before_it_sets_zero_output_for_mask():
+    layer = parse_layer(two_ways(spec_of("lstm", 3, **SEQUENCES)))
+    assert layer.forward.zero_output_for_mask
+    assert layer_spec(layer)["config"]["layer"]["config"]["zero_output_for_mask"] is False

@@ -215,7 +215,9 @@ def test_the_form_of_a_line_and_of_a_file():
     )
     assert wire.dump_line(problem) == (
         '{"format": "rnnparity/1", "id": "tiny", '
-        '"layer": {"class_name": "SimpleRNN", "config": {"units": 1, "use_bias": false}}, '
+        '"layer": {"class_name": "SimpleRNN", "config": {"units": 1, "activation": "tanh", '
+        '"use_bias": false, "return_sequences": false, "return_state": false, "go_backwards": false, '
+        '"stateful": false, "zero_output_for_mask": false, "dtype": "float32"}}, '
         '"weights": [{"name": "kernel", "shape": [2, 1], "dtype": "float32", "data": [0.5, 0.5]}, '
         '{"name": "recurrent_kernel", "shape": [1, 1], "dtype": "float32", "data": [0.5]}], '
         '"inputs": {"shape": [1, 3, 2], "dtype": "float32", "data": [0, 1, 2, 3, 4, 5]}, '
