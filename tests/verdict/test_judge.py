@@ -1,0 +1,112 @@
+"""Verdicts: structure, dtypes, values, facts, noise, and the outlier of three witnesses."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rnnparity.catalogue import catalogue
+from rnnparity.golden.goldens import golden_outputs
+from rnnparity.problem.answer import Answer
+from rnnparity.problem.problem import Tensor
+from rnnparity.problem.results import DifferenceType, Verdict, Witness
+from rnnparity.reference.tolerance import expect
+from rnnparity.verdict.judge import judge, judge_with_golden, wrong_answer
+
+PROBLEM = catalogue()["lstm-spread-sequences-state"]
+EXPECTED = expect(PROBLEM)
+
+
+def outputs(change=0.0, dtype="float32"):
+    """Return the golden outputs with the first value changed."""
+    found = [Tensor.of(tensor.name, tensor.data, dtype) for tensor in golden_outputs(PROBLEM)]
+    found[0].data[0, 0, 0] += change
+    return tuple(found)
+
+
+def verdict_types(answer, expected=EXPECTED):
+    result = judge(PROBLEM, answer, expected)
+    return result.verdict, result.difference_types
+
+
+def test_the_golden_agrees():
+    assert verdict_types(Answer(outputs())) == (Verdict.AGREES, frozenset())
+
+
+def test_structure_hides_values():
+    expected = (Verdict.DIVERGES, {DifferenceType.COUNT})
+    assert verdict_types(Answer(outputs(change=1.0)[:2])) == expected
+
+
+@pytest.mark.parametrize(("change", "differing"), [(0.0, 0), (1.0, 1)])
+def test_a_wrong_dtype_does_not_hide_values(change, differing):
+    result = judge(PROBLEM, Answer(outputs(change, "float64")), EXPECTED)
+    dtype = result.differences[0]
+    assert (dtype.type, dtype.differing, dtype.total) == (
+        DifferenceType.DTYPE,
+        differing,
+        outputs()[0].data.size,
+    )
+    assert (DifferenceType.VALUES in result.difference_types) == bool(differing)
+
+
+def test_values_of_an_integer_dtype_are_not_compared():
+    tensors = [Tensor(tensor.name, tensor.data.astype(np.int64)) for tensor in outputs()]
+    result = judge(PROBLEM, Answer(tuple(tensors)), EXPECTED)
+    assert result.difference_types == {DifferenceType.DTYPE}
+    assert {difference.total for difference in result.differences} == {0}
+
+
+def test_facts_come_after_values():
+    result = judge(PROBLEM, Answer(outputs(1.0), {"parameters": 1}), EXPECTED)
+    assert [difference.type for difference in result.differences] == ["values", "fact"]
+
+
+def test_noise_that_would_hide_a_fault_is_inconclusive():
+    noisy = replace(EXPECTED, inconclusive="too much noise")
+    result = judge(PROBLEM, Answer(outputs()), noisy)
+    assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, "too much noise")
+    assert verdict_types(Answer(outputs(1.0)), noisy)[0] is Verdict.DIVERGES
+
+
+def test_values_that_cannot_be_predicted_are_not_judged():
+    chaotic = replace(EXPECTED, inconclusive="chaos", unpredictable=True)
+    assert verdict_types(Answer(outputs(1.0)), chaotic)[0] is Verdict.INCONCLUSIVE
+
+
+def moved_reference(change):
+    first, *others = EXPECTED.outputs
+    data = first.data.copy()
+    data[0, 0, 0] += change
+    return replace(EXPECTED, outputs=(replace(first, data=data), *others))
+
+
+@pytest.mark.parametrize(
+    ("subject", "reference", "golden", "outlier"),
+    [
+        (0, 0, 0, None),
+        (1, 0, 0, Witness.SUBJECT),
+        (0, 1, 0, Witness.REFERENCE),
+        (0, 0, 1, Witness.GOLDEN),
+        (1, 2, 3, Witness.NONE),
+    ],
+)
+def test_the_witness_that_differs_from_the_other_two_is_the_outlier(
+    subject, reference, golden, outlier
+):
+    expected = moved_reference(float(reference))
+    answer = Answer(outputs(float(subject)))
+    result = judge_with_golden(PROBLEM, answer, expected, outputs(float(golden)))
+    assert result.outlier is outlier
+    assert (result.verdict is Verdict.AGREES) == (outlier is None)
+
+
+def test_without_a_golden_there_is_no_outlier():
+    assert judge_with_golden(PROBLEM, Answer(outputs(1.0)), EXPECTED, None).outlier is None
+
+
+@pytest.mark.parametrize("case", ["lstm-spread-last", "gru-spread-last", "bi_lstm-spread-sum-last"])
+def test_two_swapped_gates_diverge(case):
+    problem = catalogue()[case]
+    assert judge(problem, wrong_answer(problem)).verdict is Verdict.DIVERGES
+    assert np.isfinite(wrong_answer(problem).outputs[0].data).all()
