@@ -40,7 +40,7 @@ def test_outputs_that_differ_are_described_without_a_command():
 
 
 def test_a_function_that_differs_is_named_with_the_command_to_rerun():
-    with pytest.raises(AssertionError, match="--subject _support.subject_functions:wrong"):
+    with pytest.raises(AssertionError, match=r"--subject _support\.subject_functions:wrong"):
         assert_parity(subject_functions.wrong, PROBLEM)
 
 
@@ -48,7 +48,7 @@ def test_an_inconclusive_problem_is_not_a_pass():
     zeros = replace(PROBLEM.weights[0], data=np.zeros_like(PROBLEM.weights[0].data))
     others = [replace(tensor, data=0 * tensor.data) for tensor in PROBLEM.weights[1:]]
     problem = replace(PROBLEM, weights=(zeros, *others), case=None, id="zeros")
-    with pytest.raises(AssertionError, match="zeros: .* is inconclusive"):
+    with pytest.raises(AssertionError, match=r"zeros: .* is inconclusive"):
         assert_parity("reference", problem)
 
 

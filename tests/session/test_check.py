@@ -64,7 +64,7 @@ def test_a_subject_without_its_framework_is_skipped(monkeypatch):
 
 
 def test_a_run_without_a_comparison_is_refused():
-    with pytest.raises(RequestError, match="nothing was compared: .* reason: not today"):
+    with pytest.raises(RequestError, match=r"nothing was compared: .* reason: not today"):
         check(subject_functions.unsupported, k=FEW)
 
 

@@ -88,7 +88,7 @@ def test_run_returns_the_outputs_of_a_function():
 
 
 def test_run_raises_where_there_are_no_outputs():
-    with pytest.raises(SubjectFailedError, match=f"{CASE}: subject .*:raises' failed: ValueError"):
+    with pytest.raises(SubjectFailedError, match=rf"{CASE}: subject .*:raises' failed: ValueError"):
         run(PROBLEM, subject_functions.raises)
     with pytest.raises(RequestError, match="does not support it: not today"):
         run(PROBLEM, subject_functions.unsupported)
