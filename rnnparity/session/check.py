@@ -27,7 +27,7 @@ from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.session import REFERENCE, SubjectLike, check_name
 from rnnparity.session.subject_run import Progress, SubjectRun, check_subject
 from rnnparity.session.workers import TIMEOUT_S
-from rnnparity.subjects import MissingFrameworkError, name_of, registered_names
+from rnnparity.subjects import MissingFrameworkError, SubjectError, name_of, registered_names
 
 DEFAULT_SUBJECT = "keras"
 
@@ -117,7 +117,8 @@ def check_run(
 
 def _skipped(subject: SubjectLike, error: RequestError, named: Sequence[SubjectLike]) -> Skipped:
     requested = subject in named or not isinstance(error, MissingFrameworkError)
-    return Skipped(name_of(subject), str(error), requested)
+    reason = error.reason if isinstance(error, SubjectError) else str(error)
+    return Skipped(name_of(subject), reason, requested)
 
 
 def _report(

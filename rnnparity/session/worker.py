@@ -11,7 +11,7 @@ from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
 from rnnparity.session.outcome import Outcome, ask_in_this_process, error_line
 from rnnparity.session.processes import prepare_process
-from rnnparity.subjects import make_subject
+from rnnparity.subjects import SubjectError, make_subject
 
 
 @dataclass
@@ -40,8 +40,7 @@ def load() -> tuple[dict[str, str], RequestError | None]:
         except RequestError as error:
             _STATE.failure = error
         except (Exception, SystemExit) as error:  # whatever an imported module may raise
-            reason = f"cannot be loaded: {error_line(error)}"
-            _STATE.failure = RequestError(f"subject {_STATE.name!r}: {reason}")
+            _STATE.failure = SubjectError(_STATE.name, f"cannot be loaded: {error_line(error)}")
     versions = _STATE.subject.versions() if _STATE.subject else {}
     return versions, _STATE.failure
 

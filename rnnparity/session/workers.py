@@ -18,6 +18,7 @@ from rnnparity.problem.problem import Problem
 from rnnparity.session import worker
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import hidden_main, how_it_died, kill_pool, start_pool
+from rnnparity.subjects import SubjectError
 
 # A case takes milliseconds, its first XLA compilation on a busy machine some ten seconds.
 TIMEOUT_S = 120.0
@@ -74,7 +75,7 @@ class Workers:
         try:
             versions, failure = self._loading[0].result()
         except BrokenProcessPool:
-            raise RequestError(f"subject {self.subject!r}: worker died while loading") from None
+            raise SubjectError(self.subject, "worker died while loading") from None
         if failure is not None:
             raise failure
         return versions

@@ -7,9 +7,10 @@ from rnnparity import check
 from rnnparity.catalogue import catalogue, digest
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
-from rnnparity.problem.errors import MissingFrameworkError, RequestError, SelfCheckError
+from rnnparity.problem.errors import RequestError, SelfCheckError
 from rnnparity.problem.results import Verdict
 from rnnparity.session import check as check_module
+from rnnparity.subjects import MissingFrameworkError
 
 FEW = "lstm-spread-last-initial and not bidirectional"
 
@@ -49,7 +50,7 @@ def test_a_subject_without_its_framework_is_skipped(monkeypatch):
 
     def without_framework(subject, *arguments):
         if subject is subject_functions.raises:
-            raise MissingFrameworkError("needs a framework")
+            raise MissingFrameworkError("raises", "needs a framework")
         return check_subject(subject, *arguments)
 
     monkeypatch.setattr(check_module, "check_subject", without_framework)
