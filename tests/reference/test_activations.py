@@ -1,5 +1,4 @@
-"""Every activation against its formula written out in mpmath, and its slope against a numerical
-derivative."""
+"""Activations compared with formulas in mpmath, slopes with numerical derivatives."""
 
 import mpmath
 import numpy as np
@@ -53,7 +52,7 @@ POINTS = np.array([*LARGE, *AT_KINKS, *NEAR_KINKS, *np.linspace(-8, 8, 81) + 0.0
 every_name = pytest.mark.parametrize("name", FORMULAS)
 
 
-def test_every_activation_has_a_formula_here():
+def test_every_activation_has_a_formula_in_this_file():
     assert set(FORMULAS) == set(NAMES) == set(ACTIVATIONS)
     assert {name: function.name for name, function in ACTIVATIONS.items()} == {
         name: name for name in NAMES
@@ -61,25 +60,25 @@ def test_every_activation_has_a_formula_here():
 
 
 def exact_values(name, points):
-    """Right to float64 also where the formula cancels."""
+    """Return correctly rounded float64, also where the formula cancels."""
     with workdps(700):
         return np.array([float(FORMULAS[name](mpf(x))) for x in points])
 
 
 @every_name
-def test_values(name):
+def test_values_agree_with_the_formula(name):
     """In float64: to the last places, or for those that cancel, to those of what they cancel
     from."""
-    right = exact_values(name, POINTS)
+    expected = exact_values(name, POINTS)
     cancels_from = (
         np.abs(POINTS)
         if name.startswith("gelu")
         else 0.5
         if name.startswith("hard")
-        else np.abs(right)
+        else np.abs(expected)
     )
-    error = np.abs(ACTIVATIONS[name](POINTS) - right)
-    assert (error <= 5e-16 * np.maximum(np.abs(right), cancels_from)).all(), POINTS[
+    error = np.abs(ACTIVATIONS[name](POINTS) - expected)
+    assert (error <= 5e-16 * np.maximum(np.abs(expected), cancels_from)).all(), POINTS[
         np.argmax(error)
     ]
 
@@ -90,14 +89,14 @@ def values_with_50_digits(name, points):
 
 
 @every_name
-def test_values_with_50_digits(name):
-    """Rounded, they are the right float64: the goldens of float64 cases depend on them."""
+def test_values_with_50_digits_round_to_the_exact_float64(name):
+    """The goldens of float64 cases depend on them."""
     points = POINTS[POINTS > -9] if name.startswith("gelu") else POINTS
     assert values_with_50_digits(name, points) == exact_values(name, points).tolist()
 
 
 @pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
-def test_values_with_50_digits_where_gelu_vanishes(name):
+def test_values_with_50_digits_are_exact_where_gelu_vanishes(name):
     points = [-12.0, -14.0, -20.0]
     assert values_with_50_digits(name, points) == exact_values(name, points).tolist()
 
@@ -117,18 +116,18 @@ def numerical_slope(name, x, direction=0):
 
 
 @every_name
-def test_slopes(name):
-    """f'(x), of gelu's tanh form to 1 %: the slope of the exact form serves there."""
+def test_slopes_agree_with_numerical_derivatives(name):
+    """That of gelu_tanh to 2e-2: the noise model uses the slope of the exact form."""
     x = np.array([-100.0, -20.0, *np.linspace(-8, 8, 81) + 0.003, 20.0, 100.0])
     function = ACTIVATIONS[name]
-    right = np.array([numerical_slope(name, value) for value in x])
+    expected = np.array([numerical_slope(name, value) for value in x])
     tolerance = 2e-2 if name == "gelu_tanh" else 1e-14
-    np.testing.assert_allclose(function.slope(x, function(x)), right, rtol=1e-12, atol=tolerance)
+    np.testing.assert_allclose(function.slope(x, function(x)), expected, rtol=1e-12, atol=tolerance)
 
 
 @every_name
-def test_slopes_beside_kinks(name):
-    """The kinks are where the one-sided slopes differ, and `steepest` is the larger one."""
+def test_kinks_are_where_the_one_sided_slopes_differ(name):
+    """`steepest` is the larger slope of the two."""
     function = ACTIVATIONS[name]
     kinks = [
         x
@@ -142,14 +141,14 @@ def test_slopes_beside_kinks(name):
 
 
 @every_name
-def test_own_rounding_error_is_that_of_float32(name):
+def test_error_has_the_size_of_the_rounding_error_of_float32(name):
     """`error` is a size, not a bound: float32 functions are off by 0.05 to 1 of it, rms, and never
     by 8 of it."""
     function = ACTIVATIONS[name]
     x = np.linspace(-6, 6, 20001, dtype=np.float32)
-    right = function(x.astype(np.float64))
-    off = function(x).astype(np.float64) - right
-    size = 2.0**-24 * function.error(x.astype(np.float64), right)
+    expected = function(x.astype(np.float64))
+    off = function(x).astype(np.float64) - expected
+    size = 2.0**-24 * function.error(x.astype(np.float64), expected)
     exact = size == 0
     assert (off[exact] == 0).all()
     if not exact.all():

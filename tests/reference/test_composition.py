@@ -1,5 +1,4 @@
-"""Relations that hold for any numbers: between a Bidirectional and its halves, a stack and its
-layers, batch rows."""
+"""Relations that hold for any numbers: between layers and their parts, and between batch rows."""
 
 from dataclasses import replace
 
@@ -33,15 +32,14 @@ with_and_without_mask = pytest.mark.parametrize("mask", [None, MASK], ids=["no_m
 
 
 def reversed_in_time(problem):
-    """The same sequences, and their masks, read from the end."""
+    """Return the problem with reversed sequences and masks."""
     inputs = replace(problem.inputs, data=problem.inputs.data[:, ::-1])
     return replace(
         problem, inputs=inputs, mask=None if problem.mask is None else problem.mask[:, ::-1]
     )
 
 
-# --- halves
-# ----------------------------------------------------------------------------------------------------------
+# Halves.
 
 
 def half_run(problem, weights, layer, states):
@@ -63,9 +61,8 @@ DIFFERENT = spec_of("gru", 2, go_backwards=True, **EXACT)
     "flags", [{}, STATE, SEQUENCES, BOTH], ids=["last", "state", "sequences", "both"]
 )
 @pytest.mark.parametrize("halves", ["alike", "different"])
-def test_bidirectional_is_two_runs_put_together(kind, mask, flags, halves):
-    """The backward half's sequence is turned back to forward time; states are forward's, then
-    backward's."""
+def test_bidirectional_merges_the_runs_of_its_halves(kind, mask, flags, halves):
+    """The backward output is reversed to forward time; states are forward's, then backward's."""
     backward = {"backward_layer": {**DIFFERENT, "config": {**DIFFERENT["config"], **flags}}}
     spec = two_ways(spec_of(kind, **EXACT, **flags), **(backward if halves == "different" else {}))
     problem = random_problem(spec, 12, SHAPE, mask=mask, initial=True)
@@ -75,16 +72,18 @@ def test_bidirectional_is_two_runs_put_together(kind, mask, flags, halves):
         side: [t for t in problem.weights if t.name.startswith(side)]
         for side in ("forward/", "backward/")
     }
-    one, *one_states = half_run(problem, weights["forward/"], layer.forward, states[:forward_count])
-    other, *other_states = half_run(
+    y, *states_forward = half_run(
+        problem, weights["forward/"], layer.forward, states[:forward_count]
+    )
+    y_rev, *states_backward = half_run(
         problem, weights["backward/"], layer.backward, states[forward_count:]
     )
     if layer.return_sequences:
-        other = other[:, ::-1]
-    right = [np.concatenate([one, other], axis=-1), *one_states, *other_states]
-    given = compute(problem)
-    assert len(given) == len(right) == (1 + len(layer.states) if layer.return_state else 1)
-    for tensor, array in zip(given, right, strict=True):
+        y_rev = y_rev[:, ::-1]
+    expected = [np.concatenate([y, y_rev], axis=-1), *states_forward, *states_backward]
+    actual = compute(problem)
+    assert len(actual) == len(expected) == (1 + len(layer.states) if layer.return_state else 1)
+    for tensor, array in zip(actual, expected, strict=True):
         assert_same(tensor.data, array)
 
 
@@ -103,25 +102,24 @@ def test_bidirectional_zeroes_masked_steps_where_it_returns_sequences(kind, sequ
 
 @every_kind
 @pytest.mark.parametrize("flags", [STATE, BOTH], ids=["last", "sequences"])
-def test_merge_modes_are_made_of_the_same_halves(kind, flags):
+def test_merge_modes_combine_the_same_halves(kind, flags):
     apart = random_problem(
         two_ways(spec_of(kind, **EXACT, **flags), merge_mode=None), 14, SHAPE, mask=MASK
     )
     outputs = outputs_of(apart)
-    one, other = outputs.pop("forward_output"), outputs.pop("backward_output")
-    right = {
-        "concat": np.concatenate([one, other], axis=-1),
-        "sum": one + other,
-        "mul": one * other,
-        "ave": 0.5 * (one + other),
+    y, y_rev = outputs.pop("forward_output"), outputs.pop("backward_output")
+    expected = {
+        "concat": np.concatenate([y, y_rev], axis=-1),
+        "sum": y + y_rev,
+        "mul": y * y_rev,
+        "ave": 0.5 * (y + y_rev),
     }
-    for mode, output in right.items():
+    for mode, output in expected.items():
         merged = replace(apart, layer=replace(apart.layer, merge_mode=mode))
         assert_all_same(outputs_of(merged), {"output": output, **outputs}, 0)
 
 
-# --- stacks and batches
-# ----------------------------------------------------------------------------------------------
+# Stacks and batches.
 
 STACKS = {
     "alike": [spec_of("lstm", **EXACT, **SEQUENCES), spec_of("lstm", 3, **EXACT, **BOTH)],
@@ -139,14 +137,14 @@ STACKS = {
 
 @with_and_without_mask
 @pytest.mark.parametrize("label", STACKS)
-def test_a_stack_is_layer_after_layer(label, mask):
-    """The mask goes to every layer as it is, also past a layer that turned the sequence."""
+def test_a_stack_feeds_each_layer_to_the_next(label, mask):
+    """Every layer gets the mask unreversed, also after a layer with go_backwards."""
     problem = random_problem(stack_of(*STACKS[label]), 15, SHAPE, mask=mask, initial=True)
     inputs = problem.inputs.data
-    for place, spec in enumerate(STACKS[label]):
-        own = f"{place}/"
-        weights = [tensor for tensor in problem.weights if tensor.name.startswith(own)]
-        states = [tensor for tensor in problem.initial_state if tensor.name.startswith(own)]
+    for index, spec in enumerate(STACKS[label]):
+        prefix = f"{index}/"
+        weights = [tensor for tensor in problem.weights if tensor.name.startswith(prefix)]
+        states = [tensor for tensor in problem.initial_state if tensor.name.startswith(prefix)]
         single = problem_of(spec, weights, inputs, mask=problem.mask, initial=states)
         last = outputs_of(single)
         inputs = last["output"]
@@ -161,7 +159,7 @@ def test_a_stack_names_the_last_layer_s_states():
 
 @every_kind
 @pytest.mark.parametrize("mode", ["concat", "mul", None], ids=str)
-def test_batch_rows_do_not_see_each_other(kind, mode):
+def test_batch_rows_are_independent(kind, mode):
     problem = random_problem(
         two_ways(spec_of(kind, **BOTH), merge_mode=mode), 16, SHAPE, mask=MASK, initial=True
     )
@@ -174,8 +172,8 @@ def test_batch_rows_do_not_see_each_other(kind, mode):
             replace(state, data=state.data[order]) for state in problem.initial_state
         ),
     )
-    right = {name: array[order] for name, array in outputs_of(problem).items()}
-    assert_all_same(outputs_of(shuffled), right)
+    expected = {name: array[order] for name, array in outputs_of(problem).items()}
+    assert_all_same(outputs_of(shuffled), expected)
     full_row = {name: array[[3]] for name, array in outputs_of(problem).items()}
     assert_all_same(outputs_of(only_row(problem, 3)), full_row)
 
@@ -184,8 +182,8 @@ def test_a_stateful_stack_joins_both_outputs_of_its_last_layer():
     lower = spec_of("lstm", stateful=True, **SEQUENCES)
     upper = two_ways(spec_of("gru", stateful=True, **SEQUENCES), merge_mode=None)
     problem = random_problem(stack_of(lower, upper), 17, SHAPE, calls=(3, 2, 1))
-    right = [slot.shape for slot in problem.output_slots()]
-    assert [tensor.shape for tensor in compute(problem)] == right
+    expected = [slot.shape for slot in problem.output_slots()]
+    assert [tensor.shape for tensor in compute(problem)] == expected
 
 
 def test_in_a_stack_only_stateful_layers_keep_their_states():
@@ -194,8 +192,8 @@ def test_in_a_stack_only_stateful_layers_keep_their_states():
         spec_of("gru", 3, **EXACT, **SEQUENCES),
     )
     both = random_problem(stack_of(lower, upper), 18, SHAPE, calls=(3, 3))
-    alone = problem_of(lower, both.weights[:3], both.inputs.data)
-    hidden = outputs_of(alone)["output"]
+    first = problem_of(lower, both.weights[:3], both.inputs.data)
+    hidden = outputs_of(first)["output"]
     calls = [
         outputs_of(problem_of(upper, both.weights[3:], part))["output"]
         for part in (hidden[:, :3], hidden[:, 3:])

@@ -1,8 +1,6 @@
-"""The noise model against real arithmetic: single precision against double, double against 50
-digits.
+"""The noise model compared with real arithmetic: float32 with float64, float64 with many digits.
 
-`sigmas_off` is what everything is measured in. The thresholds are 10 sigma in float32, 5 in
-float16.
+Errors are in sigma (`sigmas_off`). The thresholds are 10 sigma in float32, 5 in float16.
 """
 
 from dataclasses import replace
@@ -31,13 +29,13 @@ from rnnparity.reference.tolerance import expect
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def sigmas_off(given, right, sigmas):
-    """The distance of every value of every output, in one row."""
+def sigmas_off(actual, expected, sigmas):
+    """Return the distances of all values of all outputs, in sigma."""
     return np.concatenate(
         [
-            np.abs(np.asarray(one, np.float64) - np.asarray(other, np.float64)).ravel()
+            np.abs(np.asarray(x, np.float64) - np.asarray(y, np.float64)).ravel()
             / np.maximum(sigma, 1e-300).ravel()
-            for one, other, sigma in zip(given, right, sigmas, strict=True)
+            for x, y, sigma in zip(actual, expected, sigmas, strict=True)
         ]
     )
 
@@ -57,15 +55,17 @@ def rms(distances):
 
 
 def healthy_problem(kind, seed):
-    """Any shape to T = 40 and H = 32, weights of 0.05 to 2 over the root of the fan-in, any
-    direction, some stacks."""
+    """Return a random layer with T to 40, H to 32 and weights of 0.05 to 2 over the root of the fan-in.
+
+    Any direction, some stacks.
+    """
     rng = np.random.default_rng([seed, len(kind)])
     batch, steps, features, units = (int(rng.integers(1, most + 1)) for most in (3, 40, 12, 32))
     activations = [
         name for name in ACTIVATIONS if name != "exponential"
-    ]  # which alone grows without end
-    own = {"activation": str(rng.choice(activations))} if seed % 3 == 0 else {}
-    spec = spec_of(kind, units, **BOTH, **own)
+    ]  # only exponential grows without limit
+    config = {"activation": str(rng.choice(activations))} if seed % 3 == 0 else {}
+    spec = spec_of(kind, units, **BOTH, **config)
     direction = ("forward", "backwards", "concat", "sum", "mul", "ave", None)[seed % 7]
     if direction == "backwards":
         spec["config"]["go_backwards"] = True
@@ -87,9 +87,8 @@ def healthy_problem(kind, seed):
 
 
 @every_kind
-def test_float32_is_within_the_threshold_and_the_model_not_too_wide(kind):
-    """50 problems a kind. Seen: at most 1.8 sigma, rms 0.15 to 0.46 of each problem, 0.35 of
-    all."""
+def test_float32_is_within_the_threshold_and_sigma_is_not_too_large(kind):
+    """Measured: at most 1.8 sigma, rms 0.15 to 0.46 of each of 50 problems, 0.35 of all."""
     squares = []
     for seed in range(50):
         problem = healthy_problem(kind, seed)
@@ -105,7 +104,7 @@ def test_float32_is_within_the_threshold_and_the_model_not_too_wide(kind):
 @every_kind
 @pytest.mark.parametrize("dtype", ["float16", "mixed_float16"])
 def test_float16_is_within_its_threshold(kind, dtype):
-    """Seen: at most 1.2 sigma, rms 0.25 to 0.4."""
+    """Measured: at most 1.2 sigma, rms 0.25 to 0.4."""
     squares = []
     for seed in range(6):
         spec = spec_of(kind, 3 + 2 * seed, dtype=dtype, **BOTH)
@@ -130,7 +129,7 @@ def test_float16_is_within_its_threshold(kind, dtype):
 
 
 @every_kind
-def test_float64_against_50_digits(kind):
+def test_float64_is_within_the_threshold_of_exact_arithmetic(kind):
     """The goldens of float64 cases are judged by the same model."""
     squares = []
     for seed in range(3):
@@ -148,7 +147,7 @@ def test_float64_against_50_digits(kind):
     assert 0.1 < rms(np.array(squares)) < 1
 
 
-def test_bidirectional_s_own_policy_rounds_its_output():
+def test_the_policy_of_bidirectional_rounds_its_output():
     """Around float32 halves: u of float16 in the output, float32's noise in the states."""
     problem = random_problem(two_ways(spec_of("gru", **BOTH), dtype="mixed_float16"), 4)
     noisy = compute_with_noise(problem)
@@ -158,8 +157,7 @@ def test_bidirectional_s_own_policy_rounds_its_output():
 
 
 def test_sigma_of_exact_values_is_zero():
-    """Masked steps without a step before them are zero in any arithmetic; everything else has some
-    noise."""
+    """Masked steps without a step before them are zero in any arithmetic; all else has noise."""
     problem = random_problem(spec_of("lstm", **BOTH), 1, (2, 6, 3), mask=("001101", "000000"))
     noisy = compute_with_noise(problem)
     output, h, _ = noisy.sigmas
@@ -169,7 +167,7 @@ def test_sigma_of_exact_values_is_zero():
     assert ((h > 0).all(axis=-1) == [True, False]).all()
 
 
-def test_states_are_given_step_by_step():
+def test_states_are_returned_for_every_step():
     problem = random_problem(
         stack_of(two_ways(spec_of("gru", 3, **SEQUENCES)), spec_of("lstm", 2, **BOTH)), 2, (3, 6, 5)
     )
@@ -182,33 +180,32 @@ def test_states_are_given_step_by_step():
     assert (noisy.states["1/c"][0][-1] == noisy.outputs[2].data).all()
 
 
-# --- kinks
-# -----------------------------------------------------------------------------------------------------------
+# Kinks.
 
 KINKED = [(name, kink) for name in FUNCTIONS for kink in FUNCTIONS[name].kinks]
 
 
 @pytest.mark.parametrize(("name", "kink"), KINKED, ids=str)
-def test_near_a_kink_sigma_is_never_zero_beside_a_real_error(name, kink):
+def test_sigma_is_not_zero_on_the_flat_side_of_a_kink(name, kink):
     """x W + b is the kink but for rounding: one side is flat, and float32 lands on either."""
     spec = spec_of("simple_rnn", 200, activation=name, return_sequences=True)
     problem = random_problem(spec, 3, (1, 1, 24), scale=20)
     W, U, _ = problem.weights
     products = problem.inputs.data[0, 0].astype(np.float64) @ W.data.astype(np.float64)
     problem = replace(problem, weights=(W, U, Tensor.of("bias", kink - products)))
-    right, given = expect(problem), compute(problem, np.float32)[0].data
-    flat = right.outputs[0].data == FUNCTIONS[name](np.float64(kink))
+    expected, actual = expect(problem), compute(problem, np.float32)[0].data
+    flat = expected.outputs[0].data == FUNCTIONS[name](np.float64(kink))
     assert (
-        given[flat] != right.outputs[0].data[flat]
-    ).any() or name == "selu"  # where the flat side's slope says 0
-    assert (given != right.outputs[0].data).sum() > 20
-    assert float32_is_off(problem, right).max() < 5
+        actual[flat] != expected.outputs[0].data[flat]
+    ).any() or name == "selu"  # whose slope on the flat side is not 0
+    assert (actual != expected.outputs[0].data).sum() > 20
+    assert float32_is_off(problem, expected).max() < 5
 
 
 @pytest.mark.parametrize(("name", "kink"), KINKED, ids=str)
 @pytest.mark.parametrize("side", [-1, 1])
-def test_a_kink_counts_within_four_sigma(name, kink, side):
-    """There the steeper side's slope holds; farther off each side has its own."""
+def test_the_steeper_slope_counts_within_four_sigma_of_a_kink(name, kink, side):
+    """Farther away the slope of each side counts."""
     function, sigma = FUNCTIONS[name], 1e-3
     near, far = (
         NoisyArray(
@@ -217,14 +214,13 @@ def test_a_kink_counts_within_four_sigma(name, kink, side):
         for distance in (3.9, 4.1)
     )
     assert near.sigma[0] == pytest.approx(sigma * function.steepest, rel=1e-6)
-    own = function.slope(far.value * 0 + kink + side * 4.1 * sigma, far.value)[0]
-    assert far.sigma[0] == pytest.approx(sigma * own, rel=1e-6, abs=1e-15)
+    slope = function.slope(far.value * 0 + kink + side * 4.1 * sigma, far.value)[0]
+    assert far.sigma[0] == pytest.approx(sigma * slope, rel=1e-6, abs=1e-15)
 
 
 @pytest.mark.parametrize("mode", ["sum", "mul", "ave"])
-def test_errors_of_two_directions_have_nothing_in_common(mode):
-    """Halves of one and of two states, merged after the last step: their errors add as
-    variances."""
+def test_errors_of_two_directions_are_independent(mode):
+    """Halves with one and with two states, merged after the last step: variances add."""
     half = spec_of("lstm", go_backwards=True)
     apart, merged = (
         compute_with_noise(
@@ -234,8 +230,8 @@ def test_errors_of_two_directions_have_nothing_in_common(mode):
         )
         for merging in (None, mode)
     )
-    (y, y_rev), (left, right) = (tensor.data for tensor in apart.outputs), apart.sigmas
-    by_left, by_right = {"sum": (1, 1), "ave": (0.5, 0.5), "mul": (y_rev, y)}[mode]
-    passed_on = np.square(left * by_left) + np.square(right * by_right)
+    (y, y_rev), (sigma, sigma_rev) = (tensor.data for tensor in apart.outputs), apart.sigmas
+    slope, slope_rev = {"sum": (1, 1), "ave": (0.5, 0.5), "mul": (y_rev, y)}[mode]
+    passed_on = np.square(sigma * slope) + np.square(sigma_rev * slope_rev)
     rounding = np.square(FLOAT_TYPES["float32"].u * merged.outputs[0].data)
     np.testing.assert_allclose(np.square(merged.sigmas[0]), passed_on + rounding, rtol=1e-6)

@@ -1,8 +1,7 @@
-"""The noise model against perturbed runs: every operation's result is changed at random by what
-rounding could do.
+"""The noise model compared with runs in which every result is perturbed as rounding could do it.
 
-A rounding is a relative change of size u with a random sign, whose variance is u**2, as the model
-has it. Copies of a problem stand in the batch axis, so one run gives the variance of every value.
+A rounding is a relative change of size u with a random sign, whose variance is u**2, as in the
+model. Copies of a problem are stacked along the batch axis: one run gives the variance of every value.
 """
 
 from dataclasses import replace
@@ -38,7 +37,7 @@ def signs(rng, shape):
 
 
 def noisy(rng, shape, sigma=1e-5):
-    """Values, the noise that they carry, and SAMPLES of them with that noise."""
+    """Return values with noise, and SAMPLES of them with that noise."""
     values = rng.standard_normal(shape)
     sigmas = sigma * rng.uniform(0.5, 2, shape)
     samples = values + sigmas * rng.standard_normal((SAMPLES, *shape))
@@ -46,15 +45,13 @@ def noisy(rng, shape, sigma=1e-5):
 
 
 def assert_variance(model, samples, low=0.85, high=1.15):
-    """The model's variance is the samples', within what SAMPLES of them can tell (a standard error
-    of 2 %)."""
+    """The standard error of the variance of the samples is 2 %."""
     ratio = np.var(samples, axis=0) / model.noise
     assert (ratio > low).all(), ratio.min()
     assert (ratio < high).all(), ratio.max()
 
 
-# --- one operation
-# ---------------------------------------------------------------------------------------------------
+# One operation.
 
 OPERATIONS = {
     "add": lambda a, b: a + b,
@@ -66,8 +63,8 @@ OPERATIONS = {
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_noise_passes_on(operation):
-    """Noise far above rounding (that of float64): what is left of it after the operation."""
+def test_noise_propagates_through_an_operation(operation):
+    """The noise is far above the rounding of float64."""
     rng = generator()
     (a, a_samples), (b, b_samples) = noisy(rng, (5,)), noisy(rng, (5,))
     assert_variance(OPERATIONS[operation](a, b), OPERATIONS[operation](a_samples, b_samples))
@@ -76,13 +73,13 @@ def test_noise_passes_on(operation):
 @pytest.mark.parametrize("operation", ["add", "mul", "one_minus"])
 @pytest.mark.parametrize("dtype", FLOAT_TYPES)
 def test_an_operation_rounds_its_result(operation, dtype):
-    """Numbers known exactly leave u of the result."""
-    known = (
+    """Of exact operands the result has the noise u."""
+    operands = (
         NoiseArithmetic(dtype).from_array(np.array([0.3, -2.5])),
         NoiseArithmetic(dtype).from_array(np.array([1.7, 0.4])),
     )
-    result = OPERATIONS[operation](*known)
-    values = OPERATIONS[operation](*(letter.value for letter in known))
+    result = OPERATIONS[operation](*operands)
+    values = OPERATIONS[operation](*(operand.value for operand in operands))
     np.testing.assert_allclose(result.value, values, rtol=1e-15)
     np.testing.assert_allclose(result.sigma, FLOAT_TYPES[dtype].u * np.abs(values), rtol=0.05)
 
@@ -93,17 +90,17 @@ def test_halving_is_exact():
 
 
 def test_a_cast_to_a_coarser_type_rounds_and_one_to_a_finer_does_not():
-    letter = NoisyArray(np.array([0.7]), np.array([1e-8]), FLOAT32)
+    number = NoisyArray(np.array([0.7]), np.array([1e-8]), FLOAT32)
     coarser, finer = (
-        NoiseArithmetic("bfloat16").cast(letter),
-        NoiseArithmetic("float64").cast(letter),
+        NoiseArithmetic("bfloat16").cast(number),
+        NoiseArithmetic("float64").cast(number),
     )
     assert coarser.noise[0] == pytest.approx(1e-8 + (2**-8 * 0.7) ** 2)
     assert finer.noise[0] == 1e-8
     assert (coarser.dtype.name, finer.dtype.name) == ("bfloat16", "float64")
 
 
-def test_noise_passes_a_product_with_weights():
+def test_noise_propagates_through_a_product_with_weights():
     rng = generator()
     h, samples = noisy(rng, (2, 6))
     W = rng.standard_normal((6, 4))
@@ -111,28 +108,27 @@ def test_noise_passes_a_product_with_weights():
 
 
 def summed_with_roundings(rng, x, W, u):
-    """x (rows, L) @ W (L, H) from left to right; each product and each partial sum is rounded."""
+    """Return x (rows, L) @ W (L, H), every product and every partial sum rounded."""
     total = 0.0
-    for place in range(x.shape[-1]):
-        product = x[:, place, None] * W[place]
+    for term in range(x.shape[-1]):
+        product = x[:, term, None] * W[term]
         total = total + product * (1 + u * signs(rng, product.shape))
         total = total * (1 + u * signs(rng, total.shape))
     return total
 
 
 @pytest.mark.parametrize("terms", [1, 2, 5, 20, 80])
-@pytest.mark.parametrize("alike", [False, True], ids=["any_sign", "one_sign"])
-def test_a_sum_of_products_rounds_at_every_term(terms, alike):
+@pytest.mark.parametrize("positive", [False, True], ids=["any_sign", "positive"])
+def test_a_sum_of_products_rounds_at_every_term(terms, positive):
     """Without the factor L the variance would be missed by 3 at 5 terms and by 40 at 80."""
     rng = generator()
     x, W = rng.uniform(0.5, 1, (1, terms)), rng.uniform(0.5, 1, (terms, 8))
-    if not alike:
+    if not positive:
         x, W = x * signs(rng, x.shape), W * signs(rng, W.shape)
     samples = summed_with_roundings(rng, np.repeat(x, SAMPLES, 0), W, FLOAT32.u)
     model = NoisyArray(x, None, FLOAT32) @ NoisyArray(W, None, FLOAT32)
     ratio = np.var(samples, axis=0) / model.noise[0]
-    # Which partial sums come out large is a matter of luck: on the whole the model is right,
-    # nowhere far too narrow.
+    # Which partial sums are large is random: the mean is correct, and no sigma is far too small.
     assert 0.5 < ratio.mean() < 2.5
     assert ratio.max() < 4.5
 
@@ -140,23 +136,23 @@ def test_a_sum_of_products_rounds_at_every_term(terms, alike):
 @pytest.mark.parametrize("units", [2, 8, 64])
 def test_equal_units_make_the_same_error(units):
     """With constant weights amplitudes add up; where values or weights differ, variances do."""
-    alike, different = np.full((1, units), 0.3), np.linspace(0.2, 0.4, units)[None]
-    W, other_W = np.full((units, 3), 0.1), np.linspace(0.05, 0.15, units)[:, None] * np.ones(3)
+    equal, different = np.full((1, units), 0.3), np.linspace(0.2, 0.4, units)[None]
+    W, W_varied = np.full((units, 3), 0.1), np.linspace(0.05, 0.15, units)[:, None] * np.ones(3)
     var = np.full((1, units), 1e-8)
 
     def sigma_of(values, weights):
         return (NoisyArray(values, var, FLOAT64) @ NoisyArray(weights, None, FLOAT64)).sigma[0]
 
-    np.testing.assert_allclose(sigma_of(alike, W), 1e-4 * 0.1 * units, rtol=1e-9)
+    np.testing.assert_allclose(sigma_of(equal, W), 1e-4 * 0.1 * units, rtol=1e-9)
     np.testing.assert_allclose(sigma_of(different, W), 1e-4 * 0.1 * np.sqrt(units), rtol=1e-9)
     np.testing.assert_allclose(
-        sigma_of(alike, other_W), 1e-4 * np.sqrt((other_W**2).sum(0)), rtol=1e-9
+        sigma_of(equal, W_varied), 1e-4 * np.sqrt((W_varied**2).sum(0)), rtol=1e-9
     )
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_noise_passes_an_activation(name):
-    """Far enough from kinks; there the test of kinks takes over."""
+def test_noise_propagates_through_an_activation(name):
+    """Far from kinks, which test_noise covers."""
     rng = generator()
     x = np.array([-3.2, -2.8, -1.3, -0.4, 0.3, 0.9, 2.1, 2.8, 4.1])
     flat = {
@@ -167,18 +163,17 @@ def test_noise_passes_an_activation(name):
     sigma = 1e-4
     samples = ACTIVATIONS[name](x + sigma * rng.standard_normal((SAMPLES, x.size)))
     model = NoisyArray(x, np.full(x.shape, sigma**2), FLOAT64).apply(ACTIVATIONS[name])
-    wide = 1.3 if name == "gelu_tanh" else 1.15  # which has gelu's slope, right to a few percent
+    wide = 1.3 if name == "gelu_tanh" else 1.15  # its slope is that of gelu, a few percent off
     assert_variance(model[~flat], samples[:, ~flat], 1 / wide, wide)
     assert (np.var(samples[:, flat], axis=0) == 0).all()
     assert (model.sigma[flat] <= FLOAT64.u).all()
 
 
-# --- whole runs
-# ------------------------------------------------------------------------------------------------------
+# Whole runs.
 
 
 class Rounded:
-    """An array of which every operation is followed by a random rounding."""
+    """An array whose every operation is followed by a random rounding."""
 
     def __init__(self, value, u, rng):
         self.value, self.u, self.rng = value, u, rng
@@ -191,8 +186,8 @@ class Rounded:
     def reshape(self, shape):
         return Rounded(self.value.reshape(shape), self.u, self.rng)
 
-    def swapaxes(self, one, other):
-        return Rounded(self.value.swapaxes(one, other), self.u, self.rng)
+    def swapaxes(self, axis1, axis2):
+        return Rounded(self.value.swapaxes(axis1, axis2), self.u, self.rng)
 
     def __getitem__(self, index):
         return Rounded(self.value[index], self.u, self.rng)
@@ -203,11 +198,11 @@ class Rounded:
     def __mul__(self, other):
         return self.rounded(self.value * other.value)
 
-    def __rsub__(self, one):
-        return self.rounded(one - self.value)
+    def __rsub__(self, other):
+        return self.rounded(other - self.value)
 
-    def __truediv__(self, two):
-        return Rounded(self.value / two, self.u, self.rng)
+    def __truediv__(self, other):
+        return Rounded(self.value / other, self.u, self.rng)
 
     def __matmul__(self, W):
         return Rounded(
@@ -216,8 +211,7 @@ class Rounded:
 
 
 class RandomRounding(PlainArithmetic):
-    """An arithmetic for the reference's own time loop. Activations are off by what the model says
-    of them."""
+    """An arithmetic for the engine; the error of activations is that of the model."""
 
     def __init__(self, dtype):
         super().__init__()
@@ -230,14 +224,14 @@ class RandomRounding(PlainArithmetic):
         function = ACTIVATIONS[name]
         return lambda x: x.rounded(function(x.value), function.error(x.value, function(x.value)))
 
-    def where(self, chosen, one, other):
-        return Rounded(np.where(chosen, one.value, other.value), self.u, self.rng)
+    def where(self, condition, x, y):
+        return Rounded(np.where(condition, x.value, y.value), self.u, self.rng)
 
-    def join(self, letters, axis):
-        return Rounded(np.concatenate([letter.value for letter in letters], axis), self.u, self.rng)
+    def join(self, numbers, axis):
+        return Rounded(np.concatenate([number.value for number in numbers], axis), self.u, self.rng)
 
-    def stack(self, letters):
-        return Rounded(np.stack([letter.value for letter in letters], axis=-2), self.u, self.rng)
+    def stack(self, numbers):
+        return Rounded(np.stack([number.value for number in numbers], axis=-2), self.u, self.rng)
 
 
 RUNS = {
@@ -252,9 +246,8 @@ RUNS = {
 
 @pytest.mark.parametrize("label", RUNS)
 @pytest.mark.parametrize("mask", [None, "101101"], ids=["no_mask", "mask"])
-def test_sigma_is_the_spread_of_perturbed_runs(label, mask):
-    """Over all values of an output, also where errors have gone through six steps, gates and
-    masks."""
+def test_sigma_is_the_standard_deviation_of_perturbed_runs(label, mask):
+    """Also where errors have propagated through six steps, gates and masks."""
     row = random_problem(RUNS[label], 3, (1, 6, 3), mask=mask and [mask], initial=True)
     many = replace(
         row,
@@ -266,11 +259,11 @@ def test_sigma_is_the_spread_of_perturbed_runs(label, mask):
     )
     noisy_outputs = compute_with_noise(row)
     perturbed = Unroller(many, RandomRounding(row.layer.compute_dtype)).run().outputs
-    for sigma, letter in zip(noisy_outputs.sigmas, perturbed, strict=True):
-        spread, exact = np.std(letter.value, axis=0), sigma[0] < 1e-30
+    for sigma, output in zip(noisy_outputs.sigmas, perturbed, strict=True):
+        spread, exact = np.std(output.value, axis=0), sigma[0] < 1e-30
         assert ((spread == 0) == exact).all()
         ratio = spread[~exact] / sigma[0][~exact]
         assert 0.75 < np.sqrt(np.mean(ratio**2)) < 1.35
-        # Single values may be off by 2: what is rounded inside one step is taken to be independent.
+        # Single values may be off by 2: roundings inside a step are taken to be independent.
         assert ratio.min() > 0.4
         assert ratio.max() < 2.5

@@ -1,7 +1,7 @@
 """The specification and the engine compute the same outputs.
 
-What both are compared with elsewhere: numbers by hand (test_reference), exact arithmetic
-(test_noise, test_golden) and Keras (tests/subjects).
+Both are compared with numbers by hand in test_reference, with exact arithmetic in test_exact, and
+with Keras in tests/subjects.
 """
 
 import numpy as np

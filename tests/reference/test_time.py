@@ -1,5 +1,4 @@
-"""Relations in time that hold for any numbers: directions, masks, initial states, stateful
-calls."""
+"""Relations in time that hold for any numbers: directions, masks, states, stateful calls."""
 
 from dataclasses import replace
 
@@ -31,21 +30,20 @@ with_and_without_mask = pytest.mark.parametrize("mask", [None, MASK], ids=["no_m
 
 
 def reversed_in_time(problem):
-    """The same sequences, and their masks, read from the end."""
+    """Return the problem with reversed sequences and masks."""
     inputs = replace(problem.inputs, data=problem.inputs.data[:, ::-1])
     return replace(
         problem, inputs=inputs, mask=None if problem.mask is None else problem.mask[:, ::-1]
     )
 
 
-# --- direction
-# -------------------------------------------------------------------------------------------------------
+# Direction.
 
 
 @every_kind
 @with_and_without_mask
-def test_backwards_is_forward_of_the_reversed_sequence(kind, mask):
-    """Outputs in processing order, and the mask turned with the sequence."""
+def test_go_backwards_equals_forward_on_the_reversed_sequence(kind, mask):
+    """Outputs are in processing order, the mask is reversed with the sequence."""
     forward = random_problem(spec_of(kind, **BOTH), 1, SHAPE, mask=mask, initial=True)
     backwards = replace(forward, layer=replace(forward.layer, go_backwards=True))
     assert_all_same(outputs_of(reversed_in_time(backwards)), outputs_of(forward))
@@ -53,9 +51,8 @@ def test_backwards_is_forward_of_the_reversed_sequence(kind, mask):
 
 
 @every_kind
-def test_reversed_twice_is_itself(kind):
-    """Two directions over a reversed sequence with the halves' weights exchanged: the halves'
-    outputs exchanged."""
+def test_reversed_inputs_exchange_the_halves(kind):
+    """With the weights of the halves exchanged too, only their outputs are."""
     problem = random_problem(
         two_ways(spec_of(kind, **SEQUENCES), merge_mode=None), 2, SHAPE, mask=MASK
     )
@@ -65,17 +62,16 @@ def test_reversed_twice_is_itself(kind):
         replace(tensor, data=data)
         for tensor, data in zip(problem.weights, halves[1] + halves[0], strict=True)
     )
-    one, other = (
+    original, exchanged = (
         outputs_of(problem),
         outputs_of(reversed_in_time(replace(problem, weights=exchanged))),
     )
-    assert_same(other["forward_output"], one["backward_output"][:, ::-1])
-    assert_same(other["backward_output"], one["forward_output"][:, ::-1])
+    assert_same(exchanged["forward_output"], original["backward_output"][:, ::-1])
+    assert_same(exchanged["backward_output"], original["forward_output"][:, ::-1])
 
 
-def test_backwards_and_mask_by_hand():
-    """A layer that gives its input back: steps 4 and 3 are masked, 2 and 1 follow in processing
-    order."""
+def test_go_backwards_with_a_mask_agrees_with_values_by_hand():
+    """The layer returns its input: steps 4 and 3 are masked, 2 and 1 follow."""
     spec = spec_of(
         "simple_rnn",
         1,
@@ -97,7 +93,7 @@ def test_backwards_and_mask_by_hand():
 @every_kind
 @every_direction
 @with_and_without_mask
-def test_the_last_output_is_the_last_of_the_sequence_and_the_state(kind, backwards, mask):
+def test_the_last_output_equals_the_end_of_the_sequence_and_the_state(kind, backwards, mask):
     problem = random_problem(spec_of(kind, go_backwards=backwards, **BOTH), 3, SHAPE, mask=mask)
     sequence = outputs_of(problem)
     last = outputs_of(replace(problem, layer=replace(problem.layer, return_sequences=False)))
@@ -106,8 +102,7 @@ def test_the_last_output_is_the_last_of_the_sequence_and_the_state(kind, backwar
     assert_same(last["h"], sequence["h"], 0)
 
 
-# --- masks
-# -----------------------------------------------------------------------------------------------------------
+# Masks.
 
 
 @every_kind
@@ -115,16 +110,16 @@ def test_the_last_output_is_the_last_of_the_sequence_and_the_state(kind, backwar
 @pytest.mark.parametrize(
     "row", range(4), ids=["left+interior", "interior+right", "left+right", "none"]
 )
-def test_masked_steps_are_as_if_they_were_not_there(kind, backwards, row):
+def test_masked_steps_change_nothing_but_repeat_the_output(kind, backwards, row):
     spec = spec_of(kind, go_backwards=backwards, **BOTH)
     problem = random_problem(spec, 4, SHAPE, mask=MASK, initial=True)
     masked, used = outputs_of(problem), problem.mask[row]
     shorter = outputs_of(only_row(problem, row, used))
-    turned = used[::-1] if backwards else used
-    assert_same(masked["output"][row][turned], shorter["output"][0])
+    in_order = used[::-1] if backwards else used
+    assert_same(masked["output"][row][in_order], shorter["output"][0])
     for name in problem.layer.states:
         assert_same(masked[name][row], shorter[name][0])
-    for step in np.flatnonzero(~turned):
+    for step in np.flatnonzero(~in_order):
         before = masked["output"][row, step - 1] if step else np.zeros(4)
         assert_same(masked["output"][row, step], before, 0)
 
@@ -132,7 +127,7 @@ def test_masked_steps_are_as_if_they_were_not_there(kind, backwards, row):
 @every_kind
 @every_direction
 @pytest.mark.parametrize("flags", [STATE, BOTH], ids=["last", "sequences"])
-def test_a_fully_masked_row_keeps_its_initial_state_and_gives_zeros(kind, backwards, flags):
+def test_a_fully_masked_row_keeps_its_initial_state_and_returns_zeros(kind, backwards, flags):
     problem = random_problem(
         spec_of(kind, go_backwards=backwards, **flags), 5, SHAPE, mask=MASK, initial=True
     )
@@ -144,15 +139,15 @@ def test_a_fully_masked_row_keeps_its_initial_state_and_gives_zeros(kind, backwa
 
 @every_kind
 @every_direction
-def test_zero_output_for_mask_zeroes_masked_outputs_alone(kind, backwards):
+def test_zero_output_for_mask_zeroes_only_masked_outputs(kind, backwards):
     plain = random_problem(
         spec_of(kind, go_backwards=backwards, **BOTH), 6, SHAPE, mask=MASK, initial=True
     )
     zeroed = replace(plain, layer=replace(plain.layer, zero_output_for_mask=True))
     used = plain.mask[:, ::-1] if backwards else plain.mask
-    right = outputs_of(plain)
-    right["output"] = np.where(used[..., None], right["output"], 0)
-    assert_all_same(outputs_of(zeroed), right, 0)
+    expected = outputs_of(plain)
+    expected["output"] = np.where(used[..., None], expected["output"], 0)
+    assert_all_same(outputs_of(zeroed), expected, 0)
 
 
 @every_kind
@@ -164,17 +159,16 @@ def test_zero_output_for_mask_counts_only_with_sequences(kind):
 
 
 @every_kind
-def test_a_mask_that_uses_everything_is_no_mask(kind):
+def test_a_mask_of_true_changes_nothing(kind):
     problem = random_problem(two_ways(spec_of(kind, **BOTH)), 8, SHAPE, mask=("111111",) * 5)
     assert_all_same(outputs_of(problem), outputs_of(replace(problem, mask=None)), 0)
 
 
-# --- initial states and stateful calls
-# -------------------------------------------------------------------------------
+# Initial states and stateful calls.
 
 
 @every_kind
-def test_no_initial_state_means_zeros(kind):
+def test_initial_states_default_to_zeros(kind):
     problem = random_problem(spec_of(kind, **BOTH), 9, SHAPE, initial=True)
     zeros = tuple(replace(state, data=np.zeros_like(state.data)) for state in problem.initial_state)
     none = outputs_of(replace(problem, initial_state=None))
@@ -191,7 +185,7 @@ def test_stateful_calls_equal_one_long_call(kind, flags, calls):
 
 
 def call_after_call(problem, calls):
-    """A stateful run put together from runs that start with the states of the one before."""
+    """Return the outputs of runs each of which starts with the last states of the previous run."""
     start, parts, states = 0, [], problem.initial_state
     for steps in calls:
         span = slice(start, start + steps)
@@ -212,15 +206,15 @@ def call_after_call(problem, calls):
 @every_kind
 @with_and_without_mask
 @pytest.mark.parametrize("direction", ["forward", "backwards", "concat", "ave", None], ids=str)
-def test_a_stateful_call_is_a_run_of_its_own_but_for_its_states(kind, mask, direction):
+def test_stateful_calls_share_nothing_but_their_states(kind, mask, direction):
     spec = spec_of(kind, stateful=True, **EXACT, **BOTH)
     if direction == "backwards":
         spec["config"]["go_backwards"] = True
     elif direction != "forward":
         spec = two_ways(spec, merge_mode=direction)
     problem = random_problem(spec, 11, SHAPE, mask=mask, initial=True)
-    given = outputs_of(replace(problem, calls=(3, 2, 1)))
-    assert_all_same(given, call_after_call(problem, (3, 2, 1)))
+    actual = outputs_of(replace(problem, calls=(3, 2, 1)))
+    assert_all_same(actual, call_after_call(problem, (3, 2, 1)))
     one_call = outputs_of(problem)
-    alike = [np.allclose(array, one_call[name]) for name, array in given.items()]
-    assert all(alike) == (direction == "forward" and mask is None)
+    equal = [np.allclose(array, one_call[name]) for name, array in actual.items()]
+    assert all(equal) == (direction == "forward" and mask is None)

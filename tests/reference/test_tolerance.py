@@ -1,5 +1,4 @@
-"""What follows from the noise: thresholds for constant weights, faults that show, problems that
-cannot be judged."""
+"""What follows from the noise: thresholds, visible faults, problems that cannot be judged."""
 
 from dataclasses import replace
 
@@ -28,8 +27,8 @@ HALVES, WEIGHTS = ("forward", "backward"), ("kernel", "recurrent_kernel", "bias"
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def in_own_type(problem, outputs):
-    """What a flawless implementation would return."""
+def rounded_to_its_dtype(problem, outputs):
+    """Return what a correct implementation would return."""
     return [
         Tensor.of(slot.name, tensor.data, slot.dtype)
         for slot, tensor in zip(problem.output_slots(), outputs, strict=True)
@@ -43,7 +42,7 @@ def differences(expected, outputs):
 
 
 def sigmas_of_float32(problem, expected):
-    """How far a run in float32 is off, at the worst place."""
+    """Return the largest error of a run in float32, in sigma."""
     return compare_values(
         compute(problem, np.float32), expected.outputs, expected.sigmas, expected.dtype.threshold
     ).sigma
@@ -57,13 +56,11 @@ def changed_by(problem, name, factor):
     return replace(problem, weights=tuple(weights))
 
 
-# --- constant weights
-# ------------------------------------------------------------------------------------------------
+# Constant weights.
 
 
 def constant_problem(kind, units, shape, seed, most):
-    """One number each for the kernels, as the sources have it; all units then make the same
-    error."""
+    """Return a problem with a constant for each kernel, as in the sources: all units err alike."""
     batch, steps = shape
     problem = random_problem(spec_of(kind, units, **BOTH), seed, (batch, steps, 5))
     kernel, recurrent_kernel = np.random.default_rng([seed, units, steps]).uniform(0.02, most, 2)
@@ -79,8 +76,7 @@ def constant_problem(kind, units, shape, seed, most):
 @every_kind
 @pytest.mark.parametrize(("units", "steps"), [(1, 20), (3, 4), (3, 20), (5, 12), (8, 20)])
 def test_constant_weights_stay_within_the_threshold(kind, units, steps):
-    """Where the catalogue's constant cases live. Seen, in ten times as many rows: at most 4.3
-    sigma."""
+    """The sizes are those of the catalogue. Measured in ten times as many rows: 4.3 sigma."""
     worst = 0.0
     for seed in range(8):
         problem = constant_problem(kind, units, (4, steps), seed, most=0.15)
@@ -105,32 +101,32 @@ def test_larger_constant_weights_stay_within_the_threshold_or_are_inconclusive()
         assert expected.inconclusive or sigmas_of_float32(problem, expected) < 10
 
 
-# --- faults that must not stay hidden
-# --------------------------------------------------------------------------------
+# Faults that must not stay hidden.
 
 
 def spread_cases():
-    """Every 29th of the catalogue's spread problems, all families and types among them."""
+    """Return every 29th spread case, which cover all families and types."""
     return [case for case in catalogue().values() if not case.case.initializers][::29]
 
 
 @pytest.mark.parametrize("problem", spread_cases(), ids=lambda problem: problem.id)
-def test_a_change_of_the_type_s_fault_size_is_seen(problem):
-    """1e-3 in float32, in every weight array that has any influence; a healthy run is not taken for
-    a faulty one."""
+def test_a_change_by_the_fault_size_is_visible(problem):
+    """In every weight array that has any influence; a correct run has no differences."""
     expected = expect(problem)
     assert expected.inconclusive == ""
-    assert not differences(expected, in_own_type(problem, expected.outputs))
+    assert not differences(expected, rounded_to_its_dtype(problem, expected.outputs))
     assert (
         not differences(expected, compute(problem, np.float32)) or expected.dtype.name == "float64"
     )
     for name, thresholds in expected.visible.items():
         faulty = compute(changed_by(problem, name, 1 + expected.dtype.fault))
-        assert bool(differences(expected, in_own_type(problem, faulty))) == (thresholds > 0), name
+        assert bool(differences(expected, rounded_to_its_dtype(problem, faulty))) == (
+            thresholds > 0
+        ), name
 
 
 @every_kind
-def test_visible_says_how_many_thresholds_a_change_moves_the_outputs(kind):
+def test_visible_is_the_effect_of_a_change_in_thresholds(kind):
     problem = random_problem(
         two_ways(spec_of(kind, dtype="float64", **BOTH)), 4, (2, 4, 3), initial=True
     )
@@ -143,9 +139,8 @@ def test_visible_says_how_many_thresholds_a_change_moves_the_outputs(kind):
 
 @every_kind
 @pytest.mark.parametrize("initial", [False, True], ids=["no_state", "initial"])
-def test_one_step_from_zeros_does_not_need_the_recurrent_kernel(kind, initial):
-    """An array without any influence hides nothing: there is no fault in it that could show
-    anywhere."""
+def test_an_array_without_influence_hides_no_fault(kind, initial):
+    """The recurrent kernel has none in a single step from a zero state."""
     expected = expect(random_problem(spec_of(kind, **BOTH), 5, (2, 1, 3), initial=initial))
     assert expected.inconclusive == ""
     assert (expected.visible["recurrent_kernel"] > 1) == initial
@@ -153,7 +148,7 @@ def test_one_step_from_zeros_does_not_need_the_recurrent_kernel(kind, initial):
     assert expected.visible["kernel"] > 1
 
 
-def test_a_fault_that_the_noise_hides_makes_a_problem_inconclusive():
+def test_a_problem_whose_noise_hides_a_fault_is_inconclusive():
     """A recurrent kernel so small that a thousandth of it is below rounding."""
     problem = random_problem(spec_of("lstm", **BOTH), 6, (2, 4, 3))
     weak = expect(changed_by(problem, "recurrent_kernel", 1e-5))
@@ -165,11 +160,12 @@ def test_a_fault_that_the_noise_hides_makes_a_problem_inconclusive():
     assert weak.visible["recurrent_kernel"] <= 1 < weak.visible["kernel"]
     assert not weak.unpredictable
     assert not differences(
-        weak, in_own_type(problem, compute(changed_by(problem, "recurrent_kernel", 1.001e-5)))
+        weak,
+        rounded_to_its_dtype(problem, compute(changed_by(problem, "recurrent_kernel", 1.001e-5))),
     )
 
 
-def test_nothing_to_see_is_inconclusive():
+def test_a_problem_without_influence_of_its_weights_is_inconclusive():
     problem = random_problem(
         spec_of("gru", **BOTH), 7, (2, 3, 4), mask=("000", "000"), initial=True
     )
@@ -182,19 +178,17 @@ def test_nothing_to_see_is_inconclusive():
     ("dtype", "threshold", "fault"),
     [("float64", 10, 1e-3), ("float32", 10, 1e-3), ("float16", 5, 3e-2), ("bfloat16", 5, 0.3)],
 )
-def test_the_coarsest_type_sets_threshold_and_fault(dtype, threshold, fault):
+def test_the_coarsest_type_sets_threshold_and_fault_size(dtype, threshold, fault):
     layers = [spec_of("lstm", dtype="float64", **SEQUENCES), spec_of("gru", dtype=dtype, **STATE)]
-    kind = expect(random_problem(stack_of(*layers), 8)).dtype
-    assert (kind.name, kind.threshold, kind.fault) == (dtype, threshold, fault)
+    coarsest = expect(random_problem(stack_of(*layers), 8)).dtype
+    assert (coarsest.name, coarsest.threshold, coarsest.fault) == (dtype, threshold, fault)
 
 
-# --- chaos
-# -----------------------------------------------------------------------------------------------------------
+# Chaos.
 
 
-def test_chaos_is_unpredictable():
-    """Long and with huge weights: float32 ends up somewhere else, and no multiple of sigma says how
-    far."""
+def test_a_chaotic_problem_is_unpredictable():
+    """Long and with huge weights: float32 ends elsewhere, by no multiple of sigma."""
     farthest = 0.0
     for seed in range(4):
         problem = random_problem(spec_of("gru_before", 12, **BOTH), seed, (2, 120, 5), scale=10)
@@ -218,7 +212,7 @@ def test_chaos_is_unpredictable():
     [("float32", 300 * 2.0**-24), ("float16", 0.1 / 5)],
     ids=["float32", "float16"],
 )
-def test_noise_may_grow_up_to_a_limit(kind, dtype, limit):
+def test_a_problem_is_unpredictable_where_noise_exceeds_a_limit(kind, dtype, limit):
     """In any state at any step, relative to 1 or to the state; short of it a healthy run is within
     the threshold."""
     predictable = []
@@ -244,8 +238,8 @@ def test_values_that_leave_the_range_are_unpredictable(dtype, steps):
     assert expected.inconclusive == f"h leaves the range of {dtype}"
 
 
-def test_chaos_inside_shows_though_the_output_is_quiet():
-    """The state that has run away is not returned: the second layer's tanh squeezes it."""
+def test_noise_in_a_state_that_is_not_returned_counts():
+    """The tanh of the second layer bounds what the first has amplified."""
     wild = spec_of("simple_rnn", activation="linear", **SEQUENCES)
     expected = expect(
         random_problem(stack_of(wild, spec_of("simple_rnn")), 10, (2, 200, 5), scale=4)
@@ -255,7 +249,7 @@ def test_chaos_inside_shows_though_the_output_is_quiet():
 
 
 @every_kind
-def test_tame_problems_are_conclusive(kind):
+def test_problems_with_moderate_weights_are_conclusive(kind):
     for seed in range(5):
         expected = expect(
             random_problem(two_ways(spec_of(kind, 6, **BOTH)), seed, (2, 12, 4), initial=True)

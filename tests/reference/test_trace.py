@@ -1,5 +1,4 @@
-"""What the reference shows of its way: the trace of every gate and state, and runs of several
-weights at once."""
+"""The trace of every gate and state, and runs of several weights at once."""
 
 from dataclasses import replace
 
@@ -36,7 +35,7 @@ def sigmoid(x):
 
 
 def gates_by_hand(kind, problem, x, h):
-    """The gates of one step, block by block, from the weights as Keras keeps them."""
+    """Return the gates of one step, block by block, from the weights as Keras keeps them."""
     W, U, b = (tensor.data.astype(np.float64) for tensor in problem.weights)
     units = U.shape[0]
 
@@ -46,12 +45,12 @@ def gates_by_hand(kind, problem, x, h):
     if kind == "lstm":
         z = [x @ block(W, n) + h @ block(U, n) + block(b, n) for n in range(4)]
         return {"i": sigmoid(z[0]), "f": sigmoid(z[1]), "g": np.tanh(z[2]), "o": sigmoid(z[3])}
-    one, two = b if kind == "gru" else (b, np.zeros_like(b))
+    b_x, b_h = b if kind == "gru" else (b, np.zeros_like(b))
     z, r = (
-        sigmoid(x @ block(W, n) + block(one, n) + h @ block(U, n) + block(two, n)) for n in range(2)
+        sigmoid(x @ block(W, n) + block(b_x, n) + h @ block(U, n) + block(b_h, n)) for n in range(2)
     )
-    inner = r * (h @ block(U, 2) + block(two, 2)) if kind == "gru" else (r * h) @ block(U, 2)
-    return {"z": z, "r": r, "g": np.tanh(x @ block(W, 2) + block(one, 2) + inner)}
+    inner = r * (h @ block(U, 2) + block(b_h, 2)) if kind == "gru" else (r * h) @ block(U, 2)
+    return {"z": z, "r": r, "g": np.tanh(x @ block(W, 2) + block(b_x, 2) + inner)}
 
 
 @every_kind
@@ -127,7 +126,7 @@ def with_weights(problem, changed):
 
 
 def changes_of(problem, names, count=3):
-    """`count` random sets of the named weights, along a leading axis."""
+    """Return `count` random sets of the named weights, along a leading axis."""
     rng = np.random.default_rng(8)
     return {
         tensor.name: tensor.data + 0.1 * rng.standard_normal((count, *tensor.shape))
@@ -136,16 +135,16 @@ def changes_of(problem, names, count=3):
     }
 
 
-def assert_variants_are_separate_runs(problem, names):
+def assert_variants_equal_separate_runs(problem, names):
     changed = changes_of(problem, names)
     together = variants(problem, changed)
     for number in range(3):
-        alone = outputs_of(
+        separate = outputs_of(
             with_weights(problem, {name: array[number] for name, array in changed.items()})
         )
-        for one, (name, right) in zip(together, alone.items(), strict=True):
+        for output, (name, expected) in zip(together, separate.items(), strict=True):
             np.testing.assert_allclose(
-                one[number], right, rtol=0, atol=1e-13, strict=True, err_msg=name
+                output[number], expected, rtol=0, atol=1e-13, strict=True, err_msg=name
             )
 
 
@@ -160,18 +159,18 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("label", LAYERS)
-def test_variants_of_all_weights_are_separate_runs(label):
+def test_variants_of_all_weights_equal_separate_runs(label):
     problem = random_problem(LAYERS[label], 7, mask=("011011", "110100", "000000"), initial=True)
-    assert_variants_are_separate_runs(problem, {tensor.name for tensor in problem.weights})
+    assert_variants_equal_separate_runs(problem, {tensor.name for tensor in problem.weights})
 
 
 @pytest.mark.parametrize("names", ["kernel", "bias", "kernel recurrent_kernel"])
 def test_variants_of_some_weights_keep_the_others(names):
-    assert_variants_are_separate_runs(random_problem(LAYERS["lstm"], 7), set(names.split()))
+    assert_variants_equal_separate_runs(random_problem(LAYERS["lstm"], 7), set(names.split()))
 
 
 def test_variants_of_one_half_keep_the_other():
     problem = random_problem(LAYERS["two_ways"], 7)
-    assert_variants_are_separate_runs(
+    assert_variants_equal_separate_runs(
         problem, {"forward/kernel", "forward/recurrent_kernel", "forward/bias"}
     )
