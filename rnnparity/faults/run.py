@@ -97,7 +97,7 @@ def _layer(problem: Problem, prefix: str) -> Recurrent:
 
 
 def _values(injection: Injection) -> int:
-    """Return the number of values in one variant, about."""
+    """Return an estimate of the number of values in one variant."""
     problem = injection.problem
     batch, steps, _ = problem.inputs.shape
     units = sum(half.units for _, half in halves(problem.layer))
@@ -105,7 +105,7 @@ def _values(injection: Injection) -> int:
 
 
 def _prepare(group: Sequence[Injection]) -> tuple[FaultyUnroller, Problem]:
-    """Return one run for a group; the layers are the first's, the weights that differ variants."""
+    """Return one run for a group that has the same layers, with the weights as variants."""
     first = group[0]
     problem = first.problem
     for prefix, half in first.halves:

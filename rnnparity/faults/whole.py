@@ -34,7 +34,7 @@ def _merge_modes() -> Iterator[Fault]:
             return replace(problem, layer=replace(layer, merge_mode=mode))
 
         yield Fault("merge-mode", str(mode),
-            f"The halves are merged by {mode}.",
+            f"The halves are merged by {mode}." if mode else "The halves are not merged.",
             "Merge the halves by the layer's merge_mode.",
             edit=EditProblem(edit))  # fmt: skip
 

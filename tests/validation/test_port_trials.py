@@ -74,7 +74,7 @@ def single_unmasked(problem):
 
 def inject_into(problem, name, location=None):
     injections = candidates(problem, [fault(name)])
-    return next(one for one in injections if location in (None, one.placed[0].location))
+    return next(item for item in injections if location in (None, item.placed[0].location))
 
 
 def outputs_of_port(problem, name, location=None):
@@ -330,7 +330,7 @@ def test_wrong_cause_sets_the_exit_status(run, monkeypatch):
 @pytest.mark.parametrize(
     ("subject", "message"),
     [
-        ("nope", "subject 'nope' is unknown"),
+        ("nope", "subject 'nope': unknown name"),
         ("own.functions:unsupported", "ran with none of the faults"),
         ("own.functions:nothing", "returned None"),
     ],

@@ -203,7 +203,7 @@ def _single(problem: Problem, rng: np.random.Generator) -> Injection:
     causes = sorted({injection.placed[0].fault.cause for injection in injections})
     while True:
         cause = str(rng.choice(causes))
-        of_cause = [one for one in injections if one.placed[0].fault.cause == cause]
+        of_cause = [item for item in injections if item.placed[0].fault.cause == cause]
         injection = of_cause[rng.integers(len(of_cause))]
         if next(run_all([injection]), None) is not None:
             return injection
