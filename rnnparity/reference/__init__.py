@@ -93,7 +93,7 @@ class NoisyOutputs:
 
 
 def compute_with_noise(problem: Problem) -> NoisyOutputs:
-    """Return the outputs with the noise that arithmetic in each layer's type would leave in them."""
+    """Return the outputs with the noise that arithmetic in each layer's type leaves in them."""
     result = Unroller(problem, NoiseArithmetic(problem.layer.compute_dtype)).run(trace=True)
     states: dict[str, tuple[list[Array], list[Array]]] = {}
     for step in result.trace:

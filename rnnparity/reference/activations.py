@@ -23,8 +23,8 @@ SELU_SCALE = 1.0507009873554804934193349852946
 class Activation:
     """An elementwise function y = f(x).
 
-    `slope(x, y)` is f'(x). Near one of the `kinks` noise may move x to the other side, so the larger
-    slope there, `steepest`, counts. `error(x, y)` is the size of the rounding error of f itself, in
+    `slope(x, y)` is f'(x). Near one of the `kinks` noise may move x to the other side, so the
+    larger slope there, `steepest`, counts. `error(x, y)` is the size of the rounding error of f itself, in
     units of u.
     """
 

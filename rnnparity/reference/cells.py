@@ -118,7 +118,7 @@ class GRUResetBefore(Generic[N]):
 
 
 def split(z: N, *blocks: int) -> list[N]:
-    """Return the last axis in parts of so many blocks: split(z, 3, 1): (B, 4H) -> (B, 3H), (B, H)."""
+    """Split the last axis into blocks of H columns: split(z, 3, 1) gives (B, 3H) and (B, H)."""
     units = z.shape[-1] // sum(blocks)
     parts = []
     start = 0

@@ -190,7 +190,7 @@ class NoiseArithmetic:
         return NoisyArray(number.value, number.noise + rounding, self.dtype)
 
     def between_steps(self, states: list[NoisyArray]) -> list[NoisyArray]:
-        """Return the states with all their noise in uncorrelated sources, S for S numbers in a row."""
+        """Return the states with their noise in S uncorrelated sources for S numbers a row."""
         widths = [state.shape[-1] for state in states]
         exact = all(state.var is None and state.sources is None for state in states)
         if exact or sum(widths) > CORRELATED:
