@@ -1,4 +1,4 @@
-"""`rnnparity check`: subjects against the catalogue."""
+"""`rnnparity check`: subjects compared with the test cases."""
 
 from __future__ import annotations
 
@@ -14,53 +14,58 @@ from rnnparity.problem.errors import RequestError
 
 def check(
     subjects: Annotated[
-        list[str] | None, typer.Argument(metavar="[SUBJECT]...", help="Default: keras.")
+        list[str] | None, typer.Argument(metavar="SUBJECT", help="Default: keras.")
     ] = None,
     k: Expression = "",
     all_: Annotated[
-        bool, typer.Option("--all", help="Every registered subject that can be run here.")
+        bool, typer.Option("--all", help="Run every registered subject that is installed.")
     ] = False,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the conformance table as a page.")
+        Path | None, typer.Option(metavar="FILE", help="Write the conformance table as HTML.")
     ] = None,
     markdown: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the conformance table as Markdown, - for stdout."),
+        typer.Option(metavar="FILE", help="Write the conformance table as Markdown; - for stdout."),
     ] = None,
     json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the verdicts as JSON, - for stdout.")
+        Path | None, typer.Option(metavar="FILE", help="Write all results as JSON; - for stdout.")
     ] = None,
     from_: Annotated[
         list[Path] | None,
-        typer.Option("--from", metavar="FILE", help="Run nothing: merge what --json wrote."),
+        typer.Option(
+            "--from", metavar="FILE", help="Merge what --json wrote instead of running; repeatable."
+        ),
     ] = None,
     j: Jobs = None,
     timeout: Annotated[
-        float, typer.Option(min=1, metavar="S", help="Seconds a case may take in a worker.")
+        float, typer.Option(min=1, metavar="S", help="Seconds allowed for each case in a worker.")
     ] = 120,
     fixtures: Fixtures = None,
 ) -> None:
-    """Hold subjects against the catalogue.
+    """Compare subjects with the test cases.
 
-    A SUBJECT is a name that `rnnparity list --subjects` shows, package.module:callable, a function
-    of yours, or cmd:PROGRAM. Exit status: 0 all agree or are known, 1 something differs or fails, 2
-    the request is at fault, 130 Ctrl-C.
+    A SUBJECT is a name from `rnnparity list --subjects`, a function of yours as
+    package.module:callable, or a program as cmd:PROGRAM. Exit status: 0 all compared cases agree or
+    are known differences, 1 a case diverges or errs, 2 the request is invalid or nothing was
+    compared, 130 Ctrl-C.
     """
-    from rnnparity.report import outputs as conformance
-    from rnnparity.report.screen import not_run, print_report
-    from rnnparity.session import check as runner
+    from rnnparity.report.outputs import Outputs, load_merged
+    from rnnparity.report.screen import print_report, skipped_lines
 
-    out = conformance.Outputs(html, markdown, json)
-    out.check()
-    if from_ and (subjects or all_ or k):
-        raise RequestError("--from takes stored runs as they are: leave out subjects, --all and -k")
-    stored: conformance.StoredReport | None = None
+    outputs = Outputs(html, markdown, json)
+    outputs.check()
     if from_:
-        stored = conformance.merged(from_, fixtures)
-        report = conformance.as_report(stored)
+        if subjects or all_ or k:
+            raise RequestError(
+                "--from merges stored runs as they are; remove subjects, --all and -k"
+            )
+        report = load_merged(from_, fixtures)
     else:
+        from rnnparity.report.examples import with_examples
+        from rnnparity.session.check import check_run
+
         with progress_bar() as progress:
-            run = runner.check_run(
+            run = check_run(
                 *(subjects or []),
                 k=k,
                 fixtures=fixtures,
@@ -69,16 +74,14 @@ def check(
                 progress=progress,
                 all_subjects=all_,
             )
-            report = run.report
-            if out.asked:
-                stored = conformance.stored_report(run, progress)
-    with suppress(
-        BrokenPipeError
-    ):  # who reads the first lines alone shall have the right exit status
-        if stored and (said := out.write(stored)):
-            typer.echo(said, nl=False)
+            report = with_examples(run, progress) if outputs.requested else run.report
+    # Where the reader of a pipe has gone the exit status must still be that of the run.
+    with suppress(BrokenPipeError):
+        text = outputs.write(report)
+        if text:
+            typer.echo(text, nl=False)
         else:
             print_report(report, console())
-    for line in not_run(report):
+    for line in skipped_lines(report):
         typer.echo(line, err=True)
     raise typer.Exit(report.status)

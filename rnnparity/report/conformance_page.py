@@ -1,174 +1,197 @@
-"""The conformance table as one HTML page, and as Markdown for a README."""
+"""The conformance table as an HTML page, and as Markdown for a README."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from shlex import quote
-from typing import Any
 
-from rnnparity.problem import results
-from rnnparity.problem.results import Verdict
-from rnnparity.report.explanation_page import Drawing, drawing
-from rnnparity.report.features import FEATURES, cases_of
-from rnnparity.report.groups import Group, plainest
-from rnnparity.report.page import render_template, words_of_markdown
-from rnnparity.report.stored_report import Example, KnownEntry, Picture, StoredReport, StoredVerdict
-from rnnparity.report.table import Cell, Column, chosen, columns, headline
+from rnnparity.catalogue import catalogue
+from rnnparity.problem.results import (
+    CaseResult,
+    Explanation,
+    KnownEntry,
+    Report,
+    SubjectResult,
+    Verdict,
+)
+from rnnparity.report.explanation_page import Drawing, drawing, sentences
+from rnnparity.report.explanation_phrases import mismatch_text
+from rnnparity.report.explanation_text import text
+from rnnparity.report.features import FEATURES, Feature, cases_of
+from rnnparity.report.groups import WITHOUT_CAUSE, Group, plainest, plainness
+from rnnparity.report.messages import group_title, stale_text, summary
+from rnnparity.report.page import markdown_text, render_template
+from rnnparity.report.table import Cell, Column, State, columns, counted, headline
 
-# So many of a group's cases stand there at once, so many more where one asks; all of them are in
-# the JSON.
+# This many cases of a group are shown at once, this many more on demand; the JSON has all.
 SHOWN, MORE = 3, 60
-# A verdict as it stands before the name of a group.
-CALLED = {
-    Verdict.DIVERGES: "diverges",
-    Verdict.ERROR: "error",
-    Verdict.KNOWN: "known difference",
-    Verdict.INCONCLUSIVE: "inconclusive",
-    Verdict.UNSUPPORTED: "unsupported",
-}
-# The same behind a number.
-COUNTED = {Verdict.AGREES: "agree", Verdict.DIVERGES: "diverge", Verdict.ERROR: "fail"}
-MARKS = {"wrong": " ✗", "known": " †", "unclear": " ?"}
+# The mark behind a count in Markdown, which has no colours.
+MARKS = {State.FAILED: " ✗", State.KNOWN: " †", State.INCONCLUSIVE: " ?"}
+STANDINGS = {"mistake": "A mistake by its own documentation", "undocumented": "Undocumented"}
 
 
 @dataclass(frozen=True)
-class Part:
-    """A group on the page: where it stands, what it is called, how it is reproduced, and its
-    example."""
+class Section:
+    """A group of a subject on the page; `anchor` is its id, `command` reproduces it."""
 
     anchor: str
     group: Group
-    called: str
     title: str
-    verdicts: Sequence[StoredVerdict]
+    results: Sequence[CaseResult]
     entries: Sequence[KnownEntry]
-    example: Example | None
-    picture: Drawing | None
+    explanation: Explanation | None
     command: str
 
     @property
     def first(self) -> Sequence[str]:
-        return [verdict.id for verdict in self.sorted[:SHOWN]]
+        return self._ids[:SHOWN]
 
     @property
-    def rest(self) -> Sequence[str]:
-        return [verdict.id for verdict in self.sorted[SHOWN : SHOWN + MORE]]
+    def further(self) -> Sequence[str]:
+        return self._ids[SHOWN : SHOWN + MORE]
 
     @property
-    def sorted(self) -> Sequence[StoredVerdict]:
-        return sorted(self.verdicts, key=lambda verdict: (len(verdict.id), verdict.id))
+    def _ids(self) -> Sequence[str]:
+        return [result.id for result in sorted(self.results, key=plainness)]
 
     @property
-    def says(self) -> Sequence[str]:
-        """What it is and how it is mended; of a listed difference the entries tell it."""
-        return self.example.says if self.example and not self.entries else []
+    def sentences(self) -> Sequence[str]:
+        """What its fault is and how it is fixed; for a known difference the entries state it."""
+        return sentences(self.explanation) if self.explanation and not self.entries else []
+
+    @property
+    def evidence(self) -> str:
+        if self.explanation is None or self.explanation.cause is None:
+            return ""
+        return text(self.explanation, with_picture=False)
 
     @property
     def reason(self) -> str:
-        """What its plainest case says, without the names of the entries that cover it."""
-        return self.sorted[0].reason.removeprefix(f"{', '.join(self.sorted[0].known)}: ")
+        """The reason or the first difference of the plainest case."""
+        result = plainest(self.results)
+        return summary(result, catalogue()[result.id])
 
     @property
-    def place(self) -> str:
-        """Where its example first differs."""
-        where = self.example.headline.partition("; first mismatch: ")[2] if self.example else ""
-        return f"First mismatch: {where}" if where else ""
+    def drawing(self) -> Drawing | None:
+        picture = self.explanation.picture if self.explanation else None
+        return drawing(picture) if picture else None
 
     @property
-    def open(self) -> bool:
-        """Whether some of its cases have other causes as well that would give the same."""
-        return any(verdict.also for verdict in self.verdicts)
+    def mismatch(self) -> str:
+        """The first mismatch of the explained case."""
+        first = self.explanation.first if self.explanation else None
+        return f"First mismatch: {mismatch_text(first)}." if first else ""
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether other causes are equally consistent with some of the cases."""
+        return any(result.cause and result.cause.also_fits for result in self.results)
 
 
-def page(report: StoredReport) -> str:
-    """The whole page: one file, no script, nothing from elsewhere."""
+def page(report: Report) -> str:
+    """Return the whole page: one file without scripts and without external resources."""
     table = columns(report)
-    parts = [_parts(number, column, report) for number, column in enumerate(table)]
-    return render_template("conformance.html.j2", {**_words(report, table), "parts": parts})
+    sections = [_sections(number, column, report) for number, column in enumerate(table)]
+    words = {
+        **_words(report, table),
+        "sections": sections,
+        "overflow_below": _overflow_below(len(table)),
+        "stale_text": stale_text,
+    }
+    return render_template("conformance.html.j2", words)
 
 
-def markdown(report: StoredReport) -> str:
-    """The table alone, with the versions below."""
+def markdown(report: Report) -> str:
+    """Return the table without details, followed by the versions."""
     return render_template(
-        "conformance.md.j2", _words(report, columns(report)), plain=words_of_markdown
+        "conformance.md.j2", _words(report, columns(report)), plain=markdown_text
     )
 
 
-def _words(report: StoredReport, table: Sequence[Column]) -> dict[str, Any]:
-    numbered = [
-        (number, feature, len(cases_of(feature))) for number, feature in enumerate(FEATURES)
-    ]
+def _words(report: Report, table: Sequence[Column]) -> dict[str, object]:
+    rows = [Row(number, feature) for number, feature in enumerate(FEATURES)]
+    groups = groupby(rows, key=lambda row: row.feature.group)
     return {
         "report": report,
-        "headline": f"{headline(report)} {chosen(report)}".strip(),
+        "headline": headline(report),
         "columns": table,
-        "features": numbered,
-        "rows": [
-            (group, list(rows)) for group, rows in groupby(numbered, key=lambda row: row[1].group)
-        ],
+        "rows": rows,
+        "row_groups": [(group, list(members)) for group, members in groups],
         "reproduce": reproduce,
         "marks": MARKS,
-        "called": CALLED,
-        "summary": summary,
+        "standings": STANDINGS,
+        "summary": cell_summary,
         "versions": versions,
     }
 
 
-def _parts(number: int, column: Column, report: StoredReport) -> dict[Group, Part]:
-    """The groups of one subject, those that fail first."""
+@dataclass(frozen=True)
+class Row:
+    """A row of the table."""
+
+    number: int
+    feature: Feature
+
+    @property
+    def size(self) -> int:
+        return len(cases_of(self.feature))
+
+    @property
+    def title(self) -> str:
+        group = f"{self.feature.group}: " if self.feature.group else ""
+        return group + self.feature.name
+
+
+def _overflow_below(subjects: int) -> float:
+    """Return the width in rem below which the table does not fit on the page.
+
+    The widths are those of the style sheet: the features' column, the subjects' columns and the
+    margins, below 600 pixels (37.5 rem) and above.
+    """
+    narrow = 8.5 + 5.6 * subjects + 2
+    return narrow if narrow <= 37.5 else 13 + 6.2 * subjects + 4
+
+
+def _sections(number: int, column: Column, report: Report) -> Mapping[Group, Section]:
+    """Return the sections of one subject, failing groups first."""
+    return {section.group: section for section in _each_section(number, column, report)}
+
+
+def _each_section(number: int, column: Column, report: Report) -> Iterator[Section]:
     entries = {entry.name: entry for entry in report.known}
-    found = {}
-    for place, (group, verdicts) in enumerate(column.groups.items()):
-        example = column.examples.get(group)
-        found[group] = Part(
-            anchor=f"s{number}-g{place}",
+    for position, (group, results) in enumerate(column.groups.items()):
+        explanation = column.explanations.get(group)
+        yield Section(
+            anchor=f"s{number}-g{position}",
             group=group,
-            called=CALLED[group.kind],
-            title=_title(group, verdicts),
-            verdicts=verdicts,
-            entries=[entries[name] for name in verdicts[0].known],
-            example=example,
-            picture=_picture(example.picture) if example and example.picture else None,
-            command=reproduce(column, verdicts, example.id if example else ""),
+            title=group_title(group, plainest(results)),
+            results=results,
+            entries=[entries[name] for name in group.known],
+            explanation=explanation,
+            command=reproduce(column.subject, results, explanation),
         )
-    return found
 
 
-def _title(group: Group, verdicts: Sequence[StoredVerdict]) -> str:
-    """The group's name; of what has a reason alone, the reason of its plainest case."""
-    said = (
-        group.name if group.kind in (Verdict.DIVERGES, Verdict.KNOWN) else plainest(verdicts).reason
-    )
-    return said or "no reason given"
+def reproduce(
+    subject: SubjectResult, results: Sequence[CaseResult], explanation: Explanation | None = None
+) -> str:
+    """Return the command that reproduces the explained or the plainest of some results."""
+    result = plainest(results)
+    has_values = bool(result.differences) and not result.difference_types & WITHOUT_CAUSE
+    explained = result.verdict in (Verdict.DIVERGES, Verdict.KNOWN) and has_values
+    command = "explain" if explained else "show"
+    case = explanation.id if explanation else result.id
+    return f"rnnparity {command} {case} --subject {quote(subject.name)}"
 
 
-def _picture(picture: Picture) -> Drawing:
-    units, columns = picture.shape
-    levels = tuple(tuple(row) for row in picture.rows)
-    return drawing(results.Picture(picture.name, picture.across, (units, columns), levels))
+def cell_summary(cell: Cell) -> str:
+    """Return the counts of a cell by verdict."""
+    counts = [counted(cell.counts[verdict], verdict) for verdict in Verdict if cell.counts[verdict]]
+    return ", ".join(counts) or "no case was run"
 
 
-def reproduce(column: Column, verdicts: Sequence[StoredVerdict], id: str = "") -> str:
-    """The command that shows one of these cases again: what can be explained is."""
-    told = plainest(verdicts)
-    explained = told.verdict in (Verdict.DIVERGES, Verdict.KNOWN) and not {
-        "error",
-        "fact",
-        "dtype",
-    } & set(told.kinds or ["error"])
-    return f"rnnparity {'explain' if explained else 'show'} {id or told.id} --subject {quote(column.subject.name)}"
-
-
-def summary(cell: Cell) -> str:
-    """A cell's counts in words."""
-    said = [
-        f"{cell.counts[kind]} {COUNTED.get(kind, kind)}" for kind in Verdict if cell.counts[kind]
-    ]
-    return ", ".join(said) or "no case was run"
-
-
-def versions(column: Column) -> str:
-    """What computed, in a line."""
-    return ", ".join(f"{name} {version}" for name, version in column.subject.versions.items())
+def versions(subject: SubjectResult) -> str:
+    """Return a subject's versions in a line."""
+    return ", ".join(f"{name} {version}" for name, version in subject.versions.items())

@@ -1,12 +1,11 @@
-"""The rows of the conformance table: what people ask of a recurrent layer, each with the cases that
-ask it."""
+"""The rows of the conformance table: features of recurrent layers, each with its cases."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.cells import CELLS
@@ -14,157 +13,199 @@ from rnnparity.problem.dtypes import COMPUTE_DTYPE
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem
 
-Holds = Callable[[Problem], bool]
-# One string a row of the mask, one letter a step: 1 is used, 0 is masked.
-_RIGHT, _LEFT, _INSIDE, _ROW = ("1+0+", "0+1+", "1+(0+1+)+", "0+")
+Predicate = Callable[[Problem], bool]
+# Patterns of a row of a mask, a character for each step: 1 is used, 0 is masked.
+_RIGHT, _LEFT, _INSIDE, _EMPTY = ("1+0+", "0+1+", "1+(0+1+)+", "0+")
 _SEVERAL = "0+1+0+1+0*|1+0+1+0+"
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A row: its group, its name, and whether a case asks for it."""
+    """A row: its group, its name, and whether a case has the feature."""
 
     group: str
     name: str
-    holds: Holds
+    matches: Predicate
 
 
-# The first row of every table: the catalogue as a whole.
+# The first row of every table: the whole catalogue.
 ALL = Feature("", "all cases", lambda _: True)
 
 
-def _cells() -> Iterator[tuple[str, Holds]]:
-    """Each cell with the value of its option that changes the equations, if it has one."""
+def _cells() -> Iterator[tuple[str, Predicate]]:
+    """Yield each cell with each value of the option that changes its equations, if it has one."""
     for cell in CELLS.values():
-        if not cell.two_biases:
-            yield cell.class_name, _cell(cell.class_name)
+        option = cell.two_biases
+        if not option:
+            yield cell.class_name, partial(_has_cell, class_name=cell.class_name)
             continue
         for value in (True, False):
-            label = f"{cell.class_name}, {cell.two_biases}={value}"
-            yield label, _cell(cell.class_name, cell.two_biases, value)
+            predicate = partial(_has_cell, class_name=cell.class_name, option=option, value=value)
+            yield f"{cell.class_name}, {option}={value}", predicate
 
 
-def _cell(class_name: str, option: str = "", value: bool = True) -> Holds:
-    """A layer of that class with that value of an option, itself or within another."""
-    return lambda problem: any(
+def _has_cell(problem: Problem, class_name: str, option: str = "", value: bool = True) -> bool:
+    """Return whether a half of the layer is of this class and has this value of the option."""
+    return any(
         half.class_name == class_name and (not option or getattr(half, option) == value)
         for _, half in halves(problem.layer)
     )
 
 
-def _alone(backwards: bool) -> Holds:
-    return lambda problem: (
-        isinstance(problem.layer, Recurrent) and problem.layer.go_backwards is backwards
+def _is_recurrent(problem: Problem, go_backwards: bool) -> bool:
+    layer = problem.layer
+    return isinstance(layer, Recurrent) and layer.go_backwards is go_backwards
+
+
+def _merges(problem: Problem, mode: str | None) -> bool:
+    layer = problem.layer
+    return isinstance(layer, Bidirectional) and layer.merge_mode == mode
+
+
+def _is_stack(problem: Problem) -> bool:
+    return isinstance(problem.layer, Stack)
+
+
+def _returns(problem: Problem, sequences: bool, state: bool) -> bool:
+    layer = problem.layer
+    return (layer.return_sequences, layer.return_state) == (sequences, state)
+
+
+def _has_no_mask(problem: Problem) -> bool:
+    return problem.mask is None
+
+
+def _has_row(problem: Problem, pattern: str) -> bool:
+    """Return whether a row of the mask matches a pattern."""
+    rows = [] if problem.mask is None else problem.mask.astype(int).tolist()
+    return any(re.fullmatch(pattern, "".join(map(str, row))) for row in rows)
+
+
+def _has_tag(problem: Problem, tag: str) -> bool:
+    """Return whether a case has a tag; a tag that ends in a colon is a prefix."""
+    tags = problem.case.tags if problem.case else ()
+    if tag.endswith(":"):
+        return any(name.startswith(tag) for name in tags)
+    return tag in tags
+
+
+def _has_initial_state(problem: Problem) -> bool:
+    return problem.initial_state is not None
+
+
+def _has_calls(problem: Problem) -> bool:
+    return problem.calls is not None
+
+
+def _has_activation(problem: Problem) -> bool:
+    return any(half.activation != "tanh" for _, half in halves(problem.layer))
+
+
+def _has_recurrent_activation(problem: Problem) -> bool:
+    return any(
+        half.class_name != "SimpleRNN" and half.recurrent_activation != "sigmoid"
+        for _, half in halves(problem.layer)
     )
 
 
-def _merged(mode: str | None) -> Holds:
-    return lambda problem: (
-        isinstance(problem.layer, Bidirectional) and problem.layer.merge_mode == mode
-    )
+def _has_no_bias(problem: Problem) -> bool:
+    return any(not half.use_bias for _, half in halves(problem.layer))
 
 
-def _returns(sequences: bool, state: bool) -> Holds:
-    return lambda problem: (
-        (problem.layer.return_sequences, problem.layer.return_state) == (sequences, state)
-    )
+def _has_policy(problem: Problem, names: frozenset[str]) -> bool:
+    """Return whether a layer, a wrapper or a layer of a stack has one of these dtype policies."""
+    policies = {half.dtype for _, half in halves(problem.layer)}
+    if not isinstance(problem.layer, Stack):
+        policies.add(problem.layer.dtype)
+    return not policies.isdisjoint(names)
 
 
-def _rows(pattern: str) -> Holds:
-    """A mask with such a row."""
-
-    def holds(problem: Problem) -> bool:
-        rows = [] if problem.mask is None else problem.mask.astype(int).tolist()
-        return any(re.fullmatch(pattern, "".join(map(str, row))) for row in rows)
-
-    return holds
+def _tag(name: str) -> Predicate:
+    return partial(_has_tag, tag=name)
 
 
-def _tagged(tag: str) -> Holds:
-    """A case with that tag, or, where it ends in a colon, with one that begins so."""
-    return lambda problem: any(
-        own == tag or (tag.endswith(":") and own.startswith(tag))
-        for own in (problem.case.tags if problem.case else ())
-    )
+def _row(pattern: str) -> Predicate:
+    return partial(_has_row, pattern=pattern)
 
 
-def _half(test: Callable[[Recurrent], bool]) -> Holds:
-    return lambda problem: any(test(half) for _, half in halves(problem.layer))
+def _merge_mode(mode: str | None) -> Predicate:
+    return partial(_merges, mode=mode)
 
 
-def _policies(*names: str) -> Holds:
-    """A layer, a wrapper or a layer of a stack under one of those dtype policies."""
+def _flags(sequences: bool, state: bool) -> Predicate:
+    return partial(_returns, sequences=sequences, state=state)
 
-    def holds(problem: Problem) -> bool:
-        outer = [] if isinstance(problem.layer, Stack) else [problem.layer.dtype]
-        return not {*outer, *(half.dtype for _, half in halves(problem.layer))}.isdisjoint(names)
 
-    return holds
+def _policy(*names: str) -> Predicate:
+    return partial(_has_policy, names=frozenset(names))
+
+
+def _rows() -> Mapping[str, Mapping[str, Predicate]]:
+    """Return the predicate of each row by group and name."""
+    mixed = [name for name in COMPUTE_DTYPE if name.startswith("mixed_")]
+    return {
+        "Layer": dict(_cells()),
+        "Direction": {
+            "forward": partial(_is_recurrent, go_backwards=False),
+            "go_backwards": partial(_is_recurrent, go_backwards=True),
+            "Bidirectional, concat": _merge_mode("concat"),
+            "Bidirectional, sum": _merge_mode("sum"),
+            "Bidirectional, mul": _merge_mode("mul"),
+            "Bidirectional, ave": _merge_mode("ave"),
+            "Bidirectional, two outputs": _merge_mode(None),
+            "two different halves": _tag("halves"),
+            "stacks of layers": _is_stack,
+        },
+        "Returned": {
+            "the last output": _flags(False, False),
+            "the sequence": _flags(True, False),
+            "the last output and states": _flags(False, True),
+            "the sequence and states": _flags(True, True),
+        },
+        "Mask": {
+            "none": _has_no_mask,
+            "padding on the right": _row(_RIGHT),
+            "padding on the left": _row(_LEFT),
+            "a gap inside": _row(_INSIDE),
+            "a row without any step": _row(_EMPTY),
+            "several gaps in a row": _row(_SEVERAL),
+            "zero_output_for_mask": _tag("zero_output"),  # Bidirectional sets it by itself
+        },
+        "State": {
+            "initial state": _has_initial_state,
+            "stateful, several calls": _has_calls,
+        },
+        "Options": {
+            "activation other than tanh": _has_activation,
+            "recurrent_activation other than sigmoid": _has_recurrent_activation,
+            "use_bias=False": _has_no_bias,
+        },
+        "Dtype": {
+            "float64": _policy("float64"),
+            "float16": _policy("float16"),
+            "bfloat16": _policy("bfloat16"),
+            "mixed policies": _policy(*mixed),
+        },
+        "Numbers": {
+            "an axis of length one": _tag("edge:"),
+            "saturated gates": _tag("saturation"),
+            "constant weights": _tag("weights:constant"),
+            "digits printed in the sources": _tag("sources"),
+        },
+    }
 
 
 def _features() -> Iterator[Feature]:
-    rows: dict[str, dict[str, Holds]] = {
-        "Layer": {
-            **dict(_cells()),
-        },
-        "Direction": {
-            "forward": _alone(False),
-            "go_backwards": _alone(True),
-            **{f"Bidirectional, {mode}": _merged(mode) for mode in ("concat", "sum", "mul", "ave")},
-            "Bidirectional, two outputs": _merged(None),
-            "two different halves": _tagged("halves"),
-            "stacks of layers": lambda problem: isinstance(problem.layer, Stack),
-        },
-        "Returned": {
-            "the last output": _returns(False, False),
-            "the sequence": _returns(True, False),
-            "the last output and states": _returns(False, True),
-            "the sequence and states": _returns(True, True),
-        },
-        "Mask": {
-            "none": lambda problem: problem.mask is None,
-            "padding on the right": _rows(_RIGHT),
-            "padding on the left": _rows(_LEFT),
-            "a gap inside": _rows(_INSIDE),
-            "a row without any step": _rows(_ROW),
-            "several gaps in a row": _rows(_SEVERAL),
-            "zero_output_for_mask": _tagged("zero_output"),  # Bidirectional sets it by itself
-        },
-        "State": {
-            "initial state given": lambda problem: problem.initial_state is not None,
-            "stateful, several calls": lambda problem: problem.calls is not None,
-        },
-        "Options": {
-            "other activation": _half(lambda half: half.activation != "tanh"),
-            "other recurrent_activation": _half(
-                lambda half: half.cell.gated and half.recurrent_activation != "sigmoid"
-            ),
-            "use_bias=False": _half(lambda half: not half.use_bias),
-        },
-        "Type": {
-            "float64": _policies("float64"),
-            "float16": _policies("float16"),
-            "bfloat16": _policies("bfloat16"),
-            "mixed policies": _policies(
-                *(name for name in COMPUTE_DTYPE if name.startswith("mixed_"))
-            ),
-        },
-        "Numbers": {
-            "an axis of length one": _tagged("edge:"),
-            "saturated gates": _tagged("saturation"),
-            "constant weights": _tagged("weights:constant"),
-            "digits printed in the sources": _tagged("sources"),
-        },
-    }
-    for group, features in rows.items():
-        for name, holds in features.items():
-            yield Feature(group, name, holds)
+    yield ALL
+    for group, rows in _rows().items():
+        for name, predicate in rows.items():
+            yield Feature(group, name, predicate)
 
 
-FEATURES: tuple[Feature, ...] = (ALL, *_features())
+FEATURES: tuple[Feature, ...] = tuple(_features())
 
 
 @cache
 def cases_of(feature: Feature) -> frozenset[str]:
-    """The ids of the cases of a row."""
-    return frozenset(case for case, problem in catalogue().items() if feature.holds(problem))
+    """Return the ids of the cases with a feature."""
+    return frozenset(case for case, problem in catalogue().items() if feature.matches(problem))

@@ -1,75 +1,105 @@
-"""What a subject's verdicts have in common: the same known difference, fault, error or reason is
-one group."""
+"""Groups of results: those with the same known difference, cause, error or reason are one group."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rnnparity.problem.results import EVERY_HALF, Verdict
-from rnnparity.report.stored_report import StoredVerdict
+from rnnparity.problem.results import CaseResult, Cause, DifferenceType, Verdict
 
-# Beyond so many of one kind the rarest are one group: they are told apart by accidents of their
-# text.
-MOST = 20
-OF_A_TYPE, OF_A_FACT = (
-    "another type than specified",
-    "what the layer says of itself: symbolic shapes, parameters",
+# Of each verdict the most frequent groups are shown; all others are one group. Messages of a
+# subject may differ in every case.
+GROUPS = 20
+# What comes first in a report.
+ORDER = (
+    Verdict.DIVERGES,
+    Verdict.ERROR,
+    Verdict.KNOWN,
+    Verdict.INCONCLUSIVE,
+    Verdict.UNSUPPORTED,
 )
-# Where in a layer a fault was found, as `faults.fault.Placed.name` says it: one fault, wherever it
-# strikes.
-_PLACE = re.compile(rf" \((?:{EVERY_HALF}|(?:\d+/)?(?:forward|backward|\d+))\)")
-NOT_LOOKED_FOR = "a cause not looked for, beyond the first cases"
+# No fault of the list explains these, so that no cause is searched.
+WITHOUT_CAUSE = frozenset({DifferenceType.FACT, DifferenceType.DTYPE})
 
 
 @dataclass(frozen=True)
 class Group:
-    """Verdicts of one kind under one name."""
+    """What the results of a group have in common.
 
-    kind: Verdict
-    name: str
+    `faults` are cause and variant of each fault, wherever in the layer they are; none where the
+    results are unexplained, None where the cause was not searched. `difference_types` are given
+    where no cause was searched, because no fault explains them. `rest`: all other groups with
+    this verdict.
+    """
+
+    verdict: Verdict
+    known: tuple[str, ...] = ()
+    faults: tuple[tuple[str, str], ...] | None = None
+    difference_types: frozenset[DifferenceType] = frozenset()
+    reason: tuple[str, ...] = ()
+    rest: bool = False
 
 
-def groups(verdicts: Iterable[StoredVerdict]) -> dict[Group, list[StoredVerdict]]:
-    """All that is not agreement, by group: what fails first, then the most frequent."""
-    found: dict[Group, list[StoredVerdict]] = {}
-    for verdict in verdicts:
-        if verdict.verdict is not Verdict.AGREES:
-            found.setdefault(Group(verdict.verdict, _name(verdict)), []).append(verdict)
-    order = (
-        Verdict.DIVERGES,
-        Verdict.ERROR,
-        Verdict.KNOWN,
-        Verdict.INCONCLUSIVE,
-        Verdict.UNSUPPORTED,
-    )
-    sorted_ = sorted(
-        found.items(), key=lambda pair: (order.index(pair[0].kind), -len(pair[1]), pair[0].name)
-    )
-    kept: dict[Group, list[StoredVerdict]] = {}
-    for group, own in sorted_:
-        full = sum(other.kind is group.kind for other in kept) >= MOST
-        kept.setdefault(Group(group.kind, "others") if full else group, []).extend(own)
+Groups = Mapping[Group, Sequence[CaseResult]]
+
+
+def group_results(results: Iterable[CaseResult]) -> Groups:
+    """Return all results but those that agree, by group, the most frequent groups first."""
+    found: dict[Group, list[CaseResult]] = {}
+    for result in results:
+        if result.verdict is not Verdict.AGREES:
+            found.setdefault(_group(result), []).append(result)
+    kept: dict[Group, list[CaseResult]] = {}
+    for verdict in ORDER:
+        groups = [group for group in found if group.verdict is verdict]
+        groups.sort(key=lambda group: -len(found[group]))
+        for group in groups[:GROUPS]:
+            kept[group] = found[group]
+        rest = [result for group in groups[GROUPS:] for result in found[group]]
+        if rest:
+            kept[Group(verdict, rest=True)] = rest
     return kept
 
 
-def plainest(verdicts: Iterable[StoredVerdict]) -> StoredVerdict:
-    """The one with the shortest name, which says the most about what they have in common."""
-    return min(verdicts, key=lambda verdict: (len(verdict.id), verdict.id))
+def plainest(results: Iterable[CaseResult]) -> CaseResult:
+    """Return the result with the shortest id: it has the fewest features besides the common one."""
+    return min(results, key=plainness)
 
 
-def _name(verdict: StoredVerdict) -> str:
-    if verdict.verdict is Verdict.KNOWN:
-        return " + ".join(verdict.known)
-    if verdict.verdict is Verdict.UNSUPPORTED:
-        return verdict.reason
-    if (
-        verdict.verdict is not Verdict.DIVERGES
-    ):  # numbers differ from case to case, those of float32 do not
-        return re.sub(r"(?<![A-Za-z])\d+([.e+-]\d+)*", "…", verdict.reason)
-    if verdict.cause:
-        return _PLACE.sub("", verdict.fault) or verdict.cause
-    if "dtype" in verdict.kinds:
-        return OF_A_TYPE
-    return OF_A_FACT if set(verdict.kinds) <= {"fact"} else NOT_LOOKED_FOR
+def plainness(result: CaseResult) -> tuple[int, str]:
+    """Return a sort key that puts the plainest result first."""
+    return len(result.id), result.id
+
+
+def has_cause(result: CaseResult) -> bool:
+    """Return whether a fault of the list may explain a result."""
+    return result.cause is not None or not result.difference_types <= WITHOUT_CAUSE
+
+
+def faults_of(cause: Cause) -> tuple[tuple[str, str], ...]:
+    """Return cause and variant of each fault: it is one fault wherever in the layer it is."""
+    return tuple((fault.cause, fault.variant) for fault in cause.faults)
+
+
+def _group(result: CaseResult) -> Group:
+    if result.verdict is Verdict.KNOWN:
+        return Group(result.verdict, known=result.known)
+    if result.verdict is not Verdict.DIVERGES:
+        return Group(result.verdict, reason=_words(result))
+    if result.cause is not None:
+        return Group(result.verdict, faults=faults_of(result.cause))
+    if has_cause(result):
+        return Group(result.verdict)
+    return Group(result.verdict, difference_types=result.difference_types)
+
+
+def _words(result: CaseResult) -> tuple[str, ...]:
+    """Return the words of a reason without its numbers.
+
+    A message of a subject is text that nothing is known about. Shapes, rows and lines in it differ
+    from case to case; a word such as "float32" starts with a letter and counts.
+    """
+    words = result.reason.split()
+    if result.verdict is Verdict.UNSUPPORTED:
+        return tuple(words)
+    return tuple(word for word in words if not any(c.isdigit() for c in word) or word[0].isalpha())

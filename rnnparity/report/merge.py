@@ -1,130 +1,132 @@
-"""Runs that were made apart, one CI job each, as one."""
+"""Merging of reports: runs of several CI jobs as one report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from dataclasses import replace
 
 from rnnparity.catalogue import catalogue
-from rnnparity.golden import known_differences as known
+from rnnparity.golden import known_differences
 from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Verdict
-from rnnparity.report.messages import stale_text
-from rnnparity.report.stored_report import Stale, StoredReport, StoredSubject
-
-Row = TypeVar("Row")
+from rnnparity.problem.results import Machine, Report, SubjectResult, Verdict
 
 
-def merge(reports: Mapping[str, StoredReport], entries: Sequence[KnownDifference]) -> StoredReport:
-    """Several reports by the name of where they come from, as one; the parts of one subject are
-    joined.
+def merge(reports: Mapping[str, Report], entries: Sequence[KnownDifference]) -> Report:
+    """Return reports, by the name of their file, as one; the parts of a subject are joined.
 
-    `entries` are the listed differences: what no part could know to be stale all of them together
-    may.
+    `entries` are the known differences: an entry that no part could show to be stale may be so
+    in all parts together.
 
     Raises:
-        RequestError: they are of different versions of rnnparity; or two hold the same case of one
-        subject, or have
-            run it in different versions.
+        RequestError: the reports are of different versions of rnnparity, or two of them contain
+        the same case of a subject, or ran the subject in different versions.
     """
-    (first_name, first), *others = reports.items()
-    for name, report in others:
+    (first_file, first), *others = reports.items()
+    for file, report in others:
         if report.rnnparity != first.rnnparity:
             raise RequestError(
-                f"{name}: is of rnnparity {report.rnnparity}, but {first_name} of {first.rnnparity}"
+                f"{file}: rnnparity: got {report.rnnparity}, expected {first.rnnparity} as in "
+                f"{first_file}; run both with the same version"
             )
-    parts: dict[str, dict[str, StoredSubject]] = {}
-    for where, report in reports.items():
+    parts: dict[str, dict[str, SubjectResult]] = {}
+    for file, report in reports.items():
         for subject in report.subjects:
-            parts.setdefault(subject.name, {})[where] = subject
-    subjects = [_joined(own, entries) for own in parts.values()]
+            parts.setdefault(subject.name, {})[file] = subject
+    skipped = dict.fromkeys(out for report in reports.values() for out in report.skipped)
     widest = _widest(list(reports.values()))
-    return first.model_copy(
-        update={
-            "left_out": [
-                out
-                for out in _once(out for r in reports.values() for out in r.left_out)
-                if out.subject not in parts
-            ],
-            "known": _once(entry for report in reports.values() for entry in report.known),
-            "subjects": subjects,
-            "faults": widest and widest.faults,
-            "by_constants": widest and widest.by_constants,
-        }
+    return replace(
+        first,
+        subjects=tuple(_joined(subjects, entries) for subjects in parts.values()),
+        skipped=tuple(out for out in skipped if out.subject not in parts),
+        known=tuple(dict.fromkeys(entry for report in reports.values() for entry in report.known)),
+        score=widest.score if widest else None,
+        score_constant=widest.score_constant if widest else None,
     )
-
-
-def _once(rows: Iterable[Row]) -> list[Row]:
-    """Without those that are there already."""
-    found: list[Row] = []
-    for row in rows:
-        if row not in found:
-            found.append(row)
-    return found
 
 
 def _joined(
-    parts: Mapping[str, StoredSubject], entries: Sequence[KnownDifference]
-) -> StoredSubject:
-    """One subject from its parts."""
-    (first_name, first), *others = parts.items()
-    home = {verdict.id: first_name for verdict in first.verdicts}
-    for where, part in others:
-        if part.versions != first.versions:
-            versions = f"{_plain(part.versions)}, but {_plain(first.versions)} in {first_name}"
-            raise RequestError(f"{where}: {part.name} is {versions}")
-        again = [verdict.id for verdict in part.verdicts if verdict.id in home]
-        if again:
-            more = f" and {len(again) - 1} more" if len(again) > 1 else ""
-            both = (
-                f"{again[0]}{more} of {part.name} are" if more else f"{again[0]} of {part.name} is"
-            )
-            raise RequestError(
-                f"{where}: {both} in {home[again[0]]} too; merge runs of different cases"
-            )
-        home |= {verdict.id: where for verdict in part.verdicts}
-    if not others:
+    parts: Mapping[str, SubjectResult], entries: Sequence[KnownDifference]
+) -> SubjectResult:
+    """Return one subject from its parts by file."""
+    _check_parts(parts)
+    subjects = list(parts.values())
+    first = subjects[0]
+    if len(subjects) == 1:
         return first
-    place = {case: number for number, case in enumerate(catalogue())}
-    verdicts = [verdict for part in parts.values() for verdict in part.verdicts]
-    used = {name for verdict in verdicts for name in verdict.known}
-    ran = {verdict.id for verdict in verdicts if verdict.verdict is not Verdict.UNSUPPORTED}
-    stale = known.stale(entries, first.name, first.versions, used, ran, catalogue())
-    processors = sorted({part.machine.processor for part in parts.values()})
-    return first.model_copy(
-        update={
-            "date": max(part.date for part in parts.values()),
-            "machine": first.machine.model_copy(update={"processor": "; ".join(processors)}),
-            "seconds": sum(part.seconds for part in parts.values()),
-            "stale": [Stale(name=entry.name, why=stale_text(entry)) for entry in stale],
-            "verdicts": sorted(verdicts, key=lambda verdict: place[verdict.id]),
-            "examples": [example for part in parts.values() for example in part.examples],
-        }
+    order = {case: position for position, case in enumerate(catalogue())}
+    results = [result for subject in subjects for result in subject.cases]
+    results.sort(key=lambda result: order[result.id])
+    used = {name for result in results for name in result.known}
+    ran = {result.id for result in results if result.verdict is not Verdict.UNSUPPORTED}
+    stale = known_differences.stale(entries, first.name, first.versions, used, ran, catalogue())
+    return replace(
+        first,
+        cases=tuple(results),
+        stale=tuple(stale),
+        seconds=sum(subject.seconds for subject in subjects),
+        date=max(subject.date for subject in subjects),
+        machine=_machine(subject.machine for subject in subjects),
     )
 
 
-def _plain(versions: Mapping[str, str]) -> str:
-    return (
-        ", ".join(f"{name} {version}" for name, version in versions.items()) or "without versions"
-    )
+def _check_parts(parts: Mapping[str, SubjectResult]) -> None:
+    """Check that the parts of a subject have the same versions and different cases.
+
+    Raises:
+        RequestError: they have not.
+    """
+    (first_file, first), *others = parts.items()
+    files = {result.id: first_file for result in first.cases}
+    for file, part in others:
+        if part.versions != first.versions:
+            raise RequestError(
+                f"{file}: {part.name}: got {_versions(part)}, expected {_versions(first)} as in "
+                f"{first_file}"
+            )
+        twice = [result.id for result in part.cases if result.id in files]
+        if twice:
+            more = f" and {len(twice) - 1} more" if len(twice) > 1 else ""
+            raise RequestError(
+                f"{file}: {part.name}: {twice[0]}{more} also in {files[twice[0]]}; "
+                "merge runs of different cases"
+            )
+        files |= dict.fromkeys((result.id for result in part.cases), file)
 
 
-def _widest(reports: Sequence[StoredReport]) -> StoredReport | None:
-    """The report whose cases hold those of all others: what they would have shown all of them
-    would."""
-    silent = (Verdict.UNSUPPORTED, Verdict.ERROR)
-    cases = [
-        {
-            v.id
-            for s in report.subjects
-            if s.name != "reference"
-            for v in s.verdicts
-            if v.verdict not in silent
-        }
-        for report in reports
-    ]
-    everything: set[str] = set().union(*cases)
-    return next(
-        (report for report, own in zip(reports, cases, strict=True) if own == everything), None
-    )
+def _versions(subject: SubjectResult) -> str:
+    versions = [f"{name} {version}" for name, version in subject.versions.items()]
+    return ", ".join(versions) or "no versions"
+
+
+def _machine(machines: Iterable[Machine | None]) -> Machine | None:
+    """Return the first machine, with the processors of all of them."""
+    known = [machine for machine in machines if machine is not None]
+    if not known:
+        return None
+    processors = sorted({machine.processor for machine in known})
+    return replace(known[0], processor="; ".join(processors))
+
+
+def _widest(reports: Sequence[Report]) -> Report | None:
+    """Return the report whose compared cases include those of all others.
+
+    Its mutation score is that of all of them together.
+    """
+    cases = [_compared(report) for report in reports]
+    union: set[str] = set().union(*cases)
+    for report, compared in zip(reports, cases, strict=True):
+        if compared == union:
+            return report
+    return None
+
+
+def _compared(report: Report) -> set[str]:
+    """Return the ids of the cases that any subject but the reference answered."""
+    subjects = [subject for subject in report.subjects if subject.name != "reference"]
+    return {
+        result.id
+        for subject in subjects
+        for result in subject.cases
+        if result.verdict not in (Verdict.UNSUPPORTED, Verdict.ERROR)
+    }

@@ -1,4 +1,4 @@
-"""Sentences about one case: its differences, its cause, and the command that shows it again."""
+"""Sentences about results: differences, causes, and the commands that reproduce them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from rnnparity.problem.results import (
     Witness,
 )
 from rnnparity.problem.shapes import axis_letters
+from rnnparity.report.groups import Group
 
 UNEXPLAINED = "unexplained"
 
@@ -53,11 +54,11 @@ def failure(problem: Problem, result: CaseResult, subject: str) -> str:
     """
     verb = _VERBS.get(result.verdict, str(result.verdict))
     lines = [f"{result.id}: {subject} {verb}" if subject else f"{result.id}: {verb}"]
-    if result.verdict in (Verdict.DIVERGES, Verdict.KNOWN) and result.differences:
+    if result.reason:
+        lines.append(f"  {result.reason}")
+    else:
         for difference in result.differences:
             lines += [f"  {line}" for line in describe(difference, _threshold(problem))]
-    else:
-        lines.append(f"  {result.reason}")
     if result.known:
         lines.append(f"  known: {', '.join(result.known)}")
     if result.outlier:
@@ -75,7 +76,7 @@ def failure(problem: Problem, result: CaseResult, subject: str) -> str:
 def summary(result: CaseResult, problem: Problem) -> str:
     """Return a result in one line: its known entries, and its reason or first difference."""
     line = result.reason
-    if result.differences:
+    if not line and result.differences:
         difference = result.differences[0]
         threshold = _threshold(problem)
         line = element(difference) if difference.index else describe(difference, threshold)[0]
@@ -108,7 +109,7 @@ def _values(difference: Difference, threshold: float) -> list[str]:
         f"worst: {element(difference)}; {distance}",
     ]
     if difference.first_step is not None:
-        lines.append(f"first: index {difference.first_step} of axis T")
+        lines.append(f"first mismatch: index {difference.first_step} of axis T")
     return lines
 
 
@@ -189,15 +190,42 @@ def cause_text(cause: Cause) -> str:
     return line
 
 
+def group_title(group: Group, result: CaseResult) -> str:
+    """Return what the results of a group have in common; `result` is the plainest of them."""
+    if group.rest:
+        return "other reasons"
+    if group.known:
+        return " + ".join(group.known)
+    if group.verdict is not Verdict.DIVERGES:
+        return result.reason or "no reason given"
+    return _divergence_title(group)
+
+
+def _divergence_title(group: Group) -> str:
+    if group.faults is not None:
+        faults = [f"{cause}: {variant}" for cause, variant in group.faults]
+        return " + ".join(faults) or UNEXPLAINED
+    if DifferenceType.DTYPE in group.difference_types:
+        return "another dtype than specified"
+    if group.difference_types:
+        return "other facts than specified: symbolic shapes, parameter counts or printed digits"
+    return "cause not searched, beyond the first cases"
+
+
 def stale_text(stale: Stale) -> str:
     """Return why an entry of the known differences no longer holds."""
     if stale.reason is StaleReason.NO_CASE:
-        return "matches no case"
-    return f"its {stale.cases} cases all agree now"
+        return "it matches no case"
+    if stale.cases == 1:
+        return "its case agrees now"
+    return f"all of its {stale.cases} cases agree now"
 
 
 def sigma_text(sigma: float) -> str:
-    """Return a distance in sigma: 0.42, 12, 3.1e+05; any error of an exact value is over 1e9."""
+    """Return a distance in sigma: 0.42, 12, 3.1e5; any error of an exact value is over 1e9."""
     if sigma > 1e9:
         return "over 1e9"
-    return f"{sigma:.2g}" if sigma < 10 or sigma >= 1e5 else f"{sigma:.0f}"
+    if 10 <= sigma < 1e5:
+        return f"{sigma:.0f}"
+    mantissa, exponent_sign, exponent = f"{sigma:.2g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent_sign else mantissa

@@ -1,5 +1,4 @@
-"""The conformance table: runs stored, merged, and told feature by feature as a page, as Markdown
-and as JSON."""
+"""What `rnnparity check` writes: HTML, Markdown and JSON, from a run or from stored runs."""
 
 from __future__ import annotations
 
@@ -8,72 +7,58 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnnparity.golden.goldens import KNOWN, default_folder
-from rnnparity.golden.known_differences import KnownDifference, read_known
+from rnnparity.golden.known_differences import read_known
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import check_writable, write_where_asked
-from rnnparity.report import runs
+from rnnparity.problem.results import Report
 from rnnparity.report.conformance_page import markdown, page
 from rnnparity.report.merge import merge
-from rnnparity.report.runs import Progress, as_report
-from rnnparity.report.stored_report import StoredReport, dump, load
-from rnnparity.session.check import Run
-
-__all__ = ["Outputs", "StoredReport", "as_report", "merged", "stored_report"]
+from rnnparity.report.store import dump, load
 
 STDOUT = Path("-")
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where the report is to be written; "-" is stdout, which has room for one of them."""
+    """Files to write a report to; "-" is stdout, for one of them."""
 
     html: Path | None = None
     markdown: Path | None = None
     json: Path | None = None
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         return any((self.html, self.markdown, self.json))
 
     def check(self) -> None:
-        """Ask before minutes of running, not after.
+        """Check that the files can be written, before minutes of running.
 
         Raises:
-            RequestError: one of them cannot be written, or two would go to the same place.
+            RequestError: a file cannot be written, or two are the same.
         """
-        paths = [path for path in (self.html, self.markdown, self.json) if path is not None]
-        for place, path in enumerate(paths):
-            if path in paths[:place]:
-                raise RequestError(
-                    f"{path}: two of --html, --markdown and --json would be written there"
-                )
-            if path != STDOUT:
-                check_writable(path)
+        files = [file for file in (self.html, self.markdown, self.json) if file is not None]
+        for position, file in enumerate(files):
+            if file in files[:position]:
+                raise RequestError(f"{file}: --html, --markdown and --json must be different files")
+            if file != STDOUT:
+                check_writable(file)
 
-    def write(self, report: StoredReport) -> str:
-        """Write what is asked for, and give what goes to stdout instead."""
-        said = ""
-        for path, render in ((self.json, dump), (self.markdown, markdown), (self.html, page)):
-            if path == STDOUT:
-                said = render(report)
-            elif path is not None:
-                write_where_asked(path, render(report))
-        return said
+    def write(self, report: Report) -> str:
+        """Write the files and return the text for stdout, if one is requested."""
+        text = ""
+        for file, render in ((self.json, dump), (self.markdown, markdown), (self.html, page)):
+            if file == STDOUT:
+                text = render(report)
+            elif file is not None:
+                write_where_asked(file, render(report))
+        return text
 
 
-def stored_report(run: Run, progress: Progress | None) -> StoredReport:
-    """What is kept of a run that has just ended."""
-    return runs.stored_report(run, progress)
-
-
-def merged(paths: Sequence[Path], fixtures: Path | None) -> StoredReport:
-    """Stored runs as one.
+def load_merged(files: Sequence[Path], fixtures: Path | None) -> Report:
+    """Return stored reports as one.
 
     Raises:
-        RequestError: one of them is at fault, or they do not belong together.
+        RequestError: a file is unreadable, or the reports do not belong together.
     """
-    return merge({str(path): load(path) for path in dict.fromkeys(paths)}, _entries(fixtures))
-
-
-def _entries(fixtures: Path | None) -> Sequence[KnownDifference]:
-    return read_known((fixtures or default_folder()) / KNOWN)
+    entries = read_known((fixtures or default_folder()) / KNOWN)
+    return merge({str(file): load(file) for file in dict.fromkeys(files)}, entries)

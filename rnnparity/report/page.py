@@ -1,16 +1,12 @@
-"""Pages for people: HTML and Markdown from the templates beside this file, each one file that needs
-no network."""
+"""Rendering of the templates beside this file, as pages that need no network."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 
-def render_template(name: str, words: Mapping[str, Any], **filters: Callable[[Any], str]) -> str:
-    """A template with its words filled in; in HTML whatever they hold is text, unless it is said to
-    be safe."""
+def render_template(name: str, words: Mapping[str, object], **filters: Callable[[str], str]) -> str:
+    """Return a template with `words` filled in; HTML templates escape them."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
@@ -25,6 +21,9 @@ def render_template(name: str, words: Mapping[str, Any], **filters: Callable[[An
     return environment.get_template(name).render(words)
 
 
-def words_of_markdown(text: str) -> str:
-    """Words for Markdown: no HTML, and no cell or line ends within."""
-    return re.sub(r"([\\|<])", r"\\\1", " ".join(text.split()))
+def markdown_text(text: str) -> str:
+    """Return text for a cell of a Markdown table: in one line, without HTML and cell ends."""
+    line = " ".join(text.split())
+    for character in "\\|<":
+        line = line.replace(character, f"\\{character}")
+    return line

@@ -1,156 +1,123 @@
-"""A run on the screen: the failing cases, a table and what there is to say in sentences."""
+"""A run on the terminal: failing cases, a table of verdicts, and a few lines for each subject."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
 
 from rnnparity.catalogue import catalogue
-from rnnparity.problem.results import (
-    EVERY_HALF,
-    CaseResult,
-    DifferenceType,
-    Report,
-    Score,
-    SubjectResult,
-    Verdict,
-)
-from rnnparity.report.messages import UNEXPLAINED, failure, faults_name, sigma_text, stale_text
+from rnnparity.problem.results import Report, Score, SubjectResult, Verdict
+from rnnparity.report.groups import group_results, plainest, plainness
+from rnnparity.report.messages import failure, group_title, sigma_text, stale_text
 from rnnparity.session.fuzz import Summary
 
-# Past this many failing cases the rest is counted: the causes are few, the cases many.
+# Of each subject this many failing cases are printed; the causes are few, the cases many.
 SHOWN = 10
-# The columns that are there even where they are empty.
+# The columns that are shown even if they are empty.
 ALWAYS = (Verdict.AGREES, Verdict.DIVERGES)
+# What introduces a group below the table.
+_LABELS = {
+    Verdict.DIVERGES: "cause",
+    Verdict.ERROR: "error",
+    Verdict.KNOWN: "known difference",
+    Verdict.INCONCLUSIVE: "inconclusive",
+    Verdict.UNSUPPORTED: "unsupported",
+}
 
 
 def print_report(report: Report, console: Console) -> None:
-    """The failing cases, then one row a subject, then what the run says in a sentence."""
+    """Print failing cases, a row for each subject, and what the subjects' cases have in common."""
     for subject in report.subjects:
-        # The shortest names are the plainest cases: what fails there is seldom what a special case
-        # is about.
-        for verdict in sorted(subject.failing, key=lambda verdict: len(verdict.id))[:SHOWN]:
-            console.out(
-                failure(catalogue()[verdict.id], verdict, subject.name) + "\n",
-                highlight=False,
-            )
-        more = len(subject.failing) - SHOWN
-        if more > 0:
-            console.out(
-                f"... and {more} more cases of {subject.name} (all of them with --json FILE)\n",
-                highlight=False,
-            )
-        for stale in subject.stale:
-            console.out(
-                f"{subject.name}: known difference {stale.name!r} is stale: {stale_text(stale)}; "
-                "remove it from known_differences.toml\n",
-                highlight=False,
-            )
+        for line in _failures(subject):
+            console.out(line + "\n", highlight=False)
     console.print(_table(report))
     for subject in report.subjects:
         for line in _notes(subject):
             console.out(line, highlight=False)
     if report.score:
-        said = f"mutation score: {_score(report.score)}"
-        if report.score_constant and report.score_constant != report.score:
-            said += f" (cases with constant weights only: {_score(report.score_constant)})"
-        console.out(said, highlight=False)
+        console.out(_score(report.score, report.score_constant), highlight=False)
 
 
-def _score(score: Score) -> str:
-    return f"{score.detected}/{score.applicable}"
+def skipped_lines(report: Report) -> Iterator[str]:
+    """Yield a line for each reason why subjects could not run."""
+    names: dict[str, list[str]] = {}
+    for skipped in report.skipped:
+        names.setdefault(skipped.reason, []).append(skipped.subject)
+    for reason, subjects in names.items():
+        yield f"not run: {', '.join(subjects)}: {reason}"
 
 
-def not_run(report: Report) -> Iterator[str]:
-    """What could not be run, a line for each reason."""
-    reasons: dict[str, list[str]] = {}
-    for out in report.skipped:
-        reasons.setdefault(re.sub("^subject '[^']*'[: ]+", "", out.reason), []).append(out.subject)
-    for why, names in reasons.items():
-        yield f"not run: {', '.join(names)}: {why}"
+def _failures(subject: SubjectResult) -> Iterator[str]:
+    """Yield the plainest failing cases and the stale known differences of a subject."""
+    for result in sorted(subject.failing, key=plainness)[:SHOWN]:
+        yield failure(catalogue()[result.id], result, subject.name)
+    more = len(subject.failing) - SHOWN
+    if more > 0:
+        yield f"... and {_cases(more)} more of {subject.name} (--json FILE writes all of them)"
+    for stale in subject.stale:
+        yield (
+            f"{subject.name}: known difference {stale.name!r} is stale: {stale_text(stale)}; "
+            "remove it from known_differences.toml"
+        )
 
 
 def _table(report: Report) -> Table:
-    met = sum((subject.counts for subject in report.subjects), Counter[Verdict]())
-    kinds = [kind for kind in Verdict if met[kind] or kind in ALWAYS]
+    counts = sum((subject.counts for subject in report.subjects), Counter[Verdict]())
+    verdicts = [verdict for verdict in Verdict if counts[verdict] or verdict in ALWAYS]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("subject", overflow="fold")
-    for kind in kinds:
-        table.add_column(str(kind), justify="right", no_wrap=True)
-    table.add_column("worst", justify="right", no_wrap=True)
+    for verdict in verdicts:
+        table.add_column(str(verdict), justify="right", no_wrap=True)
+    table.add_column("max error", justify="right", no_wrap=True)
     for subject in report.subjects:
-        counts = subject.counts
-        sigmas = [verdict.sigma for verdict in subject.cases if verdict.verdict is Verdict.AGREES]
-        cells = [str(counts[kind] or "-") for kind in kinds]
-        table.add_row(subject.name, *cells, f"{sigma_text(max(sigmas))} sigma" if sigmas else "-")
+        cells = [str(subject.counts[verdict] or "-") for verdict in verdicts]
+        table.add_row(subject.name, *cells, _max_error(subject))
     return table
 
 
-def _notes(subject: SubjectResult) -> list[str]:
+def _max_error(subject: SubjectResult) -> str:
+    """Return the largest distance from the reference in the cases that agree."""
+    sigmas = [case.sigma for case in subject.cases if case.verdict is Verdict.AGREES]
+    return f"{sigma_text(max(sigmas))} sigma" if sigmas else "-"
+
+
+def _notes(subject: SubjectResult) -> Iterator[str]:
+    """Yield the outcome of a subject, then its groups."""
     versions = ", ".join(f"{name} {version}" for name, version in subject.versions.items())
-    lines = [f"{subject.name} {_state(subject)}{f' ({versions})' if versions else ''}"]
-    lines += _causes(subject)
-    errors = Counter(
-        verdict.reason for verdict in subject.failing if verdict.verdict is Verdict.ERROR
-    )
-    lines += [f"  error: {reason} ({_cases(count)})" for reason, count in errors.most_common(SHOWN)]
-    names = sorted({name for verdict in subject.cases for name in verdict.known})
-    if names:
-        lines.append(f"  known differences met: {', '.join(names)}")
-    reasons = Counter(
-        verdict.reason for verdict in subject.cases if verdict.verdict is Verdict.UNSUPPORTED
-    )
-    lines += [
-        f"  unsupported: {reason} ({_cases(count)})" for reason, count in sorted(reasons.items())
-    ]
-    return lines
+    yield f"{subject.name} {_outcome(subject)}{f' ({versions})' if versions else ''}"
+    for group, results in group_results(subject.cases).items():
+        if group.verdict is Verdict.INCONCLUSIVE:
+            continue
+        ambiguous = any(result.cause and result.cause.also_fits for result in results)
+        doubt = ", or an equally consistent fault" if ambiguous else ""
+        title = group_title(group, plainest(results))
+        yield f"  {_LABELS[group.verdict]}: {title}{doubt} ({_cases(len(results))})"
 
 
-def _causes(subject: SubjectResult) -> Iterator[str]:
-    """A line for each cause of failing cases, the most frequent first."""
-    counts = Counter(_cause(case) for case in subject.failing if _has_cause(case))
-    for name, count in counts.most_common():
-        yield f"  cause: {name} ({_cases(count)})"
-
-
-def _has_cause(case: CaseResult) -> bool:
-    """Whether a fault of the list may explain it: facts and dtypes have none."""
-    return case.cause is not None or not case.difference_types <= {
-        DifferenceType.FACT,
-        DifferenceType.DTYPE,
-    }
-
-
-def _cause(case: CaseResult) -> str:
-    if case.cause is None:
-        return "not searched, beyond the first cases"
-    # A fault of every half is, over layers of one half and of several, one fault.
-    faults = [
-        replace(fault, location="") if fault.location == EVERY_HALF else fault
-        for fault in case.cause.faults
-    ]
-    name = faults_name(faults) or UNEXPLAINED
-    return f"{name}, or an equally consistent one" if case.cause.also_fits else name
-
-
-def _state(subject: SubjectResult) -> str:
-    """What is to be said of a subject in a few words; cases that are unsupported have no part in
-    it."""
-    compared, listed = _cases(subject.compared), subject.counts[Verdict.KNOWN]
+def _outcome(subject: SubjectResult) -> str:
+    compared, known = _cases(subject.compared), subject.counts[Verdict.KNOWN]
     if not subject.compared:
-        return f"ran none of {_cases(len(subject.cases))}"
+        return f"not compared: none of {_cases(len(subject.cases))}"
     if subject.failing:
         return f"failed: {len(subject.failing)} of {compared}"
-    if not subject.passed:
-        return f"failed: {compared}"
-    if listed:
-        return f"passed: {compared}, {listed} of them known differences"
-    return f"passed: {compared}"
+    if subject.stale:
+        entries = "entry" if len(subject.stale) == 1 else "entries"
+        return f"failed: {compared}, {len(subject.stale)} stale {entries} of known differences"
+    if not known:
+        return f"passed: {compared}"
+    verb = "is a known difference" if known == 1 else "are known differences"
+    return f"passed; {known} of {compared} {verb}"
+
+
+def _score(score: Score, constant: Score | None) -> str:
+    line = f"mutation score: {score.detected}/{score.applicable}"
+    if constant is None or constant == score:
+        return line
+    detected = f"{constant.detected}/{constant.applicable}"
+    return f"{line} (cases with constant weights only: {detected})"
 
 
 def _cases(count: int) -> str:

@@ -1,30 +1,49 @@
-"""The conformance table: features down, subjects across, and in each cell the share of cases that
-agree."""
+"""The conformance table: features down, subjects across, and in each cell how many cases agree."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.results import (
+    COMPARED,
+    FAILING,
+    Explanation,
+    Report,
+    SubjectResult,
+    Verdict,
+)
 from rnnparity.report.features import FEATURES, Feature, cases_of
-from rnnparity.report.groups import Group, groups
-from rnnparity.report.stored_report import Example, StoredReport, StoredSubject, StoredVerdict
+from rnnparity.report.groups import Group, Groups, group_results, plainness
 
-State = Literal["right", "wrong", "known", "unclear", "nothing", "absent"]
 NOTHING = "–"
+# A verdict after a number, for one case and for several.
+_NOUNS = {
+    Verdict.AGREES: ("agrees", "agree"),
+    Verdict.DIVERGES: ("diverges", "diverge"),
+    Verdict.ERROR: ("error", "errors"),
+}
+
+
+class State(StrEnum):
+    """The worst result in a cell; `UNSUPPORTED` where no case was compared."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    KNOWN = "known"
+    INCONCLUSIVE = "inconclusive"
+    UNSUPPORTED = "unsupported"
+    NOT_RUN = "not-run"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A subject on a feature: what became of the feature's cases, and in which groups they are that
-    do not agree."""
+    """The results of a subject for the cases of a feature, and the groups of those not agreeing."""
 
-    feature: Feature
     counts: Counter[Verdict]
-    groups: Mapping[Group, Sequence[StoredVerdict]]
+    groups: Groups
 
     @property
     def ran(self) -> int:
@@ -32,56 +51,44 @@ class Cell:
 
     @property
     def compared(self) -> int:
-        """All but the unsupported: an error is a comparison that failed."""
-        return self.ran - self.counts[Verdict.UNSUPPORTED]
+        return sum(self.counts[verdict] for verdict in COMPARED)
 
     @property
     def state(self) -> State:
-        """The worst that there is in it; "nothing" where all is unsupported, "absent" where no case
-        was run."""
-        if not self.compared:
-            return "nothing" if self.ran else "absent"
-        if self.counts[Verdict.DIVERGES] or self.counts[Verdict.ERROR]:
-            return "wrong"
-        return (
-            "known"
-            if self.counts[Verdict.KNOWN]
-            else "unclear"
-            if self.counts[Verdict.INCONCLUSIVE]
-            else "right"
-        )
+        if any(self.counts[verdict] for verdict in FAILING):
+            return State.FAILED
+        for verdict in (Verdict.KNOWN, Verdict.INCONCLUSIVE):
+            if self.counts[verdict]:
+                return State(verdict)
+        if self.compared:
+            return State.PASSED
+        return State.UNSUPPORTED if self.ran else State.NOT_RUN
 
     @property
     def share(self) -> str:
-        """Those that agree of those that were compared, rounded down: 100 % is all of them."""
-        if not self.compared:
-            return NOTHING
-        agree = self.counts[Verdict.AGREES]
-        percent = 100 * agree // self.compared
-        return f"{percent} %" if percent or not agree else "< 1 %"
+        """How many of the compared cases agree."""
+        return f"{self.counts[Verdict.AGREES]}/{self.compared}" if self.compared else NOTHING
 
     @property
     def note(self) -> str:
-        """What the share alone would hide, in two or three words."""
-        diverge, err = self.counts[Verdict.DIVERGES], self.counts[Verdict.ERROR]
-        if self.state == "wrong":
-            return f"{diverge + err} {'fail' if err else 'diverge'}"
-        if self.state in ("known", "unclear"):
-            kind = Verdict.KNOWN if self.state == "known" else Verdict.INCONCLUSIVE
-            return f"{self.counts[kind]} {kind}"
-        if self.state == "nothing":
-            return "unsupported"
-        some = self.compared < len(cases_of(self.feature))
-        return "not run" if self.state == "absent" else f"of {self.compared}" if some else ""
+        """What the share does not show, in two or three words."""
+        failing = [verdict for verdict in FAILING if self.counts[verdict]]
+        if len(failing) > 1:
+            return f"{sum(self.counts[verdict] for verdict in failing)} fail"
+        others = (Verdict.KNOWN, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
+        for verdict in (*failing, *others):
+            if self.counts[verdict]:
+                return counted(self.counts[verdict], verdict)
+        return "" if self.ran else "not run"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A subject: its groups, with an example where there is one, and a cell a feature."""
+    """A subject: its groups, the explanations of some of them, and a cell for each feature."""
 
-    subject: StoredSubject
-    groups: Mapping[Group, Sequence[StoredVerdict]]
-    examples: Mapping[Group, Example]
+    subject: SubjectResult
+    groups: Groups
+    explanations: Mapping[Group, Explanation]
     cells: Sequence[Cell]
 
     @property
@@ -89,71 +96,76 @@ class Column:
         return self.cells[0]
 
     @property
-    def says(self) -> str:
-        """The subject's result in three words."""
+    def outcome(self) -> str:
         if not self.subject.passed:
-            return "fails"
-        return "differs as listed" if self.total.state == "known" else "passes"
+            return "failed"
+        return "passed, known differences" if self.total.state is State.KNOWN else "passed"
 
 
-def columns(report: StoredReport) -> list[Column]:
-    """The table, column by column; every column has a cell for each of FEATURES, in their order."""
+def columns(report: Report) -> list[Column]:
+    """Return the table by columns; each has one cell for each of FEATURES, in their order."""
     return [_column(subject) for subject in report.subjects]
 
 
-def _column(subject: StoredSubject) -> Column:
-    found = groups(subject.verdicts)
-    home = {verdict.id: group for group, own in found.items() for verdict in own}
-    examples: dict[Group, Example] = {}
-    for example in sorted(subject.examples, key=lambda example: (len(example.id), example.id)):
-        if group := home.get(example.id):
-            examples.setdefault(group, example)
-    return Column(
-        subject, found, examples, [_cell(feature, subject, found) for feature in FEATURES]
-    )
+def counted(count: int, verdict: Verdict) -> str:
+    """Return a number of cases with a verdict, as in "2 diverge"."""
+    one, several = _NOUNS.get(verdict, (verdict, verdict))
+    return f"{count} {one if count == 1 else several}"
 
 
-def _cell(
-    feature: Feature, subject: StoredSubject, found: Mapping[Group, Sequence[StoredVerdict]]
-) -> Cell:
+def _column(subject: SubjectResult) -> Column:
+    groups = group_results(subject.cases)
+    explanations: dict[Group, Explanation] = {}
+    for group, results in groups.items():
+        for result in sorted(results, key=plainness):
+            if result.explanation and group not in explanations:
+                explanations[group] = result.explanation
+    cells = [_cell(feature, subject, groups) for feature in FEATURES]
+    return Column(subject, groups, explanations, cells)
+
+
+def _cell(feature: Feature, subject: SubjectResult, groups: Groups) -> Cell:
     cases = cases_of(feature)
-    counts = Counter(verdict.verdict for verdict in subject.verdicts if verdict.id in cases)
-    own = {
-        group: [verdict for verdict in verdicts if verdict.id in cases]
-        for group, verdicts in found.items()
+    counts = Counter(result.verdict for result in subject.cases if result.id in cases)
+    chosen = {
+        group: [result for result in results if result.id in cases]
+        for group, results in groups.items()
     }
-    return Cell(feature, counts, {group: verdicts for group, verdicts in own.items() if verdicts})
+    return Cell(counts, {group: results for group, results in chosen.items() if results})
 
 
-def headline(report: StoredReport) -> str:
-    """The whole table in a sentence or two."""
-    passing = [subject.name for subject in report.subjects if subject.passed]
-    failing = [subject.name for subject in report.subjects if not subject.passed]
-    some = len(report.subjects)
-    if not failing:
-        listed = any(verdict.known for subject in report.subjects for verdict in subject.verdicts)
-        alone = "differs only as listed" if listed else "passes"
-        together = f"pass{' or differ only as listed' if listed else ''}"
-        said = f"All {some} subjects {together}." if some > 1 else f"{passing[0]} {alone}."
-    elif not passing:
-        said = f"None of {some} subjects passes." if some > 1 else f"{failing[0]} does not pass."
-    else:
-        verb = "does" if len(failing) == 1 else "do"
-        said = f"{len(passing)} of {some} subjects pass; {_listed(failing)} {verb} not."
-    return said + (f" {len(report.left_out)} more could not be run." if report.left_out else "")
+def headline(report: Report) -> str:
+    """Return the whole table in one to three sentences."""
+    sentences = [_outcome(report.subjects)]
+    if report.skipped:
+        sentences.append(f"{len(report.skipped)} more could not run.")
+    ran = max(len(subject.cases) for subject in report.subjects)
+    total = len(cases_of(FEATURES[0]))
+    if ran < total:
+        sentences.append(f"{ran} of {total} cases were selected.")
+    return " ".join(sentences)
 
 
-def chosen(report: StoredReport) -> str:
-    """How many of all cases were run, where it was not all of them."""
-    ran, total = (
-        max(len(subject.verdicts) for subject in report.subjects),
-        len(cases_of(FEATURES[0])),
-    )
-    return f"Only {ran} of the {total} cases were chosen." if ran < total else ""
+def _outcome(subjects: Sequence[SubjectResult]) -> str:
+    passed = [subject.name for subject in subjects if subject.passed]
+    failed = [subject.name for subject in subjects if not subject.passed]
+    known = any(subject.counts[Verdict.KNOWN] for subject in subjects)
+    exception = ", with known differences" if known and not failed else ""
+    if len(subjects) == 1:
+        return f"{subjects[0].name} {'fails' if failed else 'passes'}{exception}."
+    if not failed:
+        return f"All {len(subjects)} subjects pass{exception}."
+    if not passed:
+        return f"None of {len(subjects)} subjects passes."
+    verb = "fails" if len(failed) == 1 else "fail"
+    passing = "passes" if len(passed) == 1 else "pass"
+    return f"{len(passed)} of {len(subjects)} subjects {passing}; {_listed(failed)} {verb}."
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Up to four names, in words."""
+    """Return up to four names in words."""
     if len(names) > 4:
         return f"{', '.join(names[:3])} and {len(names) - 3} others"
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    if len(names) == 1:
+        return names[0]
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -21,6 +21,7 @@ from rnnparity.problem.results import (
     Difference,
     DifferenceType,
     Explanation,
+    FaultDescription,
     FaultId,
     KnownEntry,
     Machine,
@@ -190,7 +191,8 @@ def _case(stored: _Verdict, examples: Mapping[str, _Example]) -> CaseResult:
     explanation = Explanation(
         result.id,
         Verdict.DIVERGES,
-        cause=result.cause or Cause(_faults(example.fault)),
+        # Without a cause nothing is printed as its evidence, which was a text.
+        descriptions=tuple(FaultDescription(line, "") for line in example.says),
         sigma=result.sigma,
         picture=_picture(example.picture),
         known=known,

@@ -1,99 +1,120 @@
-"""Stored reports of `check` made by hand."""
+"""Reports of `check` made by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from rnnparity import __version__
 from rnnparity.catalogue import digest
-from rnnparity.report.stored_report import StoredReport, parse
+from rnnparity.problem.results import (
+    CaseResult,
+    Cause,
+    Difference,
+    DifferenceType,
+    Explanation,
+    FaultDescription,
+    FaultId,
+    KnownEntry,
+    Machine,
+    Mismatch,
+    Picture,
+    Report,
+    SubjectResult,
+    Verdict,
+)
 
-MACHINE = {"processor": "Abacus 9", "cores": 2, "system": "Linux x86_64", "python": "3.11.7"}
-PLAIN, MASKED, BOTH_WAYS = (
-    "lstm-spread-last",
-    "lstm-spread-last-mask_left",
-    "bi_gru-spread-sum-last",
+MACHINE = Machine("Abacus 9", 2, "Linux x86_64", "3.11.7")
+PLAIN = "lstm-spread-last"
+MASKED = "lstm-spread-last-mask_left"
+BOTH_WAYS = "bi_gru-spread-sum-last"
+STATEFUL = "stateful-gru-forward-sequences"
+WIDE = "dtype-float64-lstm-forward"
+HALF = "dtype-float16-lstm-ave"
+CASES = (PLAIN, MASKED, BOTH_WAYS, STATEFUL, WIDE, HALF)
+
+KNOWN = KnownEntry(
+    "left-out-by-choice", "mask-ignored", "undocumented", "It <was> decided.", "https://example.org/1"
+)  # fmt: skip
+FAULT = FaultId("mask-ignored", "every step counts", "")
+WORST = Difference(
+    DifferenceType.VALUES,
+    "output",
+    actual=1.5,
+    expected=0.25,
+    shape=(2, 5),
+    dtype="float32",
+    index=(1, 0),
+    sigma=1e6,
+    differing=3,
+    total=10,
 )
-STATEFUL, WIDE, HALF = (
-    "stateful-gru-forward-sequences",
-    "dtype-float64-lstm-forward",
-    "dtype-float16-lstm-ave",
+EXPLANATION = Explanation(
+    MASKED,
+    Verdict.DIVERGES,
+    differences=(WORST,),
+    cause=Cause((FAULT,)),
+    descriptions=(FaultDescription("Masked steps are <computed>.", "Keep the state."),),
+    first=Mismatch("output", row=0, unit=3),
+    sigma=1e6,
+    sigma_with_cause=0.25,
+    threshold=10.0,
+    candidates=141,
+    picture=Picture("output", "time", (2, 3), ((0, 4, 8), (0, 0, 1))),
 )
-RIGHT = dict.fromkeys((PLAIN, MASKED, BOTH_WAYS, STATEFUL, WIDE, HALF), ("agrees", ""))
-KNOWN = {
-    "cause": "mask-ignored",
-    "standing": "undocumented",
-    "name": "left-out-by-choice",
-    "reason": "It <was> decided.",
-    "link": "https://example.org/1",
-}
-PICTURE = {"name": "output", "across": "time", "shape": [2, 3], "rows": [[0, 4, 8], [0, 0, 1]]}
-EXAMPLE = {
-    "id": MASKED,
-    "cause": "mask-ignored",
-    "fault": "mask-ignored: every step counts",
-    "headline": "mask-ignored: every step counts; first mismatch: output at row 0, step 1",
-    "says": ["Masked steps are computed like any other.", "Keep the state."],
-    "text": "the whole <evidence>",
-    "picture": PICTURE,
-}
+
+
+def results(*verdicts: Verdict | str, reason: str = "") -> list[CaseResult]:
+    """Results of the first cases of CASES with these verdicts."""
+    chosen = zip(CASES, verdicts, strict=False)
+    return [CaseResult(case, Verdict(verdict), 0.5, reason) for case, verdict in chosen]
+
+
+AGREEING = tuple(results(*["agrees"] * len(CASES)))
 # One of everything that is not agreement.
-MIXED = {
-    **RIGHT,
-    MASKED: (
-        "diverges", "output[0]=1 | but 2", {"fault": EXAMPLE["fault"], "cause": "mask-ignored", "kinds": ["values"]}
+MIXED = (
+    AGREEING[0],
+    CaseResult(
+        MASKED,
+        Verdict.DIVERGES,
+        1e6,
+        differences=(WORST,),
+        cause=EXPLANATION.cause,
+        explanation=EXPLANATION,
     ),
-    BOTH_WAYS: ("known", "left-out-by-choice: TypeError: no", {"known": [KNOWN["name"]]}),
-    STATEFUL: ("error", "ValueError: no such <gate> (port.py, line 12)"),
-    WIDE: ("unsupported", "float64 | is not built in"),
-    HALF: ("inconclusive", "a relative change of 0.03 would stay under the threshold"),
-}  # fmt: skip
+    CaseResult(BOTH_WAYS, Verdict.KNOWN, reason="TypeError: no", known=(KNOWN.name,)),
+    CaseResult(STATEFUL, Verdict.ERROR, reason="ValueError: no such <gate> (port.py, line 12)"),
+    CaseResult(WIDE, Verdict.UNSUPPORTED, reason="float64 | is not built in"),
+    CaseResult(HALF, Verdict.INCONCLUSIVE, reason="a relative change of 0.03 would be hidden"),
+)
 
 
-def verdicts(rows: Mapping[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
-    """Verdict and reason by case, with more keys where there is a third value."""
-    return [
-        {
-            "id": case,
-            "verdict": row[0],
-            "sigma": 0.5,
-            "reason": row[1],
-            **(row[2] if len(row) > 2 else {}),
-        }
-        for case, row in rows.items()
-    ]
+def only(*cases: str, of: tuple[CaseResult, ...] = AGREEING) -> tuple[CaseResult, ...]:
+    """Some of the results."""
+    return tuple(result for result in of if result.id in cases)
 
 
-def subject(name: str, rows: Mapping[str, tuple[Any, ...]], **other: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "versions": {"port": "1.0"},
-        "date": "2026-07-30T12:34Z",
-        "machine": MACHINE,
-        "seconds": 1.5,
-        "verdicts": verdicts(rows),
-        **other,
-    }
+def subject(
+    name: str,
+    cases: tuple[CaseResult, ...],
+    versions: Mapping[str, str] | None = None,
+    **fields: object,
+) -> SubjectResult:
+    """A subject with these results; other fields of SubjectResult have defaults that can be seen."""
+    defaults = {"seconds": 1.5, "date": "2026-07-30T12:34Z", "machine": MACHINE}
+    return SubjectResult(name, versions or {"port": "1.0"}, cases, **(defaults | fields))
 
 
-def fields(*subjects: dict[str, Any], **other: Any) -> dict[str, Any]:
-    met = any(verdict.get("known") for one in subjects for verdict in one["verdicts"])
-    return {
-        "format": "rnnparity-report/1",
+def report(*subjects: SubjectResult, **fields: object) -> Report:
+    """A report of these subjects on the whole catalogue."""
+    met = any(case.known for subject in subjects for case in subject.cases)
+    defaults = {
+        "known": (KNOWN,) if met else (),
         "rnnparity": __version__,
         "catalogue": digest(),
-        "left_out": [],
-        "known": [KNOWN] if met else [],
-        "subjects": list(subjects),
-        **other,
     }
+    return Report(subjects, **(defaults | fields))
 
 
-def report(*subjects: dict[str, Any], **other: Any) -> StoredReport:
-    return parse(fields(*subjects, **other), "by hand")
-
-
-def both() -> StoredReport:
-    """One that agrees, one with one of everything."""
-    return report(subject("right", RIGHT), subject("a:mixed", MIXED, examples=[EXAMPLE]))
+def both() -> Report:
+    """A subject that agrees, and one with one of everything."""
+    return report(subject("agreeing", AGREEING), subject("a:mixed", MIXED))

@@ -1,7 +1,7 @@
-"""`check` from outside: what passes, what fails, what was never compared, and what Ctrl-C leaves
-behind."""
+"""`check` as a command: what passes, what fails, what was not compared, and Ctrl-C."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -16,6 +16,8 @@ from _support.command_line import command, here, own_package, start
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import default_folder
 from rnnparity.problem import file_format as wire
+from rnnparity.problem.results import DifferenceType, Verdict
+from rnnparity.report.store import load, parse
 
 __all__ = ["here"]
 
@@ -30,15 +32,12 @@ def own(tmp_path_factory):
 
 
 def words(out):
-    """The table's rows by subject, and the lines below it."""
+    """Return the rows of the table by subject, and the lines below it."""
     lines = out.splitlines()
-    head = next(place for place, line in enumerate(lines) if line.startswith("subject "))
-    end = next(place for place, line in enumerate(lines) if re.search(" (passed|failed): ", line))
-    kinds = lines[head].split()[1:]
-    counts = {
-        row.split()[0]: dict(zip(kinds, row.split()[1:], strict=False))
-        for row in lines[head + 1 : end]
-    }
+    (head,) = [number for number, line in enumerate(lines) if line.startswith("subject ")]
+    end = lines.index(next(line for line in lines if re.search(" (passed|failed)[:;] ", line)))
+    verdicts, *rows = [re.split(r"\s{2,}", line.strip()) for line in lines[head:end]]
+    counts = {row[0]: dict(zip(verdicts[1:], row[1:], strict=True)) for row in rows}
     return counts, lines[end:]
 
 
@@ -61,93 +60,109 @@ def test_the_reference_passes_with_all_its_counts():
     assert below == [f"reference passed: {compared} cases (numpy {np.__version__})"]
 
 
-def test_a_report_for_machines(here):
+def test_the_json_on_stdout_has_all_results(here):
     status, out, err = here(
         "check", "reference", "-k", "stack-policies or lstm-spread-last", "--json", "-"
     )
     assert (status, err) == (0, "")
-    report = json.loads(out)
-    assert list(report) == ["format", "rnnparity", "catalogue", "left_out", "known", "subjects"]
-    assert report["format"] == "rnnparity-report/1"
-    (subject,) = report["subjects"]
-    assert list(subject) == ["name", "versions", "date", "machine", "seconds", "verdicts"]
-    assert (subject["name"], subject["versions"]) == ("reference", NUMPY)
-    assert all(
-        list(verdict) == ["id", "verdict", "sigma", "reason"] for verdict in subject["verdicts"]
-    )
+    assert json.loads(out)["format"] == "rnnparity-report/2"
+    (subject,) = parse(json.loads(out), "stdout").subjects
+    assert (subject.name, subject.versions) == ("reference", NUMPY)
     chosen = [
         case
         for case in catalogue()
         if case.startswith("stack-policies") or "lstm-spread-last" in case
     ]
-    assert [verdict["id"] for verdict in subject["verdicts"]] == chosen
-    for verdict in subject["verdicts"]:
-        assert (verdict["verdict"], bool(verdict["reason"])) in (
-            ("agrees", False),
-            ("inconclusive", True),
-        )
-        assert type(verdict["sigma"]) is float
-    assert {verdict["verdict"] for verdict in subject["verdicts"]} == {"agrees", "inconclusive"}
+    assert [case.id for case in subject.cases] == chosen
+    verdicts = {(case.verdict, bool(case.reason)) for case in subject.cases}
+    assert verdicts == {(Verdict.AGREES, False), (Verdict.INCONCLUSIVE, True)}
 
 
-def test_several_subjects_and_a_report_in_a_file(own, tmp_path):
-    """One that agrees, one that diverges, one that errs, all in processes of their own."""
-    path = tmp_path / "report.json"
-    names = [
-        f"own.functions:{name}"
-        for name in ("right", "wrong", "raises", "unsupported", "one_more", "integers")
-    ]
+@pytest.fixture(scope="module")
+def six(own, tmp_path_factory):
+    """Six subjects in their own processes: the report of each by name, and what was printed."""
+    path = tmp_path_factory.mktemp("six") / "report.json"
+    names = [f"own.functions:{name}" for name in SIX]
     status, out, err = command(
         "check", *names, "-k", ONE, "-j", "1", "--json", str(path), path=(own,)
     )
     assert (status, err) == (1, "")
-    verdicts = {
-        each["name"].split(":")[1]: each["verdicts"]
-        for each in json.loads(path.read_text())["subjects"]
+    report = load(path)
+    cases = {}
+    for name, subject in zip(SIX, report.subjects, strict=True):
+        (case,) = subject.cases
+        assert (subject.name, case.id) == (f"own.functions:{name}", CASE)
+        cases[name] = case
+    return report, cases, out
+
+
+SIX = ("right", "wrong", "raises", "unsupported", "one_more", "integers")
+
+
+def test_each_subject_has_its_verdict(six):
+    _, cases, _ = six
+    assert {name: case.verdict for name, case in cases.items()} == {
+        "right": "agrees",
+        "wrong": "diverges",
+        "raises": "error",
+        "unsupported": "unsupported",
+        "one_more": "diverges",
+        "integers": "diverges",
     }
-    assert all(len(each) == 1 and each[0]["id"] == CASE for each in verdicts.values())
-    found = {name: (each[0]["verdict"], each[0]["reason"]) for name, each in verdicts.items()}
-    assert found["right"] == ("agrees", "")
-    assert found["raises"][0] == "error"
-    assert re.fullmatch(
-        r"ValueError: no such gate \(.*functions\.py, line \d+\)", found["raises"][1]
-    )
-    assert found["unsupported"] == ("unsupported", "not today")
-    assert found["one_more"] == (
-        "diverges",
-        "outputs: got 4 (output, h, c, extra_3), expected 3: output, h, c",
-    )
-    assert found["integers"] == ("diverges", "output: got dtype int64, expected float32")
-    assert found["wrong"][0] == "diverges"
-    assert verdicts["one_more"][0]["sigma"] == "Infinity"
-    assert verdicts["right"][0]["sigma"] < 1
-    assert verdicts["wrong"][0]["sigma"] > 1000
-    assert verdicts["wrong"][0]["fault"] == "unit-scale: outputs shifted by 0.01"
-    assert (verdicts["one_more"][0]["cause"], "fault" in verdicts["one_more"][0]) == (
-        "unexplained",
-        False,
-    )
-    assert not any(
-        "cause" in verdicts[name][0] for name in ("right", "raises", "unsupported", "integers")
-    )
+    message = r"ValueError: no such gate \(.*functions\.py, line \d+\)"
+    assert re.fullmatch(message, cases["raises"].reason)
+    assert cases["unsupported"].reason == "not today"
+    assert math.isinf(cases["one_more"].sigma)
+    assert cases["right"].sigma < 1
+    assert cases["wrong"].sigma > 1000
+
+
+def test_differences_are_stored_with_actual_and_expected(six):
+    _, cases, _ = six
+    (count,) = cases["one_more"].differences
+    assert count.type is DifferenceType.COUNT
+    assert count.actual == ("output", "h", "c", "extra_3")
+    assert count.expected == ("output", "h", "c")
+    dtype = cases["integers"].differences[0]
+    assert dtype.type is DifferenceType.DTYPE
+    assert (dtype.output, dtype.actual, dtype.expected) == ("output", "int64", "float32")
+
+
+def test_a_cause_is_stored_where_it_was_searched(six):
+    _, cases, _ = six
+    (fault,) = cases["wrong"].cause.faults
+    assert (fault.cause, fault.variant) == ("unit-scale", "outputs shifted by 0.01")
+    assert cases["one_more"].cause.faults == ()
+    for name in ("right", "raises", "unsupported", "integers"):
+        assert cases[name].cause is None
+
+
+def test_the_table_and_the_lines_below_it(six):
+    report, _, out = six
     counts, below = words(out)
-    assert [counts[name]["diverges"] for name in names] == ["-", "1", "-", "-", "1", "1"]
-    assert re.fullmatch(r"mutation score: (\d+)/\1", below.pop())
+    diverging = [counts[f"own.functions:{name}"]["diverges"] for name in SIX]
+    assert diverging == ["-", "1", "-", "-", "1", "1"]
     below[4] = re.sub(r", line \d+", "", below[4])
+    score = f"{report.score.detected}/{report.score.applicable}"
     assert below == [
         "own.functions:right passed: 1 case",
         "own.functions:wrong failed: 1 of 1 case",
         "  cause: unit-scale: outputs shifted by 0.01 (1 case)",
         "own.functions:raises failed: 1 of 1 case",
         "  error: ValueError: no such gate (functions.py) (1 case)",
-        "own.functions:unsupported ran none of 1 case",
+        "own.functions:unsupported not compared: none of 1 case",
         "  unsupported: not today (1 case)",
         "own.functions:one_more failed: 1 of 1 case",
         "  cause: unexplained (1 case)",
         "own.functions:integers failed: 1 of 1 case",
+        "  cause: another dtype than specified (1 case)",
+        f"mutation score: {score}",
     ]
-    score = json.loads(path.read_text())["faults"]
-    assert score["visible"] == score["total"] > 100
+    assert report.score.detected == report.score.applicable > 100
+
+
+def test_a_failing_case_is_printed_with_the_command_that_reruns_it(six):
+    _, _, out = six
     assert re.search(
         f"{CASE}: own.functions:raises fails\n"
         r"  ValueError: no such gate \(.*functions.py, line \d+\)\n"
@@ -158,13 +173,13 @@ def test_several_subjects_and_a_report_in_a_file(own, tmp_path):
     assert "  witnesses: golden and reference agree: the subject is wrong\n" in out
 
 
-def test_what_a_subject_leaves_behind_is_no_matter(own):
-    """A lock that nobody takes back when its process is ended, as tqdm makes one."""
+def test_a_lock_that_a_subject_leaves_behind_is_ignored(own):
+    """Such as tqdm creates, and nobody releases when the worker ends."""
     status, _, err = command("check", "own.functions:locks", "-k", ONE, path=(own,))
     assert (status, err) == (0, "")
 
 
-def test_the_command_that_a_failure_names_shows_it_again(here, own, monkeypatch):
+def test_the_command_that_a_failure_names_reruns_it(here, own, monkeypatch):
     monkeypatch.syspath_prepend(own)
     status, out, err = here("show", CASE, "--subject", "own.functions:wrong")
     assert (status, err) == (1, "")
@@ -178,7 +193,7 @@ def test_the_command_that_a_failure_names_shows_it_again(here, own, monkeypatch)
 # nothing to compare
 
 
-def test_where_nothing_is_supported_nothing_was_compared(here, own, monkeypatch):
+def test_a_run_without_a_comparison_is_refused(here, own, monkeypatch):
     monkeypatch.syspath_prepend(own)
     called = here("check", "own.functions:unsupported", "-k", ONE)
     said = "nothing was compared: no selected case is supported and conclusive; most frequent reason: not today"
@@ -207,7 +222,7 @@ def problem_file(tmp_path):
     ],
     ids=["missing", "too_old", "broken"],
 )
-def test_tensorflow_is_not_what_it_should_be(
+def test_an_unusable_tensorflow_is_refused_with_a_remedy(
     here, problem_file, tmp_path, monkeypatch, text, expected
 ):
     package = tmp_path / "tensorflow"
@@ -218,7 +233,7 @@ def test_tensorflow_is_not_what_it_should_be(
     assert expected in line
     assert line.startswith("subject 'keras'")
     if "tensorflow" in expected.lower():
-        assert "pip install 'rnnparity[keras]'" in line
+        assert "'rnnparity[keras]'" in line
 
 
 @pytest.mark.parametrize(
@@ -237,7 +252,7 @@ def test_tensorflow_is_not_what_it_should_be(
     ],
     ids=["no_module", "no_function", "imports_none", "slip", "no_python", "exits"],
 )
-def test_a_function_that_cannot_be_loaded(
+def test_a_function_that_cannot_be_loaded_is_refused(
     here, problem_file, tmp_path, monkeypatch, name, text, expected
 ):
     (tmp_path / "nowhere").mkdir()
@@ -247,7 +262,7 @@ def test_a_function_that_cannot_be_loaded(
     assert refused(here("run", problem_file, "--subject", name)) == f"subject {name!r}: {expected}"
 
 
-def test_a_framework_that_is_missing_is_said_and_the_others_go_on(here, tmp_path, monkeypatch):
+def test_a_missing_framework_is_reported_and_other_subjects_run(here, tmp_path, monkeypatch):
     (tmp_path / "tensorflow.py").write_text("raise ImportError('gone')")
     monkeypatch.syspath_prepend(tmp_path)
     line = "subject 'keras': cannot import tensorflow (gone); run pip install 'rnnparity[keras]'"
@@ -265,8 +280,7 @@ def test_a_framework_that_is_missing_is_said_and_the_others_go_on(here, tmp_path
 
 
 def is_there(process):
-    """Whether a worker is there, and no zombie, of which the words are gone, nor another process of
-    its number."""
+    """Return whether a worker is alive: a zombie has no command line, a new process another."""
     try:
         return b"multiprocessing" in Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
@@ -282,7 +296,7 @@ def waited_for(condition, seconds=60.0):
 
 @pytest.fixture
 def asleep(own, tmp_path):
-    """A `check` whose two workers are both in the middle of a case, and the workers' processes."""
+    """A `check` whose two workers are both running a case, and the ids of the workers."""
     checked = start(
         *("check", "own.functions:sleeps", "-k", "lstm-spread-last", "-j", "2"),
         path=(own,),
@@ -318,7 +332,7 @@ def test_ctrl_c_ends_everything_within_five_seconds(asleep):
 
 @needs_proc
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
-def test_the_workers_of_a_run_that_was_killed_end_too(asleep, sign):
+def test_the_workers_of_a_killed_run_end(asleep, sign):
     checked, workers = asleep
     assert all(map(is_there, workers))
     checked.send_signal(sign)
@@ -327,8 +341,7 @@ def test_the_workers_of_a_run_that_was_killed_end_too(asleep, sign):
 
 
 def test_a_stale_entry_fails_the_run(here, own, tmp_path, monkeypatch):
-    """A list whose entry covers a difference that this subject does not have, and one that it does
-    have."""
+    """One entry covers a difference that its subject does not have, one a difference that it has."""
     for path in default_folder().glob("*.json"):
         (tmp_path / path.name).symlink_to(path)
     entry = (
@@ -342,7 +355,7 @@ def test_a_stale_entry_fails_the_run(here, own, tmp_path, monkeypatch):
     status, out, err = here("check", *names, "-k", ONE, "--fixtures", str(tmp_path))
     assert (status, err) == (1, "")
     assert (
-        "own.functions:right: known difference 'right' is stale: its 1 cases all agree now; "
+        "own.functions:right: known difference 'right' is stale: its case agrees now; "
         "remove it from known_differences.toml\n"
     ) in out
     counts, below = words(out)
@@ -354,7 +367,7 @@ def test_a_stale_entry_fails_the_run(here, own, tmp_path, monkeypatch):
     }
     assert below.pop().startswith("mutation score: ")
     assert below == [
-        "own.functions:right failed: 1 case",
-        "own.functions:wrong passed: 1 case, 1 of them known differences",
-        "  known differences met: wrong",
+        "own.functions:right failed: 1 case, 1 stale entry of known differences",
+        "own.functions:wrong passed; 1 of 1 case is a known difference",
+        "  known difference: wrong (1 case)",
     ]

@@ -28,7 +28,7 @@ def test_title_states_the_range_of_a_level():
     assert titles == [
         "unit 0, row 0: at most 10 sigma",
         "unit 0, row 1: 10 to 56 sigma",
-        "unit 0, row 2: over 1.8e+06 sigma",
+        "unit 0, row 2: over 1.8e6 sigma",
     ]
     assert not any(cell.title for cell in drawing(picture).cells)
 

@@ -54,12 +54,12 @@ def test_explained_divergence_in_full():
     assert text(EXPLAINED).splitlines() == [
         "mine: diverges",
         "  output (B=2, T=6, H=4): 48 of 48 values differ",
-        "  worst: output[0, 5, 2]: got 1, expected 2; 7.6e+05 sigma (10 allowed)",
+        "  worst: output[0, 5, 2]: got 1, expected 2; 7.6e5 sigma (10 allowed)",
         "  first mismatch: output at row 0, step 5, unit 2, direction backward, gates f, o",
         "  cause: gate-order: LSTM iofc (ONNX) in all weights (forward)",
         "    The gates are reordered.",
         "  fix: Reorder them.",
-        "  evidence: max error: 7.6e+05 sigma vs. the reference, 0.18 with this fault; "
+        "  evidence: max error: 7.6e5 sigma vs. the reference, 0.18 with this fault; "
         "1 of 141 candidate faults fits",
         "  seen in: ONNX",
         "  output: units down, time across; blank is noise, one block more for every factor of 5.6",

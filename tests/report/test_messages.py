@@ -1,4 +1,4 @@
-"""The sentences about a failing case, word for word."""
+"""The sentences about a failing case."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ PROBLEM = catalogue()[CASE]
 
 
 def outputs(**changed):
-    """The right outputs, some of them changed by a function of their array."""
+    """The expected outputs, some of them changed by a function of their array."""
     return tuple(
         replace(tensor, data=changed[tensor.name](tensor.data.copy()))
         if tensor.name in changed
@@ -52,8 +52,8 @@ def lines(verdict, subject="mine", problem=PROBLEM):
     return [head, *rest[:-2]]
 
 
-def lines_of(given, problem=PROBLEM):
-    return lines(judge(problem, Answer(tuple(given))), problem=problem)
+def lines_of(actual, problem=PROBLEM):
+    return lines(judge(problem, Answer(tuple(actual))), problem=problem)
 
 
 def expected_at(name, index):
@@ -62,15 +62,17 @@ def expected_at(name, index):
 
 
 # ---------------------------------------------------------------------------------------------
-# kinds of difference
+# difference types
 
 
-def test_count():
-    said = "  outputs: got 2 (output, h), expected 3: output, h, c"
-    assert lines_of(outputs()[:2]) == [f"{CASE}: mine diverges", said]
+def test_a_wrong_count_lists_both_names():
+    assert lines_of(outputs()[:2]) == [
+        f"{CASE}: mine diverges",
+        "  outputs: got 2 (output, h), expected 3: output, h, c",
+    ]
 
 
-def test_names():
+def test_wrong_names_are_listed():
     output, h, c = outputs()
     assert lines_of([output, c, h]) == [
         f"{CASE}: mine diverges",
@@ -78,7 +80,7 @@ def test_names():
     ]
 
 
-def test_shape():
+def test_each_wrong_shape_is_a_line():
     assert lines_of(outputs(output=lambda data: data[:, -1], h=lambda data: data.T)) == [
         f"{CASE}: mine diverges",
         "  output: got shape (2, 3), expected (2, 4, 3)",
@@ -86,9 +88,9 @@ def test_shape():
     ]
 
 
-def test_dtype():
-    given = [replace(tensor, data=tensor.data.astype(np.float64)) for tensor in outputs()]
-    assert lines_of(given) == [
+def test_a_wrong_dtype_states_that_the_values_agree():
+    actual = [replace(tensor, data=tensor.data.astype(np.float64)) for tensor in outputs()]
+    assert lines_of(actual) == [
         f"{CASE}: mine diverges",
         "  output: got dtype float64, expected float32; its values agree",
         "  h: got dtype float64, expected float32; its values agree",
@@ -96,24 +98,23 @@ def test_dtype():
     ]
 
 
-def test_dtype_and_values():
-    """A type that is wrong does not hide numbers that are wrong."""
+def test_a_wrong_dtype_does_not_hide_wrong_values():
     twice = [Tensor(t.name, t.data.astype(np.float64) * 2) for t in outputs()]
-    said = lines_of(twice)
-    assert said[1] == "  output: got dtype float64, expected float32"
-    assert "  output (B=2, T=4, H=3): 24 of 24 values differ" in said
+    found = lines_of(twice)
+    assert found[1] == "  output: got dtype float64, expected float32"
+    assert "  output (B=2, T=4, H=3): 24 of 24 values differ" in found
 
 
-def test_finiteness():
+def test_a_value_that_is_not_finite_is_located():
     assert lines_of(outputs(output=put(1, 2, 0, value=np.nan))) == [
         f"{CASE}: mine diverges",
         "  output (B=2, T=4, H=3): 1 of 24 values differ",
         f"  worst: output[1, 2, 0]: got nan, expected {expected_at('output', (1, 2, 0))}; not finite",
-        "  first: index 2 of axis T",
+        "  first mismatch: index 2 of axis T",
     ]
 
 
-def test_values():
+def test_wrong_values_are_counted_and_the_worst_is_located():
     def change(data):
         data[0, 1, 1] = 0.25
         data[1, 3, 2] = 0.75
@@ -126,7 +127,7 @@ def test_values():
         "  output (B=2, T=4, H=3): 2 of 24 values differ",
         f"  worst: output[1, 3, 2]: got 0.75, expected {expected_at('output', (1, 3, 2))}; "
         f"{first} sigma (10 allowed)",
-        "  first: index 1 of axis T",
+        "  first mismatch: index 1 of axis T",
         "  c (B=2, H=3): 1 of 6 values differ",
         f"  worst: c[1, 1]: got 0.5, expected {expected_at('c', (1, 1))}; {second} sigma (10 allowed)",
     ]
@@ -137,7 +138,7 @@ def test_values():
     )
 
 
-def test_the_threshold_is_that_of_the_type():
+def test_the_allowed_distance_is_that_of_the_dtype():
     problem = catalogue()["dtype-float16-gru-forward"]
     output, *states = golden_outputs(problem)
     data = output.data.copy()
@@ -147,7 +148,7 @@ def test_the_threshold_is_that_of_the_type():
     )
 
 
-def test_fact():
+def test_a_wrong_fact_is_a_line():
     verdict = judge(PROBLEM, Answer(outputs(), {"parameters": 99, "symbolic": [[None, None, 3]]}))
     assert lines(verdict) == [
         f"{CASE}: mine diverges",
@@ -156,25 +157,25 @@ def test_fact():
     ]
 
 
-def test_fact_of_a_source():
+def test_what_contradicts_the_source_is_marked():
     problem = catalogue()["sources-000-bilstm-state"]
     output, *states = golden_outputs(problem)
     data = output.data.copy()
     data[0, 3] += np.float32(1e-4)
-    said = lines_of([replace(output, data=data), *states], problem)
-    assert said[1] == "  output (B=1, H=6): 1 of 6 values differ"
-    assert said[3:] == [
+    found = lines_of([replace(output, data=data), *states], problem)
+    assert found[1] == "  output (B=1, H=6): 1 of 6 values differ"
+    assert found[3:] == [
         "  relation output == concat(forward_h, backward_h): does not hold",
         f"  output[0, 3]: got {data[0, 3]:.9g}, expected 0.7038734 (source)",
     ]
 
 
-def test_error():
+def test_an_error_shows_its_message():
     verdict = CaseResult(CASE, Verdict.ERROR, reason="TypeError: no such thing")
     assert lines(verdict) == [f"{CASE}: mine fails", "  TypeError: no such thing"]
 
 
-def test_known():
+def test_a_known_difference_names_its_entries():
     difference = Difference(DifferenceType.FACT, actual=99, expected=108, fact=FactType.PARAMETERS)
     verdict = CaseResult(CASE, Verdict.KNOWN, differences=(difference,), known=("one", "two"))
     assert summary(verdict, PROBLEM) == "one, two: count_params(): got 99, expected 108"
@@ -185,7 +186,7 @@ def test_known():
     ]
 
 
-def test_a_known_error_says_which():
+def test_a_known_error_shows_its_message():
     verdict = CaseResult(CASE, Verdict.KNOWN, reason="TypeError: no such thing", known=("one",))
     assert lines(verdict, "keras") == [
         f"{CASE}: keras known",
@@ -195,11 +196,11 @@ def test_a_known_error_says_which():
 
 
 @pytest.mark.parametrize("kind", [Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED])
-def test_what_is_neither_a_pass_nor_a_failure(kind):
+def test_a_case_that_was_not_compared_shows_the_reason(kind):
     assert lines(CaseResult(CASE, kind, reason="why so")) == [f"{CASE}: mine is {kind}", "  why so"]
 
 
-def test_a_problem_that_is_no_case_has_no_command_to_show_it():
+def test_a_problem_that_is_no_case_has_no_command_to_rerun_it():
     problem = replace(PROBLEM, case=None, id="from_keras")
     verdict = judge(problem, Answer(outputs()[:1]))
     assert failure(problem, verdict, "mine") == (
@@ -216,12 +217,12 @@ def test_a_problem_that_is_no_case_has_no_command_to_show_it():
             (9.94, "9.9"),
             (12.3, "12"),
             (99_999, "99999"),
-            (123_456, "1.2e+05"),
+            (123_456, "1.2e5"),
         ],
-        *[(1e9, "1e+09"), (1.1e9, "over 1e9"), (np.inf, "over 1e9")],
+        *[(1e9, "1e9"), (1.1e9, "over 1e9"), (np.inf, "over 1e9")],
     ],
 )
-def test_a_distance_is_short(sigma, text):
+def test_a_distance_has_two_digits(sigma, text):
     assert sigma_text(sigma) == text
 
 
@@ -229,16 +230,16 @@ def test_float64_values_that_differ_do_not_look_alike():
     difference = Difference(
         DifferenceType.VALUES, "h", 1 / 3, 1 / 3 + 1e-14, (1, 1), "float64", (0, 0), 99.0, 1, 1
     )
-    assert describe(difference, PROBLEM)[1].startswith(
+    assert describe(difference, 10.0)[1].startswith(
         "worst: h[0, 0]: got 0.33333333333333331, expected 0.33333333333334331; "
     )
 
 
-def test_axes_of_a_state():
+def test_a_state_has_the_axes_of_a_state():
     difference = Difference(
         DifferenceType.VALUES, "forward_h", 1.0, 2.0, (2, 3), "float32", (0, 0), 20.0, 1, 6
     )
-    assert describe(difference, PROBLEM) == [
+    assert describe(difference, 10.0) == [
         "forward_h (B=2, H=3): 1 of 6 values differ",
         "worst: forward_h[0, 0]: got 1, expected 2; 20 sigma (10 allowed)",
     ]
@@ -248,37 +249,37 @@ def test_axes_of_a_state():
 # witnesses
 
 WRONG = outputs(h=put(0, 0, value=0.5))
-WRONG_TOO = outputs(h=put(0, 0, value=0.25))
+ALSO_WRONG = outputs(h=put(0, 0, value=0.25))
 
 
-def heard(given, golden, right=None):
-    """The verdict on `given`, held against a golden and a reference that says `right`."""
+def judged(actual, golden, reference=None):
+    """The verdict on outputs compared with a golden and with a reference that computes others."""
     expected = expect(PROBLEM)
-    if right is not None:
-        wide = tuple(Tensor(tensor.name, tensor.data.astype(np.float64)) for tensor in right)
+    if reference is not None:
+        wide = tuple(Tensor(tensor.name, tensor.data.astype(np.float64)) for tensor in reference)
         expected = replace(expected, outputs=wide)
-    return judge_with_golden(PROBLEM, Answer(given), expected, golden)
+    return judge_with_golden(PROBLEM, Answer(actual), expected, golden)
 
 
 def witnesses(verdict):
     return [line for line in lines(verdict) if line.startswith("  witnesses: ")]
 
 
-def test_the_subject_stands_alone():
-    verdict = heard(WRONG, outputs())
+def test_a_wrong_subject_is_the_outlier():
+    verdict = judged(WRONG, outputs())
     assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.SUBJECT)
     assert witnesses(verdict) == ["  witnesses: golden and reference agree: the subject is wrong"]
-    assert heard(outputs()[:1], outputs()).outlier is Witness.SUBJECT
+    assert judged(outputs()[:1], outputs()).outlier is Witness.SUBJECT
 
 
-def test_the_reference_stands_alone():
-    verdict = heard(outputs(), outputs(), WRONG)
+def test_a_wrong_reference_is_the_outlier():
+    verdict = judged(outputs(), outputs(), WRONG)
     assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.REFERENCE)
     assert witnesses(verdict) == ["  witnesses: golden and subject agree: the reference is wrong"]
 
 
-def test_the_golden_stands_alone():
-    verdict = heard(outputs(), WRONG)
+def test_a_drifted_golden_is_the_outlier():
+    verdict = judged(outputs(), WRONG)
     assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.GOLDEN)
     expected = f"{golden_outputs(PROBLEM)[1].data[0, 0]:.9g}"
     assert lines(verdict) == [
@@ -289,24 +290,24 @@ def test_the_golden_stands_alone():
     ]
 
 
-def test_all_three_differ():
-    verdict = heard(WRONG, WRONG_TOO)
+def test_three_different_outputs_have_no_outlier():
+    verdict = judged(WRONG, ALSO_WRONG)
     assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.NONE)
     assert witnesses(verdict) == ["  witnesses: golden, reference and subject all differ"]
 
 
-def test_where_all_agree_nobody_stands_alone():
-    verdict = heard(outputs(), outputs())
+def test_outputs_that_agree_have_no_outlier():
+    verdict = judged(outputs(), outputs())
     assert (verdict.verdict, verdict.outlier) == (Verdict.AGREES, None)
 
 
-def test_a_wrong_fact_is_the_subjects_own():
+def test_a_wrong_fact_makes_the_subject_the_outlier():
     expected = expect(PROBLEM)
     verdict = judge_with_golden(PROBLEM, Answer(outputs(), {"parameters": 99}), expected, outputs())
     assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.SUBJECT)
 
 
-def test_without_a_golden_there_are_no_witnesses():
-    verdict = heard(WRONG, None)
+def test_without_a_golden_there_is_no_outlier():
+    verdict = judged(WRONG, None)
     assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, None)
     assert witnesses(verdict) == []

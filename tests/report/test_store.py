@@ -236,9 +236,12 @@ def test_known_and_stale_entries_of_version_1_become_data(converted):
 def test_an_example_of_version_1_becomes_an_explanation(converted):
     explanations = [case.explanation for case in converted.subjects[-1].cases if case.explanation]
     assert explanations
-    assert {explanation.cause for explanation in explanations} >= {Cause()}
-    shapes = [explanation.picture.shape for explanation in explanations]
-    assert all(len(shape) == 2 for shape in shapes)
+    stored = json.loads((DATA / "report-1.json").read_text())["subjects"][-1]["examples"]
+    assert {e.id for e in explanations} == {example["id"] for example in stored}
+    shapes = {example["id"]: tuple(example["picture"]["shape"]) for example in stored}
+    assert {e.id: e.picture.shape for e in explanations} == shapes
+    says = {example["id"]: example["says"] for example in stored}
+    assert {e.id: [line.description for line in e.descriptions] for e in explanations} == says
 
 
 @pytest.mark.parametrize(

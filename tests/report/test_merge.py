@@ -1,0 +1,106 @@
+"""Merging of reports: side by side, joined, and refused where they do not belong together."""
+
+from dataclasses import replace
+
+import pytest
+from _support.conformance_runs import (
+    AGREEING,
+    CASES,
+    HALF,
+    MACHINE,
+    MASKED,
+    MIXED,
+    PLAIN,
+    both,
+    only,
+    report,
+    subject,
+)
+
+from rnnparity.golden.goldens import KNOWN
+from rnnparity.golden.known_differences import read_known
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.results import Score, Skipped, Stale, StaleReason
+from rnnparity.report.merge import merge
+
+
+def parts(*chosen, **fields):
+    """The subject "a" in parts, one file each."""
+    subjects = [subject("a", only(*cases), **fields) for cases in chosen]
+    return {f"{number}.json": report(part) for number, part in enumerate(subjects)}
+
+
+def test_different_subjects_are_side_by_side():
+    first, second = report(subject("agreeing", AGREEING)), report(subject("a:mixed", MIXED))
+    assert merge({"1": first, "2": second}, ()) == both()
+
+
+def test_parts_of_a_subject_are_joined_in_the_order_of_the_catalogue():
+    (found,) = merge(parts(CASES[3:], CASES[:3]), ()).subjects
+    (reverse,) = merge(parts(CASES[:3], CASES[3:]), ()).subjects
+    assert {case.id for case in found.cases} == set(CASES)
+    assert [case.id for case in found.cases] == [case.id for case in reverse.cases]
+    assert (found.seconds, found.machine) == (3.0, MACHINE)
+
+
+def test_joined_parts_have_the_latest_date_and_all_processors():
+    later = subject(
+        "a",
+        only(HALF),
+        date="2026-08-01T00:00Z",
+        machine=replace(MACHINE, processor="Beads"),
+    )
+    (found,) = merge(parts([PLAIN]) | {"b": report(later)}, ()).subjects
+    assert (found.date, found.machine.processor) == ("2026-08-01T00:00Z", "Abacus 9; Beads")
+
+
+def test_an_entry_that_is_stale_in_all_parts_together_is_stale(tmp_path):
+    entry = f'[[difference]]\nname = "old"\nsubject = "a"\ncases = ["{PLAIN}", "{HALF}"]\nkinds = ["values"]\n'
+    rest = 'versions = {}\ncause = "x"\nstanding = "mistake"\nreason = "x"\nlink = "x"\n'
+    (tmp_path / KNOWN).write_text(entry + rest)
+    entries = read_known(tmp_path / KNOWN)
+    assert merge(parts([PLAIN], [MASKED]), entries).passed
+    found = merge(parts([PLAIN], [HALF]), entries)
+    assert found.subjects[0].stale == (Stale("old", StaleReason.ALL_AGREE, 2),)
+    assert not found.passed
+
+
+def test_the_mutation_score_is_that_of_the_widest_report():
+    wide = report(subject("a", AGREEING), score=Score(9, 10))
+    narrow = report(subject("b", only(PLAIN)), score=Score(3, 3))
+    disjoint = report(subject("b", only(HALF)), score=Score(4, 4))
+    assert merge({"1": narrow, "2": wide}, ()).score == wide.score
+    assert merge({"1": narrow, "2": disjoint}, ()).score is None
+
+
+def test_a_subject_that_was_skipped_in_one_report_and_ran_in_another_was_not_skipped():
+    skipped = tuple(Skipped(name, "gone", True) for name in "bc")
+    first = report(subject("a", AGREEING), skipped=skipped)
+    second = report(subject("b", AGREEING), skipped=skipped[1:])
+    whole = merge({"1": first, "2": second}, ())
+    assert [each.subject for each in whole.skipped] == ["c"]
+    assert (whole.passed, whole.status) == (False, 2)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (
+            report(subject("a", AGREEING)),
+            f"2.json: a: {PLAIN} and 5 more also in 1.json; merge runs of different cases",
+        ),
+        (report(subject("a", only(HALF))), f"2.json: a: {HALF} also in 1.json"),
+        (
+            report(subject("a", MIXED, versions={"port": "2"})),
+            "2.json: a: got port 2, expected port 1.0 as in 1.json",
+        ),
+        (
+            report(subject("b", AGREEING), rnnparity="0.0.1"),
+            "2.json: rnnparity: got 0.0.1, expected ",
+        ),
+    ],
+)
+def test_reports_that_do_not_belong_together_are_refused(other, expected):
+    with pytest.raises(RequestError) as caught:
+        merge({"1.json": report(subject("a", AGREEING)), "2.json": other}, ())
+    assert str(caught.value).startswith(expected)

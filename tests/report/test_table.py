@@ -1,0 +1,108 @@
+"""The conformance table: states, counts and notes of its cells, and the headline."""
+
+from collections import Counter
+
+import pytest
+from _support.conformance_runs import AGREEING, BOTH_WAYS, MASKED, MIXED, both, report, subject
+
+from rnnparity.catalogue import catalogue
+from rnnparity.problem.results import CaseResult, Skipped, Verdict
+from rnnparity.report.features import FEATURES
+from rnnparity.report.table import Cell, columns, headline
+
+SELECTED = f"{len(AGREEING)} of {len(catalogue())} cases were selected."
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({}, ("not-run", "–", "not run")),
+        ({"unsupported": 7}, ("unsupported", "–", "7 unsupported")),
+        ({"inconclusive": 7}, ("inconclusive", "–", "7 inconclusive")),
+        ({"agrees": 9}, ("passed", "9/9", "")),
+        ({"agrees": 3, "unsupported": 7}, ("passed", "3/3", "7 unsupported")),
+        ({"agrees": 1999, "known": 1, "unsupported": 7}, ("known", "1999/2000", "1 known")),
+        ({"agrees": 3, "inconclusive": 1}, ("inconclusive", "3/3", "1 inconclusive")),
+        ({"agrees": 1, "diverges": 1, "known": 1, "inconclusive": 1}, ("failed", "1/3", "1 diverges")),
+        ({"diverges": 2, "error": 3}, ("failed", "0/5", "5 fail")),
+        ({"agrees": 1, "diverges": 2}, ("failed", "1/3", "2 diverge")),
+        ({"agrees": 1, "error": 1}, ("failed", "1/2", "1 error")),
+        ({"error": 2}, ("failed", "0/2", "2 errors")),
+    ],
+)  # fmt: skip
+def test_a_cell_has_state_counts_and_note(counts, expected):
+    cell = Cell(Counter({Verdict(verdict): count for verdict, count in counts.items()}), {})
+    assert (cell.state, cell.share, cell.note) == expected
+
+
+def test_a_column_has_a_cell_for_each_feature():
+    agreeing, mixed = columns(both())
+    assert len(agreeing.cells) == len(mixed.cells) == len(FEATURES)
+    assert agreeing.total.share == f"{len(AGREEING)}/{len(AGREEING)}"
+    cells = {
+        feature.name: (cell.state, cell.share)
+        for feature, cell in zip(FEATURES, mixed.cells, strict=True)
+        if cell.ran
+    }
+    # Neither unsupported nor inconclusive cases are compared.
+    assert cells["all cases"] == ("failed", "1/4")
+    assert cells["padding on the left"] == ("failed", "0/1")
+    assert cells["Bidirectional, sum"] == ("known", "0/1")
+    assert cells["float16"] == ("inconclusive", "–")
+    assert cells["float64"] == ("unsupported", "–")
+    assert cells["stateful, several calls"] == ("failed", "0/1")
+    assert "SimpleRNN" not in cells
+
+
+def test_a_cell_has_the_groups_of_its_cases():
+    _, mixed = columns(both())
+    names = [feature.name for feature in FEATURES]
+    left = mixed.cells[names.index("padding on the left")]
+    assert [[result.id for result in found] for found in left.groups.values()] == [[MASKED]]
+
+
+def test_a_group_is_explained_by_its_plainest_explained_case():
+    _, mixed = columns(both())
+    assert [explanation.id for explanation in mixed.explanations.values()] == [MASKED]
+
+
+def test_the_outcome_of_a_column():
+    known = tuple(result for result in MIXED if result.id == BOTH_WAYS)
+    subjects = [
+        subject(name, cases) for name, cases in (("a", AGREEING), ("b", known), ("c", MIXED))
+    ]
+    outcomes = [column.outcome for column in columns(report(*subjects))]
+    assert outcomes == ["passed", "passed, known differences", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("subjects", "skipped", "expected"),
+    [
+        ({"a": AGREEING}, 0, "a passes."),
+        ({"a": MIXED}, 0, "a fails."),
+        ({"a": AGREEING, "b": AGREEING}, 2, "All 2 subjects pass. 2 more could not run."),
+        ({"a": MIXED, "b": MIXED}, 0, "None of 2 subjects passes."),
+        ({"a": AGREEING, "b": MIXED}, 0, "1 of 2 subjects passes; b fails."),
+        ({"a": AGREEING, "b": MIXED, "c": MIXED}, 0, "1 of 3 subjects passes; b and c fail."),
+        ({"a": AGREEING, "b": AGREEING, "c": MIXED}, 0, "2 of 3 subjects pass; c fails."),
+        (
+            {"a": AGREEING} | dict.fromkeys("bcdefg", MIXED), 0,
+            "1 of 7 subjects passes; b, c, d and 3 others fail.",
+        ),
+    ],
+)  # fmt: skip
+def test_the_headline_names_who_fails(subjects, skipped, expected):
+    out = tuple(Skipped(f"x{number}", "gone", False) for number in range(skipped))
+    table = report(*[subject(name, cases) for name, cases in subjects.items()], skipped=out)
+    assert headline(table) == f"{expected} {SELECTED}"
+
+
+def test_the_headline_mentions_known_differences():
+    known = (*AGREEING[:2], CaseResult(BOTH_WAYS, Verdict.KNOWN, known=("left-out-by-choice",)))
+    found = headline(report(subject("a", known), subject("b", AGREEING)))
+    assert found == f"All 2 subjects pass, with known differences. {SELECTED}"
+
+
+def test_the_headline_of_the_whole_catalogue_does_not_count_cases():
+    cases = tuple(CaseResult(case, Verdict.AGREES) for case in catalogue())
+    assert headline(report(subject("a", cases))) == "a passes."
