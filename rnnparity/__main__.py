@@ -1,10 +1,10 @@
-"""The command line: the commands, and what is wrong with a request in one line and a status."""
+"""The command line: the commands, and errors as one line on stderr and an exit status."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Protocol, cast
 
 import typer
 
@@ -17,15 +17,15 @@ from rnnparity.cli.fuzz import fuzz, sweep
 from rnnparity.cli.regenerate import regenerate
 from rnnparity.problem.errors import RequestError, SelfCheckError
 
-# What typer says of a wrong word: click's own class, or, since typer carries a click inside, that
-# one's.
-UsageError: Any = typer.BadParameter.__base__
-
-INTERRUPTED = 130
+# Exit statuses besides 0: something differs, the request is at fault, Ctrl-C.
+DIFFERS, USAGE, INTERRUPTED = 1, 2, 130
+# What typer raises for an invalid command line. Its class is click's in one version of typer and
+# typer's own in another; the base class of a public one is the same in both.
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="rnnparity",
-    help="Prove that a recurrent layer computes what Keras specifies, or learn where it does not.",
+    help="Test whether recurrent layers compute what Keras specifies, and find out why not.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -37,8 +37,8 @@ app.command(
 )(sweep)
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from rnnparity import __version__
 
         typer.echo(f"rnnparity {__version__}")
@@ -54,41 +54,64 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """Every command's own options follow it."""
+    """Define the options before the command's name; the docstring is not shown."""
 
 
 def main() -> None:
-    """Run a command and turn what is wrong with the request into one line and a status."""
+    """Run a command and exit with its status."""
     try:
         status = app(standalone_mode=False)
-        if status == INTERRUPTED:  # typer has caught Ctrl-C and said nothing
+        if status == INTERRUPTED:  # typer has caught Ctrl-C without a message
             fail("interrupted", INTERRUPTED)
-    except SystemExit:  # typer's own answer to a pipe whose reader has gone, which is no fault
+    except SystemExit:  # typer exits like this when the reader of a pipe has gone
         status = 0
     except RequestError as error:
-        status = fail(str(error), 2)
-    except UsageError as error:
-        status = fail(_usage(error), 2)
+        status = fail(str(error), USAGE)
+    except _USAGE_ERROR as error:
+        status = fail(_usage(cast("_UsageError", error)), USAGE)
     except (KeyboardInterrupt, typer.Abort):
         status = fail("interrupted", INTERRUPTED)
     except OSError as error:
-        # The reader of a pipe has gone, which is no fault, or the disk is full: neither is said
-        # again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        what = f"{error.filename or 'the output'}: {error.strerror or error}"
-        status = 0 if isinstance(error, BrokenPipeError) else fail(what, 2)
+        status = _output_failed(error)
     except SelfCheckError as error:
-        status = fail(str(error), 1)
+        status = fail(str(error), DIFFERS)
     sys.exit(status)
 
 
-def _usage(error: Any) -> str:
-    """What typer says of the words, and where help for them is."""
-    said, context = error.format_message(), getattr(error, "ctx", None)
+def _output_failed(error: OSError) -> int:
+    """Return the status after stdout has failed: the reader of a pipe has gone, or a disk is full.
+
+    Python flushes stdout at exit; with the null device in its place this does not fail once more.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return 0
+    return fail(f"{error.filename or 'stdout'}: {error.strerror or error}", USAGE)
+
+
+class _Context(Protocol):
+    """The part of click's context that is used here."""
+
+    info_name: str
+    parent: object
+
+
+class _UsageError(Protocol):
+    """The part of click's UsageError that is used here."""
+
+    ctx: _Context | None
+
+    def format_message(self) -> str:
+        """Return the message with its hint, such as "Did you mean --json?"."""
+
+
+def _usage(error: _UsageError) -> str:
+    """Return typer's message, followed by the command that shows the help."""
+    message = error.format_message()
+    end = "" if message.endswith((".", "?")) else "."
+    context = error.ctx
     command = f" {context.info_name}" if context is not None and context.parent else ""
-    return (
-        f"{said}{'' if said.endswith(('.', '?')) else '.'} `rnnparity{command} --help` tells more."
-    )
+    return f"{message}{end} See `rnnparity{command} --help`."
 
 
 if __name__ == "__main__":

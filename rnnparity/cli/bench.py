@@ -12,13 +12,13 @@ from rnnparity.cli.common import progress_bar
 
 def bench(
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where report.html, .md and .json go.")
+        Path, typer.Option(metavar="DIR", help="Folder for report.html, .md and .json.")
     ] = Path("benchmarks"),
     quick: Annotated[
-        bool, typer.Option("--quick", help="Within two minutes: fewer and smaller problems.")
+        bool, typer.Option("--quick", help="Fewer and smaller problems: up to two minutes.")
     ] = False,
     k: Annotated[
-        str, typer.Option("-k", metavar="EXPR", help="Choose benchmarks by name, as pytest does.")
+        str, typer.Option("-k", metavar="EXPR", help="Select benchmarks by name, as pytest does.")
     ] = "",
     baseline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare with an earlier report.json.")
@@ -26,19 +26,19 @@ def bench(
     fail_above: Annotated[
         float | None,
         typer.Option(
-            metavar="RATIO", min=1, help="Exit 1 where a ratio is slower by more than that."
+            metavar="RATIO", min=1, help="Exit with 1 if a ratio is slower by more than this."
         ),
     ] = None,
     from_: Annotated[
         list[Path] | None,
-        typer.Option("--from", metavar="FILE", help="Run nothing: merge these report.json."),
+        typer.Option("--from", metavar="FILE", help="Merge these report.json instead of running."),
     ] = None,
     any_machine: Annotated[
         bool,
-        typer.Option("--any-machine", help="Compare and merge what different machines have run."),
+        typer.Option("--any-machine", help="Compare and merge reports of different machines."),
     ] = False,
 ) -> None:
-    """Run the benchmarks and write their report."""
+    """Run the benchmarks and write a report."""
     from rnnparity.bench import bench as run_bench
 
     with progress_bar() as progress:

@@ -1,84 +1,100 @@
-"""`rnnparity list`, `show`, `run`: the catalogue, one case, one problem file."""
+"""`rnnparity list`, `show` and `run`: the catalogue, one case, one problem file."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rnnparity.cli.common import Case, Expression, case_of
 from rnnparity.problem.errors import RequestError
 
+if TYPE_CHECKING:
+    from rnnparity.problem.problem import Problem
+
 
 def list_(
     k: Expression = "",
     subjects: Annotated[
-        bool, typer.Option("--subjects", help="List the subjects instead of the cases.")
+        bool, typer.Option("--subjects", help="List subjects instead of cases.")
     ] = False,
     faults: Annotated[
-        bool, typer.Option("--faults", help="List the faults that the cases are there to show.")
+        bool, typer.Option("--faults", help="List the faults that the cases must detect.")
     ] = False,
     tags: Annotated[
-        bool, typer.Option("--tags", help="List the words for -k, and how many cases each has.")
+        bool, typer.Option("--tags", help="List the tags for -k, with the number of their cases.")
     ] = False,
 ) -> None:
-    """List the cases, the subjects, the tags or the faults."""
-    from collections import Counter
+    """List cases, subjects, tags or faults."""
+    if subjects:
+        _list_subjects()
+    elif faults:
+        _list_faults()
+    else:
+        from rnnparity.catalogue import catalogue
+        from rnnparity.catalogue.selection import select
 
-    from rnnparity.catalogue import catalogue
-    from rnnparity.catalogue.selection import select
+        selected = select(catalogue().values(), k)
+        (_list_tags if tags else _list_cases)(selected)
+
+
+def _list_subjects() -> None:
     from rnnparity.subjects import registered_names, registration
 
-    if subjects:
-        for name in registered_names():
-            found = registration(name)
-            typer.echo(
-                f"{name:24} {found.description}{', takes the cases tagged ' + found.cases if found.cases else ''}"
-            )
-        typer.echo(f"{'package.module:callable':24} any function from a Problem to its outputs")
-        typer.echo(f"{'cmd:PROGRAM':24} any program: one problem a line in, one answer a line back")
-        return
-    if faults:
-        from rnnparity.faults import FAULTS
+    for name in registered_names():
+        subject = registration(name)
+        default = f"; default: cases tagged {subject.cases}" if subject.cases else ""
+        typer.echo(f"{name:24} {subject.description}{default}")
+    typer.echo(f"{'package.module:callable':24} a function from a Problem to its outputs")
+    typer.echo(f"{'cmd:PROGRAM':24} a program: one problem per line in, one answer per line out")
 
-        for fault in FAULTS:
-            typer.echo(f"{fault.cause}: {fault.variant}\n  {fault.description} {fault.fix}")
-        return
-    chosen = select(catalogue().values(), k)
-    if tags:
-        counts = Counter(tag for case in chosen if case.case for tag in case.case.tags)
-        for tag, count in sorted(counts.items()):
-            typer.echo(f"{tag:32} {count:5}")
-        return
-    width = max(len(case.id) for case in chosen)
-    for case in chosen:
+
+def _list_faults() -> None:
+    from rnnparity.faults import FAULTS
+
+    for fault in FAULTS:
+        typer.echo(f"{fault.cause}: {fault.variant}\n  {fault.description} {fault.fix}")
+
+
+def _list_tags(cases: Sequence[Problem]) -> None:
+    from collections import Counter
+
+    counts = Counter(tag for case in cases if case.case for tag in case.case.tags)
+    for tag, count in sorted(counts.items()):
+        typer.echo(f"{tag:32} {count:5}")
+
+
+def _list_cases(cases: Sequence[Problem]) -> None:
+    width = max(len(case.id) for case in cases)
+    for case in cases:
         typer.echo(f"{case.id:{width}}  {case.case.why if case.case else ''}")
 
 
 def show(
     case: Case,
     subject: Annotated[
-        str, typer.Option(metavar="S", help="Whose outputs to look at.")
+        str, typer.Option(metavar="S", help="Subject whose outputs are compared.")
     ] = "reference",
     json: Annotated[
-        bool, typer.Option("--json", help="Its problem file, for `rnnparity run` or any program.")
+        bool, typer.Option("--json", help="Print the case as a problem file for `rnnparity run`.")
     ] = False,
 ) -> None:
-    """Show one case, step by step."""
-    from rnnparity.problem import file_format as wire
+    """Show one case with every gate and state at every step."""
+    from rnnparity.problem import file_format
     from rnnparity.problem.results import FAILING
-    from rnnparity.report import show
-    from rnnparity.session import ask as parity
+    from rnnparity.report.show import show as show_case
+    from rnnparity.session.ask import check_case
 
     problem = case_of(case)
     if json:
-        typer.echo(wire.dump_pretty(problem))
+        typer.echo(file_format.dump_pretty(problem))
         return
-    outcome, verdict = parity.check_case(problem, subject)
-    typer.echo(show.show(problem, subject, outcome, verdict))
-    raise typer.Exit(1 if verdict.verdict in FAILING else 0)
+    outcome, result = check_case(problem, subject)
+    typer.echo(show_case(problem, subject, outcome, result))
+    raise typer.Exit(1 if result.verdict in FAILING else 0)
 
 
 def run(
@@ -86,24 +102,23 @@ def run(
         str,
         typer.Argument(
             metavar="FILE",
-            help="A problem file, as `show CASE --json` writes one; - for one a line on stdin.",
+            help="Problem file, as `show CASE --json` prints it; - for one problem per line on stdin.",
         ),
     ],
-    subject: Annotated[str, typer.Option(metavar="S", help="Who computes.")] = "reference",
+    subject: Annotated[str, typer.Option(metavar="S", help="Subject that computes.")] = "reference",
 ) -> None:
-    """Compute the outputs of a problem file."""
-    from rnnparity.problem import file_format as wire
-    from rnnparity.session import ask as parity
+    """Compute the outputs of a problem file and print it with them."""
+    from rnnparity.problem import file_format
+    from rnnparity.session.ask import run as run_problem
 
-    dump = wire.dump_pretty if sys.stdout.isatty() else wire.dump_line
     if file != "-":
-        typer.echo(dump(parity.run(wire.read_problem(Path(file)), subject)))
+        dump = file_format.dump_pretty if sys.stdout.isatty() else file_format.dump_line
+        typer.echo(dump(run_problem(file_format.read_problem(Path(file)), subject)))
         return
     lines = [(number, line) for number, line in enumerate(sys.stdin.buffer, 1) if line.strip()]
     if not lines:
-        raise RequestError("stdin: is empty; give one problem a line")
+        raise RequestError("stdin: got no problem, expected one per line")
     for number, line in lines:
-        problem = wire.parse_problem(
-            wire.load_json(line, f"stdin, line {number}"), f"stdin, line {number}"
-        )
-        typer.echo(wire.dump_line(parity.run(problem, subject)))
+        where = f"stdin, line {number}"
+        problem = file_format.parse_problem(file_format.load_json(line, where), where)
+        typer.echo(file_format.dump_line(run_problem(problem, subject)))

@@ -1,4 +1,4 @@
-"""What the commands share: options, the problem that is meant, how wide and how far."""
+"""What the commands share: options, reading a problem, the console and the progress bar."""
 
 from __future__ import annotations
 
@@ -22,55 +22,65 @@ if TYPE_CHECKING:
 Expression = Annotated[
     str,
     typer.Option(
-        "-k", metavar="EXPR", help="Choose cases: parts of ids and tags, and, or, not, parentheses."
+        "-k",
+        metavar="EXPR",
+        help="Select cases by parts of ids and by tags, with and, or, not and parentheses.",
     ),
 ]
 Fixtures = Annotated[
     Path | None,
-    typer.Option(
-        "--fixtures", metavar="DIR", help="Where the goldens are; default: the project's own."
-    ),
+    typer.Option("--fixtures", metavar="DIR", help="Folder of the goldens. Default: the built-in."),
 ]
 Jobs = Annotated[
-    int | None, typer.Option("-j", min=1, max=64, metavar="N", help="Worker processes a subject.")
+    int | None,
+    typer.Option(
+        "-j",
+        min=1,
+        max=64,
+        metavar="N",
+        help="Worker processes for each subject. Default: up to 4.",
+    ),
 ]
 Case = Annotated[
-    str, typer.Argument(metavar="CASE", help="A case's id, as `rnnparity list` shows it.")
+    str, typer.Argument(metavar="CASE", help="Id of a case, as listed by `rnnparity list`.")
 ]
 
 
 def problem_of(file: str) -> Problem:
-    """What a file, stdin or a case's name holds."""
-    from rnnparity.problem import file_format as wire
+    """Return the problem in a file, on stdin ("-"), or of the case with this id.
+
+    Raises:
+        RequestError: the file is unreadable, or there is no such case.
+    """
+    from rnnparity.problem import file_format
 
     if file == "-":
-        return wire.parse_problem(wire.load_json(sys.stdin.buffer.read(), "stdin"), "stdin")
-    return (
-        wire.read_problem(Path(file))
-        if Path(file).exists() or "." in file or "/" in file
-        else case_of(file)
-    )
+        value = file_format.load_json(sys.stdin.buffer.read(), "stdin")
+        return file_format.parse_problem(value, "stdin")
+    if Path(file).exists() or "." in file or "/" in file:
+        return file_format.read_problem(Path(file))
+    return case_of(file)
 
 
 def case_of(id: str) -> Problem:
-    """The case of that name.
+    """Return the case with this id.
 
     Raises:
-        RequestError: there is none; a name near it is offered.
+        RequestError: there is none; the message suggests a similar id.
     """
     from difflib import get_close_matches
 
     from rnnparity.catalogue import catalogue
 
     if id not in catalogue():
-        near = get_close_matches(id, catalogue(), n=1)
-        hint = f"did you mean {near[0]}?" if near else "`rnnparity list` shows them all"
+        similar = get_close_matches(id, catalogue(), n=1)
+        hint = f"did you mean {similar[0]}?" if similar else "see `rnnparity list`"
         raise RequestError(f"case {id!r} is unknown; {hint}")
     return catalogue()[id]
 
 
 def console() -> Console:
-    """As wide as the terminal; a pipe has no width, and what is printed there is not to be cut."""
+    """Return a console as wide as the terminal; in a pipe lines are never cut or wrapped."""
     from rich.console import Console
 
     console = Console()
@@ -79,7 +89,7 @@ def console() -> Console:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """A bar on a terminal, nothing in a pipe."""
+    """Show progress on a terminal; in a pipe nothing is shown."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -90,21 +100,21 @@ def progress_bar() -> Iterator[Progress]:
         TimeElapsedColumn(),
     )
     console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, disable=not console.is_terminal, transient=True
-    ) as bar:
-        tasks = {"": bar.add_task("loading", total=None)}
+    bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+    with bar:
+        loading = bar.add_task("loading", total=None)
+        tasks = {}
 
-        def tell(subject: str, done: int, total: int) -> None:
-            bar.update(tasks[""], visible=False)
-            if subject not in tasks:
-                tasks[subject] = bar.add_task(subject, total=total)
-            bar.update(tasks[subject], completed=done)
+        def show(name: str, done: int, total: int) -> None:
+            bar.update(loading, visible=False)
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=total)
+            bar.update(tasks[name], completed=done)
 
-        yield tell
+        yield show
 
 
-def fail(text: str, status: int) -> int:
-    """Say in one line what is wrong; gives the exit status back."""
-    print(f"rnnparity: {' '.join(text.split())}", file=sys.stderr)  # noqa: T201 - the one line on stderr
+def fail(message: str, status: int) -> int:
+    """Print a message as one line on stderr and return the exit status."""
+    print(f"rnnparity: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - stderr
     return status

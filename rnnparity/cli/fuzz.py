@@ -1,4 +1,4 @@
-"""`rnnparity fuzz`: random healthy problems."""
+"""`rnnparity fuzz`: random problems."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from rnnparity.problem.errors import RequestError
 
 def fuzz(
     subject: Annotated[
-        str, typer.Argument(metavar="[SUBJECT]", help="Only keras: eager, graph and XLA.")
+        str, typer.Argument(metavar="SUBJECT", help="Must be keras: eager, graph and XLA.")
     ] = "keras",
     n: Annotated[int, typer.Option("-n", min=1, help="Number of verdicts.")] = 20_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random problems.")] = 0,
     j: Jobs = None,
 ) -> None:
-    """Test tf.keras on random problems: none may diverge, and small changes must be detected."""
+    """Run tf.keras on random problems.
+
+    None may diverge, and small changes must be detected.
+    """
     from rnnparity.report.screen import print_sweep
     from rnnparity.session.fuzz import fuzz as run_fuzz
     from rnnparity.session.fuzz import summarize
 
     if subject != "keras":
         raise RequestError(
-            f"subject {subject!r}: fuzz supports keras only; use `rnnparity check {subject}`"
+            f"subject: got {subject!r}, expected 'keras'; for others use `rnnparity check {subject}`"
         )
     with progress_bar() as progress:
         records = run_fuzz(n, seed, j or min(os.cpu_count() or 1, 4), progress)
@@ -38,5 +41,5 @@ def fuzz(
 def sweep() -> None:
     """Renamed to `rnnparity fuzz`."""
     raise RequestError(
-        "`sweep` was renamed: use `rnnparity fuzz keras`; trials of explanations: `python -m validation` in tests/"
+        "`sweep` was renamed to `rnnparity fuzz keras`; trials of explanations are in tests/validation"
     )

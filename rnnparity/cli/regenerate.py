@@ -1,72 +1,84 @@
-"""`rnnparity regenerate`: goldens and bundles anew."""
+"""`rnnparity regenerate`: goldens, and the bundles of known differences."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rnnparity.cli.common import Fixtures, Jobs, progress_bar
 from rnnparity.problem.errors import RequestError
 
+if TYPE_CHECKING:
+    from rnnparity.session.regenerate import Regeneration
+
+# This many of the cases that keep goldens from being written are printed.
+SHOWN = 10
+
 
 def regenerate(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[NAME]...", help="With --bundles: of these known differences alone."
-        ),
+        typer.Argument(metavar="NAME", help="With --bundles: only these known differences."),
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing, fail on drift.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if anything would change.")
+    ] = False,
     bundles: Annotated[
         bool,
         typer.Option(
             "--bundles",
-            help="Instead the bundles of the known differences whose framework is here.",
+            help="Write the bundles of known differences instead, of all installed frameworks.",
         ),
     ] = False,
     j: Jobs = None,
     fixtures: Fixtures = None,
 ) -> None:
-    """Write the goldens anew."""
-    from rnnparity.catalogue import catalogue
+    """Compute the goldens and write them.
+
+    Nothing is written unless reference and tf.keras agree or the difference is listed.
+    """
     from rnnparity.golden.goldens import default_folder
-    from rnnparity.report.messages import failure
     from rnnparity.session.regenerate import regenerate as regenerate_fixtures
 
     folder = fixtures or default_folder()
     if bundles:
         raise typer.Exit(_regenerate_bundles(folder, names or [], check))
     if names:
-        raise RequestError("names of known differences go with --bundles")
+        raise RequestError("NAME is the name of a known difference; it requires --bundles")
     with progress_bar() as progress:
         done = regenerate_fixtures(
             folder, check=check, jobs=j or min(os.cpu_count() or 1, 4), progress=progress
         )
-    for verdict in done.refused[:10]:
-        typer.echo(failure(catalogue()[verdict.id], verdict, "keras") + "\n", err=True)
     if done.refused:
-        typer.echo(
-            f"{folder}: nothing written: {len(done.refused)} cases differ and are not listed in "
-            f"known_differences.toml; candidates kept as .rej: {', '.join(done.changed) or 'none changed'}"
-            if not check
-            else f"{folder}: {len(done.refused)} cases differ and are not listed in known_differences.toml",
-            err=True,
-        )
+        _print_refused(folder, done, check)
         raise typer.Exit(1)
     if check and done.changed:
         typer.echo(
             f"{folder}: drifted: {', '.join(done.changed)}; run `rnnparity regenerate`", err=True
         )
         raise typer.Exit(1)
-    written = "up to date" if not done.changed else f"{len(done.changed)} files written"
-    typer.echo(f"{folder}: {done.rows} goldens, {len(done.left_out)} cases left out, {written}")
+    written = f"{len(done.changed)} files written" if done.changed else "up to date"
+    typer.echo(f"{folder}: {done.rows} goldens, {len(done.left_out)} cases without, {written}")
+
+
+def _print_refused(folder: Path, done: Regeneration, check: bool) -> None:
+    from rnnparity.catalogue import catalogue
+    from rnnparity.report.messages import failure
+
+    for result in done.refused[:SHOWN]:
+        typer.echo(failure(catalogue()[result.id], result, "keras") + "\n", err=True)
+    line = f"{len(done.refused)} cases differ and are not listed in known_differences.toml"
+    if not check:
+        kept = ", ".join(done.changed) or "none changed"
+        line = f"nothing written: {line}; candidates kept as .rej: {kept}"
+    typer.echo(f"{folder}: {line}", err=True)
 
 
 def _regenerate_bundles(folder: Path, names: list[str], check: bool) -> int:
-    """A line an entry; 1 where `check` finds one that is not what would be written."""
+    """Print a line for each entry; return 1 if `check` finds a bundle that would change."""
     from rnnparity.report.known_bundles import write_bundles
 
     drifted = False

@@ -1,5 +1,4 @@
-"""The commands and their words: exit status, stdout, and one line on stderr where the request is at
-fault."""
+"""The commands: exit status, stdout, and one line on stderr if the request is invalid."""
 
 import json
 import os
@@ -20,12 +19,11 @@ from rnnparity.subjects import registered_names
 __all__ = ["here"]
 
 CASE = "lstm-spread-sequences-state"
-COMMANDS = ["check", "list", "show", "run", "explain", "regenerate", "sweep", "bench"]
-HELP = "--help` tells more."
+COMMANDS = ["check", "list", "show", "run", "explain", "regenerate", "fuzz", "bench"]
 
 
 def refused(called):
-    """What a request that is at fault is told, without the name of the command."""
+    """Return the message about an invalid request, without the name of the command."""
     status, out, err = called
     assert (status, out, err.count("\n")) == (2, "", 1), err
     assert err.startswith("rnnparity: ")
@@ -40,16 +38,16 @@ def problem_file(tmp_path):
 
 
 # ---------------------------------------------------------------------------------------------------------
-# words
+# command line
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])
-def test_help(here, name):
+def test_help_lists_commands_or_options(here, name):
     status, out, err = here(*filter(None, [name]), "--help")
     assert (status, err) == (0, "")
     assert out.startswith("Usage: ")
-    for other in COMMANDS if not name else ["--help"]:
-        assert other in out
+    for word in COMMANDS if not name else ["--help"]:
+        assert word in out
 
 
 @pytest.mark.parametrize(
@@ -66,23 +64,25 @@ def test_help(here, name):
         (f"show {CASE} {CASE}", f"Got unexpected extra argument(s) ({CASE})", ""),
     ],
 )
-def test_words_that_are_none(here, words, expected, near):
-    """`near` is what is suggested instead, in typer's own words."""
+def test_an_invalid_command_line_names_the_help(here, words, expected, near):
+    """`near` is suggested instead, in typer's words."""
     line = refused(here(*words.split()))
     assert line.startswith(expected)
-    # Of an option without its value typer does not say whose it is.
+    # About an option without its value typer does not report the command.
     command = (
         words.split()[:1] if words.split()[:1] in (["check"], ["list"], ["show"], ["run"]) else []
     )
-    at = " ".join(["rnnparity", *command]) if "requires an argument" not in line else "rnnparity"
-    assert line.endswith(f" `{at} {HELP}")
+    program = " ".join(["rnnparity", *command])
+    if "requires an argument" in line:
+        program = "rnnparity"
+    assert line.endswith(f" See `{program} --help`.")
     assert near in line.removeprefix(expected)
 
 
 @pytest.mark.parametrize(
-    "words", ["check -j 0", "check -j many", "check -j 65", "sweep -n 0", "sweep --seed -1"]
+    "words", ["check -j 0", "check -j many", "check -j 65", "fuzz -n 0", "fuzz --seed -1"]
 )
-def test_numbers_that_are_none(here, words):
+def test_an_invalid_number_is_refused(here, words):
     assert refused(here(*words.split())).startswith("Invalid value for '-")
 
 
@@ -94,7 +94,7 @@ KNOWN_SUBJECTS = (
 @pytest.mark.parametrize(
     ("subject", "near"), [("Keras", "keras"), ("kears", "keras"), ("keras:grahp", "keras:graph")]
 )
-def test_subjects_that_are_nearly_one(here, subject, near):
+def test_a_similar_subject_is_suggested(here, subject, near):
     assert (
         refused(here("check", subject))
         == f"subject {subject!r}: unknown name; did you mean {near}?"
@@ -102,21 +102,21 @@ def test_subjects_that_are_nearly_one(here, subject, near):
 
 
 @pytest.mark.parametrize("subject", ["mine:x y", "own.functions", "a b:c", ""])
-def test_unknown_subjects(here, subject):
+def test_an_unknown_subject_is_refused_with_a_list(here, subject):
     assert refused(here("check", subject)) == f"subject {subject!r}: unknown name; {KNOWN_SUBJECTS}"
 
 
-def test_a_module_without_its_function(here, tmp_path, monkeypatch):
+def test_a_module_instead_of_a_function_is_refused(here, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").touch()
     for name in ("mine", "mine.lstm"):
-        said = (
+        message = (
             f"subject {name!r}: unknown name; write module:function for a function of your module"
         )
-        assert refused(here("check", name)) == said
+        assert refused(here("check", name)) == message
 
 
-def test_an_unknown_subject_of_one_case(here, problem_file):
+def test_show_and_run_refuse_an_unknown_subject(here, problem_file):
     for words in (("show", CASE), ("run", str(problem_file))):
         assert (
             refused(here(*words, "--subject", "nobody"))
@@ -124,15 +124,15 @@ def test_an_unknown_subject_of_one_case(here, problem_file):
         )
 
 
-def test_unknown_cases(here):
+def test_an_unknown_case_is_refused_with_a_suggestion(here):
     assert refused(here("show", "lstm-spread-sequence-state")) == (
         "case 'lstm-spread-sequence-state' is unknown; did you mean lstm-spread-sequences-state?"
     )
-    assert refused(here("show", "x")) == "case 'x' is unknown; `rnnparity list` shows them all"
+    assert refused(here("show", "x")) == "case 'x' is unknown; see `rnnparity list`"
 
 
 @pytest.mark.parametrize("words", [["list"], ["check", "reference"]])
-def test_expressions(here, words):
+def test_an_invalid_expression_is_refused(here, words):
     assert (
         refused(here(*words, "-k", "nothing"))
         == "-k 'nothing' matches no case; `rnnparity list --tags` shows the words"
@@ -146,7 +146,7 @@ def test_expressions(here, words):
 
 
 @pytest.mark.parametrize("subject", ["reference", "keras"])
-def test_files_that_are_none(here, tmp_path, subject):
+def test_an_invalid_problem_file_is_refused(here, tmp_path, subject):
     missing, broken = tmp_path / "gone.json", tmp_path / "broken.json"
     broken.write_text('{"format": 1')
     words = ("--subject", subject)
@@ -167,7 +167,7 @@ def test_files_that_are_none(here, tmp_path, subject):
     )
 
 
-def test_fixtures_that_are_none(here, tmp_path):
+def test_invalid_fixtures_are_refused(here, tmp_path):
     remedy = "restore it from version control, or run `rnnparity regenerate`"
     called = here("check", "reference", "--fixtures", str(tmp_path))
     assert refused(called) == f"{tmp_path}/manifest.json: is not there: {remedy}"
@@ -181,7 +181,7 @@ def test_fixtures_that_are_none(here, tmp_path):
     assert refused(called) == expected
 
 
-def test_known_differences_that_are_none(here, tmp_path):
+def test_invalid_known_differences_are_refused(here, tmp_path):
     for path in default_folder().glob("*.json"):
         (tmp_path / path.name).symlink_to(path)
     (tmp_path / "known_differences.toml").write_text("[[difference")
@@ -189,21 +189,21 @@ def test_known_differences_that_are_none(here, tmp_path):
     assert refused(called).startswith(f"{tmp_path}/known_differences.toml: Expected ']]'")
 
 
-def test_a_report_that_cannot_be_written(here, tmp_path):
+def test_a_report_that_cannot_be_written_is_refused_before_the_run(here, tmp_path):
     path = tmp_path / "gone" / "report.json"
     status, out, err = here("check", "reference", "-k", "lstm-spread-last", "--json", str(path))
     assert (status, err) == (
         2,
         f"rnnparity: {path}: cannot be written: there is no folder {path.parent}\n",
     )
-    assert out == ""  # found out before anything was compared
+    assert out == ""
 
 
 # -------------------------------------------------------------------------------------------------
 # list and show
 
 
-def test_list(here):
+def test_list_shows_ids_and_reasons(here):
     status, out, err = here("list")
     assert (status, err) == (0, "")
     rows = [line.split(maxsplit=1) for line in out.splitlines()]
@@ -213,7 +213,7 @@ def test_list(here):
     assert [line.split()[0] for line in out.splitlines()] == ids
 
 
-def test_list_of_subjects(here):
+def test_list_subjects_shows_all_names(here):
     status, out, err = here("list", "--subjects")
     assert (status, err) == (0, "")
     assert [line.split()[0] for line in out.splitlines()] == [
@@ -231,22 +231,22 @@ def test_list_of_subjects(here):
         ("simple_rnn-spread-sequences-state", ["h"]),
     ],
 )
-def test_show_every_letter_at_every_step(here, case, letters):
+def test_show_prints_every_gate_and_state_at_every_step(here, case, letters):
     status, out, err = here("show", case)
     assert (status, err) == (0, "")
-    said = out.splitlines()
-    assert said[0] == case
-    assert said[1] == f"  {catalogue()[case].case.why}"
-    steps = [line.strip() for line in said if line.startswith("  t=")]
+    lines = out.splitlines()
+    assert lines[0] == case
+    assert lines[1] == f"  {catalogue()[case].case.why}"
+    steps = [line.strip() for line in lines if line.startswith("  t=")]
     assert steps == ["t=0", "t=1", "t=2", "t=3"]
     for letter in letters:
-        assert sum(line.startswith(f"    {letter}  ") for line in said) == 4, letter
+        assert sum(line.startswith(f"    {letter}  ") for line in lines) == 4, letter
     for tensor in catalogue()[case].weights:
-        assert f"{tensor.name} {tensor.shape} float32" in said
-        assert any(line.startswith(f"  {tensor.name}: ") for line in said)
+        assert f"{tensor.name} {tensor.shape} float32" in lines
+        assert any(line.startswith(f"  {tensor.name}: ") for line in lines)
     h = compute(catalogue()[case])[1].data
-    assert f"    h  {' | '.join(' '.join(f'{value:9.6f}' for value in row) for row in h)}" in said
-    assert said[-1] == "reference agrees (largest distance 0 sigma)"
+    assert f"    h  {' | '.join(' '.join(f'{value:9.6f}' for value in row) for row in h)}" in lines
+    assert lines[-1] == "reference agrees (max error: 0 sigma)"
 
 
 # -----------------------------------------------------------------------------------------------------------
@@ -256,18 +256,18 @@ def test_show_every_letter_at_every_step(here, case, letters):
 def assert_is_the_answer(text, problem):
     answer = wire.parse_problem(json.loads(text), "stdout")
     assert (answer.id, answer.layer) == (problem.id, problem.layer)
-    for given, right in zip(answer.outputs, compute(problem), strict=True):
-        assert (given.name, given.dtype) == (right.name, "float64")
-        np.testing.assert_array_equal(given.data, right.data, strict=True)
+    for actual, expected in zip(answer.outputs, compute(problem), strict=True):
+        assert (actual.name, actual.dtype) == (expected.name, "float64")
+        np.testing.assert_array_equal(actual.data, expected.data, strict=True)
 
 
-def test_run_a_file(here, problem_file):
+def test_run_prints_the_outputs_of_a_file(here, problem_file):
     status, out, err = here("run", str(problem_file))
     assert (status, err, out.count("\n")) == (0, "", 1)
     assert_is_the_answer(out, catalogue()[CASE])
 
 
-def test_run_a_pipe_one_problem_a_line(tmp_path):
+def test_run_reads_one_problem_per_line_of_a_pipe(tmp_path):
     cases = [
         catalogue()[case] for case in (CASE, "dtype-float16-gru-forward", "stack-two_rnn_last")
     ]
@@ -279,7 +279,7 @@ def test_run_a_pipe_one_problem_a_line(tmp_path):
         assert_is_the_answer(line, case)
 
 
-def test_run_a_pipe_that_breaks_on_its_second_line():
+def test_run_answers_the_lines_before_an_invalid_one():
     line = wire.dump_line(catalogue()[CASE])
     status, out, err = command("run", "-", input=f"{line}\n{line[:50]}\n")
     assert status == 2
@@ -292,7 +292,7 @@ def test_run_a_pipe_that_breaks_on_its_second_line():
 # pipes
 
 
-def test_a_reader_that_goes_away_is_no_fault():
+def test_a_closed_pipe_exits_with_0_and_no_message():
     lister = start("list")
     head = subprocess.run(
         ["head", "-1"], stdin=lister.stdout, capture_output=True, text=True, check=True
@@ -305,15 +305,14 @@ def test_a_reader_that_goes_away_is_no_fault():
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
-def test_a_full_disk_is_told_in_one_line():
+def test_a_full_disk_is_reported_in_one_line():
     with open("/dev/full", "w") as full:
         lister = start("list", stdout=full)
     _, err = lister.communicate()
-    assert (lister.returncode, err) == (2, "rnnparity: the output: No space left on device\n")
+    assert (lister.returncode, err) == (2, "rnnparity: stdout: No space left on device\n")
 
 
-def test_a_case_as_its_problem_file(here, tmp_path):
-    """What `show --json` writes `run` takes."""
+def test_run_reads_what_show_json_prints(here, tmp_path):
     status, out, _ = here("show", CASE, "--json")
     (tmp_path / "case.json").write_text(out)
     assert status == 0
@@ -321,7 +320,7 @@ def test_a_case_as_its_problem_file(here, tmp_path):
     assert here("run", str(tmp_path / "case.json"))[0] == 0
 
 
-def test_the_words_for_k(here):
+def test_list_tags_counts_the_selected_cases(here):
     status, out, _ = here("list", "--tags", "-k", "lstm-spread-last")
     assert status == 0
     counts = {line.split()[0]: int(line.split()[1]) for line in out.splitlines()}
@@ -329,9 +328,21 @@ def test_the_words_for_k(here):
     assert counts["kind:lstm"] == max(counts.values())
 
 
-def test_nothing_on_stdin():
-    assert refused(command("run", "-", input="\n")) == "stdin: is empty; give one problem a line"
+def test_run_refuses_an_empty_stdin():
+    assert (
+        refused(command("run", "-", input="\n")) == "stdin: got no problem, expected one per line"
+    )
 
 
-def test_the_version(here):
+def test_the_version_is_printed(here):
     assert here("--version") == (0, f"rnnparity {__version__}\n", "")
+
+
+def test_sweep_names_its_successor(here):
+    line = refused(here("sweep", "-n", "5"))
+    assert line.startswith("`sweep` was renamed to `rnnparity fuzz keras`")
+
+
+def test_fuzz_refuses_other_subjects(here):
+    expected = "subject: got 'torch', expected 'keras'; for others use `rnnparity check torch`"
+    assert refused(here("fuzz", "torch")) == expected
