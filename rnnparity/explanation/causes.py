@@ -42,19 +42,19 @@ def find_causes(problems: Iterable[Problem], progress: Progress) -> Causes:
 
     The problems with the shortest ids come first. `progress` gets the number that is done.
     """
-    found = Causes()
+    result = Causes()
     known: list[Mutant] = []
     ambiguous: list[Problem] = []
     ordered = sorted(problems, key=lambda problem: (len(problem.id), problem.id))
     for done, problem in enumerate(ordered, 1):
         mutant = _first_fit(problem, known)
         if mutant is not None:
-            found.causes[problem.id] = Cause(mutant.faults)
-        elif len(found.explanations) < SEARCHED:
+            result.causes[problem.id] = Cause(mutant.faults)
+        elif len(result.explanations) < SEARCHED:
             diagnosis = diagnose(problem)
             cause = diagnosis.explanation.cause or Cause()
-            found.causes[problem.id] = cause
-            found.explanations[problem.id] = diagnosis.explanation
+            result.causes[problem.id] = cause
+            result.explanations[problem.id] = diagnosis.explanation
             if cause.also_fits:
                 ambiguous.append(problem)
             elif cause.unambiguous:
@@ -64,15 +64,15 @@ def find_causes(problems: Iterable[Problem], progress: Progress) -> Causes:
     for problem in ambiguous:
         mutant = _first_fit(problem, known)
         if mutant is not None:
-            found.causes[problem.id] = Cause(mutant.faults)
-    return found
+            result.causes[problem.id] = Cause(mutant.faults)
+    return result
 
 
 def _first_fit(problem: Problem, known: Sequence[Mutant]) -> Mutant | None:
     """Return the first cause of other cases that gives these outputs as well."""
     actual = problem.outputs or ()
     structure = compare_structure(actual, problem.output_slots())
-    if not known or any(found.type is not DifferenceType.DTYPE for found in structure):
+    if not known or any(difference.type is not DifferenceType.DTYPE for difference in structure):
         return None
     evidence = Evidence(problem, actual, expect(problem))
     if evidence.expected.unpredictable:

@@ -206,7 +206,10 @@ def _diagnose_whole(reading: Reading, blind_to: tuple[FaultId, ...] | None = Non
     if (agrees or tiny) and reading.placed:
         return _explained_by_reading(diagnosis, reading, expected)
     if agrees:
-        return replace(diagnosis, explanation=_agreeing(explanation, expected))
+        reason = expected.inconclusive
+        verdict = Verdict.INCONCLUSIVE if reason else Verdict.AGREES
+        explanation = replace(explanation, verdict=verdict, differences=(), reason=reason)
+        return replace(diagnosis, explanation=explanation)
     if tiny:
         finding = Finding(FindingType.BELOW_USUAL_NOISE)
         explanation = replace(explanation, cause=Cause(), findings=(finding,))
@@ -220,11 +223,6 @@ def _explained_by_reading(diagnosis: Diagnosis, reading: Reading, expected: Expe
     explanation = replace(explanation, sigma=np.inf, sigma_with_cause=explanation.sigma)
     mutant = Mutant(reading.placed, expected.outputs)
     return with_fits(replace(diagnosis, explanation=explanation), (mutant,), certain=True)
-
-
-def _agreeing(explanation: Explanation, expected: Expected) -> Explanation:
-    verdict = Verdict.INCONCLUSIVE if expected.inconclusive else Verdict.AGREES
-    return replace(explanation, verdict=verdict, differences=(), reason=expected.inconclusive)
 
 
 def _diverging(

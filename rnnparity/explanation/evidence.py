@@ -133,7 +133,7 @@ class Evidence:
         """Return the indices of variants of outputs within the noise of the expected ones."""
         threshold = self.noise.threshold
         triples = zip(self.expected.outputs, outputs, self.noise.sigmas, strict=True)
-        distance = [distances(right, array, sigma, threshold) for right, array, sigma in triples]
+        distance = [distances(tensor, array, sigma, threshold) for tensor, array, sigma in triples]
         largest = np.max([part.reshape(len(part), -1).max(axis=1) for part in distance], axis=0)
         return [int(index) for index in np.flatnonzero(largest <= threshold)]
 

@@ -21,9 +21,12 @@ def picture_of(evidence: Evidence) -> Picture:
     An output without a time axis has the rows of the batch across.
     """
     n = first_differing_output(evidence)
-    distance = evidence.distances(evidence.expected_arrays)[n]
-    across = "time" if distance.ndim == 3 else "rows"
-    values = distance.max(axis=0).T if distance.ndim == 3 else distance.T
+    values = evidence.distances(evidence.expected_arrays)[n]
+    across = "rows"
+    if values.ndim == 3:
+        across = "time"
+        values = values.max(axis=0)
+    values = values.T
     units, columns = values.shape
     coarse = shrunk(levels(values, evidence.noise.threshold), ROWS, COLUMNS)
     rows = tuple(tuple(row) for row in coarse.tolist())

@@ -130,4 +130,4 @@ def _differ(
     if [tensor.shape for tensor in outputs] != [tensor.shape for tensor in others]:
         return True
     pairs = zip(outputs, others, strict=True)
-    return not all(np.allclose(left.data, right.data, rtol=1e-3) for left, right in pairs)
+    return not all(np.allclose(first.data, second.data, rtol=1e-3) for first, second in pairs)

@@ -1,9 +1,7 @@
-"""A bundle for a framework's issue tracker: the problem file, and a script that shows the difference
-with only that framework.
+"""A bundle for an issue tracker: a problem file, and a script that shows it with only the framework.
 
-The script for Keras, on any backend and by any path, builds the layer. That for an ONNX engine runs
-the model beside it, which was built by hand or exported; where PyTorch cannot export the layer, the
-script attempts it.
+The script for Keras builds the layer. That for an ONNX engine runs the model beside it; where
+PyTorch cannot export the layer, the script attempts it.
 """
 
 from __future__ import annotations

@@ -12,20 +12,19 @@ from rnnparity.report.messages import UNEXPLAINED, fault_name, faults_name
 def as_json(explanation: Explanation) -> dict[str, object]:
     """Return the explanation as JSON for programs."""
     cause = explanation.cause
-    faults = cause.faults if cause else ()
     name = None if cause is None else " + ".join(cause.names) or UNEXPLAINED
     also_fits = cause.also_fits if cause else ()
     content: dict[str, object] = {
         "verdict": str(explanation.verdict),
         "cause": name,
-        "fault": faults_name(faults) or None,
+        "fault": faults_name(cause.faults) or None if cause else None,
         "first": _first_json(explanation.first) if explanation.first else None,
         "sigma": {
             "before": _finite(explanation.sigma),
             "after": _finite(explanation.sigma_with_cause),
         },
         "certain": cause.unambiguous if cause and cause.explained else None,
-        "also_fits": [faults_name(other) for other in also_fits],
+        "also_fits": [faults_name(faults) for faults in also_fits],
         "blind_to": [fault_name(fault) for fault in explanation.blind_to],
     }
     if explanation.slice:

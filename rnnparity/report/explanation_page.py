@@ -102,12 +102,12 @@ def _labels(picture: Picture) -> list[Label]:
     """Return the indices of the first and the last unit and column."""
     rows, columns = len(picture.levels), len(picture.levels[0])
     last_unit, last_column = (str(size - 1) for size in picture.shape)
-    right, below = LEFT + SIZE * columns, SIZE * rows + 12
+    end, below = LEFT + SIZE * columns, SIZE * rows + 12
     labels = [Label(LEFT - 6, 11, "end", "unit 0"), Label(LEFT, below, "start", "0")]
     if rows > 1:
         labels.append(Label(LEFT - 6, SIZE * rows - 3, "end", last_unit))
     if columns > 1:
-        labels.append(Label(right, below, "end", last_column))
+        labels.append(Label(end, below, "end", last_column))
     return labels
 
 
