@@ -94,7 +94,7 @@ class Trial:
         """One line for the user."""
         cause = self.cause or Cause()
         named = _names(cause.faults) if cause.explained else "unexplained"
-        also = f" (or {len(cause.also_fits)} others)" if cause.also_fits else ""
+        also = f" ({len(cause.also_fits)} more fit)" if cause.also_fits else ""
         injected = _names(self.injected) or "no listed fault"
         return (
             f"{self.type}, {self.problem}: injected {injected}; "
