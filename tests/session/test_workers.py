@@ -144,10 +144,10 @@ def test_outputs_of_a_function_are_named_or_refused():
     assert outcomes("unsupported", PLAIN[:1])[PLAIN[0]].unsupported == "not today"
     assert outcomes("raises", PLAIN[:1])[PLAIN[0]].error.startswith("ValueError: no such gate (")
     assert outcomes("nothing", PLAIN[:1])[PLAIN[0]].error.startswith(
-        "TypeError: it returned None, no outputs"
+        "TypeError: returned None, expected outputs"
     )
     assert outcomes("imaginary", PLAIN[:1])[PLAIN[0]].error.startswith(
-        "TypeError: output is an array of complex numbers, no real"
+        "TypeError: output: got an array of complex numbers, expected real numbers"
     )
 
 
@@ -216,4 +216,4 @@ def test_an_exception_is_reported_in_one_line(error, text):
 def test_outputs_keep_their_dtypes():
     (output, *_) = outcomes("integers", PLAIN[:1])[PLAIN[0]].answer.outputs
     assert isinstance(output, Tensor)
-    assert (output.dtype, output.data.dtype) == ("int64", np.float64)
+    assert output.dtype == "int64"
