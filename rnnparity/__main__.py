@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated, Protocol, cast
 
@@ -11,7 +10,7 @@ import typer
 from rnnparity.cli.bench import bench
 from rnnparity.cli.cases import list_, run, show
 from rnnparity.cli.check import check
-from rnnparity.cli.common import fail
+from rnnparity.cli.common import discard_stdout, fail
 from rnnparity.cli.explain import explain
 from rnnparity.cli.fuzz import fuzz, sweep
 from rnnparity.cli.regenerate import regenerate
@@ -79,11 +78,8 @@ def main() -> None:
 
 
 def _output_failed(error: OSError) -> int:
-    """Return the status after stdout has failed: the reader of a pipe has gone, or a disk is full.
-
-    Python flushes stdout at exit; with the null device in its place this does not fail once more.
-    """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Return the status after stdout has failed: the reader of a pipe has gone, or a disk is full."""
+    discard_stdout()
     if isinstance(error, BrokenPipeError):
         return 0
     return fail(f"{error.filename or 'stdout'}: {error.strerror or error}", USAGE)

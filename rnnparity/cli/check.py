@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rnnparity.cli.common import Expression, Fixtures, Jobs, console, progress_bar
+from rnnparity.cli.common import (
+    Expression,
+    Fixtures,
+    Jobs,
+    console,
+    discard_stdout,
+    progress_bar,
+)
 from rnnparity.problem.errors import RequestError
 
 
@@ -75,13 +82,16 @@ def check(
                 all_subjects=all_,
             )
             report = with_examples(run, progress) if outputs.requested else run.report
-    # Where the reader of a pipe has gone the exit status must still be that of the run.
-    with suppress(BrokenPipeError):
+    try:
         text = outputs.write(report)
         if text:
             typer.echo(text, nl=False)
         else:
             print_report(report, console())
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # rich exits if the reader of a pipe has gone
+        # The exit status must still be that of the run.
+        discard_stdout()
     for line in skipped_lines(report):
         typer.echo(line, err=True)
     raise typer.Exit(report.status)

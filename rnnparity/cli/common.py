@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,6 +113,14 @@ def progress_bar() -> Iterator[Progress]:
             bar.update(tasks[name], completed=done)
 
         yield show
+
+
+def discard_stdout() -> None:
+    """Discard what is still printed to stdout.
+
+    Python flushes stdout at exit, which must not fail once more where it has failed before.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(message: str, status: int) -> int:

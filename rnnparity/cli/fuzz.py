@@ -23,7 +23,7 @@ def fuzz(
 
     None may diverge, and small changes must be detected.
     """
-    from rnnparity.report.screen import print_sweep
+    from rnnparity.report.fuzz_text import print_fuzz
     from rnnparity.session.fuzz import fuzz as run_fuzz
     from rnnparity.session.fuzz import summarize
 
@@ -34,7 +34,7 @@ def fuzz(
     with progress_bar() as progress:
         records = run_fuzz(n, seed, j or min(os.cpu_count() or 1, 4), progress)
     summaries = summarize(records)
-    print_sweep(summaries, console())
+    print_fuzz(summaries, console())
     raise typer.Exit(1 if any(summary.false_alarms for summary in summaries.values()) else 0)
 
 

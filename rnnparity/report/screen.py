@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.table import Table
@@ -12,7 +12,6 @@ from rnnparity.catalogue import catalogue
 from rnnparity.problem.results import Report, Score, SubjectResult, Verdict
 from rnnparity.report.groups import group_results, plainest, plainness
 from rnnparity.report.messages import failure, group_title, sigma_text, stale_text
-from rnnparity.session.fuzz import Summary
 
 # Of each subject this many failing cases are printed; the causes are few, the cases many.
 SHOWN = 10
@@ -122,47 +121,3 @@ def _score(score: Score, constant: Score | None) -> str:
 
 def _cases(count: int) -> str:
     return f"{count} case{'s' if count != 1 else ''}"
-
-
-def print_sweep(found: Mapping[str, Summary], console: Console) -> None:
-    """One row a float type, then what fixed tolerances would have said.
-
-    Worst distance of a conclusive verdict in sigma; changes of one weight array that were seen, all
-    of it scaled or each element up or down; and the relative change that would be seen in 99 of 100
-    problems.
-    """
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in (
-        "type",
-        "verdicts",
-        "alarms",
-        "inconclusive",
-        "worst",
-        "seen",
-        "signs",
-        "smallest",
-    ):
-        table.add_column(column, justify="left" if column == "type" else "right", no_wrap=True)
-    for dtype, part in found.items():
-        table.add_row(
-            dtype,
-            str(part.verdicts),
-            str(part.false_alarms),
-            f"{100 * part.inconclusive / part.verdicts:.1f} %",
-            sigma_text(part.worst),
-            *(f"{part.detected[form]}/{part.changed[form]}" for form in ("scaled", "signs")),
-            f"{part.smallest_detected.get('scaled', 0):.1e}",
-        )
-    console.print(table)
-    for dtype, part in found.items():
-        for name, count in part.rejected_elsewhere.items():
-            conclusive = part.verdicts - part.inconclusive
-            console.out(
-                f"{name} would have refused {count} of {conclusive} {dtype} outputs",
-                highlight=False,
-            )
-        for record in part.examples:
-            console.out(
-                f"false alarm: {record.description} {record.path} {sigma_text(record.sigma)} sigma",
-                highlight=False,
-            )

@@ -3,13 +3,14 @@
 import re
 
 import pytest
-from _support.command_line import command, here, own_package
+from _support.command_line import command, here, own_package, start
 from _support.conformance_runs import (
     AGREEING,
     KNOWN,
     MASKED,
     MIXED,
     both,
+    only,
     report,
     subject,
 )
@@ -74,6 +75,19 @@ def test_stored_runs_become_one_table(here, stored, tmp_path):
     status, out, err = here("check", *words, "--markdown", "-")
     assert (status, out, err) == (1, paths["markdown"].read_text(), "")
     assert here("check", *words[:2], "--json", "-")[0] == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--html", "-"]])
+def test_a_closed_pipe_leaves_the_exit_status_of_the_run(stored, options):
+    """The report is longer than the buffer of a pipe."""
+    names = [f"{'a' * 200}{number}" for number in range(300)]
+    failing = report(*[subject(name, only(MASKED, of=MIXED)) for name in names])
+    checked = start("check", "--from", stored("a.json", failing), *options)
+    checked.stdout.readline()
+    checked.stdout.close()
+    assert checked.stderr.read() == ""
+    assert checked.wait() == 1
+    checked.stderr.close()
 
 
 @pytest.mark.usefixtures("nothing_is_run")
