@@ -1,9 +1,9 @@
-"""A program of any language: problem files in on its standard input, one JSON a line; answers back
-the same way.
+"""A program in any language as a subject: `cmd:PROGRAM`.
 
-An answer is an object with the problem's `id` and its `outputs`, or `unsupported` or `error` with a
-reason. The program is started once and asked many times; one that ends is started again for the
-next case.
+The program reads problem files, one JSON object a line, from its standard input, and writes one
+JSON object a line to its standard output: the problem's `id` with its `outputs`, or with
+`unsupported` or `error` and the reason. It must ignore keys that it does not know. It is started
+once and answers many problems; if it exits, it is started again for the next problem.
 """
 
 from __future__ import annotations
@@ -16,55 +16,57 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from time import perf_counter
-from typing import IO, Any
+from typing import IO
 
-from rnnparity.problem.answer import Answer, Subject, Unsupported
-from rnnparity.problem.errors import FormatError, RequestError
+from rnnparity.problem.answer import Answer, Unsupported
+from rnnparity.problem.errors import FormatError
 from rnnparity.problem.file_format import dump_line, load_json, parse_answer
 from rnnparity.problem.problem import Problem
+from rnnparity.subjects.declarations import SubjectError
 
 PREFIX = "cmd:"
-# So many lines that are no answer are passed over, to find the one that is.
-NOISE = 100
+# So many lines before the answer are skipped; they are reported with it.
+MAX_OTHER_LINES = 100
 
 
 class ProgramError(Exception):
-    """The program gave no answer that can be read."""
+    """The program gave no readable answer."""
 
 
-def make(command: str) -> Subject:
-    """The subject `cmd:COMMAND`.
+def make(command: str) -> CommandSubject:
+    """Return the subject `cmd:COMMAND`.
 
     Raises:
-        RequestError: the words are no command, or there is no such program.
+        SubjectError: the command cannot be split into words, or there is no such program.
     """
+    name = PREFIX + command
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise RequestError(f"subject {PREFIX + command!r}: {error}") from None
+        raise SubjectError(name, str(error)) from None
     if not words:
-        raise RequestError(f"subject {PREFIX!r}: names no program; write {PREFIX}./engine")
+        raise SubjectError(name, f"the program is missing; write {PREFIX}./engine")
     if shutil.which(words[0]) is None:
-        raise RequestError(
-            f"subject {PREFIX + command!r}: there is no program {words[0]!r} that can be run"
-        )
+        raise SubjectError(name, f"program not found or not executable: {words[0]}")
     return CommandSubject(words)
 
 
 class CommandSubject:
-    """The running program; its standard error is kept to say why it ended."""
+    """A running program; its standard error is kept for the message if it exits."""
 
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, words: Sequence[str]) -> None:
         self.words = words
         self.process: subprocess.Popen[bytes] | None = None
-        self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the program may run
+        # Open for as long as the program may run.
+        self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
 
     def versions(self) -> dict[str, str]:
         return {}
 
     def close(self) -> None:
-        """End the program; a worker that ends does so by itself."""
+        """Kill the program. A worker that exits takes its program with it."""
         if self.process is not None:
             self.process.kill()
             self.process.communicate()
@@ -72,54 +74,62 @@ class CommandSubject:
 
     def answer(self, problem: Problem) -> Answer:
         start = perf_counter()
-        fields, noise = self._ask(problem)
-        named, outputs, unsupported, error = parse_answer(fields, "its answer")
-        if named != problem.id:
-            self._start_anew()
-            raise ProgramError(f"it answered {named!r:.60} when asked for {problem.id!r:.60}")
+        fields, other_line = self._ask(problem)
+        id_, outputs, unsupported, error = parse_answer(fields, "answer")
+        if id_ != problem.id:
+            self._kill()
+            raise ProgramError(f"answer: got id {id_!r:.60}, expected {problem.id!r:.60}")
         if unsupported:
             raise Unsupported(unsupported)
-        if error or outputs is None:
-            raise ProgramError(error or "its answer has neither outputs nor a reason why not")
-        if noise:
+        if error:
+            raise ProgramError(error)
+        if outputs is None:
+            raise ProgramError("answer: expected one of the keys outputs, unsupported, error")
+        if other_line:
             raise ProgramError(
-                f"it printed {noise!r:.60} among its answers: standard output is for one JSON a line"
+                f"standard output: got {other_line!r:.60}, expected one JSON object a line; "
+                "write messages to standard error"
             )
         return Answer(outputs, seconds=perf_counter() - start)
 
-    def _start_anew(self) -> None:
-        """What it still has to say may be of cases that are past."""
+    def _kill(self) -> None:
+        """Kill the program: what it may still write belongs to earlier problems."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
 
-    def _ask(self, problem: Problem) -> tuple[Any, str]:
-        """The next line that is an object, and the first that was none."""
+    def _ask(self, problem: Problem) -> tuple[object, str]:
+        """Return the next JSON object that the program writes, and the first line that is none."""
         process = self._running()
-        evidence, replies = process.stdin, process.stdout
-        if evidence is None or replies is None:
-            raise ProgramError("it has no standard input or output")
+        requests, replies = process.stdin, process.stdout
+        if requests is None or replies is None:
+            raise ProgramError("the program has no standard input or output")
         try:
-            evidence.write(dump_line(problem).encode() + b"\n")
-            evidence.flush()
-        except (BrokenPipeError, OSError):
-            raise ProgramError(self._why_ended()) from None
-        noise = ""
-        for _ in range(NOISE):
+            requests.write(dump_line(problem).encode() + b"\n")
+            requests.flush()
+        except OSError:
+            raise ProgramError(self._how_it_ended()) from None
+        other_line = ""
+        for _ in range(MAX_OTHER_LINES):
             line = replies.readline()
             if not line.endswith(b"\n"):
-                cut = f", in the middle of a line: {line[:40]!r}" if line else ""
-                raise ProgramError(self._why_ended() + cut)
+                part = f" (in the middle of a line: {line[:40]!r})" if line else ""
+                raise ProgramError(self._how_it_ended() + part)
             if line.lstrip().startswith(b"{"):
-                try:
-                    return load_json(line, "its answer"), noise
-                except FormatError as error:
-                    self._start_anew()
-                    raise ProgramError(str(error)) from None
-            noise = noise or line.decode(errors="replace").strip()
-        raise ProgramError(f"it printed {NOISE} lines and no answer, first {noise!r:.60}")
+                return self._parsed(line), other_line
+            other_line = other_line or line.decode(errors="replace").strip()
+        raise ProgramError(f"no answer in {MAX_OTHER_LINES} lines; the first is {other_line!r:.60}")
+
+    def _parsed(self, line: bytes) -> object:
+        try:
+            fields: object = load_json(line, "answer")
+        except FormatError as error:
+            self._kill()
+            raise ProgramError(str(error)) from None
+        return fields
 
     def _running(self) -> subprocess.Popen[bytes]:
+        """Return the program's process, started if there is none."""
         if self.process is None or self.process.poll() is not None:
             self.errors.seek(0)
             self.errors.truncate()
@@ -128,33 +138,29 @@ class CommandSubject:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self.errors,
-                preexec_fn=_end_with_us if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads but ours
+                preexec_fn=_exit_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no other threads
             )
         return self.process
 
-    def _why_ended(self) -> str:
-        """How the program ended, and the last thing that it had to say."""
+    def _how_it_ended(self) -> str:
+        """Return how the program ended, with the last line that it wrote to standard error."""
         if self.process is None:
-            return "it does not run"
+            return "the program is not running"
         try:
             status = self.process.wait(timeout=2)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            return "it closed its standard output and went on"
+            return "the program closed its standard output and is still running"
         self.errors.seek(0)
         lines = self.errors.read().decode(errors="replace").strip().splitlines()
         last = f": {lines[-1]:.160}" if lines else ""
-        how = (
-            f"was ended by {signal.Signals(-status).name}"
-            if status < 0
-            else f"ended with exit status {status}"
-        )
-        return f"it {how}{last}"
+        if status < 0:
+            return f"the program was killed by {signal.Signals(-status).name}{last}"
+        return f"the program exited with status {status}{last}"
 
 
-def _end_with_us() -> None:
-    """A worker that is killed, because a case has hung, shall take the program with it (prctl's
-    PR_SET_PDEATHSIG)."""
+def _exit_with_parent() -> None:
+    """Have the program killed when its worker is, as for a timeout (prctl's PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() == 1:
         os._exit(1)

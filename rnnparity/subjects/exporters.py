@@ -17,7 +17,6 @@ from rnnparity.problem.dtypes import Array, widened
 from rnnparity.problem.layers import Bidirectional, Recurrent, halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import state_slots
-from rnnparity.subjects import keras as tf_keras
 from rnnparity.subjects import torch as pytorch
 from rnnparity.subjects.calls import (
     Call,
@@ -30,8 +29,10 @@ from rnnparity.subjects.calls import (
 )
 from rnnparity.subjects.conversion import call_arguments, open_shapes, set_initial_states
 from rnnparity.subjects.functions import as_tensor
+from rnnparity.subjects.keras import TensorFlow
 from rnnparity.subjects.keras_backend import quiet
 from rnnparity.subjects.keras_layers import apply
+from rnnparity.subjects.keras_subject import KerasSubject
 from rnnparity.subjects.onnx_engines import Engine
 from rnnparity.subjects.torch_layers import TorchLayers, TorchModule, TorchTensor
 
@@ -43,7 +44,7 @@ class KerasExporter:
         # It imports TensorFlow, which writes much to stderr.
         with quiet():
             import_module("tf2onnx")
-        self.subject = tf_keras.make("eager")
+        self.subject = KerasSubject(TensorFlow("eager"))
 
     def versions(self) -> dict[str, str]:
         return {"tf2onnx": version("tf2onnx"), **self.subject.versions()}

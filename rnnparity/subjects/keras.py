@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from rnnparity.subjects.declarations import SubjectError
 from rnnparity.subjects.keras_backend import Backend, KerasModel, LayerCall
-from rnnparity.subjects.keras_subject import KerasSubject, backend_subjects
+from rnnparity.subjects.keras_subject import backend_subjects
 
 # The first TensorFlow whose tf.keras is Keras 3.
 OLDEST = (2, 16)
@@ -52,14 +52,8 @@ class TensorFlow(Backend):
         return compiled
 
 
-def make(path: str) -> KerasSubject:
-    """Return the subject `keras` or one of its paths."""
-    return KerasSubject(TensorFlow(path), path)
-
-
 SUBJECTS = backend_subjects(
     TensorFlow,
-    make,
     title="tf.keras",
     paths={
         "eager": "eager",

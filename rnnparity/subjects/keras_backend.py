@@ -45,11 +45,16 @@ class Backend:
             SubjectError: a package is too old, or Keras has been imported on another backend.
         """
         self.path = path
-        self.name = self.subject if path == "eager" else f"{self.subject}:{path}"
+        self.name = self.name_of(path)
         with quiet():
             self.start()
             self.keras = self.import_keras()
         self.activations = self.custom_activations()
+
+    @classmethod
+    def name_of(cls, path: str) -> str:
+        """Return the name of the subject of a path."""
+        return cls.subject if path == "eager" else f"{cls.subject}:{path}"
 
     def start(self) -> None:
         """Import the framework that computes and set it up, before Keras is imported."""
@@ -101,7 +106,7 @@ class Backend:
         return [np.asarray(self.keras.ops.convert_to_numpy(tensor)) for tensor in tensors]
 
     def compiled(self, model: KerasModel, call: LayerCall) -> LayerCall:
-        """Return the call of a model, compiled as the path says; by default it is unchanged."""
+        """Return the call of a model, compiled as the path requires; by default it is unchanged."""
         del model
         return call
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from rnnparity.subjects.declarations import GPU_PATHS, MissingFrameworkError
 from rnnparity.subjects.keras_backend import Backend, Context, KerasModel, KerasTensor, LayerCall
 from rnnparity.subjects.keras_layers import kept_states
-from rnnparity.subjects.keras_subject import KerasSubject, backend_subjects
+from rnnparity.subjects.keras_subject import backend_subjects
 
 CACHE_BYTES = 2**28
 
@@ -101,14 +101,8 @@ class Jax(Backend):
         self.jax.clear_caches()
 
 
-def make(path: str) -> KerasSubject:
-    """Return the subject `keras-jax` or one of its paths."""
-    return KerasSubject(Jax(path), path)
-
-
 SUBJECTS = backend_subjects(
     Jax,
-    make,
     title="Keras on JAX",
     paths={"eager": "eager", "unroll": "unroll=True", "jit": "jax.jit", **GPU_PATHS},
     packages=("keras", "jax"),

@@ -14,15 +14,15 @@ from rnnparity.subjects.keras_backend import Backend, KerasModel, KerasTensor
 
 
 class LayerBuilder:
-    """Builds a layer, or a Sequential for a stack, for one problem and one path.
+    """Builds a layer, or a Sequential for a stack, for one problem.
 
     Weights are set afterwards, but those of constant initializers, which the layer creates itself.
     """
 
-    def __init__(self, backend: Backend, path: str, problem: Problem) -> None:
+    def __init__(self, backend: Backend, problem: Problem) -> None:
         self.backend = backend
         self.keras = backend.keras
-        self.path = path
+        self.path = backend.path
         self.problem = problem
         self.initializers = constant_initializers(problem)
 

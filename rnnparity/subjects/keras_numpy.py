@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnnparity.subjects.keras_backend import Backend
-from rnnparity.subjects.keras_subject import KerasSubject, backend_subjects
+from rnnparity.subjects.keras_subject import backend_subjects
 
 
 class Numpy(Backend):
@@ -18,14 +18,8 @@ class Numpy(Backend):
         return super().versions() | {"numpy": np.__version__}
 
 
-def make(path: str) -> KerasSubject:
-    """Return the subject `keras-numpy` or one of its paths."""
-    return KerasSubject(Numpy(path), path)
-
-
 SUBJECTS = backend_subjects(
     Numpy,
-    make,
     title="Keras on NumPy",
     paths={"eager": "eager", "unroll": "unroll=True"},
     packages=("keras", "jax"),

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.subjects.keras_backend import Backend, KerasTensor
-from rnnparity.subjects.keras_subject import KerasSubject, backend_subjects
+from rnnparity.subjects.keras_subject import backend_subjects
 
 # Computing in float32 is Keras' own setting.
 SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
@@ -44,14 +44,8 @@ class OpenVino(Backend):
         return arrays
 
 
-def make(path: str) -> KerasSubject:
-    """Return the subject `keras-openvino` or one of its paths."""
-    return KerasSubject(OpenVino(path), path)
-
-
 SUBJECTS = backend_subjects(
     OpenVino,
-    make,
     title="Keras on OpenVINO",
     paths={"eager": "eager", "unroll": "unroll=True"},
     packages=("keras", "openvino"),

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.keras_config import layer_spec
 from rnnparity.problem.layers import Stack, halves
@@ -41,10 +41,10 @@ class KerasSubject:
 
     builder: type[LayerBuilder] = LayerBuilder
 
-    def __init__(self, backend: Backend, path: str) -> None:
+    def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.keras = backend.keras
-        self.path = path
+        self.path = backend.path
         self.models: dict[str, KerasModel] = {}
         self.compiled: dict[str, LayerCall] = {}
         # Functional models around a layer, for `predict`.
@@ -76,7 +76,7 @@ class KerasSubject:
         """Return a built layer, or a Sequential, with the problem's weights and zero states."""
         key = _key(problem)
         if key not in self.models:
-            self.models[key] = self.builder(self.backend, self.path, problem).model()
+            self.models[key] = self.builder(self.backend, problem).model()
         model = self.models[key]
         if constant_initializers(problem) is None:
             set_weights(model, [tensor.data for tensor in problem.weights])
@@ -166,33 +166,33 @@ class KerasSubject:
 
 def backend_subjects(
     backend: type[Backend],
-    make: Callable[[str], Subject],
-    *,
     title: str,
     paths: Mapping[str, str],
     packages: tuple[str, ...],
     rank: int,
+    subject: type[KerasSubject] = KerasSubject,
 ) -> tuple[Registration, ...]:
     """Return the registrations of a backend, one for each path with its description.
 
     Eager takes every case by default, and so do the paths on a GPU; the others take fewer.
     """
-    registrations = []
-    for path, text in paths.items():
-        name = backend.subject if path == "eager" else f"{backend.subject}:{path}"
-        registrations.append(
-            Registration(
-                name,
-                partial(make, path),
-                f"{title}, {text}",
-                cases="" if path == "eager" or path in GPU_PATHS else "pairs",
-                packages=packages,
-                extra=backend.subject,
-                rank=rank,
-                needs_gpu=path in GPU_PATHS,
-            )
+    return tuple(
+        Registration(
+            backend.name_of(path),
+            partial(_make, subject, backend, path),
+            f"{title}, {description}",
+            cases="" if path == "eager" or path in GPU_PATHS else "pairs",
+            packages=packages,
+            extra=backend.subject,
+            rank=rank,
+            needs_gpu=path in GPU_PATHS,
         )
-    return tuple(registrations)
+        for path, description in paths.items()
+    )
+
+
+def _make(subject: type[KerasSubject], backend: type[Backend], path: str) -> KerasSubject:
+    return subject(backend(path))
 
 
 def _key(problem: Problem) -> str:

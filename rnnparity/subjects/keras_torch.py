@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rnnparity.subjects.declarations import GPU_PATHS, MissingFrameworkError
 from rnnparity.subjects.keras_backend import Backend, Context
-from rnnparity.subjects.keras_subject import KerasSubject, backend_subjects
+from rnnparity.subjects.keras_subject import backend_subjects
 
 
 class Torch(Backend):
@@ -40,14 +40,8 @@ class Torch(Backend):
         return context
 
 
-def make(path: str) -> KerasSubject:
-    """Return the subject `keras-torch` or one of its paths."""
-    return KerasSubject(Torch(path), path)
-
-
 SUBJECTS = backend_subjects(
     Torch,
-    make,
     title="Keras on PyTorch",
     paths={"eager": "eager", "unroll": "unroll=True", **GPU_PATHS},
     packages=("keras", "torch"),

@@ -17,11 +17,11 @@ from typing import Protocol
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.problem import Problem
-from rnnparity.subjects import keras as tf_keras
 from rnnparity.subjects.calls import join_outputs
 from rnnparity.subjects.conversion import call_arguments, open_shapes, set_initial_states
 from rnnparity.subjects.declarations import Registration
 from rnnparity.subjects.functions import as_tensor
+from rnnparity.subjects.keras import TensorFlow
 from rnnparity.subjects.keras_backend import KerasTensor, quiet
 from rnnparity.subjects.keras_layers import apply, kept_states
 from rnnparity.subjects.keras_subject import KerasSubject
@@ -120,7 +120,7 @@ def make() -> LiteRTSubject:
     """
     with quiet():
         from ai_edge_litert.interpreter import Interpreter as LiteRTInterpreter
-    subject = LiteRTSubject(tf_keras.make("eager"), LiteRTInterpreter)
+    subject = LiteRTSubject(KerasSubject(TensorFlow("eager")), LiteRTInterpreter)
     # The converter collects garbage each time, a third of a second with TensorFlow on the heap.
     gc.freeze()
     return subject

@@ -97,16 +97,11 @@ class TfKerasSubject(KerasSubject):
         return facts
 
 
-def make(path: str) -> KerasSubject:
-    """Return the subject `tf-keras` or one of its paths."""
-    return TfKerasSubject(TfKeras(path), path)
-
-
 SUBJECTS = backend_subjects(
     TfKeras,
-    make,
     title="Keras 2 (tf-keras)",
     paths={"eager": "eager", "unroll": "unroll=True"},
     packages=("tensorflow", "tf_keras"),
     rank=20,
+    subject=TfKerasSubject,
 )

@@ -1,5 +1,4 @@
-"""The subjects that run what Keras and PyTorch export to ONNX, on real exporters and a real
-engine."""
+"""The subjects that run models which Keras and PyTorch export to ONNX."""
 
 import sys
 
@@ -32,7 +31,7 @@ def kinds_of(subject, names):
     return {name: kinds[name] for name in names}
 
 
-def test_what_pytorch_exports_agrees():
+def test_models_that_pytorch_exports_agree():
     pytest.importorskip("onnxscript", reason="torch.onnx.export needs it: pip install onnxscript")
     pytest.importorskip(
         "onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime"
@@ -40,7 +39,7 @@ def test_what_pytorch_exports_agrees():
     assert kinds_of("onnxruntime:torch", FROM_TORCH) == dict.fromkeys(FROM_TORCH, Verdict.AGREES)
 
 
-def test_what_keras_exports_agrees():
+def test_models_that_keras_exports_agree():
     pytest.importorskip("tf2onnx", reason="Keras' export needs it: pip install tf2onnx")
     pytest.importorskip(
         "onnxruntime", reason="ONNX Runtime is not installed: pip install onnxruntime"
@@ -49,8 +48,7 @@ def test_what_keras_exports_agrees():
 
 
 class Recorder:
-    """An exporter whose model adds one to its input at each call: what it is given can be told from
-    what comes out."""
+    """An exporter whose model adds one to its input, so that the outputs show the arguments."""
 
     def versions(self):
         return {"exporter": "2"}
@@ -68,7 +66,7 @@ class Engine:
         return {"engine": "1"}
 
 
-def test_a_stateful_run_is_called_step_by_step_and_joined():
+def test_a_stateful_run_is_split_into_calls_and_joined():
     subject = exported.ExportedSubject(Engine(), Recorder())
     problem = catalogue()["stateful-gru-forward-sequences"]
     assert [call["x"].shape[1] for call in conversion.call_arguments(problem)] == [3, 2, 1]
@@ -77,7 +75,7 @@ def test_a_stateful_run_is_called_step_by_step_and_joined():
     assert subject.versions() == {"engine": "1", "exporter": "2"}
 
 
-def test_memory_is_cleared_now_and_then(monkeypatch):
+def test_memory_is_freed_after_some_exports(monkeypatch):
     monkeypatch.setattr(exported, "MAX_EXPORTS", 2)
     subject = exported.ExportedSubject(Engine(), Recorder())
     problem = catalogue()["simple_rnn-spread-last"]
@@ -87,7 +85,7 @@ def test_memory_is_cleared_now_and_then(monkeypatch):
     assert subject.exporter.forgotten
 
 
-def test_arguments_are_named_and_states_of_a_stateful_layer_are_its_own():
+def test_states_are_arguments_unless_the_layer_is_stateful():
     plain = catalogue()["lstm-spread-last-mask_left-initial"]
     assert [list(call) for call in conversion.call_arguments(plain)] == [
         ["x", "mask", "state_0", "state_1"]
@@ -97,13 +95,13 @@ def test_arguments_are_named_and_states_of_a_stateful_layer_are_its_own():
     assert [shape for _, _, shape in conversion.open_shapes(stateful)] == [[2, None, 5], [2, None]]
 
 
-def test_an_output_too_many_is_not_lost():
+def test_surplus_outputs_are_kept():
     tensor = Tensor("", np.zeros((2, 3), np.float32))
     named = join_outputs(catalogue()["simple_rnn-spread-last"], [[tensor, tensor]])
     assert [tensor.name for tensor in named] == ["output", "extra_1"]
 
 
-def test_keras_exports_float32_alone():
+def test_keras_exports_only_the_policy_float32():
     exporter = KerasExporter.__new__(KerasExporter)
     for case in (
         "dtype-float16-lstm-forward",
@@ -118,7 +116,7 @@ def test_keras_exports_float32_alone():
     ("subject", "module"),
     [("onnx-reference:keras", "tf2onnx"), ("onnx-reference:torch", "onnxscript")],
 )
-def test_a_missing_converter_is_one_line(monkeypatch, subject, module):
+def test_a_missing_converter_is_reported_with_its_extra(monkeypatch, subject, module):
     pytest.importorskip("onnx", reason="ONNX is not installed: pip install onnx")
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(

@@ -1,5 +1,4 @@
-"""The subject litert on the real converter and interpreter: what agrees, what TF Select would be
-needed for."""
+"""The subject litert, on TensorFlow's converter and LiteRT's interpreter."""
 
 import sys
 
@@ -28,17 +27,17 @@ def report():
     return check("litert", k=" or ".join(PART + OTHER_TYPES), jobs=1).subjects[0]
 
 
-def test_what_litert_converts_agrees(report):
+def test_converted_layers_agree(report):
     kinds = {verdict.id: verdict.verdict for verdict in report.cases}
     assert {name: kinds[name] for name in PART} == dict.fromkeys(PART, Verdict.AGREES)
 
 
-def test_it_says_what_converts_and_what_runs(report):
+def test_versions_name_the_converter_and_the_interpreter(report):
     assert report.versions.keys() == {"ai-edge-litert", "keras", "tensorflow"}
 
 
-def test_other_types_need_tf_select(report):
-    """LiteRT's converter says so in two ways, one of them for bfloat16."""
+def test_types_that_need_tf_select_are_unsupported(report):
+    """The converter reports them in two ways, one of them for bfloat16."""
     reasons = {
         verdict.id: verdict.reason
         for verdict in report.cases
@@ -47,7 +46,7 @@ def test_other_types_need_tf_select(report):
     assert all("they need TF Select" in reasons[name] for name in OTHER_TYPES)
 
 
-def test_other_faults_of_the_converter_stay_faults():
+def test_other_errors_of_the_converter_are_raised():
     class ConverterError(Exception):
         pass
 
@@ -59,12 +58,12 @@ def test_other_faults_of_the_converter_stay_faults():
         litert._converted(Converter())
 
 
-def test_outputs_come_in_the_order_of_their_numbers():
+def test_outputs_are_sorted_by_their_numbers():
     names = [f"output_{place}" for place in range(11)]
     assert litert._ordered({name: name for name in sorted(names)}) == names
 
 
-def test_missing_litert_is_one_line(monkeypatch):
+def test_missing_litert_is_reported_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(

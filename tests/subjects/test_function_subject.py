@@ -1,4 +1,4 @@
-"""What a function of somebody's own may return, and what is said of the rest."""
+"""What a user's function may return, and how anything else is reported."""
 
 import numpy as np
 import pytest
@@ -14,14 +14,15 @@ PROBLEM = catalogue()["lstm-spread-sequences-state"]
 OUTPUT, H, C = (tensor.data for tensor in golden_outputs(PROBLEM))
 
 
-def said_of(given):
-    outcome = ask_in_this_process(FunctionSubject(lambda _: given), PROBLEM)
-    verdict = judge_outcome(outcome)
-    return verdict.verdict, summary(verdict, PROBLEM)
+def verdict_on(outputs):
+    """The verdict on a function that returns these outputs, and its line in the report."""
+    outcome = ask_in_this_process(FunctionSubject(lambda _: outputs), PROBLEM)
+    result = judge_outcome(outcome)
+    return result.verdict, summary(result, PROBLEM)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "outputs",
     [
         [OUTPUT, H, C],
         (OUTPUT, H, C),
@@ -30,12 +31,12 @@ def said_of(given):
     ],
     ids=["list", "tuple", "mapping", "lists_of_rows"],
 )
-def test_these_agree(given):
-    assert said_of(given) == ("agrees", "")
+def test_outputs_of_any_form_agree(outputs):
+    assert verdict_on(outputs) == ("agrees", "")
 
 
 @pytest.mark.parametrize(
-    ("given", "kind", "reason"),
+    ("outputs", "verdict", "reason"),
     [
         (
             [OUTPUT.astype("float64"), H, C],
@@ -95,7 +96,7 @@ def test_these_agree(given):
         "none",
     ],
 )
-def test_of_these_a_line_tells(given, kind, reason):
-    found = said_of(given)
-    assert (found[0], found[1][: len(reason)]) == (kind, reason)
-    assert "\n" not in found[1]
+def test_wrong_outputs_are_reported_in_one_line(outputs, verdict, reason):
+    actual_verdict, line = verdict_on(outputs)
+    assert (actual_verdict, line[: len(reason)]) == (verdict, reason)
+    assert "\n" not in line
