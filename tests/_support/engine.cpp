@@ -1,4 +1,4 @@
-// A complete engine for `rnnparity check cmd:./engine`: one problem a line in, one answer a line back.
+// A complete engine for `rnnparity check cmd:./engine`: a problem a line in, an answer a line out.
 // SimpleRNN, LSTM and GRU in float32, with masks, both directions and initial states. No library is needed:
 //   c++ -O2 -std=c++17 -o engine engine.cpp
 #include <cmath>
@@ -133,11 +133,11 @@ struct Layer {
 std::string unsupported(const Json& problem) {
     const Json& config = problem["layer"]["config"];
     std::string kind = problem["layer"]["class_name"].word;
-    if (kind != "SimpleRNN" && kind != "LSTM" && kind != "GRU") return "one recurrent layer alone";
-    if (config.name("dtype", "float32") != "float32") return "float32 alone";
-    if (config.name("activation", "tanh") != "tanh") return "tanh alone";
-    if (config.name("recurrent_activation", "sigmoid") != "sigmoid") return "sigmoid gates alone";
-    if (problem.has("calls")) return "one call alone";
+    if (kind != "SimpleRNN" && kind != "LSTM" && kind != "GRU") return "only single recurrent layers";
+    if (config.name("dtype", "float32") != "float32") return "only float32";
+    if (config.name("activation", "tanh") != "tanh") return "only the activation tanh";
+    if (config.name("recurrent_activation", "sigmoid") != "sigmoid") return "only the recurrent activation sigmoid";
+    if (problem.has("calls")) return "only one call";
     return "";
 }
 
@@ -178,13 +178,13 @@ void answer(std::ostream& out, const Json& problem) {
     if (problem.has("initial_state"))
         for (const Json& state : problem["initial_state"].items) start.push_back(floats(state));
     bool sequences = config.flag("return_sequences", false), states = config.flag("return_state", false);
-    bool zero = config.flag("zero_output_for_mask", false) && sequences, turned = config.flag("go_backwards", false);
+    bool zero = config.flag("zero_output_for_mask", false) && sequences, reversed = config.flag("go_backwards", false);
     for (int row = 0; row < B; row++) {
         std::vector<float> h(H, 0), c(H, 0), output(H, 0), none(H, 0);
         if (!start.empty()) h.assign(start[0].begin() + row * H, start[0].begin() + (row + 1) * H);
         if (start.size() > 1) c.assign(start[1].begin() + row * H, start[1].begin() + (row + 1) * H);
         for (int n = 0; n < T; n++) {
-            int t = turned ? T - 1 - n : n;
+            int t = reversed ? T - 1 - n : n;
             if (mask.empty() || mask[row * T + t]) {
                 layer.step(&x[(row * T + t) * D], h, c);
                 output = h;

@@ -94,7 +94,7 @@ def test_an_engine_in_another_language_agrees(engine):
     agreeing = {case.id for case in result.cases if case.verdict is Verdict.AGREES}
     for name in ("simple_rnn", "lstm", "gru", "gru_before"):
         assert f"{name}-spread-sequences-state-mask_interior" in agreeing
-        assert f"bi_{name}-spread-concat-sequences-state-mask_interior-initial" in agreeing
+        assert f"{name}-spread-backwards-sequences-state-mask_interior-initial" in agreeing
     # It has one activation a gate and no stateful runs, and reports the rest as unsupported.
     assert result.counts[Verdict.UNSUPPORTED] > 0
     assert result.counts.keys() == {Verdict.AGREES, Verdict.UNSUPPORTED}
