@@ -1,10 +1,10 @@
 """Where tf.keras (3.15.1 on TensorFlow 2.21) contradicts its own documentation, one test a finding.
 
-Each test asserts the wrong behaviour as it was seen, so it fails once Keras is fixed; that the
-words in quotation marks still stand in the documentation is a test as well. Then the finding goes,
-here and in fixtures/known_differences.toml. The body is the whole reproduction in at most 15 lines,
-given `keras` and the imports below; the weights are Keras' own random ones, since the findings hold
-for any.
+Each test asserts the wrong behaviour, so it fails once Keras is fixed; another test checks that
+the quotations are still in the documentation. A finding that is fixed is removed here and from
+fixtures/known_differences.toml. The body of a test is the whole reproduction in at most 15 lines,
+with `keras` and the imports below; the weights are Keras' own random ones, since the findings hold
+for any weights.
 
 A: values, B: shapes and types, C: errors, D: configurations.
 """
@@ -26,7 +26,7 @@ every_layer = pytest.mark.parametrize("name", ["SimpleRNN", "LSTM", "GRU"])
 
 @pytest.fixture(scope="module")
 def keras():
-    """Imported here and not at the top, so that collecting the tests does not load TensorFlow."""
+    """Import Keras here, so that collecting the tests does not load TensorFlow."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
@@ -34,8 +34,8 @@ def keras():
 
 
 @pytest.fixture(autouse=True)
-def repeatable(request):
-    """The same random weights in every run, so that a failure can be repeated."""
+def same_random_weights(request):
+    """Seed Keras, so that a failure can be repeated."""
     if "keras" in request.fixturenames:
         request.getfixturevalue("keras").utils.set_random_seed(0)
 
@@ -44,9 +44,7 @@ def repeatable(request):
 
 
 @pytest.mark.parametrize(("name", "states"), [("SimpleRNN", 1), ("LSTM", 2), ("GRU", 1)])
-def test_the_mask_that_comes_with_the_inputs_is_dropped_where_an_initial_state_is_given(
-    keras, name, states
-):
+def test_the_mask_of_the_inputs_is_dropped_if_there_is_an_initial_state(keras, name, states):
     """A1. Masking: the step "will be masked (skipped) in all downstream layers (as long as they
     support masking)".
 
@@ -58,15 +56,15 @@ def test_the_mask_that_comes_with_the_inputs_is_dropped_where_an_initial_state_i
     masked_x = keras.layers.Masking()(x)
     state = [np.full((2, 4), 0.5, "float32")] * states
     layer = getattr(keras.layers, name)(4)
-    seen = layer(masked_x, initial_state=state)
+    actual = layer(masked_x, initial_state=state)
     without_mask = layer(x, initial_state=state)
     documented = layer(x, initial_state=state, mask=np.any(x != 0, axis=-1))
-    assert np.allclose(seen, without_mask, atol=1e-6)
-    assert not np.allclose(seen, documented, atol=1e-2)
+    assert np.allclose(actual, without_mask, atol=1e-6)
+    assert not np.allclose(actual, documented, atol=1e-2)
 
 
 @every_layer
-def test_unrolled_outputs_are_zeroed_by_the_mask_that_was_not_turned(keras, name):
+def test_unrolled_outputs_are_zeroed_by_a_mask_that_is_not_reversed(keras, name):
     """A2. RNN, zero_output_for_mask: "Whether the output should use zeros for the masked
     timesteps".
 
@@ -118,7 +116,7 @@ def test_zero_output_for_mask_zeroes_the_last_output_without_return_sequences(
     assert np.all(np.array(output) == 0)
 
 
-def test_unit_forget_bias_does_not_force_zeros_on_the_other_gates(keras):
+def test_unit_forget_bias_does_not_set_the_other_biases_to_zero(keras):
     """A4. LSTM, unit_forget_bias: setting it to True "will also force bias_initializer" to be
     zeros.
 
@@ -139,28 +137,28 @@ def test_unit_forget_bias_does_not_force_zeros_on_the_other_gates(keras):
     ]  # documented: 0 0 1 1 0 0 0 0
 
 
-def test_gelu_in_float64_is_exact_to_float32_only(keras):
+def test_gelu_in_float64_has_the_precision_of_float32(keras):
     """A5. gelu: "gelu(x) = 0.5 * x * (1 + erf(x / sqrt(2)))".
 
-    Trigger: float64, where the root of one half went through float32.
+    Trigger: float64; the square root of one half is rounded to float32.
     """
     x = -1.47
-    seen = float(keras.activations.gelu(keras.ops.convert_to_tensor(x, "float64")))
+    actual = float(keras.activations.gelu(keras.ops.convert_to_tensor(x, "float64")))
     documented = 0.5 * x * (1 + math.erf(x / math.sqrt(2)))
     root_of_half = float(np.float32(math.sqrt(0.5)))
-    assert 1e-9 < abs(seen - documented) < 1e-8
-    assert seen == pytest.approx(0.5 * x * math.erfc(-x * root_of_half), rel=1e-14)
+    assert 1e-9 < abs(actual - documented) < 1e-8
+    assert actual == pytest.approx(0.5 * x * math.erfc(-x * root_of_half), rel=1e-14)
 
 
-def test_leaky_relu_in_float64_has_the_slope_of_float32(keras):
+def test_leaky_relu_in_float64_has_a_slope_rounded_to_float32(keras):
     """A5. leaky_relu, negative_slope=0.2: "A float that controls the slope for values lower than
     the threshold".
 
     Trigger: float64.
     """
-    seen = float(keras.activations.leaky_relu(keras.ops.convert_to_tensor(-1.0, "float64")))
-    assert seen == -float(np.float32(0.2))
-    assert 1e-9 < abs(seen + 0.2) < 1e-8
+    actual = float(keras.activations.leaky_relu(keras.ops.convert_to_tensor(-1.0, "float64")))
+    assert actual == -float(np.float32(0.2))
+    assert 1e-9 < abs(actual + 0.2) < 1e-8
 
 
 def test_a_built_backward_layer_keeps_its_weights_in_a_bidirectional(keras):
@@ -180,9 +178,9 @@ def test_a_built_backward_layer_keeps_its_weights_in_a_bidirectional(keras):
     )
 
 
-def test_a_given_backward_layer_is_changed_in_place_by_a_bidirectional(keras):
+def test_a_bidirectional_changes_its_backward_layer_in_place(keras):
     """A6. Bidirectional, backward_layer: an "instance to be used to handle backwards input
-    processing"; that its own answers change is documented nowhere.
+    processing"; a change of its own outputs is not documented.
 
     Trigger: backward_layer is used on its own too, with a mask.
     """
@@ -198,7 +196,7 @@ def test_a_given_backward_layer_is_changed_in_place_by_a_bidirectional(keras):
 
 
 @pytest.mark.parametrize("name", ["SimpleRNN", "GRU"])
-def test_a_mask_in_its_documented_position_is_taken_for_the_initial_state(keras, name):
+def test_a_mask_in_its_documented_position_is_used_as_the_initial_state(keras, name):
     """A7. SimpleRNN and GRU, call arguments: the sequence, then `mask`, `training`,
     `initial_state`.
 
@@ -208,20 +206,20 @@ def test_a_mask_in_its_documented_position_is_taken_for_the_initial_state(keras,
     x = np.random.default_rng(0).normal(size=(2, 4, 3)).astype("float32")
     mask = np.array([[True, True, True, False], [True, True, False, False]])
     layer = getattr(keras.layers, name)(4)
-    seen = layer(x, mask)
-    assert np.allclose(seen, layer(x, initial_state=[mask.astype("float32")]), atol=1e-6)
-    assert not np.allclose(seen, layer(x, mask=mask), atol=1e-2)
+    actual = layer(x, mask)
+    assert np.allclose(actual, layer(x, initial_state=[mask.astype("float32")]), atol=1e-6)
+    assert not np.allclose(actual, layer(x, mask=mask), atol=1e-2)
 
 
 # B: shapes and types
 
 
 @pytest.mark.parametrize(
-    ("merge_mode", "seen", "documented"),
+    ("merge_mode", "inferred", "documented"),
     [("concat", [(2, 4)], [(2, 5)]), (None, [(2, 2), (2, 2)], [(2, 2), (2, 3)])],
 )
 def test_bidirectional_infers_the_shape_of_both_halves_from_the_forward_one(
-    keras, merge_mode, seen, documented
+    keras, merge_mode, inferred, documented
 ):
     """B1. Bidirectional, backward_layer: "the same values for stateful, return_states,
     return_sequences, etc.", none of which says how many units.
@@ -235,7 +233,7 @@ def test_bidirectional_infers_the_shape_of_both_halves_from_the_forward_one(
     layer = keras.layers.Bidirectional(merge_mode=merge_mode, **halves)
     symbolic = keras.tree.flatten(layer(keras.Input((4, 3), batch_size=2)))
     real = keras.tree.flatten(layer(np.ones((2, 4, 3), "float32")))
-    assert [tuple(output.shape) for output in symbolic] == seen
+    assert [tuple(output.shape) for output in symbolic] == inferred
     assert [tuple(output.shape) for output in real] == documented
 
 
@@ -275,7 +273,7 @@ def test_a_model_of_gru_and_lstm_halves_loses_the_last_state(keras):
     assert len(keras.Model(inputs, layer(inputs))(x)) == 3
 
 
-def test_a_model_of_lstm_and_gru_halves_waits_for_a_state_that_is_not_there(keras):
+def test_a_model_of_lstm_and_gru_halves_expects_a_state_too_many(keras):
     """B2. RNN, output shape: with return_state "the remaining tensors are the last states", here h
     and c, then h.
 
@@ -294,7 +292,7 @@ def test_a_model_of_lstm_and_gru_halves_waits_for_a_state_that_is_not_there(kera
         model(x)
 
 
-def test_an_initial_state_of_three_is_split_so_that_an_lstm_gets_one(keras):
+def test_three_initial_states_are_split_so_that_an_lstm_gets_one(keras):
     """B2. Bidirectional, call arguments: "the first half in the list" to forward, "the last half"
     to backward; three states have no half, and a single one starts no LSTM.
 
@@ -307,7 +305,7 @@ def test_an_initial_state_of_three_is_split_so_that_an_lstm_gets_one(keras):
         layer(x, initial_state=[np.zeros((2, 2), "float32")] * 3)
 
 
-def test_what_is_documented_as_a_list_is_a_tuple(keras):
+def test_outputs_that_are_documented_as_a_list_are_a_tuple(keras):
     """B3. Bidirectional, merge_mode None: "they will be returned as a list"; RNN, return_state: "a
     list of tensors".
 
@@ -368,7 +366,7 @@ def test_reset_state_takes_no_states(keras, name):
 @pytest.mark.parametrize(
     ("name", "argument"), [("LSTM", "inputs"), ("GRU", "inputs"), ("SimpleRNN", "sequence")]
 )
-def test_the_documented_name_of_the_call_argument_is_refused(keras, name, argument):
+def test_the_documented_name_of_the_call_argument_is_not_accepted(keras, name, argument):
     """C3. LSTM and GRU, call arguments: "inputs: A 3D tensor"; SimpleRNN: "sequence: A 3D tensor".
 
     Trigger: the argument by that name; the code's is `sequences`.
@@ -381,7 +379,7 @@ def test_the_documented_name_of_the_call_argument_is_refused(keras, name, argume
 def test_the_example_of_lstm_cell_unpacks_two_of_three_values(keras):
     """C4. LSTMCell, example: "whole_sequence_output, final_state = rnn(inputs)".
 
-    Trigger: the example as it stands.
+    Trigger: the example, unchanged.
     """
     inputs = np.random.default_rng(0).random((32, 10, 8), "float32")
     rnn = keras.layers.RNN(keras.layers.LSTMCell(4), return_sequences=True, return_state=True)
@@ -393,8 +391,8 @@ def test_the_example_of_lstm_cell_unpacks_two_of_three_values(keras):
 def test_bfloat16_weights_cannot_be_built_with_the_default_initializers(keras, name):
     """C5. Layer, dtype: "The dtype of the layer's computations and weights".
 
-    Trigger: dtype="bfloat16" and recurrent_initializer="orthogonal", the default, whose Qr knows no
-    bfloat16.
+    Trigger: dtype="bfloat16" and recurrent_initializer="orthogonal", the default, whose Qr does not
+    take bfloat16.
     """
     import tensorflow as tf
 
@@ -414,7 +412,7 @@ def test_simple_rnn_ignores_activity_regularizer(keras):
     """D1. SimpleRNN, activity_regularizer: "Regularizer function applied to the output of the
     layer".
 
-    Trigger: SimpleRNN; an LSTM and a GRU obey.
+    Trigger: SimpleRNN; an LSTM and a GRU apply it.
     """
     for name, losses in (("SimpleRNN", 0), ("LSTM", 1), ("GRU", 1)):
         layer = getattr(keras.layers, name)(2, activity_regularizer=keras.regularizers.L2(1.0))
@@ -423,7 +421,7 @@ def test_simple_rnn_ignores_activity_regularizer(keras):
         assert (layer.get_config()["activity_regularizer"] is None) == (losses == 0)
 
 
-def test_simple_rnn_leaves_seed_out_of_its_config(keras):
+def test_seed_is_missing_in_the_config_of_simple_rnn(keras):
     """D2. Layer, get_config: "containing the information needed to re-instantiate it".
 
     Trigger: SimpleRNN with a seed for its dropout; an LSTM and a GRU keep theirs.
@@ -435,7 +433,7 @@ def test_simple_rnn_leaves_seed_out_of_its_config(keras):
 
 @pytest.mark.parametrize("name", ["LSTM", "GRU"])
 @pytest.mark.parametrize("use_cudnn", [True, False])
-def test_use_cudnn_is_lost_on_the_way_through_the_config(keras, name, use_cudnn):
+def test_use_cudnn_is_missing_in_the_config(keras, name, use_cudnn):
     """D3. Layer, get_config: "containing the information needed to re-instantiate it".
 
     Trigger: use_cudnn set to True or False, then from_config, clone_model or saving and loading.
@@ -449,13 +447,12 @@ def test_use_cudnn_is_lost_on_the_way_through_the_config(keras, name, use_cudnn)
 
 
 def body_length(function):
-    """The lines of a function below its docstring, from the first to the last, blank ones and
-    comments included."""
+    """The number of lines of a function below its docstring, with blank ones and comments."""
     body = function.body[1:] if ast.get_docstring(function) is not None else function.body
     return body[-1].end_lineno - body[0].lineno + 1
 
 
-def own_tests():
+def tests_of_this_file():
     nodes = ast.parse(Path(__file__).read_text("utf-8")).body
     return [
         node
@@ -465,11 +462,11 @@ def own_tests():
 
 
 def in_one_line(text):
-    """Text without line breaks, backquotes and capitals, in which a quotation can be looked for."""
+    """Text without line breaks, backquotes and capitals, to search quotations in."""
     return " ".join(text.replace("`", "").split()).casefold()
 
 
-def test_the_documentation_still_says_so(keras):
+def test_the_documentation_still_contains_the_quotations(keras):
     layers, activations = keras.layers, keras.activations
     sources = [
         layers.Masking,
@@ -487,22 +484,23 @@ def test_the_documentation_still_says_so(keras):
         activations.leaky_relu,
     ]
     documentation = "\n".join(in_one_line(inspect.getdoc(source)) for source in sources)
-    docstrings = [ast.get_docstring(function) or "" for function in own_tests()]
-    words = [text.split("\n\n")[0] for text in docstrings if re.match(r"[A-D]\d\. ", text)]
-    quotations = [quotation for text in words for quotation in re.findall('"([^"]+)"', text)]
-    assert len(quotations) > 20
-    assert [
-        quotation for quotation in quotations if in_one_line(quotation) not in documentation
-    ] == []
+    docstrings = [ast.get_docstring(function) or "" for function in tests_of_this_file()]
+    findings = [text.split("\n\n")[0] for text in docstrings if re.match(r"[A-D]\d\. ", text)]
+    assert findings
+    by_finding = [re.findall('"([^"]+)"', text) for text in findings]
+    assert all(by_finding), "a finding quotes nothing"
+    quotations = [quotation for texts in by_finding for quotation in texts]
+    missing = [text for text in quotations if in_one_line(text) not in documentation]
+    assert missing == []
 
 
 def test_every_reproduction_is_short():
-    lengths = {function.name: body_length(function) for function in own_tests()}
-    assert len(lengths) > 20
+    lengths = {function.name: body_length(function) for function in tests_of_this_file()}
+    assert lengths
     assert {name: length for name, length in lengths.items() if length > LONGEST_BODY} == {}
 
 
-def test_a_long_body_is_seen():
+def test_a_long_body_is_detected():
     lines = ["    x = 1"] * LONGEST_BODY
     longest, too_long = ast.parse(
         "\n".join(["def f():", "    '''Word.'''", *lines, "def g():", *lines, "    x = 2"])
