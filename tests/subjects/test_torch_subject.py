@@ -9,6 +9,7 @@ from rnnparity import check
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
+from rnnparity.report.messages import faults_name
 from rnnparity.session.ask import explain_subject
 from rnnparity.subjects import make_subject, torch_layers
 from rnnparity.subjects import torch as pytorch
@@ -72,12 +73,13 @@ def test_a_wrong_gate_order_is_explained(monkeypatch, edit, case, cause):
     """Keras' own order in PyTorch's GRU, ONNX' order in its LSTM."""
     monkeypatch.setattr(torch_layers, "_gates", lambda _, array: edit(array))
     subject = pytorch.make("cpu")
-    explanation = explain_subject(
+    diagnosis = explain_subject(
         catalogue()[case],
         lambda problem: [tensor.data for tensor in subject.answer(problem).outputs],
     )
-    assert explanation.fault.name.startswith(cause)
-    assert explanation.fault.name.endswith("in all weights")
+    name = faults_name(diagnosis.explanation.cause.faults)
+    assert name.startswith(cause)
+    assert name.endswith("in all weights")
 
 
 def test_missing_pytorch_is_reported_with_its_extra(monkeypatch):
