@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from _support.conformance_runs import (
     AGREEING,
+    BOTH_WAYS,
     EXPLANATION,
     MASKED,
     MIXED,
@@ -69,6 +70,7 @@ def test_a_page_has_a_section_for_each_group():
         "It &lt;was&gt; decided.",
         "ValueError: no such &lt;gate&gt; (port.py, line 12)",
         f"rnnparity show {STATEFUL} --subject a:mixed",
+        f"rnnparity show {BOTH_WAYS} --subject a:mixed",
         "a relative change of 0.03 would be hidden",
         "float64 | is not built in",
         "port 1.0",
