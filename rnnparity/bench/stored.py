@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.stored import Machine, Strict, load_stored, validated
+from rnnparity.problem.stored import MachineFields, Strict, load_stored, validated
 
 FORMAT = "rnnparity-bench/1"
 AGAIN = "write it with `rnnparity bench`"
@@ -64,7 +64,7 @@ class StoredRun(Strict):
     commit: str
     quick: bool
     threads: int
-    machine: Machine
+    machine: MachineFields
     versions: dict[str, str]
     left_out: list[LeftOut]
     series: Annotated[list[Series], Field(min_length=1)]

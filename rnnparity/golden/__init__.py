@@ -1,1 +1,1 @@
-"""The recorded outputs under fixtures/ and the list of known differences."""
+"""The recorded outputs of the cases (fixtures/), and the list of known differences."""

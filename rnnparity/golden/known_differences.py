@@ -1,5 +1,4 @@
-"""Known differences: what a subject gets wrong by the documentation's word, listed as data with the
-reason.
+"""Known differences: what a subject gets wrong by the documentation, listed with the reason.
 
 An entry that matches no case, or whose cases all ran and now agree, is stale and fails the run.
 """
@@ -7,11 +6,12 @@ An entry that matches no case, or whose cases all ran and now agree, is stale an
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.results import Stale, StaleReason
@@ -19,23 +19,17 @@ from rnnparity.problem.results import Stale, StaleReason
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
-# What a difference can be (`results.DifferenceType`), and "error" for none at all.
-KINDS = ("count", "names", "shape", "dtype", "finiteness", "values", "fact", "error")
-_KEYS = {"name", "subject", "cases", "kinds", "versions", "cause", "standing", "reason", "link"}
-# By what an entry is wrong: its framework's own documentation, or Keras' alone, where its own is
-# silent.
-STANDINGS = ("mistake", "undocumented")
+    from rnnparity.problem.schema import KnownFields
 
 
 @dataclass(frozen=True)
 class KnownDifference:
-    """One entry. `subject` and each of `cases` are patterns (*, ?) of subject names, joined by " |
-    ", and of case ids.
+    """An entry. `subject` holds patterns (*, ?) joined by " | ", `cases` are patterns of case ids.
 
-    `kinds` are the kinds of difference it covers (see `results.DifferenceType`), or "error". `versions`
-    maps a package to a range like ">=3.0,<3.16"; the entry holds where all of them match. `cause`
-    is the fault that explains it, by its name, or the place where it was found in the framework's
-    code. `standing` is one of STANDINGS.
+    `kinds` are the types of difference that it covers (`results.DifferenceType`), or "error".
+    `versions` maps a package to a range like ">=3.0,<3.16"; the entry applies where all of them
+    match. `cause` is the fault that explains it, by its name, or the location in the framework's
+    code. `standing` is "mistake", or "undocumented" where only Keras' documentation decides.
     """
 
     name: str
@@ -59,10 +53,10 @@ class KnownDifference:
 
 
 def read_known(path: Path) -> tuple[KnownDifference, ...]:
-    """The entries of a `known_differences.toml`; none where there is no such file.
+    """Return the entries of a `known_differences.toml`; none if there is no such file.
 
     Raises:
-        FormatError: it is no TOML, or an entry has a wrong key or type.
+        FormatError: invalid TOML, or an entry with a wrong key or value.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -70,58 +64,37 @@ def read_known(path: Path) -> tuple[KnownDifference, ...]:
         return ()
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (
-        ValueError
-    ) as error:  # no TOML, no UTF-8, or an integer of more digits than Python converts
-        raise FormatError(f"{path}: {str(error).split(';')[0]}") from None
+    except ValueError as error:  # invalid TOML or UTF-8, or an integer of too many digits
+        message = str(error).split(";", maxsplit=1)[0]
+        raise FormatError(f"{path}: {message}") from None
     except RecursionError:
-        raise FormatError(f"{path}: is nested too deeply") from None
-    tables = content.pop("difference", [])
-    if (
-        content
-        or not isinstance(tables, list)
-        or not all(isinstance(table, dict) for table in tables)
-    ):
-        raise FormatError(f"{path}: should hold tables [[difference]] and nothing else")
+        raise FormatError(f"{path}: nested too deeply") from None
+    from rnnparity.problem.schema import KnownFile, validate
+
+    tables = validate(KnownFile, content, str(path)).difference
     entries = tuple(
-        _entry(table, f"{path}: difference {place + 1}") for place, table in enumerate(tables)
+        _entry(table, f"{path}: difference.{index}") for index, table in enumerate(tables)
     )
-    names = [entry.name for entry in entries]
-    for name in names:
-        if names.count(name) > 1:
-            raise FormatError(f"{path}: two entries are named {name!r}")
+    names = Counter(entry.name for entry in entries)
+    for name, count in names.items():
+        if count > 1:
+            raise FormatError(f"{path}: {count} entries are named {name!r}, expected one")
     return entries
 
 
-def _entry(table: Mapping[str, Any], where: str) -> KnownDifference:
-    if set(table) != _KEYS:
-        wrong = sorted(set(table) ^ _KEYS)
-        raise FormatError(
-            f"{where}: its keys should be {', '.join(sorted(_KEYS))}; look at {', '.join(wrong)}"
-        )
-    for key, kind in (("cases", list), ("kinds", list), ("versions", dict)):
-        values = table[key].values() if isinstance(table[key], dict) else table[key]
-        if not isinstance(table[key], kind) or not all(isinstance(value, str) for value in values):
-            raise FormatError(
-                f"{where}: {key} should be a {'table' if kind is dict else 'list'} of strings"
-            )
-    for key in ("name", "subject", "cause", "standing", "reason", "link"):
-        if not isinstance(table[key], str):
-            raise FormatError(f"{where}: {key} should be a string")
-    new = sorted(set(table["kinds"]) - set(KINDS))
-    if new:
-        raise FormatError(f"{where}: the kind {new[0]!r} is unknown; known are {', '.join(KINDS)}")
-    if table["standing"] not in STANDINGS:
-        raise FormatError(
-            f"{where}: the standing {table['standing']!r} is unknown; known are {', '.join(STANDINGS)}"
-        )
-    if not table["cause"]:
-        raise FormatError(
-            f"{where}: nothing is listed that was neither explained nor located: give its cause"
-        )
-    lists = {key: tuple(table[key]) for key in ("cases", "kinds")}
-    versions = {package: _range(wanted, where) for package, wanted in table["versions"].items()}
-    return KnownDifference(**{**table, **lists, "versions": versions})
+def _entry(fields: KnownFields, where: str) -> KnownDifference:
+    versions = {package: _range(text, where) for package, text in fields.versions.items()}
+    return KnownDifference(
+        name=fields.name,
+        subject=fields.subject,
+        cases=tuple(fields.cases),
+        kinds=tuple(fields.kinds),
+        versions=versions,
+        cause=fields.cause,
+        standing=fields.standing,
+        reason=fields.reason,
+        link=fields.link,
+    )
 
 
 def covering(
@@ -131,14 +104,17 @@ def covering(
     case: str,
     kinds: Collection[str],
 ) -> tuple[str, ...]:
-    """The names of the entries that together cover all `kinds` of difference of a case; none if one
-    kind is new."""
+    """Return the names of the entries that together cover all `kinds` of difference of a case.
+
+    None if one of them is not covered.
+    """
     fitting = [
         entry for entry in entries if entry.applies(subject, versions) and entry.matches(case)
     ]
-    if not set(kinds) <= {kind for entry in fitting for kind in entry.kinds}:
+    covered = set[str]().union(*(entry.kinds for entry in fitting))
+    if not covered.issuperset(kinds):
         return ()
-    return tuple(entry.name for entry in fitting if set(entry.kinds) & set(kinds))
+    return tuple(entry.name for entry in fitting if not set(entry.kinds).isdisjoint(kinds))
 
 
 def stale(
@@ -152,16 +128,16 @@ def stale(
     """Return the entries that no longer hold.
 
     `used` are the names of entries that covered a difference, `ran` the cases that ran, `catalogue`
-    all there are.
+    all cases.
     """
-    found = []
+    entries_to_remove = []
     for entry in entries:
         matched = {case for case in catalogue if entry.matches(case)}
         if not matched:
-            found.append(Stale(entry.name, StaleReason.NO_CASE))
+            entries_to_remove.append(Stale(entry.name, StaleReason.NO_CASE))
         elif entry.applies(subject, versions) and entry.name not in used and matched <= set(ran):
-            found.append(Stale(entry.name, StaleReason.ALL_AGREE, len(matched)))
-    return found
+            entries_to_remove.append(Stale(entry.name, StaleReason.ALL_AGREE, len(matched)))
+    return entries_to_remove
 
 
 def _range(text: str, where: str) -> SpecifierSet:
@@ -170,4 +146,6 @@ def _range(text: str, where: str) -> SpecifierSet:
     try:
         return SpecifierSet(text, prereleases=True)
     except InvalidSpecifier:
-        raise FormatError(f"{where}: versions: {text!r} is no range like >=3.0,<3.16") from None
+        raise FormatError(
+            f"{where}.versions: got {text!r}, expected a range like '>=3.0,<3.16'"
+        ) from None

@@ -1,2 +1,1 @@
-"""A layer with all its numbers: values, Keras' configurations, results, errors and the file
-format."""
+"""A layer with all its numbers: values, Keras configurations, results, errors, the file format."""

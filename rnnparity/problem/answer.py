@@ -1,4 +1,4 @@
-"""What a subject returns for a problem, and the interface that every subject has."""
+"""The answer of a subject to a problem, and the interface of every subject."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from rnnparity.problem.problem import Problem, Tensor
 
 
 class Unsupported(Exception):  # noqa: N818 - a verdict, not an error
-    """This subject cannot run this problem; the message is the reason."""
+    """A subject cannot run a problem; the message is the reason.
+
+    >>> raise Unsupported("no masks")
+    Traceback (most recent call last):
+    rnnparity.problem.answer.Unsupported: no masks
+    """
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a subject gave: outputs in its own types, facts it stated (see `expectations`), seconds
-    inside it."""
+    """The outputs of a subject in its own dtypes, and the seconds inside the subject.
+
+    `facts` are what it states without computing (see `rnnparity.verdict.expectations`).
+    """
 
     outputs: tuple[Tensor, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -27,11 +34,11 @@ class Subject(Protocol):
     """An implementation of the layers."""
 
     def versions(self) -> dict[str, str]:
-        """Name and version of what computes, e.g. {"keras": "3.15.1"}."""
+        """Return name and version of every package that computes: {"keras": "3.15.1"}."""
 
     def answer(self, problem: Problem) -> Answer:
-        """Run one problem.
+        """Return the outputs of one problem.
 
         Raises:
-            Unsupported: this problem is none for this subject.
+            Unsupported: the subject cannot run this problem.
         """

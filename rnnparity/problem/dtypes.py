@@ -20,10 +20,10 @@ Array: TypeAlias = npt.NDArray[Any]
 class FloatType:
     """A floating-point type.
 
-    `u` is the unit roundoff (half the gap after 1), `tiny` the smallest normal number (what lies
-    below may be flushed to zero), `largest` the greatest finite one. `threshold` is how many sigma
-    a healthy implementation may be off; `fault` the relative change in one weight array that must
-    not stay hidden. Where they come from: the README, "Tolerance is computed, not chosen".
+    `u` is the unit roundoff (half the gap after 1), `tiny` the smallest normal number (what is
+    below may be flushed to zero), `largest` the greatest finite number. `threshold` is the largest
+    error, in sigma, of a correct implementation; `fault` the relative change in one weight array
+    that the noise must not hide. Their source: docs/tolerance.md.
     """
 
     name: str
@@ -60,7 +60,7 @@ FLOAT_TYPES = {
     )
 }
 
-# Keras' dtype policies and the type each computes in (keras.dtype_policies.DTypePolicy).
+# Keras' dtype policies and the dtype of each computation (keras.dtype_policies.DTypePolicy).
 COMPUTE_DTYPE = {
     "float16": "float16",
     "bfloat16": "bfloat16",
@@ -72,8 +72,7 @@ COMPUTE_DTYPE = {
 
 
 def variable_dtype(policy: str) -> str:
-    """The type a policy keeps its weights in: float32 under the mixed ones, else the policy's
-    own."""
+    """Return the dtype of a policy's weights: float32 under the mixed policies."""
     return "float32" if policy.startswith("mixed_") else policy
 
 

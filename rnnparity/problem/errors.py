@@ -1,4 +1,4 @@
-"""What can be wrong with a request or a file. Each becomes one line on stderr and exit status 2."""
+"""Errors of a request or a file. Each becomes one line on stderr and exit status 2."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ LONGEST = 1000
 
 
 class RequestError(Exception):
-    """The request or a file is at fault: the message says what, where and what to do, in one line.
+    """A request or a file that is wrong; the message is one line: what, where, and what to do.
 
-    Whatever a file's names may hold, the line stays one: line breaks become spaces, control
-    characters their codes.
+    Names from a file may hold anything: line breaks become spaces, control characters their codes.
     """
 
     def __init__(self, message: str) -> None:
@@ -33,12 +32,18 @@ class FormatError(RequestError):
 
 
 class LayerError(FormatError):
-    """A layer's configuration that is malformed, unknown, or would change a number and is not
-    computed."""
+    """A layer's configuration that is malformed, or has an option that is not computed."""
 
     def __init__(self, where: str, what: str) -> None:
-        super().__init__(f"{where} {what}")
+        super().__init__(f"{where}: {what}")
 
 
 class SelfCheckError(Exception):
-    """The run's own proof failed: a subject that is wrong on purpose passed. Exit status 1."""
+    """The self-check failed: a subject that is wrong on purpose passed. Exit status 1."""
+
+
+def shown(value: object, longest: int = 60) -> str:
+    """Return a JSON value for a message: Python's notation, but true, false and null."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return f"{value!r:.{longest}}"

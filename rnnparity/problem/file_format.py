@@ -1,7 +1,6 @@
-"""The format `rnnparity/1`: problem files, fixtures and what goes to a foreign implementation are
-the same JSON.
+"""The format `rnnparity/1`: problem files, fixtures, and what is sent to a foreign program.
 
-Data is flat and row-major. float32 stands as %.9g (which every float32 survives), float16 and
+Data is flat and row-major. float32 is written as %.9g (which every float32 survives), float16 and
 bfloat16 as their exact float32 values, float64 with 17 digits. NaN and infinity are the strings
 "NaN", "Infinity", "-Infinity".
 """
@@ -9,42 +8,68 @@ bfloat16 as their exact float32 values, float64 with 17 digits. NaN and infinity
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import FormatError
-from rnnparity.problem.keras_config import layer_spec, parse_layer
+from rnnparity.problem.json_text import MAX_BYTES, load_json, read_bytes
+from rnnparity.problem.keras_config import JsonObject, layer_spec, parse_layer
 from rnnparity.problem.problem import Case, Problem, Tensor
 
-FORMAT = "rnnparity/1"
-# A problem of T=500, D=H=128, B=32 with its outputs takes some 50 MB; what is larger is no problem
-# file.
-MAX_BYTES = 256 * 2**20
-# Lists and objects inside each other; a stack of Keras' own configurations takes some 15.
-MAX_DEPTH = 64
+if TYPE_CHECKING:
+    from rnnparity.problem.schema import ArrayFields, CaseFields, NamedArrayFields
 
-_NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+__all__ = [
+    "FORMAT",
+    "dump_line",
+    "dump_pretty",
+    "load_json",
+    "parse_answer",
+    "parse_problem",
+    "plain_fields",
+    "read_bytes",
+    "read_problem",
+]
+
+FORMAT = "rnnparity/1"
+MAX_AXES = 3
+# The words of numbers that JSON has no literal for, as they are written and read.
+WORDS = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
+NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+_ORDER = (
+    *("format", "id", "layer", "weights", "inputs", "mask", "initial_state", "calls"),
+    *("outputs", "case"),
+)
+
+
+class _Layout:
+    """How a problem is written: on one line, or with a line for each last-axis row of an array."""
+
+    def __init__(self, line: str) -> None:
+        self.line, self.separator = line, f",{line}" if line else ", "
+
+    def joined(self, texts: Sequence[str]) -> str:
+        return f"{self.line}{self.separator.join(texts)}{self.line}"
 
 
 def dump_line(problem: Problem) -> str:
-    """One problem on one line, as it goes through a pipe."""
-    return _dump(problem, "", ", ")
+    """Return one problem on one line, as it goes through a pipe."""
+    return _dump(problem, _Layout(""))
 
 
 def dump_pretty(problem: Problem) -> str:
-    """One problem with a line for every key and for every last-axis row of its arrays, so that a
-    diff reads."""
-    return _dump(problem, "\n", ",\n")
+    """Return one problem with a line for every key and every row, so that a diff can be read."""
+    return _dump(problem, _Layout("\n"))
 
 
-def plain_fields(problem: Problem) -> dict[str, Any]:
-    """The fields of a problem that hold no arrays, as JSON values."""
-    fields: dict[str, Any] = {
+def plain_fields(problem: Problem) -> JsonObject:
+    """Return the fields of a problem that hold no arrays, as JSON values."""
+    fields: JsonObject = {
         "format": FORMAT,
         "id": problem.id,
         "layer": layer_spec(problem.layer),
@@ -56,275 +81,169 @@ def plain_fields(problem: Problem) -> dict[str, Any]:
     return fields
 
 
-def _dump(problem: Problem, line: str, separator: str) -> str:
-    states = problem.initial_state
-    texts = {key: _text(value) for key, value in plain_fields(problem).items()} | {
-        "weights": _tensors(problem.weights, line, separator),
-        "inputs": _tensor(problem.inputs, line, separator, named=False),
-        "mask": "null" if problem.mask is None else _mask(problem.mask, line, separator),
-        "initial_state": "null" if states is None else _tensors(states, line, separator),
-    }
-    if problem.outputs is not None:
-        texts["outputs"] = _tensors(problem.outputs, line, separator)
-    members = separator.join(f"{_text(key)}: {texts[key]}" for key in _ORDER if key in texts)
-    return "{" + line + members + line + "}"
+def _dump(problem: Problem, layout: _Layout) -> str:
+    states, outputs, mask = problem.initial_state, problem.outputs, problem.mask
+    texts = {key: _text(value) for key, value in plain_fields(problem).items()}
+    texts["weights"] = _tensors(problem.weights, layout)
+    texts["inputs"] = "{" + _tensor(problem.inputs, layout) + "}"
+    texts["mask"] = "null" if mask is None else _mask(mask, layout)
+    texts["initial_state"] = "null" if states is None else _tensors(states, layout)
+    if outputs is not None:
+        texts["outputs"] = _tensors(outputs, layout)
+    members = [f"{_text(key)}: {texts[key]}" for key in _ORDER if key in texts]
+    return "{" + layout.joined(members) + "}"
 
 
-_ORDER = (
-    "format",
-    "id",
-    "layer",
-    "weights",
-    "inputs",
-    "mask",
-    "initial_state",
-    "calls",
-    "outputs",
-    "case",
-)
+def _case_fields(case: Case) -> JsonObject:
+    fields: JsonObject = {"tags": list(case.tags), "source": case.source, "why": case.why}
+    if case.initializers is not None:
+        fields["initializers"] = dict(case.initializers)
+    if case.expect:
+        fields["expect"] = dict(case.expect)
+    return fields
 
 
-def _case_fields(case: Case) -> dict[str, Any]:
-    return {
-        "tags": list(case.tags),
-        "source": case.source,
-        "why": case.why,
-        **({"initializers": dict(case.initializers)} if case.initializers is not None else {}),
-        **({"expect": dict(case.expect)} if case.expect else {}),
-    }
+def _tensors(tensors: Sequence[Tensor], layout: _Layout) -> str:
+    texts = []
+    for tensor in tensors:
+        texts.append(f'{{"name": {_text(tensor.name)}, {_tensor(tensor, layout)}}}')
+    return f"[{layout.joined(texts)}]"
 
 
-def _tensors(tensors: Sequence[Tensor], line: str, separator: str) -> str:
-    return (
-        f"[{line}"
-        + separator.join(_tensor(tensor, line, separator) for tensor in tensors)
-        + f"{line}]"
-    )
-
-
-def _tensor(tensor: Tensor, line: str, separator: str, named: bool = True) -> str:
+def _tensor(tensor: Tensor, layout: _Layout) -> str:
     form = "%.17g" if tensor.dtype == "float64" else "%.9g"
     texts = [form % value for value in tensor.data.ravel().tolist()]
     if "-0" in texts:  # which JSON would read as the integer 0
         texts = ["-0.0" if text == "-0" else text for text in texts]
     if not np.isfinite(tensor.data).all():
-        names = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
-        texts = [names.get(text, text) for text in texts]
-    name = f'"name": {_text(tensor.name)}, ' if named else ""
-    return "{" + name + _data(texts, tensor.shape, tensor.dtype, line, separator) + "}"
+        texts = [WORDS.get(text, text) for text in texts]
+    return _array(texts, tensor.shape, tensor.dtype, layout)
 
 
-def _mask(mask: Array, line: str, separator: str) -> str:
+def _mask(mask: Array, layout: _Layout) -> str:
     texts = ["true" if value else "false" for value in mask.ravel().tolist()]
-    return "{" + _data(texts, mask.shape, "bool", line, separator) + "}"
+    return "{" + _array(texts, mask.shape, "bool", layout) + "}"
 
 
-def _data(texts: list[str], shape: tuple[int, ...], dtype: str, line: str, separator: str) -> str:
-    width = shape[-1] if shape else 1
-    rows = [
-        ", ".join(texts[start : start + width]) for start in range(0, len(texts), max(width, 1))
-    ]
-    body = separator.join(rows)
-    return f'"shape": {_text(list(shape))}, "dtype": "{dtype}", "data": [{line}{body}{line}]'
+def _array(texts: list[str], shape: tuple[int, ...], dtype: str, layout: _Layout) -> str:
+    width = max(shape[-1], 1) if shape else 1
+    rows = [", ".join(texts[start : start + width]) for start in range(0, len(texts), width)]
+    data = f"[{layout.joined(rows)}]"
+    return f'"shape": {_text(list(shape))}, "dtype": "{dtype}", "data": {data}'
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
 def read_problem(path: Path) -> Problem:
-    """The problem in a file.
+    """Return the problem in a file.
 
     Raises:
-        FormatError: one line that names the file, the place in it and what is wrong.
+        FormatError: one line with the file, the path inside it and what is wrong.
     """
     return parse_problem(load_json(read_bytes(path), str(path)), str(path))
 
 
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file that is not oversized."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # a name that no file can have
-        raise FormatError(f"{path}: cannot be read: {error}") from None
-    if len(content) > MAX_BYTES:
-        raise FormatError(
-            f"{path}: is larger than {MAX_BYTES // 2**20} MiB, too large for a problem file"
-        )
-    return content
-
-
-def load_json(content: bytes, where: str) -> Any:
-    """Strict JSON: no duplicate keys, no NaN or Infinity literals, no bottomless nesting, valid
-    UTF-8."""
-    try:
-        value = json.loads(
-            content.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
-        )
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{where}: byte {error.start} is no UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise FormatError(
-            f"{where}: line {error.lineno}, column {error.colno}: is not JSON: {error.msg}"
-        ) from None
-    except FormatError as error:
-        raise FormatError(f"{where}: {error}") from None
-    except RecursionError:
-        raise FormatError(f"{where}: is nested too deeply") from None
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise FormatError(f"{where}: {str(error).split(';')[0]}") from None
-    if _has_deep_brackets(content) and _is_deep(value):
-        raise FormatError(f"{where}: is nested too deeply")
-    return value
-
-
-def _has_deep_brackets(content: bytes) -> bool:
-    """Whether brackets nest that deeply, those inside of strings included: asked first, for it is
-    ten times faster."""
-    letters = np.frombuffer(content, np.uint8)
-    opening = (letters == ord("[")) | (letters == ord("{"))
-    closing = (letters == ord("]")) | (letters == ord("}"))
-    return bool(np.cumsum(opening.astype(np.int32) - closing).max(initial=0) > MAX_DEPTH)
-
-
-def _is_deep(value: Any) -> bool:
-    """Deeper than MAX_DEPTH: what the parser just managed, a message that quotes it might not."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        inner = [
-            part.values() if isinstance(part, dict) else part
-            for part in level
-            if isinstance(part, dict | list)
-        ]
-        level = [part for parts in inner for part in parts if isinstance(part, dict | list)]
-        if not level:
-            return False
-    return True
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise FormatError(f"the key {twice!r} stands twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise FormatError(
-        f'the literal {name} is not JSON; outputs alone may hold it, as the string "{name}"'
-    )
-
-
-def parse_problem(fields: Any, where: str) -> Problem:
-    """A problem from parsed JSON; `where` names the file in messages."""
+def parse_problem(fields: object, where: str) -> Problem:
+    """Return the problem in a JSON value; `where` is the name of the file in messages."""
     from rnnparity.problem.schema import ProblemFields, validate
 
     row = validate(ProblemFields, fields, where)
+    states, outputs = row.initial_state, row.outputs
     try:
         return Problem(
             layer=parse_layer(row.layer),
-            weights=tuple(_read_tensor(tensor, "weights") for tensor in row.weights),
-            inputs=_read_tensor(row.inputs, "inputs"),
+            weights=_read_tensors(row.weights, "weights"),
+            inputs=_read_tensor(row.inputs, "inputs", "inputs"),
             mask=None if row.mask is None else _read_mask(row.mask),
-            initial_state=None
-            if row.initial_state is None
-            else tuple(_read_tensor(tensor, "initial_state") for tensor in row.initial_state),
+            initial_state=None if states is None else _read_tensors(states, "initial_state"),
             calls=None if row.calls is None else tuple(row.calls),
-            outputs=None
-            if row.outputs is None
-            else tuple(_read_tensor(tensor, "outputs") for tensor in row.outputs),
+            outputs=None if outputs is None else _read_tensors(outputs, "outputs"),
             id=row.id,
-            case=None
-            if row.case is None
-            else Case(
-                tuple(row.case.tags),
-                row.case.why,
-                row.case.source,
-                fields["case"].get("initializers"),
-                fields["case"].get("expect") or {},
-            ),
+            case=None if row.case is None else _read_case(row.case, fields),
         )
     except FormatError as error:
         raise FormatError(f"{where}: {error}") from None
 
 
-def parse_answer(fields: Any, where: str) -> tuple[str, tuple[Tensor, ...] | None, str, str]:
-    """A program's answer from parsed JSON: its id, the outputs, or why it does not support the
-    problem or failed.
+def parse_answer(fields: object, where: str) -> tuple[str, tuple[Tensor, ...] | None, str, str]:
+    """Return a program's answer: id, outputs, why it is unsupported, how it failed.
 
-    What else the object holds, such as the problem's own keys, is passed over.
+    Other keys of the object, such as those of the problem, are ignored.
 
     Raises:
-        FormatError: one line that says what is wrong.
+        FormatError: one line with what is wrong.
     """
     from rnnparity.problem.schema import AnswerFields, validate
 
-    known = (
-        {key: fields[key] for key in AnswerFields.model_fields if key in fields}
-        if isinstance(fields, dict)
-        else fields
-    )
+    known = fields
+    if isinstance(fields, Mapping):
+        known = {key: fields[key] for key in AnswerFields.model_fields if key in fields}
     answer = validate(AnswerFields, known, where)
+    outputs = None
     try:
-        outputs = (
-            None
-            if answer.outputs is None
-            else tuple(_read_tensor(t, "outputs") for t in answer.outputs)
-        )
+        if answer.outputs is not None:
+            outputs = _read_tensors(answer.outputs, "outputs")
     except FormatError as error:
         raise FormatError(f"{where}: {error}") from None
     return answer.id, outputs, answer.unsupported, answer.error
 
 
-def _read_tensor(fields: Any, where: str) -> Tensor:
-    name = getattr(fields, "name", "inputs")
-    place = where if name == where else f"{where}: {name}"
+def _read_case(case: CaseFields, fields: object) -> Case:
+    # From the checked JSON, because a model does not keep the order of the keys.
+    values = cast("JsonObject", fields)["case"]
+    initializers, expect = values.get("initializers"), values.get("expect") or {}
+    return Case(tuple(case.tags), case.why, case.source, initializers, expect)
+
+
+def _read_tensors(arrays: Sequence[NamedArrayFields], where: str) -> tuple[Tensor, ...]:
+    return tuple(_read_tensor(fields, fields.name, f"{where}: {fields.name}") for fields in arrays)
+
+
+def _read_tensor(fields: ArrayFields, name: str, where: str) -> Tensor:
     if fields.dtype not in FLOAT_TYPES:
-        raise FormatError(f"{place} has dtype {fields.dtype!r}; known are {', '.join(FLOAT_TYPES)}")
-    kinds = set(map(type, fields.data))
-    data = fields.data
-    if str in kinds and kinds <= {int, float, str}:
-        data, kinds = _spell_out(data, place), {float}
-    if not kinds <= {int, float}:
-        raise FormatError(f"{place} holds data that are no numbers")
-    try:
-        values = np.array(data, np.float64)
-    except OverflowError:
-        raise FormatError(f"{place} holds an integer beyond all float types") from None
-    _check_count(place, fields.shape, len(data))
+        known = ", ".join(FLOAT_TYPES)
+        raise FormatError(f"{where}: got dtype {fields.dtype!r:.60}, expected one of {known}")
+    values = _numbers(fields.data, where)
+    _check_count(where, fields.shape, len(values))
     rounded = FLOAT_TYPES[fields.dtype].round(values)
-    # Infinity is a word: a number that becomes infinite, in JSON (1e999) or in its own type, is too
+    # Infinity is a word: a number that becomes infinite, in JSON (1e999) or in its dtype, is too
     # large.
-    if np.isinf(rounded).sum() > sum(fields.data.count(word) for word in ("Infinity", "-Infinity")):
-        raise FormatError(f"{place} holds a number beyond {fields.dtype}")
+    words = sum(fields.data.count(word) for word in ("Infinity", "-Infinity"))
+    if np.isinf(rounded).sum() > words:
+        raise FormatError(f"{where}: a number is beyond the range of {fields.dtype}")
     return Tensor(name, rounded.reshape(fields.shape))
 
 
-def _spell_out(data: list[Any], place: str) -> list[float]:
-    for value in data:
-        if isinstance(value, str) and value not in _NON_FINITE:
-            raise FormatError(
-                f'{place} holds the string {value!r:.40}; allowed are "NaN", "Infinity", "-Infinity"'
-            )
-    return [_NON_FINITE[value] if isinstance(value, str) else value for value in data]
+def _numbers(data: list[object], where: str) -> Array:
+    types = set(map(type, data))
+    if str in types:
+        for value in data:
+            if isinstance(value, str) and value not in NON_FINITE:
+                words = '"NaN", "Infinity" or "-Infinity"'
+                raise FormatError(f"{where}: got the string {value!r:.40}, expected {words}")
+        data = [NON_FINITE[value] if isinstance(value, str) else value for value in data]
+    if not types <= {int, float, str}:
+        raise FormatError(f"{where}: data must be numbers")
+    try:
+        return np.array(data, np.float64)
+    except OverflowError:
+        raise FormatError(f"{where}: an integer is beyond the range of float64") from None
 
 
-def _read_mask(fields: Any) -> Array:
+def _read_mask(fields: ArrayFields) -> Array:
     if fields.dtype != "bool" or not set(map(type, fields.data)) <= {bool}:
-        raise FormatError("mask should have dtype bool and hold true and false")
+        raise FormatError("mask: must have dtype bool and data of true and false")
     _check_count("mask", fields.shape, len(fields.data))
     return np.array(fields.data, bool).reshape(fields.shape)
 
 
-def _check_count(place: str, shape: list[int], count: int) -> None:
-    if len(shape) > 3 or not all(0 <= size <= MAX_BYTES for size in shape):
-        raise FormatError(
-            f"{place} has the shape {shape!r:.60}; should be at most three sizes that fit a file"
-        )
+def _check_count(where: str, shape: list[int], count: int) -> None:
+    if len(shape) > MAX_AXES or not all(0 <= size <= MAX_BYTES for size in shape):
+        expected = f"at most {MAX_AXES} sizes that fit into a file"
+        raise FormatError(f"{where}: got shape {shape!r:.60}, expected {expected}")
     if prod(shape) != count:
-        raise FormatError(f"{place} has {count} numbers, but its shape {shape} wants {prod(shape)}")
+        raise FormatError(
+            f"{where}: got {count} elements, expected {prod(shape)} for shape {shape}"
+        )

@@ -11,7 +11,7 @@ TEMPORARY = ".tmp"
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
+    """Write a file atomically: temporary name, sync, rename."""
     temporary = path.with_name(f"{path.name}{TEMPORARY}")
     with temporary.open("wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
@@ -21,8 +21,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def write_where_asked(path: Path, content: str | bytes) -> None:
-    """Write what a user wants to have at `path`: a link's target, a device and a pipe are written
-    to, never replaced.
+    """Write to a path that a user chose; links, devices and pipes are followed, never replaced.
 
     Raises:
         RequestError: it cannot be written.
@@ -37,15 +36,15 @@ def write_where_asked(path: Path, content: str | bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Ask before long work whether its result can be written.
+    """Check before long work that its result can be written.
 
     Raises:
         RequestError: it cannot.
     """
     if path.is_dir():
-        raise RequestError(f"{path}: cannot be written: is a folder; name a file in it")
-    place = path if path.exists() else path.resolve().parent
-    if not path.exists() and not place.is_dir():
-        raise RequestError(f"{path}: cannot be written: there is no folder {place}")
-    if not os.access(place, os.W_OK):
+        raise RequestError(f"{path}: cannot be written: it is a folder; name a file in it")
+    target = path if path.exists() else path.resolve().parent
+    if not path.exists() and not target.is_dir():
+        raise RequestError(f"{path}: cannot be written: folder {target} not found")
+    if not os.access(target, os.W_OK):
         raise RequestError(f"{path}: cannot be written: Permission denied")

@@ -1,7 +1,7 @@
-"""Keras' configurations: what one may say, what it means, and what is refused.
+"""Keras' configurations: which arguments they may have, what they mean, and what is refused.
 
 A configuration is a strict subset of what Keras serializes. What changes no number is accepted and
-dropped, so that a pasted `get_config()` works; what would change one and is not computed is
+dropped, so that a pasted `get_config()` works; what would change a number and is not computed is
 refused, never ignored.
 """
 
@@ -12,42 +12,60 @@ from dataclasses import fields, replace
 from typing import Any, TypeAlias
 
 from rnnparity.problem.cells import CELLS
-from rnnparity.problem.dtypes import COMPUTE_DTYPE
-from rnnparity.problem.errors import LayerError
-from rnnparity.problem.layers import (
-    ACTIVATIONS,
-    MERGE_MODES,
-    Bidirectional,
-    Layer,
-    Recurrent,
-    Stack,
+from rnnparity.problem.config_values import (
+    read_activation,
+    read_flag,
+    read_merge_mode,
+    read_policy,
+    read_units,
 )
+from rnnparity.problem.errors import LayerError, shown
+from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack
 
-Config: TypeAlias = Mapping[str, Any]
+# A JSON object; its values are checked where they are read.
+JsonObject: TypeAlias = dict[str, Any]
+Config: TypeAlias = Mapping[str, object]
 
 # Arguments that change no number once the weights are given.
 _WITHOUT_EFFECT = frozenset(
     {"name", "trainable", "seed", "unroll", "implementation", "use_cudnn", "activity_regularizer"}
     | {"batch_input_shape", "input_shape", "unit_forget_bias", "build_config"}
     | {
-        f"{weight}_{thing}"
+        f"{weight}_{suffix}"
         for weight in ("kernel", "recurrent", "bias")
-        for thing in ("initializer", "regularizer", "constraint")
+        for suffix in ("initializer", "regularizer", "constraint")
     }
 )
 # Arguments that change numbers, or the order of axes, unless they have this value.
-_ONLY_AS = {"dropout": 0, "recurrent_dropout": 0, "time_major": False}
+_ONLY_AS: Mapping[str, object] = {"dropout": 0, "recurrent_dropout": 0, "time_major": False}
+# What Keras adds when it serializes: where the class is defined and how the layer was built.
+_LAYER_KEYS = frozenset(
+    {"class_name", "config", "module", "registered_name", "build_config", "compile_config", "name"}
+)
+_BIDIRECTIONAL_KEYS = frozenset(
+    {"layer", "backward_layer", "merge_mode", "dtype", "name", "trainable", "weights"}
+    | {"build_config"}
+)
+_SEQUENTIAL_KEYS = frozenset(
+    {"layers", "name", "trainable", "dtype", "build_input_shape", "build_config"}
+)
 # The fields of each class: the options of other cells left out.
 _OPTIONS = frozenset[str]().union(*(cell.options for cell in CELLS.values()))
 _COMMON = {field.name for field in fields(Recurrent)} - {"class_name"} - _OPTIONS
 _FIELDS = {name: _COMMON | cell.options for name, cell in CELLS.items()}
 
 
-def parse_layer(spec: Any, where: str = "layer") -> Layer:
-    """The layer that a Keras configuration `{"class_name": ..., "config": {...}}` describes.
+def config_fields(class_name: str) -> list[str]:
+    """Return the keys of a class's config that are read and written, in the order of writing."""
+    known = _FIELDS[class_name]
+    return [field.name for field in fields(Recurrent) if field.name in known]
+
+
+def parse_layer(spec: object, where: str = "layer") -> Layer:
+    """Return the layer that a Keras configuration `{"class_name": ..., "config": {...}}` describes.
 
     Raises:
-        LayerError: one line that names the place and what is wrong with it.
+        LayerError: one line with the path inside the configuration and what is wrong there.
     """
     class_name, config = _parts(spec, where)
     if class_name == "Sequential":
@@ -55,28 +73,18 @@ def parse_layer(spec: Any, where: str = "layer") -> Layer:
     return _parse_single(class_name, config, where)
 
 
-def _parts(spec: Any, where: str) -> tuple[str, Config]:
+def _parts(spec: object, where: str) -> tuple[str, Config]:
     if not isinstance(spec, Mapping):
-        raise LayerError(
-            where, f'should be an object {{"class_name": ..., "config": ...}}, but is {spec!r:.60}'
-        )
-    # What Keras adds when it serializes: where the class was found and how it was built.
-    unknown = set(spec) - {
-        "class_name",
-        "config",
-        "module",
-        "registered_name",
-        "build_config",
-        "compile_config",
-        "name",
-    }
+        expected = 'an object {"class_name": ..., "config": ...}'
+        raise LayerError(where, f"got {shown(spec)}, expected {expected}")
+    unknown = set(spec) - _LAYER_KEYS
     if unknown:
-        raise LayerError(where, f"has the unknown key {min(unknown, key=str)!r}")
+        raise LayerError(where, f"unknown key {min(unknown, key=str)!r}")
     class_name, config = spec.get("class_name"), spec.get("config")
     if not isinstance(class_name, str):
-        raise LayerError(f"{where}.class_name", "is missing or no string")
+        raise LayerError(f"{where}.class_name", "must be a string")
     if not isinstance(config, Mapping):
-        raise LayerError(f"{where}.config", "is missing or no object")
+        raise LayerError(f"{where}.config", "must be an object")
     return class_name, config
 
 
@@ -85,194 +93,142 @@ def _parse_single(class_name: str, config: Config, where: str) -> Recurrent | Bi
         return _parse_bidirectional(config, f"{where}.config")
     if class_name in CELLS:
         return _parse_recurrent(class_name, config, f"{where}.config")
-    known = f"{', '.join(CELLS)} and Bidirectional, and around them one Sequential"
-    raise LayerError(f"{where}.class_name", f"is {class_name!r}; known are {known}")
+    known = f"{', '.join(CELLS)}, Bidirectional, or a Sequential of them"
+    raise LayerError(f"{where}.class_name", f"got {class_name!r}, expected {known}")
 
 
 def _parse_recurrent(class_name: str, config: Config, where: str) -> Recurrent:
-    values: dict[str, Any] = {}
+    values: JsonObject = {}
     for key, value in config.items():
-        place = f"{where}.{key}"
+        path = f"{where}.{key}"
         if key in _WITHOUT_EFFECT:
             continue
         if key in _ONLY_AS:
-            if value != _ONLY_AS[key]:
-                raise LayerError(
-                    place, f"is {value!r}, which would change the outputs and is not computed here"
-                )
+            _check_without_effect(value, _ONLY_AS[key], path)
         elif key not in _FIELDS[class_name]:
-            raise LayerError(place, f"is no argument of {class_name} known here")
-        elif key == "units":
-            values[key] = _units(value, place)
-        elif key == "dtype":
-            values[key] = _policy(value, place)
-        elif key.endswith("activation"):
-            values[key] = _activation(value, place)
+            raise LayerError(path, f"unsupported argument for {class_name}")
         else:
-            values[key] = _flag(value, place)
+            values[key] = _argument(key, value, path)
     if "units" not in values:
         raise LayerError(f"{where}.units", "is missing")
     return Recurrent(class_name, **values)
 
 
+def _check_without_effect(value: object, neutral: object, where: str) -> None:
+    if value != neutral:
+        reason = "another value changes the outputs and is not computed"
+        raise LayerError(where, f"got {shown(value)}, expected {shown(neutral)}: {reason}")
+
+
+def _argument(key: str, value: object, where: str) -> int | bool | str:
+    if key == "units":
+        return read_units(value, where)
+    if key == "dtype":
+        return read_policy(value, where)
+    if key.endswith("activation"):
+        return read_activation(value, where)
+    return read_flag(value, where)
+
+
 def _parse_bidirectional(config: Config, where: str) -> Bidirectional:
-    known = {
-        "layer",
-        "backward_layer",
-        "merge_mode",
-        "dtype",
-        "name",
-        "trainable",
-        "weights",
-        "build_config",
-    }
     for key in config:
-        if key not in known:
-            raise LayerError(f"{where}.{key}", "is no argument of Bidirectional known here")
+        if key not in _BIDIRECTIONAL_KEYS:
+            raise LayerError(f"{where}.{key}", "unsupported argument for Bidirectional")
     if config.get("weights") is not None:
-        raise LayerError(f"{where}.weights", "belongs in the problem's own `weights`")
+        raise LayerError(f"{where}.weights", "unsupported; put the arrays into `weights`")
     if "layer" not in config:
         raise LayerError(f"{where}.layer", "is missing")
     forward = _half(config["layer"], f"{where}.layer")
     if forward.go_backwards:
-        raise LayerError(
-            f"{where}.layer.config.go_backwards", "is true; the forward half reads forwards"
-        )
+        path = f"{where}.layer.config.go_backwards"
+        raise LayerError(path, "got true, expected false for the forward half")
     backward = replace(forward, go_backwards=True)
     if config.get("backward_layer") is not None:
         backward = _half(config["backward_layer"], f"{where}.backward_layer")
-    merge_mode = config.get("merge_mode", "concat")
-    if merge_mode not in MERGE_MODES:
-        raise LayerError(
-            f"{where}.merge_mode", f"is {merge_mode!r}; known are concat, sum, mul, ave and null"
-        )
-    _check_halves(forward, backward, merge_mode, where)
+    merge_mode = read_merge_mode(config.get("merge_mode", "concat"), f"{where}.merge_mode")
+    _check_halves(forward, backward, merge_mode, f"{where}.backward_layer.config")
     # Keras overrides zero_output_for_mask in both halves (Bidirectional.__init__).
     forward = replace(forward, zero_output_for_mask=forward.return_sequences)
     backward = replace(backward, zero_output_for_mask=backward.return_sequences)
-    return Bidirectional(
-        forward, backward, merge_mode, _policy(config.get("dtype", "float32"), f"{where}.dtype")
-    )
+    policy = read_policy(config.get("dtype", "float32"), f"{where}.dtype")
+    return Bidirectional(forward, backward, merge_mode, policy)
 
 
-def _half(spec: Any, where: str) -> Recurrent:
+def _half(spec: object, where: str) -> Recurrent:
     class_name, config = _parts(spec, where)
     if class_name not in CELLS:
-        raise LayerError(f"{where}.class_name", f"is {class_name!r}; a half is {_cell_names()}")
+        *names, last = CELLS
+        expected = f"{', '.join(names)} or {last} as a half"
+        raise LayerError(f"{where}.class_name", f"got {class_name!r}, expected {expected}")
     return _parse_recurrent(class_name, config, f"{where}.config")
-
-
-def _cell_names() -> str:
-    *names, last = CELLS
-    return f"{', '.join(names)} or {last}"
 
 
 def _check_halves(
     forward: Recurrent, backward: Recurrent, merge_mode: str | None, where: str
 ) -> None:
+    """Check what the halves must have in common; `where` is the path of the backward config."""
     if not backward.go_backwards:
-        raise LayerError(
-            f"{where}.backward_layer.config.go_backwards",
-            "is false; the backward half reads backwards",
-        )
-    for name in ("return_sequences", "return_state", "stateful"):
-        if getattr(forward, name) != getattr(backward, name):
-            raise LayerError(
-                f"{where}.backward_layer.config.{name}", "differs from the forward half's"
-            )
-    if merge_mode in ("sum", "mul", "ave") and forward.units != backward.units:
-        raise LayerError(
-            f"{where}.backward_layer.config.units",
-            f"is {backward.units}, the forward half's {forward.units}; {merge_mode!r} needs equal ones",
-        )
+        path = f"{where}.go_backwards"
+        raise LayerError(path, "got false, expected true for the backward half")
+    common = ["return_sequences", "return_state", "stateful"]
+    if merge_mode in ("sum", "mul", "ave"):
+        common.append("units")
+    for name in common:
+        actual, expected = getattr(backward, name), getattr(forward, name)
+        if actual != expected:
+            message = f"got {shown(actual)}, expected {shown(expected)} as in the forward half"
+            raise LayerError(f"{where}.{name}", message)
 
 
 def _parse_stack(config: Config, where: str) -> Stack:
     for key in config:
-        if key not in {"layers", "name", "trainable", "dtype", "build_input_shape", "build_config"}:
-            raise LayerError(f"{where}.{key}", "is no argument of Sequential known here")
+        if key not in _SEQUENTIAL_KEYS:
+            raise LayerError(f"{where}.{key}", "unsupported argument for Sequential")
     specs = config.get("layers")
     if not isinstance(specs, list | tuple):
-        raise LayerError(f"{where}.layers", "is missing or no list")
+        raise LayerError(f"{where}.layers", "must be a list")
     layers = []
-    for place, spec in enumerate(specs):
-        class_name, inner = _parts(spec, f"{where}.layers[{place}]")
+    for index, spec in enumerate(specs):
+        path = f"{where}.layers[{index}]"
+        class_name, inner = _parts(spec, path)
         if class_name != "InputLayer":
-            layers.append(_parse_single(class_name, inner, f"{where}.layers[{place}]"))
+            layers.append(_parse_single(class_name, inner, path))
     if not layers:
-        raise LayerError(f"{where}.layers", "is empty")
-    for place, layer in enumerate(layers[:-1]):
-        if not layer.return_sequences or layer.return_state:
-            raise LayerError(
-                f"{where}.layers[{place}]",
-                "needs return_sequences true and return_state false: a layer follows it",
-            )
-        if isinstance(layer, Bidirectional) and layer.merge_mode is None:
-            raise LayerError(
-                f"{where}.layers[{place}]", "has merge_mode null: the next layer takes one input"
-            )
+        raise LayerError(f"{where}.layers", "must hold at least one layer")
+    for index, layer in enumerate(layers[:-1]):
+        _check_feeds_a_layer(layer, f"{where}.layers[{index}].config")
     return Stack(tuple(layers))
 
 
-def _units(value: Any, where: str) -> int:
-    if type(value) is not int or not 1 <= value < 2**31:
-        raise LayerError(where, f"is {value!r:.60}; should be a positive integer below 2**31")
-    return value
+def _check_feeds_a_layer(layer: Recurrent | Bidirectional, where: str) -> None:
+    reason = "because a layer follows"
+    for name, expected in (("return_sequences", True), ("return_state", False)):
+        if getattr(layer, name) is not expected:
+            message = f"got {shown(not expected)}, expected {shown(expected)} {reason}"
+            raise LayerError(f"{where}.{name}", message)
+    if isinstance(layer, Bidirectional) and layer.merge_mode is None:
+        raise LayerError(f"{where}.merge_mode", f"got null, expected a single output {reason}")
 
 
-def _flag(value: Any, where: str) -> bool:
-    if type(value) is not bool:
-        raise LayerError(where, f"is {value!r}; should be true or false")
-    return value
-
-
-def _activation(value: Any, where: str) -> str:
-    if value is None:
-        return "linear"
-    if value not in ACTIVATIONS:
-        raise LayerError(where, f"is {value!r:.60}; known are {', '.join(ACTIVATIONS)}")
-    return str(value)
-
-
-def _policy(value: Any, where: str) -> str:
-    """A policy's name, or the object that `get_config()` gives for it."""
-    if isinstance(value, Mapping):
-        inner = value.get("config")
-        value = inner.get("name") if isinstance(inner, Mapping) else value
-    if value is None:
-        return "float32"
-    if not isinstance(value, str) or value not in COMPUTE_DTYPE:
-        raise LayerError(where, f"is {value!r:.60}; known are {', '.join(COMPUTE_DTYPE)}")
-    return value
-
-
-def layer_spec(layer: Layer) -> dict[str, Any]:
+def layer_spec(layer: Layer) -> JsonObject:
     """Return the configuration of a layer with every key; `parse_layer` reads it back unchanged.
 
     As Keras does, `backward_layer` is written only where the backward half differs from the
     reversed forward half.
     """
     if isinstance(layer, Stack):
-        return {
-            "class_name": "Sequential",
-            "config": {"layers": [layer_spec(inner) for inner in layer.layers]},
-        }
+        layers = [layer_spec(inner) for inner in layer.layers]
+        return {"class_name": "Sequential", "config": {"layers": layers}}
     if isinstance(layer, Recurrent):
-        return {"class_name": layer.class_name, "config": _recurrent_config(layer)}
+        config: JsonObject = {
+            name: getattr(layer, name) for name in config_fields(layer.class_name)
+        }
+        return {"class_name": layer.class_name, "config": config}
     # Bidirectional sets zero_output_for_mask itself; a config holds the value before that.
     forward = replace(layer.forward, zero_output_for_mask=False)
     backward = replace(layer.backward, zero_output_for_mask=False)
-    config: dict[str, Any] = {"layer": layer_spec(forward)}
+    config = {"layer": layer_spec(forward)}
     if backward != replace(forward, go_backwards=True):
         config["backward_layer"] = layer_spec(backward)
-    config["merge_mode"] = layer.merge_mode
-    config["dtype"] = layer.dtype
+    config |= {"merge_mode": layer.merge_mode, "dtype": layer.dtype}
     return {"class_name": "Bidirectional", "config": config}
-
-
-def _recurrent_config(layer: Recurrent) -> dict[str, Any]:
-    return {
-        field.name: getattr(layer, field.name)
-        for field in fields(Recurrent)
-        if field.name in _FIELDS[layer.class_name]
-    }

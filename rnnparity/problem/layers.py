@@ -1,9 +1,8 @@
-"""The layers: Keras' words as frozen values. `keras_config` reads them from Keras' own
-configurations."""
+"""The layers as frozen values. `keras_config` reads them from Keras' own configurations."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TypeAlias
 
 from rnnparity.problem.cells import CELLS, CellSpec
@@ -66,8 +65,7 @@ class Recurrent:
 
 @dataclass(frozen=True)
 class Bidirectional:
-    """Two layers, one of them reading the sequence from its end. Both halves have equal return
-    flags."""
+    """Two layers, the second from the end of the sequence; both have equal return flags."""
 
     forward: Recurrent
     backward: Recurrent
@@ -107,7 +105,7 @@ class Stack:
     @property
     def states(self) -> tuple[str, ...]:
         return tuple(
-            f"{place}/{name}" for place, layer in enumerate(self.layers) for name in layer.states
+            f"{index}/{name}" for index, layer in enumerate(self.layers) for name in layer.states
         )
 
     @property
@@ -131,14 +129,45 @@ Layer: TypeAlias = Recurrent | Bidirectional | Stack
 
 
 def halves(layer: Layer) -> list[tuple[str, Recurrent]]:
-    """Every recurrent layer inside `layer` with the prefix that its weights and states carry ("",
-    "forward/", "0/")."""
+    """Return every recurrent layer inside `layer` with its prefix ("", "forward/", "0/")."""
     if isinstance(layer, Recurrent):
         return [("", layer)]
     if isinstance(layer, Bidirectional):
         return [("forward/", layer.forward), ("backward/", layer.backward)]
     return [
-        (f"{place}/{prefix}", half)
-        for place, inner in enumerate(layer.layers)
+        (f"{index}/{prefix}", half)
+        for index, inner in enumerate(layer.layers)
         for prefix, half in halves(inner)
     ]
+
+
+def describe_layer(layer: Layer) -> str:
+    """Return a layer as a call of its class, defaults left out.
+
+    >>> describe_layer(Recurrent("LSTM", 3, return_sequences=True))
+    'LSTM(3, return_sequences=True)'
+    """
+    if isinstance(layer, Stack):
+        return f"Sequential([{', '.join(describe_layer(inner) for inner in layer.layers)}])"
+    if isinstance(layer, Bidirectional):
+        return _describe_bidirectional(layer)
+    arguments = [str(layer.units)]
+    for option in fields(Recurrent)[2:]:
+        value = getattr(layer, option.name)
+        if value != option.default:
+            arguments.append(f"{option.name}={value!r}")
+    return f"{layer.class_name}({', '.join(arguments)})"
+
+
+def _describe_bidirectional(layer: Bidirectional) -> str:
+    # It sets zero_output_for_mask itself.
+    forward = replace(layer.forward, zero_output_for_mask=False)
+    backward = replace(layer.backward, zero_output_for_mask=False)
+    arguments = [describe_layer(forward)]
+    if backward != replace(forward, go_backwards=True):
+        arguments.append(f"backward_layer={describe_layer(backward)}")
+    if layer.merge_mode != "concat":
+        arguments.append(f"merge_mode={layer.merge_mode!r}")
+    if layer.dtype != "float32":
+        arguments.append(f"dtype={layer.dtype!r}")
+    return f"Bidirectional({', '.join(arguments)})"

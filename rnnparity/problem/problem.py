@@ -4,41 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from rnnparity.problem.checks import check_problem
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array, variable_dtype
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.keras_config import parse_layer
-from rnnparity.problem.layers import Layer, halves
+from rnnparity.problem.layers import Layer, describe_layer, halves
 from rnnparity.problem.shapes import Slot, output_slots, state_slots, weight_slots
+from rnnparity.problem.tensor import Tensor
+
+__all__ = ["Case", "KerasLayer", "Problem", "Tensor"]
 
 
-@dataclass(frozen=True, eq=False)
-class Tensor:
-    """A named array. Its dtype is one of `FLOAT_TYPES`, or whatever else a subject returned."""
+# Anything that numpy.asarray takes.
+ArrayLike: TypeAlias = Any
 
-    name: str
-    data: Array
 
-    @property
-    def dtype(self) -> str:
-        return self.data.dtype.name
+class KerasLayer(Protocol):
+    """A layer of Keras, or of anything with the same two methods."""
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.data.shape)
+    def get_config(self) -> Mapping[str, object]:
+        """Return its configuration."""
 
-    @classmethod
-    def of(cls, name: str, values: Any, dtype: str = "float32") -> Tensor:
-        """Round `values` to `dtype` and name them."""
-        return cls(name, FLOAT_TYPES[dtype].round(np.asarray(values)))
+    def get_weights(self) -> Sequence[ArrayLike]:
+        """Return its weights in Keras' order."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What the catalogue says of a problem: why it is there and what is known of it beforehand.
+    """What the catalogue records of a problem: why it exists and what is known beforehand.
 
     `initializers` holds one number for `kernel`, `recurrent_kernel` and `bias`, and
     `unit_forget_bias`, where the layer is to be built with `keras.initializers.Constant`. `expect`
@@ -53,15 +51,24 @@ class Case:
     expect: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Problem:
-    """A layer, its weights (in the order of `get_weights()`), inputs (B, T, D), mask (B, T) of bool
-    or None, initial states (each (B, H)) or None. `calls` splits T for a stateful run; `outputs` is
-    what somebody computed.
+    """A layer with its weights, inputs, mask and initial states.
+
+    `weights` are in the order of Keras' `get_weights()`, `inputs` is (B, T, D), `mask` (B, T) of
+    bool or None, each of `initial_state` (B, H); None starts from zeros. `calls` splits T for a
+    stateful layer. `outputs` are those that somebody computed.
 
     Raises:
-        FormatError: a name, shape or type that the layer does not have, or a number that is not
+        FormatError: a name, shape or dtype that the layer does not have, or a number that is not
         finite.
+
+    >>> import numpy as np
+    >>> layer = parse_layer({"class_name": "SimpleRNN", "config": {"units": 2, "use_bias": False}})
+    >>> kernel = Tensor.of("kernel", np.ones((3, 2)))
+    >>> recurrent_kernel = Tensor.of("recurrent_kernel", np.eye(2))
+    >>> Problem(layer, (kernel, recurrent_kernel), Tensor.of("inputs", np.zeros((1, 4, 3))))
+    Problem('problem', SimpleRNN(2, use_bias=False), B=1 T=4 D=3)
     """
 
     layer: Layer
@@ -75,149 +82,130 @@ class Problem:
     case: Case | None = None
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_problem(self)
+
+    def __repr__(self) -> str:
+        batch, steps, features = self.inputs.shape
+        parts = [repr(self.id), describe_layer(self.layer), f"B={batch} T={steps} D={features}"]
+        parts += [name for name in ("mask", "initial_state") if getattr(self, name) is not None]
+        if self.calls is not None:
+            parts.append(f"calls={list(self.calls)}")
+        if self.outputs is not None:
+            parts.append("outputs")
+        return f"Problem({', '.join(parts)})"
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """How many time steps each call takes; one call unless the run is stateful."""
+        """The number of time steps of each call."""
         return self.calls or (self.inputs.shape[1],)
 
     @property
     def threshold_type(self) -> str:
-        """The coarsest type that any half computes in: its threshold and its fault size judge the
-        problem."""
+        """The coarsest dtype that a half computes in: its threshold judges the problem."""
         types = {half.compute_dtype for _, half in halves(self.layer)} | {self.layer.compute_dtype}
         return min(types, key=lambda name: FLOAT_TYPES[name].bits)
 
     def output_slots(self) -> list[Slot]:
-        """Names, shapes and types that the outputs must have.
+        """Return the names, shapes and dtypes that the outputs must have.
 
-        A stateful run's sequences are joined along time; what a call gives once (its last output,
-        its states) is kept from the last call.
+        A stateful run's sequences are joined along time; what a call returns once (its last output,
+        its states) is that of the last call.
         """
         batch, steps, _ = self.inputs.shape
         return output_slots(self.layer, batch, steps)
 
     def with_outputs(self, outputs: Sequence[Tensor]) -> Problem:
+        """Return the same problem with these outputs."""
         return replace(self, outputs=tuple(outputs))
+
+    def save(self, path: str | Path) -> None:
+        """Write the problem to a file in the format `rnnparity/1` (docs/format.md).
+
+        Raises:
+            RequestError: the file cannot be written.
+
+        >>> from rnnparity.catalogue import catalogue
+        >>> catalogue()["gru-spread-last"].save("gru.json")
+        >>> Problem.load("gru.json")
+        Problem('gru-spread-last', GRU(3), B=2 T=4 D=5)
+        """
+        from rnnparity.problem.file_format import dump_pretty
+        from rnnparity.problem.files import write_where_asked
+
+        write_where_asked(Path(path), dump_pretty(self))
+
+    @staticmethod
+    def load(path: str | Path) -> Problem:
+        """Return the problem in a file.
+
+        Raises:
+            FormatError: the file cannot be read; the message names what is wrong in it.
+        """
+        from rnnparity.problem.file_format import read_problem
+
+        return read_problem(Path(path))
 
     @classmethod
     def from_keras(
         cls,
-        layer: Any,
-        inputs: Any,
-        mask: Any = None,
-        initial_state: Any = None,
+        layer: KerasLayer,
+        inputs: ArrayLike,
+        mask: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
         *,
         id: str = "from_keras",
     ) -> Problem:
-        """Catch a live, built Keras layer (or Sequential) with its weights.
+        """Return the problem of a built Keras layer (or Sequential) with its weights.
 
         `inputs` is (B, T, D), `mask` (B, T), `initial_state` one array (B, H) or a list of them in
-        Keras' order. No framework is imported: the layer is asked through its own methods.
+        Keras' order. No framework is imported: only the layer's own methods are called.
 
         Raises:
-            FormatError: the layer is not built, or is one that is not computed here.
+            FormatError: the layer is not built, or has an option that is not computed.
         """
         if not hasattr(layer, "get_config"):
-            raise FormatError(f"layer: is {type(layer).__name__}; should be a Keras layer")
+            raise FormatError(f"layer: got {type(layer).__name__}, expected a Keras layer")
         spec = {"class_name": type(layer).__name__, "config": layer.get_config()}
         parsed = parse_layer(spec)
-        arrays = [np.asarray(array) for array in layer.get_weights()]
-        inputs = np.asarray(inputs)
-        if inputs.ndim != 3:
-            raise FormatError(f"inputs: has shape {inputs.shape}; should have the axes B, T, D")
-        slots = weight_slots(parsed, inputs.shape[-1])
-        # A stateful layer's states follow its weights in get_weights() of some versions; they are
-        # no weights.
-        if len(arrays) < len(slots):
-            raise FormatError(
-                f"layer: has {len(arrays)} weight arrays of {len(slots)}; build it or call it once before"
-            )
-        weights = tuple(
-            Tensor.of(slot.name, _as_float(array), variable_dtype(slot.dtype))
-            for slot, array in zip(slots, arrays, strict=False)
-        )
-        states = None
-        if initial_state is not None:
-            given = (
-                list(initial_state) if isinstance(initial_state, list | tuple) else [initial_state]
-            )
-            names = state_slots(parsed, inputs.shape[0])
-            if len(given) != len(names):
-                raise FormatError(
-                    f"initial_state: has {len(given)} arrays; the layer takes {len(names)}"
-                )
-            states = tuple(
-                Tensor.of(slot.name, _as_float(value), "float32")
-                for slot, value in zip(names, given, strict=True)
-            )
-        kept_mask = None if mask is None else np.asarray(mask).astype(bool)
+        numbers = np.asarray(inputs)
+        if numbers.ndim != 3:
+            raise FormatError(f"inputs: got shape {numbers.shape}, expected the axes B, T, D")
         return cls(
-            parsed, weights, Tensor.of("inputs", _as_float(inputs)), kept_mask, states, id=id
+            parsed,
+            _weights_of(layer, weight_slots(parsed, numbers.shape[-1])),
+            Tensor.of("inputs", _as_float(numbers)),
+            None if mask is None else np.asarray(mask).astype(bool),
+            _states_of(initial_state, state_slots(parsed, numbers.shape[0])),
+            id=id,
         )
 
 
-def _as_float(array: Any) -> Array:
-    """float32 of anything array-like: bfloat16 arrays of other libraries among it; float64
-    stays."""
+def _weights_of(layer: KerasLayer, slots: Sequence[Slot]) -> tuple[Tensor, ...]:
+    arrays = layer.get_weights()
+    if len(arrays) < len(slots):
+        raise FormatError(
+            f"layer: got {len(arrays)} weight arrays, expected {len(slots)}; "
+            "build the layer or call it once before"
+        )
+    # In some versions the states of a stateful layer follow its weights: zip stops before them.
+    return tuple(
+        Tensor.of(slot.name, _as_float(array), variable_dtype(slot.dtype))
+        for slot, array in zip(slots, arrays, strict=False)
+    )
+
+
+def _states_of(states: ArrayLike | None, slots: Sequence[Slot]) -> tuple[Tensor, ...] | None:
+    if states is None:
+        return None
+    arrays = list(states) if isinstance(states, list | tuple) else [states]
+    if len(arrays) != len(slots):
+        raise FormatError(f"initial_state: got {len(arrays)} arrays, expected {len(slots)}")
+    return tuple(
+        Tensor.of(slot.name, _as_float(array)) for slot, array in zip(slots, arrays, strict=True)
+    )
+
+
+def _as_float(array: ArrayLike) -> Array:
+    """Return float32 of anything array-like, bfloat16 included; float64 stays."""
     values: Array = np.asarray(array)
     return values if values.dtype == np.float64 else values.astype(np.float32)
-
-
-def _check(problem: Problem) -> None:
-    where = problem.id
-    if problem.inputs.data.ndim != 3:
-        raise FormatError(
-            f"{where}: inputs has shape {problem.inputs.shape}; should have the axes B, T, D"
-        )
-    batch, steps, features = problem.inputs.shape
-    for letter, size, what in (
-        ("B", batch, "batch"),
-        ("T", steps, "time"),
-        ("D", features, "feature"),
-    ):
-        if size == 0:
-            raise FormatError(
-                f"{where}: inputs has shape {problem.inputs.shape}: its {what} axis {letter} is empty"
-            )
-    _check_tensors(f"{where}: weights", problem.weights, weight_slots(problem.layer, features))
-    _check_finite(f"{where}: inputs", problem.inputs)
-    if problem.mask is not None and (
-        problem.mask.dtype != bool or problem.mask.shape != (batch, steps)
-    ):
-        raise FormatError(
-            f"{where}: mask is {problem.mask.dtype} of shape {problem.mask.shape}; should be bool of {(batch, steps)}"
-        )
-    if problem.initial_state is not None:
-        _check_tensors(
-            f"{where}: initial_state", problem.initial_state, state_slots(problem.layer, batch)
-        )
-    if problem.calls is not None:
-        if not problem.layer.stateful:
-            raise FormatError(f"{where}: calls is given, but the layer is not stateful")
-        if min(problem.calls, default=0) < 1 or sum(problem.calls) != steps:
-            raise FormatError(
-                f"{where}: calls is {list(problem.calls)}; should be positive and sum to T={steps}"
-            )
-
-
-def _check_tensors(where: str, tensors: Sequence[Tensor], slots: Sequence[Slot]) -> None:
-    names = [slot.name for slot in slots]
-    if [tensor.name for tensor in tensors] != names:
-        given = ", ".join(tensor.name for tensor in tensors) or "nothing"
-        raise FormatError(f"{where} are {given}; should be {', '.join(names)}")
-    for tensor, slot in zip(tensors, slots, strict=True):
-        if tensor.shape != slot.shape:
-            raise FormatError(
-                f"{where}: {tensor.name} has shape {tensor.shape}; should have {slot.shape}"
-            )
-        _check_finite(f"{where}: {tensor.name}", tensor)
-
-
-def _check_finite(where: str, tensor: Tensor) -> None:
-    if not np.isfinite(tensor.data).all():
-        index = [int(i) for i in np.argwhere(~np.isfinite(tensor.data))[0]]
-        raise FormatError(
-            f"{where}{index} is {tensor.data[tuple(index)]}; every number given must be finite"
-        )

@@ -1,131 +1,226 @@
-"""Which keys a problem file has and what type each holds. Imported where a file is read: pydantic
-starts slowly."""
+"""The keys of a problem file and the type of each: the models behind `fixtures/schema.json`.
+
+Imported where a file is read, because pydantic starts slowly.
+"""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic_core import ErrorDetails
 
-from rnnparity.problem.errors import FormatError
+from rnnparity.problem.errors import FormatError, shown
+
+# An element of `data` before it becomes part of an array: pydantic would take long for each.
+Element = Any
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+class Strict(BaseModel):
+    """A value of a stored file: nothing is converted, no unknown key is accepted."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class ArrayFields(_Strict):
-    """Flat, row-major data with its shape and type; the elements are checked when they become an
-    array."""
+class ArrayFields(Strict):
+    """An array. The elements are checked when they become one."""
 
-    shape: list[int]
-    dtype: str
-    data: list[Any]
+    shape: list[int] = Field(description="At most three sizes; axes in the order B, T, D or H.")
+    dtype: str = Field(description="float16, bfloat16, float32, float64, or bool for the mask.")
+    data: list[Element] = Field(
+        description="The elements, row-major. NaN and infinity are strings, in outputs only."
+    )
 
 
 class NamedArrayFields(ArrayFields):
     """A weight, a state or an output."""
 
-    name: str
+    name: str = Field(description="Keras' name with a prefix: kernel, forward/bias, 0/backward_h.")
 
 
-class InitializerFields(_Strict):
-    """One number an array, where the layer is to be built with constants."""
+class InitializerFields(Strict):
+    """The number that fills each array, where the layer is built with constant initializers."""
 
-    kernel: FiniteFloat
-    recurrent_kernel: FiniteFloat
-    bias: FiniteFloat
-    unit_forget_bias: bool
+    kernel: FiniteFloat = Field(description="Value of every element of the kernel.")
+    recurrent_kernel: FiniteFloat = Field(description="Value of every element of the kernel.")
+    bias: FiniteFloat = Field(description="Value of every element of the bias.")
+    unit_forget_bias: bool = Field(description="Whether the forget block of the bias is 1.")
 
 
 Digits = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
+BatchShape = Annotated[list[int | None], Field(min_length=3, max_length=3)]
 
 
-class ExpectFields(_Strict):
-    """What a source prints: see `rnnparity.verdict.expectations`."""
+class ExpectFields(Strict):
+    """What the source of a case prints (`rnnparity.verdict.expectations`)."""
 
-    digits: dict[str, list[list[Digits]] | list[list[list[Digits]]]] = {}
-    shapes: dict[str, list[int]] = {}
-    relations: list[str] = []
-    returned: int = 0
-    batch_shape: Annotated[list[int | None], Field(min_length=3, max_length=3)] = []
-    summary: list[list[str | int]] = []
-    parameters: int = 0
-
-
-class CaseFields(_Strict):
-    """What the catalogue says of a case."""
-
-    tags: list[str]
-    source: str
-    why: str
-    initializers: InitializerFields | None = None
-    expect: ExpectFields | None = None
+    digits: dict[str, list[list[Digits]] | list[list[list[Digits]]]] = Field(
+        default={}, description="Printed digits of an output, (B, H) or (B, T, H)."
+    )
+    shapes: dict[str, list[int]] = Field(default={}, description="Shapes of outputs, by name.")
+    relations: list[str] = Field(
+        default=[], description="Equations between outputs: output[:, -1] == h."
+    )
+    returned: int = Field(default=0, description="The number of outputs; 0: not printed.")
+    batch_shape: BatchShape = Field(
+        default=[], description="Shape of the symbolic inputs; null: unknown."
+    )
+    summary: list[list[str | int]] = Field(
+        default=[], description="Rows of model.summary(): output shape, parameters."
+    )
+    parameters: int = Field(default=0, description="The total in model.summary().")
 
 
-class ProblemFields(_Strict):
-    """The format `rnnparity/1`: a problem file, a row of a fixture, a line on the wire."""
+class CaseFields(Strict):
+    """What the catalogue records of a case."""
 
-    format: Literal["rnnparity/1"]
-    id: str = Field(min_length=1, max_length=200)
-    layer: dict[str, Any]
-    weights: list[NamedArrayFields]
-    inputs: ArrayFields
-    mask: ArrayFields | None = None
-    initial_state: list[NamedArrayFields] | None = None
-    calls: list[int] | None = None
-    outputs: list[NamedArrayFields] | None = None
-    case: CaseFields | None = None
+    tags: list[str] = Field(description="Words to select cases by: mask:interior, pairs.")
+    source: str = Field(description="The document that prints the numbers, or an empty string.")
+    why: str = Field(description="The reason why the case exists.")
+    initializers: InitializerFields | None = Field(
+        default=None, description="Constant initializers that give the same weights."
+    )
+    expect: ExpectFields | None = Field(default=None, description="What the source prints.")
 
 
-class AnswerFields(_Strict):
-    """What a program answers to a problem: its id and its outputs, or why there are none."""
+class ProblemFields(Strict):
+    """The format `rnnparity/1`: a problem file, a row of a fixture, a line to a program."""
 
-    id: str
-    outputs: list[NamedArrayFields] | None = None
-    unsupported: str = ""
-    error: str = ""
+    format: Literal["rnnparity/1"] = Field(description="Name and version of the format.")
+    id: str = Field(min_length=1, max_length=200, description="Name of the problem.")
+    layer: dict[str, Any] = Field(description="The layer in Keras' own configuration.")
+    weights: list[NamedArrayFields] = Field(description="In the order of Keras' get_weights().")
+    inputs: ArrayFields = Field(description="The input sequences, (B, T, D).")
+    mask: ArrayFields | None = Field(
+        default=None, description="(B, T) of bool, false at a padded step. null: no mask."
+    )
+    initial_state: list[NamedArrayFields] | None = Field(
+        default=None, description="Each (B, H), half by half, layer by layer. null: zeros."
+    )
+    calls: list[int] | None = Field(
+        default=None, description="Time steps of each call of a stateful layer; their sum is T."
+    )
+    outputs: list[NamedArrayFields] | None = Field(
+        default=None, description="In Keras' order: the output, then the states if returned."
+    )
+    case: CaseFields | None = Field(default=None, description="The entry of the catalogue.")
+
+
+class AnswerFields(Strict):
+    """The answer of a program to a problem: its outputs, or why there are none."""
+
+    id: str = Field(description="The id of the problem.")
+    outputs: list[NamedArrayFields] | None = Field(default=None, description="In Keras' order.")
+    unsupported: str = Field(default="", description="Why the program cannot run the problem.")
+    error: str = Field(default="", description="How it failed.")
 
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class FileFields(_Strict):
+class FileFields(Strict):
     """One fixture file in the manifest."""
 
-    rows: int
-    sha256: Sha256
+    rows: int = Field(description="The number of problems in the file.")
+    sha256: Sha256 = Field(description="SHA-256 of the file.")
 
 
-class ManifestFields(_Strict):
-    """`manifest.json`: where the fixtures come from, which cases have none and why, each file's
-    checksum, its own."""
+class ManifestFields(Strict):
+    """`manifest.json`: where the fixtures come from, and checksums of all files."""
 
-    format: Literal["rnnparity-fixtures/1"]
-    generator: str
-    versions: dict[str, str]
-    left_out: dict[str, str]
-    known: dict[str, list[str]]
-    files: dict[str, FileFields]
-    sha256: Sha256
+    format: Literal["rnnparity-fixtures/1"] = Field(description="Name and version of the format.")
+    generator: str = Field(description="The version of rnnparity that wrote the fixtures.")
+    versions: dict[str, str] = Field(description="Packages and versions of the second key.")
+    left_out: dict[str, str] = Field(description="Cases without a golden, each with the reason.")
+    known: dict[str, list[str]] = Field(description="Known differences and their cases.")
+    files: dict[str, FileFields] = Field(description="The fixture files by name.")
+    sha256: Sha256 = Field(description="SHA-256 of the manifest without this key.")
+
+
+Text = Annotated[str, Field(min_length=1)]
+DifferenceName = Literal[
+    "count", "names", "shape", "dtype", "finiteness", "values", "fact", "error"
+]
+
+
+class KnownFields(Strict):
+    """An entry of `known_differences.toml`."""
+
+    name: str = Field(description="Name of the entry.")
+    subject: str = Field(description="Patterns of subject names, joined by ' | '.")
+    cases: list[str] = Field(description="Patterns of case ids.")
+    kinds: list[DifferenceName] = Field(description="Types of difference, or error.")
+    versions: dict[str, str] = Field(description="Packages and ranges of their versions.")
+    cause: Text = Field(description="The fault that explains it, or where it is in the code.")
+    standing: Literal["mistake", "undocumented"] = Field(
+        description="Whether the framework's own documentation decides, or only Keras'."
+    )
+    reason: str = Field(description="What differs and why.")
+    link: str = Field(description="Where it is documented or reported.")
+
+
+class KnownFile(Strict):
+    """`known_differences.toml`."""
+
+    difference: list[KnownFields] = Field(default=[], description="The entries.")
 
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_WITHOUT_VALUE: Mapping[str, str] = {"missing": "is missing", "extra_forbidden": "unknown key"}
+# By pydantic's names of errors; {...} are the names of their limits.
+_EXPECTED: Mapping[str, str] = {
+    "literal_error": "{expected}",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "string_type": "a string",
+    "string_unicode": "a string of valid Unicode",
+    "int_type": "an integer",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "dataclass_type": "an object",
+}
+_LENGTHS: Mapping[str, tuple[str, str, str]] = {
+    "string_too_short": ("at least", "min_length", "characters"),
+    "string_too_long": ("at most", "max_length", "characters"),
+    "too_short": ("at least", "min_length", "items"),
+    "too_long": ("at most", "max_length", "items"),
+}
 
-def validate(model: type[Model], fields: Any, where: str) -> Model:
-    """The model filled with `fields`; the first thing that is wrong, in one line, if it does not
-    fit.
+
+def validate(model: type[Model], fields: object, where: str) -> Model:
+    """Return the model filled with `fields`.
 
     Raises:
-        FormatError: names the file, the path inside it and what should stand there.
+        FormatError: one line with the first field that is wrong: got what, expected what.
     """
     try:
         return model.model_validate(fields)
-    except ValidationError as errors:
-        first = errors.errors(include_url=False, include_input=False)[0]
-        path = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        said = re.sub(r"(a valid dictionary or )?(an )?instance of \w+", "an object", first["msg"])
-        more = f" (and {errors.error_count() - 1} more)" if errors.error_count() > 1 else ""
-        raise FormatError(f"{where}: {path}: {said}{more}") from None
+    except ValidationError as error:
+        raise FormatError(f"{where}: {first_error(error)}") from None
+
+
+def first_error(error: ValidationError) -> str:
+    """Return the first error in one line, and how many more there are."""
+    details = error.errors(include_url=False)[0]
+    path = ".".join(str(part) for part in details["loc"]) or "the whole file"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{path}: {_message(details)}{more}"
+
+
+def _message(details: ErrorDetails) -> str:
+    name, context, value = details["type"], details.get("ctx", {}), details["input"]
+    if name in _WITHOUT_VALUE:
+        return _WITHOUT_VALUE[name]
+    if name in _LENGTHS:
+        bound, key, unit = _LENGTHS[name]
+        return f"got {len(value)} {unit}, expected {bound} {context[key]}"
+    if name in _EXPECTED:
+        return f"got {shown(value)}, expected {_EXPECTED[name].format(**context)}"
+    return details["msg"]

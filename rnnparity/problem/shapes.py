@@ -1,8 +1,7 @@
-"""What a layer takes and gives: names, shapes, types and parameter counts, stated by hand.
+"""The names, shapes, dtypes and parameter counts of a layer's arrays, stated by hand.
 
-Nothing here is read off a run. Reference and subjects are both held against these statements, which
-makes them a third one. Axis letters: B batch, T time, D input features, H units; B and T may be
-None (not known yet).
+Nothing here is taken from a run: reference and subjects are both compared with these statements.
+Axis letters: B batch, T time, D input features, H units; B and T may be None (not known yet).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, hal
 
 @dataclass(frozen=True)
 class Slot:
-    """A named place for an array: its shape (None where a dimension is not known) and its type."""
+    """Name, shape (None where a size is not known) and dtype of an array."""
 
     name: str
     shape: tuple[int | None, ...]
@@ -23,7 +22,7 @@ class Slot:
 
 
 def weight_slots(layer: Layer, features: int) -> list[Slot]:
-    """The weights in the order of Keras' `get_weights()`; `features` is D of the first layer."""
+    """Return the weights in the order of Keras' `get_weights()`; `features` is D of the first layer."""
     if isinstance(layer, Recurrent):
         return _cell_weights("", layer, features)
     if isinstance(layer, Bidirectional):
@@ -31,9 +30,9 @@ def weight_slots(layer: Layer, features: int) -> list[Slot]:
             slot for prefix, half in halves(layer) for slot in _cell_weights(prefix, half, features)
         ]
     slots: list[Slot] = []
-    for place, inner in enumerate(layer.layers):
+    for index, inner in enumerate(layer.layers):
         slots += [
-            Slot(f"{place}/{slot.name}", slot.shape, slot.dtype)
+            Slot(f"{index}/{slot.name}", slot.shape, slot.dtype)
             for slot in weight_slots(inner, features)
         ]
         features = output_width(inner)
@@ -53,8 +52,7 @@ def _cell_weights(prefix: str, layer: Recurrent, features: int) -> list[Slot]:
 
 
 def state_slots(layer: Layer, batch: int | None) -> list[Slot]:
-    """The states in the order that `initial_state` takes them: h, or h and c, half by half, layer
-    by layer."""
+    """Return the states in the order of `initial_state`: half by half, layer by layer."""
     if isinstance(layer, Recurrent):
         return [Slot(name, (batch, layer.units), layer.compute_dtype) for name in layer.states]
     if isinstance(layer, Bidirectional):
@@ -64,15 +62,14 @@ def state_slots(layer: Layer, batch: int | None) -> list[Slot]:
             for name in half.states
         ]
     return [
-        Slot(f"{place}/{slot.name}", slot.shape, slot.dtype)
-        for place, inner in enumerate(layer.layers)
+        Slot(f"{index}/{slot.name}", slot.shape, slot.dtype)
+        for index, inner in enumerate(layer.layers)
         for slot in state_slots(inner, batch)
     ]
 
 
 def output_slots(layer: Layer, batch: int | None, steps: int | None) -> list[Slot]:
-    """The outputs in Keras' order: the output (two with merge_mode None), then the states if they
-    are returned."""
+    """Return the outputs in Keras' order: the output (two with merge_mode None), then states."""
     if isinstance(layer, Stack):
         last = f"{len(layer.layers) - 1}/"
         slots = output_slots(layer.layers[-1], batch, steps)
@@ -92,7 +89,7 @@ def output_slots(layer: Layer, batch: int | None, steps: int | None) -> list[Slo
 
 
 def output_width(layer: Recurrent | Bidirectional) -> int:
-    """The last axis of the merged output."""
+    """Return the size of the last axis of the merged output."""
     if isinstance(layer, Recurrent):
         return layer.units
     if layer.merge_mode == "concat":
@@ -101,15 +98,14 @@ def output_width(layer: Recurrent | Bidirectional) -> int:
 
 
 def parameter_count(layer: Layer, features: int) -> int:
-    """How many trainable numbers the layer holds: `count_params()`."""
+    """Return the number of trainable numbers, as `count_params()` does."""
     return sum(
         prod(dim for dim in slot.shape if dim is not None) for slot in weight_slots(layer, features)
     )
 
 
 def axis_letters(name: str, rank: int) -> str:
-    """The axis letters of an output ("BTH"), a state ("BH"), the inputs ("BTD"), the mask ("BT") or
-    a weight."""
+    """Return the axis letters of inputs ("BTD"), mask ("BT"), an output ("BTH") or state ("BH")."""
     if name == "inputs":
         return "BTD"
     if name == "mask":

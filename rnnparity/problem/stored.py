@@ -1,30 +1,26 @@
-"""What runs store: JSON of a named format, read back strictly, and the machine that ran them,
-without its name."""
+"""Stored runs: JSON of a named format, read back strictly, and the machine of a run."""
 
 from __future__ import annotations
 
 import os
 import platform
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.file_format import load_json
+from rnnparity.problem.results import Machine
+from rnnparity.problem.schema import Strict, first_error
 
-
-class Strict(BaseModel):
-    """A value of a stored file: nothing is converted, nothing unknown is let in."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
+__all__ = ["MachineFields", "Strict", "load_stored", "this_machine", "validated"]
 
 Model = TypeVar("Model", bound=Strict)
 
 
-class Machine(Strict):
-    """What ran it."""
+class MachineFields(Strict):
+    """A `results.Machine` as it is stored."""
 
     processor: str
     cores: int
@@ -33,7 +29,7 @@ class Machine(Strict):
 
 
 def this_machine() -> Machine:
-    """The machine that we are on: no host's name, no user's, no path."""
+    """Return the machine of this process: no name of a host or a user, no path."""
     return Machine(
         processor=_processor() or platform.processor() or platform.machine() or "unknown",
         cores=os.cpu_count() or 1,
@@ -43,21 +39,22 @@ def this_machine() -> Machine:
 
 
 def _processor() -> str:
-    """The processor as Linux calls it, which `platform` does not ask."""
+    """Return the name of the processor that Linux reports; `platform` does not read it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         return ""
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), ""
-    )
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "")
 
 
-def load_stored(path: Path, format: str, again: str) -> Any:
-    """The JSON value in a stored file of that format; `again` says how it is written anew.
+def load_stored(path: Path, format: str, again: str) -> object:
+    """Return the JSON value in a stored file of that format.
+
+    `again` is the advice that ends every message: how the file is written.
 
     Raises:
-        RequestError: the file cannot be read, is cut off or malformed, or is of another format.
+        RequestError: the file cannot be read, is cut off or malformed, or has another format.
     """
     try:
         content = path.read_bytes()
@@ -67,22 +64,20 @@ def load_stored(path: Path, format: str, again: str) -> Any:
         value = load_json(content, str(path))
     except RequestError as error:
         raise RequestError(f"{error}; {again}") from None
-    said = value.get("format") if isinstance(value, dict) else None
-    if said != format:
-        what = f"is of the format {said!r}" if said else 'is no stored run (it has no "format")'
-        raise RequestError(f"{path}: {what}; {format!r} is read here: {again}")
+    actual = value.get("format") if isinstance(value, dict) else None
+    if actual != format:
+        what = f"got format {actual!r:.60}" if actual else "got a file without a format"
+        raise RequestError(f"{path}: {what}, expected {format!r}; {again}")
     return value
 
 
-def validated(model: type[Model], value: Any, where: str, again: str) -> Model:
-    """The model in a JSON value.
+def validated(model: type[Model], value: object, where: str, again: str) -> Model:
+    """Return the model in a JSON value.
 
     Raises:
-        RequestError: something is missing, unknown or of a wrong type.
+        RequestError: a key is missing, unknown or of a wrong type.
     """
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RequestError(f"{where}: {place}: {first['msg']}; {again}") from None
+        raise RequestError(f"{where}: {first_error(error)}; {again}") from None

@@ -14,20 +14,22 @@ from typing import TypedDict
 import numpy as np
 
 from rnnparity.catalogue import catalogue
-from rnnparity.golden.goldens import (
-    KNOWN,
-    MANIFEST,
+from rnnparity.golden.goldens import KNOWN, golden_outputs
+from rnnparity.golden.known_differences import KnownDifference, read_known
+from rnnparity.golden.manifest import MANIFEST, SCHEMA, manifest_text
+from rnnparity.golden.writing import (
     REJECTED,
+    drift,
     family_texts,
-    golden_outputs,
+    has_text,
     locked,
-    manifest_text,
+    require_filelock,
     write_fixtures,
 )
-from rnnparity.golden.known_differences import KnownDifference, read_known
 from rnnparity.problem.errors import FormatError, RequestError
 from rnnparity.problem.file_format import load_json, read_bytes
 from rnnparity.problem.files import write_whole
+from rnnparity.problem.json_schema import schema_text
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import FAILING, CaseResult, Verdict
 from rnnparity.problem.schema import ManifestFields, validate
@@ -84,15 +86,22 @@ def regenerate(
         raise RequestError(
             f"{folder / KNOWN}: not found; an empty file states that no difference is known"
         )
+    if not check:
+        require_filelock()
     candidate, refused = _compute(read_known(folder / KNOWN), jobs, progress)
     rows, left_out = len(candidate.rows), candidate.facts["left_out"]
     if check:
-        return Regeneration(_drift(folder, candidate), refused, rows, left_out)
+        drifted = drift(folder, _all_texts(candidate), _manifest(folder, candidate))
+        return Regeneration(drifted, refused, rows, left_out)
     with locked(folder):
         if refused:
             return Regeneration(_reject(folder, candidate), refused, rows, left_out)
-        changed = write_fixtures(folder, candidate.texts, _manifest(folder, candidate))
+        changed = write_fixtures(folder, _all_texts(candidate), _manifest(folder, candidate))
     return Regeneration(changed, [], rows, left_out)
+
+
+def _all_texts(candidate: _Candidate) -> dict[str, str]:
+    return {**candidate.texts, SCHEMA: schema_text()}
 
 
 def _compute(
@@ -148,7 +157,7 @@ def _reject(folder: Path, candidate: _Candidate) -> list[str]:
     """Write the candidates that differ as `.rej` beside the fixtures, and return their names."""
     names = []
     for name, text in candidate.texts.items():
-        if not _same(folder / name, text):
+        if not has_text(folder / name, text):
             names.append(f"{name}{REJECTED}")
             write_whole(folder / names[-1], text)
     return names
@@ -164,7 +173,7 @@ def _manifest(folder: Path, candidate: _Candidate) -> str:
         generator, versions = written
         facts: ManifestFacts = {**candidate.facts, "generator": generator, "versions": versions}
         unchanged = manifest_text(candidate.texts, candidate.rows, facts)
-        if _same(folder / MANIFEST, unchanged):
+        if has_text(folder / MANIFEST, unchanged):
             return unchanged
     return manifest_text(candidate.texts, candidate.rows, candidate.facts)
 
@@ -177,20 +186,3 @@ def _written_facts(folder: Path) -> tuple[str, dict[str, str]] | None:
     except FormatError:
         return None  # it is about to be replaced
     return manifest.generator, manifest.versions
-
-
-def _drift(folder: Path, candidate: _Candidate) -> list[str]:
-    """Return the names of the files that differ, are missing, or are not used."""
-    drifted = [name for name, text in candidate.texts.items() if not _same(folder / name, text)]
-    used = {*candidate.texts, MANIFEST}
-    drifted += [path.name for path in folder.glob("*.json") if path.name not in used]
-    if not _same(folder / MANIFEST, _manifest(folder, candidate)):
-        drifted.append(MANIFEST)
-    return drifted
-
-
-def _same(path: Path, text: str) -> bool:
-    try:
-        return path.read_bytes() == text.encode()
-    except OSError:
-        return False

@@ -16,7 +16,6 @@ from rnnparity.problem.results import (
     FAILING,
     CaseResult,
     DifferenceType,
-    Machine,
     Stale,
     SubjectResult,
     Verdict,
@@ -84,7 +83,7 @@ def check_subject(
         _stale(fixtures, session.name, versions, ordered),
         round(sum(case.seconds for case in ordered), 3),
         datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
-        Machine(**this_machine().model_dump()),
+        this_machine(),
     )
     return SubjectRun(result, wrong)
 

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from rnnparity.catalogue import catalogue
-from rnnparity.golden.goldens import MANIFEST, family_texts, golden_outputs, manifest_text
+from rnnparity.golden.goldens import golden_outputs
+from rnnparity.golden.manifest import MANIFEST, manifest_text
+from rnnparity.golden.writing import family_texts
 from rnnparity.problem.problem import Problem, Tensor
 
 IDS = (

@@ -20,7 +20,9 @@ from pathlib import Path
 
 from _support.fixture_folders import LEFT_OUT, one_step, small_catalogue, small_rows, texts_of
 
-from rnnparity.golden.goldens import MANIFEST, locked, read_goldens, write_fixtures
+from rnnparity.golden.goldens import read_goldens
+from rnnparity.golden.manifest import MANIFEST
+from rnnparity.golden.writing import locked, write_fixtures
 from rnnparity.problem.errors import FormatError
 
 FEWER = "gru-spread-last"

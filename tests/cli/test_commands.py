@@ -158,26 +158,23 @@ def test_an_invalid_problem_file_is_refused(here, tmp_path, subject):
         refused(here("run", str(tmp_path), *words)) == f"{tmp_path}: cannot be read: Is a directory"
     )
     assert refused(here("run", str(broken), *words)).startswith(
-        f"{broken}: line 1, column 13: is not JSON: "
+        f"{broken}: line 1, column 13: invalid JSON: "
     )
     broken.write_text("{}")
-    assert (
-        refused(here("run", str(broken), *words))
-        == f"{broken}: format: Field required (and 4 more)"
-    )
+    assert refused(here("run", str(broken), *words)) == f"{broken}: format: is missing (and 4 more)"
 
 
 def test_invalid_fixtures_are_refused(here, tmp_path):
-    remedy = "restore it from version control, or run `rnnparity regenerate`"
+    remedy = "restore the file from version control or run `rnnparity regenerate`"
     called = here("check", "reference", "--fixtures", str(tmp_path))
-    assert refused(called) == f"{tmp_path}/manifest.json: is not there: {remedy}"
+    assert refused(called) == f"{tmp_path}/manifest.json: not found; {remedy}"
     write_folder(tmp_path)
     called = here("check", "reference", "--fixtures", str(tmp_path))
     assert refused(called).startswith(f"{tmp_path}: ")
-    assert refused(called).endswith(f"have none): {remedy}")
+    assert refused(called).endswith(f"without one); {remedy}")
     change_file(tmp_path, "edge.json", lambda rows: rows[0]["case"]["tags"].reverse())
     called = here("check", "reference", "--fixtures", str(tmp_path))
-    expected = f"{tmp_path}/edge.json: edge-D1-simple_rnn-forward: case is not what the catalogue says: {remedy}"
+    expected = f"{tmp_path}/edge.json: edge-D1-simple_rnn-forward: case differs from the catalogue; {remedy}"
     assert refused(called) == expected
 
 
@@ -194,7 +191,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_run(here, tmp_pat
     status, out, err = here("check", "reference", "-k", "lstm-spread-last", "--json", str(path))
     assert (status, err) == (
         2,
-        f"rnnparity: {path}: cannot be written: there is no folder {path.parent}\n",
+        f"rnnparity: {path}: cannot be written: folder {path.parent} not found\n",
     )
     assert out == ""
 

@@ -104,7 +104,7 @@ def test_problem_from_stdin_and_case_with_a_subject(here, file, monkeypatch):
     ("words", "reason"),
     [
         (["nowhere.json"], "nowhere.json: "),
-        (["{file}", "--html", "{folder}"], "{folder}: cannot be written: is a folder"),
+        (["{file}", "--html", "{folder}"], "{folder}: cannot be written: it is a folder"),
         (["gru-spread-last"], "has no outputs to explain"),
         (["gru-spread-last", "--subject", "no:such"], "no"),
     ],

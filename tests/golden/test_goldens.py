@@ -21,15 +21,18 @@ from _support.fixture_folders import (
 )
 
 from rnnparity.catalogue import catalogue
-from rnnparity.golden.goldens import MANIFEST, default_folder, golden_outputs, read_goldens
+from rnnparity.golden.goldens import Goldens, default_folder, golden_outputs, read_goldens
+from rnnparity.golden.manifest import MANIFEST
+from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import Verdict, Witness
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
+from rnnparity.session.judging import Outcome, judge_reference
 from rnnparity.verdict.judge import golden_drift, reference_result
 
-REMEDY = "restore it from version control, or run `rnnparity regenerate`"
+REMEDY = "restore the file from version control or run `rnnparity regenerate`"
 
 
 @pytest.fixture
@@ -59,7 +62,6 @@ def test_a_whole_folder_is_read(folder):
 def test_the_projects_own_goldens_are_whole():
     goldens = read_goldens(default_folder(), catalogue())
     assert set(goldens.outputs) | set(goldens.left_out) == set(catalogue())
-    assert len(goldens.outputs) > 3000
 
 
 def test_the_same_rows_give_the_same_bytes_whatever_their_order():
@@ -68,7 +70,7 @@ def test_the_same_rows_give_the_same_bytes_whatever_their_order():
 
 def test_no_manifest(folder):
     (folder / MANIFEST).unlink()
-    assert refusal(folder) == f"DIR/manifest.json: is not there: {REMEDY}"
+    assert refusal(folder) == f"DIR/manifest.json: not found; {REMEDY}"
 
 
 def test_a_missing_file(folder):
@@ -83,25 +85,25 @@ def test_a_directory_instead_of_a_file(folder):
 
 
 def test_an_empty_folder(tmp_path):
-    assert refusal(tmp_path) == f"DIR/manifest.json: is not there: {REMEDY}"
+    assert refusal(tmp_path) == f"DIR/manifest.json: not found; {REMEDY}"
 
 
 def test_a_stray_file(folder):
     (folder / "old.json").write_text("[]")
-    assert refusal(folder) == f"DIR/old.json: is not in the manifest: {REMEDY}"
+    assert refusal(folder) == f"DIR/old.json: not in the manifest; {REMEDY}"
 
 
 def test_a_file_by_itself_does_not_fit_the_manifest(folder):
     path = folder / "edge.json"
     path.write_text(path.read_text().replace("0.1", "0.2", 1))
-    assert refusal(folder) == f"DIR/edge.json: its SHA-256 is not the manifest's: {REMEDY}"
+    assert refusal(folder) == f"DIR/edge.json: checksum mismatch; {REMEDY}"
 
 
 def test_a_case_without_a_golden(folder):
     change_file(folder, "edge.json", lambda rows: rows[:1])
     assert (
         refusal(folder)
-        == f"DIR: edge-T1-simple_rnn-forward-initial has no golden (1 have none): {REMEDY}"
+        == f"DIR: edge-T1-simple_rnn-forward-initial has no golden (1 without one); {REMEDY}"
     )
 
 
@@ -109,24 +111,24 @@ def test_a_golden_of_no_case(folder):
     cases = {
         case: problem for case, problem in small_catalogue().items() if case != "gru-spread-last"
     }
-    expected = f"DIR/gru-spread.json: gru-spread-last: the catalogue has no such case in this file: {REMEDY}"
+    expected = (
+        f"DIR/gru-spread.json: the catalogue has no case gru-spread-last in this file; {REMEDY}"
+    )
     assert refusal(folder, cases) == expected
 
 
 def test_rows_that_the_manifest_does_not_count(folder):
     change_file(folder, "edge.json", lambda rows: rows[:1], count=False)
-    assert refusal(folder) == f"DIR/edge.json: has 1 rows, but the manifest counts 2: {REMEDY}"
+    assert refusal(folder) == f"DIR/edge.json: got 1 rows, expected 2; {REMEDY}"
 
 
 def test_rows_out_of_order_or_twice(folder):
     change_file(folder, "edge.json", lambda rows: rows[::-1])
-    assert (
-        refusal(folder) == f"DIR/edge.json: edge-D1-simple_rnn-forward: is out of order: {REMEDY}"
-    )
+    assert refusal(folder) == f"DIR/edge.json: edge-D1-simple_rnn-forward: out of order; {REMEDY}"
     change_file(folder, "edge.json", lambda rows: [rows[0], rows[0]])
     assert (
         refusal(folder)
-        == f"DIR/edge.json: edge-T1-simple_rnn-forward-initial: stands twice: {REMEDY}"
+        == f"DIR/edge.json: edge-T1-simple_rnn-forward-initial: duplicate id; {REMEDY}"
     )
 
 
@@ -136,13 +138,13 @@ def test_left_out_and_yet_a_golden(folder):
     )
     assert (
         refusal(folder)
-        == f"DIR/manifest.json: gru-spread-last is left out and yet has a golden: {REMEDY}"
+        == f"DIR/manifest.json: gru-spread-last has a golden, but is left out; {REMEDY}"
     )
 
 
 def test_left_out_and_no_case(folder):
     change_manifest(folder, lambda manifest: manifest["left_out"].update({"gone": "why not"}))
-    assert refusal(folder) == f"DIR/manifest.json: gone is left out, but is no case: {REMEDY}"
+    assert refusal(folder) == f"DIR/manifest.json: gone is left out, but is not a case; {REMEDY}"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ def test_a_name_that_leads_elsewhere(folder, name):
         folder,
         lambda manifest: manifest["files"].update({name: manifest["files"].pop("edge.json")}),
     )
-    assert refusal(folder) == f"DIR/manifest.json: {name!r} is no fixture's name: {REMEDY}"
+    assert refusal(folder) == f"DIR/manifest.json: {name!r} is not the name of a fixture; {REMEDY}"
 
 
 def test_a_name_that_no_file_can_have(folder):
@@ -171,10 +173,7 @@ def test_a_manifest_edited_by_hand(folder, key):
         manifest[key] = f"{part}." if isinstance(part, str) else dict(list(part.items())[1:])
 
     change_manifest(folder, edit, checksum=False)
-    assert (
-        refusal(folder)
-        == f"DIR/manifest.json: its own SHA-256 is not that of what it says: {REMEDY}"
-    )
+    assert refusal(folder) == f"DIR/manifest.json: checksum mismatch; {REMEDY}"
 
 
 @pytest.mark.parametrize(
@@ -183,10 +182,7 @@ def test_a_manifest_edited_by_hand(folder, key):
 def test_a_manifest_in_another_form(folder, form):
     path = folder / MANIFEST
     path.write_text(json.dumps(json.loads(path.read_text()), **form))
-    assert (
-        refusal(folder)
-        == f"DIR/manifest.json: its own SHA-256 is not that of what it says: {REMEDY}"
-    )
+    assert refusal(folder) == f"DIR/manifest.json: checksum mismatch; {REMEDY}"
 
 
 # -------------------------------------------------------------------------------------------------------
@@ -219,15 +215,18 @@ def test_a_golden_that_is_not_finite_has_drifted(value):
 
 def test_the_reference_sees_that_its_golden_has_drifted():
     row = next(row for row in small_rows() if row.id == "lstm-spread-sequences-state")
-    assert reference_result(row, row.outputs, "").verdict is Verdict.AGREES
-    verdict = reference_result(row, [one_step(row.outputs[0], True), *row.outputs[1:]], "")
+    answer = Answer(compute(row))
+    assert reference_result(row, answer, row.outputs).verdict is Verdict.AGREES
+    verdict = reference_result(row, answer, [one_step(row.outputs[0], True), *row.outputs[1:]])
     assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.GOLDEN)
     assert (verdict.differences[0].output, verdict.differences[0].index) == ("output", (0, 0, 0))
 
 
 def test_a_case_without_a_golden_is_no_pass():
-    verdict = reference_result(small_rows()[0], None, "the noise would hide a fault")
-    assert (verdict.verdict, verdict.reason) == (
+    row = small_rows()[0]
+    goldens = Goldens({}, {row.id: "the noise would hide a fault"})
+    result = judge_reference(Outcome(row, Answer(compute(row))), goldens)
+    assert (result.verdict, result.reason) == (
         Verdict.INCONCLUSIVE,
         "the noise would hide a fault",
     )

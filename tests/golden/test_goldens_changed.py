@@ -21,9 +21,12 @@ from _support.fixture_folders import (
     write_folder,
 )
 
-from rnnparity.golden.goldens import MANIFEST, read_goldens
+from rnnparity.golden.goldens import read_goldens
+from rnnparity.golden.manifest import MANIFEST
+from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.results import Verdict, Witness
+from rnnparity.reference import compute
 from rnnparity.verdict.judge import reference_result
 
 
@@ -96,7 +99,9 @@ def change_outputs(folder, rng):
 def assert_stands_alone(folder, case):
     goldens = read_goldens(folder, small_catalogue())
     for row in small_rows():
-        verdict = reference_result(small_catalogue()[row.id], goldens.outputs[row.id], "")
+        problem = small_catalogue()[row.id]
+        answer = Answer(compute(problem))
+        verdict = reference_result(problem, answer, goldens.outputs[row.id])
         drifted = (Verdict.DIVERGES, Witness.GOLDEN)
         expected = drifted if row.id == case else (Verdict.AGREES, None)
         assert (verdict.verdict, verdict.outlier) == expected

@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 from _support.fixture_folders import small_catalogue, write_folder
 
-from rnnparity.golden.goldens import MANIFEST, read_goldens
+from rnnparity.golden.goldens import read_goldens
+from rnnparity.golden.manifest import MANIFEST
 from rnnparity.problem.errors import FormatError
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from _support.fixture_writers import found, is_whole, put, states
 
-from rnnparity.golden.goldens import MANIFEST, locked, write_fixtures
+from rnnparity.golden.manifest import MANIFEST
+from rnnparity.golden.writing import locked, write_fixtures
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import write_whole
 
@@ -89,7 +90,7 @@ def test_the_manifest_comes_last_and_before_anything_is_taken_away(tmp_path, mon
         assert (tmp_path / "gru-spread.json").exists()
         write_whole(path, text)
 
-    monkeypatch.setattr("rnnparity.golden.goldens.write_whole", watched)
+    monkeypatch.setattr("rnnparity.golden.writing.write_whole", watched)
     with locked(tmp_path):
         write_fixtures(tmp_path, *states()["new"])
     assert written == [*states()["new"][0], MANIFEST]
@@ -140,3 +141,9 @@ def test_a_read_only_folder(tmp_path):
 def test_a_folder_that_is_not_there_yet(tmp_path):
     put(tmp_path / "a" / "b", "old")
     assert is_whole(tmp_path / "a" / "b", "old")
+
+
+def test_a_missing_filelock_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    expected = "filelock is missing; run pip install 'rnnparity[regenerate]'"
+    assert refusal(tmp_path) == f"writing fixtures: {expected}"

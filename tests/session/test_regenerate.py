@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from _support.fixture_folders import IDS, small_catalogue, write_folder
 
-from rnnparity.golden.goldens import MANIFEST, golden_outputs, read_goldens
+from rnnparity.golden.goldens import golden_outputs, read_goldens
+from rnnparity.golden.manifest import MANIFEST, SCHEMA
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
 from rnnparity.reference.tolerance import expect
@@ -229,7 +230,7 @@ def test_check_reports_a_file_that_is_not_used(keras, written):
 def test_check_reports_fixtures_of_another_catalogue(keras, tmp_path):
     # The folder has one more row, in a file that only it is in.
     write_folder(tmp_path)
-    assert regenerate(tmp_path, check=True).changed == ["stack.json", MANIFEST]
+    assert regenerate(tmp_path, check=True).changed == ["stack.json", SCHEMA, MANIFEST]
 
 
 def test_check_reports_a_difference_and_writes_no_candidate(keras, written):

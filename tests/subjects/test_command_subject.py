@@ -149,9 +149,9 @@ WRONG = f"problem['id'] == {CASE!r}"
         ),
         (
             "print('{oops')",
-            "answer: line 1, column 2: is not JSON",
+            "answer: line 1, column 2: invalid JSON",
         ),  # and then its correct answer
-        ("print('{\"id\": 1, ')", "answer: line 2, column 1: is not JSON: "),
+        ("print('{\"id\": 1, ')", "answer: line 2, column 1: invalid JSON: "),
         (
             "print(json.dumps({'id': 'other', 'outputs': []}))",
             f"answer: got id 'other', expected '{CASE}'",

@@ -1,0 +1,74 @@
+"""Checks that a problem has what its layer needs: names, shapes, dtypes, finite numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnnparity.problem.errors import FormatError
+from rnnparity.problem.shapes import Slot, state_slots, weight_slots
+from rnnparity.problem.tensor import Tensor
+
+if TYPE_CHECKING:
+    from rnnparity.problem.problem import Problem
+
+AXES = (("B", "batch"), ("T", "time"), ("D", "feature"))
+
+
+def check_problem(problem: Problem) -> None:
+    """Raise FormatError for the first thing that the layer does not have."""
+    where, shape = problem.id, problem.inputs.shape
+    if len(shape) != len(AXES):
+        raise FormatError(f"{where}: inputs: got shape {shape}, expected the axes B, T, D")
+    for (letter, axis), size in zip(AXES, shape, strict=True):
+        if size == 0:
+            message = f"got shape {shape}, expected at least 1 along the {axis} axis {letter}"
+            raise FormatError(f"{where}: inputs: {message}")
+    batch, _, features = shape
+    _check_tensors(f"{where}: weights", problem.weights, weight_slots(problem.layer, features))
+    _check_finite(f"{where}: inputs", problem.inputs)
+    _check_mask(problem)
+    if problem.initial_state is not None:
+        slots = state_slots(problem.layer, batch)
+        _check_tensors(f"{where}: initial_state", problem.initial_state, slots)
+    _check_calls(problem)
+
+
+def _check_mask(problem: Problem) -> None:
+    mask, expected = problem.mask, problem.inputs.shape[:2]
+    if mask is not None and (mask.dtype != bool or mask.shape != expected):
+        actual = f"got {mask.dtype} of shape {mask.shape}"
+        raise FormatError(f"{problem.id}: mask: {actual}, expected bool of shape {expected}")
+
+
+def _check_calls(problem: Problem) -> None:
+    calls, steps = problem.calls, problem.inputs.shape[1]
+    if calls is None:
+        return
+    if not problem.layer.stateful:
+        raise FormatError(f"{problem.id}: calls: got {list(calls)}, expected a stateful layer")
+    if min(calls, default=0) < 1 or sum(calls) != steps:
+        expected = f"positive numbers of sum T={steps}"
+        raise FormatError(f"{problem.id}: calls: got {list(calls)}, expected {expected}")
+
+
+def _check_tensors(where: str, tensors: Sequence[Tensor], slots: Sequence[Slot]) -> None:
+    actual = ", ".join(tensor.name for tensor in tensors) or "none"
+    expected = ", ".join(slot.name for slot in slots)
+    if actual != expected:
+        raise FormatError(f"{where}: got {actual}, expected {expected}")
+    for tensor, slot in zip(tensors, slots, strict=True):
+        if tensor.shape != slot.shape:
+            message = f"got shape {tensor.shape}, expected {slot.shape}"
+            raise FormatError(f"{where}: {tensor.name}: {message}")
+        _check_finite(f"{where}: {tensor.name}", tensor)
+
+
+def _check_finite(where: str, tensor: Tensor) -> None:
+    finite = np.isfinite(tensor.data)
+    if not finite.all():
+        index = [int(axis) for axis in np.argwhere(~finite)[0]]
+        value = tensor.data[tuple(index)]
+        raise FormatError(f"{where}{index}: got {value}, expected a finite number")

@@ -1,0 +1,63 @@
+"""A problem as a Python object: its repr, files, and the examples of the documentation."""
+
+import doctest
+import importlib
+
+import pytest
+
+from rnnparity.catalogue import catalogue
+from rnnparity.problem.errors import FormatError, RequestError
+from rnnparity.problem.file_format import dump_line
+from rnnparity.problem.problem import Problem
+
+MODULES = ("answer", "layers", "problem", "tensor")
+REPRS = {
+    "lstm-spread-last": "LSTM(3), B=2 T=4 D=5",
+    "gru_before-spread-backwards-last-mask_row-initial": (
+        "GRU(3, reset_after=False, go_backwards=True), B=2 T=4 D=5, mask, initial_state"
+    ),
+    "bi_lstm-spread-none-last": "Bidirectional(LSTM(3), merge_mode=None), B=2 T=4 D=5",
+    "stack-two_rnn_last": (
+        "Sequential([SimpleRNN(3, return_sequences=True), SimpleRNN(3)]), B=2 T=6 D=5"
+    ),
+    "stateful-lstm-forward-last-state": (
+        "LSTM(3, return_state=True, stateful=True), B=2 T=6 D=5, calls=[3, 2, 1]"
+    ),
+    "dtype-mixed_float16-lstm-concat": (
+        "Bidirectional(LSTM(3, return_sequences=True, return_state=True, dtype='mixed_float16'), "
+        "dtype='mixed_float16'), B=2 T=6 D=5, initial_state"
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REPRS)
+def test_repr_is_one_line(case):
+    assert repr(catalogue()[case]) == f"Problem({case!r}, {REPRS[case]})"
+
+
+def test_repr_of_different_halves_has_both():
+    text = repr(catalogue()["halves-units-concat"])
+    assert "LSTM(3, return_sequences=True, return_state=True), backward_layer=LSTM(6, " in text
+
+
+@pytest.mark.parametrize("case", ["gru-spread-last", "dtype-bfloat16-lstm-concat-mask"])
+def test_a_saved_problem_is_loaded_unchanged(tmp_path, case):
+    problem = catalogue()[case]
+    for path in (tmp_path / "problem.json", str(tmp_path / "other.json")):
+        problem.save(path)
+        assert dump_line(Problem.load(path)) == dump_line(problem)
+
+
+def test_a_path_that_cannot_be_used_is_named(tmp_path):
+    with pytest.raises(RequestError, match=r"nowhere/x\.json: cannot be written"):
+        catalogue()["gru-spread-last"].save(tmp_path / "nowhere" / "x.json")
+    with pytest.raises(FormatError, match=r"nowhere\.json: cannot be read"):
+        Problem.load(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_of_the_documentation_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results = doctest.testmod(importlib.import_module(f"rnnparity.problem.{name}"))
+    assert results.attempted
+    assert not results.failed
