@@ -1,39 +1,69 @@
-"""The catalogue: every case of RNN behaviour that is checked, each with its numbers and the reason
-why it is there."""
+"""The catalogue: every case that is checked, each with its numbers and the reason why it exists.
+
+A new family of cases is one function that yields problems (see `options.bias`) and its name in
+FAMILIES. The ids of its cases start with the name of the family, which is also the fixture file:
+`rnnparity regenerate` writes it. A case must have an id, tags and a reason; `build` makes weights,
+inputs, masks and states from a layer's configuration.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import cache
 from hashlib import sha256
 
+from rnnparity.catalogue.composition import different_halves, stacks, stateful
 from rnnparity.catalogue.cross import cross_cases
-from rnnparity.catalogue.rows import row_cases
+from rnnparity.catalogue.dtypes import dtypes, saturation
+from rnnparity.catalogue.options import activations, bias, edges, zero_output
 from rnnparity.catalogue.sources import source_cases
 from rnnparity.problem.problem import Problem
+
+FAMILIES: tuple[Callable[[], Iterator[Problem]], ...] = (
+    cross_cases,
+    bias,
+    activations,
+    zero_output,
+    edges,
+    dtypes,
+    saturation,
+    different_halves,
+    stateful,
+    stacks,
+    source_cases,
+)
 
 
 @cache
 def catalogue() -> dict[str, Problem]:
-    """All cases by id, in the order of the families and, inside each, of the ids."""
-    cases = [*cross_cases(), *row_cases(), *source_cases()]
-    found = {case.id: case for case in sorted(cases, key=lambda case: (family(case.id), case.id))}
-    if len(found) != len(cases):
+    """Return all cases by id, in the order of the families and, inside each, of the ids.
+
+    >>> catalogue()["gru-spread-last"]
+    Problem('gru-spread-last', GRU(3), B=2 T=4 D=5)
+    """
+    cases = [case for cases_of_family in FAMILIES for case in cases_of_family()]
+    cases.sort(key=lambda case: (family(case.id), case.id))
+    by_id = {case.id: case for case in cases}
+    if len(by_id) != len(cases):
         raise AssertionError("two cases have the same id")
-    return found
+    return by_id
 
 
 @cache
 def digest() -> str:
     """Return the catalogue in ten hexadecimal digits, made from every case's id and tags."""
-    lines = [
-        f"{case} {' '.join(problem.case.tags) if problem.case else ''}"
-        for case, problem in catalogue().items()
-    ]
+    lines = []
+    for case, problem in catalogue().items():
+        tags = problem.case.tags if problem.case else ()
+        lines.append(f"{case} {' '.join(tags)}")
     return sha256("\n".join(lines).encode()).hexdigest()[:10]
 
 
 def family(id: str) -> str:
-    """The fixture file that holds a case: the first two words of a cross product's id, the first of
-    a row's."""
+    """Return the name of the fixture file of a case: the first one or two words of its id.
+
+    >>> family("lstm-spread-last"), family("edge-T1-lstm-forward")
+    ('lstm-spread', 'edge')
+    """
     first, second, *_ = id.split("-")
     return f"{first}-{second}" if second in ("spread", "constant") else first

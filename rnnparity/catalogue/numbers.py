@@ -1,5 +1,4 @@
-"""The catalogue's numbers: an integer formula that any language reproduces exactly in float32, no
-random generator.
+"""The catalogue's numbers: an integer formula that any language reproduces exactly in float32.
 
 Element k of an array (row-major, k from 0) with seed s and scale 2**e is
 
@@ -25,8 +24,7 @@ _CYCLE = np.array([pow(ROOT, k, PRIME) for k in range(PRIME - 1)])
 
 @cache
 def spread(shape: tuple[int, ...], seed: int, exponent: int = 0) -> Array:
-    """An array of that shape, every element different (up to 1008 of them), within 2**exponent / 2,
-    as float64."""
+    """Return an array of float64 within 2**exponent / 2, up to 1008 different elements."""
     k = np.arange(prod(shape))
     powers = _CYCLE[(k + SHIFT * seed) % (PRIME - 1)]
     values = ((powers - PRIME // 2) / 1024.0 * 2.0**exponent).reshape(shape)

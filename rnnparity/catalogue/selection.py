@@ -1,8 +1,7 @@
-"""Choosing cases with an expression: words joined by and, or, not and parentheses, as in pytest's
--k.
+"""Selecting cases with an expression: words joined by and, or, not, as in pytest's -k.
 
-A word matches a case if it is part of its id, or is one of its tags ("mask:interior"), or the value
-of one; capitals count as small letters.
+A word matches a case if it is part of its id, or is one of its tags ("mask:interior") or a tag's
+value; case is ignored.
 """
 
 from __future__ import annotations
@@ -17,64 +16,64 @@ _TOKEN = re.compile(r"\s*(\(|\)|[^\s()]+)")
 
 
 def select(cases: Iterable[Problem], expression: str) -> list[Problem]:
-    """The cases that the expression matches; all of them where it is empty.
+    """Return the cases that the expression matches; all of them where it is empty.
 
     Raises:
-        RequestError: the expression cannot be read, or matches nothing.
+        RequestError: a syntax error, or no case matches.
     """
     tokens = [match[1].lower() for match in _TOKEN.finditer(expression)]
     if not tokens:
         return list(cases)
     try:
-        chosen = [case for case in cases if _Reader(expression, tokens, case).matches()]
+        selected = [case for case in cases if _Reader(expression, tokens, case).matches()]
     except RecursionError:
-        raise RequestError(f"-k {expression[:60]!r}: is nested too deeply") from None
-    if not chosen:
+        raise RequestError(f"-k {expression[:60]!r}: nested too deeply") from None
+    if not selected:
         raise RequestError(
-            f"-k {expression!r} matches no case; `rnnparity list --tags` shows the words"
+            f"-k {expression!r}: matches no case; run `rnnparity list --tags` for the words"
         )
-    return chosen
+    return selected
 
 
 class _Reader:
-    """Recursive descent: or-terms of and-terms of words, each with `not` before it."""
+    """Recursive descent: or-terms of and-terms of words, each possibly after `not`."""
 
     def __init__(self, expression: str, tokens: list[str], case: Problem) -> None:
-        self.expression, self.left, self.case = expression, list(tokens), case
+        self.expression, self.tokens, self.case = expression, list(tokens), case
 
     def matches(self) -> bool:
-        result = self._either()
-        if self.left:
-            raise self._unreadable(f"{self.left[0]!r} is left over")
+        result = self._or_term()
+        if self.tokens:
+            raise self._unreadable(f"unexpected {self.tokens[0]!r}")
         return result
 
-    def _either(self) -> bool:
-        result = self._both()
-        while self.left and self.left[0] == "or":
-            self.left.pop(0)
-            # Both sides must be read, whatever the first one says.
-            result = self._both() or result
+    def _or_term(self) -> bool:
+        result = self._and_term()
+        while self.tokens and self.tokens[0] == "or":
+            self.tokens.pop(0)
+            # Both sides must be read, whatever the result of the first is.
+            result = self._and_term() or result
         return result
 
-    def _both(self) -> bool:
-        result = self._one()
-        while self.left and self.left[0] == "and":
-            self.left.pop(0)
-            result = self._one() and result
+    def _and_term(self) -> bool:
+        result = self._not_term()
+        while self.tokens and self.tokens[0] == "and":
+            self.tokens.pop(0)
+            result = self._not_term() and result
         return result
 
-    def _one(self) -> bool:
-        word = self.left.pop(0) if self.left else ""
+    def _not_term(self) -> bool:
+        word = self.tokens.pop(0) if self.tokens else ""
         if word == "not":
-            return not self._one()
+            return not self._not_term()
         if word == "(":
-            result = self._either()
-            if not self.left or self.left.pop(0) != ")":
-                raise self._unreadable("a parenthesis is not closed")
+            result = self._or_term()
+            if not self.tokens or self.tokens.pop(0) != ")":
+                raise self._unreadable("expected a closing parenthesis")
             return result
         if word in ("", ")", "and", "or"):
             raise self._unreadable(
-                f"a word is missing before {word!r}" if word else "a word is missing at the end"
+                f"expected a word before {word!r}" if word else "expected a word at the end"
             )
         return self._word(word)
 

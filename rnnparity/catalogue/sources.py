@@ -1,8 +1,8 @@
-"""The documents the project was made from (Korean notes on Keras RNNs): what they print must hold.
+"""The sources of the project (Korean notes on Keras RNNs): what they print is a case.
 
-Numbers that come from constant initializers are cases that hold the printed digits. Those from
-random initializers cannot be reproduced; their shapes, relations and parameter counts can, and are
-cases with spread weights. Sources by number: 000 (wikidocs 106473), 001 (RNN in Keras and in
+Numbers from constant initializers are cases with the printed digits. Those from random initializers
+cannot be reproduced; their shapes, relations and parameter counts can, and are cases with spread
+weights. Sources by number: 000 (wikidocs 106473), 001 (RNN in Keras and in
 Python), 002 (velog, 2021-08-25), 003 (dl_practice, 2021-04-05), 004 (LSTM notes). Digits are
 written here by hand, as printed; `regenerate` does not touch them.
 """
@@ -10,16 +10,17 @@ written here by hand, as printed; `regenerate` does not touch them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from rnnparity.catalogue.build import CONSTANTS, TRAIN_X, bidirectional, build, recurrent, stack
+from rnnparity.catalogue.build import CONSTANTS, TRAIN_X, build
+from rnnparity.catalogue.configs import BOTH, SEQUENCES, STATE, bidirectional, recurrent, stack
+from rnnparity.problem.keras_config import JsonObject
 from rnnparity.problem.problem import Problem
 
 SENTENCE = np.array([TRAIN_X])
 
-# 001, cell 11: the random inputs of the textbook loop, as printed.
+# Source 001, cell 11: the random inputs of the textbook loop, as printed.
 TEXTBOOK_INPUTS = np.array(
     [
         [
@@ -37,11 +38,7 @@ TEXTBOOK_INPUTS = np.array(
     ]
 )
 
-STATE: dict[str, Any] = {"return_state": True}
-SEQUENCES: dict[str, Any] = {"return_sequences": True}
-BOTH: dict[str, Any] = {**STATE, **SEQUENCES}
-
-# Printed output rows: three forward units, then three backward ones, one row a step.
+# Printed output rows: three forward units, then three backward units, one row for each step.
 PRINTED_LAST = {
     "000": ["0.6303138"] * 3 + ["0.7038734"] * 3,
     "003": ["0.6303139"] * 3 + ["0.70387346"] * 3,
@@ -64,7 +61,7 @@ PRINTED_STEPS = {
 
 
 def source_cases() -> Iterator[Problem]:
-    """Every number, shape, relation and parameter count that the sources print."""
+    """Yield every number, shape, relation and parameter count that the sources print."""
     yield from _bilstm_digits()
     yield from _zero_bias()
     yield from _random_initializers()
@@ -72,7 +69,7 @@ def source_cases() -> Iterator[Problem]:
     yield from _textbook()
 
 
-def _bilstm(source: str, label: str, flags: dict[str, Any], expect: dict[str, Any]) -> Problem:
+def _bilstm(source: str, label: str, flags: JsonObject, expect: JsonObject) -> Problem:
     return build(
         f"sources-{source}-bilstm-{label}",
         bidirectional(recurrent("LSTM", **flags)),
@@ -153,8 +150,8 @@ def _zero_bias() -> Iterator[Problem]:
 
 
 def _random_initializers() -> Iterator[Problem]:
-    """Layers that the notes build with random weights: shapes and relations."""
-    rows: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = []
+    """Yield layers that the notes build with random weights: shapes and relations."""
+    rows: list[tuple[str, str, JsonObject, JsonObject]] = []
     for source in ("000", "002"):
         rows += [
             (source, "SimpleRNN", {}, {"shapes": {"output": [1, 3]}, "returned": 1}),
@@ -181,7 +178,7 @@ def _random_initializers() -> Iterator[Problem]:
     )
 
 
-def _random(source: str, label: str, spec: dict[str, Any], expect: dict[str, Any]) -> Problem:
+def _random(source: str, label: str, spec: JsonObject, expect: JsonObject) -> Problem:
     return build(
         f"sources-{source}-{label}",
         spec,
@@ -193,21 +190,21 @@ def _random(source: str, label: str, spec: dict[str, Any], expect: dict[str, Any
     )
 
 
-def _both_last(last_state: str, returned: int) -> dict[str, Any]:
+def _both_last(last_state: str, returned: int) -> JsonObject:
     shapes = {"output": [1, 3], "h": [1, 3], last_state: [1, 3]}
     return {"shapes": shapes, "returned": returned, "relations": ["output == h"]}
 
 
-def _last_step(returned: int) -> dict[str, Any]:
+def _last_step(returned: int) -> JsonObject:
     shapes = {"output": [1, 4, 3], "h": [1, 3]}
     return {"shapes": shapes, "returned": returned, "relations": ["output[:, -1] == h"]}
 
 
 def _summaries() -> Iterator[Problem]:
-    """001: what `model.summary()` prints."""
+    """Yield what `model.summary()` prints in source 001."""
     eight = recurrent("SimpleRNN", units=8, **SEQUENCES)
     two_ways = bidirectional(eight)
-    rows: list[tuple[str, list[dict[str, Any]], list[int | None], list[tuple[str, int]]]] = [
+    rows: list[tuple[str, list[JsonObject], list[int | None], list[tuple[str, int]]]] = [
         ("no_batch", [recurrent("SimpleRNN")], [None, 2, 10], [("(None, 3)", 42)]),
         ("batch", [recurrent("SimpleRNN")], [8, 2, 10], [("(8, 3)", 42)]),
         ("batch-sequences", [recurrent("SimpleRNN", **SEQUENCES)], [8, 2, 10], [("(8, 2, 3)", 42)]),

@@ -27,7 +27,7 @@ CASES = [
 LAST, INTERIOR, GRU, LEFT, WITHOUT = (problem.id for problem in CASES)
 
 
-def chosen(expression):
+def selected(expression):
     return [problem.id for problem in select(CASES, expression)]
 
 
@@ -70,8 +70,8 @@ def chosen(expression):
         ("   ", [LAST, INTERIOR, GRU, LEFT, WITHOUT]),
     ],
 )
-def test_what_is_chosen(expression, expected):
-    assert chosen(expression) == expected
+def test_an_expression_selects_its_cases(expression, expected):
+    assert selected(expression) == expected
 
 
 HOW = "write words joined by and, or, not, ( and )"
@@ -80,59 +80,60 @@ HOW = "write words joined by and, or, not, ( and )"
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
-        ("lstm and", f"-k 'lstm and': a word is missing at the end; {HOW}"),
-        ("not", f"-k 'not': a word is missing at the end; {HOW}"),
-        ("(", f"-k '(': a word is missing at the end; {HOW}"),
-        ("and lstm", f"-k 'and lstm': a word is missing before 'and'; {HOW}"),
-        ("lstm or or gru", f"-k 'lstm or or gru': a word is missing before 'or'; {HOW}"),
-        ("()", f"-k '()': a word is missing before ')'; {HOW}"),
-        ("lstm or (gru", f"-k 'lstm or (gru': a parenthesis is not closed; {HOW}"),
-        ("(lstm gru)", f"-k '(lstm gru)': a parenthesis is not closed; {HOW}"),
-        ("lstm gru", f"-k 'lstm gru': 'gru' is left over; {HOW}"),
-        ("lstm)", f"-k 'lstm)': ')' is left over; {HOW}"),
-        ("lstm not gru", f"-k 'lstm not gru': 'not' is left over; {HOW}"),
-        ("nothing", "-k 'nothing' matches no case; `rnnparity list --tags` shows the words"),
+        ("lstm and", f"-k 'lstm and': expected a word at the end; {HOW}"),
+        ("not", f"-k 'not': expected a word at the end; {HOW}"),
+        ("(", f"-k '(': expected a word at the end; {HOW}"),
+        ("and lstm", f"-k 'and lstm': expected a word before 'and'; {HOW}"),
+        ("lstm or or gru", f"-k 'lstm or or gru': expected a word before 'or'; {HOW}"),
+        ("()", f"-k '()': expected a word before ')'; {HOW}"),
+        ("lstm or (gru", f"-k 'lstm or (gru': expected a closing parenthesis; {HOW}"),
+        ("(lstm gru)", f"-k '(lstm gru)': expected a closing parenthesis; {HOW}"),
+        ("lstm gru", f"-k 'lstm gru': unexpected 'gru'; {HOW}"),
+        ("lstm)", f"-k 'lstm)': unexpected ')'; {HOW}"),
+        ("lstm not gru", f"-k 'lstm not gru': unexpected 'not'; {HOW}"),
+        ("nothing", "-k 'nothing': matches no case; run `rnnparity list --tags` for the words"),
         (
             "lstm and gru",
-            "-k 'lstm and gru' matches no case; `rnnparity list --tags` shows the words",
+            "-k 'lstm and gru': matches no case; run `rnnparity list --tags` for the words",
         ),
-        ("interior_", "-k 'interior_' matches no case; `rnnparity list --tags` shows the words"),
+        ("interior_", "-k 'interior_': matches no case; run `rnnparity list --tags` for the words"),
         # a part of a tag that is no part of an id
-        ("pair", "-k 'pair' matches no case; `rnnparity list --tags` shows the words"),
-        ("source", "-k 'source' matches no case; `rnnparity list --tags` shows the words"),
+        ("pair", "-k 'pair': matches no case; run `rnnparity list --tags` for the words"),
+        ("source", "-k 'source': matches no case; run `rnnparity list --tags` for the words"),
     ],
 )
-def test_what_cannot_be_read_or_matches_nothing(expression, expected):
+def test_an_invalid_expression_is_refused(expression, expected):
     with pytest.raises(RequestError) as caught:
-        chosen(expression)
+        selected(expression)
     assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize("depth", [100, 100_000])
 @pytest.mark.parametrize("form", ["{0}lstm{1}", "{2}lstm"])
-def test_no_depth_is_too_much(depth, form):
+def test_deep_nesting_is_read_or_refused(depth, form):
     expression = form.format("(" * depth, ")" * depth, "not " * depth)
     if depth == 100:
-        assert chosen(expression) == [LAST, INTERIOR]
+        assert selected(expression) == [LAST, INTERIOR]
     else:
-        with pytest.raises(RequestError, match="is nested too deeply"):
-            chosen(expression)
+        with pytest.raises(RequestError, match="nested too deeply"):
+            selected(expression)
 
 
-def test_the_side_that_is_not_needed_must_be_right_too():
+def test_both_sides_are_checked_for_syntax():
     for expression in ("lstm or (", "nothing and ("):
-        with pytest.raises(RequestError, match="a word is missing at the end"):
-            chosen(expression)
+        with pytest.raises(RequestError, match="expected a word at the end"):
+            selected(expression)
 
 
-def test_the_catalogues_own_words():
+def test_words_of_the_catalogue_select_its_cases():
     everything = list(catalogue().values())
     assert select(everything, "") == everything
-    chosen = select(everything, "lstm-spread and sequences and mask:interior and not bi_lstm")
-    assert len(chosen) > 3
+    selected = select(everything, "lstm-spread and sequences and mask:interior and not bi_lstm")
+    assert len(selected) > 3
     assert all(
-        problem.id.startswith("lstm-spread") and "mask_interior" in problem.id for problem in chosen
+        problem.id.startswith("lstm-spread") and "mask_interior" in problem.id
+        for problem in selected
     )
-    one_half = select(everything, "pairs")
-    assert 0 < len(one_half) < len(everything)
-    assert len(select(everything, "not pairs")) == len(everything) - len(one_half)
+    pairs = select(everything, "pairs")
+    assert 0 < len(pairs) < len(everything)
+    assert len(select(everything, "not pairs")) == len(everything) - len(pairs)

@@ -135,10 +135,10 @@ def test_an_unknown_case_is_refused_with_a_suggestion(here):
 def test_an_invalid_expression_is_refused(here, words):
     assert (
         refused(here(*words, "-k", "nothing"))
-        == "-k 'nothing' matches no case; `rnnparity list --tags` shows the words"
+        == "-k 'nothing': matches no case; run `rnnparity list --tags` for the words"
     )
     line = refused(here(*words, "-k", "lstm and"))
-    assert line.startswith("-k 'lstm and': a word is missing at the end; write words joined by ")
+    assert line.startswith("-k 'lstm and': expected a word at the end; write words joined by ")
 
 
 # ----------------------------------------------------------------------------------------------------------

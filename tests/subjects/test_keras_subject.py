@@ -8,7 +8,7 @@ import pytest
 
 from rnnparity import Problem, assert_parity
 from rnnparity.catalogue import catalogue
-from rnnparity.catalogue.cross import DIRECTIONS, FLAGS, KINDS, MASK_NAMES, WEIGHTS
+from rnnparity.catalogue.cross import DIRECTIONS, FLAGS, MASK_NAMES, VARIANTS, WEIGHTS
 from rnnparity.problem.keras_config import layer_spec
 from rnnparity.problem.results import Verdict
 from rnnparity.subjects import make_subject, registered_names
@@ -44,7 +44,7 @@ def pairs_of(cases):
 
 def test_the_default_cases_of_other_paths_cover_all_pairs_of_options():
     values = {
-        "kind": KINDS,
+        "kind": VARIANTS,
         "direction": DIRECTIONS,
         "flags": FLAGS,
         "mask": MASK_NAMES,

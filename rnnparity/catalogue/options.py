@@ -1,0 +1,94 @@
+"""One option at a time, where the cross product would be too large or too tame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+from rnnparity.catalogue.build import GAPS, LONGER, MASKS, build
+from rnnparity.catalogue.configs import BOTH, VARIANTS, directed, id_of, tags_of, variant
+from rnnparity.problem.cells import CELLS
+from rnnparity.problem.layers import ACTIVATIONS
+from rnnparity.problem.problem import Problem
+
+
+def bias() -> Iterator[Problem]:
+    """Yield layers without a bias."""
+    for name, direction in product(VARIANTS, ("forward", "concat")):
+        yield build(
+            f"bias-off-{name}-{direction}",
+            directed(name, direction, use_bias=False, **BOTH),
+            "Without a bias get_weights() has two arrays per half; a GRU must not keep its second "
+            "bias.",
+            tags=tags_of(name, direction, "bias:off", pairs=True),
+            shape=LONGER,
+            mask=GAPS,
+            initial=True,
+        )
+
+
+def activations() -> Iterator[Problem]:
+    """Yield every activation in each argument that takes one."""
+    for name, activation in product(VARIANTS, ACTIVATIONS):
+        arguments = {"activation": "values"}
+        if CELLS[VARIANTS[name][0]].gated:
+            arguments["recurrent_activation"] = "gates"
+        for argument, label in arguments.items():
+            config = {argument: activation, **BOTH}
+            tag = f"activation:{activation}"
+            yield build(
+                f"activation-{activation}-{name}-{label}",
+                variant(name, **config),
+                f"{activation} as {argument}: formulas differ between frameworks and Keras "
+                "versions.",
+                tags=tags_of(name, "forward", tag, pairs=name == "lstm"),
+                initial=True,
+            )
+
+
+def zero_output() -> Iterator[Problem]:
+    """Yield zero_output_for_mask outside of Bidirectional, which sets it itself."""
+    for name, direction, sequences, mask in product(
+        VARIANTS, ("forward", "backwards"), (True, False), MASKS
+    ):
+        flags = "sequences" if sequences else "last"
+        config = {"zero_output_for_mask": True, "return_sequences": sequences, "return_state": True}
+        tags = (f"flags:{flags}", f"mask:{mask}", "zero_output")
+        yield build(
+            f"zero_output-{name}-{direction}-{flags}-mask_{mask}",
+            directed(name, direction, **config),
+            "Masked steps give zeros while the states are kept; it counts only with "
+            "return_sequences."
+            if sequences
+            else "zero_output_for_mask is documented to count only with return_sequences.",
+            tags=tags_of(name, direction, *tags, pairs=name == "lstm"),
+            mask=MASKS[mask],
+            initial=True,
+        )
+
+
+# (B, T, D) and H with one axis of length 1.
+EDGES = {
+    "T1": ((2, 1, 5), 3),
+    "B1": ((1, 4, 5), 3),
+    "H1": ((2, 4, 5), 1),
+    "D1": ((2, 4, 1), 3),
+}
+
+
+def edges() -> Iterator[Problem]:
+    """Yield axes of length 1, where squeezed or broadcast axes are not noticed elsewhere."""
+    for name, direction, label, initial in product(
+        VARIANTS, ("forward", "backwards", "concat"), EDGES, (False, True)
+    ):
+        shape, units = EDGES[label]
+        config = {**BOTH, "units": units}
+        pairs = initial and direction == "concat"
+        yield build(
+            id_of("edge", label, name, direction, initial=initial),
+            directed(name, direction, **config),
+            f"{label[0]} = 1: detects an axis that is lost or broadcast by accident.",
+            tags=tags_of(name, direction, f"edge:{label}", pairs=pairs),
+            shape=shape,
+            initial=initial,
+        )

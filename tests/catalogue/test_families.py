@@ -1,0 +1,55 @@
+"""The families of cases: their list, their ids, and how pairs of options meet."""
+
+import doctest
+from itertools import combinations, product
+
+import pytest
+
+import rnnparity.catalogue as package
+from rnnparity.catalogue import FAMILIES, catalogue, family
+from rnnparity.catalogue.cross import DIRECTIONS, FLAGS, MASK_NAMES, VARIANTS, WEIGHTS, in_pairs
+from rnnparity.problem.cells import CELLS
+
+OPTIONS = (VARIANTS, DIRECTIONS, FLAGS, MASK_NAMES, (False, True), WEIGHTS)
+
+
+@pytest.mark.parametrize("cases_of_family", FAMILIES, ids=lambda function: function.__name__)
+def test_every_case_of_a_family_is_in_the_catalogue(cases_of_family):
+    cases = list(cases_of_family())
+    assert cases
+    for case in cases:
+        assert catalogue()[case.id].layer == case.layer
+        assert case.case.why.endswith(".")
+
+
+def test_a_new_family_is_a_function_in_the_list(monkeypatch):
+    (case,) = [case for case in catalogue().values() if case.id == "gru-spread-last"]
+    new = package.build.build("new-case", {"class_name": "GRU", "config": {"units": 2}}, "New.")
+    monkeypatch.setattr(package, "FAMILIES", (lambda: iter([case, new]),))
+    assert list(catalogue.__wrapped__()) == [case.id, "new-case"]
+    assert family("new-case") == "new"
+
+
+def test_two_cases_of_one_id_are_refused(monkeypatch):
+    cases = [catalogue()["gru-spread-last"]] * 2
+    monkeypatch.setattr(package, "FAMILIES", (lambda: iter(cases),))
+    with pytest.raises(AssertionError, match="two cases have the same id"):
+        catalogue.__wrapped__()
+
+
+def test_the_catalogue_has_every_variant_of_every_cell():
+    classes = {VARIANTS[name][0] for name in VARIANTS}
+    assert classes == set(CELLS)
+    tags = {tag for case in catalogue().values() for tag in case.case.tags}
+    assert {f"kind:{name}" for name in VARIANTS} <= tags
+
+
+def test_every_two_options_meet_in_the_pairs():
+    chosen = [options for options in product(*OPTIONS) if in_pairs(*options)]
+    for one, other in combinations(range(len(OPTIONS)), 2):
+        met = {(options[one], options[other]) for options in chosen}
+        assert met == set(product(OPTIONS[one], OPTIONS[other]))
+
+
+def test_examples_of_the_documentation_run():
+    assert doctest.testmod(package).failed == 0
