@@ -452,7 +452,7 @@ def body_length(function):
     return body[-1].end_lineno - body[0].lineno + 1
 
 
-def tests_of_this_file():
+def all_tests():
     nodes = ast.parse(Path(__file__).read_text("utf-8")).body
     return [
         node
@@ -466,36 +466,27 @@ def in_one_line(text):
     return " ".join(text.replace("`", "").split()).casefold()
 
 
-def test_the_documentation_still_contains_the_quotations(keras):
+def documentation_of(keras):
     layers, activations = keras.layers, keras.activations
-    sources = [
-        layers.Masking,
-        layers.RNN,
-        layers.SimpleRNN,
-        layers.LSTM,
-        layers.LSTMCell,
-        layers.GRU,
-    ]
-    sources += [
-        layers.Bidirectional,
-        layers.Layer,
-        layers.Layer.get_config,
-        activations.gelu,
-        activations.leaky_relu,
-    ]
-    documentation = "\n".join(in_one_line(inspect.getdoc(source)) for source in sources)
-    docstrings = [ast.get_docstring(function) or "" for function in tests_of_this_file()]
+    sources = [layers.Masking, layers.RNN, layers.SimpleRNN, layers.LSTM, layers.LSTMCell]
+    sources += [layers.GRU, layers.Bidirectional, layers.Layer, layers.Layer.get_config]
+    sources += [activations.gelu, activations.leaky_relu]
+    return "\n".join(in_one_line(inspect.getdoc(source)) for source in sources)
+
+
+def test_the_documentation_still_contains_the_quotations(keras):
+    documentation = documentation_of(keras)
+    docstrings = [ast.get_docstring(function) or "" for function in all_tests()]
     findings = [text.split("\n\n")[0] for text in docstrings if re.match(r"[A-D]\d\. ", text)]
-    assert findings
-    by_finding = [re.findall('"([^"]+)"', text) for text in findings]
-    assert all(by_finding), "a finding quotes nothing"
-    quotations = [quotation for texts in by_finding for quotation in texts]
-    missing = [text for text in quotations if in_one_line(text) not in documentation]
-    assert missing == []
+    quotations = {text: re.findall('"([^"]+)"', text) for text in findings}
+    # A7 is about the order of arguments, which is no sentence.
+    assert {text[:2] for text in findings if not quotations[text]} == {"A7"}
+    flat = [quotation for text in findings for quotation in quotations[text]]
+    assert [text for text in flat if in_one_line(text) not in documentation] == []
 
 
 def test_every_reproduction_is_short():
-    lengths = {function.name: body_length(function) for function in tests_of_this_file()}
+    lengths = {function.name: body_length(function) for function in all_tests()}
     assert lengths
     assert {name: length for name, length in lengths.items() if length > LONGEST_BODY} == {}
 
