@@ -59,7 +59,7 @@ def test_a_whole_folder_is_read(folder):
             np.testing.assert_array_equal(golden.data, output.data, strict=True)
 
 
-def test_the_projects_own_goldens_are_whole():
+def test_every_case_has_a_golden_or_is_left_out():
     goldens = read_goldens(default_folder(), catalogue())
     assert set(goldens.outputs) | set(goldens.left_out) == set(catalogue())
 
@@ -68,38 +68,38 @@ def test_the_same_rows_give_the_same_bytes_whatever_their_order():
     assert texts_of(small_rows()) == texts_of(small_rows()[::-1])
 
 
-def test_no_manifest(folder):
+def test_a_missing_manifest_is_refused(folder):
     (folder / MANIFEST).unlink()
     assert refusal(folder) == f"DIR/manifest.json: not found; {REMEDY}"
 
 
-def test_a_missing_file(folder):
+def test_a_missing_file_is_refused(folder):
     (folder / "edge.json").unlink()
     assert refusal(folder) == "DIR/edge.json: cannot be read: No such file or directory"
 
 
-def test_a_directory_instead_of_a_file(folder):
+def test_a_directory_instead_of_a_fixture_is_refused(folder):
     (folder / "edge.json").unlink()
     (folder / "edge.json").mkdir()
     assert refusal(folder) == "DIR/edge.json: cannot be read: Is a directory"
 
 
-def test_an_empty_folder(tmp_path):
+def test_an_empty_folder_is_refused(tmp_path):
     assert refusal(tmp_path) == f"DIR/manifest.json: not found; {REMEDY}"
 
 
-def test_a_stray_file(folder):
+def test_a_stray_file_is_refused(folder):
     (folder / "old.json").write_text("[]")
     assert refusal(folder) == f"DIR/old.json: not in the manifest; {REMEDY}"
 
 
-def test_a_file_by_itself_does_not_fit_the_manifest(folder):
+def test_an_edited_file_is_refused(folder):
     path = folder / "edge.json"
     path.write_text(path.read_text().replace("0.1", "0.2", 1))
     assert refusal(folder) == f"DIR/edge.json: checksum mismatch; {REMEDY}"
 
 
-def test_a_case_without_a_golden(folder):
+def test_a_case_without_a_golden_is_refused(folder):
     change_file(folder, "edge.json", lambda rows: rows[:1])
     assert (
         refusal(folder)
@@ -107,7 +107,7 @@ def test_a_case_without_a_golden(folder):
     )
 
 
-def test_a_golden_of_no_case(folder):
+def test_a_golden_without_a_case_is_refused(folder):
     cases = {
         case: problem for case, problem in small_catalogue().items() if case != "gru-spread-last"
     }
@@ -117,12 +117,12 @@ def test_a_golden_of_no_case(folder):
     assert refusal(folder, cases) == expected
 
 
-def test_rows_that_the_manifest_does_not_count(folder):
+def test_a_wrong_number_of_rows_is_refused(folder):
     change_file(folder, "edge.json", lambda rows: rows[:1], count=False)
     assert refusal(folder) == f"DIR/edge.json: got 1 rows, expected 2; {REMEDY}"
 
 
-def test_rows_out_of_order_or_twice(folder):
+def test_unsorted_and_duplicate_rows_are_refused(folder):
     change_file(folder, "edge.json", lambda rows: rows[::-1])
     assert refusal(folder) == f"DIR/edge.json: edge-D1-simple_rnn-forward: out of order; {REMEDY}"
     change_file(folder, "edge.json", lambda rows: [rows[0], rows[0]])
@@ -132,7 +132,7 @@ def test_rows_out_of_order_or_twice(folder):
     )
 
 
-def test_left_out_and_yet_a_golden(folder):
+def test_a_case_with_a_golden_cannot_be_left_out(folder):
     change_manifest(
         folder, lambda manifest: manifest["left_out"].update({"gru-spread-last": "why not"})
     )
@@ -142,7 +142,7 @@ def test_left_out_and_yet_a_golden(folder):
     )
 
 
-def test_left_out_and_no_case(folder):
+def test_an_unknown_case_cannot_be_left_out(folder):
     change_manifest(folder, lambda manifest: manifest["left_out"].update({"gone": "why not"}))
     assert refusal(folder) == f"DIR/manifest.json: gone is left out, but is not a case; {REMEDY}"
 
@@ -150,7 +150,7 @@ def test_left_out_and_no_case(folder):
 @pytest.mark.parametrize(
     "name", ["../edge.json", "edge.txt", "manifest.json", "/etc/edge.json", "a/b.json"]
 )
-def test_a_name_that_leads_elsewhere(folder, name):
+def test_a_file_name_outside_of_the_folder_is_refused(folder, name):
     change_manifest(
         folder,
         lambda manifest: manifest["files"].update({name: manifest["files"].pop("edge.json")}),
@@ -158,7 +158,7 @@ def test_a_name_that_leads_elsewhere(folder, name):
     assert refusal(folder) == f"DIR/manifest.json: {name!r} is not the name of a fixture; {REMEDY}"
 
 
-def test_a_name_that_no_file_can_have(folder):
+def test_an_impossible_file_name_is_refused(folder):
     change_manifest(
         folder,
         lambda manifest: manifest["files"].update({"a\0b.json": manifest["files"]["edge.json"]}),
@@ -167,7 +167,7 @@ def test_a_name_that_no_file_can_have(folder):
 
 
 @pytest.mark.parametrize("key", ["generator", "versions", "left_out", "known", "files"])
-def test_a_manifest_edited_by_hand(folder, key):
+def test_an_edited_manifest_is_refused(folder, key):
     def edit(manifest):
         part = manifest[key]
         manifest[key] = f"{part}." if isinstance(part, str) else dict(list(part.items())[1:])
@@ -179,7 +179,7 @@ def test_a_manifest_edited_by_hand(folder, key):
 @pytest.mark.parametrize(
     "form", [{"indent": 1}, {"indent": 2, "sort_keys": True}, {"indent": 2, "ensure_ascii": False}]
 )
-def test_a_manifest_in_another_form(folder, form):
+def test_a_reformatted_manifest_is_refused(folder, form):
     path = folder / MANIFEST
     path.write_text(json.dumps(json.loads(path.read_text()), **form))
     assert refusal(folder) == f"DIR/manifest.json: checksum mismatch; {REMEDY}"
@@ -213,7 +213,7 @@ def test_a_golden_that_is_not_finite_has_drifted(value):
     assert (drift.type, drift.differing) == ("finiteness", 1)
 
 
-def test_the_reference_sees_that_its_golden_has_drifted():
+def test_a_drifted_golden_diverges_from_the_reference():
     row = next(row for row in small_rows() if row.id == "lstm-spread-sequences-state")
     answer = Answer(compute(row))
     assert reference_result(row, answer, row.outputs).verdict is Verdict.AGREES
@@ -222,7 +222,7 @@ def test_the_reference_sees_that_its_golden_has_drifted():
     assert (verdict.differences[0].output, verdict.differences[0].index) == ("output", (0, 0, 0))
 
 
-def test_a_case_without_a_golden_is_no_pass():
+def test_a_left_out_case_is_inconclusive():
     row = small_rows()[0]
     goldens = Goldens({}, {row.id: "the noise would hide a fault"})
     result = judge_reference(Outcome(row, Answer(compute(row))), goldens)
@@ -232,7 +232,7 @@ def test_a_case_without_a_golden_is_no_pass():
     )
 
 
-def test_goldens_are_the_reference_rounded_to_their_own_type():
+def test_goldens_are_the_rounded_reference():
     for row in small_rows():
         for golden, exact, slot in zip(
             golden_outputs(row), compute(row), row.output_slots(), strict=True

@@ -55,7 +55,7 @@ def contents(folder):
     return {path.name: path.read_text() for path in folder.glob("*.json")}
 
 
-def test_a_change_of_nothing_is_read(tmp_path):
+def test_an_unchanged_copy_is_read(tmp_path):
     folder = plain_folder(tmp_path)
     assert set(read_goldens(folder, small_catalogue()).outputs) == {row.id for row in small_rows()}
 
@@ -127,12 +127,12 @@ def change_meaning(tmp_path, seed, number):
     return made
 
 
-def test_a_hundred_changes_of_meaning_are_seen(tmp_path):
+def test_a_hundred_changes_of_meaning_are_detected(tmp_path):
     assert change_meaning(tmp_path, 1, 100).total() == 100
 
 
 @pytest.mark.slow
-def test_a_thousand_changes_of_meaning_are_seen(tmp_path):
+def test_a_thousand_changes_of_meaning_are_detected(tmp_path):
     made = change_meaning(tmp_path, 2, 1000)
     assert made.total() == 1000
     assert set(made) == {change.__name__ for change in (*CHANGES, *CHANGES_OF_THE_MANIFEST)} | {
@@ -142,7 +142,7 @@ def test_a_thousand_changes_of_meaning_are_seen(tmp_path):
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_every_change_of_a_row_is_seen(tmp_path, change, seed):
+def test_every_change_of_a_row_is_detected(tmp_path, change, seed):
     """In the first file, of those in another order each time, in which there is something to
     change."""
     rng = random.Random(seed)
@@ -159,13 +159,13 @@ def test_every_change_of_a_row_is_seen(tmp_path, change, seed):
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("change", CHANGES_OF_THE_MANIFEST, ids=lambda change: change.__name__)
-def test_every_change_of_the_manifest_is_seen(tmp_path, change, seed):
+def test_every_change_of_the_manifest_is_detected(tmp_path, change, seed):
     folder = write_folder(tmp_path)
     change_manifest(folder, lambda manifest: change(manifest, random.Random(seed)))
     assert_refused(folder)
 
 
-def test_a_file_under_another_name(tmp_path):
+def test_a_renamed_file_is_refused(tmp_path):
     folder = write_folder(tmp_path)
     (folder / "edge.json").rename(folder / "hedge.json")
     change_manifest(
@@ -177,7 +177,7 @@ def test_a_file_under_another_name(tmp_path):
     assert_refused(folder)
 
 
-def test_the_rows_of_two_files_in_one(tmp_path):
+def test_two_files_merged_into_one_are_refused(tmp_path):
     folder = write_folder(tmp_path)
     moved = json.loads((folder / "gru-spread.json").read_text())
     (folder / "gru-spread.json").unlink()

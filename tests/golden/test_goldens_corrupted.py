@@ -147,11 +147,11 @@ def test_ten_thousand_corruptions_are_refused(tmp_path):
     "content", [b"", b"\n", b"null", b"[]", b"{}", b"\xff\xfe[]", b"[" * 100_000, b"1" * 10_000]
 )
 @pytest.mark.parametrize("name", [MANIFEST, "edge.json"])
-def test_a_file_with_nothing_of_its_own_is_refused(tmp_path, name, content):
+def test_a_file_without_content_is_refused(tmp_path, name, content):
     assert_refused(tmp_path, write_folder(tmp_path) / name, content, small_catalogue())
 
 
-def test_two_files_that_change_places_are_refused(tmp_path):
+def test_swapped_files_are_refused(tmp_path):
     folder = write_folder(tmp_path)
     one, other = folder / "edge.json", folder / "dtype.json"
     content = other.read_bytes()

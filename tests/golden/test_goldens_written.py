@@ -66,7 +66,7 @@ def test_only_what_changed_is_written(tmp_path):
     assert is_whole(tmp_path, "old")
 
 
-def test_what_is_superfluous_goes(tmp_path):
+def test_unused_files_are_removed(tmp_path):
     put(tmp_path, "old")
     for name in ("stray.json", "edge.json.tmp", "edge.json.rej"):
         (tmp_path / name).write_text("x")
@@ -81,7 +81,7 @@ def test_what_is_superfluous_goes(tmp_path):
     assert there == {*states()["new"][0], MANIFEST, ".lock", "known_differences.toml"}
 
 
-def test_the_manifest_comes_last_and_before_anything_is_taken_away(tmp_path, monkeypatch):
+def test_the_manifest_is_written_last_and_before_files_are_removed(tmp_path, monkeypatch):
     put(tmp_path, "old")
     written = []
 
@@ -97,7 +97,7 @@ def test_the_manifest_comes_last_and_before_anything_is_taken_away(tmp_path, mon
     assert is_whole(tmp_path, "new")
 
 
-def test_a_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "report.json"
     path.write_text("old")
 
@@ -120,25 +120,25 @@ def refusal(folder):
     return str(caught.value)
 
 
-def test_a_folder_below_a_file(tmp_path):
+def test_a_folder_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     folder = tmp_path / "file" / "fixtures"
     assert refusal(folder) == f"{folder}: cannot be written: Not a directory"
     assert refusal(tmp_path / "file") == f"{tmp_path / 'file'}: cannot be written: File exists"
 
 
-def test_a_lock_that_cannot_be_taken(tmp_path):
+def test_a_lock_that_cannot_be_taken_is_refused(tmp_path):
     (tmp_path / ".lock").mkdir()
     assert refusal(tmp_path) == f"{tmp_path}: cannot be written: Is a directory"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder(tmp_path):
+def test_a_read_only_folder_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     assert refusal(tmp_path) == f"{tmp_path}: cannot be written: Permission denied"
 
 
-def test_a_folder_that_is_not_there_yet(tmp_path):
+def test_a_missing_folder_is_created(tmp_path):
     put(tmp_path / "a" / "b", "old")
     assert is_whole(tmp_path / "a" / "b", "old")
 

@@ -78,12 +78,12 @@ def test_an_entry_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(("key", "value"), [("standing", "sad"), ("cause", "")])
-def test_an_entry_says_by_what_it_is_wrong_and_why(tmp_path, key, value):
+def test_an_entry_needs_a_standing_and_a_cause(tmp_path, key, value):
     with pytest.raises(FormatError, match=key):
         entry_of(tmp_path, **{key: value})
 
 
-def test_no_file_is_no_entry(tmp_path):
+def test_a_missing_file_has_no_entries(tmp_path):
     assert read_known(tmp_path / KNOWN) == ()
     (tmp_path / KNOWN).write_text("# nothing yet\n")
     assert read_known(tmp_path / KNOWN) == ()
@@ -161,7 +161,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused(tmp_path, name):
+def test_an_invalid_entry_is_refused(tmp_path, name):
     text, expected = REFUSED[name]
     path = tmp_path / KNOWN
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -209,14 +209,14 @@ def test_cases_are_patterns(tmp_path, case, matches):
         ("", "1.0", True),
     ],
 )
-def test_a_version_in_or_out_of_the_range(tmp_path, wanted, version, applies):
+def test_an_entry_applies_within_its_range_of_versions(tmp_path, wanted, version, applies):
     assert (
         entry_of(tmp_path, versions={"keras": wanted}).applies("keras", {"keras": version})
         is applies
     )
 
 
-def test_all_ranges_must_fit_and_every_package_be_there(tmp_path):
+def test_every_range_must_contain_an_installed_version(tmp_path):
     both = entry_of(tmp_path, versions={"keras": ">=3", "tensorflow": "<2.21"})
     assert both.applies("keras", {"keras": "3.15.1", "tensorflow": "2.20.0"})
     assert not both.applies("keras", VERSIONS)
@@ -262,7 +262,7 @@ def test_an_error_can_be_covered(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [Verdict.AGREES, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED])
-def test_what_does_not_fail_stays_what_it_is(tmp_path, kind):
+def test_a_verdict_that_does_not_fail_is_unchanged(tmp_path, kind):
     verdict = CaseResult("lstm-x", kind, reason="so")
     assert (
         with_known(
@@ -276,7 +276,7 @@ def test_what_does_not_fail_stays_what_it_is(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["count", "names", "shape", "dtype", "finiteness", "fact"])
-def test_one_more_kind_of_difference_is_not_covered(tmp_path, kind):
+def test_a_difference_of_another_type_is_not_covered(tmp_path, kind):
     verdict = replace(DIVERGES, differences=(VALUES, Difference(DifferenceType(kind))))
     assert with_known(verdict, [entry_of(tmp_path)], "keras", VERSIONS) == verdict
 
@@ -307,7 +307,7 @@ def test_an_entry_whose_cases_all_agree_is_stale(tmp_path):
     assert stale_words(entry, used=["other"]) == [Stale("one", StaleReason.ALL_AGREE, 2)]
 
 
-def test_an_entry_is_not_stale_where_it_could_not_be_met(tmp_path):
+def test_an_entry_is_not_stale_if_its_cases_did_not_run(tmp_path):
     entry = entry_of(tmp_path)
     assert stale_words(entry, ran=["lstm-a", "bi_lstm-a"]) == []
     assert stale_words(entry, ran=[]) == []
@@ -321,13 +321,13 @@ def test_an_entry_is_not_stale_where_it_could_not_be_met(tmp_path):
 OWN = read_known(default_folder() / KNOWN)
 
 
-def test_the_projects_own_file_is_read():
+def test_the_list_of_the_project_is_read():
     assert len(OWN) > 0
     assert stale(OWN, "none", {}, (), (), catalogue()) == []
 
 
 @pytest.mark.parametrize("entry", OWN, ids=lambda entry: entry.name)
-def test_every_entry_says_what_where_and_why(entry):
+def test_every_entry_has_a_cause_a_reason_and_a_link(entry):
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", entry.name)
     for pattern in entry.cases:
         assert any(

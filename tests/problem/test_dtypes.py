@@ -59,13 +59,13 @@ def by_ml_dtypes(values, dtype):
 
 
 @pytest.mark.parametrize("dtype", ROUNDED)
-def test_rounding_by_hand(dtype):
+def test_rounding_gives_the_nearest_number_and_ties_to_even(dtype):
     given, right = np.array(ROUNDED[dtype], np.float64).T
     assert FLOAT_TYPES[dtype].round(given).astype(np.float64).tolist() == right.tolist()
     assert FLOAT_TYPES[dtype].round(-given).astype(np.float64).tolist() == (-right).tolist()
 
 
-def test_rounding_to_bfloat16_is_that_of_ml_dtypes():
+def test_float32_is_rounded_to_bfloat16_as_by_ml_dtypes():
     rng = np.random.default_rng(0)
     bits = rng.integers(0, 2**32, 20000, dtype=np.uint32)
     ties = (bits & np.uint32(0xFFFF0000)) | np.uint32(0x8000)
@@ -75,7 +75,7 @@ def test_rounding_to_bfloat16_is_that_of_ml_dtypes():
     assert (FLOAT_TYPES["bfloat16"].round(values).astype(np.float64) == right).all()
 
 
-def test_ml_dtypes_rounds_float64_twice_and_we_do_not():
+def test_float64_is_rounded_to_bfloat16_once_where_ml_dtypes_rounds_twice():
     """Why the rounding is ours: 1 + 2**-8 + 2**-40 lies above the tie between 1 and 1 + 2**-7."""
     value = np.array([1 + 2**-8 + 2**-40])
     assert value.astype(ml_dtypes.bfloat16) == 1
@@ -119,7 +119,7 @@ def test_a_policy_rounds_weights_inputs_and_states(kind, policy):
         assert not np.array_equal(outputs_of(problem)["output"], outputs_of(exact)["output"])
 
 
-def test_given_numbers_are_rounded_at_once():
+def test_float64_weights_are_rounded_to_float16_once():
     """By way of float32 this weight would become a tie, and then 1."""
     W = Tensor("kernel", np.array([[1 + 2**-11 + 2**-30]]))
     problem = problem_of(
@@ -131,7 +131,7 @@ def test_given_numbers_are_rounded_at_once():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_bidirectional_s_own_policy_rounds_its_inputs_alone(kind):
+def test_policy_of_bidirectional_rounds_only_its_inputs(kind):
     """Weights and states are the halves' business; the merged output's rounding is noise."""
     problem = random_problem(two_ways(spec_of(kind, **BOTH)), 2, initial=True)
     outer = replace(problem, layer=replace(problem.layer, dtype="mixed_float16"))
@@ -140,7 +140,7 @@ def test_bidirectional_s_own_policy_rounds_its_inputs_alone(kind):
     assert outputs_of(outer)["output"][0, 0, 0] != outputs_of(problem)["output"][0, 0, 0]
 
 
-def test_the_halves_policy_rounds_their_weights_inside_a_float32_bidirectional():
+def test_policy_of_the_halves_rounds_weights_in_a_float32_bidirectional():
     problem = random_problem(two_ways(spec_of("lstm", dtype="mixed_float16", **STATE)), 3)
     inner = replace(problem, layer=replace(problem.layer, dtype="float32"))
     assert_all_same(outputs_of(inner), outputs_of(problem), 0)
@@ -154,7 +154,7 @@ def test_the_halves_policy_rounds_their_weights_inside_a_float32_bidirectional()
     )
 
 
-def test_between_the_layers_of_a_stack_nothing_is_rounded():
+def test_nothing_is_rounded_between_the_layers_of_a_stack():
     """What one layer gives the next is exact up to noise, also where the second computes in 16
     bits."""
     layers = [

@@ -10,7 +10,7 @@ from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import check_writable, write_where_asked
 
 
-def test_a_file_is_there_whole(tmp_path):
+def test_a_file_is_written_whole(tmp_path):
     path = tmp_path / "report.json"
     write_where_asked(path, "new")
     assert path.read_text() == "new"
@@ -37,7 +37,7 @@ def test_a_pipe_is_written_to_and_stays(tmp_path):
     assert pipe.is_fifo()
 
 
-def test_a_device_stays(tmp_path):
+def test_a_device_is_written_to_and_stays(tmp_path):
     path = tmp_path / "null"
     path.symlink_to("/dev/null")
     write_where_asked(path, "new")
@@ -52,7 +52,7 @@ def test_a_device_stays(tmp_path):
         ("file/report.json", "folder .* not found"),
     ],
 )
-def test_what_cannot_be_written_is_said_before(tmp_path, place, why):
+def test_an_unwritable_path_is_refused_before_the_work(tmp_path, place, why):
     (tmp_path / "file").touch()
     with pytest.raises(RequestError, match=rf"cannot be written: ({why})"):
         check_writable(tmp_path / place)

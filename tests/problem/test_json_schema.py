@@ -4,7 +4,7 @@ import json
 from dataclasses import MISSING, fields
 
 import pytest
-from _support.right_problem import RIGHT
+from _support.valid_problem import VALID
 
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import default_folder
@@ -98,12 +98,12 @@ def test_every_layer_of_the_catalogue_fits():
     assert not any(wrong), next(each for each in wrong if each)
 
 
-def test_a_right_problem_fits_and_a_wrong_one_does_not():
-    assert errors(RIGHT, STORED) == []
-    assert errors({**RIGHT, "more": 1}, STORED) == ["more is unknown"]
-    assert errors({key: RIGHT[key] for key in RIGHT if key != "id"}, STORED) == ["id is missing"]
+def test_a_valid_problem_fits_the_schema_and_an_invalid_problem_does_not():
+    assert errors(VALID, STORED) == []
+    assert errors({**VALID, "more": 1}, STORED) == ["more is unknown"]
+    assert errors({key: VALID[key] for key in VALID if key != "id"}, STORED) == ["id is missing"]
     layer = {"class_name": "LSTM", "config": {"units": 2, "activation": "mish"}}
-    assert errors({**RIGHT, "layer": layer}, STORED)
+    assert errors({**VALID, "layer": layer}, STORED)
 
 
 def test_the_fields_of_a_problem_are_those_that_are_read():

@@ -86,12 +86,12 @@ def pasted_model(**more):
     return {"module": "keras", "class_name": "Sequential", "config": model, **built, **more}
 
 
-def test_a_pasted_configuration():
+def test_a_pasted_configuration_is_read():
     layer = parse_layer({"class_name": "LSTM", "config": PASTED})
     assert layer == Recurrent("LSTM", 3, return_sequences=True, dtype="mixed_float16")
 
 
-def test_a_pasted_model():
+def test_a_pasted_model_is_read():
     half = Recurrent(
         "LSTM", 3, return_sequences=True, zero_output_for_mask=True, dtype="mixed_float16"
     )
@@ -99,7 +99,7 @@ def test_a_pasted_model():
     assert parse_layer(pasted_model()) == Stack((right,))
 
 
-def test_a_pasted_model_with_all_that_keras_writes():
+def test_a_pasted_model_with_every_key_of_keras_is_read():
     assert parse_layer(pasted_model(compile_config={})) == parse_layer(pasted_model())
 
 
@@ -142,7 +142,7 @@ def test_defaults_are_those_of_keras(class_name):
     assert parse_layer(two_ways(layer_spec(layer))).merge_mode == "concat"
 
 
-def test_every_argument_arrives_where_it_belongs():
+def test_every_argument_is_read_into_its_field():
     config = {
         "units": 7,
         "activation": "relu",
@@ -167,13 +167,13 @@ def test_every_activation_is_known(activation):
     assert (layer.activation, layer.recurrent_activation) == (activation, activation)
 
 
-def test_no_activation_is_linear():
+def test_activation_null_is_linear():
     """Keras: `activation=None` applies none."""
     assert parse_layer(lstm(activation=None)).activation == "linear"
 
 
 @pytest.mark.parametrize("sequences", [True, False])
-def test_bidirectional_sets_what_keras_sets(sequences):
+def test_bidirectional_sets_zero_output_for_mask_as_keras_does(sequences):
     layer = parse_layer(
         two_ways(spec_of("gru", return_sequences=sequences, zero_output_for_mask=not sequences))
     )
@@ -183,7 +183,7 @@ def test_bidirectional_sets_what_keras_sets(sequences):
     ] * 2
 
 
-def test_halves_have_prefixes():
+def test_every_half_has_a_prefix():
     layer = parse_layer(stack_of(two_ways(spec_of("gru", 2, **SEQUENCES)), spec_of("lstm", 3)))
     assert [(prefix, half.units) for prefix, half in halves(layer)] == [
         ("0/forward/", 2),
@@ -192,7 +192,7 @@ def test_halves_have_prefixes():
     ]
 
 
-def test_round_trip_over_the_catalogue():
+def test_layers_of_the_catalogue_survive_a_round_trip():
     """Through JSON, as in a problem file; different layers have different configurations."""
     layers = {problem.layer for problem in catalogue().values()}
     texts = {json.dumps(layer_spec(layer)) for layer in layers}

@@ -170,7 +170,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("label", REFUSED)
-def test_refused_with_one_line(label):
+def test_an_invalid_layer_is_refused_with_one_line(label):
     spec, message = REFUSED[label]
     with pytest.raises(LayerError, match=f"^{re.escape(message)}$") as caught:
         parse_layer(spec)
@@ -178,12 +178,12 @@ def test_refused_with_one_line(label):
     assert "\n" not in str(caught.value)
 
 
-def test_the_place_is_named_by_the_caller():
+def test_the_caller_names_the_path_in_the_message():
     with pytest.raises(LayerError, match=r"^problem\.json: layer\.config\.units: is missing$"):
         parse_layer({"class_name": "LSTM", "config": {}}, "problem.json: layer")
 
 
-def test_refused_with_one_line_whatever_the_name():
+def test_control_characters_in_a_name_do_not_break_the_line():
     with pytest.raises(LayerError) as caught:
         parse_layer(lstm(**{"a\nb\x1b": 1}))
     assert str(caught.value) == "layer.config.a b\\x1b: unsupported argument for LSTM"
@@ -194,14 +194,14 @@ def test_refused_with_one_line_whatever_the_name():
     [lstm(units=[3] * 1000), {"class_name": "L" * 3000, "config": {}}],
     ids=["units", "class"],
 )
-def test_messages_have_an_end_whatever_the_value(spec):
+def test_a_huge_value_is_cut_off_in_the_message(spec):
     """And what was wrong stands at the end of the line also then."""
     with pytest.raises(LayerError, match=r"(below 2\*\*31|a Sequential of them)$") as caught:
         parse_layer(spec)
     assert len(str(caught.value)) <= 1000
 
 
-def test_a_sequential_in_a_sequential_is_refused_with_a_true_sentence():
+def test_a_sequential_in_a_sequential_is_not_offered_in_the_message():
     with pytest.raises(LayerError) as caught:
         parse_layer(stack_of(stack_of(lstm())))
     assert "Bidirectional or Sequential" not in str(caught.value)

@@ -5,7 +5,7 @@ import copy
 import json
 
 import pytest
-from _support.right_problem import RIGHT, put, refusal_of
+from _support.valid_problem import VALID, put, refusal_of
 
 TOO_LARGE = "expected at most 3 sizes that fit into a file"
 HUGE = int("9" * 4300)
@@ -209,16 +209,16 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_another_problem(tmp_path, name):
+def test_an_invalid_problem_is_refused(tmp_path, name):
     change, expected = WRONG[name]
-    fields = copy.deepcopy(RIGHT)
+    fields = copy.deepcopy(VALID)
     change(fields)
     assert refusal_of(tmp_path, json.dumps(fields)) == expected
 
 
 @pytest.mark.parametrize("place", ["weights", "inputs", "outputs"])
-def test_a_literal_that_overflows_in_json_itself(tmp_path, place):
-    fields = copy.deepcopy(RIGHT)
+def test_a_literal_that_overflows_in_json_is_refused(tmp_path, place):
+    fields = copy.deepcopy(VALID)
     array = fields[place] if place == "inputs" else fields[place][0]
     array["data"][0] = 123456
     what = "inputs" if place == "inputs" else f"{place}: {array['name']}"

@@ -83,7 +83,7 @@ OUTPUTS = {
 
 
 @pytest.mark.parametrize("label", OUTPUTS)
-def test_outputs(label):
+def test_outputs_have_the_names_and_shapes_of_keras(label):
     spec, right = OUTPUTS[label]
     slots = output_slots(parse_layer(spec), 2, 7)
     assert list(shapes(slots).items()) == list(right.items())  # the order counts
@@ -103,7 +103,7 @@ def test_axes_that_are_not_known_stay_unknown(label, batch, steps):
     assert shapes(output_slots(parse_layer(spec), batch, steps)) == unknown
 
 
-def test_symbolic_shapes_of_the_notes():
+def test_symbolic_shapes_are_those_of_the_sources():
     """Source 001: (None, 3), (8, 3), (8, 2, 3) and (None, 10, 16)."""
     three = parse_layer(spec_of("simple_rnn", 3))
     assert output_slots(three, None, 2)[0].shape == (None, 3)
@@ -185,7 +185,7 @@ WEIGHTS = {
 
 
 @pytest.mark.parametrize("label", WEIGHTS)
-def test_weights(label):
+def test_weights_have_the_names_and_shapes_of_keras(label):
     spec, right = WEIGHTS[label]
     assert list(shapes(weight_slots(parse_layer(spec), 5)).items()) == list(right.items())
 
@@ -211,12 +211,12 @@ COUNTS = {
 
 
 @pytest.mark.parametrize("label", COUNTS)
-def test_parameter_counts(label):
+def test_parameter_counts_are_those_of_keras(label):
     spec, features, right = COUNTS[label]
     assert parameter_count(parse_layer(spec), features) == right
 
 
-def test_states():
+def test_states_have_the_names_and_shapes_of_keras():
     """h, or h and c, half by half and layer by layer, also where none is returned."""
     inner = different(
         spec_of("lstm", 3, **SEQUENCES), spec_of("gru", 5, go_backwards=True, **SEQUENCES)
@@ -241,7 +241,7 @@ def test_states():
         ("mixed_bfloat16", "mixed_bfloat16", "bfloat16"),
     ],
 )
-def test_types(policy, kept, computed):
+def test_dtypes_follow_from_the_policy(policy, kept, computed):
     """Weights carry the policy, which says in what they are kept; outputs and states come in the
     compute type."""
     single = spec_of("lstm", 3, dtype=policy, **BOTH)
@@ -251,7 +251,7 @@ def test_types(policy, kept, computed):
         assert {slot.dtype for slot in state_slots(layer, 2)} == {computed}
 
 
-def test_a_bidirectional_s_own_policy_is_that_of_its_output():
+def test_output_of_bidirectional_has_its_own_policy():
     layer = parse_layer(two_ways(spec_of("gru", 3, **BOTH), dtype="mixed_float16"))
     types = {slot.name: slot.dtype for slot in output_slots(layer, 2, 7)}
     assert types == {"output": "float16", "forward_h": "float32", "backward_h": "float32"}
@@ -267,5 +267,5 @@ def test_a_bidirectional_s_own_policy_is_that_of_its_output():
         ("mask", 2, "BT"),
     ],
 )
-def test_axis_letters(name, rank, letters):
+def test_axis_letters_name_every_axis(name, rank, letters):
     assert axis_letters(name, rank) == letters

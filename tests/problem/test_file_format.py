@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import default_folder, golden_outputs
-from rnnparity.problem import file_format as wire
+from rnnparity.problem import file_format
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.problem import Case, Tensor
 
@@ -28,13 +28,13 @@ SAMPLE = [
     for place, problem in enumerate(catalogue().values())
     if place % 40 == 0 or problem.case.expect
 ]
-FORMS = {"pretty": wire.dump_pretty, "line": wire.dump_line}
+FORMS = {"pretty": file_format.dump_pretty, "line": file_format.dump_line}
 
 both_forms = pytest.mark.parametrize("dump", FORMS.values(), ids=FORMS)
 
 
 def read_back(problem, dump):
-    return wire.parse_problem(wire.load_json(dump(problem).encode(), "back"), "back")
+    return file_format.parse_problem(file_format.load_json(dump(problem).encode(), "back"), "back")
 
 
 def assert_same_tensor(one, other):
@@ -76,7 +76,7 @@ def assert_round_trip(problem):
         assert dump(back) == dump(problem)
 
 
-def test_the_sample_holds_every_kind_of_problem():
+def test_the_sample_contains_every_family():
     assert {type(problem.layer).__name__ for problem in SAMPLE} == {
         "Recurrent",
         "Bidirectional",
@@ -90,7 +90,7 @@ def test_the_sample_holds_every_kind_of_problem():
 
 
 @pytest.mark.parametrize("problem", SAMPLE, ids=lambda problem: problem.id)
-def test_the_catalogue_is_read_back(problem):
+def test_cases_of_the_catalogue_survive_a_round_trip(problem):
     assert_round_trip(problem)
     # Goldens of 64 bits come from 50 digits, which takes its time; any 64-bit numbers do here.
     outputs = [
@@ -118,7 +118,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_random_problems_are_read_back(name):
+def test_random_problems_survive_a_round_trip(name):
     calls = (3, 2, 1) if name == "stateful" else None
     problem = random_problem(
         LAYERS[name], 1, (3, 6, 2), mask=("011011", "110100", "000000"), initial=True, calls=calls
@@ -179,19 +179,21 @@ def test_random_bits_of_every_type_survive():
     assert_survives(rng.integers(0, 2**63, 10_000, np.uint64).view(np.float64), "float64")
 
 
-def test_what_is_not_finite_is_a_word():
+def test_nan_and_infinity_are_written_as_strings():
     problem = replace(
         BASE, outputs=(Tensor("output", np.array([[np.nan, np.inf, -np.inf, -0.0]])),)
     )
-    line = wire.dump_line(problem)
+    line = file_format.dump_line(problem)
     assert '"data": ["NaN", "Infinity", "-Infinity", -0.0]' in line
     assert json.loads(line)["outputs"][0]["data"] == ["NaN", "Infinity", "-Infinity", 0.0]
 
 
-def test_numbers_are_written_with_the_digits_that_their_type_needs():
+def test_numbers_are_written_with_the_digits_of_their_dtype():
     third = [1 / 3]
     outputs = tuple(Tensor.of(dtype, [third], dtype) for dtype in FLOAT_TYPES)
-    written = json.loads(wire.dump_line(replace(BASE, outputs=outputs)), parse_float=str)["outputs"]
+    written = json.loads(file_format.dump_line(replace(BASE, outputs=outputs)), parse_float=str)[
+        "outputs"
+    ]
     assert {fields["name"]: fields["data"] for fields in written} == {
         "float16": ["0.333251953"],
         "bfloat16": ["0.333984375"],
@@ -200,7 +202,7 @@ def test_numbers_are_written_with_the_digits_that_their_type_needs():
     }
 
 
-def test_the_form_of_a_line_and_of_a_file():
+def test_line_and_file_have_the_documented_form():
     data = np.arange(6, dtype=np.float32).reshape(1, 3, 2)
     layer = random_problem(spec_of("simple_rnn", 1, use_bias=False), 0, (1, 3, 2))
     problem = replace(
@@ -213,7 +215,7 @@ def test_the_form_of_a_line_and_of_a_file():
         id="tiny",
         case=Case(("a", "b:c"), "Überall.", "seed 1"),
     )
-    assert wire.dump_line(problem) == (
+    assert file_format.dump_line(problem) == (
         '{"format": "rnnparity/1", "id": "tiny", '
         '"layer": {"class_name": "SimpleRNN", "config": {"units": 1, "activation": "tanh", '
         '"use_bias": false, "return_sequences": false, "return_state": false, "go_backwards": false, '
@@ -224,8 +226,8 @@ def test_the_form_of_a_line_and_of_a_file():
         '"mask": {"shape": [1, 3], "dtype": "bool", "data": [true, false, true]}, "initial_state": null, '
         '"case": {"tags": ["a", "b:c"], "source": "seed 1", "why": "Überall."}}'
     )
-    pretty = wire.dump_pretty(problem)
-    assert json.loads(pretty) == json.loads(wire.dump_line(problem))
+    pretty = file_format.dump_pretty(problem)
+    assert json.loads(pretty) == json.loads(file_format.dump_line(problem))
     assert (
         '"inputs": {"shape": [1, 3, 2], "dtype": "float32", "data": [\n0, 1,\n2, 3,\n4, 5\n]}'
         in pretty
@@ -233,8 +235,8 @@ def test_the_form_of_a_line_and_of_a_file():
 
 
 def test_a_layer_as_keras_gives_it_is_read():
-    fields = json.loads(wire.dump_line(BASE))
-    plain = wire.parse_problem(fields, "plain")
+    fields = json.loads(file_format.dump_line(BASE))
+    plain = file_format.parse_problem(fields, "plain")
     policy = {
         "module": "keras",
         "class_name": "DTypePolicy",
@@ -253,20 +255,20 @@ def test_a_layer_as_keras_gives_it_is_read():
         "class_name": "GlorotUniform",
         "config": {"seed": None},
     }
-    assert_same_problem(wire.parse_problem(fields, "pasted"), plain)
+    assert_same_problem(file_format.parse_problem(fields, "pasted"), plain)
 
 
-def test_keys_that_may_be_missing():
-    fields = json.loads(wire.dump_line(BASE))
+def test_optional_keys_may_be_missing():
+    fields = json.loads(file_format.dump_line(BASE))
     assert set(fields) == {"format", "id", "layer", "weights", "inputs", "mask", "initial_state"}
     del fields["mask"], fields["initial_state"]
-    assert_same_problem(wire.parse_problem(fields, "short"), BASE)
+    assert_same_problem(file_format.parse_problem(fields, "short"), BASE)
 
 
 @both_forms
-def test_the_bytes_are_the_fixtures_own(dump):
+def test_fixtures_contain_the_text_of_dump_pretty(dump):
     """The committed files are what the library writes today."""
     text = (default_folder() / "edge.json").read_text(encoding="utf-8")
     row = next(problem for problem in catalogue().values() if problem.id.startswith("edge-"))
     written = dump(row.with_outputs(golden_outputs(row)))
-    assert (written in text) == (dump is wire.dump_pretty)
+    assert (written in text) == (dump is file_format.dump_pretty)

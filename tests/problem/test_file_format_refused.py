@@ -6,21 +6,20 @@ import json
 
 import numpy as np
 import pytest
-from _support.right_problem import RIGHT, put, refusal, refusal_of
+from _support.valid_problem import VALID, put, refusal, refusal_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnparity.problem import file_format as wire
-from rnnparity.problem import json_text
+from rnnparity.problem import file_format, json_text
 from rnnparity.problem.errors import LONGEST, FormatError
 
 
-def test_the_right_one_is_read(tmp_path):
+def test_the_valid_problem_is_read(tmp_path):
     path = tmp_path / "problem.json"
-    path.write_text(json.dumps(RIGHT))
-    problem = wire.read_problem(path)
-    assert problem.case.expect == RIGHT["case"]["expect"]
-    assert problem.case.initializers == RIGHT["case"]["initializers"]
+    path.write_text(json.dumps(VALID))
+    problem = file_format.read_problem(path)
+    assert problem.case.expect == VALID["case"]["expect"]
+    assert problem.case.initializers == VALID["case"]["initializers"]
     assert np.isnan(problem.outputs[0].data).sum() == 1
 
 
@@ -28,31 +27,31 @@ def test_the_right_one_is_read(tmp_path):
 # no JSON
 
 
-def test_a_missing_file(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     assert refusal(tmp_path / "gone.json") == "cannot be read: No such file or directory"
 
 
-def test_a_directory(tmp_path):
+def test_a_directory_as_problem_file_is_refused(tmp_path):
     assert refusal(tmp_path) == "cannot be read: Is a directory"
 
 
-def test_a_path_below_a_file(tmp_path):
+def test_a_path_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     assert refusal(tmp_path / "file" / "x.json") == "cannot be read: Not a directory"
 
 
-def test_an_oversized_file(tmp_path, monkeypatch):
+def test_an_oversized_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(json_text, "MAX_BYTES", 2**20)
-    text = json.dumps(RIGHT)
+    text = json.dumps(VALID)
     path = tmp_path / "large.json"
     path.write_text(text + " " * (2**20 - len(text)))
-    assert wire.read_problem(path).id == "problem"
+    assert file_format.read_problem(path).id == "problem"
     path.write_text(text + " " * (2**20 - len(text) + 1))
     assert refusal(path) == "larger than 1 MiB, the limit of a file"
 
 
-TEXT = json.dumps(RIGHT)
-LINES = json.dumps(RIGHT, indent=1)
+TEXT = json.dumps(VALID)
+LINES = json.dumps(VALID, indent=1)
 NO_JSON = {
     "empty": ("", "line 1, column 1: invalid JSON: Expecting value"),
     "no_json": ("units: 3", "line 1, column 1: invalid JSON: Expecting value"),
@@ -102,20 +101,20 @@ NO_JSON = {
 
 
 @pytest.mark.parametrize("name", NO_JSON)
-def test_no_json(tmp_path, name):
+def test_invalid_json_is_refused(tmp_path, name):
     text, expected = NO_JSON[name]
     assert refusal_of(tmp_path, text) == expected
 
 
 @pytest.mark.parametrize("length", range(0, len(TEXT), 23))
-def test_every_truncation(tmp_path, length):
+def test_truncated_json_is_refused(tmp_path, length):
     assert "invalid JSON" in refusal_of(tmp_path, TEXT[:length])
 
 
 @pytest.mark.parametrize("depth", [40, 900, 960, 970, 980, 985, 990, 995, 1000])
 @pytest.mark.parametrize("key", ["name", "units", "activation", "dtype"])
-def test_no_depth_is_too_much_for_a_message(tmp_path, key, depth):
-    fields = copy.deepcopy(RIGHT)
+def test_deep_nesting_does_not_break_the_message(tmp_path, key, depth):
+    fields = copy.deepcopy(VALID)
     fields["layer"]["config"] = {key: "DEEP"}
     text = json.dumps(fields).replace('"DEEP"', f"{'[' * depth}{']' * depth}")
     expected = "nested too deeply" if depth > 64 else "layer.config."
@@ -123,23 +122,23 @@ def test_no_depth_is_too_much_for_a_message(tmp_path, key, depth):
 
 
 @pytest.mark.parametrize("text", ["null", "3", '"x"', "[]", "[{}]", "{}", "true"])
-def test_another_thing(tmp_path, text):
+def test_json_that_is_not_a_problem_is_refused(tmp_path, text):
     refused = refusal_of(tmp_path, text)
     assert refused.startswith("format: is missing" if text == "{}" else "the whole file: got ")
 
 
-def test_a_line_stays_short(tmp_path):
-    line = refusal_of(tmp_path, json.dumps({**RIGHT, "x" * 100_000: 1}))
+def test_a_huge_key_is_cut_off_in_the_message(tmp_path):
+    line = refusal_of(tmp_path, json.dumps({**VALID, "x" * 100_000: 1}))
     assert len(line) < LONGEST
     assert line.endswith("x: unknown key")
 
 
 @pytest.mark.parametrize(
     "key",
-    [key for key in RIGHT if key not in ("mask", "initial_state", "calls", "outputs", "case")],
+    [key for key in VALID if key not in ("mask", "initial_state", "calls", "outputs", "case")],
 )
-def test_every_key_is_needed(tmp_path, key):
-    fields = {other: value for other, value in RIGHT.items() if other != key}
+def test_a_missing_key_is_refused(tmp_path, key):
+    fields = {other: value for other, value in VALID.items() if other != key}
     assert refusal_of(tmp_path, json.dumps(fields)) == f"{key}: is missing"
 
 
@@ -155,7 +154,7 @@ ANYTHING = st.recursive(
     | st.sampled_from(["NaN", "float16", "LSTM"]),
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(st.text() | st.sampled_from(sorted(RIGHT)), inner)
+        | st.dictionaries(st.text() | st.sampled_from(sorted(VALID)), inner)
     ),
     max_leaves=8,
 )
@@ -169,22 +168,22 @@ def places(value, way=()):
             yield from places(inner, (*way, key))
 
 
-PLACES = [way for way in places(RIGHT) if way]
+PLACES = [way for way in places(VALID) if way]
 
 
 @given(st.sampled_from(PLACES), ANYTHING)
 @settings(derandomize=True, max_examples=500, deadline=None, database=None)
 def test_anything_anywhere_is_read_or_refused(way, value):
-    fields = copy.deepcopy(RIGHT)
+    fields = copy.deepcopy(VALID)
     put(*way, value)(fields)
     content = json.dumps(fields).encode()
     line = "FILE: "
     try:
-        problem = wire.parse_problem(wire.load_json(content, "FILE"), "FILE")
+        problem = file_format.parse_problem(file_format.load_json(content, "FILE"), "FILE")
     except FormatError as error:
         line = str(error)
     else:
-        wire.dump_line(problem).encode()
+        file_format.dump_line(problem).encode()
     assert line.startswith("FILE: ")
     assert line.isprintable()
 
@@ -194,8 +193,8 @@ def test_anything_anywhere_is_read_or_refused(way, value):
     | st.text(alphabet='{}[]",:0123456789.eE+-NaInfity \\u', max_size=200).map(str.encode)
 )
 @settings(derandomize=True, max_examples=500, deadline=None, database=None)
-def test_any_bytes_are_refused(content):
+def test_random_bytes_are_refused(content):
     with pytest.raises(FormatError) as caught:
-        wire.parse_problem(wire.load_json(content, "FILE"), "FILE")
+        file_format.parse_problem(file_format.load_json(content, "FILE"), "FILE")
     assert str(caught.value).startswith("FILE: ")
     assert str(caught.value).isprintable()

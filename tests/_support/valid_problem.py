@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from _support.random_problems import BOTH, random_problem, spec_of
 
-from rnnparity.problem import file_format as wire
+from rnnparity.problem import file_format
 from rnnparity.problem.errors import FormatError
 
 PROBLEM = random_problem(
@@ -27,8 +27,8 @@ OUTPUTS = {
     "dtype": "float32",
     "data": [0.25, "NaN", "Infinity", "-Infinity", *[0] * 8],
 }
-RIGHT: dict[str, Any] = {
-    **json.loads(wire.dump_line(PROBLEM)),
+VALID: dict[str, Any] = {
+    **json.loads(file_format.dump_line(PROBLEM)),
     "outputs": [OUTPUTS],
     "case": {
         "tags": ["a"],
@@ -72,7 +72,7 @@ def put(*path: Any) -> Any:
 def refusal(path: Path) -> str:
     """The one line with which a file is refused, without its name."""
     with pytest.raises(FormatError) as caught:
-        wire.read_problem(path)
+        file_format.read_problem(path)
     line = str(caught.value)
     assert line.isprintable()
     assert line.startswith(f"{path}: ")
