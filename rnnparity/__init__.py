@@ -1,10 +1,11 @@
 """rnnparity tests whether a recurrent layer computes what Keras specifies, and explains differences.
 
-    from rnnparity import Problem, assert_parity, check, run
+    from rnnparity import Problem, assert_parity, check, explain, run
 
     problem = Problem.from_keras(layer, inputs)   # a live Keras layer with its weights
     run(problem).outputs                          # what the reference computes
     assert_parity(my_outputs, problem)            # raises AssertionError with the differences
+    explain(problem, my_function).cause           # the faults that explain a function's outputs
     check(my_function, k="lstm").passed           # a function against the catalogue
 
 Importing the package loads nothing else; a public name loads its module when it is first used.
@@ -22,18 +23,21 @@ if TYPE_CHECKING:
     from rnnparity.problem.problem import Problem as Problem
     from rnnparity.problem.results import Report as Report
     from rnnparity.problem.results import Verdict as Verdict
+    from rnnparity.session.ask import explain_problem as explain
     from rnnparity.session.ask import run as run
     from rnnparity.session.check import check as check
     from rnnparity.testing import assert_parity as assert_parity
 
-_MODULES = {
-    "Problem": "rnnparity.problem.problem",
-    "Report": "rnnparity.problem.results",
-    "Unsupported": "rnnparity.problem.answer",
-    "Verdict": "rnnparity.problem.results",
-    "assert_parity": "rnnparity.testing",
-    "check": "rnnparity.session.check",
-    "run": "rnnparity.session.ask",
+# Public name -> module and the name there.
+_PUBLIC = {
+    "Problem": ("rnnparity.problem.problem", "Problem"),
+    "Report": ("rnnparity.problem.results", "Report"),
+    "Unsupported": ("rnnparity.problem.answer", "Unsupported"),
+    "Verdict": ("rnnparity.problem.results", "Verdict"),
+    "assert_parity": ("rnnparity.testing", "assert_parity"),
+    "check": ("rnnparity.session.check", "check"),
+    "explain": ("rnnparity.session.ask", "explain_problem"),
+    "run": ("rnnparity.session.ask", "run"),
 }
 __all__ = [
     "Problem",
@@ -43,12 +47,14 @@ __all__ = [
     "__version__",
     "assert_parity",
     "check",
+    "explain",
     "run",
 ]
 
 
 def __getattr__(name: str) -> object:
     """Load a public name when it is first used: `rnnparity --help` must not wait for NumPy."""
-    if name not in _MODULES:
+    if name not in _PUBLIC:
         raise AttributeError(f"module 'rnnparity' has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    module, attribute = _PUBLIC[name]
+    return getattr(import_module(module), attribute)

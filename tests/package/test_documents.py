@@ -65,7 +65,7 @@ def test_paths_named_in_a_document_exist(document):
 
 def test_no_placeholder_is_left():
     for document in DOCUMENTS:
-        assert not re.search(r"@[A-Z]+@|TODO|XXX", document.read_text("utf-8")), document
+        assert not re.search(r"@[A-Z]+@|FIXME|XXX", document.read_text("utf-8")), document
 
 
 def snippet(start):
