@@ -51,8 +51,8 @@ class FloatType:
 
 
 FLOAT_TYPES = {
-    kind.name: kind
-    for kind in (
+    float_type.name: float_type
+    for float_type in (
         FloatType("float16", np.float16, 11, 2.0**-14, 65504.0, 5.0, 3e-2),
         FloatType("bfloat16", ml_dtypes.bfloat16, 8, 2.0**-126, 3.3895313892515355e38, 5.0, 0.3),
         FloatType("float32", np.float32, 24, 2.0**-126, 3.4028234663852886e38, 10.0, 1e-3),
