@@ -80,7 +80,7 @@ def test_an_expression_that_matches_nothing_is_an_error_in_one_line(project):
     )
     result = project.runpytest_subprocess("-p", "no:cacheprovider")
     (result.stdout if result.ret == 2 else result.stderr).fnmatch_lines(
-        ["*-k 'lstmm' matches no case*"]
+        ["*-k 'lstmm': matches no case*"]
     )
     assert result.ret != 0
 

@@ -9,6 +9,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.problem.errors import FormatError, RequestError
 from rnnparity.problem.file_format import dump_line
 from rnnparity.problem.problem import Problem
+from rnnparity.reference import compute
 
 MODULES = ("answer", "layers", "problem", "tensor")
 REPRS = {
@@ -33,6 +34,11 @@ REPRS = {
 @pytest.mark.parametrize("case", REPRS)
 def test_repr_is_one_line(case):
     assert repr(catalogue()[case]) == f"Problem({case!r}, {REPRS[case]})"
+
+
+def test_repr_mentions_outputs():
+    problem = catalogue()["lstm-spread-last"]
+    assert repr(problem.with_outputs(compute(problem))).endswith("D=5, outputs)")
 
 
 def test_repr_of_different_halves_has_both():
