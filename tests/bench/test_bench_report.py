@@ -249,7 +249,7 @@ def test_real_run_times_every_contender_in_blocks(tmp_path):
 def test_contender_with_wrong_outputs_is_not_timed(tmp_path):
     done = bench(tmp_path, "wrong")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-    assert "reference float32: output is " in done.stderr
+    assert "reference float32: output is off by " in done.stderr
     assert "sigma (10 allowed); nothing was timed" in done.stderr
     assert list((tmp_path / "out").iterdir()) == []
 
