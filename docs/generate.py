@@ -88,9 +88,9 @@ def counts() -> str:
 
     causes = {fault.cause for fault in FAULTS}
     return (
-        f"The catalogue has {len(catalogue()):,} cases, and its mutation score is measured with "
-        f"{len(FAULTS)} faults of {len(causes)} causes. {len(registered_names())} implementations are "
-        "registered as subjects."
+        f"The catalogue has {len(catalogue()):,} cases. Its mutation score is the number of listed faults "
+        f"({len(FAULTS)} of {len(causes)} causes) that the compared cases would detect, of those that "
+        f"apply to them. {len(registered_names())} implementations are registered as subjects."
     )
 
 
@@ -100,7 +100,7 @@ def verdicts() -> str:
 
     meanings = {
         Verdict.AGREES: "structure and every value are as specified, and a relative change of 1e-3 in "
-        "any weight array would have been detected",
+        "any weight array that is not all zeros would have been detected",
         Verdict.DIVERGES: "a count, name, shape, dtype or value differs, or what the layer states without "
         "computing (symbolic shapes, parameters)",
         Verdict.KNOWN: "it differs as listed in `fixtures/known_differences.toml`",
