@@ -18,7 +18,15 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from _support.fixture_folders import LEFT_OUT, one_step, small_catalogue, small_rows, texts_of
+sys.path.insert(0, str(Path(__file__).parents[1]))  # a script gets no pythonpath from pytest
+
+from _support.fixture_folders import (
+    LEFT_OUT,
+    one_step,
+    small_catalogue,
+    small_rows,
+    texts_of,
+)
 
 from rnnparity.golden.goldens import read_goldens
 from rnnparity.golden.manifest import MANIFEST

@@ -38,7 +38,12 @@ def imported_by(source):
 
 
 def declared_by(name):
-    """The packages that each subject of a file needs; a file without subjects may help any."""
+    """The packages that each subject of a file needs; a file without subjects may help any.
+
+    Only the modules that are searched for subjects can be imported without a framework.
+    """
+    if name.count("/") > 1:
+        return []
     module = import_module("rnnparity." + name.removesuffix(".py").replace("/", "."))
     subjects = getattr(module, "SUBJECTS", ())
     return [set(subject.packages) for subject in subjects]

@@ -61,7 +61,7 @@ def program(goldens, statement):
     script = goldens.with_name(f"program{abs(hash(statement))}.py")
     code = PROGRAM.replace("{path!r}", repr(str(goldens))).replace("{statement}", statement)
     script.write_text(code)
-    return f"cmd:{sys.executable} {script}"
+    return f"cmd:{sys.executable} -u {script}"
 
 
 def results(subject, **options):
