@@ -32,7 +32,7 @@ def family_texts(rows: Iterable[Problem]) -> dict[str, str]:
 def require_filelock() -> None:
     """Raise RequestError where filelock is missing: it is part of an extra."""
     try:
-        import filelock  # noqa: F401
+        import filelock  # noqa: F401 - only whether it is installed
     except ImportError:
         message = "filelock is missing; run pip install 'rnnparity[regenerate]'"
         raise RequestError(f"writing fixtures: {message}") from None
