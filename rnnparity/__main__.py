@@ -14,7 +14,7 @@ from rnnparity.cli.common import discard_stdout, fail
 from rnnparity.cli.explain import explain
 from rnnparity.cli.fuzz import fuzz, sweep
 from rnnparity.cli.regenerate import regenerate
-from rnnparity.problem.errors import RequestError, SelfCheckError
+from rnnparity.problem.errors import RequestError, SelfCheckError, SubjectFailedError
 
 # Exit statuses besides 0: something differs, the request is at fault, Ctrl-C.
 DIFFERS, USAGE, INTERRUPTED = 1, 2, 130
@@ -64,6 +64,8 @@ def main() -> None:
             fail("interrupted", INTERRUPTED)
     except SystemExit:  # typer exits like this when the reader of a pipe has gone
         status = 0
+    except SubjectFailedError as error:
+        status = fail(str(error), DIFFERS)
     except RequestError as error:
         status = fail(str(error), USAGE)
     except _USAGE_ERROR as error:

@@ -8,7 +8,8 @@ In another project, this compares every case of the catalogue with a function:
         rnn_case.assert_parity(my_rnn)
 
 `@pytest.mark.rnn_cases("lstm and not mask:interior")` selects cases as `rnnparity check -k` does.
-Nothing heavy is imported before the fixture is used.
+A run in which every case is skipped has compared nothing and is not a pass: pytest's exit status is
+then 5, as where no test was collected. Nothing heavy is imported before the fixture is used.
 """
 
 from __future__ import annotations
@@ -21,10 +22,38 @@ if TYPE_CHECKING:
     from rnnparity.testing import PytestRun, RnnCase
 
 _RUN: pytest.StashKey[PytestRun] = pytest.StashKey()
+# The property of a test's report that it used `rnn_case`.
+_PROPERTY = "rnn_case"
+
+
+class _Comparisons:
+    """Whether tests with `rnn_case` ran, and one compared; workers of pytest-xdist report theirs."""
+
+    def __init__(self) -> None:
+        self.ran = False
+        self.compared = False
+
+    @property
+    def missing(self) -> bool:
+        return self.ran and not self.compared
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and any(name == _PROPERTY for name, _ in report.user_properties):
+            self.ran = True
+            self.compared |= not report.skipped or hasattr(report, "wasxfail")
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.missing and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.missing:
+            terminalreporter.write_line("rnnparity: nothing was compared: every case was skipped")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the marker, and what notices a run without a comparison."""
+    config.pluginmanager.register(_Comparisons())
     config.addinivalue_line(
         "markers", "rnn_cases(expression): select the cases of the catalogue for `rnn_case`"
     )
@@ -50,6 +79,7 @@ def rnn_case(request: pytest.FixtureRequest) -> RnnCase:
     """Return one case of the catalogue; see `rnnparity.testing.RnnCase`."""
     from rnnparity.testing import PytestRun, RnnCase
 
+    request.node.user_properties.append((_PROPERTY, request.param))
     stash = request.config.stash
     if _RUN not in stash:
         stash[_RUN] = PytestRun(_collected_cases(request.session.items))

@@ -84,7 +84,6 @@ def show(
 ) -> None:
     """Show one case with every gate and state at every step."""
     from rnnparity.problem import file_format
-    from rnnparity.problem.results import FAILING
     from rnnparity.report.show import show as show_case
     from rnnparity.session.ask import check_case
 
@@ -94,7 +93,7 @@ def show(
         return
     outcome, result = check_case(problem, subject)
     typer.echo(show_case(problem, subject, outcome, result))
-    raise typer.Exit(1 if result.verdict in FAILING else 0)
+    raise typer.Exit(result.verdict.status)
 
 
 def run(

@@ -58,6 +58,7 @@ def check(
     """
     from rnnparity.report.outputs import Outputs, load_merged
     from rnnparity.report.screen import print_report, skipped_lines
+    from rnnparity.session.judging import check_compared
 
     outputs = Outputs(html, markdown, json)
     outputs.check()
@@ -67,6 +68,7 @@ def check(
                 "--from merges stored runs as they are; remove subjects, --all and -k"
             )
         report = load_merged(from_, fixtures)
+        check_compared(report)
     else:
         from rnnparity.report.examples import with_examples
         from rnnparity.session.check import check_run

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnparity.cli.common import fail, problem_of
+from rnnparity.cli.common import problem_of
 from rnnparity.problem.errors import RequestError
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ def explain(
     from rnnparity.problem import file_format
     from rnnparity.problem.errors import SubjectFailedError
     from rnnparity.problem.files import check_writable, write_where_asked
-    from rnnparity.problem.results import Verdict
     from rnnparity.report.bundle import write_bundle
     from rnnparity.report.explanation_json import as_json
     from rnnparity.report.explanation_page import page
@@ -62,12 +61,10 @@ def explain(
     try:
         diagnosis = explain_subject(problem, subject) if subject else explained(problem)
     except SubjectFailedError as error:  # nothing to explain, but a script shows it
-        if bundle is None:
-            raise
-        write_bundle(bundle, problem, error.failure, subject, None)
-        raise typer.Exit(fail(str(error), 1)) from None
+        if bundle is not None:
+            write_bundle(bundle, problem, error.failure, subject, None)
+        raise
     explanation = diagnosis.explanation
-    diverges = explanation.verdict is Verdict.DIVERGES
     if json:
         typer.echo(dumps(as_json(explanation), indent=1))
     else:
@@ -80,7 +77,7 @@ def explain(
         typer.echo(f"  bundle: {written}", err=json)  # stdout is the JSON's
     if separate is not None:
         write_where_asked(separate, file_format.dump_pretty(_separating(diagnosis, separate)))
-    raise typer.Exit(1 if diverges else 0)
+    raise typer.Exit(explanation.verdict.status)
 
 
 def _separating(diagnosis: Diagnosis, file: Path) -> Problem:

@@ -34,10 +34,20 @@ class Verdict(StrEnum):
     UNSUPPORTED = "unsupported"
     ERROR = "error"
 
+    @property
+    def compared(self) -> bool:
+        """Whether this is a comparison: not where rounding would hide a fault, or nothing ran."""
+        return self not in (Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
+
+    @property
+    def status(self) -> int:
+        """The exit status of a run with only this verdict."""
+        return 1 if self in FAILING else 0 if self.compared else NOTHING_COMPARED
+
 
 FAILING = frozenset({Verdict.DIVERGES, Verdict.ERROR})
-# An inconclusive or unsupported case is not a comparison.
-COMPARED = frozenset(Verdict) - {Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED}
+# The exit status where nothing was compared, or a subject did not run.
+NOTHING_COMPARED = 2
 
 
 class DifferenceType(StrEnum):
@@ -265,6 +275,11 @@ class CaseResult:
     seconds: float = 0.0
 
     @property
+    def outputs_compared(self) -> bool:
+        """Whether there were outputs to compare: an error, also a known one, gives none."""
+        return self.verdict is Verdict.AGREES or (self.verdict.compared and bool(self.differences))
+
+    @property
     def difference_types(self) -> frozenset[DifferenceType]:
         return frozenset(difference.type for difference in self.differences)
 
@@ -318,7 +333,7 @@ class SubjectResult:
     @property
     def compared(self) -> int:
         """The number of cases that were compared."""
-        return sum(case.verdict in COMPARED for case in self.cases)
+        return sum(case.verdict.compared for case in self.cases)
 
     @property
     def passed(self) -> bool:
@@ -374,11 +389,13 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        requested = any(skipped.requested for skipped in self.skipped)
-        return not requested and all(subject.passed for subject in self.subjects)
+        return self.status == 0
 
     @property
     def status(self) -> int:
         """The exit status: 1 if something differs, 2 if a subject did not run or compare anything."""
-        differs = any(subject.failing or subject.stale for subject in self.subjects)
-        return 1 if differs else 0 if self.passed else 2
+        if any(subject.failing or subject.stale for subject in self.subjects):
+            return 1
+        requested = any(skipped.requested for skipped in self.skipped)
+        ran = self.compared and all(subject.compared for subject in self.subjects)
+        return 0 if ran and not requested else NOTHING_COMPARED

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rnnparity.problem.results import (
-    COMPARED,
     FAILING,
     Explanation,
     Report,
@@ -51,7 +50,7 @@ class Cell:
 
     @property
     def compared(self) -> int:
-        return sum(self.counts[verdict] for verdict in COMPARED)
+        return sum(count for verdict, count in self.counts.items() if verdict.compared)
 
     @property
     def state(self) -> State:
@@ -98,7 +97,7 @@ class Column:
     @property
     def outcome(self) -> str:
         if not self.subject.passed:
-            return "failed"
+            return "failed" if self.subject.compared else "not compared"
         return "passed, known differences" if self.total.state is State.KNOWN else "passed"
 
 
@@ -136,7 +135,11 @@ def _cell(feature: Feature, subject: SubjectResult, groups: Groups) -> Cell:
 
 def headline(report: Report) -> str:
     """Return the whole table in one to three sentences."""
-    sentences = [_outcome(report.subjects)]
+    compared = [subject for subject in report.subjects if subject.compared]
+    others = [subject.name for subject in report.subjects if not subject.compared]
+    sentences = [_outcome(compared)] if compared else []
+    if others:
+        sentences.append(f"{_listed(others)} {'was' if len(others) == 1 else 'were'} not compared.")
     if report.skipped:
         sentences.append(f"{len(report.skipped)} more could not run.")
     ran = max(len(subject.cases) for subject in report.subjects)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,9 @@ from rnnparity.problem.results import (
     Score,
     Skipped,
     SubjectResult,
-    Verdict,
 )
 from rnnparity.session.fixtures import read_fixtures
-from rnnparity.session.judging import self_check
+from rnnparity.session.judging import check_compared, self_check
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.session import REFERENCE, SubjectLike, check_name
 from rnnparity.session.subject_run import Progress, SubjectRun, check_subject
@@ -110,8 +108,7 @@ def check_run(
             raise RequestError("; ".join(dict.fromkeys(map(str, refused.values()))))
         skipped = tuple(_skipped(subject, error, named) for subject, error in refused.items())
         report = _report([run.result for run in runs], skipped, compared_with.known)
-    if report.compared == 0:
-        raise RequestError(_nothing_compared(report))
+    check_compared(report)
     return Run(report, {run.result.name: run.wrong for run in runs})
 
 
@@ -128,13 +125,13 @@ def _report(
 ) -> Report:
     met = {name for result in results for case in result.cases for name in case.known}
     known = tuple(_known_entry(entry) for entry in entries if entry.name in met)
-    answered = _answered_cases(results)
-    constant = [problem for problem in answered if problem.case and problem.case.initializers]
+    compared = _compared_cases(results)
+    constant = [problem for problem in compared if problem.case and problem.case.initializers]
     return Report(
         tuple(results),
         skipped,
         known,
-        score=_score(answered),
+        score=_score(compared),
         score_constant=_score(constant),
         rnnparity=__version__,
         catalogue=digest(),
@@ -146,22 +143,12 @@ def _known_entry(entry: KnownDifference) -> KnownEntry:
     return KnownEntry(entry.name, entry.cause, entry.standing, reason, entry.link)
 
 
-def _nothing_compared(report: Report) -> str:
-    reasons = Counter(case.reason for result in report.subjects for case in result.cases)
-    ((reason, _),) = reasons.most_common(1)
-    return (
-        "nothing was compared: no selected case is supported and conclusive; "
-        f"most frequent reason: {reason}"
-    )
-
-
-def _answered_cases(results: Sequence[SubjectResult]) -> list[Problem]:
-    """Return the cases that got an answer from a subject other than the reference."""
-    silent = (Verdict.UNSUPPORTED, Verdict.ERROR)
+def _compared_cases(results: Sequence[SubjectResult]) -> list[Problem]:
+    """Return the cases in which outputs of a subject other than the reference were compared."""
     ids: dict[str, None] = {}
     for result in results:
         if result.name != REFERENCE:
-            ids.update((case.id, None) for case in result.cases if case.verdict not in silent)
+            ids.update((case.id, None) for case in result.cases if case.outputs_compared)
     return [catalogue()[id_] for id_ in ids]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import COMPARED, FAILING, CaseResult, Verdict
+from rnnparity.problem.results import FAILING, CaseResult, Verdict
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import hidden_main, kill_pool, one_blas_thread, start_pool
@@ -117,8 +117,7 @@ def _records(problem: Problem, rng: np.random.Generator) -> Iterator[Record]:
     for path in paths:
         outcome = _SESSIONS[path].ask(problem)
         result = _judged(path, outcome, expected)
-        compared = result.verdict in COMPARED
-        alarms = tuple(_false_alarms(outcome, expected)) if compared else ()
+        alarms = tuple(_false_alarms(outcome, expected)) if result.verdict.compared else ()
         yield Record(dtype, path, result.verdict, result.sigma, description, "", alarms)
     for change in CHANGES:
         array, changed = _changed(problem, rng, FLOAT_TYPES[dtype].fault, change)
@@ -193,7 +192,7 @@ def summarize(records: Sequence[Record]) -> dict[str, Summary]:
 
 def _summary(dtype: str, records: Sequence[Record]) -> Summary:
     healthy = [record for record in records if not record.change]
-    conclusive = [record for record in healthy if record.verdict in COMPARED]
+    conclusive = [record for record in healthy if record.verdict.compared]
     alarms = [record for record in healthy if record.verdict in FAILING]
     sigmas = np.array([record.sigma for record in conclusive] or [0.0])
     changed = {

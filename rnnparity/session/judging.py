@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import Goldens
-from rnnparity.problem.errors import SelfCheckError
+from rnnparity.problem.errors import RequestError, SelfCheckError
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import CaseResult, Verdict
+from rnnparity.problem.results import CaseResult, Report, Verdict
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.session.outcome import Outcome
 from rnnparity.verdict.judge import (
@@ -70,6 +71,22 @@ def judge_reference(
 
 def _golden(problem: Problem, goldens: Goldens | None) -> Sequence[Tensor] | None:
     return None if goldens is None else goldens.outputs.get(problem.id)
+
+
+def check_compared(report: Report) -> None:
+    """Refuse a report without a comparison, which is not a pass.
+
+    Raises:
+        RequestError: with the most frequent reason.
+    """
+    if report.compared:
+        return
+    reasons = Counter(case.reason for result in report.subjects for case in result.cases)
+    reason = next((f": {reason}" for reason, _ in reasons.most_common(1)), "")
+    raise RequestError(
+        "nothing was compared: no selected case is supported and conclusive; "
+        f"most frequent reason{reason}"
+    )
 
 
 def self_check() -> None:

@@ -12,12 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from _support.command_line import command, here, own_package, start
+from _support.conformance_runs import report as report_of
+from _support.conformance_runs import subject as result_of
 
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import default_folder
 from rnnparity.problem import file_format as wire
-from rnnparity.problem.results import DifferenceType, Verdict
-from rnnparity.report.store import load, parse
+from rnnparity.problem.results import CaseResult, DifferenceType, Verdict
+from rnnparity.reference.tolerance import expect
+from rnnparity.report.store import dump, load, parse
 
 __all__ = ["here"]
 
@@ -198,6 +201,33 @@ def test_a_run_without_a_comparison_is_refused(here, own, monkeypatch):
     called = here("check", "own.functions:unsupported", "-k", ONE)
     said = "nothing was compared: no selected case is supported and conclusive; most frequent reason: not today"
     assert refused(called) == said
+
+
+@pytest.fixture(scope="module")
+def inconclusive():
+    """The id of a case in which rounding would hide a fault."""
+    return next(id_ for id_, case in catalogue().items() if expect(case).inconclusive)
+
+
+def test_a_run_of_inconclusive_cases_only_is_refused_also_where_it_is_merged(
+    here, tmp_path, inconclusive
+):
+    reason = expect(catalogue()[inconclusive]).inconclusive
+    said = (
+        "nothing was compared: no selected case is supported and conclusive; "
+        f"most frequent reason: {reason}"
+    )
+    assert refused(here("check", "reference", "-k", inconclusive)) == said
+    results = (CaseResult(inconclusive, Verdict.INCONCLUSIVE, reason=reason),)
+    (tmp_path / "a.json").write_text(dump(report_of(result_of("a", results))))
+    assert refused(here("check", "--from", str(tmp_path / "a.json"))) == said
+
+
+def test_an_inconclusive_case_is_shown_and_explained_with_status_2(here, inconclusive):
+    for words in (("show", inconclusive), ("explain", inconclusive, "--subject", "reference")):
+        status, out, err = here(*words)
+        assert (status, err) == (2, "")
+        assert "inconclusive" in out
 
 
 @pytest.fixture

@@ -110,3 +110,30 @@ def test_a_run_that_does_not_use_it_does_not_load_it(project):
     assert (
         project.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest").ret == 0
     )
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "1")])
+@pytest.mark.parametrize(
+    ("cases", "outcomes", "status"),
+    [
+        ("dtype-float16-gru-forward", {"skipped": 2}, 5),
+        ("dtype-float16-gru-forward or simple_rnn-spread-last-initial", {"skipped": 2, "passed": 1}, 0),
+    ],
+)  # fmt: skip
+def test_a_run_of_skipped_cases_only_is_not_a_pass(project, options, cases, outcomes, status):
+    project.makepyfile(
+        f"""
+        from mylib import right
+        import pytest
+        @pytest.mark.rnn_cases("{cases}")
+        def test_keras_parity(rnn_case):
+            rnn_case.assert_parity(right)
+        def test_something_else():
+            pass
+        """
+    )
+    result = project.runpytest_subprocess(*options, "-p", "no:cacheprovider")
+    outcomes = {**outcomes, "passed": outcomes.get("passed", 0) + 1}
+    assert (result.parseoutcomes(), result.ret) == (outcomes, status)
+    line = "rnnparity: nothing was compared: every case was skipped"
+    assert (line in result.outlines) == bool(status)

@@ -12,6 +12,7 @@ from _support.conformance_runs import (
     MIXED,
     both,
     report,
+    results,
     subject,
 )
 
@@ -20,6 +21,7 @@ from rnnparity.problem.results import CaseResult, Skipped, Verdict
 from rnnparity.report.features import FEATURES
 from rnnparity.report.table import Cell, columns, headline
 
+NOTHING = tuple(results(*["inconclusive", "unsupported"] * 3))
 SELECTED = f"{len(AGREEING)} of {len(catalogue())} cases were selected."
 
 
@@ -83,10 +85,11 @@ def test_a_group_is_explained_by_its_plainest_explained_case():
 def test_the_outcome_of_a_column():
     known = tuple(result for result in MIXED if result.id == BOTH_WAYS)
     subjects = [
-        subject(name, cases) for name, cases in (("a", AGREEING), ("b", known), ("c", MIXED))
+        subject(name, cases)
+        for name, cases in (("a", AGREEING), ("b", known), ("c", MIXED), ("d", NOTHING))
     ]
     outcomes = [column.outcome for column in columns(report(*subjects))]
-    assert outcomes == ["passed", "passed, known differences", "failed"]
+    assert outcomes == ["passed", "passed, known differences", "failed", "not compared"]
 
 
 @pytest.mark.parametrize(
@@ -94,6 +97,9 @@ def test_the_outcome_of_a_column():
     [
         ({"a": AGREEING}, 0, "a passes."),
         ({"a": MIXED}, 0, "a fails."),
+        ({"a": NOTHING}, 0, "a was not compared."),
+        ({"a": AGREEING, "b": NOTHING}, 0, "a passes. b was not compared."),
+        ({"a": MIXED, "b": NOTHING, "c": NOTHING}, 0, "a fails. b and c were not compared."),
         ({"a": AGREEING, "b": AGREEING}, 2, "All 2 subjects pass. 2 more could not run."),
         ({"a": MIXED, "b": MIXED}, 0, "None of 2 subjects passes."),
         ({"a": AGREEING, "b": MIXED}, 0, "1 of 2 subjects passes; b fails."),
