@@ -10,7 +10,7 @@ import typer
 from rnnparity.cli.bench import bench
 from rnnparity.cli.cases import list_, run, show
 from rnnparity.cli.check import check
-from rnnparity.cli.common import discard_stdout, fail
+from rnnparity.cli.common import discard_stdout, echo, fail
 from rnnparity.cli.explain import explain
 from rnnparity.cli.fuzz import fuzz, sweep
 from rnnparity.cli.regenerate import regenerate
@@ -40,7 +40,7 @@ def _print_version(requested: bool) -> None:
     if requested:
         from rnnparity import __version__
 
-        typer.echo(f"rnnparity {__version__}")
+        echo(f"rnnparity {__version__}")
         raise typer.Exit
 
 

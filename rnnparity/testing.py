@@ -12,6 +12,7 @@ from rnnparity.catalogue.selection import select
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import FAILING, CaseResult, Verdict
+from rnnparity.problem.text import visible, visible_lines
 from rnnparity.report.messages import failure, summary
 from rnnparity.session.ask import ask_loaded
 from rnnparity.session.fixtures import Fixtures, read_fixtures
@@ -49,7 +50,8 @@ def assert_parity(actual: object, problem: Problem) -> CaseResult:
     with open_session(subject) as session:
         result = session.judge(ask_loaded(session, problem))
     if result.verdict is not Verdict.AGREES:
-        raise AssertionError(failure(problem, result, session.name if is_subject else ""))
+        name = session.name if is_subject else ""
+        raise AssertionError(visible_lines(failure(problem, result, name)))
     return result
 
 
@@ -83,11 +85,12 @@ class RnnCase:
         except RequestError as error:
             pytest.fail(str(error), pytrace=False)
         if result.verdict in FAILING:
-            pytest.fail(failure(self.problem, result, name_of(subject)), pytrace=False)
+            lines = failure(self.problem, result, name_of(subject))
+            pytest.fail(visible_lines(lines), pytrace=False)
         if result.verdict is Verdict.KNOWN:
-            pytest.xfail(summary(result, self.problem))
+            pytest.xfail(visible(summary(result, self.problem)))
         if result.verdict is not Verdict.AGREES:
-            pytest.skip(f"{result.verdict}: {result.reason}")
+            pytest.skip(visible(f"{result.verdict}: {result.reason}"))
         return result
 
 

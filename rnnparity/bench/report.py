@@ -26,7 +26,7 @@ from rnnparity.bench.wording import (
     speed,
     spread,
 )
-from rnnparity.report.page import markdown_text, render_template
+from rnnparity.report.page import render_template
 
 FLOOR = "products float32"
 REFERENCE = "reference float64"
@@ -94,7 +94,7 @@ def render(
         "differences": _differences(before, run) if before else [],
     }
     page = render_template("bench.html.j2", content)
-    markdown = render_template("bench.md.j2", content, plain=markdown_text)
+    markdown = render_template("bench.md.j2", content)
     return page, markdown
 
 

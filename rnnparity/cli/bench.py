@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rnnparity.cli.common import progress_bar
+from rnnparity.cli.common import echo, progress_bar
 
 
 def bench(
@@ -43,6 +43,5 @@ def bench(
 
     with progress_bar() as progress:
         done = run_bench(out, quick, k, baseline, fail_above, from_ or [], any_machine, progress)
-    for line in done.lines:
-        typer.echo(line)
+    echo(*done.lines)
     raise typer.Exit(0 if done.passed else 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnparity.cli.common import Case, Expression, case_of
+from rnnparity.cli.common import Case, Expression, case_of, echo
 from rnnparity.problem.errors import RequestError
 
 if TYPE_CHECKING:
@@ -47,16 +47,16 @@ def _list_subjects() -> None:
     for name in registered_names():
         subject = registration(name)
         default = f"; default: cases tagged {subject.cases}" if subject.cases else ""
-        typer.echo(f"{name:24} {subject.description}{default}")
-    typer.echo(f"{'package.module:callable':24} a function from a Problem to its outputs")
-    typer.echo(f"{'cmd:PROGRAM':24} a program: one problem per line in, one answer per line out")
+        echo(f"{name:24} {subject.description}{default}")
+    echo(f"{'package.module:callable':24} a function from a Problem to its outputs")
+    echo(f"{'cmd:PROGRAM':24} a program: one problem per line in, one answer per line out")
 
 
 def _list_faults() -> None:
     from rnnparity.faults import FAULTS
 
     for fault in FAULTS:
-        typer.echo(f"{fault.cause}: {fault.variant}\n  {fault.description} {fault.fix}")
+        echo(f"{fault.cause}: {fault.variant}", f"  {fault.description} {fault.fix}")
 
 
 def _list_tags(cases: Sequence[Problem]) -> None:
@@ -64,13 +64,13 @@ def _list_tags(cases: Sequence[Problem]) -> None:
 
     counts = Counter(tag for case in cases if case.case for tag in case.case.tags)
     for tag, count in sorted(counts.items()):
-        typer.echo(f"{tag:32} {count:5}")
+        echo(f"{tag:32} {count:5}")
 
 
 def _list_cases(cases: Sequence[Problem]) -> None:
     width = max(len(case.id) for case in cases)
     for case in cases:
-        typer.echo(f"{case.id:{width}}  {case.case.why if case.case else ''}")
+        echo(f"{case.id:{width}}  {case.case.why if case.case else ''}")
 
 
 def show(
@@ -92,7 +92,7 @@ def show(
         typer.echo(file_format.dump_pretty(problem))
         return
     outcome, result = check_case(problem, subject)
-    typer.echo(show_case(problem, subject, outcome, result))
+    echo(*show_case(problem, subject, outcome, result))
     raise typer.Exit(result.verdict.status)
 
 

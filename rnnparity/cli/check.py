@@ -12,8 +12,8 @@ from rnnparity.cli.common import (
     Expression,
     Fixtures,
     Jobs,
-    console,
     discard_stdout,
+    echo,
     progress_bar,
 )
 from rnnparity.problem.errors import RequestError
@@ -57,7 +57,7 @@ def check(
     compared, 130 Ctrl-C.
     """
     from rnnparity.report.outputs import Outputs, load_merged
-    from rnnparity.report.screen import print_report, skipped_lines
+    from rnnparity.report.screen import report_lines, skipped_lines
     from rnnparity.session.judging import check_compared
 
     outputs = Outputs(html, markdown, json)
@@ -89,11 +89,10 @@ def check(
         if text:
             typer.echo(text, nl=False)
         else:
-            print_report(report, console())
+            echo(*report_lines(report))
         sys.stdout.flush()
-    except (BrokenPipeError, SystemExit):  # rich exits if the reader of a pipe has gone
+    except BrokenPipeError:  # the reader of a pipe has gone
         # The exit status must still be that of the run.
         discard_stdout()
-    for line in skipped_lines(report):
-        typer.echo(line, err=True)
+    echo(*skipped_lines(report), err=True)
     raise typer.Exit(report.status)

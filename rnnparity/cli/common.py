@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.text import visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from rnnparity.problem.problem import Problem
     from rnnparity.session.subject_run import Progress
 
@@ -80,12 +79,14 @@ def case_of(id: str) -> Problem:
     return catalogue()[id]
 
 
-def console() -> Console:
-    """Return a console as wide as the terminal; in a pipe lines are never cut or wrapped."""
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=1000)
+def echo(
+    *lines: str, err: bool = False, colour: str | None = None, bold: bool | None = None
+) -> None:
+    """Print lines, with colours on a terminal; what is not printable is shown as an escape."""
+    plain = os.environ.get("NO_COLOR") or not (colour or bold)
+    for line in lines:
+        text = visible(line)
+        typer.echo(text if plain else typer.style(text, fg=colour, bold=bold), err=err)
 
 
 @contextmanager
@@ -95,7 +96,7 @@ def progress_bar() -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -109,7 +110,7 @@ def progress_bar() -> Iterator[Progress]:
         def show(name: str, done: int, total: int) -> None:
             bar.update(loading, visible=False)
             if name not in tasks:
-                tasks[name] = bar.add_task(name, total=total)
+                tasks[name] = bar.add_task(visible(name), total=total)
             bar.update(tasks[name], completed=done)
 
         yield show
@@ -125,5 +126,5 @@ def discard_stdout() -> None:
 
 def fail(message: str, status: int) -> int:
     """Print a message as one line on stderr and return the exit status."""
-    print(f"rnnparity: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - stderr
+    echo(f"rnnparity: {' '.join(message.split())}", err=True)
     return status

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnparity.cli.common import problem_of
+from rnnparity.cli.common import echo, problem_of
 from rnnparity.problem.errors import RequestError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def explain(
     from rnnparity.report.bundle import write_bundle
     from rnnparity.report.explanation_json import as_json
     from rnnparity.report.explanation_page import page
-    from rnnparity.report.explanation_text import coloured
+    from rnnparity.report.explanation_text import COLOURS, lines
     from rnnparity.session.ask import explain_subject, explained
 
     for path in (html, separate):
@@ -68,13 +68,15 @@ def explain(
     if json:
         typer.echo(dumps(as_json(explanation), indent=1))
     else:
-        typer.echo(coloured(explanation))
+        for line in lines(explanation):
+            colour, bold = COLOURS[line.style]
+            echo(line.text, colour=colour, bold=bold)
         _print_commands(diagnosis, file, subject)
     if html is not None:
         write_where_asked(html, page(explanation))
     if bundle is not None:
         written = ", ".join(map(str, _write_bundle(bundle, diagnosis, subject)))
-        typer.echo(f"  bundle: {written}", err=json)  # stdout is the JSON's
+        echo(f"  bundle: {written}", err=json)  # stdout is the JSON's
     if separate is not None:
         write_where_asked(separate, file_format.dump_pretty(_separating(diagnosis, separate)))
     raise typer.Exit(explanation.verdict.status)
@@ -93,10 +95,10 @@ def _print_commands(diagnosis: Diagnosis, file: str, subject: str) -> None:
     from rnnparity.problem.results import Verdict
 
     if diagnosis.separating is not None:
-        typer.echo("  separate: --separate FILE writes a problem on which these causes differ")
+        echo("  separate: --separate FILE writes a problem on which these causes differ")
     if diagnosis.explanation.verdict is Verdict.DIVERGES and file != "-":
         option = f" --subject {quote(subject)}" if subject else ""
-        typer.echo(f"  rerun: rnnparity explain {quote(file)}{option}")
+        echo(f"  rerun: rnnparity explain {quote(file)}{option}")
 
 
 def _write_bundle(folder: Path, diagnosis: Diagnosis, subject: str) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rnnparity.cli.common import Jobs, console, progress_bar
+from rnnparity.cli.common import Jobs, echo, progress_bar
 from rnnparity.problem.errors import RequestError
 
 
@@ -23,7 +23,7 @@ def fuzz(
 
     None may diverge, and small changes must be detected.
     """
-    from rnnparity.report.fuzz_text import print_fuzz
+    from rnnparity.report.fuzz_text import fuzz_lines
     from rnnparity.session.fuzz import fuzz as run_fuzz
     from rnnparity.session.fuzz import summarize
 
@@ -34,7 +34,7 @@ def fuzz(
     with progress_bar() as progress:
         records = run_fuzz(n, seed, j or min(os.cpu_count() or 1, 4), progress)
     summaries = summarize(records)
-    print_fuzz(summaries, console())
+    echo(*fuzz_lines(summaries))
     raise typer.Exit(1 if any(summary.false_alarms for summary in summaries.values()) else 0)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnparity.cli.common import Fixtures, Jobs, progress_bar
+from rnnparity.cli.common import Fixtures, Jobs, echo, progress_bar
 from rnnparity.problem.errors import RequestError
 
 if TYPE_CHECKING:
@@ -56,12 +56,10 @@ def regenerate(
         _print_refused(folder, done, check)
         raise typer.Exit(1)
     if check and done.changed:
-        typer.echo(
-            f"{folder}: drifted: {', '.join(done.changed)}; run `rnnparity regenerate`", err=True
-        )
+        echo(f"{folder}: drifted: {', '.join(done.changed)}; run `rnnparity regenerate`", err=True)
         raise typer.Exit(1)
     written = f"{len(done.changed)} files written" if done.changed else "up to date"
-    typer.echo(f"{folder}: {done.rows} goldens, {len(done.left_out)} cases without, {written}")
+    echo(f"{folder}: {done.rows} goldens, {len(done.left_out)} cases without, {written}")
 
 
 def _print_refused(folder: Path, done: Regeneration, check: bool) -> None:
@@ -69,12 +67,12 @@ def _print_refused(folder: Path, done: Regeneration, check: bool) -> None:
     from rnnparity.report.messages import failure
 
     for result in done.refused[:SHOWN]:
-        typer.echo(failure(catalogue()[result.id], result, "keras") + "\n", err=True)
+        echo(*failure(catalogue()[result.id], result, "keras"), "", err=True)
     line = f"{len(done.refused)} cases differ and are not listed in known_differences.toml"
     if not check:
         kept = ", ".join(done.changed) or "none changed"
         line = f"nothing written: {line}; candidates kept as .rej: {kept}"
-    typer.echo(f"{folder}: {line}", err=True)
+    echo(f"{folder}: {line}", err=True)
 
 
 def _regenerate_bundles(folder: Path, names: list[str], check: bool) -> int:
@@ -83,6 +81,6 @@ def _regenerate_bundles(folder: Path, names: list[str], check: bool) -> int:
 
     drifted = False
     for line, changed in write_bundles(folder, names, check):
-        typer.echo(line)
+        echo(line)
         drifted |= changed
     return 1 if check and drifted else 0

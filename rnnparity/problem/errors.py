@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rnnparity.problem.text import visible
+
 # A message quotes what a file holds; past this many characters its middle is left out.
 LONGEST = 1000
 
@@ -13,7 +15,7 @@ class RequestError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(message.split()))
+        line = visible(" ".join(message.split()))
         super().__init__(
             line if len(line) <= LONGEST else f"{line[: LONGEST - 300]} ... {line[-295:]}"
         )

@@ -133,7 +133,9 @@ def _array(texts: list[str], shape: tuple[int, ...], dtype: str, layout: _Layout
 
 
 def _text(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    """Return JSON that a terminal may be sent: no control characters, however they are spelled."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(value)
 
 
 def read_problem(path: Path) -> Problem:

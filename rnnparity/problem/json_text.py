@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -39,7 +40,7 @@ def load_json(content: bytes, where: str) -> object:
 
     Raises:
         FormatError: duplicate keys, the literals NaN and Infinity, nesting beyond MAX_DEPTH,
-        invalid UTF-8 or JSON; one line with the location.
+        invalid UTF-8, Unicode or JSON; one line with the location.
     """
     try:
         value = json.loads(
@@ -59,7 +60,28 @@ def load_json(content: bytes, where: str) -> object:
         raise FormatError(f"{where}: {message}") from None
     if _has_deep_brackets(content) and _is_deep(value):
         raise FormatError(f"{where}: nested too deeply")
+    if b"\\ud" in content.lower():
+        _check_unicode(value, where)
     return value
+
+
+def _check_unicode(value: object, where: str, path: str = "") -> None:
+    """Check that no text has a lone surrogate, which UTF-8 cannot hold but an escape can spell.
+
+    Raises:
+        FormatError: one has.
+    """
+    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        what = path.removesuffix(".") or "the whole file"
+        raise FormatError(f"{where}: {what}: got {value!r:.60}, expected a string of valid Unicode")
+    parts: Iterable[tuple[object, object]] = ()
+    if isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, list):
+        parts = enumerate(value)
+    for key, part in parts:
+        _check_unicode(key, where, path)
+        _check_unicode(part, where, f"{path}{key}.")
 
 
 def _has_deep_brackets(content: bytes) -> bool:

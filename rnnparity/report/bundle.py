@@ -21,6 +21,7 @@ from rnnparity.problem.layers import Bidirectional, Stack, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import DifferenceType
 from rnnparity.problem.shapes import output_slots
+from rnnparity.problem.text import visible
 from rnnparity.reference.tolerance import expect
 from rnnparity.report.page import render_template
 from rnnparity.report.recorded_model import recorded_model
@@ -142,7 +143,7 @@ def _engine_files(
 
 def _docstring(text: str) -> str:
     """Return text for between a docstring's quotes; an exception's message may hold anything."""
-    lines = fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+    lines = fill(visible(text), WIDTH, break_long_words=False, break_on_hyphens=False)
     lines = lines.replace("\\", "\\\\").replace('"""', "'''")
     return lines + ("\n" if "\n" in lines or lines.endswith('"') else "")
 

@@ -18,17 +18,17 @@ from rnnparity.problem.results import (
 )
 from rnnparity.report.explanation_page import Drawing, drawing, sentences
 from rnnparity.report.explanation_phrases import mismatch_text
-from rnnparity.report.explanation_text import text
+from rnnparity.report.explanation_text import lines
 from rnnparity.report.features import FEATURES, Feature, cases_of
 from rnnparity.report.groups import WITHOUT_CAUSE, Group, plainest, plainness
 from rnnparity.report.messages import group_title, stale_text, summary
-from rnnparity.report.page import markdown_text, render_template
+from rnnparity.report.page import render_template
 from rnnparity.report.table import Cell, Column, State, columns, counted, headline
 
 # This many cases of a group are shown at once, this many more on demand; the JSON has all.
 SHOWN, MORE = 3, 60
 # The mark behind a count in Markdown, which has no colours.
-MARKS = {State.FAILED: " ✗", State.KNOWN: " †", State.INCONCLUSIVE: " ?"}
+MARKS = {State.FAILED: "✗", State.KNOWN: "†", State.INCONCLUSIVE: "?"}
 STANDINGS = {"mistake": "A mistake by its own documentation", "undocumented": "Undocumented"}
 
 
@@ -62,10 +62,10 @@ class Section:
         return sentences(self.explanation) if self.explanation and not self.entries else []
 
     @property
-    def evidence(self) -> str:
+    def evidence(self) -> Sequence[str]:
         if self.explanation is None or self.explanation.cause is None:
-            return ""
-        return text(self.explanation, with_picture=False)
+            return []
+        return [line.text for line in lines(self.explanation, with_picture=False)]
 
     @property
     def reason(self) -> str:
@@ -105,9 +105,7 @@ def page(report: Report) -> str:
 
 def markdown(report: Report) -> str:
     """Return the table without details, followed by the versions."""
-    return render_template(
-        "conformance.md.j2", _words(report, columns(report)), plain=markdown_text
-    )
+    return render_template("conformance.md.j2", _words(report, columns(report)))
 
 
 def _words(report: Report, table: Sequence[Column]) -> dict[str, object]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rnnparity.explanation.picture import DECADES, LEVELS
 from rnnparity.problem.results import Explanation, Picture
 from rnnparity.report.explanation_phrases import ACROSS, PATTERNS, finding_text
-from rnnparity.report.explanation_text import headline, text
+from rnnparity.report.explanation_text import headline, lines
 from rnnparity.report.messages import fault_name, faults_name, sigma_text
 from rnnparity.report.page import render_template
 
@@ -60,7 +60,7 @@ def page(explanation: Explanation) -> str:
             "headline": headline(explanation),
             "sentences": sentences(explanation),
             "heat": drawing(picture, explanation.threshold) if picture else None,
-            "text": text(explanation, with_picture=False),
+            "evidence": [line.text for line in lines(explanation, with_picture=False)],
             "also_fits": [faults_name(faults) for faults in also_fits],
             "blind_to": [fault_name(fault) for fault in explanation.blind_to],
         },

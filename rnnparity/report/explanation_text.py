@@ -1,8 +1,7 @@
-"""An explanation as text for the terminal."""
+"""An explanation as lines of text."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -56,6 +55,7 @@ COLOURS: dict[Style, tuple[str | None, bool | None]] = {
     Style.CAUSE: ("red", True),
     Style.FIX: ("green", None),
     Style.PICTURE: ("red", None),
+    Style.PLAIN: (None, None),
 }
 
 
@@ -82,29 +82,8 @@ def headline(explanation: Explanation) -> str:
     return line
 
 
-def text(explanation: Explanation, with_picture: bool = True) -> str:
-    """Return verdict, location, cause, evidence, fix and picture, one line each."""
-    return "\n".join(line.text for line in lines(explanation, with_picture))
-
-
-def coloured(explanation: Explanation) -> str:
-    """Return the text with the colours of a terminal, unless NO_COLOR is set."""
-    if os.environ.get("NO_COLOR"):
-        return text(explanation)
-    return "\n".join(_coloured(line) for line in lines(explanation))
-
-
-def _coloured(line: Line) -> str:
-    from typer import style
-
-    if line.style not in COLOURS:
-        return line.text
-    colour, bold = COLOURS[line.style]
-    return style(line.text, fg=colour, bold=bold)
-
-
 def lines(explanation: Explanation, with_picture: bool = True) -> Iterator[Line]:
-    """Yield the lines of an explanation."""
+    """Yield verdict, location, cause, evidence, fix and picture, one line each."""
     diverges = explanation.verdict is Verdict.DIVERGES
     passed = explanation.verdict is Verdict.AGREES
     style = Style.AGREES if passed else Style.DIVERGES

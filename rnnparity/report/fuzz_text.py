@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Iterator, Mapping
 
 from rnnparity.report.messages import sigma_text
+from rnnparity.report.screen import aligned
 from rnnparity.session.fuzz import CHANGES, Summary
 
 _NUMBERS = (
@@ -21,29 +19,22 @@ _NUMBERS = (
 )
 
 
-def print_fuzz(summaries: Mapping[str, Summary], console: Console) -> None:
-    """Print a row for each dtype, then what fixed tolerances would have rejected.
+def fuzz_lines(summaries: Mapping[str, Summary]) -> Iterator[str]:
+    """Yield a row for each dtype, then what fixed tolerances would have rejected.
 
     The columns are: the largest error in sigma of conclusive verdicts; detected changes of a weight
     array, all of it scaled or each element up or down; and the relative change that is detected in
     99 of 100 problems.
     """
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("dtype", no_wrap=True)
-    for column in _NUMBERS:
-        table.add_column(column, justify="right")
-    for dtype, summary in summaries.items():
-        table.add_row(dtype, *_numbers(summary))
-    console.print(table)
+    rows = [[dtype, *_numbers(summary)] for dtype, summary in summaries.items()]
+    yield from aligned([["dtype", *_NUMBERS], *rows])
     for dtype, summary in summaries.items():
         conclusive = summary.verdicts - summary.inconclusive
         for name, count in summary.rejected_elsewhere.items():
-            line = f"{name} rejects {count} of {conclusive} {dtype} outputs"
-            console.out(line, highlight=False)
+            yield f"{name} rejects {count} of {conclusive} {dtype} outputs"
         for record in summary.examples:
             sigma = sigma_text(record.sigma)
-            line = f"false alarm: {record.description} {record.path}: {sigma} sigma"
-            console.out(line, highlight=False)
+            yield f"false alarm: {record.description} {record.path}: {sigma} sigma"
 
 
 def _numbers(summary: Summary) -> list[str]:

@@ -46,7 +46,7 @@ _FACTS = {
 }
 
 
-def failure(problem: Problem, result: CaseResult, subject: str) -> str:
+def failure(problem: Problem, result: CaseResult, subject: str) -> list[str]:
     """Return several lines about a result that is not a pass.
 
     `subject` is "" for outputs that were passed in; with a cause the command that explains it is
@@ -70,7 +70,7 @@ def failure(problem: Problem, result: CaseResult, subject: str) -> str:
         lines.append(f"  case: {problem.case.why}")
         if subject:
             lines.append(f"  rerun: rnnparity show {result.id} --subject {quote(subject)}")
-    return "\n".join(lines)
+    return lines
 
 
 def summary(result: CaseResult, problem: Problem) -> str:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Iterator, Sequence
 
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.results import Report, Score, SubjectResult, Verdict
@@ -27,17 +24,23 @@ _LABELS = {
 }
 
 
-def print_report(report: Report, console: Console) -> None:
-    """Print failing cases, a row for each subject, and what the subjects' cases have in common."""
+def report_lines(report: Report) -> Iterator[str]:
+    """Yield failing cases, a row for each subject, and what the subjects' cases have in common."""
     for subject in report.subjects:
-        for line in _failures(subject):
-            console.out(line + "\n", highlight=False)
-    console.print(_table(report))
+        yield from _failures(subject)
+    yield from aligned(_table(report))
     for subject in report.subjects:
-        for line in _notes(subject):
-            console.out(line, highlight=False)
+        yield from _notes(subject)
     if report.score:
-        console.out(_score(report.score, report.score_constant), highlight=False)
+        yield _score(report.score, report.score_constant)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table whose first row is its header; only its first column is text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        yield "  ".join([first.ljust(widths[0]), *cells])
 
 
 def skipped_lines(report: Report) -> Iterator[str]:
@@ -52,29 +55,28 @@ def skipped_lines(report: Report) -> Iterator[str]:
 def _failures(subject: SubjectResult) -> Iterator[str]:
     """Yield the plainest failing cases and the stale known differences of a subject."""
     for result in sorted(subject.failing, key=plainness)[:SHOWN]:
-        yield failure(catalogue()[result.id], result, subject.name)
+        yield from failure(catalogue()[result.id], result, subject.name)
+        yield ""
     more = len(subject.failing) - SHOWN
     if more > 0:
         yield f"... and {_cases(more)} more of {subject.name} (--json FILE writes all of them)"
+        yield ""
     for stale in subject.stale:
         yield (
             f"{subject.name}: known difference {stale.name!r} is stale: {stale_text(stale)}; "
             "remove it from known_differences.toml"
         )
+        yield ""
 
 
-def _table(report: Report) -> Table:
+def _table(report: Report) -> list[list[str]]:
     counts = sum((subject.counts for subject in report.subjects), Counter[Verdict]())
     verdicts = [verdict for verdict in Verdict if counts[verdict] or verdict in ALWAYS]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("subject", overflow="fold")
-    for verdict in verdicts:
-        table.add_column(str(verdict), justify="right", no_wrap=True)
-    table.add_column("max error", justify="right", no_wrap=True)
+    rows = [["subject", *verdicts, "max error"]]
     for subject in report.subjects:
         cells = [str(subject.counts[verdict] or "-") for verdict in verdicts]
-        table.add_row(subject.name, *cells, _max_error(subject))
-    return table
+        rows.append([subject.name, *cells, _max_error(subject)])
+    return rows
 
 
 def _max_error(subject: SubjectResult) -> str:

@@ -1,4 +1,4 @@
-"""One case as text: layer, numbers, every gate and state at every step, and the verdict."""
+"""One case as lines: layer, numbers, every gate and state at every step, and the verdict."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ from rnnparity.session.outcome import Outcome
 WIDTH, VALUES = 110, 400
 
 
-def show(problem: Problem, subject: str, outcome: Outcome, result: CaseResult) -> str:
-    """Return everything about one case as text; the rows of a batch are side by side."""
+def show(problem: Problem, subject: str, outcome: Outcome, result: CaseResult) -> Iterator[str]:
+    """Yield everything about one case in lines; the rows of a batch are side by side."""
     expected = expect(problem)
-    parts = [
-        "\n".join(_head(problem)),
-        "\n".join(_numbers(problem)),
-        "\n".join(_steps(trace(problem))),
-        "\n".join(_outputs(expected, outcome.answer)),
-        "\n".join(_visible_changes(expected)),
-        "\n".join(_faults(problem, expected)),
-        _verdict(problem, subject, result),
-    ]
-    return "\n\n".join(part for part in parts if part)
+    for part in (
+        _head(problem),
+        _numbers(problem),
+        _steps(trace(problem)),
+        _outputs(expected, outcome.answer),
+        _visible_changes(expected),
+        _faults(problem, expected),
+    ):
+        lines = list(part)
+        if lines:
+            yield from (*lines, "")
+    yield from _verdict(problem, subject, result)
 
 
 def _head(problem: Problem) -> Iterator[str]:
@@ -52,22 +54,23 @@ def _head(problem: Problem) -> Iterator[str]:
 
 def _numbers(problem: Problem) -> Iterator[str]:
     for tensor in (problem.inputs, *problem.weights, *(problem.initial_state or ())):
-        yield _tensor(tensor)
+        yield from _tensor(tensor)
     if problem.mask is not None:
         rows = ["".join("1" if used else "0" for used in row) for row in problem.mask]
         yield f"mask {problem.mask.shape}: {' '.join(rows)}"
 
 
-def _tensor(tensor: Tensor) -> str:
+def _tensor(tensor: Tensor) -> Iterator[str]:
     values = tensor.data.astype(np.float64)
     text = np.array2string(
         values, precision=6, suppress_small=True, max_line_width=WIDTH, threshold=VALUES
     )
-    return f"{tensor.name} {tensor.shape} {tensor.dtype}\n{_indented(text)}"
+    yield f"{tensor.name} {tensor.shape} {tensor.dtype}"
+    yield from _indented(text)
 
 
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines() if line.strip())
+def _indented(text: str) -> Iterator[str]:
+    return (f"  {line}" for line in text.splitlines() if line.strip())
 
 
 def _steps(steps: Sequence[TraceStep]) -> Iterator[str]:
@@ -87,12 +90,14 @@ def _outputs(expected: Expected, answer: Answer | None) -> Iterator[str]:
     actual = {tensor.name: tensor for tensor in answer.outputs} if answer else {}
     yield "outputs (reference):"
     for tensor, sigma in zip(expected.outputs, expected.sigmas, strict=True):
-        yield f"{_tensor(tensor)}\n  sigma: at most {sigma.max(initial=0):.2g}"
+        yield from _tensor(tensor)
+        yield f"  sigma: at most {sigma.max(initial=0):.2g}"
         if tensor.name in actual and actual[tensor.name].shape == tensor.shape:
-            yield f"  difference of the subject:\n{_error(actual[tensor.name], tensor)}"
+            yield "  difference of the subject:"
+            yield from _error(actual[tensor.name], tensor)
 
 
-def _error(actual: Tensor, expected: Tensor) -> str:
+def _error(actual: Tensor, expected: Tensor) -> Iterator[str]:
     error = actual.data.astype(np.float64) - expected.data
     text = np.array2string(
         error,
@@ -129,8 +134,8 @@ def _faults(problem: Problem, expected: Expected) -> Iterator[str]:
         yield f"  not detected: {', '.join(causes)}"
 
 
-def _verdict(problem: Problem, subject: str, result: CaseResult) -> str:
+def _verdict(problem: Problem, subject: str, result: CaseResult) -> list[str]:
     if result.verdict in (Verdict.DIVERGES, Verdict.ERROR, Verdict.KNOWN):
         return failure(problem, result, subject)
     reason = f": {result.reason}" if result.reason else ""
-    return f"{subject} {result.verdict} (max error: {sigma_text(result.sigma)} sigma){reason}"
+    return [f"{subject} {result.verdict} (max error: {sigma_text(result.sigma)} sigma){reason}"]

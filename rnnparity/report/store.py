@@ -34,8 +34,21 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\dZ|")
 
 def dump(report: Report) -> str:
     """Return the report as JSON without the fields that have their default."""
-    (fields,) = json.loads(_adapter().dump_json((report,), exclude_defaults=True))
-    return json.dumps({"format": FORMAT, **fields}, indent=1) + "\n"
+    (fields,) = _adapter().dump_python((report,), exclude_defaults=True)
+    return json.dumps(_storable({"format": FORMAT, **fields}), indent=1) + "\n"
+
+
+def _storable(value: object) -> object:
+    """Return a value as JSON has it: numbers that are not finite as strings, and only Unicode."""
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item) for item in value]
+    if isinstance(value, str):  # a subject's message may have half of a surrogate pair
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        return next(word for word, number in NON_FINITE.items() if str(number) == str(value))
+    return value
 
 
 def load(path: Path) -> Report:
@@ -81,7 +94,7 @@ def _adapter() -> TypeAdapter[tuple[Report]]:
     """
     from pydantic import ConfigDict, TypeAdapter
 
-    config = ConfigDict(strict=True, extra="forbid", ser_json_inf_nan="strings")
+    config = ConfigDict(strict=True, extra="forbid")
     return TypeAdapter(tuple[Report], config=config)
 
 

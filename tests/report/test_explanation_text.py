@@ -1,6 +1,5 @@
 """Explanations as text and JSON: sentences are made from results only."""
 
-import re
 from dataclasses import replace
 
 import pytest
@@ -22,7 +21,7 @@ from rnnparity.problem.results import (
 )
 from rnnparity.report.explanation_json import as_json
 from rnnparity.report.explanation_phrases import finding_text, mismatch_text, slice_text
-from rnnparity.report.explanation_text import BLOCKS, Style, coloured, headline, lines, text
+from rnnparity.report.explanation_text import BLOCKS, COLOURS, Style, headline, lines
 
 GATES = FaultId("gate-order", "LSTM iofc (ONNX) in all weights", "forward/")
 BIAS = FaultId("bias-missing", "all of it", "")
@@ -48,6 +47,10 @@ EXPLAINED = Explanation(
 UNEXPLAINED = replace(
     EXPLAINED, cause=Cause(), descriptions=(), sigma_with_cause=None, picture=None
 )
+
+
+def text(explanation):
+    return "\n".join(line.text for line in lines(explanation))
 
 
 def test_explained_divergence_in_full():
@@ -175,17 +178,10 @@ def test_findings_have_numbers_and_names():
     assert finding_text(constant).startswith("h is 0.5 everywhere")
 
 
-def test_colours_change_no_text(monkeypatch):
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    explanation = explanation_of(from_port(lstm()))
-    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured(explanation)) == text(explanation)
-    cause = "\x1b[31m\x1b[1m  cause: bias-missing: all of it\x1b[0m"
-    assert cause in coloured(explanation).splitlines()
-
-
-def test_no_color_is_respected(monkeypatch):
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert coloured(EXPLAINED) == text(EXPLAINED)
+def test_every_style_has_a_colour():
+    assert set(COLOURS) == set(Style)
+    styles = {line.text: line.style for line in lines(explanation_of(from_port(lstm())))}
+    assert COLOURS[styles["  cause: bias-missing: all of it"]] == ("red", True)
 
 
 def test_styles_follow_the_part_and_not_the_text():

@@ -44,7 +44,7 @@ def put(*index, value):
 
 
 def lines(verdict, subject="mine", problem=PROBLEM):
-    head, *rest = failure(problem, verdict, subject).split("\n")
+    head, *rest = failure(problem, verdict, subject)
     assert rest[-2:] == [
         f"  case: {problem.case.why}",
         f"  rerun: rnnparity show {problem.id} --subject {subject}",
@@ -203,9 +203,10 @@ def test_a_case_that_was_not_compared_shows_the_reason(kind):
 def test_a_problem_that_is_no_case_has_no_command_to_rerun_it():
     problem = replace(PROBLEM, case=None, id="from_keras")
     verdict = judge(problem, Answer(outputs()[:1]))
-    assert failure(problem, verdict, "mine") == (
-        "from_keras: mine diverges\n  outputs: got 1 (output), expected 3: output, h, c"
-    )
+    assert failure(problem, verdict, "mine") == [
+        "from_keras: mine diverges",
+        "  outputs: got 1 (output), expected 3: output, h, c",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from rnnparity.cli.common import console, progress_bar
+from rnnparity.cli.common import progress_bar
 from rnnparity.problem.errors import RequestError
 from validation.port_trials import run_port_trials, summary_lines
 from validation.trial import MISLEADING, TrialType, print_trials, run_trials
@@ -43,7 +44,7 @@ def main(
     except RequestError as error:
         typer.echo(f"validation: {error}", err=True)
         raise typer.Exit(2) from None
-    print_trials(trials, console())
+    print_trials(trials, Console())
     for line in lines:
         typer.echo(line)
     raise typer.Exit(1 if any(trial.outcome in MISLEADING for trial in trials) else 0)
