@@ -1,5 +1,6 @@
 """Hostile text in every field that a subject, a file or a report has: nothing that shows it obeys."""
 
+import ast
 import re
 from dataclasses import replace
 
@@ -89,7 +90,8 @@ def test_text_of_a_problem_file(harmless, tmp_path):
     page, bundle = tmp_path / "page.html", tmp_path / "bundle"
     words = ("explain", str(path), "--html", str(page), "--bundle", str(bundle))
     assert r"\x1b[2J" in harmless(*words)
-    compile((bundle / "reproduce.py").read_text(), "reproduce.py", "exec")
+    script = ast.parse((bundle / "reproduce.py").read_text())
+    assert_harmless(ast.get_docstring(script))
     harmless("run", str(path))
     harmless("run", str(tmp_path / ENCODABLE.replace("/", "").replace("\0", "")))
 

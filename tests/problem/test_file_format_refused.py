@@ -87,6 +87,14 @@ NO_JSON = {
         TEXT.replace("0.25", "-Infinity", 1),
         'invalid literal -Infinity: write it as the string "-Infinity", in outputs only',
     ),
+    "surrogate": (
+        TEXT.replace('"units"', r'"name": ["\\u0061\ud834\udd1e", "\uDD1E"], "units"'),
+        r"layer.config.name.1: got '\udd1e', expected a string of valid Unicode",
+    ),
+    "surrogate_key": (
+        TEXT.replace('"units"', r'"x\ud834": 1, "units"'),
+        r"layer.config: got 'x\ud834', expected a string of valid Unicode",
+    ),
     "deep": ("[" * 100_000, "nested too deeply"),
     "deep_object": ('{"a":' * 100_000, "nested too deeply"),
     "deep_list": (
