@@ -12,7 +12,7 @@ from rnnparity.bench.ratios import Change, Compared, compare
 from rnnparity.bench.report import headline, render, verdict
 from rnnparity.bench.stored import StoredRun, dump, load, merge
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.files import check_writable, write_where_asked
+from rnnparity.problem.files import check_writable, write_file
 
 NAMES = ("report.html", "report.md", "report.json")
 
@@ -55,11 +55,11 @@ def bench(
     _check_folder(out)
     run = merge(runs, any_machine) if runs else measure(quick, k, report_progress)
     # Written first: what was measured is kept whatever the comparison does.
-    write_where_asked(out / "report.json", dump(run))
+    write_file(out / "report.json", dump(run))
     compared = _compared(run, before, str(baseline), any_machine) if before else []
     page, markdown = render(run, compared, before)
-    write_where_asked(out / "report.html", page)
-    write_where_asked(out / "report.md", markdown)
+    write_file(out / "report.html", page)
+    write_file(out / "report.md", markdown)
     return _summary(run, compared, fail_above, out)
 
 

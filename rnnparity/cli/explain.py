@@ -47,7 +47,7 @@ def explain(
 
     from rnnparity.problem import file_format
     from rnnparity.problem.errors import SubjectFailedError
-    from rnnparity.problem.files import check_writable, write_where_asked
+    from rnnparity.problem.files import check_writable, write_file
     from rnnparity.report.bundle import write_bundle
     from rnnparity.report.explanation_json import as_json
     from rnnparity.report.explanation_page import page
@@ -73,12 +73,12 @@ def explain(
             echo(line.text, colour=colour, bold=bold)
         _print_commands(diagnosis, file, subject)
     if html is not None:
-        write_where_asked(html, page(explanation))
+        write_file(html, page(explanation))
     if bundle is not None:
         written = ", ".join(map(str, _write_bundle(bundle, diagnosis, subject)))
         echo(f"  bundle: {written}", err=json)  # stdout is the JSON's
     if separate is not None:
-        write_where_asked(separate, file_format.dump_pretty(_separating(diagnosis, separate)))
+        write_file(separate, file_format.dump_pretty(_separating(diagnosis, separate)))
     raise typer.Exit(explanation.verdict.status)
 
 

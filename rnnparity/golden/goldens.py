@@ -81,7 +81,7 @@ def read_goldens(folder: Path, catalogue: Mapping[str, Problem]) -> Goldens:
 def _check_files(folder: Path, listed: Collection[str]) -> None:
     stray = {path.name for path in folder.glob("*.json")} - {*listed, MANIFEST, SCHEMA}
     if stray:
-        raise FormatError(f"{folder / min(stray)}: not in the manifest; {REMEDY}")
+        raise FormatError(f"{folder / min(stray)}: not in the manifest; remove it")
 
 
 def _check_cases(folder: Path, left_out: set[str], golden: set[str], catalogue: set[str]) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from rnnparity.catalogue import family
-from rnnparity.golden.manifest import MANIFEST
-from rnnparity.problem.errors import RequestError
+from rnnparity.golden.manifest import MANIFEST, read_manifest
+from rnnparity.problem.errors import FormatError, RequestError
 from rnnparity.problem.file_format import dump_pretty
-from rnnparity.problem.files import TEMPORARY, write_whole
+from rnnparity.problem.files import TEMPORARY, check_folder, write_files
 from rnnparity.problem.problem import Problem
 
 REJECTED = ".rej"
@@ -51,9 +50,7 @@ def locked(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Permissions mean nothing to root and on a read-only file system: try to write.
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        check_folder(folder)
         lock.acquire()
     except OSError as error:
         raise RequestError(f"{folder}: cannot be written: {error.strerror or error}") from None
@@ -68,22 +65,28 @@ def write_fixtures(folder: Path, texts: Mapping[str, str], manifest: str) -> lis
 
     `texts` are the families and the schema.
 
-    A file is written under a temporary name, synced and renamed; the manifest comes last. A writer
-    that is killed leaves whole files, and a mixture of old and new ones is detected by checksum.
+    The manifest comes last. A writer that is killed leaves whole files, and a mixture of old and
+    new ones is detected by checksum.
+
+    Raises:
+        RequestError: a file cannot be written, or is not of rnnparity; then none has changed.
     """
-    changed = []
-    for name, text in {**texts, MANIFEST: manifest}.items():
-        if not has_text(folder / name, text):
-            write_whole(folder / name, text)
-            changed.append(name)
-    # Only once the new manifest is there is a file that it does not list unused.
-    for name in unused(folder, texts):
-        (folder / name).unlink()
-        changed.append(name)
-    for pattern in (f"*{TEMPORARY}", f"*{REJECTED}"):
-        for path in folder.glob(pattern):
-            path.unlink()
-    return changed
+    changed: dict[str, str | None] = {
+        name: text for name, text in texts.items() if not has_text(folder / name, text)
+    }
+    changed |= dict.fromkeys(unused(folder, texts))
+    if not has_text(folder / MANIFEST, manifest):
+        changed[MANIFEST] = manifest
+    write_files({folder / name: text for name, text in changed.items()})
+    for path in [*folder.glob("*".join(TEMPORARY)), *rejected(folder, texts)]:
+        path.unlink()
+    return list(changed)
+
+
+def rejected(folder: Path, texts: Iterable[str]) -> list[Path]:
+    """Return the candidates that were kept; what `patch` leaves under such a name is not JSON."""
+    paths = [folder / f"{name}{REJECTED}" for name in texts]
+    return [path for path in paths if path.is_file() and path.read_bytes().startswith(b"[")]
 
 
 def drift(folder: Path, texts: Mapping[str, str], manifest: str) -> list[str]:
@@ -94,9 +97,24 @@ def drift(folder: Path, texts: Mapping[str, str], manifest: str) -> list[str]:
 
 
 def unused(folder: Path, texts: Mapping[str, str]) -> list[str]:
-    """Return the names of the JSON files that are no part of the fixtures."""
-    used = {*texts, MANIFEST}
-    return sorted(path.name for path in folder.glob("*.json") if path.name not in used)
+    """Return the names of the JSON files that are no longer fixtures.
+
+    Raises:
+        RequestError: the manifest does not list such a file, so that rnnparity has not written it.
+    """
+    names = {path.name for path in folder.glob("*.json")} - {*texts, MANIFEST}
+    stray = names.difference(_listed(folder))
+    if stray:
+        raise RequestError(f"{folder / min(stray)}: not in the manifest; remove it")
+    return sorted(names)
+
+
+def _listed(folder: Path) -> Collection[str]:
+    """Return the files in the manifest; none if it is missing, malformed or edited."""
+    try:
+        return read_manifest(folder)["files"].keys()
+    except FormatError:
+        return ()
 
 
 def has_text(path: Path, text: str) -> bool:

@@ -2,37 +2,72 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
+from stat import S_IMODE
 
 from rnnparity.problem.errors import RequestError
 
-TEMPORARY = ".tmp"
+# Names of temporary files; the middle is random.
+TEMPORARY = ".rnnparity-", ".tmp"
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file atomically: temporary name, sync, rename."""
-    temporary = path.with_name(f"{path.name}{TEMPORARY}")
-    with temporary.open("wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write one file as `write_files` does."""
+    write_files({path: content})
 
 
-def write_where_asked(path: Path, content: str | bytes) -> None:
-    """Write to a path that a user chose; links, devices and pipes are followed, never replaced.
+def write_files(files: Mapping[Path, str | bytes | None]) -> None:
+    """Write files, all or none of them, and remove those whose content is None.
+
+    Every content is first written to a temporary file of a name that cannot be foreseen, created
+    exclusively (so never through a link), and synced. Then they are renamed in the order of
+    `files`. A file keeps its mode, a link is followed, and a device or a pipe is written to.
 
     Raises:
-        RequestError: it cannot be written.
+        RequestError: a file cannot be written; no file has changed unless renaming failed.
     """
+    temporary: dict[Path, Path] = {}
+    path = Path()
     try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
-        else:
-            write_whole(path.resolve(), content)
+        for path, content in files.items():
+            if content is not None and not _is_special(path):
+                _stage(path, content, temporary)
+        for path, content in files.items():
+            if path in temporary:
+                temporary[path].replace(path.resolve())
+            elif content is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_bytes(_bytes(content))
     except OSError as error:
-        raise RequestError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise _refusal(path, error) from None
+    finally:
+        for left in temporary.values():
+            with suppress(OSError):
+                left.unlink()
+
+
+def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write files by name into a folder, which is created if needed, as `write_files` does.
+
+    Raises:
+        RequestError: the folder or a file cannot be written; a folder that was created is removed.
+    """
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_files({folder / name: content for name, content in files.items()})
+    except (OSError, RequestError) as error:
+        for path in created:
+            with suppress(OSError):
+                path.rmdir()
+        raise error if isinstance(error, RequestError) else _refusal(folder, error) from None
 
 
 def check_writable(path: Path) -> None:
@@ -41,10 +76,53 @@ def check_writable(path: Path) -> None:
     Raises:
         RequestError: it cannot.
     """
+    folder = path.resolve().parent
     if path.is_dir():
         raise RequestError(f"{path}: cannot be written: it is a folder; name a file in it")
-    target = path if path.exists() else path.resolve().parent
-    if not path.exists() and not target.is_dir():
-        raise RequestError(f"{path}: cannot be written: folder {target} not found")
-    if not os.access(target, os.W_OK):
-        raise RequestError(f"{path}: cannot be written: Permission denied")
+    if not folder.is_dir():
+        raise RequestError(f"{path}: cannot be written: folder {folder} not found")
+    try:
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if not _is_special(path):
+            check_folder(folder)
+    except OSError as error:
+        raise _refusal(path, error) from None
+
+
+def check_folder(folder: Path) -> None:
+    """Check that a file can be created in a folder.
+
+    Permissions mean nothing to root and on a read-only file system: a file is created, without a
+    name.
+
+    Raises:
+        OSError: it cannot.
+    """
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def _stage(path: Path, content: str | bytes, temporary: dict[Path, Path]) -> None:
+    """Write what is to become `path` beside it, and enter its name into `temporary`."""
+    target = path.resolve()
+    beside = target.with_name(token_hex(8).join(TEMPORARY))
+    with beside.open("xb") as file:
+        temporary[path] = beside
+        if target.exists():
+            beside.chmod(S_IMODE(target.stat().st_mode))
+        file.write(_bytes(content))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _is_special(path: Path) -> bool:
+    return path.exists() and not path.is_file()
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+def _refusal(path: Path, error: OSError) -> RequestError:
+    return RequestError(f"{path}: cannot be written: {error.strerror or error}")

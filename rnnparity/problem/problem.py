@@ -130,9 +130,9 @@ class Problem:
         Problem('gru-spread-last', GRU(3), B=2 T=4 D=5)
         """
         from rnnparity.problem.file_format import dump_pretty
-        from rnnparity.problem.files import write_where_asked
+        from rnnparity.problem.files import write_file
 
-        write_where_asked(Path(path), dump_pretty(self))
+        write_file(Path(path), dump_pretty(self))
 
     @staticmethod
     def load(path: str | Path) -> Problem:

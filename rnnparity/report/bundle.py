@@ -16,7 +16,7 @@ import numpy as np
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem import file_format
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.files import write_where_asked
+from rnnparity.problem.files import write_folder
 from rnnparity.problem.layers import Bidirectional, Stack, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import DifferenceType
@@ -65,22 +65,8 @@ def write_bundle(
         subject.
     """
     files = bundle_files(problem, headline, subject, shown)
-    write_files(folder, files)
+    write_folder(folder, files)
     return [folder / name for name in files]
-
-
-def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
-    """Write files into a folder, which is created if needed.
-
-    Raises:
-        RequestError: the folder or a file cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(f"{folder}: cannot be written: {error.strerror or error}") from None
-    for name, content in files.items():
-        write_where_asked(folder / name, content)
 
 
 def bundle_files(

@@ -15,10 +15,11 @@ from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import KNOWN
 from rnnparity.golden.known_differences import KnownDifference, read_known
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.files import write_folder
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult
-from rnnparity.report.bundle import bundle_files, shown_difference, write_files
+from rnnparity.report.bundle import bundle_files, shown_difference
 from rnnparity.session.session import open_session
 from rnnparity.subjects import registered_names, registration
 from rnnparity.verdict.judge import with_known
@@ -134,7 +135,7 @@ def _write_bundle(
             continue
         changed = _changed_files(folder, bundle)
         if not check:
-            write_files(folder, {file: bundle.files[file] for file in changed})
+            write_folder(folder, {file: bundle.files[file] for file in changed})
         state = ", ".join(changed) or "up to date"
         return f"{entry.name}: {bundle.case} on {name}: {state}", bool(changed)
     return f"{entry.name}: unchanged: {reason}", False

@@ -9,7 +9,7 @@ from pathlib import Path
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import read_known
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.files import check_writable, write_where_asked
+from rnnparity.problem.files import check_writable, write_file
 from rnnparity.problem.results import Report
 from rnnparity.report.conformance_page import markdown, page
 from rnnparity.report.merge import merge
@@ -50,7 +50,7 @@ class Outputs:
             if file == STDOUT:
                 text = render(report)
             elif file is not None:
-                write_where_asked(file, render(report))
+                write_file(file, render(report))
         return text
 
 

@@ -28,7 +28,7 @@ from rnnparity.golden.writing import (
 )
 from rnnparity.problem.errors import FormatError, RequestError
 from rnnparity.problem.file_format import load_json, read_bytes
-from rnnparity.problem.files import write_whole
+from rnnparity.problem.files import write_files
 from rnnparity.problem.json_schema import schema_text
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import FAILING, CaseResult, Verdict
@@ -155,12 +155,13 @@ def _facts(
 
 def _reject(folder: Path, candidate: _Candidate) -> list[str]:
     """Write the candidates that differ as `.rej` beside the fixtures, and return their names."""
-    names = []
-    for name, text in candidate.texts.items():
-        if not has_text(folder / name, text):
-            names.append(f"{name}{REJECTED}")
-            write_whole(folder / names[-1], text)
-    return names
+    texts = {
+        f"{name}{REJECTED}": text
+        for name, text in candidate.texts.items()
+        if not has_text(folder / name, text)
+    }
+    write_files({folder / name: text for name, text in texts.items()})
+    return list(texts)
 
 
 def _manifest(folder: Path, candidate: _Candidate) -> str:

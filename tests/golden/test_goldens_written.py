@@ -14,7 +14,7 @@ from _support.fixture_writers import found, is_whole, put, states
 from rnnparity.golden.manifest import MANIFEST
 from rnnparity.golden.writing import locked, write_fixtures
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.files import write_whole
+from rnnparity.problem.files import write_files
 
 SCRIPT = Path(__file__).parents[1] / "_support" / "fixture_writers.py"
 
@@ -43,7 +43,7 @@ def test_thirty_kills_leave_nothing_torn(tmp_path):
 @pytest.mark.slow
 def test_a_thousand_kills_leave_nothing_torn(tmp_path):
     came = killed(tmp_path, 2, 1000)
-    assert min(came["old"], came["new"], came["mixed"], came["left behind"], came["repaired"]) > 20
+    assert min(came["old"], came["new"], came["left behind"], came["repaired"]) > 20
 
 
 def test_two_writers_at_once_leave_one_whole_state(tmp_path):
@@ -66,51 +66,55 @@ def test_only_what_changed_is_written(tmp_path):
     assert is_whole(tmp_path, "old")
 
 
-def test_unused_files_are_removed(tmp_path):
+def test_only_files_that_rnnparity_has_written_are_removed(tmp_path):
     put(tmp_path, "old")
-    for name in ("stray.json", "edge.json.tmp", "edge.json.rej"):
-        (tmp_path / name).write_text("x")
-    (tmp_path / "known_differences.toml").write_text("")
-    *written, manifest, one, other = put(tmp_path, "new")
-    assert (set(written), manifest, {one, other}) == (
-        set(states()["new"][0]),
-        MANIFEST,
-        {"gru-spread.json", "stray.json"},
-    )
+    mine = {
+        "edge.json.tmp": "x",
+        "edge.json.rej": "--- edge.json\n+++ edge.json",  # of `patch`
+        "mine.json.rej": "[1]",
+        "known_differences.toml": "",
+    }
+    ours = {".rnnparity-0123456789abcdef.tmp": "[", "lstm-spread.json.rej": "[\n{}]"}
+    for name, text in {**mine, **ours}.items():
+        (tmp_path / name).write_text(text)
+    assert set(put(tmp_path, "new")) == {*states()["new"][0], MANIFEST, "gru-spread.json"}
     there = {path.name for path in tmp_path.iterdir()}
-    assert there == {*states()["new"][0], MANIFEST, ".lock", "known_differences.toml"}
+    assert there == {*states()["new"][0], MANIFEST, ".lock", *mine}
+    assert all((tmp_path / name).read_text() == text for name, text in mine.items())
 
 
-def test_the_manifest_is_written_last_and_before_files_are_removed(tmp_path, monkeypatch):
+def test_nothing_is_removed_where_the_manifest_was_edited(tmp_path):
+    put(tmp_path, "old")
+    path = tmp_path / MANIFEST
+    path.write_text(path.read_text().replace("rnnparity 0", "rnnparity 1"))
+    before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    with pytest.raises(RequestError, match=r"gru-spread.json: not in the manifest; remove it$"):
+        put(tmp_path, "new")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+
+
+def test_the_manifest_is_written_last_and_after_files_are_removed(tmp_path, monkeypatch):
     put(tmp_path, "old")
     written = []
 
-    def watched(path, text):
-        written.append(path.name)
-        assert (tmp_path / "gru-spread.json").exists()
-        write_whole(path, text)
+    def watched(files):
+        written.extend((path.name, content is None) for path, content in files.items())
+        write_files(files)
 
-    monkeypatch.setattr("rnnparity.golden.writing.write_whole", watched)
+    monkeypatch.setattr("rnnparity.golden.writing.write_files", watched)
     with locked(tmp_path):
         write_fixtures(tmp_path, *states()["new"])
-    assert written == [*states()["new"][0], MANIFEST]
+    families = [(name, False) for name in states()["new"][0]]
+    assert written == [*families, ("gru-spread.json", True), (MANIFEST, False)]
     assert is_whole(tmp_path, "new")
 
 
-def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "report.json"
-    path.write_text("old")
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_whole(path, "new")
-    assert path.read_text() == "old"
-    monkeypatch.undo()
-    write_whole(path, "new")
-    assert path.read_text() == "new"
+def test_a_lock_is_not_taken_through_a_link(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / ".lock").symlink_to(victim)
+    assert "cannot be written: " in refusal(tmp_path)
+    assert victim.read_text() == "precious"
 
 
 def refusal(folder):

@@ -223,7 +223,11 @@ def test_check_reports_a_file_that_drifted(keras, written, name):
 
 def test_check_reports_a_file_that_is_not_used(keras, written):
     (written / "stray.json").write_text("[]")
-    assert regenerate(written, check=True).changed == ["stray.json"]
+    before = contents(written)
+    for check in (True, False):
+        with pytest.raises(RequestError, match=r"stray.json: not in the manifest; remove it$"):
+            regenerate(written, check=check)
+    assert contents(written) == before
     assert (written / "stray.json").exists()
 
 
