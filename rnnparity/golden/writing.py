@@ -112,9 +112,10 @@ def unused(folder: Path, texts: Mapping[str, str]) -> list[str]:
 def _listed(folder: Path) -> Collection[str]:
     """Return the files in the manifest; none if it is missing, malformed or edited."""
     try:
-        return read_manifest(folder)["files"].keys()
+        files: Mapping[str, object] = read_manifest(folder)["files"]
     except FormatError:
         return ()
+    return files.keys()
 
 
 def has_text(path: Path, text: str) -> bool:
