@@ -141,6 +141,15 @@ def halves(layer: Layer) -> list[tuple[str, Recurrent]]:
     ]
 
 
+def called_layers(layer: Layer) -> list[Recurrent | Bidirectional]:
+    """Return, for each of `halves(layer)`, the layer that is called: the Bidirectional around it.
+
+    What enters a call is rounded to that layer's type first, then to the half's.
+    """
+    called = layer.layers if isinstance(layer, Stack) else (layer,)
+    return [inner for inner in called for _ in halves(inner)]
+
+
 def describe_layer(layer: Layer) -> str:
     """Return a layer as a call of its class, defaults left out.
 

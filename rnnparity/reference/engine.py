@@ -13,7 +13,7 @@ from typing import Generic
 import numpy as np
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
-from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
+from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, called_layers, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.reference.arithmetic import Arithmetic, merge
 from rnnparity.reference.cells import Cell, make_cell
@@ -180,12 +180,13 @@ class Unroller(Generic[N]):
         """Return the initial states of each half: the problem's, else zeros."""
         tensors = iter(self.problem.initial_state or ())
         states: dict[str, list[N]] = {}
-        for prefix, half in halves(self.problem.layer):
+        layer = self.problem.layer
+        for (prefix, half), called in zip(halves(layer), called_layers(layer), strict=True):
             arithmetic = self._arithmetic.for_dtype(half.compute_dtype)
             arrays = [np.zeros((self.problem.inputs.shape[0], half.units)) for _ in half.states]
             if self.problem.initial_state is not None:
-                dtype = FLOAT_TYPES[half.compute_dtype]
-                arrays = [dtype.round(next(tensors).data) for _ in half.states]
+                outer, inner = (FLOAT_TYPES[part.compute_dtype] for part in (called, half))
+                arrays = [inner.round(outer.round(next(tensors).data)) for _ in half.states]
             states[prefix] = [arithmetic.from_array(array) for array in arrays]
         return states
 

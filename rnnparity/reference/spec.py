@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
-from rnnparity.problem.layers import Layer, Recurrent, Stack, halves
+from rnnparity.problem.layers import Layer, Recurrent, Stack, called_layers, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.reference.activations import ACTIVATIONS
 
@@ -119,12 +119,13 @@ def outputs(problem: Problem) -> Arrays:
     initial_states = iter([tensor.data for tensor in problem.initial_state or ()])
     inside = [half for _, half in halves(layer)]
     weights, states, zeros = [], [], []
-    for half in inside:
+    for half, called in zip(inside, called_layers(layer), strict=True):
         no_bias = np.zeros((2, 1) if half.class_name == "GRU" and half.reset_after else 1)
         W_U_b = [next(arrays), next(arrays), next(arrays) if half.use_bias else no_bias]
         weights.append([rounded(array, half) for array in W_U_b])
         zeros.append([np.zeros((len(x), half.units)) for _ in half.states])
-        states.append([rounded(next(initial_states, zero), half) for zero in zeros[-1]])
+        first_states = [rounded(next(initial_states, zero), called) for zero in zeros[-1]]
+        states.append([rounded(state, half) for state in first_states])
     calls = []
     for end, steps in zip(np.cumsum(problem.steps), problem.steps, strict=True):
         times = slice(end - steps, end)

@@ -205,6 +205,8 @@ def _obstacle(problem: Problem, family: Family, path: str, shown: DifferenceType
     plain = problem.mask is None and problem.initial_state is None and not problem.calls
     if path == "predict" and not plain:
         return "Model.predict with more than the inputs"
+    if path == "predict" and problem.inputs.dtype == "float64":
+        return "Model.predict with float64, which it casts to Keras' default float type"
     if path == "jit" and problem.layer.stateful:
         return "a stateful layer under jax.jit"
     return ""

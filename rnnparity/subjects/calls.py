@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from rnnparity.problem.dtypes import Array
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.subjects.functions import numbered_names
@@ -77,11 +77,15 @@ def run_calls(
 
 
 def initial_states(problem: Problem) -> list[LayerStates[Array]]:
-    """Return the problem's initial states layer by layer."""
+    """Return the problem's initial states layer by layer, rounded to the type of each layer."""
     if problem.initial_state is None:
         return [None for _ in layers_of(problem)]
     states = [tensor.data for tensor in problem.initial_state]
-    return [*split_states(problem, states)]
+    pairs = zip(layers_of(problem), split_states(problem, states), strict=True)
+    return [
+        [FLOAT_TYPES[layer.compute_dtype].round(state) for state in start]
+        for (_, layer), start in pairs
+    ]
 
 
 def split_states(problem: Problem, states: Sequence[State]) -> list[list[State]]:

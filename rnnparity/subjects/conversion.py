@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rnnparity.problem.dtypes import Array, widened
 from rnnparity.problem.problem import Problem
-from rnnparity.subjects.calls import Call, calls_of
+from rnnparity.subjects.calls import Call, calls_of, initial_states
 from rnnparity.subjects.keras_backend import KerasModel
 from rnnparity.subjects.keras_layers import kept_states
 
@@ -42,5 +42,6 @@ def open_shapes(problem: Problem) -> list[tuple[str, Array, list[int | None]]]:
 def set_initial_states(model: KerasModel, problem: Problem) -> None:
     """Set a stateful layer's states, which are exported with their values."""
     if problem.layer.stateful and problem.initial_state is not None:
-        for variable, tensor in zip(kept_states(model), problem.initial_state, strict=True):
-            variable.assign(tensor.data)
+        states = [state for start in initial_states(problem) for state in start or ()]
+        for variable, state in zip(kept_states(model), states, strict=True):
+            variable.assign(state)

@@ -38,7 +38,10 @@ class LayerBuilder:
         if self.path == "unroll":
             # The number of steps must be known when the model is built.
             shape[1] = self.problem.inputs.shape[1]
-        return self.keras.Sequential([self.keras.Input(batch_shape=shape), *layers])
+        # A Sequential casts its inputs to the type of its Input, which is float32 by default; its
+        # first layer must cast them instead. (A cast also drops the mask in Keras 2.)
+        inputs = self.keras.Input(batch_shape=shape, dtype=self.problem.inputs.dtype)
+        return self.keras.Sequential([inputs, *layers])
 
     def layer(self, layer: Recurrent | Bidirectional) -> KerasModel:
         """Return a layer that is not built yet."""

@@ -13,10 +13,12 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.keras_config import layer_spec
-from rnnparity.problem.layers import Stack, halves
+from rnnparity.problem.layers import Stack, called_layers, halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.subjects.calls import Call, calls_of, join_outputs
 from rnnparity.subjects.declarations import GPU_PATHS, Registration
@@ -66,7 +68,8 @@ class KerasSubject:
         if len(self.models) >= self.backend.max_models:
             self.forget()
         start = perf_counter()
-        with self.backend.context([half.dtype for _, half in halves(problem.layer)]):
+        layers = [*called_layers(problem.layer), *(half for _, half in halves(problem.layer))]
+        with self.backend.context([layer.dtype for layer in layers]):
             model = self.model_of(problem)
             outputs = self._run(problem, model)
             facts = self.facts(problem, model)
@@ -133,7 +136,15 @@ class KerasSubject:
         if key not in self.functional:
             self.functional[key] = self._functional(model, arguments, call.mask is not None)
         batch = len(call.inputs)
-        outputs = self.functional[key].predict(arguments, verbose=0, batch_size=batch)
+        config = self.keras.config
+        floatx = config.floatx()
+        if any(argument.dtype == np.float64 for argument in arguments):
+            # `predict` casts arrays to Keras' default float type.
+            config.set_floatx("float64")
+        try:
+            outputs = self.functional[key].predict(arguments, verbose=0, batch_size=batch)
+        finally:
+            config.set_floatx(floatx)
         return [Tensor("", array) for array in flat(outputs)]
 
     def _functional(
@@ -153,7 +164,7 @@ class KerasSubject:
         if not is_stack:
             batch, _, features = problem.inputs.shape
             shape = (batch if problem.layer.stateful else None, None, features)
-            inputs = self.keras.Input(batch_shape=shape)
+            inputs = self.keras.Input(batch_shape=shape, dtype=problem.inputs.dtype)
             whole = self.keras.Model(inputs, model(inputs))
             if problem.layer.stateful:
                 reset_states(model)
@@ -197,7 +208,8 @@ def _make(subject: type[KerasSubject], backend: type[Backend], path: str) -> Ker
 
 def _key(problem: Problem) -> str:
     """Return what a built model depends on, the numbers of constant initializers included."""
-    parts = [layer_spec(problem.layer), batch_shape(problem), constant_initializers(problem)]
+    shape, dtype = batch_shape(problem), problem.inputs.dtype
+    parts = [layer_spec(problem.layer), shape, dtype, constant_initializers(problem)]
     return json.dumps(parts, default=dict)
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.layers import Recurrent, Stack, halves
+from rnnparity.problem.layers import Recurrent, Stack, called_layers, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.subjects.keras import TensorFlow
 from rnnparity.subjects.keras_backend import KerasModel, KerasModule, KerasTensor
@@ -84,11 +84,15 @@ class TfKerasSubject(KerasSubject):
         return super().answer(problem)
 
     def states(self, problem: Problem, states: Sequence[Array]) -> Sequence[KerasTensor]:
-        """Cast each state to the type of its half: Keras 2 casts only the first argument."""
-        dtypes = [half.compute_dtype for _, half in halves(problem.layer) for _ in half.states]
+        """Cast each state as Keras 3 does; Keras 2 casts only the first argument of a call."""
+        cast = self.backend.tf.cast
+        pairs = zip(halves(problem.layer), called_layers(problem.layer), strict=True)
+        types = [(outer, half) for (_, half), outer in pairs for _ in half.states]
         tensors = super().states(problem, states)
-        pairs = zip(tensors, dtypes, strict=True)
-        return [self.backend.tf.cast(tensor, dtype) for tensor, dtype in pairs]
+        return [
+            cast(cast(tensor, outer.compute_dtype), half.compute_dtype)
+            for tensor, (outer, half) in zip(tensors, types, strict=True)
+        ]
 
     def facts(self, problem: Problem, model: KerasModel) -> dict[str, object]:
         """Leave the summary out, which Keras 2 prints in another form."""

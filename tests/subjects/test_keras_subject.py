@@ -2,14 +2,17 @@
 
 import itertools
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from _support.random_problems import BOTH, MASK, SHAPE, random_problem, spec_of, stack_of, two_ways
 
 from rnnparity import Problem, assert_parity
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cross import DIRECTIONS, FLAGS, MASK_NAMES, VARIANTS, WEIGHTS
 from rnnparity.problem.keras_config import layer_spec
+from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import Verdict
 from rnnparity.subjects import make_subject, registered_names
 from rnnparity.verdict.judge import judge
@@ -132,6 +135,51 @@ def test_each_path_sets_its_own_option(path):
     for function in subject.compiled.values():
         assert function._jit_compile is (path == "keras:xla")
     assert bool(subject.compiled) is (path in ("keras:graph", "keras:xla"))
+
+
+S = {"return_sequences": True}
+MIXED_TYPES = {
+    "layer": spec_of("lstm", dtype="float64", **BOTH),
+    "stack": stack_of(
+        spec_of("simple_rnn", dtype="float64", **S), spec_of("simple_rnn", dtype="float64")
+    ),
+    "stack of two types": stack_of(
+        spec_of("gru", dtype="mixed_float16", **S), spec_of("lstm", dtype="float64")
+    ),
+    "Bidirectional below": stack_of(
+        two_ways(spec_of("gru", dtype="float64", **S), merge_mode="sum"),
+        spec_of("lstm", dtype="float64"),
+    ),
+    "float32 around float64": {
+        "class_name": "Bidirectional",
+        "config": {"layer": spec_of("lstm", dtype="float64", **BOTH), "dtype": "float32"},
+    },
+}
+
+
+@pytest.mark.parametrize("name", ["keras", "keras:predict", "keras:reloaded", "tf-keras"])
+@pytest.mark.parametrize("layer", MIXED_TYPES)
+# Keras warns so of a Sequential, which passes the mask on nevertheless.
+@pytest.mark.filterwarnings("ignore:Layer .* does not support masking")
+def test_inputs_and_states_keep_their_digits_up_to_the_layer(name, layer):
+    if (name, layer) == ("tf-keras", "float32 around float64"):
+        pytest.skip("Keras 2 returns the type of the inner layer, a known difference")
+    subject = make_subject(name)
+    rng = np.random.default_rng(3)
+    for mask, initial in itertools.product((None, MASK), (False, True)):
+        problem = random_problem(MIXED_TYPES[layer], 1, SHAPE, mask=mask, initial=initial)
+        # None of these is a float32 number.
+        inputs = Tensor("inputs", rng.standard_normal(SHAPE))
+        states = [Tensor(t.name, rng.standard_normal(t.shape)) for t in problem.initial_state or ()]
+        problem = replace(problem, inputs=inputs, initial_state=tuple(states) or None)
+        result = judge(problem, subject.answer(problem))
+        assert result.verdict is Verdict.AGREES, (mask, initial, result)
+
+
+def test_a_stack_in_float64_agrees_on_a_tenth(eager):
+    problem = random_problem(MIXED_TYPES["stack"], 1, (2, 4, 3))
+    problem = replace(problem, inputs=Tensor("inputs", np.full((2, 4, 3), 0.1)))
+    assert judge(problem, eager.answer(problem)).verdict is Verdict.AGREES
 
 
 def layers_of(keras):
