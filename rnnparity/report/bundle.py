@@ -203,10 +203,8 @@ def _obstacle(problem: Problem, family: Family, path: str, shown: DifferenceType
     if nameless:
         return f"{', '.join(nameless)}, which {family.name} has no name for"
     plain = problem.mask is None and problem.initial_state is None and not problem.calls
-    if path == "predict" and not plain:
-        return "Model.predict with more than the inputs"
-    if path == "predict" and problem.inputs.dtype == "float64":
-        return "Model.predict with float64, which it casts to Keras' default float type"
+    if path == "predict" and not (plain and problem.inputs.dtype == "float32"):
+        return "Model.predict with more than float32 inputs"
     if path == "jit" and problem.layer.stateful:
         return "a stateful layer under jax.jit"
     return ""
