@@ -17,7 +17,7 @@ of an edit returns None where the fault does not apply.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -33,6 +33,7 @@ Weights = Mapping[str, Array]
 Result = tuple[Array, list[Array]]
 # A step's states and its output, (B, H) each.
 StepResult = tuple[list[Array], Array]
+ArrayEdit = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
@@ -183,3 +184,29 @@ def half_of(problem: Problem, prefix: str) -> Half:
         if tensor.name.startswith(prefix) and "/" not in name:
             weights[name] = tensor.data
     return Half(layer, weights)
+
+
+def edit_arrays(
+    names: Sequence[str],
+    edit: ArrayEdit,
+    class_name: str = "",
+    rows: int = 0,
+    applies: Callable[[Half], bool] | None = None,
+) -> EditWeights:
+    """Return the edit of these arrays of a half.
+
+    It applies where the layer is of that class, its bias has so many rows, and `applies` holds.
+    """
+
+    def edited(half: Half) -> Weights | None:
+        weights = half.weights
+        if class_name not in ("", half.layer.class_name):
+            return None
+        if rows and ("bias" not in weights or weights["bias"].shape[0] != rows):
+            return None
+        if applies is not None and not applies(half):
+            return None
+        changed = {name: edit(weights[name]) for name in names if name in weights}
+        return {**weights, **changed} if changed else None
+
+    return EditWeights(edited)

@@ -1,13 +1,13 @@
-"""Faults of precision: the layer computed in another type than its policy names."""
+"""Faults of precision: computed, or its weights stored, in another type than the policy names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
 
-from rnnparity.faults.edit import EditArithmetic
+from rnnparity.faults.edit import ArrayEdit, EditArithmetic, EditWeights, Half, Weights
 from rnnparity.faults.fault import Fault
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.problem import Problem
@@ -69,4 +69,53 @@ def low_precision(name: str) -> Fault:
         seen_in=seen_in, edit=edit)  # fmt: skip
 
 
-PRECISION_FAULTS = tuple(low_precision(name) for name in PRECISIONS)
+def _as_int8(axis: int | None, w: Array) -> Array:
+    """Return what int8 keeps of an array, symmetrically: the largest magnitude becomes 127.
+
+    `axis` None is one scale for the whole array, 0 one for each column (an output channel).
+    """
+    scale = (np.abs(w).max(axis=axis, keepdims=True) / 127).astype(np.float32)
+    kept: Array = np.rint(w / np.maximum(scale, np.finfo(np.float32).tiny)) * scale
+    return kept
+
+
+def _store(names: Sequence[str], stored: ArrayEdit) -> EditWeights:
+    """Return the edit that rounds these arrays; it applies where the layer computes others then."""
+
+    def edited(half: Half) -> Weights | None:
+        if any(name not in half.weights for name in names):
+            return None
+        rounded = FLOAT_TYPES[half.layer.compute_dtype].round
+        old = {name: rounded(half.weights[name]).astype(np.float64) for name in names}
+        new = {name: rounded(stored(array)) for name, array in old.items()}
+        if all(np.array_equal(old[name], array) for name, array in new.items()):
+            return None
+        return {**half.weights, **new}
+
+    return EditWeights(edited)
+
+
+KERNELS = ("kernel", "recurrent_kernel")
+
+
+def _stored_weights() -> Iterator[Fault]:
+    fix = "Store the weights in the type that the policy names, or declare the coarser one."
+    for name in ("float16", "bfloat16"):
+        for suffix, arrays, names in (
+            ("", "All weights", (*KERNELS, "bias")),
+            (", bias excepted", "Kernel and recurrent kernel", KERNELS),
+        ):
+            yield Fault("weights-stored-as", f"{name}{suffix}",
+                f"{arrays} are stored in {name}; the arithmetic is finer.",
+                fix,
+                seen_in="PyTorch's dynamic quantization, TFLite's float16 models",
+                edit=_store(names, FLOAT_TYPES[name].round))  # fmt: skip
+    for variant, axis in (("int8 per tensor", None), ("int8 per channel", 0)):
+        yield Fault("weights-stored-as", variant,
+            f"Kernel and recurrent kernel are stored as {variant}; the arithmetic is finer.",
+            fix,
+            seen_in="dynamic quantization in PyTorch, ONNX Runtime and TFLite",
+            edit=_store(KERNELS, partial(_as_int8, axis)))  # fmt: skip
+
+
+PRECISION_FAULTS = (*map(low_precision, PRECISIONS), *_stored_weights())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import permutations
 
 import numpy as np
 
-from rnnparity.faults.edit import EditWeights, Half, Weights
+from rnnparity.faults.edit import ArrayEdit, EditWeights, Half, Weights, edit_arrays
 from rnnparity.faults.fault import Fault
 from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import Array
@@ -28,34 +28,6 @@ ARRAYS: Mapping[str, tuple[str, ...]] = {
     "the recurrent kernel": RECURRENT,
     "the bias": BIAS,
 }
-
-ArrayEdit = Callable[[Array], Array]
-
-
-def _edit(
-    names: Sequence[str],
-    edit: ArrayEdit,
-    class_name: str = "",
-    rows: int = 0,
-    applies: Callable[[Half], bool] | None = None,
-) -> EditWeights:
-    """Return the edit of these arrays of a half.
-
-    It applies where the layer is of that class, its bias has so many rows, and `applies` holds.
-    """
-
-    def edited(half: Half) -> Weights | None:
-        weights = half.weights
-        if class_name not in ("", half.layer.class_name):
-            return None
-        if rows and ("bias" not in weights or weights["bias"].shape[0] != rows):
-            return None
-        if applies is not None and not applies(half):
-            return None
-        changed = {name: edit(weights[name]) for name in names if name in weights}
-        return {**weights, **changed} if changed else None
-
-    return EditWeights(edited)
 
 
 # Orders of gates.
@@ -80,7 +52,7 @@ def _gate_order(class_name: str, order: str) -> Iterator[Fault]:
             f"Reorder the blocks of {arrays} to {listed}, "
             "which the code expects, or change the code.",
             seen_in="ports between Keras, ONNX (i, o, f, c) and PyTorch (GRU: r, z, n)",
-            edit=_edit(names, partial(_reorder_blocks, blocks), class_name))  # fmt: skip
+            edit=edit_arrays(names, partial(_reorder_blocks, blocks), class_name))  # fmt: skip
 
 
 def _reorder_blocks(order: Sequence[int], w: Array) -> Array:
@@ -107,17 +79,23 @@ def _transposed() -> Iterator[Fault]:
         "Every block of the recurrent kernel is transposed.",
         fix,
         seen_in="PyTorch's weight_hh and ONNX's R are (G*H, H)",
-        edit=_edit(RECURRENT, partial(_transpose_blocks, None)))  # fmt: skip
+        edit=edit_arrays(RECURRENT, partial(_transpose_blocks, None)))  # fmt: skip
     for cell in GATED:
         for index, gate in enumerate(cell.gates):
             yield Fault("recurrent-transposed", f"{cell.class_name} gate {gate}",
                 f"The block of gate {gate} in the recurrent kernel is transposed.",
                 fix,
-                edit=_edit(RECURRENT, partial(_transpose_blocks, index), cell.class_name))  # fmt: skip
+                edit=edit_arrays(RECURRENT, partial(_transpose_blocks, index), cell.class_name))  # fmt: skip
 
 
 def _reshape(W: Array) -> Array:
+    """Return Keras' array as it is read where the code reshapes (G*H, D) to (D, G*H)."""
     return W.T.reshape(W.shape)
+
+
+def _reshape_to_transposed(W: Array) -> Array:
+    """Return Keras' array as it is read where the code reshapes (D, G*H) to (G*H, D)."""
+    return W.reshape(W.T.shape).T
 
 
 def _interleave(name: str, half: Half) -> Weights | None:
@@ -131,17 +109,22 @@ def _interleave(name: str, half: Half) -> Weights | None:
 
 
 def _layouts() -> Iterator[Fault]:
-    for name in ("kernel", "recurrent_kernel"):
+    for name, rows in (("kernel", "D"), ("recurrent_kernel", "H")):
 
         def is_oblong(half: Half, name: str = name) -> bool:
             """To reshape a square array is to transpose it."""
             shape = half.weights[name].shape
             return len(set(shape)) > 1
 
-        yield Fault("kernel-layout", f"{name} reshaped",
-            f"The {name} is reshaped where it should be transposed.",
-            "Transpose the array; reshape keeps the order in memory and scatters its elements.",
-            edit=_edit((name,), _reshape, applies=is_oblong))  # fmt: skip
+        keras, transposed = f"({rows}, G*H)", f"(G*H, {rows})"
+        for source, target, reshape in (
+            (transposed, keras, _reshape),
+            (keras, transposed, _reshape_to_transposed),
+        ):
+            yield Fault("kernel-layout", f"{name} reshaped to {target}",
+                f"The {name} is reshaped from {source} to {target}, where it should be transposed.",
+                "Transpose the array; reshape keeps the order in memory and scatters its elements.",
+                edit=edit_arrays((name,), reshape, applies=is_oblong))  # fmt: skip
         yield Fault("kernel-layout", f"{name} interleaved",
             f"The columns of the {name} are read as all gates of one unit, "
             "then all gates of the next.",
@@ -173,7 +156,7 @@ def _bias_rows() -> Iterator[Fault]:
         yield Fault("bias-row-dropped", f"GRU, {name}",
             f"{name.capitalize()} is not added.",
             "Add both rows of the bias.",
-            edit=_edit(BIAS, partial(_drop_row, row), "GRU", rows=2))  # fmt: skip
+            edit=edit_arrays(BIAS, partial(_drop_row, row), "GRU", rows=2))  # fmt: skip
 
 
 def _forget_bias() -> Iterator[Fault]:
@@ -183,7 +166,7 @@ def _forget_bias() -> Iterator[Fault]:
             f"{number:+d} is added to the bias of the forget gate.",
             "Do not add anything: the weights include unit_forget_bias already.",
             seen_in="TensorFlow 1's forget_bias, ports in the style of scikit-learn",
-            edit=_edit(BIAS, partial(_edit_block, 4, 1, shift), "LSTM"))  # fmt: skip
+            edit=edit_arrays(BIAS, partial(_edit_block, 4, 1, shift), "LSTM"))  # fmt: skip
 
 
 # Gates.
@@ -208,43 +191,43 @@ WEIGHT_FAULTS = (
     Fault("features-reversed", "kernel",
         "The features of the inputs are read in reverse order.",
         "Feed the features in the order of the kernel's rows.",
-        edit=_edit(KERNEL, np.flipud)),
+        edit=edit_arrays(KERNEL, np.flipud)),
     Fault("units-reversed", "recurrent kernel",
         "The units of the previous state are read in reverse order.",
         "The rows of the recurrent kernel are the units in the order of its columns.",
-        edit=_edit(RECURRENT, np.flipud)),
+        edit=edit_arrays(RECURRENT, np.flipud)),
     Fault("recurrence-missing", "recurrent kernel",
         "The previous state does not enter the gates.",
         "Add h U at every step.",
-        edit=_edit(RECURRENT, np.zeros_like)),
+        edit=edit_arrays(RECURRENT, np.zeros_like)),
     Fault("bias-missing", "all of it",
         "The bias is not added.",
         "Add the bias to every gate.",
-        edit=_edit(BIAS, np.zeros_like)),
+        edit=edit_arrays(BIAS, np.zeros_like)),
     Fault("bias-doubled", "all of it",
         "The bias is added twice.",
         "Keras has one bias; where a framework has two, set one of them to zero.",
-        seen_in="PyTorch's bias_ih and bias_hh", edit=_edit(BIAS, partial(np.multiply, 2))),
+        seen_in="PyTorch's bias_ih and bias_hh", edit=edit_arrays(BIAS, partial(np.multiply, 2))),
     Fault("bias-rows-swapped", "GRU",
         "The two biases of the GRU are swapped.",
         "The first row belongs to the inputs, the second to the state.",
-        seen_in="the GRU's second bias", edit=_edit(BIAS, np.flipud, "GRU", rows=2)),
+        seen_in="the GRU's second bias", edit=edit_arrays(BIAS, np.flipud, "GRU", rows=2)),
     *_bias_rows(),
     Fault("bias-outside-reset", "GRU",
         "The candidate's second bias is added outside the reset gate.",
         "With reset_after the reset gate multiplies h U_h + b'_h, including the bias.",
         seen_in="ports that add both biases at once",
-        edit=_edit(BIAS, _move_to_first_row, "GRU", rows=2)),
+        edit=edit_arrays(BIAS, _move_to_first_row, "GRU", rows=2)),
     *_forget_bias(),
     Fault("update-gate-complemented", "GRU",
         "z weighs the candidate, 1 - z the previous state.",
         "Keras computes h = z * h' + (1 - z) * g.",
         seen_in="Cho et al. 2014 and PyTorch differ in what z weighs",
-        edit=_edit(ALL, partial(_edit_block, 3, 0, np.negative), "GRU", applies=_gates_are_symmetric)),
+        edit=edit_arrays(ALL, partial(_edit_block, 3, 0, np.negative), "GRU", applies=_gates_are_symmetric)),
     Fault("coupled-gates", "LSTM, f = 1 - i",
         "The forget gate is 1 - i instead of a gate with its own weights.",
         "Compute f from its own block.",
         seen_in="Greff et al. 2017 (CIFG)",
-        edit=_edit(ALL, _couple_gates, "LSTM", applies=_gates_are_symmetric)),
+        edit=edit_arrays(ALL, _couple_gates, "LSTM", applies=_gates_are_symmetric)),
 )
 # fmt: on
