@@ -201,6 +201,14 @@ def defaults() -> str:
     return table(["key", "default"], rows)
 
 
+def numbers() -> str:
+    """Return the formula of the catalogue's numbers, as its module states it."""
+    from rnnparity.catalogue import numbers as module
+
+    docstring = (module.__doc__ or "").partition("\n\n")[2]
+    return f"```text\n{docstring.strip()}\n```"
+
+
 GENERATED = (
     example,
     explained,
@@ -214,6 +222,7 @@ GENERATED = (
     thresholds,
     problem_keys,
     defaults,
+    numbers,
 )
 PARTS: dict[str, Callable[[], str]] = {function.__name__: function for function in GENERATED}
 PARTS |= {name: partial(measured, name) for name in ("trials", "engines", "fuzz")}

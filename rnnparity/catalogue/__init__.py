@@ -13,7 +13,7 @@ from functools import cache
 from hashlib import sha256
 
 from rnnparity.catalogue.composition import different_halves, stacks, stateful
-from rnnparity.catalogue.cross import cross_cases
+from rnnparity.catalogue.cross import cross_cases, length_cases
 from rnnparity.catalogue.dtypes import dtypes, saturation
 from rnnparity.catalogue.options import activations, bias, edges, zero_output
 from rnnparity.catalogue.sources import source_cases
@@ -21,6 +21,7 @@ from rnnparity.problem.problem import Problem
 
 FAMILIES: tuple[Callable[[], Iterator[Problem]], ...] = (
     cross_cases,
+    length_cases,
     bias,
     activations,
     zero_output,
@@ -39,7 +40,7 @@ def catalogue() -> dict[str, Problem]:
     """Return all cases by id, in the order of the families and, inside each, of the ids.
 
     >>> catalogue()["gru-spread-last"]
-    Problem('gru-spread-last', GRU(3), B=2 T=4 D=5)
+    Problem('gru-spread-last', GRU(5), B=2 T=4 D=6)
     """
     cases = [case for cases_of_family in FAMILIES for case in cases_of_family()]
     cases.sort(key=lambda case: (family(case.id), case.id))

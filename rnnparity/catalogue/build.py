@@ -29,12 +29,12 @@ CONSTANTS: JsonObject = {
     "unit_forget_bias": True,
 }
 
-# B, T, D, H pairwise different, and the sources' own numbers where they have one.
-BATCH, STEPS, FEATURES = 2, 4, 5
+# (B, T, D): with H = 5 all four are different, and neither D nor H is a number of gates, 3 or 4.
+SHAPE = (2, 4, 6)
 # Room for a leading, an interior and a trailing gap at once.
-LONGER = (2, 6, 5)
-# An exponent: recurrent kernels twice as large as the others, or their faults would hide in the
-# noise of 16-bit dtypes and under the layers above.
+LONGER = (2, 6, 7)
+# An exponent: weights twice as large as elsewhere, or their faults would hide in the noise of 16-bit
+# dtypes and under the layers above.
 LOUD = 1
 
 # One string for each row, one character for each step: 1 is used, 0 is masked.
@@ -43,6 +43,13 @@ MASKS = {
     "left": ("0011", "0111"),
     "interior": ("1011", "1001"),
     "row": ("0000", "0101"),
+}
+# Padding with a row of length 0 or T, the limits for an engine that takes lengths.
+LENGTH_MASKS = {
+    "right_empty": ("0000", "1110"),
+    "right_full": ("1111", "1100"),
+    "left_empty": ("0000", "0111"),
+    "left_full": ("1111", "0011"),
 }
 # Leading, interior and trailing gaps at once, and a row with fewer of them.
 GAPS = ("010110", "110010")
@@ -61,7 +68,7 @@ def spread_weights(
     weights = []
     for seed, slot in enumerate(weight_slots(layer, features)):
         scale = recurrent if "recurrent" in slot.name else exponent
-        values = spread(_known(slot), seed, scale)
+        values = spread(_known(slot), seed, scale, _wide(slot.dtype))
         weights.append(Tensor.of(slot.name, values, variable_dtype(slot.dtype)))
     return tuple(weights)
 
@@ -94,7 +101,8 @@ def spread_states(layer: Layer, batch: int) -> tuple[Tensor, ...]:
     """Return initial states of which every element differs, in float32 or float64."""
     states = []
     for seed, slot in enumerate(state_slots(layer, batch), 50):
-        states.append(Tensor.of(slot.name, spread(_known(slot), seed), _wide(slot.dtype)))
+        dtype = _wide(slot.dtype)
+        states.append(Tensor.of(slot.name, spread(_known(slot), seed, 0, dtype), dtype))
     return tuple(states)
 
 
@@ -105,7 +113,7 @@ def build(
     *,
     tags: Sequence[str] = (),
     source: str = "",
-    shape: tuple[int, int, int] = (BATCH, STEPS, FEATURES),
+    shape: tuple[int, int, int] = SHAPE,
     inputs: Array | None = None,
     weight_exponent: int = 0,
     recurrent_exponent: int | None = None,
@@ -120,10 +128,13 @@ def build(
 
     Weights are spread unless `initializers` makes them constant; inputs are spread unless given.
     The exponents are powers of 2: scales of all weights, of the recurrent ones, of the inputs.
+    A case has the tag "plain" if it needs only what every engine has: no mask, no states in or
+    out, float32.
     """
     layer = parse_layer(spec)
+    is_plain = _is_plain(layer) and mask is None and not initial and calls is None
     if inputs is None:
-        inputs = spread(shape, 90, input_exponent)
+        inputs = spread(shape, 90, input_exponent, _wide(layer.compute_dtype))
     batch, _, features = inputs.shape
     if initializers is None:
         weights = spread_weights(layer, features, weight_exponent, recurrent_exponent)
@@ -137,8 +148,16 @@ def build(
         initial_state=spread_states(layer, batch) if initial else None,
         calls=None if calls is None else tuple(calls),
         id=id,
-        case=Case(tuple(tags), why, source, initializers, expect or {}),
+        case=Case(
+            (*tags, "plain") if is_plain else tuple(tags), why, source, initializers, expect or {}
+        ),
     )
+
+
+def _is_plain(layer: Layer) -> bool:
+    """Return whether engines without states in or out, in float32 only, can run the layer."""
+    dtypes = {layer.compute_dtype, *(half.compute_dtype for _, half in halves(layer))}
+    return dtypes == {"float32"} and not layer.return_state
 
 
 def _known(slot: Slot) -> tuple[int, ...]:

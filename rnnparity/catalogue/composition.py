@@ -8,10 +8,12 @@ from itertools import product
 from rnnparity.catalogue.build import GAPS, LONGER, LOUD, build
 from rnnparity.catalogue.configs import (
     BOTH,
+    FORMS,
     SEQUENCES,
     STATE,
     VARIANTS,
     bidirectional,
+    configured,
     directed,
     id_of,
     merged,
@@ -23,58 +25,34 @@ from rnnparity.problem.keras_config import JsonObject
 from rnnparity.problem.problem import Problem
 
 # Another number of units than the default.
-WIDE: JsonObject = {"units": 6}
-BACKWARDS: JsonObject = {"go_backwards": True, **BOTH}
+WIDE: JsonObject = {"units": 8}
 
 # Forward half, backward half, merge modes.
 HALVES: Mapping[str, tuple[JsonObject, JsonObject, Sequence[str]]] = {
-    "lstm_gru": (
-        variant("lstm", **BOTH),
-        variant("gru", **BACKWARDS),
-        ("concat", "sum", "none"),
-    ),
-    "gru_lstm": (
-        variant("gru_before", **BOTH),
-        variant("lstm", **BACKWARDS),
-        ("concat", "mul", "none"),
-    ),
-    "rnn_lstm": (
-        variant("simple_rnn", **BOTH),
-        variant("lstm", **BACKWARDS),
-        ("concat", "ave", "none"),
-    ),
-    "units": (
-        variant("lstm", **BOTH),
-        variant("lstm", **BACKWARDS, **WIDE),
-        ("concat", "none"),
-    ),
-    "units_gru": (
-        variant("gru", **BOTH, **WIDE),
-        variant("gru", **BACKWARDS),
-        ("concat", "none"),
-    ),
+    "lstm_gru": (variant("lstm"), variant("gru"), ("concat", "sum", "none")),
+    "gru_lstm": (variant("gru_before"), variant("lstm"), ("concat", "mul", "none")),
+    "rnn_lstm": (variant("simple_rnn"), variant("lstm"), ("concat", "ave", "none")),
+    "units": (variant("lstm"), variant("lstm", **WIDE), ("concat", "none")),
+    "units_gru": (variant("gru", **WIDE), variant("gru"), ("concat", "none")),
     "activations": (
-        variant("lstm", activation="relu", **BOTH),
-        variant("lstm", recurrent_activation="hard_sigmoid", **BACKWARDS),
+        variant("lstm", activation="relu"),
+        variant("lstm", recurrent_activation="hard_sigmoid"),
         ("concat", "sum"),
     ),
-    "resets": (
-        variant("gru", **BOTH),
-        variant("gru_before", **BACKWARDS),
-        ("concat", "sum"),
-    ),
+    "resets": (variant("gru"), variant("gru_before"), ("concat", "sum")),
 }
 
 
 def different_halves() -> Iterator[Problem]:
     """Yield a `backward_layer` of another class, other units or another activation."""
     for label, (forward, backward, modes) in HALVES.items():
-        for mode, masked in product(modes, (False, True)):
+        for mode, (suffix, flags, masked) in product(modes, (*FORMS, ("", BOTH, False))):
+            backwards = configured(backward, go_backwards=True, **flags)
             yield build(
-                id_of("halves", label, mode, mask=masked),
-                merged(forward, mode, backward_layer=backward),
+                id_of("halves", label, mode, suffix, mask=masked),
+                merged(configured(forward, **flags), mode, backward_layer=backwards),
                 "The halves may be different layers; weights, states and widths follow each half.",
-                tags=["halves", f"direction:{mode}", "pairs"],
+                tags=["halves", f"direction:{mode}", *([] if suffix else ["pairs"])],
                 shape=LONGER,
                 mask=GAPS if masked else None,
                 initial=masked,
@@ -149,6 +127,10 @@ STACKS: Mapping[str, Sequence[JsonObject]] = {
         variant("gru", **BOTH, **_ALIKE),
     ],
     "merge_none_last": [variant("lstm", **SEQUENCES), merged(variant("lstm", **BOTH), "none")],
+    "float64": [
+        variant("lstm", dtype="float64", **SEQUENCES),
+        variant("gru", dtype="float64", **BOTH),
+    ],
     "policies": [variant("lstm", dtype="mixed_float16", **SEQUENCES), variant("gru", **BOTH)],
 }
 
@@ -159,6 +141,8 @@ def stacks() -> Iterator[Problem]:
         tags = ["stack", f"mask:{'gaps' if masked else 'none'}"]
         if masked and initial:
             tags.append("pairs")
+        if label == "four_alike":
+            tags.append("edge")  # D = H
         yield build(
             id_of("stack", label, mask=masked, initial=initial),
             stack(*STACKS[label]),
@@ -168,6 +152,6 @@ def stacks() -> Iterator[Problem]:
             shape=LONGER,
             mask=GAPS if masked else None,
             initial=initial,
-            recurrent_exponent=LOUD,
+            weight_exponent=LOUD,
             input_exponent=0,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rnnparity.problem.cells import CELLS
 from rnnparity.problem.keras_config import JsonObject
 
@@ -11,10 +13,18 @@ VARIANTS = {
     for cell in CELLS.values()
     for name, options in cell.variants.items()
 }
-UNITS = 3
+# Neither of the numbers of gates, 3 and 4; the sources have 3.
+UNITS, SOURCE_UNITS = 5, 3
 SEQUENCES: JsonObject = {"return_sequences": True}
 STATE: JsonObject = {"return_state": True}
 BOTH: JsonObject = {**SEQUENCES, **STATE}
+# The end of an id, what the case returns, and whether it has an initial state (and a mask). Many
+# engines have neither and return no states: they run only the last two.
+FORMS: Sequence[tuple[str, JsonObject, bool]] = (
+    ("", BOTH, True),
+    ("last", {}, False),
+    ("sequences", SEQUENCES, False),
+)
 
 
 def recurrent(class_name: str, units: int = UNITS, **config: object) -> JsonObject:
@@ -27,6 +37,11 @@ def variant(name: str, **config: object) -> JsonObject:
     class_name, options = VARIANTS[name]
     values: JsonObject = {**options, **config}
     return recurrent(class_name, **values)
+
+
+def configured(layer: JsonObject, **config: object) -> JsonObject:
+    """Return the configuration of a layer with more arguments."""
+    return {**layer, "config": {**layer["config"], **config}}
 
 
 def bidirectional(layer: JsonObject, **config: object) -> JsonObject:
@@ -60,5 +75,7 @@ def tags_of(name: str, direction: str, *more: str, pairs: bool = False) -> list[
 
 
 def id_of(*parts: str, **suffixes: bool) -> str:
-    """Return an id: the parts, and the names of the suffixes that apply."""
-    return "-".join([*parts, *(name for name, applies in suffixes.items() if applies)])
+    """Return an id: the parts that are not empty, and the names of the suffixes that apply."""
+    return "-".join(
+        [*filter(None, parts), *(name for name, applies in suffixes.items() if applies)]
+    )

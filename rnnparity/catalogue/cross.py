@@ -7,8 +7,17 @@ from itertools import product
 
 import numpy as np
 
-from rnnparity.catalogue.build import CONSTANTS, MASKS, TRAIN_X, build
-from rnnparity.catalogue.configs import BOTH, SEQUENCES, STATE, VARIANTS, directed, id_of
+from rnnparity.catalogue.build import CONSTANTS, LENGTH_MASKS, MASKS, TRAIN_X, build
+from rnnparity.catalogue.configs import (
+    BOTH,
+    SEQUENCES,
+    SOURCE_UNITS,
+    STATE,
+    UNITS,
+    VARIANTS,
+    directed,
+    id_of,
+)
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.problem import Problem
 
@@ -34,13 +43,27 @@ _MASK_TESTS = {
     "left": "; leading padding gives zeros before the first real step",
     "interior": "; a gap keeps every state",
     "row": "; a row without any real step keeps its initial state and gives zeros",
+    "right_empty": "; padding at the end with a row of length 0",
+    "right_full": "; padding at the end with a row of length T",
+    "left_empty": "; leading padding with a row of length 0",
+    "left_full": "; leading padding with a row of length T",
 }
 
 
 def cross_cases() -> Iterator[Problem]:
     """Yield every combination of the options."""
     for options in product(VARIANTS, DIRECTIONS, FLAGS, MASK_NAMES, (False, True), WEIGHTS):
-        yield _case(*options)
+        yield _case(*options, pairs=in_pairs(*options))
+
+
+def length_cases() -> Iterator[Problem]:
+    """Yield padding with a row of length 0 or T: limits that engines with lengths must meet."""
+    directions, all_flags = ("forward", "backwards", "concat", "ave"), ("state", "sequences-state")
+    for name, direction, flags, mask, initial in product(
+        VARIANTS, directions, all_flags, LENGTH_MASKS, (False, True)
+    ):
+        pairs = initial and (direction, flags) in zip(directions[::2], all_flags, strict=True)
+        yield _case(name, direction, flags, mask, initial, "spread", pairs=pairs)
 
 
 def in_pairs(name: str, direction: str, flags: str, mask: str, initial: bool, weights: str) -> bool:
@@ -58,26 +81,28 @@ def in_pairs(name: str, direction: str, flags: str, mask: str, initial: bool, we
     return total % 11 == 0
 
 
-def _case(name: str, direction: str, flags: str, mask: str, initial: bool, weights: str) -> Problem:
+def _case(
+    name: str, direction: str, flags: str, mask: str, initial: bool, weights: str, *, pairs: bool
+) -> Problem:
     two_ways = direction not in ("forward", "backwards")
     parts = [f"bi_{name}" if two_ways else name, weights]
     parts += [] if direction == "forward" else [direction]
     parts += [flags] if mask == "none" else [flags, f"mask_{mask}"]
     tags = [f"kind:{name}", f"direction:{direction}", f"flags:{flags}", f"mask:{mask}"]
     tags += [f"initial:{'given' if initial else 'none'}", f"weights:{weights}"]
-    tags += ["pairs"] if in_pairs(name, direction, flags, mask, initial, weights) else []
+    tags += ["pairs"] if pairs else []
     why = f"Tests {_DIRECTION_TESTS[direction]}{_MASK_TESTS[mask]}"
     why += "; the states start from the initial state" if initial else ""
     constant = weights == "constant"
     why += "; the numbers can be checked by hand" if constant else ""
     return build(
         id_of(*parts, initial=initial),
-        directed(name, direction, **FLAGS[flags]),
+        directed(name, direction, units=SOURCE_UNITS if constant else UNITS, **FLAGS[flags]),
         f"{why}.",
         tags=tags,
         inputs=_constant_inputs() if constant else None,
         initializers=CONSTANTS if constant else None,
-        mask=MASKS.get(mask),
+        mask={**MASKS, **LENGTH_MASKS}.get(mask),
         initial=initial,
     )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from rnnparity.catalogue.build import GAPS, LONGER, LOUD, build
+from rnnparity.catalogue.build import GAPS, LONGER, LOUD, SHAPE, build
 from rnnparity.catalogue.configs import (
     BOTH,
+    FORMS,
     VARIANTS,
     bidirectional,
     directed,
@@ -15,6 +16,7 @@ from rnnparity.catalogue.configs import (
     tags_of,
     variant,
 )
+from rnnparity.catalogue.numbers import spread
 from rnnparity.problem.problem import Problem
 
 POLICIES = ("float64", "float16", "mixed_float16", "bfloat16", "mixed_bfloat16")
@@ -37,7 +39,6 @@ def dtypes() -> Iterator[Problem]:
             mask=GAPS if masked else None,
             initial=True,
             recurrent_exponent=LOUD,
-            input_exponent=2,
         )
     yield build(
         "dtype-float64-gelu",
@@ -66,14 +67,19 @@ def _nested_policies() -> Iterator[Problem]:
 
 def saturation() -> Iterator[Problem]:
     """Yield inputs so large that many gates are closed or open, while others still count."""
-    for name, direction, exponent in product(
-        VARIANTS, ("forward", "backwards", "concat"), (3, 5, 7)
+    for name, direction, exponent, form in product(
+        VARIANTS, ("forward", "backwards", "concat"), (3, 5, 7), FORMS
     ):
+        suffix, flags, complete = form
+        inputs = spread(SHAPE, 90, exponent).copy()
+        # Where every gate is saturated no weight would count.
+        inputs[0] /= 2**exponent
         yield build(
-            f"saturation-{name}-{direction}-{2**exponent}",
-            directed(name, direction, **BOTH),
-            "Large inputs saturate most gates: detects clipped exponentials and overflows.",
+            id_of("saturation", name, direction, str(2**exponent), suffix),
+            directed(name, direction, **flags),
+            "Large inputs in one row saturate most gates: detects clipped exponentials and "
+            "overflows.",
             tags=tags_of(name, direction, "saturation"),
-            input_exponent=exponent,
-            initial=True,
+            inputs=inputs,
+            initial=complete,
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from rnnparity.catalogue.build import GAPS, LONGER, MASKS, build
-from rnnparity.catalogue.configs import BOTH, VARIANTS, directed, id_of, tags_of, variant
+from rnnparity.catalogue.configs import BOTH, FORMS, VARIANTS, directed, id_of, tags_of, variant
 from rnnparity.problem.cells import CELLS
 from rnnparity.problem.layers import ACTIVATIONS
 from rnnparity.problem.problem import Problem
@@ -14,35 +14,38 @@ from rnnparity.problem.problem import Problem
 
 def bias() -> Iterator[Problem]:
     """Yield layers without a bias."""
-    for name, direction in product(VARIANTS, ("forward", "concat")):
+    for name, direction, form in product(VARIANTS, ("forward", "concat"), FORMS):
+        suffix, flags, complete = form
         yield build(
-            f"bias-off-{name}-{direction}",
-            directed(name, direction, use_bias=False, **BOTH),
+            id_of("bias-off", name, direction, suffix),
+            directed(name, direction, use_bias=False, **flags),
             "Without a bias get_weights() has two arrays per half; a GRU must not keep its second "
             "bias.",
-            tags=tags_of(name, direction, "bias:off", pairs=True),
+            tags=tags_of(name, direction, "bias:off", pairs=complete),
             shape=LONGER,
-            mask=GAPS,
-            initial=True,
+            mask=GAPS if complete else None,
+            initial=complete,
         )
 
 
 def activations() -> Iterator[Problem]:
     """Yield every activation in each argument that takes one."""
-    for name, activation in product(VARIANTS, ACTIVATIONS):
+    for name, activation, form in product(VARIANTS, ACTIVATIONS, FORMS):
+        suffix, flags, complete = form
         arguments = {"activation": "values"}
         if CELLS[VARIANTS[name][0]].gated:
             arguments["recurrent_activation"] = "gates"
         for argument, label in arguments.items():
-            config = {argument: activation, **BOTH}
             tag = f"activation:{activation}"
             yield build(
-                f"activation-{activation}-{name}-{label}",
-                variant(name, **config),
+                id_of("activation", activation, name, label, suffix),
+                variant(name, **{argument: activation, **flags}),
                 f"{activation} as {argument}: formulas differ between frameworks and Keras "
                 "versions.",
-                tags=tags_of(name, "forward", tag, pairs=name == "lstm"),
-                initial=True,
+                tags=tags_of(name, "forward", tag, pairs=complete and name == "lstm"),
+                initial=complete,
+                # Larger weights overflow: the exponential of an exponential.
+                weight_exponent=-1 if activation == "exponential" else 0,
             )
 
 
@@ -69,26 +72,27 @@ def zero_output() -> Iterator[Problem]:
 
 # (B, T, D) and H with one axis of length 1.
 EDGES = {
-    "T1": ((2, 1, 5), 3),
-    "B1": ((1, 4, 5), 3),
-    "H1": ((2, 4, 5), 1),
-    "D1": ((2, 4, 1), 3),
+    "T1": ((2, 1, 6), 5),
+    "B1": ((1, 4, 6), 5),
+    "H1": ((2, 4, 6), 1),
+    "D1": ((2, 4, 1), 5),
 }
 
 
 def edges() -> Iterator[Problem]:
     """Yield axes of length 1, where squeezed or broadcast axes are not noticed elsewhere."""
-    for name, direction, label, initial in product(
-        VARIANTS, ("forward", "backwards", "concat"), EDGES, (False, True)
+    for name, direction, label, form in product(
+        VARIANTS, ("forward", "backwards", "concat"), EDGES, (*FORMS, ("", BOTH, False))
     ):
+        suffix, flags, initial = form
         shape, units = EDGES[label]
-        config = {**BOTH, "units": units}
         pairs = initial and direction == "concat"
         yield build(
-            id_of("edge", label, name, direction, initial=initial),
-            directed(name, direction, **config),
+            id_of("edge", label, name, direction, suffix, initial=initial),
+            directed(name, direction, units=units, **flags),
             f"{label[0]} = 1: detects an axis that is lost or broadcast by accident.",
             tags=tags_of(name, direction, f"edge:{label}", pairs=pairs),
             shape=shape,
             initial=initial,
+            recurrent_exponent=2,  # with one unit smaller weights hide in the noise
         )

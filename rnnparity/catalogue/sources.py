@@ -14,7 +14,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from rnnparity.catalogue.build import CONSTANTS, TRAIN_X, build
-from rnnparity.catalogue.configs import BOTH, SEQUENCES, STATE, bidirectional, recurrent, stack
+from rnnparity.catalogue.configs import (
+    BOTH,
+    SEQUENCES,
+    SOURCE_UNITS,
+    STATE,
+    bidirectional,
+    recurrent,
+    stack,
+)
 from rnnparity.problem.keras_config import JsonObject
 from rnnparity.problem.problem import Problem
 
@@ -72,7 +80,7 @@ def source_cases() -> Iterator[Problem]:
 def _bilstm(source: str, label: str, flags: JsonObject, expect: JsonObject) -> Problem:
     return build(
         f"sources-{source}-bilstm-{label}",
-        bidirectional(recurrent("LSTM", **flags)),
+        bidirectional(recurrent("LSTM", SOURCE_UNITS, **flags)),
         "The notes' bidirectional LSTM with kernel 0.1, recurrent kernel 0.1, bias 0 and the forget block at 1.",
         tags=["sources", f"source:{source}", "pairs"],
         source=f"seed {source}",
@@ -138,7 +146,7 @@ def _bilstm_digits() -> Iterator[Problem]:
 def _zero_bias() -> Iterator[Problem]:
     yield build(
         "sources-000-bilstm-literal_zero_bias",
-        bidirectional(recurrent("LSTM", **STATE)),
+        bidirectional(recurrent("LSTM", SOURCE_UNITS, **STATE)),
         "The notes' initializers taken literally, without Keras' forget block at 1: an engine that gives this number "
         "ignores unit_forget_bias.",
         tags=["sources", "source:000", "pairs"],
@@ -170,7 +178,10 @@ def _random_initializers() -> Iterator[Problem]:
     for source, class_name, flags, expect in rows:
         label = "-".join(name.removeprefix("return_") for name in sorted(flags)) or "last"
         yield _random(
-            source, f"{class_name.lower()}-{label}", recurrent(class_name, **flags), expect
+            source,
+            f"{class_name.lower()}-{label}",
+            recurrent(class_name, SOURCE_UNITS, **flags),
+            expect,
         )
     four_units = recurrent("SimpleRNN", units=4)
     yield _random(
@@ -205,9 +216,14 @@ def _summaries() -> Iterator[Problem]:
     eight = recurrent("SimpleRNN", units=8, **SEQUENCES)
     two_ways = bidirectional(eight)
     rows: list[tuple[str, list[JsonObject], list[int | None], list[tuple[str, int]]]] = [
-        ("no_batch", [recurrent("SimpleRNN")], [None, 2, 10], [("(None, 3)", 42)]),
-        ("batch", [recurrent("SimpleRNN")], [8, 2, 10], [("(8, 3)", 42)]),
-        ("batch-sequences", [recurrent("SimpleRNN", **SEQUENCES)], [8, 2, 10], [("(8, 2, 3)", 42)]),
+        ("no_batch", [recurrent("SimpleRNN", SOURCE_UNITS)], [None, 2, 10], [("(None, 3)", 42)]),
+        ("batch", [recurrent("SimpleRNN", SOURCE_UNITS)], [8, 2, 10], [("(8, 3)", 42)]),
+        (
+            "batch-sequences",
+            [recurrent("SimpleRNN", SOURCE_UNITS, **SEQUENCES)],
+            [8, 2, 10],
+            [("(8, 2, 3)", 42)],
+        ),
         ("deep", [eight, eight], [None, 10, 5], [("(None, 10, 8)", 112), ("(None, 10, 8)", 136)]),
         ("bidirectional", [two_ways], [None, 10, 5], [("(None, 10, 16)", 224)]),
         (

@@ -127,7 +127,7 @@ class Problem:
         >>> from rnnparity.catalogue import catalogue
         >>> catalogue()["gru-spread-last"].save("gru.json")
         >>> Problem.load("gru.json")
-        Problem('gru-spread-last', GRU(3), B=2 T=4 D=5)
+        Problem('gru-spread-last', GRU(5), B=2 T=4 D=6)
         """
         from rnnparity.problem.file_format import dump_pretty
         from rnnparity.problem.files import write_file

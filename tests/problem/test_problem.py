@@ -13,20 +13,20 @@ from rnnparity.reference import compute
 
 MODULES = ("answer", "layers", "problem", "tensor")
 REPRS = {
-    "lstm-spread-last": "LSTM(3), B=2 T=4 D=5",
+    "lstm-spread-last": "LSTM(5), B=2 T=4 D=6",
     "gru_before-spread-backwards-last-mask_row-initial": (
-        "GRU(3, reset_after=False, go_backwards=True), B=2 T=4 D=5, mask, initial_state"
+        "GRU(5, reset_after=False, go_backwards=True), B=2 T=4 D=6, mask, initial_state"
     ),
-    "bi_lstm-spread-none-last": "Bidirectional(LSTM(3), merge_mode=None), B=2 T=4 D=5",
+    "bi_lstm-spread-none-last": "Bidirectional(LSTM(5), merge_mode=None), B=2 T=4 D=6",
     "stack-two_rnn_last": (
-        "Sequential([SimpleRNN(3, return_sequences=True), SimpleRNN(3)]), B=2 T=6 D=5"
+        "Sequential([SimpleRNN(5, return_sequences=True), SimpleRNN(5)]), B=2 T=6 D=7"
     ),
     "stateful-lstm-forward-last-state": (
-        "LSTM(3, return_state=True, stateful=True), B=2 T=6 D=5, calls=[3, 2, 1]"
+        "LSTM(5, return_state=True, stateful=True), B=2 T=6 D=7, calls=[3, 2, 1]"
     ),
     "dtype-mixed_float16-lstm-concat": (
-        "Bidirectional(LSTM(3, return_sequences=True, return_state=True, dtype='mixed_float16'), "
-        "dtype='mixed_float16'), B=2 T=6 D=5, initial_state"
+        "Bidirectional(LSTM(5, return_sequences=True, return_state=True, dtype='mixed_float16'), "
+        "dtype='mixed_float16'), B=2 T=6 D=7, initial_state"
     ),
 }
 
@@ -38,12 +38,12 @@ def test_repr_is_one_line(case):
 
 def test_repr_mentions_outputs():
     problem = catalogue()["lstm-spread-last"]
-    assert repr(problem.with_outputs(compute(problem))).endswith("D=5, outputs)")
+    assert repr(problem.with_outputs(compute(problem))).endswith("D=6, outputs)")
 
 
 def test_repr_of_different_halves_has_both():
     text = repr(catalogue()["halves-units-concat"])
-    assert "LSTM(3, return_sequences=True, return_state=True), backward_layer=LSTM(6, " in text
+    assert "LSTM(5, return_sequences=True, return_state=True), backward_layer=LSTM(8, " in text
 
 
 @pytest.mark.parametrize("case", ["gru-spread-last", "dtype-bfloat16-lstm-concat-mask"])
