@@ -11,6 +11,9 @@ What enters a step with its states is one error that reaches the new states thro
 so that amplitudes add there. Where the states are few, they enter each step with amplitudes of
 uncorrelated sources (a root of their covariance); where they are many, the paths average out and
 variances add.
+
+Where a value may overflow its variance is infinite: an implementation that accumulates in a wider
+type has another result there.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ from rnnparity.reference.number import Function, Index
 # The errors that states share are computed where a row of states has at most this many numbers: the
 # cost grows with their cube.
 CORRELATED = 16
+# A type with larger numbers overflows only where states or outputs do, which `tolerance` checks.
+WIDE = 2.0**17
 
 
 class NoisyArray:
@@ -88,7 +93,8 @@ class NoisyArray:
 
     def __add__(self, other: NoisyArray) -> NoisyArray:
         y = self.value + other.value
-        var = _sum(_sum(self.var, other.var), (self.dtype.u * y) ** 2)
+        rounding = _with_overflow((self.dtype.u * y) ** 2, y, self.dtype)
+        var = _sum(_sum(self.var, other.var), rounding)
         return NoisyArray(y, var, self.dtype, _sum(self.sources, other.sources))
 
     def __rsub__(self, other: int) -> NoisyArray:
@@ -102,7 +108,7 @@ class NoisyArray:
 
     def __mul__(self, other: NoisyArray) -> NoisyArray:
         y = self.value * other.value
-        var = (self.dtype.u * y) ** 2 + self.dtype.tiny**2
+        var = _with_overflow((self.dtype.u * y) ** 2 + self.dtype.tiny**2, y, self.dtype)
         if self.var is not None:
             var += self.var * other.square
         if other.var is not None:
@@ -122,6 +128,8 @@ class NoisyArray:
         var = term_var @ W.square + (u2 * terms / 3) * (y * y)
         if W.has_equal_rows and (self.var is not None or self.sources is not None):
             var = np.maximum(var, self._coherent(W, y))
+        if self.dtype.largest < WIDE:  # any part of the sum may overflow
+            var = _with_overflow(var, np.abs(self.value) @ np.abs(W.value), self.dtype)
         sources = None if self.sources is None else self.sources @ W.value
         return NoisyArray(y, var, self.dtype, sources)
 
@@ -145,6 +153,7 @@ class NoisyArray:
             near = np.abs(x - kink) < 4 * self.sigma
             slope = np.where(near, function.steepest, slope)
         rounding = (self.dtype.u * function.error(x, y)) ** 2 + self.dtype.tiny**2
+        rounding = _with_overflow(rounding, y, self.dtype)
         var = _sum(None if self.var is None else self.var * slope * slope, rounding)
         sources = None if self.sources is None else self.sources * slope
         return NoisyArray(y, var, self.dtype, sources)
@@ -184,10 +193,13 @@ class NoiseArithmetic:
         return NoisyArray(value, var, numbers[0].dtype)
 
     def cast(self, number: NoisyArray) -> NoisyArray:
-        if self.dtype.bits >= number.dtype.bits:
-            return NoisyArray(number.value, number.var, self.dtype, number.sources)
-        rounding = (self.dtype.u * number.value) ** 2 + self.dtype.tiny**2
-        return NoisyArray(number.value, number.noise + rounding, self.dtype)
+        value = number.value
+        overflows = np.abs(value) > self.dtype.largest / 2
+        if self.dtype.bits >= number.dtype.bits and not overflows.any():
+            return NoisyArray(value, number.var, self.dtype, number.sources)
+        rounding = (self.dtype.u * value) ** 2 + self.dtype.tiny**2
+        var = np.where(overflows, np.inf, number.noise + rounding)
+        return NoisyArray(value, var, self.dtype)
 
     def between_steps(self, states: list[NoisyArray]) -> list[NoisyArray]:
         """Return the states with their noise in S uncorrelated sources for S numbers a row."""
@@ -241,6 +253,13 @@ def _sum(x: Array | None, y: Array | None) -> Array | None:
     if x is None:
         return y
     return x if y is None else x + y
+
+
+def _with_overflow(var: Array, value: Array, dtype: FloatType) -> Array:
+    """Return the variance of values, infinite where they may be beyond the largest number."""
+    if dtype.largest >= WIDE:
+        return var
+    return np.where(np.abs(value) > dtype.largest / 2, np.inf, var)
 
 
 def _where(condition: Array, x: Array | None, y: Array | None) -> Array | None:

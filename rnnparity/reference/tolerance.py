@@ -51,7 +51,11 @@ def expect(problem: Problem) -> Expected:
     visible: dict[str, float] = {}
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         noisy = compute_with_noise(problem)
-        unpredictable = _equal_units(problem) or _too_noisy(noisy, dtype)
+        unpredictable = (
+            _equal_units(problem)
+            or _too_noisy(problem, noisy, dtype)
+            or _too_large(problem, noisy, dtype)
+        )
         if not unpredictable:
             visible = visibility(problem, noisy, dtype)
     inconclusive = unpredictable or _hidden_fault(visible, dtype)
@@ -72,16 +76,34 @@ def _equal_units(problem: Problem) -> str:
     return ""
 
 
-def _too_noisy(noisy: NoisyOutputs, dtype: FloatType) -> str:
-    """Return the reason why noise does not propagate linearly in any state at any step."""
+def _too_noisy(problem: Problem, noisy: NoisyOutputs, dtype: FloatType) -> str:
+    """Return the reason why a state may overflow or its noise is not linear, at any step."""
+    types = {
+        prefix + name: FLOAT_TYPES[half.compute_dtype]
+        for prefix, half in halves(problem.layer)
+        for name in half.states
+    }
+    limit = min(LARGEST_ERROR / dtype.threshold, LARGEST_AMPLIFICATION * dtype.u)
     for name, (values, sigmas) in noisy.states.items():
-        if not np.isfinite(values).all() or (np.abs(values) > dtype.largest / 16).any():
-            return f"{name} leaves the range of {dtype.name}"
-        limit = min(LARGEST_ERROR / dtype.threshold, LARGEST_AMPLIFICATION * dtype.u)
-        too_large = sigmas > limit * np.maximum(1, np.abs(values))
-        if too_large.any():
-            step = int(np.argwhere(too_large.any(axis=(1, 2)))[0, 0])
-            return f"the rounding noise of {name} has grown too far at processed step {step}"
+        if not (np.abs(values) <= types[name].largest / 16).all():
+            return f"{name} leaves the range of {types[name].name}"
+        small = sigmas <= limit * np.maximum(1, np.abs(values))
+        if small.all():
+            continue
+        step = int(np.argwhere(~small.all(axis=(1, 2)))[0, 0])
+        if not np.isfinite(sigmas[step]).all():
+            return f"a value that {name} is computed from leaves the range of {types[name].name}"
+        return f"the rounding noise of {name} has grown too far at processed step {step}"
+    return ""
+
+
+def _too_large(problem: Problem, noisy: NoisyOutputs, dtype: FloatType) -> str:
+    """Return the reason why an output may overflow: that of merged halves, or in a narrower type."""
+    slots = problem.output_slots()
+    for slot, output, sigmas in zip(slots, noisy.outputs, noisy.sigmas, strict=True):
+        largest = np.abs(output.data) + dtype.threshold * sigmas
+        if not (largest < FLOAT_TYPES[slot.dtype].largest).all():
+            return f"{slot.name} leaves the range of {slot.dtype}"
     return ""
 
 

@@ -9,6 +9,7 @@ from _support.random_problems import (
     KINDS,
     SEQUENCES,
     STATE,
+    problem_of,
     random_problem,
     spec_of,
     stack_of,
@@ -236,6 +237,59 @@ def test_values_that_leave_the_range_are_unpredictable(dtype, steps):
     expected = expect(random_problem(spec, 9, (2, steps, 5), scale=4))
     assert expected.unpredictable
     assert expected.inconclusive == f"h leaves the range of {dtype}"
+
+
+def product_of_halves(x):
+    spec = two_ways(spec_of("simple_rnn", 1, activation="relu", **FLOAT16), merge_mode="mul")
+    return problem_of(spec, [np.ones((1, 1)), np.zeros((1, 1)), np.zeros(1)] * 2, [[[x]]])
+
+
+def cast_to_a_narrower_type(x):
+    spec = two_ways(spec_of("simple_rnn", 1, activation="relu"), merge_mode="sum")
+    spec["config"] |= FLOAT16
+    return problem_of(spec, [np.ones((1, 1)), np.zeros((1, 1)), np.zeros(1)] * 2, [[[x]]])
+
+
+def part_of_a_sum(x):
+    spec = spec_of("simple_rnn", 1, use_bias=False, **FLOAT16)
+    return problem_of(spec, [np.array([[1.0], [-0.99]]), np.ones((1, 1))], [[[x, x]]])
+
+
+def projected_state_below_a_closed_gate(x):
+    """r = sigmoid(-12) makes 0.4 of 6e4."""
+    bias = np.array([[0.0, -12.0, 0.0], [0.0, 0.0, 0.0]])
+    weights = [np.ones((1, 3)), np.array([[0.0, 0.0, x]]), bias]
+    return problem_of(spec_of("gru", 1, **FLOAT16), weights, [[[0.0]]], initial=[[[1000.0]]])
+
+
+def activation_below_a_closed_gate(x):
+    """o = sigmoid(-6) makes 150 of exp(11)."""
+    spec = spec_of("lstm", 1, activation="exponential", **FLOAT16)
+    weights = [np.zeros((1, 4)), np.zeros((1, 4)), np.array([20.0, 0.0, x, -6.0])]
+    return problem_of(spec, weights, [[[0.0]]])
+
+
+FLOAT16 = {"dtype": "float16"}
+IN_BETWEEN = "a value that h is computed from leaves the range of float16"
+
+
+@pytest.mark.parametrize(
+    ("problem_with", "small", "large", "reason"),
+    [
+        (product_of_halves, 100, 400, "output leaves the range of float16"),
+        (cast_to_a_narrower_type, 100, 4e4, "output leaves the range of float16"),
+        (part_of_a_sum, 10, 4e4, IN_BETWEEN),
+        (projected_state_below_a_closed_gate, 30, 60, IN_BETWEEN),
+        (activation_below_a_closed_gate, 1.0, 2.4, IN_BETWEEN),
+    ],
+)
+def test_a_value_that_may_overflow_is_unpredictable_wherever_it_is(
+    problem_with, small, large, reason
+):
+    assert not expect(problem_with(small)).unpredictable
+    expected = expect(problem_with(large))
+    assert (expected.unpredictable, expected.inconclusive) == (True, reason)
+    assert np.isfinite(expected.outputs[0].data).all()
 
 
 def test_noise_in_a_state_that_is_not_returned_counts():
