@@ -35,7 +35,7 @@ from rnnparity.faults.edit import (
     EditWeights,
 )
 from rnnparity.faults.fault import Fault, Mutant, PlacedFault
-from rnnparity.faults.injection import Injection, as_problem, inject
+from rnnparity.faults.injection import Injection, as_problem, inject, placements
 from rnnparity.faults.listed import FAULTS, lookup
 from rnnparity.faults.mutation import (
     FaultCoverage,
@@ -74,6 +74,7 @@ __all__ = [
     "lookup",
     "mutants",
     "mutate",
+    "placements",
     "run_all",
     "run_one",
     "trace_injection",

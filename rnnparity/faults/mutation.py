@@ -55,14 +55,16 @@ def mutate(problem: Problem, fault: Fault) -> list[Mutant]:
     return mutants(problem, [fault])
 
 
-def fault_coverage(problem: Problem, expected: Expected | None = None) -> FaultCoverage:
+def fault_coverage(
+    problem: Problem, expected: Expected | None = None, faults: Iterable[Fault] = FAULTS
+) -> FaultCoverage:
     """Return which mutants of the problem its outputs detect."""
     expected = expected or expect(problem)
     detected: list[FaultId] = []
     undetected: list[FaultId] = []
-    for mutant in mutants(problem):
-        faults = detected if is_detected(mutant, expected) else undetected
-        faults += mutant.faults
+    for mutant in mutants(problem, faults):
+        found = detected if is_detected(mutant, expected) else undetected
+        found += mutant.faults
     return FaultCoverage(tuple(detected), tuple(undetected))
 
 

@@ -8,6 +8,7 @@ from itertools import groupby
 from shlex import quote
 
 from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.features import FEATURES, Feature, cases_of
 from rnnparity.problem.results import (
     CaseResult,
     Explanation,
@@ -19,7 +20,6 @@ from rnnparity.problem.results import (
 from rnnparity.report.explanation_page import Drawing, drawing, sentences
 from rnnparity.report.explanation_phrases import mismatch_text
 from rnnparity.report.explanation_text import lines
-from rnnparity.report.features import FEATURES, Feature, cases_of
 from rnnparity.report.groups import WITHOUT_CAUSE, Group, plainest, plainness
 from rnnparity.report.messages import group_title, stale_text, summary
 from rnnparity.report.page import render_template

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rnnparity.catalogue.features import FEATURES, Feature, cases_of
 from rnnparity.problem.results import (
     FAILING,
     Explanation,
@@ -14,7 +15,6 @@ from rnnparity.problem.results import (
     SubjectResult,
     Verdict,
 )
-from rnnparity.report.features import FEATURES, Feature, cases_of
 from rnnparity.report.groups import Group, Groups, group_results, plainness
 
 NOTHING = "–"

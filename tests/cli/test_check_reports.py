@@ -16,7 +16,7 @@ from _support.conformance_runs import (
 )
 
 from rnnparity.catalogue import catalogue
-from rnnparity.report.features import FEATURES, cases_of
+from rnnparity.catalogue.features import FEATURES, cases_of
 from rnnparity.report.store import dump, load
 
 __all__ = ["here"]

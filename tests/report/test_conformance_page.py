@@ -18,9 +18,9 @@ from _support.conformance_runs import (
 )
 
 from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.features import FEATURES, cases_of
 from rnnparity.problem.results import CaseResult, Score, Skipped, Stale, StaleReason, Verdict
 from rnnparity.report.conformance_page import markdown, page
-from rnnparity.report.features import FEATURES, cases_of
 
 NAMES = [feature.name for feature in FEATURES]
 

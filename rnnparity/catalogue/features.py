@@ -209,3 +209,8 @@ FEATURES: tuple[Feature, ...] = tuple(_features())
 def cases_of(feature: Feature) -> frozenset[str]:
     """Return the ids of the cases with a feature."""
     return frozenset(case for case, problem in catalogue().items() if feature.matches(problem))
+
+
+def features_of(problem: Problem) -> list[str]:
+    """Return the names of the features that a case has, "all cases" left out."""
+    return [feature.name for feature in FEATURES if feature is not ALL and feature.matches(problem)]

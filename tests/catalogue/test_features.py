@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from rnnparity.catalogue import catalogue
-from rnnparity.report.features import ALL, FEATURES, cases_of
+from rnnparity.catalogue.features import ALL, FEATURES, cases_of
 
 
 def test_every_case_is_in_a_row_and_no_row_is_empty():

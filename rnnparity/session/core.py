@@ -1,0 +1,176 @@
+"""The core set: the fewest cases found that are worth as much as the whole catalogue.
+
+What a case is worth are the requirements that it meets: faults that it detects, pairs of features
+and known differences that it contains, for each profile of an engine that can run it. The core set
+meets every requirement that the catalogue meets.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple, TypeAlias
+
+from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.features import features_of
+from rnnparity.catalogue.profiles import PROFILES
+from rnnparity.faults import FAULTS, Fault, FaultCoverage, fault_coverage, placements
+from rnnparity.golden.known_differences import KnownDifference
+from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves
+from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import FaultId
+from rnnparity.reference.tolerance import expect
+from rnnparity.session.processes import start_pool
+from rnnparity.session.subject_run import Progress, report_progress
+
+# Cases that a process is given at once.
+CHUNK = 20
+
+
+class Detects(NamedTuple):
+    """To detect a fault at a location of a class of layers."""
+
+    profile: str
+    layer: str
+    fault: FaultId
+
+
+class Contains(NamedTuple):
+    """To contain two features at once."""
+
+    profile: str
+    features: tuple[str, str]
+
+
+class Shows(NamedTuple):
+    """To be a case of a known difference."""
+
+    profile: str
+    difference: str
+
+
+Requirement: TypeAlias = Detects | Contains | Shows
+
+
+def requirements(
+    problem: Problem, detected: Iterable[FaultId], entries: Iterable[KnownDifference]
+) -> frozenset[Requirement]:
+    """Return what a case meets that detects these faults."""
+    layer = layer_class(problem)
+    pairs = list(combinations(sorted(features_of(problem)), 2))
+    shown = [entry.name for entry in entries if entry.matches(problem.id)]
+    detected = list(detected)
+    met: set[Requirement] = set()
+    for profile in PROFILES:
+        if profile.accepts(problem):
+            met.update(Detects(profile.name, layer, fault) for fault in detected)
+            met.update(Contains(profile.name, pair) for pair in pairs)
+            met.update(Shows(profile.name, name) for name in shown)
+    return frozenset(met)
+
+
+def layer_class(problem: Problem) -> str:
+    """Return the classes of a layer as a name, such as "Bidirectional(GRU)" or "Stack(LSTM)".
+
+    A stack counts as one of the class of its first layer.
+    """
+    layer = problem.layer
+    first = halves(layer)[0][1]
+    option = first.cell.two_biases
+    name = first.class_name + (f", {option}={getattr(first, option)}" if option else "")
+    match layer:
+        case Recurrent():
+            return name
+        case Bidirectional():
+            return f"Bidirectional({name})"
+        case Stack():
+            return f"Stack({name})"
+
+
+def smallest_cover(met: Mapping[str, frozenset[Requirement]]) -> list[str]:
+    """Return ids that together meet every requirement that any id meets.
+
+    Greedy: the id that meets the most new requirements is next. Ids that the later ones made
+    superfluous are removed, so that without any one of the result a requirement is lost.
+    """
+    remaining: set[Requirement] = set().union(*met.values())
+    new = dict(met)
+    chosen: list[str] = []
+    while remaining:
+        best = max(new, key=lambda id_: len(new[id_]))
+        chosen.append(best)
+        gained = new.pop(best)
+        remaining -= gained
+        new = {id_: left for id_, requirements in new.items() if (left := requirements - gained)}
+    return without_superfluous({id_: met[id_] for id_ in chosen})
+
+
+def without_superfluous(met: Mapping[str, frozenset[Requirement]]) -> list[str]:
+    """Return the ids without those of which every requirement is met by others, last ones first."""
+    counts = Counter(requirement for each in met.values() for requirement in each)
+    kept = list(met)
+    for id_ in reversed(list(met)):
+        if all(counts[requirement] > 1 for requirement in met[id_]):
+            counts.subtract(met[id_])
+            kept.remove(id_)
+    return kept
+
+
+def compute_core(
+    entries: Sequence[KnownDifference], jobs: int = 2, progress: Progress | None = None
+) -> list[str]:
+    """Return the ids of the core set of the catalogue, in its order."""
+    problems = catalogue()
+    met: dict[str, frozenset[Requirement]] = {}
+    with start_pool(jobs) as pool:
+        coverages = pool.map(_coverage, problems, chunksize=CHUNK)
+        for done, (id_, coverage) in enumerate(zip(problems, coverages, strict=True), 1):
+            if coverage is not None:
+                met[id_] = requirements(problems[id_], coverage.detected, entries)
+            report_progress(progress, "core", done, len(problems))
+    chosen = set(smallest_cover(met))
+    return [id_ for id_ in problems if id_ in chosen]
+
+
+def _coverage(id_: str, faults: Sequence[Fault] = FAULTS) -> FaultCoverage | None:
+    """Return the fault coverage of a case, None where it is inconclusive: it detects nothing."""
+    problem = catalogue()[id_]
+    expected = expect(problem)
+    return None if expected.inconclusive else fault_coverage(problem, expected, faults)
+
+
+def lost_requirements(
+    core: Collection[str], entries: Sequence[KnownDifference]
+) -> set[Requirement]:
+    """Return what the catalogue meets and the core set does not.
+
+    A fault that the core set detects is not run on the other cases.
+    """
+    problems = catalogue()
+    met: set[Requirement] = set()
+    for id_ in core:
+        coverage = _coverage(id_)
+        if coverage is not None:
+            met |= requirements(problems[id_], coverage.detected, entries)
+    lost: set[Requirement] = set()
+    for id_ in problems.keys() - core:
+        coverage = _coverage(id_, _undetected(problems[id_], met))
+        if coverage is not None:
+            lost |= requirements(problems[id_], coverage.detected, entries) - met
+    return lost
+
+
+def _undetected(problem: Problem, met: Collection[Requirement]) -> list[Fault]:
+    """Return the faults that are not detected yet at every location in every profile."""
+    layer = layer_class(problem)
+    profiles = [profile.name for profile in PROFILES if profile.accepts(problem)]
+    return [
+        fault
+        for fault in FAULTS
+        if any(
+            Detects(profile, layer, placed.id) not in met
+            for placed in placements(problem, fault)
+            for profile in profiles
+        )
+    ]
