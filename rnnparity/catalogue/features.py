@@ -213,4 +213,18 @@ def cases_of(feature: Feature) -> frozenset[str]:
 
 def features_of(problem: Problem) -> list[str]:
     """Return the names of the features that a case has, "all cases" left out."""
-    return [feature.name for feature in FEATURES if feature is not ALL and feature.matches(problem)]
+    return [
+        f"{feature.group}: {feature.name}"
+        for feature in FEATURES
+        if feature is not ALL and feature.matches(problem)
+    ]
+
+
+def option_values(problem: Problem) -> list[str]:
+    """Return the features of a case, and each activation of its halves."""
+    values = dict.fromkeys(features_of(problem))
+    for _, half in halves(problem.layer):
+        values[f"activation={half.activation}"] = None
+        if half.cell.gated:
+            values[f"recurrent_activation={half.recurrent_activation}"] = None
+    return list(values)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rnnparity.cli.common import echo, progress_bar
+from rnnparity.cli.common import echo
+from rnnparity.cli.progress import show_progress
 
 
 def bench(
@@ -41,7 +42,7 @@ def bench(
     """Run the benchmarks and write a report."""
     from rnnparity.bench import bench as run_bench
 
-    with progress_bar() as progress:
+    with show_progress() as progress:
         done = run_bench(out, quick, k, baseline, fail_above, from_ or [], any_machine, progress)
     echo(*done.lines)
     raise typer.Exit(0 if done.passed else 1)

@@ -46,8 +46,7 @@ def _list_subjects() -> None:
 
     for name in registered_names():
         subject = registration(name)
-        default = f"; default: cases tagged {subject.cases}" if subject.cases else ""
-        echo(f"{name:24} {subject.description}{default}")
+        echo(f"{name:24} {subject.description}")
     echo(f"{'package.module:callable':24} a function from a Problem to its outputs")
     echo(f"{'cmd:PROGRAM':24} a program: one problem per line in, one answer per line out")
 

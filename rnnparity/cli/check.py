@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +15,16 @@ from rnnparity.cli.common import (
     Jobs,
     discard_stdout,
     echo,
-    progress_bar,
+    sigterm_interrupts,
 )
+from rnnparity.cli.progress import show_progress
 from rnnparity.problem.errors import RequestError
+
+if TYPE_CHECKING:
+    from rnnparity.problem.results import Report
+    from rnnparity.report.outputs import Outputs
+    from rnnparity.session.check import Settings
+    from rnnparity.session.selection import Selection
 
 
 def check(
@@ -24,6 +32,15 @@ def check(
         list[str] | None, typer.Argument(metavar="SUBJECT", help="Default: keras.")
     ] = None,
     k: Expression = "",
+    full: Annotated[
+        bool, typer.Option("--full", help="Run all cases instead of the core set.")
+    ] = False,
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Run part I of N; merge the parts with --from.")
+    ] = "",
+    no_causes: Annotated[
+        bool, typer.Option("--no-causes", help="Do not search the causes of what fails.")
+    ] = False,
     all_: Annotated[
         bool, typer.Option("--all", help="Run every registered subject that is installed.")
     ] = False,
@@ -49,7 +66,7 @@ def check(
     ] = 120,
     fixtures: Fixtures = None,
 ) -> None:
-    """Compare subjects with the test cases.
+    """Compare subjects with the test cases: by default with the core set of the catalogue.
 
     A SUBJECT is a name from `rnnparity list --subjects`, a function of yours as
     package.module:callable, or a program as cmd:PROGRAM. Exit status: 0 all compared cases agree or
@@ -57,33 +74,50 @@ def check(
     compared, 130 Ctrl-C.
     """
     from rnnparity.report.outputs import Outputs, load_merged
-    from rnnparity.report.screen import report_lines, skipped_lines
     from rnnparity.session.judging import check_compared
 
     outputs = Outputs(html, markdown, json)
     outputs.check()
     if from_:
-        if subjects or all_ or k:
+        if subjects or all_ or k or full or shard:
             raise RequestError(
-                "--from merges stored runs as they are; remove subjects, --all and -k"
+                "--from merges stored runs as they are; remove subjects, --all, --full, --shard, -k"
             )
         report = load_merged(from_, fixtures)
         check_compared(report)
     else:
-        from rnnparity.report.examples import with_examples
-        from rnnparity.session.check import check_run
+        from rnnparity.session.check import Settings
+        from rnnparity.session.selection import Selection, Shard
 
-        with progress_bar() as progress:
-            run = check_run(
-                *(subjects or []),
-                k=k,
-                fixtures=fixtures,
-                jobs=j,
-                timeout_s=timeout,
-                progress=progress,
-                all_subjects=all_,
-            )
-            report = with_examples(run, progress) if outputs.requested else run.report
+        selection = Selection(k, full, Shard.parse(shard) if shard else None)
+        settings = Settings(j, timeout, fixtures, causes=not no_causes)
+        report = _run(subjects or [], all_, selection, settings, outputs)
+    _show(report, outputs)
+    raise typer.Exit(report.status)
+
+
+def _run(
+    subjects: list[str], all_: bool, selection: Selection, settings: Settings, outputs: Outputs
+) -> Report:
+    """Run the subjects; the verdicts are stored before their causes are searched."""
+    from rnnparity.report.examples import with_examples
+    from rnnparity.session.check import DEFAULT_SUBJECT, check_run
+    from rnnparity.subjects import registered_names
+
+    named = subjects if subjects or all_ else [DEFAULT_SUBJECT]
+    optional = registered_names() if all_ else []
+    with show_progress() as progress, sigterm_interrupts():
+        settings = replace(settings, progress=progress, on_verdicts=outputs.keep)
+        run = check_run(named, selection, settings, optional)
+        if not outputs.requested or not settings.causes or run.report.interrupted:
+            return run.report
+        return with_examples(run, progress)
+
+
+def _show(report: Report, outputs: Outputs) -> None:
+    """Write the files, and print what is not written to stdout."""
+    from rnnparity.report.screen import report_lines, skipped_lines
+
     try:
         text = outputs.write(report)
         if text:
@@ -95,4 +129,5 @@ def check(
         # The exit status must still be that of the run.
         discard_stdout()
     echo(*skipped_lines(report), err=True)
-    raise typer.Exit(report.status)
+    if report.interrupted:
+        echo("rnnparity: interrupted: the report has the cases that were finished", err=True)

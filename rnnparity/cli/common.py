@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,6 @@ from rnnparity.problem.text import visible
 
 if TYPE_CHECKING:
     from rnnparity.problem.problem import Problem
-    from rnnparity.session.subject_run import Progress
 
 
 Expression = Annotated[
@@ -38,7 +38,7 @@ Jobs = Annotated[
         min=1,
         max=64,
         metavar="N",
-        help="Worker processes for each subject. Default: up to 4.",
+        help="Worker processes for each subject. Default: as many as cores.",
     ),
 ]
 Case = Annotated[
@@ -90,30 +90,17 @@ def echo(
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """Show progress on a terminal; in a pipe nothing is shown."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+def sigterm_interrupts() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C: what is finished is printed and written."""
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    console = Console(stderr=True)
-    bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-    with bar:
-        loading = bar.add_task("loading", total=None)
-        tasks = {}
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
 
-        def show(name: str, done: int, total: int) -> None:
-            bar.update(loading, visible=False)
-            if name not in tasks:
-                tasks[name] = bar.add_task(visible(name), total=total)
-            bar.update(tasks[name], completed=done)
-
-        yield show
+    handler = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def discard_stdout() -> None:

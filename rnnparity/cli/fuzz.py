@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rnnparity.cli.common import Jobs, echo, progress_bar
+from rnnparity.cli.common import Jobs, echo
+from rnnparity.cli.progress import show_progress
 from rnnparity.problem.errors import RequestError
 
 
@@ -31,8 +32,8 @@ def fuzz(
         raise RequestError(
             f"subject: got {subject!r}, expected 'keras'; for others use `rnnparity check {subject}`"
         )
-    with progress_bar() as progress:
-        records = run_fuzz(n, seed, j or min(os.cpu_count() or 1, 4), progress)
+    with show_progress() as progress:
+        records = run_fuzz(n, seed, j or os.cpu_count() or 1, progress)
     summaries = summarize(records)
     echo(*fuzz_lines(summaries))
     raise typer.Exit(1 if any(summary.false_alarms for summary in summaries.values()) else 0)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnparity.cli.common import Fixtures, Jobs, echo, progress_bar
+from rnnparity.cli.common import Fixtures, Jobs, echo
+from rnnparity.cli.progress import show_progress
 from rnnparity.problem.errors import RequestError
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ def regenerate(
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit with 1 if anything would change.")
+    ] = False,
+    core: Annotated[
+        bool, typer.Option("--core", help="Compute the core set of cases instead (ten minutes).")
     ] = False,
     bundles: Annotated[
         bool,
@@ -44,13 +48,15 @@ def regenerate(
     from rnnparity.session.regenerate import regenerate as regenerate_fixtures
 
     folder = fixtures or default_folder()
+    if core:
+        raise typer.Exit(_regenerate_core(folder, check, j))
     if bundles:
         raise typer.Exit(_regenerate_bundles(folder, names or [], check))
     if names:
         raise RequestError("NAME is the name of a known difference; it requires --bundles")
-    with progress_bar() as progress:
+    with show_progress() as progress:
         done = regenerate_fixtures(
-            folder, check=check, jobs=j or min(os.cpu_count() or 1, 4), progress=progress
+            folder, check=check, jobs=j or os.cpu_count() or 1, progress=progress
         )
     if done.refused:
         _print_refused(folder, done, check)
@@ -84,3 +90,26 @@ def _regenerate_bundles(folder: Path, names: list[str], check: bool) -> int:
         echo(line)
         drifted |= changed
     return 1 if check and drifted else 0
+
+
+def _regenerate_core(folder: Path, check: bool, jobs: int | None) -> int:
+    """Write the list of the core set; return 1 if `check` finds that it would change."""
+    from rnnparity.catalogue import catalogue
+    from rnnparity.catalogue.core import CORE, core_text
+    from rnnparity.golden.goldens import KNOWN
+    from rnnparity.golden.known_differences import read_known
+    from rnnparity.problem.files import write_whole
+    from rnnparity.session.core import compute_core
+
+    with show_progress() as progress:
+        core = compute_core(read_known(folder / KNOWN), jobs or os.cpu_count() or 1, progress)
+    text = core_text(core)
+    changed = not CORE.exists() or CORE.read_text(encoding="utf-8") != text
+    if check and changed:
+        echo(f"{CORE}: drifted; run `rnnparity regenerate --core`", err=True)
+        return 1
+    if changed:
+        write_whole(CORE, text)
+    written = "written" if changed else "up to date"
+    echo(f"{CORE}: {len(core)} of {len(catalogue())} cases, {written}")
+    return 0

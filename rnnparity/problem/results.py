@@ -48,6 +48,7 @@ class Verdict(StrEnum):
 FAILING = frozenset({Verdict.DIVERGES, Verdict.ERROR})
 # The exit status where nothing was compared, or a subject did not run.
 NOTHING_COMPARED = 2
+INTERRUPTED = 130
 
 
 class DifferenceType(StrEnum):
@@ -280,6 +281,10 @@ class CaseResult:
         return self.verdict is Verdict.AGREES or (self.verdict.compared and bool(self.differences))
 
     @property
+    def failing(self) -> bool:
+        return self.verdict in FAILING
+
+    @property
     def difference_types(self) -> frozenset[DifferenceType]:
         return frozenset(difference.type for difference in self.differences)
 
@@ -312,7 +317,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class SubjectResult:
-    """All results of one subject; `date` is UTC, `seconds` those inside the subject's own code."""
+    """All results of one subject; `date` is UTC, `seconds` those inside the subject's own code.
+
+    `not_covered` are the option values that no compared case had.
+    """
 
     name: str
     versions: Mapping[str, str]
@@ -321,6 +329,7 @@ class SubjectResult:
     seconds: float = 0.0
     date: str = ""
     machine: Machine | None = None
+    not_covered: tuple[str, ...] = ()
 
     @property
     def counts(self) -> Counter[Verdict]:
@@ -328,7 +337,7 @@ class SubjectResult:
 
     @property
     def failing(self) -> tuple[CaseResult, ...]:
-        return tuple(case for case in self.cases if case.verdict in FAILING)
+        return tuple(case for case in self.cases if case.failing)
 
     @property
     def compared(self) -> int:
@@ -373,6 +382,8 @@ class Report:
     """One run, or several merged. `catalogue` is the digest of the cases there were to choose from.
 
     `score_constant` is the mutation score of the compared cases with constant weights only.
+    `without_golden` are the cases that were compared with the reference only, because no golden is
+    recorded yet. `interrupted`: the run was ended before all selected cases had a result.
     """
 
     subjects: tuple[SubjectResult, ...]
@@ -382,6 +393,8 @@ class Report:
     score_constant: Score | None = None
     rnnparity: str = ""
     catalogue: str = ""
+    without_golden: tuple[str, ...] = ()
+    interrupted: bool = False
 
     @property
     def compared(self) -> int:
@@ -393,7 +406,13 @@ class Report:
 
     @property
     def status(self) -> int:
-        """The exit status: 1 if something differs, 2 if a subject did not run or compare anything."""
+        """The exit status.
+
+        130 if the run was interrupted, 1 if something differs, 2 if a subject did not run or
+        compare anything, else 0.
+        """
+        if self.interrupted:
+            return INTERRUPTED
         if any(subject.failing or subject.stale for subject in self.subjects):
             return 1
         requested = any(skipped.requested for skipped in self.skipped)

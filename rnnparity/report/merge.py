@@ -10,6 +10,7 @@ from rnnparity.golden import known_differences
 from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Machine, Report, SubjectResult, Verdict
+from rnnparity.session.scores import with_scores
 
 
 def merge(reports: Mapping[str, Report], entries: Sequence[KnownDifference]) -> Report:
@@ -34,15 +35,17 @@ def merge(reports: Mapping[str, Report], entries: Sequence[KnownDifference]) -> 
         for subject in report.subjects:
             parts.setdefault(subject.name, {})[file] = subject
     skipped = dict.fromkeys(out for report in reports.values() for out in report.skipped)
-    widest = _widest(list(reports.values()))
-    return replace(
+    merged = replace(
         first,
         subjects=tuple(_joined(subjects, entries) for subjects in parts.values()),
         skipped=tuple(out for out in skipped if out.subject not in parts),
         known=tuple(dict.fromkeys(entry for report in reports.values() for entry in report.known)),
-        score=widest.score if widest else None,
-        score_constant=widest.score_constant if widest else None,
+        without_golden=tuple(
+            dict.fromkeys(case for report in reports.values() for case in report.without_golden)
+        ),
+        interrupted=any(report.interrupted for report in reports.values()),
     )
+    return with_scores(merged)
 
 
 def _joined(
@@ -106,27 +109,3 @@ def _machine(machines: Iterable[Machine | None]) -> Machine | None:
         return None
     processors = sorted({machine.processor for machine in known})
     return replace(known[0], processor="; ".join(processors))
-
-
-def _widest(reports: Sequence[Report]) -> Report | None:
-    """Return the report whose compared cases include those of all others.
-
-    Its mutation score is that of all of them together.
-    """
-    cases = [_compared(report) for report in reports]
-    union: set[str] = set().union(*cases)
-    for report, compared in zip(reports, cases, strict=True):
-        if compared == union:
-            return report
-    return None
-
-
-def _compared(report: Report) -> set[str]:
-    """Return the ids of the cases that any subject but the reference answered."""
-    subjects = [subject for subject in report.subjects if subject.name != "reference"]
-    return {
-        result.id
-        for subject in subjects
-        for result in subject.cases
-        if result.verdict not in (Verdict.UNSUPPORTED, Verdict.ERROR)
-    }

@@ -12,6 +12,8 @@ from rnnparity.report.messages import failure, group_title, sigma_text, stale_te
 
 # Of each subject this many failing cases are printed; the causes are few, the cases many.
 SHOWN = 10
+# So many option values that were not covered are named.
+OPTIONS_SHOWN = 12
 # The columns that are shown even if they are empty.
 ALWAYS = (Verdict.AGREES, Verdict.DIVERGES)
 # What introduces a group below the table.
@@ -31,8 +33,13 @@ def report_lines(report: Report) -> Iterator[str]:
     yield from aligned(_table(report))
     for subject in report.subjects:
         yield from _notes(subject)
+        if subject.not_covered and subject.compared:
+            yield _coverage(subject)
     if report.score:
         yield _score(report.score, report.score_constant)
+    if report.without_golden:
+        first, count = report.without_golden[0], len(report.without_golden)
+        yield f"{first} has no golden yet ({_cases(count)} without); run `rnnparity regenerate`"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -119,6 +126,14 @@ def _score(score: Score, constant: Score | None) -> str:
         return line
     detected = f"{constant.detected}/{constant.applicable}"
     return f"{line} (cases with constant weights only: {detected})"
+
+
+def _coverage(subject: SubjectResult) -> str:
+    """Return which option values no compared case of a subject had."""
+    shown = subject.not_covered[:OPTIONS_SHOWN]
+    more = len(subject.not_covered) - len(shown)
+    rest = f" and {more} more" if more else ""
+    return f"  not covered by its compared cases: {', '.join(shown)}{rest}"
 
 
 def _cases(count: int) -> str:

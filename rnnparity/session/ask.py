@@ -65,7 +65,7 @@ def check_case(
     Raises:
         RequestError: the subject is unknown or cannot be loaded, or a fixture is unreadable.
     """
-    compared_with = read_fixtures(fixtures)
+    compared_with = read_fixtures(fixtures, [problem.id])
     with open_session(subject) as session:
         outcome = ask_loaded(session, problem)
         return outcome, compared_with.result(session, outcome)

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rnnparity import __version__
-from rnnparity.catalogue import catalogue, digest
-from rnnparity.faults import detecting_cases
+from rnnparity.catalogue import digest
 from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import (
-    KnownEntry,
-    Report,
-    Score,
-    Skipped,
-    SubjectResult,
-)
-from rnnparity.session.fixtures import read_fixtures
+from rnnparity.problem.results import KnownEntry, Report, Skipped
+from rnnparity.session.fixtures import Fixtures, read_fixtures
 from rnnparity.session.judging import check_compared, self_check
 from rnnparity.session.processes import one_blas_thread
-from rnnparity.session.session import REFERENCE, SubjectLike, check_name
-from rnnparity.session.subject_run import Progress, SubjectRun, check_subject
+from rnnparity.session.scores import with_scores
+from rnnparity.session.selection import Selection
+from rnnparity.session.session import SubjectLike, check_name
+from rnnparity.session.subject_run import Progress, SubjectRun, judge_subject, with_causes
 from rnnparity.session.workers import TIMEOUT_S
-from rnnparity.subjects import MissingFrameworkError, SubjectError, name_of, registered_names
+from rnnparity.subjects import MissingFrameworkError, SubjectError, name_of
 
 DEFAULT_SUBJECT = "keras"
 
@@ -38,22 +33,38 @@ class Run:
     wrong: Mapping[str, Sequence[Problem]]
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How a run is done.
+
+    `jobs` is the number of worker processes per subject and `timeout_s` the time limit of a case in
+    a worker, in seconds. `progress` is called with the subject, the number of cases that are done,
+    that of all, and the last result. With `causes` the causes of what fails are searched when all
+    verdicts are there; `on_verdicts` is called before with the report so far.
+    """
+
+    jobs: int | None = None
+    timeout_s: float = TIMEOUT_S
+    fixtures: Path | None = None
+    causes: bool = True
+    progress: Progress | None = None
+    on_verdicts: Callable[[Report], None] | None = None
+
+
 def check(
     *subjects: SubjectLike,
     k: str = "",
+    full: bool = False,
     fixtures: Path | None = None,
     jobs: int | None = None,
     timeout_s: float = TIMEOUT_S,
-    progress: Progress | None = None,
-    all_subjects: bool = False,
 ) -> Report:
-    """Compare subjects (names, or functions from a Problem to its outputs) with the catalogue.
+    """Compare subjects (names, or functions from a Problem to its outputs) with the test cases.
 
-    `k` selects cases, `jobs` is the number of worker processes per subject and `timeout_s` the
-    time limit of a case in a worker, in seconds. `progress` is called with the subject, the number
-    of cases that are done and that of all. With `all_subjects` every registered subject runs
-    besides the named ones; those whose framework is missing are skipped. A subject that cannot be
-    loaded does not keep the others from running.
+    The cases are those of the core set, or all (`full`), or those that the expression `k` selects
+    of all. `jobs` is the number of worker processes per subject and `timeout_s` the time limit of a
+    case in a worker, in seconds. A subject that cannot be loaded does not keep the others from
+    running.
 
     Raises:
         RequestError: a subject is unknown, a fixture unreadable, no subject can be loaded, or
@@ -65,51 +76,67 @@ def check(
         >>> check("reference", k="lstm-spread-last").passed
         True
     """
-    run = check_run(
-        *subjects,
-        k=k,
-        fixtures=fixtures,
-        jobs=jobs,
-        timeout_s=timeout_s,
-        progress=progress,
-        all_subjects=all_subjects,
-    )
-    return run.report
+    settings = Settings(jobs=jobs, timeout_s=timeout_s, fixtures=fixtures)
+    return check_run(subjects or [DEFAULT_SUBJECT], Selection(k, full), settings).report
 
 
 def check_run(
-    *subjects: SubjectLike,
-    k: str = "",
-    fixtures: Path | None = None,
-    jobs: int | None = None,
-    timeout_s: float = TIMEOUT_S,
-    progress: Progress | None = None,
-    all_subjects: bool = False,
+    subjects: Sequence[SubjectLike],
+    selection: Selection,
+    settings: Settings,
+    optional: Sequence[str] = (),
 ) -> Run:
-    """Do what `check` does, and keep the outputs that differ."""
-    named = list(dict.fromkeys(subjects))
-    if not named and not all_subjects:
-        named = [DEFAULT_SUBJECT]
-    registered = registered_names() if all_subjects else []
-    requested = list(dict.fromkeys([*named, *registered]))
+    """Do what `check` does, and keep the outputs that differ.
+
+    `optional` are subjects that are skipped where their framework is missing.
+    """
+    requested = list(dict.fromkeys([*subjects, *optional]))
     for subject in requested:
         check_name(subject)
+    cases = selection.cases()
+    with one_blas_thread():
+        fixtures = read_fixtures(settings.fixtures, [case.id for case in cases])
+        self_check()
+        runs, refused = _judge_all(requested, cases, fixtures, settings)
+        skipped = tuple(_skipped(subject, error, subjects) for subject, error in refused.items())
+        report = _report(runs, skipped, fixtures)
+        if not report.interrupted:
+            check_compared(report)
+        if settings.causes and not report.interrupted and not report.passed:
+            if settings.on_verdicts is not None:
+                settings.on_verdicts(report)
+            runs = [with_causes(run, settings.progress) for run in runs]
+            report = replace(report, subjects=tuple(run.result for run in runs))
+    return Run(report, {run.result.name: run.wrong for run in runs})
+
+
+def _judge_all(
+    subjects: Sequence[SubjectLike],
+    cases: Sequence[Problem],
+    fixtures: Fixtures,
+    settings: Settings,
+) -> tuple[list[SubjectRun], dict[SubjectLike, RequestError]]:
+    """Return the runs of the subjects, and why others could not be loaded.
+
+    Raises:
+        RequestError: none could be loaded.
+    """
     runs: list[SubjectRun] = []
     refused: dict[SubjectLike, RequestError] = {}
-    with one_blas_thread():
-        compared_with = read_fixtures(fixtures)
-        self_check()
-        for subject in requested:
-            try:
-                runs.append(check_subject(subject, k, compared_with, jobs, timeout_s, progress))
-            except RequestError as error:
-                refused[subject] = error
-        if not runs:
-            raise RequestError("; ".join(dict.fromkeys(map(str, refused.values()))))
-        skipped = tuple(_skipped(subject, error, named) for subject, error in refused.items())
-        report = _report([run.result for run in runs], skipped, compared_with.known)
-    check_compared(report)
-    return Run(report, {run.result.name: run.wrong for run in runs})
+    for subject in subjects:
+        try:
+            run = judge_subject(
+                subject, cases, fixtures, settings.jobs, settings.timeout_s, settings.progress
+            )
+        except RequestError as error:
+            refused[subject] = error
+            continue
+        runs.append(run)
+        if run.interrupted:
+            break
+    if not runs:
+        raise RequestError("; ".join(dict.fromkeys(map(str, refused.values()))))
+    return runs, refused
 
 
 def _skipped(subject: SubjectLike, error: RequestError, named: Sequence[SubjectLike]) -> Skipped:
@@ -118,42 +145,21 @@ def _skipped(subject: SubjectLike, error: RequestError, named: Sequence[SubjectL
     return Skipped(name_of(subject), reason, requested)
 
 
-def _report(
-    results: Sequence[SubjectResult],
-    skipped: tuple[Skipped, ...],
-    entries: Sequence[KnownDifference],
-) -> Report:
+def _report(runs: Sequence[SubjectRun], skipped: tuple[Skipped, ...], fixtures: Fixtures) -> Report:
+    results = tuple(run.result for run in runs)
     met = {name for result in results for case in result.cases for name in case.known}
-    known = tuple(_known_entry(entry) for entry in entries if entry.name in met)
-    compared = _compared_cases(results)
-    constant = [problem for problem in compared if problem.case and problem.case.initializers]
-    return Report(
-        tuple(results),
+    report = Report(
+        results,
         skipped,
-        known,
-        score=_score(compared),
-        score_constant=_score(constant),
+        tuple(_known_entry(entry) for entry in fixtures.known if entry.name in met),
         rnnparity=__version__,
         catalogue=digest(),
+        without_golden=fixtures.goldens.missing,
+        interrupted=any(run.interrupted for run in runs),
     )
+    return with_scores(report)
 
 
 def _known_entry(entry: KnownDifference) -> KnownEntry:
     reason = " ".join(entry.reason.split())
     return KnownEntry(entry.name, entry.cause, entry.standing, reason, entry.link)
-
-
-def _compared_cases(results: Sequence[SubjectResult]) -> list[Problem]:
-    """Return the cases in which outputs of a subject other than the reference were compared."""
-    ids: dict[str, None] = {}
-    for result in results:
-        if result.name != REFERENCE:
-            ids.update((case.id, None) for case in result.cases if case.outputs_compared)
-    return [catalogue()[id_] for id_ in ids]
-
-
-def _score(cases: Sequence[Problem]) -> Score | None:
-    """Return the mutation score of cases; None where no fault applies to any of them."""
-    detecting = detecting_cases(cases)
-    detected = sum(1 for case in detecting.values() if case)
-    return Score(detected, len(detecting)) if detecting else None

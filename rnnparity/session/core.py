@@ -13,7 +13,7 @@ from itertools import combinations
 from typing import NamedTuple, TypeAlias
 
 from rnnparity.catalogue import catalogue
-from rnnparity.catalogue.features import features_of
+from rnnparity.catalogue.features import features_of, option_values
 from rnnparity.catalogue.profiles import PROFILES
 from rnnparity.faults import FAULTS, Fault, FaultCoverage, fault_coverage, placements
 from rnnparity.golden.known_differences import KnownDifference
@@ -37,10 +37,10 @@ class Detects(NamedTuple):
 
 
 class Contains(NamedTuple):
-    """To contain two features at once."""
+    """To contain an option value, or two features at once."""
 
     profile: str
-    features: tuple[str, str]
+    values: tuple[str, ...]
 
 
 class Shows(NamedTuple):
@@ -50,7 +50,13 @@ class Shows(NamedTuple):
     difference: str
 
 
-Requirement: TypeAlias = Detects | Contains | Shows
+class Printed(NamedTuple):
+    """To be this case, whose numbers a source printed."""
+
+    case: str
+
+
+Requirement: TypeAlias = Detects | Contains | Shows | Printed
 
 
 def requirements(
@@ -58,20 +64,22 @@ def requirements(
 ) -> frozenset[Requirement]:
     """Return what a case meets that detects these faults."""
     layer = layer_class(problem)
-    pairs = list(combinations(sorted(features_of(problem)), 2))
+    values = [(value,) for value in option_values(problem)]
+    pairs = list(combinations(features_of(problem), 2))
     shown = [entry.name for entry in entries if entry.matches(problem.id)]
     detected = list(detected)
-    met: set[Requirement] = set()
+    from_source = problem.case is not None and "sources" in problem.case.tags
+    met: set[Requirement] = {Printed(problem.id)} if from_source else set()
     for profile in PROFILES:
         if profile.accepts(problem):
             met.update(Detects(profile.name, layer, fault) for fault in detected)
-            met.update(Contains(profile.name, pair) for pair in pairs)
+            met.update(Contains(profile.name, each) for each in (*values, *pairs))
             met.update(Shows(profile.name, name) for name in shown)
     return frozenset(met)
 
 
 def layer_class(problem: Problem) -> str:
-    """Return the classes of a layer as a name, such as "Bidirectional(GRU)" or "Stack(LSTM)".
+    """Return the class, form and direction of a layer, such as "GRU, reset_after=True, forward".
 
     A stack counts as one of the class of its first layer.
     """
@@ -81,11 +89,11 @@ def layer_class(problem: Problem) -> str:
     name = first.class_name + (f", {option}={getattr(first, option)}" if option else "")
     match layer:
         case Recurrent():
-            return name
+            return f"{name}, {'backwards' if layer.go_backwards else 'forward'}"
         case Bidirectional():
-            return f"Bidirectional({name})"
+            return f"{name}, {layer.merge_mode}"
         case Stack():
-            return f"Stack({name})"
+            return f"{name}, stack"
 
 
 def smallest_cover(met: Mapping[str, frozenset[Requirement]]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,12 +34,12 @@ class Fixtures:
         return with_known(result, self.known, session.name, session.versions)
 
 
-def read_fixtures(folder: Path | None = None) -> Fixtures:
-    """Read the fixtures of a folder, or the project's own.
+def read_fixtures(folder: Path | None = None, only: Collection[str] | None = None) -> Fixtures:
+    """Read the fixtures of a folder, or the project's own; of the families of some cases only.
 
     Raises:
         FormatError: a file is missing, malformed, edited or not used.
     """
     folder = folder or default_folder()
-    goldens = read_goldens(folder, catalogue())
+    goldens = read_goldens(folder, catalogue(), only)
     return Fixtures(goldens, read_known(folder / KNOWN))

@@ -64,7 +64,7 @@ def judge_reference(
         return judge_outcome(outcome, goldens, expected)
     golden = _golden(problem, goldens)
     if goldens is not None and golden is None:
-        reason = goldens.left_out.get(problem.id, "")
+        reason = goldens.left_out.get(problem.id, "it has no golden yet")
         return CaseResult(problem.id, Verdict.INCONCLUSIVE, reason=reason)
     return replace(reference_result(problem, answer, golden), seconds=answer.seconds)
 

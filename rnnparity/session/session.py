@@ -13,6 +13,7 @@ from rnnparity.session.judging import Judge, judge_outcome, judge_reference
 from rnnparity.session.outcome import Outcome, ask_in_this_process
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.reference_subject import ReferenceSubject
+from rnnparity.session.selection import by_configuration
 from rnnparity.session.workers import TIMEOUT_S, Workers
 from rnnparity.subjects import FunctionSubject, make_subject, name_of, registration
 
@@ -96,10 +97,10 @@ class WorkerSession:
         return self._workers.versions()
 
     def ask(self, problem: Problem) -> Outcome:
-        return next(self._workers.run([problem]))
+        return next(self._workers.run([[problem]]))
 
     def ask_all(self, problems: Iterable[Problem]) -> Iterator[Outcome]:
-        return self._workers.run(problems)
+        return self._workers.run(by_configuration(problems))
 
 
 @contextmanager
@@ -142,8 +143,3 @@ def check_name(subject: SubjectLike) -> None:
     """
     if not callable(subject):
         registration(subject)
-
-
-def default_cases(subject: SubjectLike) -> str:
-    """Return the expression that selects a subject's cases where none is given ("" for all)."""
-    return "" if callable(subject) else registration(subject).cases

@@ -5,7 +5,8 @@ Each worker is a standard-library pool of one process, so that a broken worker b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -36,6 +37,28 @@ class _Task:
     worker: int
     problem: Problem
     start: float
+
+
+class _Queue:
+    """Groups of problems that wait for workers; each worker empties one group after the other."""
+
+    def __init__(self, groups: Iterable[Sequence[Problem]], workers: int) -> None:
+        self._groups = deque(deque(group) for group in groups)
+        self._own: list[deque[Problem]] = [deque() for _ in range(workers)]
+
+    def next_of(self, worker: int) -> Problem | None:
+        """Return the next problem of a worker; the end of another's group if nothing else is left."""
+        if not self._own[worker] and self._groups:
+            self._own[worker] = self._groups.popleft()
+        if self._own[worker]:
+            return self._own[worker].popleft()
+        longest = max(self._own, key=len)
+        return longest.pop() if longest else None
+
+    def rest(self) -> Iterator[Problem]:
+        """Yield all problems that no worker has taken."""
+        for group in (*self._own, *self._groups):
+            yield from group
 
 
 class Workers:
@@ -80,9 +103,13 @@ class Workers:
             raise failure
         return versions
 
-    def run(self, problems: Iterable[Problem]) -> Iterator[Outcome]:
-        """Yield the outcomes in the order in which they come in."""
-        waiting = iter(problems)
+    def run(self, groups: Iterable[Sequence[Problem]]) -> Iterator[Outcome]:
+        """Yield the outcomes in the order in which they come in.
+
+        A worker takes a whole group of problems, one after the other: what it has built for one
+        serves the next.
+        """
+        waiting = _Queue(groups, len(self.pools))
         running: dict[Future[Outcome], _Task] = {}
         timeouts = 0
         for number in range(len(self.pools)):
@@ -96,7 +123,7 @@ class Workers:
                 if timeouts < PATIENCE:
                     self._submit(task.worker, waiting, running)
                 yield outcome
-        for problem in waiting:
+        for problem in waiting.rest():
             yield Outcome(problem, error=f"skipped after {PATIENCE} consecutive timeouts")
 
     def _wait(
@@ -110,10 +137,8 @@ class Workers:
         overdue = [future for future in pending if running[future].start <= latest_start]
         return done, overdue
 
-    def _submit(
-        self, number: int, waiting: Iterator[Problem], running: dict[Future[Outcome], _Task]
-    ) -> None:
-        problem = next(waiting, None)
+    def _submit(self, number: int, waiting: _Queue, running: dict[Future[Outcome], _Task]) -> None:
+        problem = waiting.next_of(number)
         if problem is None:
             return
         try:

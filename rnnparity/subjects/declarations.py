@@ -19,15 +19,13 @@ class Registration:
     """A subject as its module declares it in the constant `SUBJECTS`, a tuple of these.
 
     `factory` returns the subject; it is called in a worker process and imports the framework.
-    `cases` selects the default cases (as `-k` does; "" is all of them). `packages` are the modules
-    that must be importable, and `extra` is the extra of this project that installs them. Lists are
-    sorted by `rank`, then by the module's name.
+    `packages` are the modules that must be importable, and `extra` is the extra of this project that
+    installs them. Lists are sorted by `rank`, then by the module's name.
     """
 
     name: str
     factory: Callable[[], object]
     description: str
-    cases: str = ""
     packages: tuple[str, ...] = ()
     extra: str = ""
     rank: int = 100

@@ -79,7 +79,6 @@ def _registration(
         f"{engine}:{path}",
         partial(make, engine, exporter),
         f"models that {framework} exports, on {engine}",
-        cases="pairs",
         packages=(*PACKAGES[engine], *packages),
         extra="onnx-export",
         rank=50,

@@ -183,16 +183,12 @@ def backend_subjects(
     rank: int,
     subject: type[KerasSubject] = KerasSubject,
 ) -> tuple[Registration, ...]:
-    """Return the registrations of a backend, one for each path with its description.
-
-    Eager takes every case by default, and so do the paths on a GPU; the others take fewer.
-    """
+    """Return the registrations of a backend, one for each path with its description."""
     return tuple(
         Registration(
             backend.name_of(path),
             partial(_make, subject, backend, path),
             f"{title}, {description}",
-            cases="" if path == "eager" or path in GPU_PATHS else "pairs",
             packages=packages,
             extra=backend.subject,
             rank=rank,

@@ -131,7 +131,6 @@ SUBJECTS = (
         "litert",
         make,
         "LiteRT (TFLite), converted from tf.keras",
-        cases="pairs",
         packages=("tensorflow", "ai_edge_litert"),
         extra="litert",
         rank=60,

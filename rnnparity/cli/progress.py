@@ -1,0 +1,103 @@
+"""Progress on stderr: a bar on a terminal, a plain line every ten seconds in a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from rnnparity.problem.text import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    from rnnparity.problem.results import CaseResult
+
+# In a pipe a line is printed after so many seconds.
+LINE_S = 10.0
+# Of each subject so many failing cases are printed as they come; the report has all of them.
+SHOWN = 10
+
+
+class ShowProgress(Protocol):
+    """Called with what is running, the number done, that of all, and the last case's result."""
+
+    def __call__(
+        self, name: str, done: int, total: int, result: CaseResult | None = None, /
+    ) -> None:
+        """Show it."""
+
+
+@dataclass
+class _Task:
+    """One thing that is running, such as a subject."""
+
+    start: float
+    bar: TaskID
+    failing: int = 0
+    next_line: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.next_line = self.start + LINE_S
+
+
+@contextmanager
+def show_progress() -> Iterator[ShowProgress]:
+    """Show progress until the context is left. What is printed goes to stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failing]}"),
+        TimeRemainingColumn(),
+    )
+    bar = Bar(*columns, console=console, disable=not console.is_terminal, transient=True)
+    with bar:
+        yield _Reporter(console, bar)
+
+
+class _Reporter:
+    """Shows progress on a bar or as lines, and failing cases as they come."""
+
+    def __init__(self, console: Console, bar: Bar) -> None:
+        self._console, self._bar = console, bar
+        self._tasks: dict[str, _Task] = {}
+        self._loading = bar.add_task("loading", total=None, failing="")
+
+    def __call__(
+        self, name: str, done: int, total: int, result: CaseResult | None = None, /
+    ) -> None:
+        self._bar.update(self._loading, visible=False)
+        if name not in self._tasks:
+            bar = self._bar.add_task(visible(name), total=total, failing="")
+            self._tasks[name] = _Task(monotonic(), bar)
+        task = self._tasks[name]
+        if result is not None and result.failing:
+            task.failing += 1
+            if task.failing <= SHOWN:
+                self._print(f"{name}: {result.id}: {result.verdict}")
+        failing = f"{task.failing} failing" if task.failing else ""
+        self._bar.update(task.bar, completed=done, failing=failing)
+        if not self._console.is_terminal:
+            self._print_line(name, task, done, total)
+
+    def _print_line(self, name: str, task: _Task, done: int, total: int) -> None:
+        now = monotonic()
+        if now < task.next_line:
+            return
+        task.next_line = now + LINE_S
+        left = (now - task.start) * (total - done) / done if done else 0.0
+        failing = f", {task.failing} failing" if task.failing else ""
+        self._print(f"{name}: {done} of {total} done{failing}, {left:.0f} s left")
+
+    def _print(self, line: str) -> None:
+        self._console.print(visible(line), highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,52 @@
+"""What the compared cases of a report are worth: mutation scores and coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.features import option_values
+from rnnparity.faults import detecting_cases
+from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import Report, Score, SubjectResult
+from rnnparity.session.session import REFERENCE
+
+
+def with_scores(report: Report) -> Report:
+    """Return a report with the mutation scores of its compared cases and each subject's coverage.
+
+    The scores are those of the cases that any subject but the reference was compared on, together;
+    `score_constant` is that of the cases with constant weights only.
+    """
+    answered: dict[str, None] = {}
+    for result in report.subjects:
+        if result.name != REFERENCE:
+            answered.update((case.id, None) for case in result.cases if case.outputs_compared)
+    cases = [catalogue()[id_] for id_ in answered]
+    constant = [problem for problem in cases if problem.case and problem.case.initializers]
+    return replace(
+        report,
+        subjects=tuple(
+            replace(result, not_covered=_not_covered(result)) for result in report.subjects
+        ),
+        score=_score(cases),
+        score_constant=_score(constant),
+    )
+
+
+def _not_covered(result: SubjectResult) -> tuple[str, ...]:
+    """Return the option values of the catalogue that no compared case of a subject had."""
+    compared = [catalogue()[case.id] for case in result.cases if case.verdict in COMPARED]
+    covered = {value for problem in compared for value in option_values(problem)}
+    every = dict.fromkeys(
+        value for problem in catalogue().values() for value in option_values(problem)
+    )
+    return tuple(value for value in every if value not in covered)
+
+
+def _score(cases: Sequence[Problem]) -> Score | None:
+    """Return the mutation score of cases; None where no fault applies to any of them."""
+    detecting = detecting_cases(cases)
+    detected = sum(1 for case in detecting.values() if case)
+    return Score(detected, len(detecting)) if detecting else None

@@ -1,0 +1,73 @@
+"""Which cases a run takes, and in which order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+
+from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.core import core
+from rnnparity.catalogue.selection import select
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.problem import Problem
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of a run: number `index` of `count`, from 1 on."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Return the shard written as "I/N".
+
+        Raises:
+            RequestError: it is not a number from 1 to N.
+        """
+        match = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text)
+        shard = cls(int(match[1]), int(match[2])) if match else cls(0, 0)
+        if not 1 <= shard.index <= shard.count:
+            raise RequestError(
+                f"--shard: got {text!r}, expected I/N such as 2/4, with I from 1 to N"
+            )
+        return shard
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The cases of a run: those that the expression `k` selects, or all (`full`), or the core set."""
+
+    k: str = ""
+    full: bool = False
+    shard: Shard | None = None
+
+    def cases(self) -> list[Problem]:
+        """Return the cases in the order of the catalogue.
+
+        Raises:
+            RequestError: `k` is malformed, or no case is selected.
+        """
+        whole = self.full or self.k
+        candidates = catalogue() if whole else core()
+        selected = select([catalogue()[id_] for id_ in candidates], self.k)
+        if self.shard is None:
+            return selected
+        groups = by_configuration(selected)[self.shard.index - 1 :: self.shard.count]
+        ids = {case.id for group in groups for case in group}
+        if not ids:
+            raise RequestError(f"--shard: no case is left for part {self.shard.index}")
+        return [case for case in selected if case.id in ids]
+
+
+def by_configuration(cases: Iterable[Problem]) -> list[list[Problem]]:
+    """Return the cases in groups, each of which a framework can run with one built layer."""
+    groups: dict[Hashable, list[Problem]] = {}
+    for case in cases:
+        initializers = case.case.initializers if case.case else None
+        constant = None if initializers is None else tuple(sorted(initializers.items()))
+        key = (case.layer, case.inputs.shape[2], constant)
+        groups.setdefault(key, []).append(case)
+    return list(groups.values())
