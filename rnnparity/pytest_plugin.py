@@ -1,13 +1,14 @@
 """The pytest plugin: the fixture `rnn_case` and the marker `rnn_cases`.
 
-In another project, this compares every case of the catalogue with a function:
+In another project, this compares a function with the core set of cases:
 
     from mylib import my_rnn
 
     def test_keras_parity(rnn_case):
         rnn_case.assert_parity(my_rnn)
 
-`@pytest.mark.rnn_cases("lstm and not mask:interior")` selects cases as `rnnparity check -k` does.
+`@pytest.mark.rnn_cases("lstm and not mask:interior")` selects of all cases, as
+`rnnparity check -k` does; `pytest --rnn-full` takes all of them.
 A run in which every case is skipped has compared nothing and is not a pass: pytest's exit status is
 then 5, as where no test was collected. Nothing heavy is imported before the fixture is used.
 """
@@ -51,6 +52,13 @@ class _Comparisons:
             terminalreporter.write_line("rnnparity: nothing was compared: every case was skipped")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for all cases."""
+    parser.getgroup("rnnparity").addoption(
+        "--rnn-full", action="store_true", help="run all cases instead of the core set"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and what notices a run without a comparison."""
     config.pluginmanager.register(_Comparisons())
@@ -66,9 +74,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     from rnnparity.problem.errors import RequestError
     from rnnparity.testing import selected_ids
 
+    full = metafunc.config.getoption("rnn_full")
     marker = metafunc.definition.get_closest_marker("rnn_cases")
     try:
-        ids = selected_ids(str(marker.args[0]) if marker and marker.args else "")
+        ids = selected_ids(str(marker.args[0]) if marker and marker.args else "", full)
     except RequestError as error:
         pytest.fail(f"{metafunc.definition.nodeid}: {error}", pytrace=False)
     metafunc.parametrize("rnn_case", ids, ids=ids, indirect=True)

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from typing import cast
 
 from rnnparity.catalogue import catalogue
-from rnnparity.catalogue.selection import select
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import FAILING, CaseResult, Verdict
@@ -18,6 +17,7 @@ from rnnparity.session.ask import ask_loaded
 from rnnparity.session.fixtures import Fixtures, read_fixtures
 from rnnparity.session.judging import self_check
 from rnnparity.session.outcome import Outcome
+from rnnparity.session.selection import Selection, by_configuration
 from rnnparity.session.session import Session, SubjectLike, open_session
 from rnnparity.subjects import name_of
 
@@ -55,13 +55,16 @@ def assert_parity(actual: object, problem: Problem) -> CaseResult:
     return result
 
 
-def selected_ids(expression: str) -> list[str]:
-    """Return the ids of the cases that an expression selects.
+def selected_ids(expression: str, full: bool = False) -> list[str]:
+    """Return the ids of the cases that an expression selects, by default those of the core set.
+
+    Cases that a framework can run with one built layer are neighbours.
 
     Raises:
         RequestError: it is malformed or selects no case.
     """
-    return [problem.id for problem in select(catalogue().values(), expression)]
+    cases = Selection(expression, full).cases()
+    return [problem.id for group in by_configuration(cases) for problem in group]
 
 
 class RnnCase:

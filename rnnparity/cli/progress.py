@@ -66,7 +66,7 @@ def show_progress() -> Iterator[ShowProgress]:
 
 
 class _Reporter:
-    """Shows progress on a bar or as lines, and failing cases as they come."""
+    """Shows a bar and failing cases as they come, or lines in a pipe."""
 
     def __init__(self, console: Console, bar: Bar) -> None:
         self._console, self._bar = console, bar
@@ -83,7 +83,7 @@ class _Reporter:
         task = self._tasks[name]
         if result is not None and result.failing:
             task.failing += 1
-            if task.failing <= SHOWN:
+            if self._console.is_terminal and task.failing <= SHOWN:
                 self._print(f"{name}: {result.id}: {result.verdict}")
         failing = f"{task.failing} failing" if task.failing else ""
         self._bar.update(task.bar, completed=done, failing=failing)

@@ -20,26 +20,34 @@ def merge(reports: Mapping[str, Report], entries: Sequence[KnownDifference]) -> 
     in all parts together.
 
     Raises:
-        RequestError: the reports are of different versions of rnnparity, or two of them contain
+        RequestError: the reports are of different versions or catalogues of rnnparity, or two of them contain
         the same case of a subject, or ran the subject in different versions.
     """
     (first_file, first), *others = reports.items()
     for file, report in others:
-        if report.rnnparity != first.rnnparity:
-            raise RequestError(
-                f"{file}: rnnparity: got {report.rnnparity}, expected {first.rnnparity} as in "
-                f"{first_file}; run both with the same version"
-            )
+        for what, got, expected in (
+            ("rnnparity", report.rnnparity, first.rnnparity),
+            ("catalogue", report.catalogue, first.catalogue),
+        ):
+            if got != expected:
+                raise RequestError(
+                    f"{file}: {what}: got {got}, expected {expected} as in {first_file}; "
+                    "run both with the same version of rnnparity"
+                )
     parts: dict[str, dict[str, SubjectResult]] = {}
     for file, report in reports.items():
         for subject in report.subjects:
             parts.setdefault(subject.name, {})[file] = subject
     skipped = dict.fromkeys(out for report in reports.values() for out in report.skipped)
+    if not others:
+        return first
     merged = replace(
         first,
         subjects=tuple(_joined(subjects, entries) for subjects in parts.values()),
         skipped=tuple(out for out in skipped if out.subject not in parts),
         known=tuple(dict.fromkeys(entry for report in reports.values() for entry in report.known)),
+        score=None,
+        score_constant=None,
         without_golden=tuple(
             dict.fromkeys(case for report in reports.values() for case in report.without_golden)
         ),

@@ -102,6 +102,8 @@ def check_run(
         report = _report(runs, skipped, fixtures)
         if not report.interrupted:
             check_compared(report)
+        elif not any(result.cases for result in report.subjects):
+            raise KeyboardInterrupt  # there is nothing to keep
         if settings.causes and not report.interrupted and not report.passed:
             if settings.on_verdicts is not None:
                 settings.on_verdicts(report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rnnparity.catalogue import catalogue
+from rnnparity.catalogue import catalogue, digest
 from rnnparity.catalogue.features import option_values
 from rnnparity.faults import detecting_cases
 from rnnparity.problem.problem import Problem
@@ -17,8 +17,11 @@ def with_scores(report: Report) -> Report:
     """Return a report with the mutation scores of its compared cases and each subject's coverage.
 
     The scores are those of the cases that any subject but the reference was compared on, together;
-    `score_constant` is that of the cases with constant weights only.
+    `score_constant` is that of the cases with constant weights only. A report of another catalogue
+    is returned unchanged.
     """
+    if report.catalogue != digest():
+        return report
     answered: dict[str, None] = {}
     for result in report.subjects:
         if result.name != REFERENCE:
@@ -37,7 +40,7 @@ def with_scores(report: Report) -> Report:
 
 def _not_covered(result: SubjectResult) -> tuple[str, ...]:
     """Return the option values of the catalogue that no compared case of a subject had."""
-    compared = [catalogue()[case.id] for case in result.cases if case.verdict in COMPARED]
+    compared = [catalogue()[case.id] for case in result.cases if case.outputs_compared]
     covered = {value for problem in compared for value in option_values(problem)}
     every = dict.fromkeys(
         value for problem in catalogue().values() for value in option_values(problem)

@@ -18,6 +18,7 @@ from _support.conformance_runs import (
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.features import FEATURES, cases_of
 from rnnparity.report.store import dump, load
+from rnnparity.session.scores import with_scores
 
 __all__ = ["here"]
 
@@ -66,7 +67,7 @@ def test_stored_runs_become_one_table(here, stored, tmp_path):
     ) in out
     assert f"  known difference: {KNOWN.name} (1 case)\n" in out
     assert here("check", *words) == (1, out, "")
-    assert load(paths["json"]) == both()
+    assert load(paths["json"]) == with_scores(both())
     headline = (
         f"1 of 2 subjects passes; a:mixed fails. 6 of {len(catalogue())} cases were selected."
     )
@@ -96,7 +97,7 @@ def test_a_closed_pipe_leaves_the_exit_status_of_the_run(stored, options):
     [
         (
             "--from a.json keras",
-            "--from merges stored runs as they are; remove subjects, --all and -k",
+            "--from merges stored runs as they are; remove subjects, --all, --full, --shard, -k",
         ),
         ("--from a.json -k lstm", "--from merges stored runs as they are"),
         ("--from a.json --all", "--from merges stored runs as they are"),

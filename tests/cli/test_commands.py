@@ -169,11 +169,8 @@ def test_invalid_fixtures_are_refused(here, tmp_path):
     called = here("check", "reference", "--fixtures", str(tmp_path))
     assert refused(called) == f"{tmp_path}/manifest.json: not found; {remedy}"
     write_folder(tmp_path)
-    called = here("check", "reference", "--fixtures", str(tmp_path))
-    assert refused(called).startswith(f"{tmp_path}: ")
-    assert refused(called).endswith(f"without one); {remedy}")
     change_file(tmp_path, "edge.json", lambda rows: rows[0]["case"]["tags"].reverse())
-    called = here("check", "reference", "--fixtures", str(tmp_path))
+    called = here("check", "reference", "-k", "edge-D1", "--fixtures", str(tmp_path))
     expected = f"{tmp_path}/edge.json: edge-D1-simple_rnn-forward: case differs from the catalogue; {remedy}"
     assert refused(called) == expected
 

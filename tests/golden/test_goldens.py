@@ -99,12 +99,20 @@ def test_an_edited_file_is_refused(folder):
     assert refusal(folder) == f"DIR/edge.json: checksum mismatch; {REMEDY}"
 
 
-def test_a_case_without_a_golden_is_refused(folder):
+def test_a_case_without_a_golden_is_reported(folder):
     change_file(folder, "edge.json", lambda rows: rows[:1])
-    assert (
-        refusal(folder)
-        == f"DIR: edge-T1-simple_rnn-forward-initial has no golden (1 without one); {REMEDY}"
-    )
+    missing = read_goldens(folder, small_catalogue()).missing
+    assert missing == ("edge-T1-simple_rnn-forward-initial",)
+
+
+def test_only_the_families_of_the_named_cases_are_read(folder):
+    goldens = read_goldens(folder, small_catalogue(), ["gru-spread-last"])
+    assert set(goldens.outputs) == {id_ for id_ in IDS if id_.startswith("gru-spread")}
+    assert goldens.missing == ()
+    (folder / "edge.json").write_text("damaged")
+    assert read_goldens(folder, small_catalogue(), ["gru-spread-last"]).outputs
+    with pytest.raises(FormatError, match="checksum mismatch"):
+        read_goldens(folder, small_catalogue())
 
 
 def test_a_golden_without_a_case_is_refused(folder):

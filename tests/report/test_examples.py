@@ -12,7 +12,8 @@ from rnnparity.problem.results import KnownEntry, Verdict
 from rnnparity.problem.stored import this_machine
 from rnnparity.report.examples import with_examples
 from rnnparity.report.store import dump, parse
-from rnnparity.session.check import check_run
+from rnnparity.session.check import Settings, check_run
+from rnnparity.session.selection import Selection
 
 FEW = "gru-spread-sequences-mask_interior and not bi_"
 
@@ -28,7 +29,7 @@ def ignore_progress(name, done, total):
 
 @pytest.fixture(scope="module")
 def run():
-    return check_run(unmasked, k=FEW)
+    return check_run([unmasked], Selection(FEW), Settings())
 
 
 def test_a_group_of_failing_cases_is_explained_once(run):
@@ -77,7 +78,7 @@ def known_folder(tmp_path):
 
 def test_a_known_difference_is_explained_and_keeps_its_reason(known_folder):
     calls = []
-    run = check_run(unmasked, k=FEW, fixtures=known_folder)
+    run = check_run([unmasked], Selection(FEW), Settings(fixtures=known_folder))
     report = with_examples(run, lambda *call: calls.append(call))
     entry = KnownEntry("no-masks", "mask-ignored", "undocumented", "As wanted.", "x")
     assert report.known == (entry,)

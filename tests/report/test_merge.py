@@ -17,11 +17,13 @@ from _support.conformance_runs import (
     subject,
 )
 
+from rnnparity.catalogue import digest
 from rnnparity.golden.goldens import KNOWN
 from rnnparity.golden.known_differences import read_known
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Score, Skipped, Stale, StaleReason
+from rnnparity.problem.results import Skipped, Stale, StaleReason
 from rnnparity.report.merge import merge
+from rnnparity.session.scores import with_scores
 
 
 def parts(*chosen, **fields):
@@ -32,7 +34,7 @@ def parts(*chosen, **fields):
 
 def test_different_subjects_are_side_by_side():
     first, second = report(subject("agreeing", AGREEING)), report(subject("a:mixed", MIXED))
-    assert merge({"1": first, "2": second}, ()) == both()
+    assert merge({"1": first, "2": second}, ()) == with_scores(both())
 
 
 def test_parts_of_a_subject_are_joined_in_the_order_of_the_catalogue():
@@ -65,12 +67,19 @@ def test_an_entry_that_is_stale_in_all_parts_together_is_stale(tmp_path):
     assert not found.passed
 
 
-def test_the_mutation_score_is_that_of_the_widest_report():
-    wide = report(subject("a", AGREEING), score=Score(9, 10))
-    narrow = report(subject("b", only(PLAIN)), score=Score(3, 3))
-    disjoint = report(subject("b", only(HALF)), score=Score(4, 4))
-    assert merge({"1": narrow, "2": wide}, ()).score == wide.score
-    assert merge({"1": narrow, "2": disjoint}, ()).score is None
+def test_parts_have_the_score_and_the_coverage_of_the_whole():
+    whole = with_scores(report(subject("a", AGREEING), catalogue=digest()))
+    halves = [
+        with_scores(report(subject("a", only(*cases)), catalogue=digest()))
+        for cases in (CASES[:3], CASES[3:])
+    ]
+    merged = merge({"1": halves[0], "2": halves[1]}, ())
+    assert (merged.score, merged.score_constant) == (whole.score, whole.score_constant)
+    assert merged.score.detected > max(half.score.detected for half in halves)
+    assert merged.subjects[0].not_covered == whole.subjects[0].not_covered
+    assert len(merged.subjects[0].not_covered) < min(
+        len(half.subjects[0].not_covered) for half in halves
+    )
 
 
 def test_a_subject_that_was_skipped_in_one_report_and_ran_in_another_was_not_skipped():
@@ -97,6 +106,10 @@ def test_a_subject_that_was_skipped_in_one_report_and_ran_in_another_was_not_ski
         (
             report(subject("b", AGREEING), rnnparity="0.0.1"),
             "2.json: rnnparity: got 0.0.1, expected ",
+        ),
+        (
+            report(subject("b", AGREEING), catalogue="0123456789"),
+            "2.json: catalogue: got 0123456789, expected ",
         ),
     ],
 )

@@ -1,18 +1,25 @@
 """Whole runs: what a report holds, and when a run does not count."""
 
+from itertools import combinations
+
 import pytest
 from _support import subject_functions
+from _support.fixture_folders import IDS, write_folder
 
 from rnnparity import check
 from rnnparity.catalogue import catalogue, digest
+from rnnparity.catalogue.core import core
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError, SelfCheckError
 from rnnparity.problem.results import Verdict
 from rnnparity.session import check as check_module
+from rnnparity.session.check import Settings
+from rnnparity.session.selection import Selection, Shard
 from rnnparity.subjects import MissingFrameworkError
 
 FEW = "lstm-spread-last-initial and not bidirectional"
+MANY = "simple_rnn-spread and weights:spread"
 
 
 def test_a_report_holds_every_selected_case_in_the_order_of_the_catalogue():
@@ -26,9 +33,11 @@ def test_a_report_holds_every_selected_case_in_the_order_of_the_catalogue():
 
 def test_progress_counts_the_cases_of_a_subject():
     calls = []
-    report = check("reference", k=FEW, progress=lambda *arguments: calls.append(arguments))
-    total = len(report.subjects[0].cases)
-    assert calls[:total] == [("reference", done, total) for done in range(1, total + 1)]
+    settings = Settings(progress=lambda *arguments: calls.append(arguments))
+    run = check_module.check_run(["reference"], Selection(FEW), settings)
+    results = run.report.subjects[0].cases
+    total = len(results)
+    assert calls == [("reference", done, total, result) for done, result in enumerate(results, 1)]
 
 
 def test_a_failing_case_has_a_cause_and_an_unsupported_one_has_none():
@@ -46,14 +55,14 @@ def test_the_mutation_score_counts_answered_cases_of_other_subjects_than_the_ref
 
 
 def test_a_subject_without_its_framework_is_skipped(monkeypatch):
-    check_subject = check_module.check_subject
+    judge_subject = check_module.judge_subject
 
     def without_framework(subject, *arguments):
         if subject is subject_functions.raises:
             raise MissingFrameworkError("raises", "needs a framework")
-        return check_subject(subject, *arguments)
+        return judge_subject(subject, *arguments)
 
-    monkeypatch.setattr(check_module, "check_subject", without_framework)
+    monkeypatch.setattr(check_module, "judge_subject", without_framework)
     report = check("reference", subject_functions.raises, k=FEW)
     assert [result.name for result in report.subjects] == ["reference"]
     assert [(skipped.reason, skipped.requested) for skipped in report.skipped] == [
@@ -62,6 +71,67 @@ def test_a_subject_without_its_framework_is_skipped(monkeypatch):
     assert report.status == 2
     with pytest.raises(RequestError, match="needs a framework"):
         check(subject_functions.raises, k=FEW)
+
+
+def test_the_core_set_is_the_default_and_full_takes_every_case():
+    assert [case.id for case in check("reference").subjects[0].cases] == list(core())
+    assert [case.id for case in Selection(full=True).cases()] == list(catalogue())
+
+
+def test_shards_have_every_selected_case_once_and_keep_configurations_together():
+    whole = Selection(MANY).cases()
+    parts = [Selection(MANY, shard=Shard(index, 3)).cases() for index in (1, 2, 3)]
+    assert sorted(case.id for part in parts for case in part) == sorted(case.id for case in whole)
+    layers = [{case.layer for case in part} for part in parts]
+    for first, second in combinations(layers, 2):
+        assert not first & second
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "1/0", "a/b", "-1/2", "1/2/3"])
+def test_an_invalid_shard_is_refused(text):
+    with pytest.raises(RequestError, match="expected I/N such as 2/4"):
+        Shard.parse(text)
+
+
+def test_ctrl_c_keeps_the_results_that_are_finished():
+    calls = []
+
+    def interrupt(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    settings = Settings(progress=interrupt)
+    run = check_module.check_run(["reference", subject_functions.right], Selection(MANY), settings)
+    (result,) = run.report.subjects
+    assert len(result.cases) == 3
+    assert (run.report.passed, run.report.status) == (False, 130)
+
+
+def test_verdicts_are_there_before_causes_are_searched():
+    kept = []
+    settings = Settings(on_verdicts=kept.append)
+    run = check_module.check_run([subject_functions.wrong], Selection(FEW), settings)
+    assert {case.cause for case in kept[0].subjects[0].cases} == {None}
+    assert None not in {case.cause for case in run.report.subjects[0].cases}
+    settings = Settings(causes=False)
+    run = check_module.check_run([subject_functions.wrong], Selection(FEW), settings)
+    assert {case.cause for case in run.report.subjects[0].cases} == {None}
+
+
+def test_option_values_that_no_compared_case_had_are_listed():
+    (few,) = check("reference", k=FEW).subjects
+    assert {"Mask: a row without any step", "activation=relu"} <= set(few.not_covered)
+    assert "Layer: LSTM" not in few.not_covered
+    (every,) = check("reference").subjects
+    assert not every.not_covered
+
+
+def test_a_case_without_a_golden_is_compared_with_the_reference(tmp_path):
+    folder = write_folder(tmp_path)
+    report = check(subject_functions.right, k=FEW, fixtures=folder)
+    assert report.passed
+    assert set(report.without_golden) == {case.id for case in Selection(FEW).cases()} - set(IDS)
 
 
 def test_a_run_without_a_comparison_is_refused():

@@ -88,7 +88,7 @@ def test_every_golden_is_written_where_both_keys_agree(keras, tmp_path):
     calls = []
     done = regenerate(tmp_path, jobs=3, progress=lambda *arguments: calls.append(arguments))
     assert keras.opened == [("keras", 3)]
-    assert calls == [("keras", number, len(IDS)) for number in range(1, len(IDS) + 1)]
+    assert calls == [("keras", number, len(IDS), None) for number in range(1, len(IDS) + 1)]
     assert (done.refused, done.rows, done.left_out) == ([], len(IDS), {})
     assert set(done.changed) == {path.name for path in tmp_path.glob("*.json")}
     goldens = read_goldens(tmp_path, small_catalogue())

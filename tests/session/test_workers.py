@@ -38,7 +38,7 @@ def outcomes(name, cases, count=1, timeout_s=60.0):
         workers.versions()
         return {
             outcome.problem.id: outcome
-            for outcome in workers.run([catalogue()[case] for case in cases])
+            for outcome in workers.run([[catalogue()[case]] for case in cases])
         }
 
 
@@ -81,7 +81,7 @@ def test_a_worker_with_too_much_memory_is_replaced(monkeypatch, limit, processes
     with Workers("own.functions:right", 1) as pool:
         pool.versions()
         seen = set()
-        for outcome in pool.run([catalogue()[case] for case in PLAIN]):
+        for outcome in pool.run([[catalogue()[case]] for case in PLAIN]):
             assert_right(outcome)
             assert 2**24 < outcome.memory < 2**31
             seen |= set(pool.pools[0]._processes)
@@ -106,7 +106,7 @@ def test_the_rest_is_skipped_after_consecutive_timeouts(monkeypatch, count):
 def test_a_worker_that_dies_between_two_cases_costs_none():
     with Workers("own.functions:right", 1) as workers:
         workers.versions()
-        coming = workers.run([catalogue()[case] for case in PLAIN])
+        coming = workers.run([[catalogue()[case]] for case in PLAIN])
         found = [next(coming)]
         (process,) = workers.pools[0]._processes.values()
         end = time.monotonic() + 60

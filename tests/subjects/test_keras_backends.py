@@ -8,6 +8,8 @@ import pytest
 from rnnparity import check
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
+from rnnparity.session.check import Settings, check_run
+from rnnparity.session.selection import Selection
 from rnnparity.subjects import (
     MissingFrameworkError,
     Unsupported,
@@ -58,11 +60,9 @@ def test_a_subject_that_cannot_run_does_not_stop_the_others():
     assert "is missing" in skipped.reason
 
 
-def test_all_subjects_are_those_that_can_run(monkeypatch):
-    monkeypatch.setattr(
-        "rnnparity.session.check.registered_names", lambda: ["reference", "torch:cuda"]
-    )
-    report = check(k="lstm-spread-last", all_subjects=True)
+def test_all_subjects_are_those_that_can_run():
+    run = check_run([], Selection("lstm-spread-last"), Settings(), ["reference", "torch:cuda"])
+    report = run.report
     assert [subject.name for subject in report.subjects] == ["reference"]
     (skipped,) = report.skipped
     assert (skipped.subject, skipped.requested, report.status) == ("torch:cuda", False, 0)
