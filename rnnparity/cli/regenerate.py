@@ -98,7 +98,7 @@ def _regenerate_core(folder: Path, check: bool, jobs: int | None) -> int:
     from rnnparity.catalogue.core import CORE, core_text
     from rnnparity.golden.goldens import KNOWN
     from rnnparity.golden.known_differences import read_known
-    from rnnparity.problem.files import write_whole
+    from rnnparity.problem.files import write_file
     from rnnparity.session.core import compute_core
 
     with show_progress() as progress:
@@ -109,7 +109,7 @@ def _regenerate_core(folder: Path, check: bool, jobs: int | None) -> int:
         echo(f"{CORE}: drifted; run `rnnparity regenerate --core`", err=True)
         return 1
     if changed:
-        write_whole(CORE, text)
+        write_file(CORE, text)
     written = "written" if changed else "up to date"
     echo(f"{CORE}: {len(core)} of {len(catalogue())} cases, {written}")
     return 0

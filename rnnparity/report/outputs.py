@@ -46,7 +46,7 @@ class Outputs:
     def keep(self, report: Report) -> None:
         """Write the JSON file of a run whose causes are still to be searched."""
         if self.json is not None and self.json != STDOUT:
-            write_where_asked(self.json, dump(report))
+            write_file(self.json, dump(report))
 
     def write(self, report: Report) -> str:
         """Write the files and return the text for stdout, if one is requested."""
