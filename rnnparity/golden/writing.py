@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from rnnparity.problem.files import TEMPORARY, check_folder, write_files
 from rnnparity.problem.problem import Problem
 
 REJECTED = ".rej"
+# What every fixture file starts with.
+_FIRST_BYTES = b'[\n{\n"format": "rnnparity/'
 
 
 def family_texts(rows: Iterable[Problem]) -> dict[str, str]:
@@ -96,26 +98,31 @@ def drift(folder: Path, texts: Mapping[str, str], manifest: str) -> list[str]:
     return drifted + unused(folder, texts)
 
 
-def unused(folder: Path, texts: Mapping[str, str]) -> list[str]:
+def unused(folder: Path, texts: Iterable[str]) -> list[str]:
     """Return the names of the JSON files that are no longer fixtures.
 
     Raises:
-        RequestError: the manifest does not list such a file, so that rnnparity has not written it.
+        RequestError: rnnparity has not written such a file: the manifest does not list it, and it
+            does not hold fixtures (which a writer that was killed leaves behind).
     """
     names = {path.name for path in folder.glob("*.json")} - {*texts, MANIFEST}
-    stray = names.difference(_listed(folder))
+    stray = {name for name in names - _listed(folder) if not _holds_fixtures(folder / name)}
     if stray:
         raise RequestError(f"{folder / min(stray)}: not in the manifest; remove it")
     return sorted(names)
 
 
-def _listed(folder: Path) -> Collection[str]:
+def _holds_fixtures(path: Path) -> bool:
+    return path.read_bytes().startswith(_FIRST_BYTES)
+
+
+def _listed(folder: Path) -> set[str]:
     """Return the files in the manifest; none if it is missing, malformed or edited."""
     try:
         files: Mapping[str, object] = read_manifest(folder)["files"]
     except FormatError:
-        return ()
-    return files.keys()
+        return set()
+    return set(files)
 
 
 def has_text(path: Path, text: str) -> bool:

@@ -83,14 +83,20 @@ def test_only_files_that_rnnparity_has_written_are_removed(tmp_path):
     assert all((tmp_path / name).read_text() == text for name, text in mine.items())
 
 
-def test_nothing_is_removed_where_the_manifest_was_edited(tmp_path):
+def test_nothing_is_written_beside_a_json_file_that_holds_no_fixtures(tmp_path):
     put(tmp_path, "old")
-    path = tmp_path / MANIFEST
-    path.write_text(path.read_text().replace("rnnparity 0", "rnnparity 1"))
+    (tmp_path / "mine.json").write_text('[{"format": "mine"}]')
     before = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    with pytest.raises(RequestError, match=r"gru-spread.json: not in the manifest; remove it$"):
+    with pytest.raises(RequestError, match=r"mine.json: not in the manifest; remove it$"):
         put(tmp_path, "new")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+
+
+def test_fixtures_of_a_writer_that_was_killed_are_removed(tmp_path):
+    put(tmp_path, "new")
+    (tmp_path / "gru-spread.json").write_text(states()["old"][0]["gru-spread.json"])
+    assert put(tmp_path, "new") == ["gru-spread.json"]
+    assert is_whole(tmp_path, "new")
 
 
 def test_the_manifest_is_written_last_and_after_files_are_removed(tmp_path, monkeypatch):
