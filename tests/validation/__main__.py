@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from rnnparity.cli.common import progress_bar
+from rnnparity.cli.progress import show_progress
 from rnnparity.problem.errors import RequestError
 from validation.port_trials import run_port_trials, summary_lines
 from validation.trial import MISLEADING, TrialType, print_trials, run_trials
@@ -33,7 +33,7 @@ def main(
     """Inject faults into random problems and count how many are named."""
     trials, lines = [], []
     try:
-        with progress_bar() as progress:
+        with show_progress() as progress:
             if subject:
                 results = run_port_trials(subject, n, seed, j, progress)
                 trials = [trial for result in results for trial in result.trials]
