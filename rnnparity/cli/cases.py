@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,10 +114,26 @@ def run(
         dump = file_format.dump_pretty if sys.stdout.isatty() else file_format.dump_line
         typer.echo(dump(run_problem(file_format.read_problem(Path(file)), subject)))
         return
-    lines = [(number, line) for number, line in enumerate(sys.stdin.buffer, 1) if line.strip()]
-    if not lines:
-        raise RequestError("stdin: got no problem, expected one per line")
-    for number, line in lines:
-        where = f"stdin, line {number}"
-        problem = file_format.parse_problem(file_format.load_json(line, where), where)
+    problems = 0
+    for problem in _problems_on_stdin():
         typer.echo(file_format.dump_line(run_problem(problem, subject)))
+        problems += 1
+    if not problems:
+        raise RequestError("stdin: got no problem, expected one per line")
+
+
+def _problems_on_stdin() -> Iterator[Problem]:
+    """Yield the problems on stdin, one per line.
+
+    Raises:
+        FormatError: a line is not a problem, or too large.
+    """
+    from rnnparity.problem import file_format
+
+    for number in itertools.count(1):
+        where = f"stdin, line {number}"
+        line = file_format.read_limited(sys.stdin.buffer.readline, where)
+        if not line:
+            return
+        if line.strip():
+            yield file_format.parse_problem(file_format.load_json(line, where), where)

@@ -55,8 +55,8 @@ def problem_of(file: str) -> Problem:
     from rnnparity.problem import file_format
 
     if file == "-":
-        value = file_format.load_json(sys.stdin.buffer.read(), "stdin")
-        return file_format.parse_problem(value, "stdin")
+        content = file_format.read_limited(sys.stdin.buffer.read, "stdin")
+        return file_format.parse_problem(file_format.load_json(content, "stdin"), "stdin")
     if Path(file).exists() or "." in file or "/" in file:
         return file_format.read_problem(Path(file))
     return case_of(file)

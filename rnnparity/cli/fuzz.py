@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -30,7 +31,8 @@ def fuzz(
 
     if subject != "keras":
         raise RequestError(
-            f"subject: got {subject!r}, expected 'keras'; for others use `rnnparity check {subject}`"
+            f"subject: got {subject!r}, expected 'keras'; "
+            f"for others use `rnnparity check {quote(subject)}`"
         )
     with show_progress() as progress:
         records = run_fuzz(n, seed, j or os.cpu_count() or 1, progress)

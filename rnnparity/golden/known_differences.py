@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnparity.problem.errors import FormatError
+from rnnparity.problem.json_text import read_bytes
 from rnnparity.problem.results import Stale, StaleReason
 
 if TYPE_CHECKING:
@@ -59,11 +60,7 @@ def read_known(path: Path) -> tuple[KnownDifference, ...]:
         FormatError: invalid TOML, or an entry with a wrong key or value.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from None
+        content = tomllib.loads(read_bytes(path).decode()) if path.exists() else {}
     except ValueError as error:  # invalid TOML or UTF-8, or an integer of too many digits
         message = str(error).split(";", maxsplit=1)[0]
         raise FormatError(f"{path}: {message}") from None

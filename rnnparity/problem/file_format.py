@@ -17,7 +17,7 @@ import numpy as np
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import FormatError
-from rnnparity.problem.json_text import MAX_BYTES, load_json, read_bytes
+from rnnparity.problem.json_text import MAX_BYTES, load_json, read_bytes, read_limited
 from rnnparity.problem.keras_config import JsonObject, layer_spec, parse_layer
 from rnnparity.problem.problem import Case, Problem, Tensor
 
@@ -33,6 +33,7 @@ __all__ = [
     "parse_problem",
     "plain_fields",
     "read_bytes",
+    "read_limited",
     "read_problem",
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from rnnparity.problem.errors import FormatError
 
-# A problem of T=500, D=H=128, B=32 with its outputs takes some 50 MB.
+# The limit of a file, of standard input and of a program's answer. A problem of T=500, D=H=128,
+# B=32 with its outputs takes some 50 MB.
 MAX_BYTES = 256 * 2**20
 # Lists and objects inside each other; a stack of Keras' own configurations takes some 15.
 MAX_DEPTH = 64
@@ -25,13 +26,22 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            return read_limited(file.read, str(path))
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # a name that no file can have
         raise FormatError(f"{path}: cannot be read: {error}") from None
+
+
+def read_limited(read: Callable[[int], bytes], where: str) -> bytes:
+    """Return what a stream's `read` or `readline` returns.
+
+    Raises:
+        FormatError: it is larger than MAX_BYTES.
+    """
+    content = read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise FormatError(f"{path}: larger than {MAX_BYTES // 2**20} MiB, the limit of a file")
+        raise FormatError(f"{where}: larger than {MAX_BYTES // 2**20} MiB, the limit")
     return content
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.file_format import load_json
+from rnnparity.problem.file_format import load_json, read_bytes
 from rnnparity.problem.results import Machine
 from rnnparity.problem.schema import Strict, first_error
 
@@ -57,11 +57,7 @@ def load_stored(path: Path, format: str, again: str) -> object:
         RequestError: the file cannot be read, is cut off or malformed, or has another format.
     """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from None
-    try:
-        value = load_json(content, str(path))
+        value = load_json(read_bytes(path), str(path))
     except RequestError as error:
         raise RequestError(f"{error}; {again}") from None
     actual = value.get("format") if isinstance(value, dict) else None

@@ -181,7 +181,7 @@ def reproduce(
     explained = result.verdict in (Verdict.DIVERGES, Verdict.KNOWN) and has_values
     command = "explain" if explained else "show"
     case = explanation.id if explanation else result.id
-    return f"rnnparity {command} {case} --subject {quote(subject.name)}"
+    return f"rnnparity {command} {quote(case)} --subject {quote(subject.name)}"
 
 
 def cell_summary(cell: Cell) -> str:

@@ -65,11 +65,12 @@ def failure(problem: Problem, result: CaseResult, subject: str) -> list[str]:
         lines.append(f"  witnesses: {_OUTLIERS[result.outlier]}")
     if result.cause:
         lines.append(f"  cause: {cause_text(result.cause)}")
-        lines.append(f"  explain: rnnparity explain {result.id} --subject {quote(subject)}")
+        lines.append(f"  explain: rnnparity explain {quote(result.id)} --subject {quote(subject)}")
     if problem.case is not None:
         lines.append(f"  case: {problem.case.why}")
         if subject:
-            lines.append(f"  rerun: rnnparity show {result.id} --subject {quote(subject)}")
+            words = f"{quote(result.id)} --subject {quote(subject)}"
+            lines.append(f"  rerun: rnnparity show {words}")
     return lines
 
 

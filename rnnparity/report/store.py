@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, get_args, get_type_hints
 from rnnparity.catalogue import catalogue, digest
 from rnnparity.problem import results
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.file_format import load_json
+from rnnparity.problem.file_format import load_json, read_bytes
 from rnnparity.problem.results import Report, SubjectResult
 from rnnparity.report.version_1 import FORMAT as FORMAT_1
 from rnnparity.report.version_1 import report_of_version_1
@@ -58,11 +58,7 @@ def load(path: Path) -> Report:
         RequestError: the file is unreadable or malformed, or of another format or catalogue.
     """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RequestError(f"{path}: cannot read: {error.strerror or error}") from None
-    try:
-        value = load_json(content, str(path))
+        value = load_json(read_bytes(path), str(path))
     except RequestError as error:
         raise RequestError(f"{error}; {REMEDY}") from None
     return parse(value, str(path))

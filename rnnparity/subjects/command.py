@@ -17,18 +17,21 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from time import perf_counter
 from typing import IO
 
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.errors import FormatError
-from rnnparity.problem.file_format import dump_line, load_json, parse_answer
+from rnnparity.problem.file_format import dump_line, load_json, parse_answer, read_limited
 from rnnparity.problem.problem import Problem
 from rnnparity.subjects.declarations import SubjectError
 
 PREFIX = "cmd:"
 # So many lines before the answer are skipped; they are reported with it.
 MAX_OTHER_LINES = 100
+# So many bytes at the end of a program's standard error are read for its last line.
+ERRORS_READ = 2**16
 
 
 class ProgramError(Exception):
@@ -67,14 +70,16 @@ class CommandSubject:
 
     def close(self) -> None:
         """Kill the program. A worker that exits takes its program with it."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.communicate()
+        self._kill()
         self.errors.close()
 
     def answer(self, problem: Problem) -> Answer:
         start = perf_counter()
-        fields, other_line = self._ask(problem)
+        try:
+            fields, other_line = self._ask(problem)
+        except FormatError as refusal:
+            self._kill()
+            raise ProgramError(str(refusal)) from None
         id_, outputs, unsupported, error = parse_answer(fields, "answer")
         if id_ != problem.id:
             self._kill()
@@ -94,12 +99,23 @@ class CommandSubject:
 
     def _kill(self) -> None:
         """Kill the program: what it may still write belongs to earlier problems."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+        if self.process is None:
+            return
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with suppress(OSError):  # what could not be sent is sent once more
+                if pipe is not None:
+                    pipe.close()
+        self.process = None
 
     def _ask(self, problem: Problem) -> tuple[object, str]:
-        """Return the next JSON object that the program writes, and the first line that is none."""
+        """Return the next JSON object that the program writes, and the first line that is none.
+
+        Raises:
+            ProgramError: the program has ended, or wrote no JSON object.
+            FormatError: its answer is malformed or too large.
+        """
         process = self._running()
         requests, replies = process.stdin, process.stdout
         if requests is None or replies is None:
@@ -111,26 +127,19 @@ class CommandSubject:
             raise ProgramError(self._how_it_ended()) from None
         other_line = ""
         for _ in range(MAX_OTHER_LINES):
-            line = replies.readline()
+            line = read_limited(replies.readline, "answer")
             if not line.endswith(b"\n"):
                 part = f" (in the middle of a line: {line[:40]!r})" if line else ""
                 raise ProgramError(self._how_it_ended() + part)
             if line.lstrip().startswith(b"{"):
-                return self._parsed(line), other_line
+                return load_json(line, "answer"), other_line
             other_line = other_line or line.decode(errors="replace").strip()
         raise ProgramError(f"no answer in {MAX_OTHER_LINES} lines; the first is {other_line!r:.60}")
-
-    def _parsed(self, line: bytes) -> object:
-        try:
-            fields: object = load_json(line, "answer")
-        except FormatError as error:
-            self._kill()
-            raise ProgramError(str(error)) from None
-        return fields
 
     def _running(self) -> subprocess.Popen[bytes]:
         """Return the program's process, started if there is none."""
         if self.process is None or self.process.poll() is not None:
+            self._kill()
             self.errors.seek(0)
             self.errors.truncate()
             self.process = subprocess.Popen(  # noqa: S603 - the user's own command
@@ -151,7 +160,7 @@ class CommandSubject:
         except subprocess.TimeoutExpired:
             self.process.kill()
             return "the program closed its standard output and is still running"
-        self.errors.seek(0)
+        self.errors.seek(max(0, self.errors.seek(0, os.SEEK_END) - ERRORS_READ))
         lines = self.errors.read().decode(errors="replace").strip().splitlines()
         last = f": {lines[-1]:.160}" if lines else ""
         if status < 0:

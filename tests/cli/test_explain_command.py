@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.explanation.probe import PROBES
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
-from rnnparity.problem.file_format import dump_pretty, read_problem
+from rnnparity.problem.file_format import dump_line, dump_pretty, read_problem
 from rnnparity.problem.problem import Tensor
 from rnnparity.reference import compute
 from rnnparity.report.explanation_json import as_json
@@ -89,6 +90,28 @@ def test_every_file_at_once(here, file, tmp_path):
     assert paths["page.html"].read_text().startswith("<!doctype html>")
     assert (paths["bundle"] / "reproduce.py").exists()
     assert read_problem(paths["apart.json"]).id == f"{CONSTANT}-apart"
+
+
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [(("explain", "-"), "stdin"), (("run", "-"), "stdin, line 2")],
+)
+def test_standard_input_has_a_limit(here, file, monkeypatch, words, where):
+    monkeypatch.setattr("rnnparity.problem.json_text.MAX_BYTES", 2**20)
+    line = dump_line(read_problem(file)).encode()
+    content = line + b"\n" + b" " * 2**20 + b"x"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    status, out, err = here(*words)
+    assert (status, err) == (2, f"rnnparity: {where}: larger than 1 MiB, the limit\n")
+    assert len(out.splitlines()) == (words[0] == "run")  # what came before is answered
+
+
+def test_a_suggested_command_quotes_the_file(here, file):
+    path = file.with_name("my file; echo.json")
+    path.write_bytes(file.read_bytes())
+    _, out, _ = here("explain", str(path))
+    words = shlex.split(out.splitlines()[-1].partition("rerun: ")[2])
+    assert words == ["rnnparity", "explain", str(path)]
 
 
 def test_problem_from_stdin_and_case_with_a_subject(here, file, monkeypatch):

@@ -47,7 +47,7 @@ def test_an_oversized_file_is_refused(tmp_path, monkeypatch):
     path.write_text(text + " " * (2**20 - len(text)))
     assert file_format.read_problem(path).id == "problem"
     path.write_text(text + " " * (2**20 - len(text) + 1))
-    assert refusal(path) == "larger than 1 MiB, the limit of a file"
+    assert refusal(path) == "larger than 1 MiB, the limit"
 
 
 TEXT = json.dumps(VALID)

@@ -157,3 +157,11 @@ def test_a_name_with_a_bar_does_not_end_a_cell():
         if line.startswith("|")
     ]
     assert table[0] == "| feature | cases | cmd:a \\| b |"
+
+
+def test_the_command_quotes_the_case():
+    """The id of an explanation in a stored report may be anything."""
+    explanation = replace(EXPLANATION, id="x; echo y")
+    result = replace(MIXED[1], explanation=explanation)
+    html = page(report(subject("a:mixed", (result,))))
+    assert "rnnparity explain &#39;x; echo y&#39; --subject a:mixed" in html

@@ -174,7 +174,7 @@ def test_a_subject_that_occurs_twice_is_refused():
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (None, "cannot read: No such file or directory"),
+        (None, "cannot be read: No such file or directory"),
         ("{", "line 1, column "),
         ("[]", "format: got None, expected 'rnnparity-report/2'"),
         ('{"format": "rnnparity-report/2", "format": "x"}', "format"),

@@ -15,11 +15,13 @@ from _support.command_line import command
 
 from rnnparity import check
 from rnnparity.catalogue import catalogue
+from rnnparity.problem import json_text
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.results import Verdict
 from rnnparity.report.messages import faults_name
 from rnnparity.session.ask import run
 from rnnparity.subjects import SubjectError, make_subject
+from rnnparity.subjects.command import ProgramError
 
 CASE = "gru-spread-last"
 ENGINE = Path(__file__).parents[1] / "_support" / "engine.cpp"
@@ -252,6 +254,27 @@ def test_the_reason_of_an_unsupported_problem_is_passed_on(goldens):
     subject = make_subject(program(goldens, "print(json.dumps({'id': problem['id'], 'unsupported': 'no GRU'}))"
                                             "; sys.stdout.flush()"))  # fmt: skip
     with pytest.raises(Unsupported, match="no GRU"):
+        subject.answer(catalogue()[CASE])
+    subject.close()
+
+
+@pytest.mark.parametrize("end", ["", "\\n"])
+def test_an_answer_without_end_is_refused(goldens, monkeypatch, end):
+    """The next case is answered by a program that is started for it."""
+    monkeypatch.setattr(json_text, "MAX_BYTES", 2**20)
+    long = f"sys.stdout.write('{{' + 'x' * 2**21 + '{end}')"
+    correct = "print(json.dumps(answer(problem)), flush=True)"
+    subject = make_subject(program(goldens, f"{long} if {WRONG} else {correct}"))
+    with pytest.raises(ProgramError, match=r"^answer: larger than 1 MiB, the limit$"):
+        subject.answer(catalogue()[CASE])
+    assert subject.answer(catalogue()[f"{CASE}-initial"]).outputs
+    subject.close()
+
+
+def test_a_long_standard_error_is_read_at_its_end(goldens):
+    body = "sys.stderr.write('x' * 2**22 + '\\nlast line'); sys.exit(2)"
+    subject = make_subject(program(goldens, body))
+    with pytest.raises(ProgramError, match=r"exited with status 2: last line$"):
         subject.answer(catalogue()[CASE])
     subject.close()
 
