@@ -41,6 +41,7 @@ from rnnparity.problem.results import (
 )
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.verdict.compare import compare_structure, compare_values
+from rnnparity.verdict.judge import with_value_counts
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,15 @@ def diagnose(problem: Problem) -> Diagnosis:
     problem = problem.with_outputs(actual)
     if all(difference.type is DifferenceType.DTYPE for difference in structure):
         diagnosis = _diagnose_values(Reading(problem, actual))
+        structure = with_value_counts(structure, actual, diagnosis.explanation.differences)
     else:
         diagnosis = _diagnose_readings(problem, actual)
-    differences = (*structure, *diagnosis.explanation.differences)
-    explanation = replace(diagnosis.explanation, differences=differences)
+    explanation = diagnosis.explanation
+    if structure:  # a wrong dtype diverges also where the values agree or cannot be judged
+        differences = (*structure, *explanation.differences)
+        explanation = replace(
+            explanation, verdict=Verdict.DIVERGES, differences=differences, reason=""
+        )
     return replace(diagnosis, problem=problem, explanation=explanation)
 
 

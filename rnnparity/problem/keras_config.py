@@ -30,6 +30,8 @@ Config: TypeAlias = Mapping[str, object]
 _WITHOUT_EFFECT = frozenset(
     {"name", "trainable", "seed", "unroll", "implementation", "use_cudnn", "activity_regularizer"}
     | {"batch_input_shape", "input_shape", "unit_forget_bias", "build_config"}
+    # At inference they do nothing; Keras' own layers check their values.
+    | {"dropout", "recurrent_dropout"}
     | {
         f"{weight}_{suffix}"
         for weight in ("kernel", "recurrent", "bias")
@@ -37,14 +39,14 @@ _WITHOUT_EFFECT = frozenset(
     }
 )
 # Arguments that change numbers, or the order of axes, unless they have this value.
-_ONLY_AS: Mapping[str, object] = {"dropout": 0, "recurrent_dropout": 0, "time_major": False}
+_ONLY_AS: Mapping[str, object] = {"time_major": False}
 # What Keras adds when it serializes: where the class is defined and how the layer was built.
 _LAYER_KEYS = frozenset(
     {"class_name", "config", "module", "registered_name", "build_config", "compile_config", "name"}
 )
 _BIDIRECTIONAL_KEYS = frozenset(
     {"layer", "backward_layer", "merge_mode", "dtype", "name", "trainable", "weights"}
-    | {"build_config"}
+    | {"batch_input_shape", "input_shape", "build_config"}
 )
 _SEQUENTIAL_KEYS = frozenset(
     {"layers", "name", "trainable", "dtype", "build_input_shape", "build_config"}

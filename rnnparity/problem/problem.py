@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -158,7 +159,8 @@ class Problem:
         """Return the problem of a built Keras layer (or Sequential) with its weights.
 
         `inputs` is (B, T, D), `mask` (B, T), `initial_state` one array (B, H) or a list of them in
-        Keras' order. No framework is imported: only the layer's own methods are called.
+        Keras' order. Without `mask` that which Keras keeps with the inputs counts (Masking, an
+        Embedding). No framework is imported: only the layer's own methods are called.
 
         Raises:
             FormatError: the layer is not built, or has an option that is not computed.
@@ -167,6 +169,7 @@ class Problem:
             raise FormatError(f"layer: got {type(layer).__name__}, expected a Keras layer")
         spec = {"class_name": type(layer).__name__, "config": layer.get_config()}
         parsed = parse_layer(spec)
+        mask = _attached_mask(inputs) if mask is None else mask
         numbers = np.asarray(inputs)
         if numbers.ndim != 3:
             raise FormatError(f"inputs: got shape {numbers.shape}, expected the axes B, T, D")
@@ -178,6 +181,15 @@ class Problem:
             _states_of(initial_state, state_slots(parsed, numbers.shape[0])),
             id=id,
         )
+
+
+def _attached_mask(inputs: ArrayLike) -> ArrayLike | None:
+    """Return the mask that Keras keeps with a tensor, None without one.
+
+    That of a tensor which takes no attributes, as JAX' are, is known to Keras 3 only.
+    """
+    find = getattr(sys.modules.get("keras.src.backend"), "get_keras_mask", None)
+    return find(inputs) if find else getattr(inputs, "_keras_mask", None)
 
 
 def _weights_of(layer: KerasLayer, slots: Sequence[Slot]) -> tuple[Tensor, ...]:

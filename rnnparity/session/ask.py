@@ -20,8 +20,7 @@ from rnnparity.session.fixtures import read_fixtures
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.session import REFERENCE, Session, SubjectLike, open_session
-
-_FACTS = frozenset({DifferenceType.FACT, DifferenceType.DTYPE})
+from rnnparity.verdict.judge import rounded_outputs
 
 
 def run(problem: Problem, subject: SubjectLike = REFERENCE) -> Problem:
@@ -84,8 +83,8 @@ def explained(problem: Problem) -> Diagnosis:
 def explain_subject(problem: Problem, subject: SubjectLike) -> Diagnosis:
     """Explain the outputs of a subject, and ask it again where inputs can separate causes.
 
-    Wrong facts and dtypes are added to the differences, and the known differences of the subject
-    that cover them are named.
+    Wrong facts are added to the differences, and the known differences of the subject that cover
+    them are named.
 
     Raises:
         RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
@@ -97,13 +96,15 @@ def explain_subject(problem: Problem, subject: SubjectLike) -> Diagnosis:
         if outcome.error and known.of({"error"}):
             names = ", ".join(known.of({"error"}))
             outcome = replace(outcome, error=f"{outcome.error}; known difference: {names}")
-        answer = _answer(outcome, session.name)
+        outputs = _answer(outcome, session.name).outputs
+        if session.name == REFERENCE:
+            outputs = rounded_outputs(problem, outputs)
 
         def ask(separating: Problem) -> Answer:
             return _answer(session.ask(separating), session.name)
 
         with one_blas_thread():
-            diagnosis = explain(problem.with_outputs(answer.outputs), ask)
+            diagnosis = explain(problem.with_outputs(outputs), ask)
         result = session.judge(outcome)
     explanation = _with_facts(diagnosis.explanation, result)
     types = {difference.type for difference in explanation.differences}
@@ -122,15 +123,16 @@ def explain_problem(problem: Problem, subject: SubjectLike | None = None) -> Exp
 
 
 def _with_facts(explanation: Explanation, result: CaseResult) -> Explanation:
-    """Add wrong facts and dtypes, which are no fault's effect, to an explanation."""
-    facts = [difference for difference in result.differences if difference.type in _FACTS]
+    """Add wrong facts, which are no fault's effect, to an explanation."""
+    facts = [
+        difference for difference in result.differences if difference.type is DifferenceType.FACT
+    ]
     if not facts:
         return explanation
-    added = [difference for difference in facts if difference not in explanation.differences]
     return replace(
         explanation,
         verdict=Verdict.DIVERGES,
-        differences=(*explanation.differences, *added),
+        differences=(*explanation.differences, *facts),
         cause=explanation.cause or Cause(),
     )
 

@@ -46,7 +46,7 @@ def judge(problem: Problem, answer: Answer, expected: Expected | None = None) ->
     threshold = expected.dtype.threshold
     values = compare_values(answer.outputs, expected.outputs, expected.sigmas, threshold)
     if structure:
-        dtypes = _with_values(structure, answer.outputs, values.differences)
+        dtypes = with_value_counts(structure, answer.outputs, values.differences)
         return _diverges(problem, (*dtypes, *values.differences), float("inf"))
     facts = check_expectations(problem, expected, answer.outputs, answer.facts)
     if expected.unpredictable:
@@ -65,16 +65,16 @@ def _comparable(structure: Sequence[Difference], outputs: Sequence[Tensor]) -> b
     return only_dtypes and all(tensor.dtype in FLOAT_TYPES for tensor in outputs)
 
 
-def _with_values(
+def with_value_counts(
     dtypes: Sequence[Difference], outputs: Sequence[Tensor], values: Sequence[Difference]
-) -> list[Difference]:
+) -> tuple[Difference, ...]:
     """Return differences in dtype with the numbers of values compared and of those that differ."""
     totals = {tensor.name: tensor.data.size for tensor in outputs}
     differing = {difference.output: difference.differing for difference in values}
-    return [
+    return tuple(
         replace(dtype, total=totals[dtype.output], differing=differing.get(dtype.output, 0))
         for dtype in dtypes
-    ]
+    )
 
 
 def _diverges(problem: Problem, differences: Sequence[Difference], sigma: float) -> CaseResult:
@@ -146,12 +146,17 @@ def reference_result(
 
     No noise is computed where all outputs are equal to the golden to the last bit.
     """
-    pairs = zip(answer.outputs, problem.output_slots(), strict=True)
-    rounded = tuple(Tensor.of(slot.name, tensor.data, slot.dtype) for tensor, slot in pairs)
+    rounded = rounded_outputs(problem, answer.outputs)
     source = problem.case.expect if problem.case else {}
     if golden is not None and not source and _equal(rounded, golden):
         return CaseResult(problem.id, Verdict.AGREES)
     return judge_with_golden(problem, replace(answer, outputs=rounded), expect(problem), golden)
+
+
+def rounded_outputs(problem: Problem, outputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Return the reference's outputs, which are float64, in the dtypes that the layer has."""
+    pairs = zip(outputs, problem.output_slots(), strict=True)
+    return tuple(Tensor.of(slot.name, tensor.data, slot.dtype) for tensor, slot in pairs)
 
 
 def _equal(outputs: Sequence[Tensor], golden: Sequence[Tensor]) -> bool:

@@ -25,6 +25,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.faults import mutants, mutate
 from rnnparity.golden.goldens import golden_outputs
+from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import (
@@ -37,6 +38,7 @@ from rnnparity.problem.results import (
     Verdict,
 )
 from rnnparity.report.messages import faults_name
+from rnnparity.verdict.judge import judge
 
 
 @pytest.mark.parametrize(
@@ -209,12 +211,19 @@ def test_wrong_dtype_is_a_difference():
     assert dtypes == ["int64"]
 
 
-def test_wrong_dtype_with_expected_values_agrees():
-    problem = with_reference(lstm())
-    outputs = [replace(t, data=t.data.astype(np.float64)) for t in problem.outputs]
+@pytest.mark.parametrize("scale", [1.0, 1e-5], ids=["conclusive", "inconclusive"])
+@pytest.mark.parametrize("shift", [0.0, 0.01], ids=["values agree", "values differ"])
+def test_a_wrong_dtype_has_the_verdict_and_differences_of_a_check(scale, shift):
+    problem = lstm()
+    weights = [replace(t, data=t.data * np.float32(scale)) for t in problem.weights]
+    problem = with_reference(replace(problem, weights=tuple(weights)))
+    outputs = [replace(t, data=t.data.astype(np.float64) + shift) for t in problem.outputs]
     explanation = explanation_of(problem.with_outputs(outputs))
-    assert (explanation.verdict, explanation.cause) == (Verdict.AGREES, None)
-    assert {d.type for d in explanation.differences} == {DifferenceType.DTYPE}
+    checked = judge(problem, Answer(tuple(outputs)))
+    assert explanation.verdict is checked.verdict is Verdict.DIVERGES
+    assert explanation.differences == checked.differences
+    assert explanation.differences[0].type is DifferenceType.DTYPE
+    assert (explanation.cause is None) == (shift == 0)
 
 
 def test_wrong_names_with_expected_values_diverge():

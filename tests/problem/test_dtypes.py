@@ -131,12 +131,16 @@ def test_float64_weights_are_rounded_to_float16_once():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_policy_of_bidirectional_rounds_only_its_inputs(kind):
-    """Weights and states are the halves' business; the merged output's rounding is noise."""
+def test_policy_of_bidirectional_rounds_inputs_and_initial_states(kind):
+    """Weights are the halves' business; the merged output's rounding is noise."""
     problem = random_problem(two_ways(spec_of(kind, **BOTH)), 2, initial=True)
     outer = replace(problem, layer=replace(problem.layer, dtype="mixed_float16"))
-    halves = replace(problem.inputs, data=problem.inputs.data.astype(np.float16).astype(np.float32))
-    assert_all_same(outputs_of(outer), outputs_of(replace(problem, inputs=halves)), 0)
+    inputs, *states = (
+        replace(tensor, data=tensor.data.astype(np.float16).astype(np.float32))
+        for tensor in (problem.inputs, *problem.initial_state)
+    )
+    rounded = replace(problem, inputs=inputs, initial_state=tuple(states))
+    assert_all_same(outputs_of(outer), outputs_of(rounded), 0)
     assert outputs_of(outer)["output"][0, 0, 0] != outputs_of(problem)["output"][0, 0, 0]
 
 

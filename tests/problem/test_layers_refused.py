@@ -20,15 +20,6 @@ def backward(kind="lstm", units=3, **config):
 
 # What is refused, and the whole message.
 REFUSED = {
-    "recurrent_dropout": (
-        lstm(recurrent_dropout=0.3),
-        "layer.config.recurrent_dropout: "
-        "got 0.3, expected 0: another value changes the outputs and is not computed",
-    ),
-    "dropout": (
-        lstm(dropout=0.1),
-        "layer.config.dropout: got 0.1, expected 0: another value changes the outputs and is not computed",
-    ),
     "time_major": (
         lstm(time_major=True),
         "layer.config.time_major: got true, expected false: another value changes the outputs and is not computed",

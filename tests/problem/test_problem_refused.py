@@ -54,8 +54,8 @@ WRONG = {
         "layer.config.cell: unsupported argument for LSTM",
     ),
     "not_computed": (
-        put("layer", "config", "recurrent_dropout", 0.3),
-        "layer.config.recurrent_dropout: got 0.3, expected 0: another value changes the outputs and is not computed",
+        put("layer", "config", "time_major", True),
+        "layer.config.time_major: got true, expected false: another value changes the outputs and is not computed",
     ),
     "units": (
         put("layer", "config", "units", HUGE),

@@ -219,6 +219,40 @@ def test_from_keras_reads_a_live_layer(keras, name):
         assert_parity([np.asarray(output) + 0.01 for output in outputs], problem)
 
 
+@pytest.mark.parametrize("framework", ["keras", "tf_keras"])
+def test_from_keras_takes_the_mask_that_comes_with_the_inputs(framework):
+    keras = pytest.importorskip(framework)
+    inputs = np.random.default_rng(1).normal(size=(3, 5, 4)).astype(np.float32)
+    inputs[0, 3:] = inputs[1, :2] = inputs[2] = 0
+    layer = keras.layers.GRU(3, return_sequences=True)
+    masked = keras.layers.Masking()(inputs)
+    outputs = np.asarray(layer(masked))
+    problem = Problem.from_keras(layer, masked)
+    assert np.array_equal(problem.mask, inputs.any(axis=-1))
+    assert_parity(outputs, problem)
+    # An argument counts more, and NumPy's arrays have no mask.
+    given = np.ones((3, 5), bool)
+    assert np.array_equal(Problem.from_keras(layer, masked, given).mask, given)
+    assert Problem.from_keras(layer, inputs).mask is None
+
+
+def test_from_keras_takes_the_mask_of_a_tensor_without_attributes(keras):
+    """Keras keeps it elsewhere, as for every tensor of JAX."""
+    layer = keras.layers.SimpleRNN(2)
+    inputs = np.ones((2, 3, 4), np.float32)
+    layer(inputs)
+    mask = np.array([[True, False, True], [True, True, False]])
+    keras.src.backend.set_keras_mask(inputs, mask)
+    assert np.array_equal(Problem.from_keras(layer, inputs).mask, mask)
+
+
+def test_from_keras_accepts_dropout_which_does_nothing_at_inference(keras):
+    layer = keras.layers.Bidirectional(keras.layers.LSTM(3, dropout=0.2, recurrent_dropout=0.3))
+    inputs = np.random.default_rng(1).normal(size=(2, 4, 3)).astype(np.float32)
+    outputs = np.asarray(layer(inputs))
+    assert_parity(outputs, Problem.from_keras(layer, inputs))
+
+
 def test_from_keras_takes_initial_states(keras):
     layer = keras.layers.LSTM(3, return_state=True)
     inputs, states = (
