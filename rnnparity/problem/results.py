@@ -255,13 +255,23 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class WeightBlock:
+    """The columns of one gate in a weight array ("kernel", "forward/bias")."""
+
+    weights: str
+    gate: str
+
+
+@dataclass(frozen=True)
 class CaseResult:
     """The verdict on one case and what led to it.
 
     `reason` is a description that was written elsewhere: a subject's message where the verdict is
     unsupported or error, why rounding would hide a fault where it is inconclusive. `cause` is None
     where it was not searched; `explanation` is there for the cases that were explained in full.
-    `outlier` is the one of subject, reference and golden that differs from the other two.
+    `outlier` is the one of subject, reference and golden that differs from the other two. Where it
+    agrees, `blind_to` are the blocks of weights in which a change would have stayed in the noise,
+    though not in the whole array.
     """
 
     id: str
@@ -273,6 +283,7 @@ class CaseResult:
     outlier: Witness | None = None
     cause: Cause | None = None
     explanation: Explanation | None = None
+    blind_to: tuple[WeightBlock, ...] = ()
     seconds: float = 0.0
 
     @property

@@ -7,14 +7,16 @@ never a pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array, FloatType
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import WeightBlock
 from rnnparity.reference import CORRELATED, NoisyOutputs, compute_with_noise, variants
 
 # Noise no longer propagates linearly once a state may be off by this part of the scale on which the
@@ -34,7 +36,8 @@ class Expected:
     `dtype` is the type whose threshold and fault size apply. `inconclusive` is the reason why noise
     would hide a fault, or empty. `unpredictable`: the noise model does not hold, so that no value
     can be judged. `visible` has, for each weight array, the effect of a relative change by the
-    type's fault size, in thresholds (0: the array has no influence).
+    type's fault size, in thresholds (0: the array has no influence). `blind_to` are the blocks of
+    one gate in which the same change would stay in the noise, if they were asked for.
     """
 
     outputs: tuple[Tensor, ...]
@@ -43,12 +46,19 @@ class Expected:
     inconclusive: str
     unpredictable: bool
     visible: Mapping[str, float]
+    blind_to: tuple[WeightBlock, ...] = ()
 
 
-def expect(problem: Problem) -> Expected:
-    """Compute the expected outputs, their noise, and whether a fault would be visible."""
+def expect(problem: Problem, *, by_gate: bool = False) -> Expected:
+    """Compute the expected outputs, their noise, and whether a fault would be visible.
+
+    With `by_gate` also in each gate's block of the weights, which takes several times as long where
+    the layer is large.
+    """
     dtype = FLOAT_TYPES[problem.threshold_type]
-    visible: dict[str, float] = {}
+    arrays = [(tensor.name, slice(None)) for tensor in problem.weights]
+    blocks = _blocks(problem) if by_gate else {}
+    effects: list[float] = []
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         noisy = compute_with_noise(problem)
         unpredictable = (
@@ -57,9 +67,14 @@ def expect(problem: Problem) -> Expected:
             or _too_large(problem, noisy, dtype)
         )
         if not unpredictable:
-            visible = visibility(problem, noisy, dtype)
+            effects = _effects(problem, noisy, dtype, [*arrays, *blocks.values()])
+    visible = dict(zip((name for name, _ in arrays), effects, strict=False))
+    hidden = zip(blocks, effects[len(arrays) :], strict=False)
+    blind_to = tuple(block for block, effect in hidden if 0 < effect <= 1)
     inconclusive = unpredictable or _hidden_fault(visible, dtype)
-    return Expected(noisy.outputs, noisy.sigmas, dtype, inconclusive, bool(unpredictable), visible)
+    return Expected(
+        noisy.outputs, noisy.sigmas, dtype, inconclusive, bool(unpredictable), visible, blind_to
+    )
 
 
 def _equal_units(problem: Problem) -> str:
@@ -107,25 +122,43 @@ def _too_large(problem: Problem, noisy: NoisyOutputs, dtype: FloatType) -> str:
     return ""
 
 
-def visibility(problem: Problem, noisy: NoisyOutputs, dtype: FloatType) -> dict[str, float]:
-    """Return how far the outputs move, in thresholds, if one weight array changes.
+# Columns of a weight array.
+_Columns = tuple[str, slice]
 
-    The change is relative, by `dtype.fault`.
+
+def _blocks(problem: Problem) -> dict[WeightBlock, _Columns]:
+    """Return the columns of each gate in each weight array, where there is more than one gate."""
+    blocks = {}
+    for prefix, half in halves(problem.layer):
+        names = ("kernel", "recurrent_kernel", *(("bias",) if half.use_bias else ()))
+        for name, (index, gate) in product(names, enumerate(half.cell.gates)):
+            columns = slice(index * half.units, (index + 1) * half.units)
+            if len(half.cell.gates) > 1:
+                blocks[WeightBlock(prefix + name, gate)] = (prefix + name, columns)
+    return blocks
+
+
+def _effects(
+    problem: Problem, noisy: NoisyOutputs, dtype: FloatType, changes: Sequence[_Columns]
+) -> list[float]:
+    """Return how far the outputs move, in thresholds, with each change of some columns.
+
+    A change is relative, by `dtype.fault`. All of them are computed in one pass.
     """
-    names = [tensor.name for tensor in problem.weights]
-    changed = {}
-    for tensor in problem.weights:
-        values = tensor.data.astype(np.float64)
-        factors = [1 + dtype.fault * (tensor.name == name) for name in names]
-        changed[tensor.name] = np.stack([values * factor for factor in factors])
-    thresholds = np.zeros(len(names))
-    outputs = variants(problem, changed)
+    weights = {
+        tensor.name: np.repeat(tensor.data.astype(np.float64)[None], len(changes), axis=0)
+        for tensor in problem.weights
+    }
+    for index, (name, columns) in enumerate(changes):
+        weights[name][index][..., columns] *= 1 + dtype.fault
+    effects = np.zeros(len(changes))
+    outputs = variants(problem, weights)
     for expected, values, sigmas in zip(noisy.outputs, outputs, noisy.sigmas, strict=True):
         # Where sigma is 0 the value is exact (zeros of masked steps): any change is visible.
         allowed = dtype.threshold * np.maximum(sigmas, np.finfo(float).tiny)
         distance = np.abs(values - expected.data) / allowed
-        thresholds = np.maximum(thresholds, distance.reshape(len(names), -1).max(axis=1))
-    return dict(zip(names, thresholds.tolist(), strict=True))
+        effects = np.maximum(effects, distance.reshape(len(changes), -1).max(axis=1))
+    return [float(effect) for effect in effects]
 
 
 def _hidden_fault(visible: Mapping[str, float], dtype: FloatType) -> str:

@@ -45,7 +45,7 @@ def judge_outcome(
     """Judge an outcome: the answer is compared with the reference and with the case's golden."""
     problem, answer = outcome.problem, outcome.answer
     if answer is not None:
-        reference = (expected or {}).get(problem.id) or expect(problem)
+        reference = (expected or {}).get(problem.id) or expect(problem, by_gate=True)
         result = judge_with_golden(problem, answer, reference, _golden(problem, goldens))
         return replace(result, seconds=answer.seconds)
     if outcome.unsupported:

@@ -105,7 +105,7 @@ def _expected_while_loading(session: Session, cases: Sequence[Problem]) -> dict[
     for case in cases:
         if session.ready:
             break
-        expected[case.id] = expect(case)
+        expected[case.id] = expect(case, by_gate=True)
     return expected
 
 

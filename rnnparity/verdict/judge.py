@@ -56,7 +56,7 @@ def judge(problem: Problem, answer: Answer, expected: Expected | None = None) ->
         return _diverges(problem, differences, values.sigma)
     if expected.inconclusive:
         return CaseResult(problem.id, Verdict.INCONCLUSIVE, values.sigma, expected.inconclusive)
-    return CaseResult(problem.id, Verdict.AGREES, values.sigma)
+    return CaseResult(problem.id, Verdict.AGREES, values.sigma, blind_to=expected.blind_to)
 
 
 def _comparable(structure: Sequence[Difference], outputs: Sequence[Tensor]) -> bool:

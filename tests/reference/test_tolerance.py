@@ -1,6 +1,7 @@
 """What follows from the noise: thresholds, visible faults, problems that cannot be judged."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from _support.random_problems import (
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.build import constant_weights
 from rnnparity.problem.problem import Tensor
+from rnnparity.problem.results import WeightBlock
 from rnnparity.reference import compute, compute_with_noise
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import compare_values
@@ -183,6 +185,79 @@ def test_the_coarsest_type_sets_threshold_and_fault_size(dtype, threshold, fault
     layers = [spec_of("lstm", dtype="float64", **SEQUENCES), spec_of("gru", dtype=dtype, **STATE)]
     coarsest = expect(random_problem(stack_of(*layers), 8)).dtype
     assert (coarsest.name, coarsest.threshold, coarsest.fault) == (dtype, threshold, fault)
+
+
+# Blocks of one gate.
+
+
+def with_block_times(problem, name, columns, factor):
+    weights = []
+    for tensor in problem.weights:
+        data = tensor.data.copy()
+        if tensor.name == name:
+            data[..., columns] *= factor
+        weights.append(replace(tensor, data=data))
+    return replace(problem, weights=tuple(weights))
+
+
+@every_kind
+def test_blind_to_are_the_gates_whose_change_stays_in_the_noise(kind):
+    """A millionth of the block of one gate hides a change of it, but no change of another gate."""
+    problem = random_problem(spec_of(kind, **BOTH), 4, (2, 4, 3), initial=True)
+    units, gates = problem.layer.units, problem.layer.cell.gates
+    assert expect(problem, by_gate=True).blind_to == ()
+    for name, (index, gate) in product(("kernel", "recurrent_kernel"), enumerate(gates)):
+        columns = slice(index * units, (index + 1) * units)
+        weak = with_block_times(problem, name, columns, 1e-6)
+        expected = expect(weak, by_gate=True)
+        if len(gates) == 1:  # the block is the whole array
+            assert expected.inconclusive
+            continue
+        hidden = {WeightBlock(name, gate)}
+        if (kind, name, gate) == ("gru_before", "recurrent_kernel", "h"):
+            # The reset gate multiplies only what has become so small.
+            hidden |= {WeightBlock(array, "r") for array in WEIGHTS}
+        assert set(expected.blind_to) == hidden
+        assert not expected.inconclusive
+        changed = compute(with_block_times(weak, name, columns, 1.001))
+        assert not differences(expected, rounded_to_its_dtype(weak, changed))
+        assert expect(weak).blind_to == ()  # not asked for
+
+
+@every_kind
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_a_change_in_every_other_block_is_detected(kind, policy):
+    """In 16 bits many blocks are near the limit, on either side."""
+    problem = catalogue()[f"dtype-{policy}-{kind}-forward-mask"]
+    expected, units = expect(problem, by_gate=True), problem.layer.units
+    for name, (index, gate) in product(WEIGHTS, enumerate(problem.layer.cell.gates)):
+        columns = slice(index * units, (index + 1) * units)
+        changed = with_block_times(problem, name, columns, np.float64(1 + expected.dtype.fault))
+        undetected = not differences(expected, compute(changed))
+        assert undetected == (WeightBlock(name, gate) in expected.blind_to), (name, gate)
+
+
+def test_blocks_of_a_bidirectional_have_the_names_of_its_weights():
+    problem = random_problem(two_ways(spec_of("gru", **BOTH)), 4, (2, 4, 3))
+    weak = changed_by(problem, "backward/bias", 1e-6)
+    assert {block.weights for block in expect(weak, by_gate=True).blind_to} == {"backward/bias"}
+
+
+def test_a_block_without_influence_hides_no_fault():
+    """A single step from a zero state."""
+    problem = random_problem(spec_of("lstm", **BOTH), 5, (2, 1, 3))
+    assert expect(problem, by_gate=True).blind_to == ()
+
+
+def test_no_spread_case_in_float32_is_blind_to_a_gate():
+    blind = {
+        case.id: blocks
+        for case in catalogue().values()
+        if case.threshold_type == "float32"
+        and not case.case.initializers
+        and (blocks := expect(case, by_gate=True).blind_to)
+    }
+    assert blind == {}
 
 
 # Chaos.

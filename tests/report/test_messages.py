@@ -83,8 +83,8 @@ def test_wrong_names_are_listed():
 def test_each_wrong_shape_is_a_line():
     assert lines_of(outputs(output=lambda data: data[:, -1], h=lambda data: data.T)) == [
         f"{CASE}: mine diverges",
-        "  output: got shape (2, 3), expected (2, 4, 3)",
-        "  h: got shape (3, 2), expected (2, 3)",
+        "  output: got shape (2, 5), expected (2, 4, 5)",
+        "  h: got shape (5, 2), expected (2, 5)",
     ]
 
 
@@ -102,13 +102,13 @@ def test_a_wrong_dtype_does_not_hide_wrong_values():
     twice = [Tensor(t.name, t.data.astype(np.float64) * 2) for t in outputs()]
     found = lines_of(twice)
     assert found[1] == "  output: got dtype float64, expected float32"
-    assert "  output (B=2, T=4, H=3): 24 of 24 values differ" in found
+    assert "  output (B=2, T=4, H=5): 40 of 40 values differ" in found
 
 
 def test_a_value_that_is_not_finite_is_located():
     assert lines_of(outputs(output=put(1, 2, 0, value=np.nan))) == [
         f"{CASE}: mine diverges",
-        "  output (B=2, T=4, H=3): 1 of 24 values differ",
+        "  output (B=2, T=4, H=5): 1 of 40 values differ",
         f"  worst: output[1, 2, 0]: got nan, expected {expected_at('output', (1, 2, 0))}; not finite",
         "  first mismatch: index 2 of axis T",
     ]
@@ -124,11 +124,11 @@ def test_wrong_values_are_counted_and_the_worst_is_located():
     first, second = (sigma_text(difference.sigma) for difference in verdict.differences)
     assert lines(verdict) == [
         f"{CASE}: mine diverges",
-        "  output (B=2, T=4, H=3): 2 of 24 values differ",
+        "  output (B=2, T=4, H=5): 2 of 40 values differ",
         f"  worst: output[1, 3, 2]: got 0.75, expected {expected_at('output', (1, 3, 2))}; "
         f"{first} sigma (10 allowed)",
         "  first mismatch: index 1 of axis T",
-        "  c (B=2, H=3): 1 of 6 values differ",
+        "  c (B=2, H=5): 1 of 10 values differ",
         f"  worst: c[1, 1]: got 0.5, expected {expected_at('c', (1, 1))}; {second} sigma (10 allowed)",
     ]
     assert float(first) > 1e5
@@ -149,11 +149,11 @@ def test_the_allowed_distance_is_that_of_the_dtype():
 
 
 def test_a_wrong_fact_is_a_line():
-    verdict = judge(PROBLEM, Answer(outputs(), {"parameters": 99, "symbolic": [[None, None, 3]]}))
+    verdict = judge(PROBLEM, Answer(outputs(), {"parameters": 99, "symbolic": [[None, None, 5]]}))
     assert lines(verdict) == [
         f"{CASE}: mine diverges",
-        "  count_params(): got 99, expected 108",
-        "  symbolic shapes: got ((None, None, 3),), expected ((None, None, 3), (None, 3), (None, 3))",
+        "  count_params(): got 99, expected 240",
+        "  symbolic shapes: got ((None, None, 5),), expected ((None, None, 5), (None, 5), (None, 5))",
     ]
 
 
@@ -176,12 +176,12 @@ def test_an_error_shows_its_message():
 
 
 def test_a_known_difference_names_its_entries():
-    difference = Difference(DifferenceType.FACT, actual=99, expected=108, fact=FactType.PARAMETERS)
+    difference = Difference(DifferenceType.FACT, actual=99, expected=240, fact=FactType.PARAMETERS)
     verdict = CaseResult(CASE, Verdict.KNOWN, differences=(difference,), known=("one", "two"))
-    assert summary(verdict, PROBLEM) == "one, two: count_params(): got 99, expected 108"
+    assert summary(verdict, PROBLEM) == "one, two: count_params(): got 99, expected 240"
     assert lines(verdict, "keras") == [
         f"{CASE}: keras known",
-        "  count_params(): got 99, expected 108",
+        "  count_params(): got 99, expected 240",
         "  known: one, two",
     ]
 
@@ -285,7 +285,7 @@ def test_a_drifted_golden_is_the_outlier():
     expected = f"{golden_outputs(PROBLEM)[1].data[0, 0]:.9g}"
     assert lines(verdict) == [
         f"{CASE}: mine diverges",
-        "  h (B=2, H=3): 1 of 6 values differ",
+        "  h (B=2, H=5): 1 of 10 values differ",
         f"  worst: golden h[0, 0]: got 0.5, expected {expected}; over 1e9 sigma (10 allowed)",
         "  witnesses: subject and reference agree: the golden has drifted",
     ]

@@ -1,5 +1,6 @@
 """Whole runs: what a report holds, and when a run does not count."""
 
+import json
 from itertools import combinations
 
 import pytest
@@ -12,7 +13,8 @@ from rnnparity.catalogue.core import core
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError, SelfCheckError
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.results import Verdict, WeightBlock
+from rnnparity.report.store import dump, parse
 from rnnparity.session import check as check_module
 from rnnparity.session.check import Settings
 from rnnparity.session.selection import Selection, Shard
@@ -152,3 +154,11 @@ def test_seconds_inside_the_subject_are_recorded():
     (result,) = check("reference", k=FEW).subjects
     assert result.seconds == pytest.approx(sum(case.seconds for case in result.cases), abs=1e-3)
     assert all(case.seconds > 0 for case in result.cases if case.verdict is Verdict.AGREES)
+
+
+def test_an_agreeing_case_states_the_gates_in_which_noise_would_hide_a_change():
+    report = check(subject_functions.right, k="gru-forward and not mask and dtype:float16")
+    (case,) = report.subjects[0].cases
+    assert case.verdict is Verdict.AGREES
+    assert WeightBlock("kernel", "r") in case.blind_to
+    assert parse(json.loads(dump(report)), "report.json").subjects[0].cases == (case,)
