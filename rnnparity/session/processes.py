@@ -23,8 +23,11 @@ _MISSING = object()
 def prepare_process() -> None:
     """Set up a child process. stdout is the report's: what a subject prints goes to stderr.
 
-    Ctrl-C is handled by the parent, and warnings of frameworks are not the user's concern.
+    It leads a process group, so that all that a subject starts ends with it. Ctrl-C is handled by
+    the parent, and warnings of frameworks are not the user's concern.
     """
+    if os.name == "posix":
+        os.setpgid(0, 0)
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
@@ -36,7 +39,15 @@ def _exit_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
+        _kill_group(os.getpid())
         os._exit(1)
+
+
+def _kill_group(leader: int) -> None:
+    """Kill a child process with all that it has started, also where only the latter still runs."""
+    # There is no such group where the child had no time to make it, or everything has ended.
+    with contextlib.suppress(ProcessLookupError, PermissionError, AttributeError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def start_pool(
@@ -50,8 +61,10 @@ def start_pool(
 
 
 def kill_pool(pool: ProcessPoolExecutor) -> None:
-    """Kill the processes of a pool: its own shutdown would wait for their tasks."""
+    """Kill the processes of a pool and what they started: `shutdown` would wait for their tasks."""
     for process in processes_of(pool):
+        if process.pid is not None:
+            _kill_group(process.pid)
         with contextlib.suppress(ProcessLookupError, AttributeError):
             process.kill()
     # Waits for the pool's thread only: one that still works when Python exits may raise there.

@@ -8,13 +8,11 @@ once and answers many problems; if it exits, it is started again for the next pr
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -69,7 +67,7 @@ class CommandSubject:
         return {}
 
     def close(self) -> None:
-        """Kill the program. A worker that exits takes its program with it."""
+        """Kill the program. With a worker its whole process group ends, see `session.processes`."""
         self._kill()
         self.errors.close()
 
@@ -147,7 +145,6 @@ class CommandSubject:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self.errors,
-                preexec_fn=_exit_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no other threads
             )
         return self.process
 
@@ -166,10 +163,3 @@ class CommandSubject:
         if status < 0:
             return f"the program was killed by {signal.Signals(-status).name}{last}"
         return f"the program exited with status {status}{last}"
-
-
-def _exit_with_parent() -> None:
-    """Have the program killed when its worker is, as for a timeout (prctl's PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() == 1:
-        os._exit(1)

@@ -11,7 +11,7 @@ from pathlib import Path
 from shlex import quote
 
 import pytest
-from _support.command_line import command
+from _support.command_line import command, start
 
 from rnnparity import check
 from rnnparity.catalogue import catalogue
@@ -211,30 +211,59 @@ def test_a_wrong_type_diverges_and_nan_is_a_string(goldens):
     assert (found.verdict, found.differences[0].type) == (Verdict.DIVERGES, "finiteness")
 
 
-def test_a_program_that_hangs_is_killed_with_its_worker(goldens):
-    note = goldens.with_name("pid")
-    hang = f"open({str(note)!r}, 'w').write(str(__import__('os').getpid())); __import__('time').sleep(600)"
-    body = f"({hang}) if {WRONG} else print(json.dumps(answer(problem)), flush=True)".replace(
-        "; ", " and None or "
+# How a program is started: directly, or by a shell that waits for it and does what follows.
+WRAPPERS = {
+    "program": "{program}",
+    "shell": """cmd:sh -c '{words}; echo "the engine has ended" >&2'""",
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def hanging(goldens, wrapper, note):
+    """A program that writes its process id to a file and hangs on one case, in its wrapper."""
+    hang = f"open({str(note)!r}, 'w').write(str(__import__('os').getpid()))"
+    hang += " and None or __import__('time').sleep(600)"
+    direct = program(
+        goldens, f"({hang}) if {WRONG} else print(json.dumps(answer(problem)), flush=True)"
     )
-    found = results(program(goldens, body), timeout_s=6)
-    assert found[CASE].verdict is Verdict.ERROR
-    assert found[CASE].reason == "timed out after 6 s; worker killed"
-    assert sum(verdict.verdict is Verdict.AGREES for verdict in found.values()) == len(found) - 1
-    pid = int(note.read_text())
+    return WRAPPERS[wrapper].format(program=direct, words=direct.removeprefix("cmd:"))
+
+
+def assert_ends(pid):
+    status = Path(f"/proc/{pid}/stat")
     for _ in range(50):
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
             return
-        if (
-            Path(f"/proc/{pid}/stat").exists()
-            and Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
-        ):
+        if status.exists() and status.read_text().split()[2] == "Z":
             return
         time.sleep(0.1)
     os.kill(pid, signal.SIGKILL)
-    pytest.fail("the program is still running after its worker was killed")
+    pytest.fail("the program is still running")
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_a_program_that_hangs_is_killed_with_its_worker(goldens, wrapper):
+    note = goldens.with_name(f"pid-{wrapper}")
+    found = results(hanging(goldens, wrapper, note), timeout_s=6)
+    assert found[CASE].verdict is Verdict.ERROR
+    assert found[CASE].reason == "timed out after 6 s; worker killed"
+    assert sum(verdict.verdict is Verdict.AGREES for verdict in found.values()) == len(found) - 1
+    assert_ends(int(note.read_text()))
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_a_program_ends_with_the_run_that_is_killed(goldens, wrapper):
+    note = goldens.with_name(f"run-{wrapper}")
+    run = start("check", hanging(goldens, wrapper, note), "-k", CASE, "-j", "1")
+    end = time.monotonic() + 60
+    while not (note.exists() and note.read_text()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    run.kill()
+    run.communicate()
+    assert_ends(int(note.read_text()))
 
 
 @pytest.mark.parametrize(
