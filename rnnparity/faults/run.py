@@ -76,7 +76,9 @@ def trace_injection(injection: Injection) -> list[TraceStep]:
     """Return every gate and state at every step, each (1, B, H) or (B, H)."""
     unroller, _ = _prepare([injection])
     with np.errstate(all="ignore"):
-        return unroller.run(trace=True).trace
+        steps: list[TraceStep] = []
+        unroller.run(steps.append)
+        return steps
 
 
 def _group_key(injection: Injection) -> Hashable:
@@ -117,7 +119,7 @@ def _prepare(group: Sequence[Injection]) -> tuple[FaultyUnroller, Problem]:
 def _run(group: Sequence[Injection]) -> Batch | None:
     unroller, problem = _prepare(group)
     with np.errstate(all="ignore"):
-        outputs = edit_outputs(group[0].placed, problem, unroller.run().outputs)
+        outputs = edit_outputs(group[0].placed, problem, unroller.run())
     if outputs is None or not unroller.applies:
         return None
     slots = problem.output_slots()

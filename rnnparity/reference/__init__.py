@@ -18,6 +18,7 @@ from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import Slot
 from rnnparity.reference.arithmetic import PlainArithmetic
 from rnnparity.reference.engine import StepRecord, Unroller
+from rnnparity.reference.extremes import ExtremesRecorder, StateExtremes
 from rnnparity.reference.noise import CORRELATED, NoiseArithmetic
 
 __all__ = [
@@ -45,7 +46,7 @@ def compute(problem: Problem, dtype: FloatScalar = np.float64) -> tuple[Tensor, 
 def prepare(problem: Problem, dtype: FloatScalar = np.float64) -> Callable[[], tuple[Tensor, ...]]:
     """Return `compute` as a function that can be called many times, with the weights prepared."""
     unroller = Unroller(problem, PlainArithmetic(dtype))
-    return lambda: _named(unroller.slots, unroller.run().outputs)
+    return lambda: _named(unroller.slots, unroller.run())
 
 
 def compute_exactly(problem: Problem) -> tuple[Tensor, ...]:
@@ -56,14 +57,16 @@ def compute_exactly(problem: Problem) -> tuple[Tensor, ...]:
     """
     from rnnparity.reference.exact import ExactArithmetic
 
-    outputs = Unroller(problem, ExactArithmetic()).run().outputs
+    outputs = Unroller(problem, ExactArithmetic()).run()
     rounded = [np.asarray(output, np.float64) for output in outputs]
     return _named(problem.output_slots(), rounded)
 
 
 def trace(problem: Problem) -> list[TraceStep]:
     """Return every gate and state (B, H) of every half at every step, in processing order."""
-    return Unroller(problem, PlainArithmetic()).run(trace=True).trace
+    steps: list[TraceStep] = []
+    Unroller(problem, PlainArithmetic()).run(steps.append)
+    return steps
 
 
 def variants(problem: Problem, weights: Mapping[str, Array]) -> list[Array]:
@@ -72,7 +75,7 @@ def variants(problem: Problem, weights: Mapping[str, Array]) -> list[Array]:
     Weights that are not named keep their values. The outputs have the leading axis too.
     """
     count = len(next(iter(weights.values())))
-    outputs = Unroller(problem, PlainArithmetic(), weights).run().outputs
+    outputs = Unroller(problem, PlainArithmetic(), weights).run()
     return [
         np.broadcast_to(output, (count, *output.shape[-len(slot.shape) :]))
         for output, slot in zip(outputs, problem.output_slots(), strict=True)
@@ -83,31 +86,21 @@ def variants(problem: Problem, weights: Mapping[str, Array]) -> list[Array]:
 class NoisyOutputs:
     """Outputs in float64 with their sigma, in units of the values.
 
-    `states` has the values and sigmas, (T, B, H) each in processing order, of every state of every
-    half ("h", "forward/c").
+    `extremes` has those of every state of every half ("h", "forward/c") at every step.
     """
 
     outputs: tuple[Tensor, ...]
     sigmas: tuple[Array, ...]
-    states: Mapping[str, tuple[Array, Array]]
+    extremes: Mapping[str, StateExtremes]
 
 
 def compute_with_noise(problem: Problem) -> NoisyOutputs:
     """Return the outputs with the noise that arithmetic in each layer's type leaves in them."""
-    result = Unroller(problem, NoiseArithmetic(problem.layer.compute_dtype)).run(trace=True)
-    states: dict[str, tuple[list[Array], list[Array]]] = {}
-    for step in result.trace:
-        for name, state in step.states.items():
-            values, noises = states.setdefault(step.half + name, ([], []))
-            values.append(state.value)
-            noises.append(state.noise)
-    stacked = {
-        name: (np.stack(values), np.sqrt(np.stack(noises)))
-        for name, (values, noises) in states.items()
-    }
-    outputs = [output.value for output in result.outputs]
-    sigmas = tuple(output.sigma for output in result.outputs)
-    return NoisyOutputs(_named(problem.output_slots(), outputs), sigmas, stacked)
+    recorder = ExtremesRecorder()
+    unroller = Unroller(problem, NoiseArithmetic(problem.layer.compute_dtype))
+    noisy = unroller.run(recorder.record)
+    outputs = _named(unroller.slots, [output.value for output in noisy])
+    return NoisyOutputs(outputs, tuple(output.sigma for output in noisy), recorder.extremes())
 
 
 def _named(slots: Sequence[Slot], arrays: Sequence[Array]) -> tuple[Tensor, ...]:

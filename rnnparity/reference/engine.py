@@ -6,8 +6,8 @@ leading axis of variants, which every result then has too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Generic
 
 import numpy as np
@@ -36,14 +36,6 @@ class StepRecord(Generic[N]):
     time: int
     states: Mapping[str, N]
     gates: Mapping[str, N]
-
-
-@dataclass
-class Run(Generic[N]):
-    """The outputs of a run in Keras' order (see `shapes.output_slots`), and its steps if traced."""
-
-    outputs: list[N]
-    trace: list[StepRecord[N]] = field(default_factory=list)
 
 
 class Unroller(Generic[N]):
@@ -82,14 +74,17 @@ class Unroller(Generic[N]):
         }
         self.initial_states = self._states_at_start()
         self.states = dict(self.initial_states)
-        self._trace: list[StepRecord[N]] | None = None
+        self._record: Callable[[StepRecord[N]], None] | None = None
         self._call_start = 0
 
-    def run(self, trace: bool = False) -> Run[N]:
-        """Compute every call in turn; with `trace` keep a record of every step."""
+    def run(self, record: Callable[[StepRecord[N]], None] | None = None) -> list[N]:
+        """Return the outputs in Keras' order (see `shapes.output_slots`), every call in turn.
+
+        `record` is called with every step in processing order.
+        """
         problem = self.problem
         self.states = dict(self.initial_states)
-        self._trace = [] if trace else None
+        self._record = record
         self._call_start = 0
         calls: list[list[N]] = []
         for steps in problem.steps:
@@ -99,7 +94,7 @@ class Unroller(Generic[N]):
             with np.errstate(over="ignore"):  # infinity is correct here; `tolerance` looks for it
                 calls.append(self._call(problem.layer, "", inputs, mask))
             self._call_start += steps
-        return Run(self._join_calls(calls), self._trace or [])
+        return self._join_calls(calls)
 
     def run_half(
         self, layer: Recurrent, prefix: str, x: N, mask: Array | None
@@ -123,9 +118,9 @@ class Unroller(Generic[N]):
                 states, output = self.masked_step(layer, prefix, used, (states, output), list(new))
             if layer.return_sequences:
                 outputs.append(output)
-            if self._trace is not None:
+            if self._record is not None:
                 named = dict(zip(layer.states, states, strict=True))
-                self._trace.append(StepRecord(prefix, self._call_start + time, named, gates))
+                self._record(StepRecord(prefix, self._call_start + time, named, gates))
         self.states[prefix] = states if layer.stateful else [zeros] * len(states)
         return (arithmetic.stack(outputs) if layer.return_sequences else output), states
 

@@ -99,14 +99,14 @@ def _too_noisy(problem: Problem, noisy: NoisyOutputs, dtype: FloatType) -> str:
         for name in half.states
     }
     limit = min(LARGEST_ERROR / dtype.threshold, LARGEST_AMPLIFICATION * dtype.u)
-    for name, (values, sigmas) in noisy.states.items():
-        if not (np.abs(values) <= types[name].largest / 16).all():
+    for name, extremes in noisy.extremes.items():
+        if not (extremes.magnitude <= types[name].largest / 16).all():
             return f"{name} leaves the range of {types[name].name}"
-        small = sigmas <= limit * np.maximum(1, np.abs(values))
+        small = extremes.relative_sigma <= limit
         if small.all():
             continue
-        step = int(np.argwhere(~small.all(axis=(1, 2)))[0, 0])
-        if not np.isfinite(sigmas[step]).all():
+        step = int(np.argmin(small))
+        if not np.isfinite(extremes.relative_sigma[step]):
             return f"a value that {name} is computed from leaves the range of {types[name].name}"
         return f"the rounding noise of {name} has grown too far at processed step {step}"
     return ""

@@ -20,10 +20,16 @@ from _support.random_problems import (
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.layers import ACTIVATIONS
 from rnnparity.problem.problem import Tensor
-from rnnparity.reference import Unroller, compute, compute_exactly, compute_with_noise
+from rnnparity.reference import (
+    Unroller,
+    compute,
+    compute_exactly,
+    compute_with_noise,
+    extremes,
+)
 from rnnparity.reference.activations import ACTIVATIONS as FUNCTIONS
 from rnnparity.reference.arithmetic import PlainArithmetic
-from rnnparity.reference.noise import NoisyArray
+from rnnparity.reference.noisy_array import NoisyArray
 from rnnparity.reference.tolerance import expect
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -119,7 +125,7 @@ def test_float16_is_within_its_threshold(kind, dtype):
         assert expected.dtype.name == "float16"
         assert not expected.unpredictable
         off = sigmas_off(
-            Unroller(problem, PlainArithmetic(np.float16)).run().outputs,
+            Unroller(problem, PlainArithmetic(np.float16)).run(),
             arrays(expected.outputs),
             expected.sigmas,
         )
@@ -167,17 +173,20 @@ def test_sigma_of_exact_values_is_zero():
     assert ((h > 0).all(axis=-1) == [True, False]).all()
 
 
-def test_states_are_returned_for_every_step():
+@pytest.mark.parametrize("held", [1, 20, 2**14])
+def test_extremes_are_those_of_every_step_of_every_state(held, monkeypatch):
+    """However many steps are reduced together; 20 numbers are three steps of six."""
+    monkeypatch.setattr(extremes, "HELD_VALUES", held)
     problem = random_problem(
         stack_of(two_ways(spec_of("gru", 3, **SEQUENCES)), spec_of("lstm", 2, **BOTH)), 2, (3, 6, 5)
     )
     noisy = compute_with_noise(problem)
-    assert set(noisy.states) == {"0/forward/h", "0/backward/h", "1/h", "1/c"}
-    values, sigmas = noisy.states["1/h"]
-    assert values.shape == sigmas.shape == (6, 3, 2)
-    assert (values == noisy.outputs[0].data.swapaxes(0, 1)).all()
-    assert (sigmas == noisy.sigmas[0].swapaxes(0, 1)).all()
-    assert (noisy.states["1/c"][0][-1] == noisy.outputs[2].data).all()
+    assert set(noisy.extremes) == {"0/forward/h", "0/backward/h", "1/h", "1/c"}
+    values, sigmas = np.abs(noisy.outputs[0].data), noisy.sigmas[0]
+    extreme = noisy.extremes["1/h"]
+    assert (extreme.magnitude == values.max(axis=(0, 2))).all()
+    assert (extreme.relative_sigma == (sigmas / np.maximum(1, values)).max(axis=(0, 2))).all()
+    assert noisy.extremes["1/c"].magnitude[-1] == np.abs(noisy.outputs[2].data).max()
 
 
 # Kinks.

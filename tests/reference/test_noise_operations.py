@@ -22,7 +22,8 @@ from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.reference import Unroller, compute_with_noise
 from rnnparity.reference.activations import ACTIVATIONS
 from rnnparity.reference.arithmetic import PlainArithmetic
-from rnnparity.reference.noise import NoiseArithmetic, NoisyArray
+from rnnparity.reference.noise import NoiseArithmetic
+from rnnparity.reference.noisy_array import NoisyArray
 
 FLOAT32, FLOAT64 = FLOAT_TYPES["float32"], FLOAT_TYPES["float64"]
 SAMPLES = 4000
@@ -258,7 +259,7 @@ def test_sigma_is_the_standard_deviation_of_perturbed_runs(label, mask):
         ),
     )
     noisy_outputs = compute_with_noise(row)
-    perturbed = Unroller(many, RandomRounding(row.layer.compute_dtype)).run().outputs
+    perturbed = Unroller(many, RandomRounding(row.layer.compute_dtype)).run()
     for sigma, output in zip(noisy_outputs.sigmas, perturbed, strict=True):
         spread, exact = np.std(output.value, axis=0), sigma[0] < 1e-30
         assert ((spread == 0) == exact).all()
@@ -267,3 +268,32 @@ def test_sigma_is_the_standard_deviation_of_perturbed_runs(label, mask):
         # Single values may be off by 2: roundings inside a step are taken to be independent.
         assert ratio.min() > 0.4
         assert ratio.max() < 2.5
+
+
+@pytest.mark.parametrize("units", [1, 5, 16])
+def test_errors_of_few_states_pass_from_step_to_step_with_their_covariance(units):
+    """h = x W + h U: the covariance by hand, U' C U and the roundings of the step."""
+    spec = spec_of("simple_rnn", units, activation="linear", use_bias=False, **SEQUENCES)
+    problem = random_problem(spec, 4, (1, 6, 3))
+    W, U = (NoisyArray(t.data.astype(np.float64), None, FLOAT32) for t in problem.weights)
+    x = problem.inputs.data[0].astype(np.float64)
+    h, covariance, activation = np.zeros((1, units)), np.zeros((units, units)), 2.0**-252
+    noisy_outputs = compute_with_noise(problem)
+    for t in range(len(x)):
+        exact = NoisyArray(h, None, FLOAT32)
+        zero = NoisyArray(np.zeros((1, units)), None, FLOAT32)
+        step = (NoisyArray(x[t : t + 1], None, FLOAT32) @ W + zero) + exact @ U
+        roundings = step.noise[0] + activation
+        covariance = U.value.T @ covariance @ U.value + np.diag(roundings)
+        h = step.value
+        np.testing.assert_allclose(noisy_outputs.outputs[0].data[0, t], h[0], rtol=1e-12)
+        sigmas = np.sqrt(np.diag(covariance))
+        np.testing.assert_allclose(noisy_outputs.sigmas[0][0, t], sigmas, rtol=1e-9)
+
+
+def test_errors_that_cancel_leave_no_negative_variance():
+    """Both numbers of a row have made the same error, but for a rounding of their covariance."""
+    covariance = np.array([[[0.1, 0.1 + 1e-15], [0.1 + 1e-15, 0.1]]])
+    difference = np.array([[[1.0]], [[-1.0]]])
+    number = NoisyArray(np.zeros((1, 1)), None, FLOAT32, difference, covariance)
+    assert number.noise == [[0]]

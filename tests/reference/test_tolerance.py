@@ -295,10 +295,8 @@ def test_a_problem_is_unpredictable_where_noise_exceeds_a_limit(kind, dtype, lim
     for seed in range(12):
         spec = spec_of(kind, 8, dtype=dtype, **BOTH)
         problem = random_problem(spec, seed, (2, 60, 5), scale=(3, 6, 12)[seed % 3])
-        expected, states = expect(problem), compute_with_noise(problem).states
-        largest = max(
-            (sigmas / np.maximum(1, np.abs(values))).max() for values, sigmas in states.values()
-        )
+        expected, extremes = expect(problem), compute_with_noise(problem).extremes
+        largest = max(extreme.relative_sigma.max() for extreme in extremes.values())
         assert expected.unpredictable == (largest > limit), seed
         if dtype == "float32" and not expected.unpredictable:
             predictable.append(sigmas_of_float32(problem, expected))

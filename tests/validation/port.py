@@ -72,7 +72,7 @@ def run_port(subject: Subject, injection: Injection) -> PortAnswer | None:
     if outputs is None:
         prefixes = placed.prefixes(problem)
         unroller = _Port(problem, in_run, lambda prefix: faulty if prefix in prefixes else subject)
-        outputs, method = unroller.run().outputs, unroller.method
+        outputs, method = unroller.run(), unroller.method
         if not unroller.applies:
             return None
     if isinstance(placed.edit, EditOutputs):
