@@ -24,8 +24,14 @@ def regenerate(
         list[str] | None,
         typer.Argument(metavar="NAME", help="With --bundles: only these known differences."),
     ] = None,
+    k: Annotated[
+        str,
+        typer.Option(
+            "-k", metavar="EXPR", help="Only these cases may change, such as those of a new family."
+        ),
+    ] = "",
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit with 1 if anything would change.")
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if a file has drifted.")
     ] = False,
     core: Annotated[
         bool, typer.Option("--core", help="Compute the core set of cases instead (ten minutes).")
@@ -54,9 +60,11 @@ def regenerate(
         raise typer.Exit(_regenerate_bundles(folder, names or [], check))
     if names:
         raise RequestError("NAME is the name of a known difference; it requires --bundles")
+    if check and k:
+        raise RequestError("--check compares all files; remove -k")
     with show_progress() as progress:
         done = regenerate_fixtures(
-            folder, check=check, jobs=j or os.cpu_count() or 1, progress=progress
+            folder, k=k, check=check, jobs=j or os.cpu_count() or 1, progress=progress
         )
     if done.refused:
         _print_refused(folder, done, check)

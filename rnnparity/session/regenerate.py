@@ -5,7 +5,7 @@ The reference and tf.keras must agree on every case, or their difference must be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import TypedDict
 import numpy as np
 
 from rnnparity.catalogue import catalogue
-from rnnparity.golden.goldens import KNOWN, golden_outputs
+from rnnparity.catalogue.selection import select
+from rnnparity.golden.goldens import KNOWN, golden_outputs, read_goldens
 from rnnparity.golden.known_differences import KnownDifference, read_known
 from rnnparity.golden.manifest import MANIFEST, SCHEMA, manifest_text
 from rnnparity.golden.writing import (
@@ -30,10 +31,10 @@ from rnnparity.problem.errors import FormatError, RequestError
 from rnnparity.problem.file_format import load_json, read_bytes
 from rnnparity.problem.files import write_files
 from rnnparity.problem.json_schema import schema_text
-from rnnparity.problem.problem import Problem
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import FAILING, CaseResult, Verdict
 from rnnparity.problem.schema import ManifestFields, validate
-from rnnparity.reference.tolerance import Expected, expect
+from rnnparity.reference.tolerance import expect
 from rnnparity.session.judging import self_check
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.session import Session, open_session
@@ -72,27 +73,43 @@ class _Candidate:
 
 
 def regenerate(
-    folder: Path, *, check: bool = False, jobs: int = 2, progress: Progress | None = None
+    folder: Path,
+    *,
+    k: str = "",
+    check: bool = False,
+    jobs: int = 2,
+    progress: Progress | None = None,
 ) -> Regeneration:
     """Compute every golden, compare each with tf.keras, and write the files that differ.
 
     With one difference that is not listed no fixture changes: the candidates are kept as `.rej`.
-    With `check` nothing is written.
+    `k` selects the cases that tf.keras is asked; no golden of another case may change. With `check`
+    nothing is written and tf.keras is not asked: only the files are compared.
 
     Raises:
-        RequestError: tf.keras is missing, or the folder cannot be written.
+        RequestError: tf.keras is missing, the folder cannot be written, or goldens of cases that
+            were not selected would change.
     """
     if not (folder / KNOWN).exists():
         raise RequestError(
             f"{folder / KNOWN}: not found; an empty file states that no difference is known"
         )
-    if not check:
-        require_filelock()
-    candidate, refused = _compute(read_known(folder / KNOWN), jobs, progress)
-    rows, left_out = len(candidate.rows), candidate.facts["left_out"]
+    entries = read_known(folder / KNOWN)
     if check:
+        candidate = _candidate(folder, [], {}, progress)
         drifted = drift(folder, _all_texts(candidate), _manifest(folder, candidate))
-        return Regeneration(drifted, refused, rows, left_out)
+        return Regeneration(drifted, [], len(candidate.rows), candidate.facts["left_out"])
+    require_filelock()
+    asked = select(catalogue().values(), k)
+    with open_session(SECOND_KEY, jobs=jobs) as session:
+        versions = {**session.versions, "numpy": np.__version__}
+        results = _second_key(session, asked, entries, progress)
+    candidate = _candidate(folder, results, versions, progress)
+    rows, left_out = len(candidate.rows), candidate.facts["left_out"]
+    # A case that tf.keras does not run has only one key.
+    refused = [result for result in results if result.verdict in FAILING | {Verdict.UNSUPPORTED}]
+    if k:
+        _check_others(folder, candidate, {problem.id for problem in asked})
     with locked(folder):
         if refused:
             return Regeneration(_reject(folder, candidate), refused, rows, left_out)
@@ -100,57 +117,87 @@ def regenerate(
     return Regeneration(changed, [], rows, left_out)
 
 
+def _check_others(folder: Path, candidate: _Candidate, selected: Collection[str]) -> None:
+    """Check that no golden changes but those of the selected cases.
+
+    Raises:
+        RequestError: one does.
+    """
+    before = read_goldens(folder, {**catalogue(), **{row.id: row for row in candidate.rows}})
+    for row in candidate.rows:
+        same = row.id in before.outputs and _equal(before.outputs[row.id], row.outputs or ())
+        if row.id not in selected and not same:
+            raise RequestError(
+                f"{row.id}: its golden would change, too; run `rnnparity regenerate` without -k"
+            )
+
+
+def _equal(golden: Sequence[Tensor], outputs: Sequence[Tensor]) -> bool:
+    return all(
+        np.array_equal(tensor.data, output.data, equal_nan=True)
+        for tensor, output in zip(golden, outputs, strict=True)
+    )
+
+
 def _all_texts(candidate: _Candidate) -> dict[str, str]:
     return {**candidate.texts, SCHEMA: schema_text()}
-
-
-def _compute(
-    entries: Sequence[KnownDifference], jobs: int, progress: Progress | None
-) -> tuple[_Candidate, list[CaseResult]]:
-    """Return the fixtures, and the results of tf.keras that are no second key."""
-    problems = list(catalogue().values())
-    with one_blas_thread(), open_session(SECOND_KEY, jobs=jobs) as session:
-        self_check()
-        expected = {problem.id: expect(problem) for problem in problems}
-        conclusive = [problem for problem in problems if not expected[problem.id].inconclusive]
-        rows = [problem.with_outputs(golden_outputs(problem)) for problem in conclusive]
-        versions = {**session.versions, "numpy": np.__version__}
-        results = _second_key(session, problems, expected, entries, progress)
-    facts = _facts(results, expected, versions)
-    # A case that tf.keras does not run has only one key.
-    refused = [result for result in results if result.verdict in FAILING | {Verdict.UNSUPPORTED}]
-    return _Candidate(rows, family_texts(rows), facts), refused
 
 
 def _second_key(
     session: Session,
     problems: Sequence[Problem],
-    expected: Mapping[str, Expected],
     entries: Sequence[KnownDifference],
     progress: Progress | None,
 ) -> list[CaseResult]:
+    """Return the results of tf.keras."""
     results = []
-    for done, outcome in enumerate(session.ask_all(problems), 1):
-        result = session.judge(outcome, None, expected)
-        results.append(with_known(result, entries, session.name, session.versions))
-        report_progress(progress, session.name, done, len(problems))
+    with one_blas_thread():
+        self_check()
+        for done, outcome in enumerate(session.ask_all(problems), 1):
+            result = session.judge(outcome)
+            results.append(with_known(result, entries, session.name, session.versions))
+            report_progress(progress, session.name, done, len(problems), results[-1])
     return results
 
 
-def _facts(
-    results: Sequence[CaseResult], expected: Mapping[str, Expected], versions: Mapping[str, str]
-) -> ManifestFacts:
+def _candidate(
+    folder: Path,
+    results: Sequence[CaseResult],
+    versions: Mapping[str, str],
+    progress: Progress | None,
+) -> _Candidate:
+    """Return the fixtures of the catalogue with the results of the cases that tf.keras was asked."""
+    problems = catalogue()
+    rows: list[Problem] = []
+    left_out: dict[str, str] = {}
+    with one_blas_thread():
+        for done, (id_, problem) in enumerate(sorted(problems.items()), 1):
+            reason = expect(problem).inconclusive
+            if reason:
+                left_out[id_] = reason
+            else:
+                rows.append(problem.with_outputs(golden_outputs(problem)))
+            report_progress(progress, "goldens", done, len(problems))
+    facts: ManifestFacts = {
+        "generator": f"rnnparity {version('rnnparity')}",
+        "versions": dict(sorted(versions.items())),
+        "left_out": left_out,
+        "known": _known(folder, results),
+    }
+    return _Candidate(rows, family_texts(rows), facts)
+
+
+def _known(folder: Path, results: Sequence[CaseResult]) -> dict[str, list[str]]:
+    """Return the cases of each known difference; what was not asked stays as it was written."""
+    asked = {result.id for result in results}
+    written = _written(folder)
     known: dict[str, list[str]] = {}
+    for name, cases in (written.known if written else {}).items():
+        known[name] = [case for case in cases if case in catalogue() and case not in asked]
     for result in results:
         for name in result.known:
             known.setdefault(name, []).append(result.id)
-    reasons = {case: reference.inconclusive for case, reference in sorted(expected.items())}
-    return {
-        "generator": f"rnnparity {version('rnnparity')}",
-        "versions": dict(sorted(versions.items())),
-        "left_out": {case: reason for case, reason in reasons.items() if reason},
-        "known": {name: sorted(cases) for name, cases in sorted(known.items())},
-    }
+    return {name: sorted(cases) for name, cases in sorted(known.items()) if cases}
 
 
 def _reject(folder: Path, candidate: _Candidate) -> list[str]:
@@ -169,21 +216,23 @@ def _manifest(folder: Path, candidate: _Candidate) -> str:
 
     Regenerating on another machine leaves no diff.
     """
-    written = _written_facts(folder)
+    written = _written(folder)
     if written is not None:
-        generator, versions = written
-        facts: ManifestFacts = {**candidate.facts, "generator": generator, "versions": versions}
+        facts: ManifestFacts = {
+            **candidate.facts,
+            "generator": written.generator,
+            "versions": written.versions,
+        }
         unchanged = manifest_text(candidate.texts, candidate.rows, facts)
-        if has_text(folder / MANIFEST, unchanged):
+        if has_text(folder / MANIFEST, unchanged) or not candidate.facts["versions"]:
             return unchanged
     return manifest_text(candidate.texts, candidate.rows, candidate.facts)
 
 
-def _written_facts(folder: Path) -> tuple[str, dict[str, str]] | None:
-    """Return generator and versions of the manifest in the folder, if it can be read."""
+def _written(folder: Path) -> ManifestFields | None:
+    """Return the manifest in the folder, if it can be read."""
     path = folder / MANIFEST
     try:
-        manifest = validate(ManifestFields, load_json(read_bytes(path), str(path)), str(path))
+        return validate(ManifestFields, load_json(read_bytes(path), str(path)), str(path))
     except FormatError:
         return None  # it is about to be replaced
-    return manifest.generator, manifest.versions

@@ -22,7 +22,7 @@ ENTRY = """
 [[difference]]
 name = "second-output"
 subject = "keras"
-cases = ["lstm-spread-*"]
+cases = ["lstm-spread-*", "gru-spread-last"]
 kinds = ["values"]
 versions = { keras = ">=3.15,<3.16" }
 cause = "sake: for the sake of the test"
@@ -88,7 +88,12 @@ def test_every_golden_is_written_where_both_keys_agree(keras, tmp_path):
     calls = []
     done = regenerate(tmp_path, jobs=3, progress=lambda *arguments: calls.append(arguments))
     assert keras.opened == [("keras", 3)]
-    assert calls == [("keras", number, len(IDS), None) for number in range(1, len(IDS) + 1)]
+    numbers = [
+        (name, number, len(IDS))
+        for name in ("keras", "goldens")
+        for number in range(1, len(IDS) + 1)
+    ]
+    assert [call[:3] for call in calls] == numbers
     assert (done.refused, done.rows, done.left_out) == ([], len(IDS), {})
     assert set(done.changed) == {path.name for path in tmp_path.glob("*.json")}
     goldens = read_goldens(tmp_path, small_catalogue())
@@ -237,11 +242,45 @@ def test_check_reports_fixtures_of_another_catalogue(keras, tmp_path):
     assert regenerate(tmp_path, check=True).changed == ["stack.json", SCHEMA, MANIFEST]
 
 
-def test_check_reports_a_difference_and_writes_no_candidate(keras, written):
+def test_check_does_not_ask_keras(keras, written):
     before = contents(written)
+    keras.opened.clear()
     keras.special[CASE] = off_by_a_thousandth
     done = regenerate(written, check=True)
-    assert ([verdict.id for verdict in done.refused], done.changed) == ([CASE], [])
+    assert (done.refused, done.changed, keras.opened) == ([], [], [])
+    assert contents(written) == before
+
+
+def remove_case(monkeypatch):
+    without = {id_: problem for id_, problem in small_catalogue().items() if id_ != CASE}
+    monkeypatch.setattr("rnnparity.session.regenerate.catalogue", lambda: without)
+
+
+def test_a_new_case_is_added_without_asking_keras_about_the_others(keras, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        remove_case(patch)
+        (tmp_path / "known_differences.toml").write_text(ENTRY)
+        keras.special["gru-spread-last"] = off_by_a_thousandth
+        regenerate(tmp_path)
+    keras.special = dict.fromkeys(small_catalogue(), off_by_a_thousandth) | {CASE: right}
+    done = regenerate(tmp_path, k=CASE)
+    assert (done.changed, done.refused) == (["lstm-spread.json", MANIFEST], [])
+    goldens = read_goldens(tmp_path, small_catalogue())
+    assert (goldens.missing, goldens.manifest["known"]) == (
+        (),
+        {"second-output": ["gru-spread-last"]},
+    )
+
+
+def test_goldens_of_cases_that_were_not_selected_must_stay(keras, written, monkeypatch):
+    def changed(problem):
+        first, *others = golden_outputs(problem)
+        return (replace(first, data=first.data * 2), *others)
+
+    before = contents(written)
+    monkeypatch.setattr("rnnparity.session.regenerate.golden_outputs", changed)
+    with pytest.raises(RequestError, match="its golden would change, too; run `rnnparity regen"):
+        regenerate(written, k=CASE)
     assert contents(written) == before
 
 

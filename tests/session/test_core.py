@@ -1,0 +1,142 @@
+"""The core set meets every requirement that the catalogue meets, and none of its cases is superfluous."""
+
+from dataclasses import replace
+
+import pytest
+
+from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.core import CORE, core, core_text
+from rnnparity.catalogue.profiles import PROFILES
+from rnnparity.golden.goldens import KNOWN, default_folder
+from rnnparity.golden.known_differences import read_known
+from rnnparity.problem.errors import FormatError
+from rnnparity.session import core as core_module
+from rnnparity.session.core import (
+    Contains,
+    Detects,
+    Printed,
+    Shows,
+    compute_core,
+    lost_requirements,
+    requirements,
+    smallest_cover,
+)
+
+MOST = 500
+# A few cases of one cell, so that every fault can be run on each of them.
+FEW = [
+    id_
+    for id_, case in catalogue().items()
+    if id_.startswith("simple_rnn-spread-") and case.initial_state is None
+][:12]
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Let the catalogue have only the cases FEW."""
+    cases = {id_: catalogue()[id_] for id_ in FEW}
+    monkeypatch.setattr(core_module, "catalogue", lambda: cases)
+    return cases
+
+
+def known():
+    return read_known(default_folder() / KNOWN)
+
+
+def test_the_stored_set_is_small_and_in_the_order_of_the_catalogue():
+    assert len(core()) <= MOST
+    assert list(core()) == [id_ for id_ in catalogue() if id_ in set(core())]
+    assert core_text(core()) == CORE.read_text()
+
+
+def test_an_unknown_case_in_the_stored_set_is_refused(monkeypatch, tmp_path):
+    path = tmp_path / "core.txt"
+    path.write_text("# head\nlstm-spread-last\nno-such-case\n")
+    monkeypatch.setattr("rnnparity.catalogue.core.CORE", path)
+    with pytest.raises(FormatError, match=r"core.txt: no-such-case is not a case; run `rnnparity"):
+        core.__wrapped__()
+
+
+def test_every_option_value_and_source_and_known_difference_is_in_it_for_every_profile():
+    """All requirements but the detection of faults, which takes minutes (below)."""
+    entries = known()
+    met, wanted = set(), set()
+    for id_, problem in catalogue().items():
+        found = requirements(problem, [], entries)
+        wanted |= found
+        if id_ in core():
+            met |= found
+    assert {type(requirement) for requirement in wanted} == {Contains, Shows, Printed}
+    assert wanted == met
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+def test_a_profile_accepts_what_the_narrower_ones_accept(profile):
+    accepted = [
+        {id_ for id_, problem in catalogue().items() if each.accepts(problem)} for each in PROFILES
+    ]
+    assert accepted == sorted(accepted, key=len, reverse=True)
+    index = PROFILES.index(profile)
+    assert accepted[index] <= accepted[max(0, index - 1)]
+    assert accepted[index] & set(core())
+
+
+def test_a_plain_engine_has_no_mask_and_no_state():
+    plain = [problem for problem in catalogue().values() if PROFILES[-1].accepts(problem)]
+    for problem in plain:
+        assert (problem.mask, problem.initial_state, problem.calls) == (None, None, None)
+        assert {slot.name for slot in problem.output_slots()} <= {
+            "output",
+            "forward_output",
+            "backward_output",
+        }
+
+
+def test_the_smallest_cover_meets_everything_without_superfluous_ids():
+    a, b, c, d = (Printed(name) for name in "abcd")
+    met = {
+        "both": frozenset({a, b}),
+        "large": frozenset({b, c, d}),
+        "a": frozenset({a}),
+        "nothing": frozenset(),
+    }
+    assert sorted(smallest_cover(met)) == ["both", "large"]
+    # The largest is chosen first, and then superfluous.
+    met = {"abc": frozenset({a, b, c}), "abd": frozenset({a, b, d}), "cb": frozenset({c, b, a})}
+    assert len(smallest_cover(met)) == 2
+    assert smallest_cover({}) == []
+
+
+def test_the_computed_core_of_a_few_cases_loses_nothing(few):
+    chosen = compute_core((), jobs=1)
+    assert 0 < len(chosen) <= len(few)
+    assert lost_requirements(chosen, ()) == set()
+    for id_ in chosen:
+        assert lost_requirements([case for case in chosen if case != id_], ())
+
+
+def test_an_inconclusive_case_meets_nothing(few, monkeypatch):
+    expect = core_module.expect
+    monkeypatch.setattr(
+        core_module, "expect", lambda case: replace(expect(case), inconclusive="noise")
+    )
+    assert lost_requirements([], ()) == set()
+
+
+@pytest.mark.slow
+def test_the_core_detects_what_the_catalogue_detects_for_every_profile():
+    assert lost_requirements(core(), known()) == set()
+
+
+@pytest.mark.slow
+def test_without_one_of_its_cases_the_core_loses_a_requirement():
+    """Of each case the requirements that no other case of the core meets."""
+    entries = known()
+    met = {}
+    for id_ in core():
+        coverage = core_module._coverage(id_)
+        met[id_] = requirements(catalogue()[id_], coverage.detected, entries)
+    for id_ in core():
+        others = set().union(*(met[other] for other in core() if other != id_))
+        assert met[id_] - others, id_
+    assert any(isinstance(requirement, Detects) for requirement in set().union(*met.values()))
