@@ -248,6 +248,8 @@ def main() -> int:
             if not check:
                 path.write_text(new, "utf-8")
     print(f"{'differ' if check else 'written'}: {', '.join(differ) or 'none'}")
+    if check and differ:
+        print("run `python docs/generate.py`", file=sys.stderr)
     return 1 if check and differ else 0
 
 

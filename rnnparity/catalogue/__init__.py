@@ -66,5 +66,8 @@ def family(id: str) -> str:
     >>> family("lstm-spread-last"), family("edge-T1-lstm-forward")
     ('lstm-spread', 'edge')
     """
-    first, second, *_ = id.split("-")
+    first, hyphen, rest = id.partition("-")
+    if not hyphen:
+        raise AssertionError(f"case id {id!r}: expected FAMILY-REST, with a hyphen")
+    second = rest.partition("-")[0]
     return f"{first}-{second}" if second in ("spread", "constant") else first

@@ -52,7 +52,7 @@ def different_halves() -> Iterator[Problem]:
                 id_of("halves", label, mode, suffix, mask=masked),
                 merged(configured(forward, **flags), mode, backward_layer=backwards),
                 "The halves may be different layers; weights, states and widths follow each half.",
-                tags=["halves", f"direction:{mode}", *([] if suffix else ["pairs"])],
+                tags=["halves", f"direction:{mode}"],
                 shape=LONGER,
                 mask=GAPS if masked else None,
                 initial=masked,
@@ -72,7 +72,7 @@ def stateful() -> Iterator[Problem]:
             directed(name, direction, stateful=True, **flags[label]),
             "Three calls of 3, 2 and 1 steps: the states of one call start the next, in each half; "
             "direction and mask apply to each call.",
-            tags=tags_of(name, direction, *tags, pairs=initial and masked),
+            tags=tags_of(name, direction, *tags),
             shape=LONGER,
             mask=GAPS if masked else None,
             initial=initial,
@@ -139,8 +139,6 @@ def stacks() -> Iterator[Problem]:
     """Yield two to four layers, alike and mixed."""
     for label, masked, initial in product(STACKS, (False, True), (False, True)):
         tags = ["stack", f"mask:{'gaps' if masked else 'none'}"]
-        if masked and initial:
-            tags.append("pairs")
         if label == "four_alike":
             tags.append("edge")  # D = H
         yield build(

@@ -68,10 +68,9 @@ def directed(name: str, direction: str, **config: object) -> JsonObject:
     return merged(variant(name, **config), direction)
 
 
-def tags_of(name: str, direction: str, *more: str, pairs: bool = False) -> list[str]:
-    """Return the tags of a case. `pairs`: it is run through every path of a framework."""
-    tags = [f"kind:{name}", f"direction:{direction}", *more]
-    return [*tags, "pairs"] if pairs else tags
+def tags_of(name: str, direction: str, *more: str) -> list[str]:
+    """Return the tags of a case."""
+    return [f"kind:{name}", f"direction:{direction}", *more]
 
 
 def id_of(*parts: str, **suffixes: bool) -> str:

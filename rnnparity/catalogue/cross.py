@@ -53,7 +53,7 @@ _MASK_TESTS = {
 def cross_cases() -> Iterator[Problem]:
     """Yield every combination of the options."""
     for options in product(VARIANTS, DIRECTIONS, FLAGS, MASK_NAMES, (False, True), WEIGHTS):
-        yield _case(*options, pairs=in_pairs(*options))
+        yield _case(*options)
 
 
 def length_cases() -> Iterator[Problem]:
@@ -62,35 +62,16 @@ def length_cases() -> Iterator[Problem]:
     for name, direction, flags, mask, initial in product(
         VARIANTS, directions, all_flags, LENGTH_MASKS, (False, True)
     ):
-        pairs = initial and (direction, flags) in zip(directions[::2], all_flags, strict=True)
-        yield _case(name, direction, flags, mask, initial, "spread", pairs=pairs)
+        yield _case(name, direction, flags, mask, initial, "spread")
 
 
-def in_pairs(name: str, direction: str, flags: str, mask: str, initial: bool, weights: str) -> bool:
-    """Return whether a combination is in the tenth in which every two options still meet."""
-    indices = (
-        list(VARIANTS).index(name),
-        DIRECTIONS.index(direction),
-        list(FLAGS).index(flags),
-        MASK_NAMES.index(mask),
-        int(initial),
-        WEIGHTS.index(weights),
-    )
-    factors = (1, 2, 3, 5, 4, 7)
-    total = sum(factor * index for factor, index in zip(factors, indices, strict=True))
-    return total % 11 == 0
-
-
-def _case(
-    name: str, direction: str, flags: str, mask: str, initial: bool, weights: str, *, pairs: bool
-) -> Problem:
+def _case(name: str, direction: str, flags: str, mask: str, initial: bool, weights: str) -> Problem:
     two_ways = direction not in ("forward", "backwards")
     parts = [f"bi_{name}" if two_ways else name, weights]
     parts += [] if direction == "forward" else [direction]
     parts += [flags] if mask == "none" else [flags, f"mask_{mask}"]
     tags = [f"kind:{name}", f"direction:{direction}", f"flags:{flags}", f"mask:{mask}"]
     tags += [f"initial:{'given' if initial else 'none'}", f"weights:{weights}"]
-    tags += ["pairs"] if pairs else []
     why = f"Tests {_DIRECTION_TESTS[direction]}{_MASK_TESTS[mask]}"
     why += "; the states start from the initial state" if initial else ""
     constant = weights == "constant"

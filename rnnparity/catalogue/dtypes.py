@@ -34,7 +34,7 @@ def dtypes() -> Iterator[Problem]:
             spec,
             f"{policy}: weights, inputs and states are rounded to the compute dtype; the outputs "
             "have it.",
-            tags=tags_of(name, direction, f"dtype:{policy}", pairs=name == "lstm"),
+            tags=tags_of(name, direction, f"dtype:{policy}"),
             shape=LONGER,
             mask=GAPS if masked else None,
             initial=True,
@@ -44,7 +44,7 @@ def dtypes() -> Iterator[Problem]:
         "dtype-float64-gelu",
         variant("simple_rnn", activation="gelu", dtype="float64", **BOTH),
         "gelu in float64: detects a constant that was rounded to float32.",
-        tags=["kind:simple_rnn", "dtype:float64", "activation:gelu", "pairs"],
+        tags=["kind:simple_rnn", "dtype:float64", "activation:gelu"],
         initial=True,
     )
     yield from _nested_policies()
@@ -59,7 +59,7 @@ def _nested_policies() -> Iterator[Problem]:
             f"dtype-{label}-{name}",
             bidirectional(variant(name, dtype=inner, **BOTH), dtype=outer),
             "Bidirectional's policy rounds inputs and merged output, the inner layer's the rest.",
-            tags=tags_of(name, "concat", f"dtype:{label}", pairs=True),
+            tags=tags_of(name, "concat", f"dtype:{label}"),
             initial=True,
             recurrent_exponent=LOUD,
         )

@@ -21,7 +21,7 @@ def bias() -> Iterator[Problem]:
             directed(name, direction, use_bias=False, **flags),
             "Without a bias get_weights() has two arrays per half; a GRU must not keep its second "
             "bias.",
-            tags=tags_of(name, direction, "bias:off", pairs=complete),
+            tags=tags_of(name, direction, "bias:off"),
             shape=LONGER,
             mask=GAPS if complete else None,
             initial=complete,
@@ -42,7 +42,7 @@ def activations() -> Iterator[Problem]:
                 variant(name, **{argument: activation, **flags}),
                 f"{activation} as {argument}: formulas differ between frameworks and Keras "
                 "versions.",
-                tags=tags_of(name, "forward", tag, pairs=complete and name == "lstm"),
+                tags=tags_of(name, "forward", tag),
                 initial=complete,
                 # Larger weights overflow: the exponential of an exponential.
                 weight_exponent=-1 if activation == "exponential" else 0,
@@ -64,7 +64,7 @@ def zero_output() -> Iterator[Problem]:
             "return_sequences."
             if sequences
             else "zero_output_for_mask is documented to count only with return_sequences.",
-            tags=tags_of(name, direction, *tags, pairs=name == "lstm"),
+            tags=tags_of(name, direction, *tags),
             mask=MASKS[mask],
             initial=True,
         )
@@ -86,12 +86,11 @@ def edges() -> Iterator[Problem]:
     ):
         suffix, flags, initial = form
         shape, units = EDGES[label]
-        pairs = initial and direction == "concat"
         yield build(
             id_of("edge", label, name, direction, suffix, initial=initial),
             directed(name, direction, units=units, **flags),
             f"{label[0]} = 1: detects an axis that is lost or broadcast by accident.",
-            tags=tags_of(name, direction, f"edge:{label}", pairs=pairs),
+            tags=tags_of(name, direction, f"edge:{label}"),
             shape=shape,
             initial=initial,
             recurrent_exponent=2,  # with one unit smaller weights hide in the noise

@@ -1,7 +1,7 @@
 """Selecting cases with an expression: words joined by and, or, not, as in pytest's -k.
 
 A word matches a case if it is part of its id, or is one of its tags ("mask:interior") or a tag's
-value; case is ignored.
+value; upper and lower case are the same. The word core matches the cases of the core set.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from rnnparity.catalogue.core import core
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
 
@@ -78,6 +79,8 @@ class _Reader:
         return self._word(word)
 
     def _word(self, word: str) -> bool:
+        if word == "core":
+            return self.case.id in core()
         tags = self.case.case.tags if self.case.case else ()
         return word in self.case.id.lower() or any(
             word in (tag, tag.partition(":")[2]) for tag in map(str.lower, tags)

@@ -82,7 +82,7 @@ def _bilstm(source: str, label: str, flags: JsonObject, expect: JsonObject) -> P
         f"sources-{source}-bilstm-{label}",
         bidirectional(recurrent("LSTM", SOURCE_UNITS, **flags)),
         "The notes' bidirectional LSTM with kernel 0.1, recurrent kernel 0.1, bias 0 and the forget block at 1.",
-        tags=["sources", f"source:{source}", "pairs"],
+        tags=["sources", f"source:{source}"],
         source=f"seed {source}",
         inputs=SENTENCE,
         initializers=CONSTANTS,
@@ -149,7 +149,7 @@ def _zero_bias() -> Iterator[Problem]:
         bidirectional(recurrent("LSTM", SOURCE_UNITS, **STATE)),
         "The notes' initializers taken literally, without Keras' forget block at 1: an engine that gives this number "
         "ignores unit_forget_bias.",
-        tags=["sources", "source:000", "pairs"],
+        tags=["sources", "source:000"],
         source="seed 000, read without unit_forget_bias",
         inputs=SENTENCE,
         initializers={**CONSTANTS, "unit_forget_bias": False},
@@ -257,7 +257,7 @@ def _textbook() -> Iterator[Problem]:
         recurrent("SimpleRNN", units=8, **SEQUENCES),
         "The notes' loop in plain Python, on the inputs that they print: eight hidden units over ten steps. The loop "
         "is in the tests as a second reference.",
-        tags=["sources", "source:001", "pairs"],
+        tags=["sources", "source:001"],
         source="seed 001",
         inputs=TEXTBOOK_INPUTS,
         expect={"shapes": {"output": [1, 10, 8]}},

@@ -103,7 +103,11 @@ class EditHalf:
 
 @dataclass(frozen=True)
 class EditCell:
-    """Replace the equations of a half. `activation`: only an activation (part, name) differs."""
+    """Replace the equations of a half. `activation`: only an activation (part, name) differs.
+
+    The cell is one of `reference.cells`: its blocks are in the order of the engine, not of Keras,
+    and the inputs are projected before the step.
+    """
 
     function: Callable[[Cell[Array]], Cell[Array] | None]
     activation: tuple[str, str] | None = None

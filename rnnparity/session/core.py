@@ -37,7 +37,7 @@ class Detects(NamedTuple):
 
 
 class Contains(NamedTuple):
-    """To contain an option value, or two features at once."""
+    """To contain an option value, or two features or options at once."""
 
     profile: str
     values: tuple[str, ...]
@@ -65,7 +65,7 @@ def requirements(
     """Return what a case meets that detects these faults."""
     layer = layer_class(problem)
     values = [(value,) for value in option_values(problem)]
-    pairs = list(combinations(features_of(problem), 2))
+    pairs = [*combinations(features_of(problem), 2), *combinations(_options(problem), 2)]
     shown = [entry.name for entry in entries if entry.matches(problem.id)]
     detected = list(detected)
     from_source = problem.case is not None and "sources" in problem.case.tags
@@ -76,6 +76,12 @@ def requirements(
             met.update(Contains(profile.name, each) for each in (*values, *pairs))
             met.update(Shows(profile.name, name) for name in shown)
     return frozenset(met)
+
+
+def _options(problem: Problem) -> list[str]:
+    """Return the tags that are options, such as "direction:sum"."""
+    tags = problem.case.tags if problem.case else ()
+    return sorted(tag for tag in tags if ":" in tag and not tag.startswith("source:"))
 
 
 def layer_class(problem: Problem) -> str:

@@ -11,6 +11,7 @@ from problems import SIZES, make_problem, name_of
 
 from conftest import Timed, left_out_key
 from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.core import core
 from rnnparity.reference import compute, compute_with_noise, trace
 from rnnparity.session.check import check
 from rnnparity.session.processes import one_blas_thread
@@ -78,7 +79,7 @@ def session(request):
 def test_verdicts(session, block, record, request, benchmark):
     """One worker; the reference, its noise and the comparison are in the time, TensorFlow's import
     is not."""
-    cases = [case for case in catalogue().values() if "pairs" in case.case.tags]
+    cases = [catalogue()[id_] for id_ in core()]
     cases = cases[:60] if request.config.getoption("--quick") else cases
 
     def call():

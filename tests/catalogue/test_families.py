@@ -1,13 +1,12 @@
 """The families of cases: their list, their ids, and how pairs of options meet."""
 
 import doctest
-from itertools import combinations, product
 
 import pytest
 
 import rnnparity.catalogue as package
 from rnnparity.catalogue import FAMILIES, catalogue, family
-from rnnparity.catalogue.cross import DIRECTIONS, FLAGS, MASK_NAMES, VARIANTS, WEIGHTS, in_pairs
+from rnnparity.catalogue.cross import DIRECTIONS, FLAGS, MASK_NAMES, VARIANTS, WEIGHTS
 from rnnparity.problem.cells import CELLS
 
 OPTIONS = (VARIANTS, DIRECTIONS, FLAGS, MASK_NAMES, (False, True), WEIGHTS)
@@ -42,13 +41,6 @@ def test_the_catalogue_has_every_variant_of_every_cell():
     assert classes == set(CELLS)
     tags = {tag for case in catalogue().values() for tag in case.case.tags}
     assert {f"kind:{name}" for name in VARIANTS} <= tags
-
-
-def test_every_two_options_meet_in_the_pairs():
-    chosen = [options for options in product(*OPTIONS) if in_pairs(*options)]
-    for one, other in combinations(range(len(OPTIONS)), 2):
-        met = {(options[one], options[other]) for options in chosen}
-        assert met == set(product(OPTIONS[one], OPTIONS[other]))
 
 
 def test_examples_of_the_documentation_run():

@@ -6,6 +6,7 @@ import pytest
 from _support.random_problems import random_problem, spec_of
 
 from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.core import core
 from rnnparity.catalogue.selection import select
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Case
@@ -18,7 +19,7 @@ def case(id, *tags):
 
 
 CASES = [
-    case("lstm-spread-last", "lstm", "spread", "pairs"),
+    case("lstm-spread-last", "lstm", "spread", "chosen"),
     case("lstm-spread-mask_interior", "lstm", "spread", "mask:interior"),
     case("gru-spread-last", "gru", "spread"),
     case("gru-constant-mask_left", "gru", "constant", "mask:left", "source:001"),
@@ -37,7 +38,7 @@ def selected(expression):
         # a word is a part of an id, a tag, or a tag's value; nothing else of a tag
         ("lstm", [LAST, INTERIOR]),
         ("spread-last", [LAST, GRU]),
-        ("pairs", [LAST]),
+        ("chosen", [LAST]),
         ("mask:left", [LEFT]),
         ("interior", [INTERIOR]),
         ("001", [LEFT]),
@@ -45,26 +46,26 @@ def selected(expression):
         ("without-words", [WITHOUT]),
         # not binds closest, then and, then or
         ("not spread", [LEFT, WITHOUT]),
-        ("not not pairs", [LAST]),
+        ("not not chosen", [LAST]),
         ("lstm and last", [LAST]),
         ("lstm and not last", [INTERIOR]),
         ("not lstm and not gru", [WITHOUT]),
-        ("gru or pairs", [LAST, GRU, LEFT]),
-        ("pairs or gru and constant", [LAST, LEFT]),
-        ("gru and constant or pairs", [LAST, LEFT]),
-        ("not pairs or gru and constant", [INTERIOR, GRU, LEFT, WITHOUT]),
-        ("(pairs or gru) and last", [LAST, GRU]),
+        ("gru or chosen", [LAST, GRU, LEFT]),
+        ("chosen or gru and constant", [LAST, LEFT]),
+        ("gru and constant or chosen", [LAST, LEFT]),
+        ("not chosen or gru and constant", [INTERIOR, GRU, LEFT, WITHOUT]),
+        ("(chosen or gru) and last", [LAST, GRU]),
         ("not (lstm or gru)", [WITHOUT]),
-        ("((pairs))", [LAST]),
-        ("(pairs)or(constant)", [LAST, LEFT]),
-        ("  pairs \t or\n constant ", [LAST, LEFT]),
+        ("((chosen))", [LAST]),
+        ("(chosen)or(constant)", [LAST, LEFT]),
+        ("  chosen \t or\n constant ", [LAST, LEFT]),
         ("lstm and spread and last", [LAST]),
-        ("pairs or constant or without", [LAST, LEFT, WITHOUT]),
+        ("chosen or constant or without", [LAST, LEFT, WITHOUT]),
         # and, or and not are words only as whole words
         ("not-there or without-words", [WITHOUT]),
         # capitals count as small letters
         ("LSTM and Spread and last", [LAST]),
-        ("Lstm AND pairs", [LAST]),
+        ("Lstm AND chosen", [LAST]),
         # nothing is everything
         ("", [LAST, INTERIOR, GRU, LEFT, WITHOUT]),
         ("   ", [LAST, INTERIOR, GRU, LEFT, WITHOUT]),
@@ -134,6 +135,5 @@ def test_words_of_the_catalogue_select_its_cases():
         problem.id.startswith("lstm-spread") and "mask_interior" in problem.id
         for problem in selected
     )
-    pairs = select(everything, "pairs")
-    assert 0 < len(pairs) < len(everything)
-    assert len(select(everything, "not pairs")) == len(everything) - len(pairs)
+    both = select(everything, "core and lstm-spread")
+    assert [problem.id for problem in both] == [id_ for id_ in core() if "lstm-spread" in id_]

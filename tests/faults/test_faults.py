@@ -38,8 +38,10 @@ CONCLUSIVE = "lstm-spread-sequences-state-mask_interior"
 
 
 def fault(cause, part=""):
-    (fault,) = [fault for fault in FAULTS if fault.cause == cause and part in fault.variant]
-    return fault
+    found = [fault for fault in FAULTS if fault.cause == cause and part in fault.variant]
+    exact = [fault for fault in found if fault.variant == part]
+    assert len(exact or found) == 1, f"{cause}: give the whole variant, not {part!r}"
+    return (exact or found)[0]
 
 
 def outputs_with(problem, cause, part=""):

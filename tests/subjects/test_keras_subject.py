@@ -10,7 +10,7 @@ from _support.random_problems import BOTH, MASK, SHAPE, random_problem, spec_of,
 
 from rnnparity import Problem, assert_parity
 from rnnparity.catalogue import catalogue
-from rnnparity.catalogue.cross import DIRECTIONS, FLAGS, MASK_NAMES, VARIANTS, WEIGHTS
+from rnnparity.catalogue.cross import WEIGHTS
 from rnnparity.problem.keras_config import layer_spec
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import Verdict
@@ -33,43 +33,6 @@ def eager():
 @pytest.fixture(scope="module")
 def keras(eager):
     return eager.keras
-
-
-def pairs_of(cases):
-    """All pairs of options that occur in a case, by the tags of the cross product."""
-    options = ("kind:", "direction:", "flags:", "mask:", "initial:", "weights:")
-    pairs = set()
-    for case in cases:
-        tags = [tag for tag in case.case.tags if tag.startswith(options)]
-        pairs |= set(itertools.combinations(tags, 2))
-    return pairs
-
-
-def test_the_default_cases_of_other_paths_cover_all_pairs_of_options():
-    values = {
-        "kind": VARIANTS,
-        "direction": DIRECTIONS,
-        "flags": FLAGS,
-        "mask": MASK_NAMES,
-        "initial": ("none", "given"),
-        "weights": WEIGHTS,
-    }
-    expected = {
-        (f"{first}:{a}", f"{second}:{b}")
-        for first, second in itertools.combinations(values, 2)
-        for a, b in itertools.product(values[first], values[second])
-    }
-    subset = [case for case in catalogue().values() if "pairs" in case.case.tags]
-    assert expected <= pairs_of(subset)
-
-
-def test_a_missing_pair_is_detected():
-    cross = [
-        case for case in catalogue().values() if {"pairs", "weights:spread"} <= set(case.case.tags)
-    ]
-    others = [case for case in cross if not {"kind:gru", "mask:left"} <= set(case.case.tags)]
-    assert ("kind:gru", "mask:left") in pairs_of(cross)
-    assert ("kind:gru", "mask:left") not in pairs_of(others)
 
 
 @pytest.mark.parametrize(
