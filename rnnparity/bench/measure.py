@@ -95,7 +95,8 @@ def _machine(info: Document) -> dict[str, Any]:
 def _run_pytest(arguments: list[str], k: str, report_progress: Progress) -> None:
     folder = benchmarks_folder()
     command = [sys.executable, "-m", "pytest", str(folder), "-v", "--tb=line"]
-    command += ["-p", "no:cacheprovider", "-o", "console_output_style=count"]
+    # Benchmarks take turns: the options for tests, which run in parallel, do not apply.
+    command += ["-p", "no:cacheprovider", "-o", "console_output_style=count", "-o", "addopts="]
     command += ["-W", "ignore:Not saving anything", *arguments]
     # pytest-benchmark does not time in a worker of pytest-xdist, which this process may be.
     inherited = {

@@ -20,7 +20,7 @@ from rnnparity.session.selection import Selection
 from rnnparity.session.session import SubjectLike, check_name
 from rnnparity.session.subject_run import Progress, SubjectRun, judge_subject, with_causes
 from rnnparity.session.workers import TIMEOUT_S
-from rnnparity.subjects import MissingFrameworkError, SubjectError, name_of
+from rnnparity.subjects import MissingFrameworkError, SubjectError, UnknownSubjectError, name_of
 
 DEFAULT_SUBJECT = "keras"
 
@@ -90,14 +90,13 @@ def check_run(
 
     `optional` are subjects that are skipped where their framework is missing.
     """
-    requested = list(dict.fromkeys([*subjects, *optional]))
-    for subject in requested:
-        check_name(subject)
+    available, refused = _available(list(dict.fromkeys([*subjects, *optional])))
     cases = selection.cases()
     with one_blas_thread():
         fixtures = read_fixtures(settings.fixtures, [case.id for case in cases])
         self_check()
-        runs, refused = _judge_all(requested, cases, fixtures, settings)
+        runs, failed = _judge_all(available, cases, fixtures, settings)
+        refused |= failed
         skipped = tuple(_skipped(subject, error, subjects) for subject, error in refused.items())
         report = _report(runs, skipped, fixtures)
         if not report.interrupted:
@@ -110,6 +109,33 @@ def check_run(
             runs = [with_causes(run, settings.progress) for run in runs]
             report = replace(report, subjects=tuple(run.result for run in runs))
     return Run(report, {run.result.name: run.wrong for run in runs})
+
+
+def _available(
+    subjects: Sequence[SubjectLike],
+) -> tuple[list[SubjectLike], dict[SubjectLike, RequestError]]:
+    """Return the subjects whose packages are there, and why the others cannot run.
+
+    Raises:
+        RequestError: no subject has one of the names, or none can run.
+    """
+    available: list[SubjectLike] = []
+    refused: dict[SubjectLike, RequestError] = {}
+    for subject in subjects:
+        try:
+            check_name(subject)
+            available.append(subject)
+        except SubjectError as error:
+            if isinstance(error, UnknownSubjectError):
+                raise
+            refused[subject] = error
+    _check_any(available, refused)
+    return available, refused
+
+
+def _check_any(subjects: Sequence[object], refused: Mapping[SubjectLike, RequestError]) -> None:
+    if not subjects:
+        raise RequestError("; ".join(dict.fromkeys(map(str, refused.values()))))
 
 
 def _judge_all(
@@ -136,8 +162,7 @@ def _judge_all(
         runs.append(run)
         if run.interrupted:
             break
-    if not runs:
-        raise RequestError("; ".join(dict.fromkeys(map(str, refused.values()))))
+    _check_any(runs, refused)
     return runs, refused
 
 

@@ -15,7 +15,7 @@ from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.reference_subject import ReferenceSubject
 from rnnparity.session.selection import by_configuration
 from rnnparity.session.workers import TIMEOUT_S, Workers
-from rnnparity.subjects import FunctionSubject, make_subject, name_of, registration
+from rnnparity.subjects import FunctionSubject, check_installed, make_subject, name_of
 
 REFERENCE = "reference"
 
@@ -136,10 +136,10 @@ def local_session(name: str) -> LocalSession:
 
 
 def check_name(subject: SubjectLike) -> None:
-    """Check that a subject exists, without loading its framework.
+    """Check that a subject exists and its packages are there, without loading its framework.
 
     Raises:
-        RequestError: no subject has that name.
+        RequestError: no subject has that name, or a package is missing.
     """
     if not callable(subject):
-        registration(subject)
+        check_installed(subject)

@@ -22,7 +22,12 @@ from rnnparity.subjects.declarations import (
     UnknownSubjectError,
 )
 from rnnparity.subjects.functions import FunctionSubject, name_of, user_location
-from rnnparity.subjects.registry import make_subject, registered_names, registration
+from rnnparity.subjects.registry import (
+    check_installed,
+    make_subject,
+    registered_names,
+    registration,
+)
 
 __all__ = [
     "Answer",
@@ -33,6 +38,7 @@ __all__ = [
     "SubjectError",
     "UnknownSubjectError",
     "Unsupported",
+    "check_installed",
     "make_subject",
     "name_of",
     "registered_names",

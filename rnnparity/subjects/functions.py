@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -76,10 +77,20 @@ def function_subject(target: str) -> Subject:
     Raises:
         SubjectError: the function cannot be imported, or is none.
     """
+    _find_in_current_folder()
+    return FunctionSubject(imported(target, target))
+
+
+def is_module(name: str) -> bool:
+    """Return whether a module or package of that name can be found, without importing it."""
+    _find_in_current_folder()
+    return name in sys.modules or find_spec(name) is not None
+
+
+def _find_in_current_folder() -> None:
     # `python -m` puts the current folder on the path, the installed script does not.
     if "" not in sys.path:
         sys.path.insert(0, "")
-    return FunctionSubject(imported(target, target))
 
 
 def imported(target: str, subject: str) -> Callable[..., object]:

@@ -24,7 +24,7 @@ from rnnparity.subjects.declarations import (
     SubjectError,
     UnknownSubjectError,
 )
-from rnnparity.subjects.functions import ForeignSubject, function_subject, imported
+from rnnparity.subjects.functions import ForeignSubject, function_subject, imported, is_module
 
 GROUP = "rnnparity.subjects"
 # The reference stands above this package, whose subjects share nothing with it.
@@ -81,8 +81,31 @@ def registration(name: str) -> Registration:
         words = name.removeprefix(command.PREFIX)
         return Registration(name, partial(command.make, words), "a program of yours")
     if _is_function(name):
-        return Registration(name, partial(function_subject, name), "a function of yours")
+        module = name.partition(":")[0].partition(".")[0]
+        return Registration(
+            name, partial(function_subject, name), "a function of yours", module=module
+        )
     raise _unknown(name)
+
+
+def check_installed(name: str) -> Registration:
+    """Return how the subject `name` is made, where the packages that it needs can be found.
+
+    Nothing is imported: a worker that finds them missing has loaded for seconds.
+
+    Raises:
+        UnknownSubjectError: no subject has this name.
+        MissingFrameworkError: a package is missing.
+        SubjectError: the module of a function is missing.
+    """
+    found = registration(name)
+    for package in found.packages:
+        if find_spec(package) is None:
+            install = f"run pip install 'rnnparity[{found.extra}]'"
+            raise MissingFrameworkError(name, f"package {package} is missing; {install}")
+    if found.module and not is_module(found.module):
+        raise SubjectError(name, f"No module named {found.module!r}")
+    return found
 
 
 def make_subject(name: str) -> Subject:
@@ -93,11 +116,8 @@ def make_subject(name: str) -> Subject:
         MissingFrameworkError: a package or a device is missing.
         SubjectError: a package is too old, or the function cannot be imported.
     """
-    found = registration(name)
+    found = check_installed(name)
     install = f"run pip install 'rnnparity[{found.extra}]'"
-    for package in found.packages:
-        if find_spec(package) is None:
-            raise MissingFrameworkError(name, f"package {package} is missing; {install}")
     try:
         subject = found.factory()
     except ImportError as error:
