@@ -129,5 +129,3 @@ def _show(report: Report, outputs: Outputs) -> None:
         # The exit status must still be that of the run.
         discard_stdout()
     echo(*skipped_lines(report), err=True)
-    if report.interrupted:
-        echo("rnnparity: interrupted: the report has the cases that were finished", err=True)

@@ -210,7 +210,7 @@ def _divergence_title(group: Group) -> str:
         return "another dtype than specified"
     if group.difference_types:
         return "other facts than specified: symbolic shapes, parameter counts or printed digits"
-    return "cause not searched, beyond the first cases"
+    return "cause not searched"
 
 
 def stale_text(stale: Stale) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -12,8 +13,8 @@ from rnnparity.report.messages import failure, group_title, sigma_text, stale_te
 
 # Of each subject this many failing cases are printed; the causes are few, the cases many.
 SHOWN = 10
-# So many option values that were not covered are named.
-OPTIONS_SHOWN = 12
+# So many values of an option that were not covered are named.
+VALUES_SHOWN = 4
 # The columns that are shown even if they are empty.
 ALWAYS = (Verdict.AGREES, Verdict.DIVERGES)
 # What introduces a group below the table.
@@ -37,6 +38,8 @@ def report_lines(report: Report) -> Iterator[str]:
             yield _coverage(subject)
     if report.score:
         yield _score(report.score, report.score_constant)
+    if report.interrupted:
+        yield "interrupted: the report has the cases that were finished"
     if report.without_golden:
         first, count = report.without_golden[0], len(report.without_golden)
         yield f"{first} has no golden yet ({_cases(count)} without); run `rnnparity regenerate`"
@@ -130,10 +133,15 @@ def _score(score: Score, constant: Score | None) -> str:
 
 def _coverage(subject: SubjectResult) -> str:
     """Return which option values no compared case of a subject had."""
-    shown = subject.not_covered[:OPTIONS_SHOWN]
-    more = len(subject.not_covered) - len(shown)
-    rest = f" and {more} more" if more else ""
-    return f"  not covered by its compared cases: {', '.join(shown)}{rest}"
+    options: dict[str, list[str]] = {}
+    for value in subject.not_covered:
+        option, name = re.split(r": |=", value, maxsplit=1)
+        options.setdefault(option, []).append(name)
+    texts = [
+        f"{option} ({', '.join(names) if len(names) <= VALUES_SHOWN else f'{len(names)} values'})"
+        for option, names in options.items()
+    ]
+    return f"  not covered by its compared cases: {', '.join(texts)}"
 
 
 def _cases(count: int) -> str:
