@@ -124,9 +124,9 @@ REFUSED = {
         for mode in ("sum", "mul", "ave")
     },
     "half_s_argument": (
-        two_ways(lstm(), backward_layer=backward("gru", dropout=0.5)),
-        "layer.config.backward_layer.config.dropout: "
-        "got 0.5, expected 0: another value changes the outputs and is not computed",
+        two_ways(lstm(), backward_layer=backward("gru", time_major=True)),
+        "layer.config.backward_layer.config.time_major: "
+        "got true, expected false: another value changes the outputs and is not computed",
     ),
     "no_layers": (
         {"class_name": "Sequential", "config": {}},
