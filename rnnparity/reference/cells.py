@@ -12,13 +12,15 @@ https://keras.io/api/layers/recurrent_layers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import Generic, Protocol, TypeAlias
 
 import numpy as np
 
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
-from rnnparity.reference.number import Function, N
+from rnnparity.reference.number import Function, Index, N
 
 Step: TypeAlias = tuple[tuple[N, ...], dict[str, N]]
 
@@ -61,7 +63,7 @@ class LSTM(Generic[N]):
     @staticmethod
     def gates_first(w: Array) -> Array:
         """Return Keras' blocks i, f, c, o in the order i, f, o, c."""
-        i, f, c, o = np.split(w, 4, axis=-1)
+        i, f, c, o = split(w, 1, 1, 1, 1)
         return np.concatenate([i, f, o, c], axis=-1)
 
     def project(self, x: N) -> N:
@@ -119,14 +121,15 @@ class GRUResetBefore(Generic[N]):
 
 def split(z: N, *blocks: int) -> list[N]:
     """Split the last axis into blocks of H columns: split(z, 3, 1) gives (B, 3H) and (B, H)."""
-    units = z.shape[-1] // sum(blocks)
-    parts = []
-    start = 0
-    for count in blocks:
-        end = start + count * units
-        parts.append(z[..., start:end])
-        start = end
-    return parts
+    return [z[index] for index in _indices(z.shape[-1], blocks)]
+
+
+@lru_cache
+def _indices(columns: int, blocks: tuple[int, ...]) -> list[Index]:
+    """Return the index of each block, kept since every step has the same."""
+    units = columns // sum(blocks)
+    ends = [units * end for end in accumulate(blocks, initial=0)]
+    return [(..., slice(start, end)) for start, end in pairwise(ends)]
 
 
 def make_cell(
