@@ -160,10 +160,11 @@ def findings() -> str:
     """Return the known differences."""
     from rnnparity.golden.goldens import KNOWN, default_folder
     from rnnparity.golden.known_differences import read_known
+    from rnnparity.report.known_bundles import version_ranges
 
     rows = []
     for entry in read_known(default_folder() / KNOWN):
-        versions = ", ".join(f"{name} {specifiers}" for name, specifiers in entry.versions.items())
+        versions = version_ranges(entry)
         bundle = f"[{entry.name}](../fixtures/bundles/{entry.name}/)"
         rows.append((bundle, entry.subject, versions, entry.standing, entry.reason))
     return table(["difference", "subjects", "versions", "standing", "description"], rows)

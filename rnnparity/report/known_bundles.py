@@ -154,7 +154,7 @@ def _subjects_of(entry: KnownDifference) -> list[str]:
 
 def _bundles(entry: KnownDifference, name: str, subjects: _Subjects) -> Iterator[_Bundle]:
     """Yield the bundles of the cases that differ only by that entry."""
-    headline = f"{' '.join(entry.reason.split())} ({name}, {_version_ranges(entry)})"
+    headline = f"{' '.join(entry.reason.split())} ({name}, {version_ranges(entry)})"
     for problem, result in subjects.results(name, entry):
         if result.known != (entry.name,):
             continue
@@ -166,7 +166,8 @@ def _bundles(entry: KnownDifference, name: str, subjects: _Subjects) -> Iterator
         yield _Bundle(problem.id, name, files)
 
 
-def _version_ranges(entry: KnownDifference) -> str:
+def version_ranges(entry: KnownDifference) -> str:
+    """Return the packages of an entry with the releases that it applies to."""
     ranges = {
         package: ",".join(sorted(map(str, specifiers), reverse=True))
         for package, specifiers in entry.versions.items()
