@@ -19,6 +19,7 @@ from rnnparity.problem.shapes import Slot
 from rnnparity.reference.arithmetic import PlainArithmetic
 from rnnparity.reference.engine import StepRecord, Unroller
 from rnnparity.reference.extremes import ExtremesRecorder, StateExtremes
+from rnnparity.reference.memory import NOISE, PLAIN, TRACE, check_memory
 from rnnparity.reference.noise import CORRELATED, NoiseArithmetic
 
 __all__ = [
@@ -39,12 +40,17 @@ TraceStep: TypeAlias = StepRecord[Array]
 
 
 def compute(problem: Problem, dtype: FloatScalar = np.float64) -> tuple[Tensor, ...]:
-    """Return the outputs in Keras' order, computed in `dtype`."""
+    """Return the outputs in Keras' order, computed in `dtype`.
+
+    Raises:
+        RequestError: the problem does not fit in memory, here as in every function below.
+    """
     return prepare(problem, dtype)()
 
 
 def prepare(problem: Problem, dtype: FloatScalar = np.float64) -> Callable[[], tuple[Tensor, ...]]:
     """Return `compute` as a function that can be called many times, with the weights prepared."""
+    check_memory(problem, PLAIN)
     unroller = Unroller(problem, PlainArithmetic(dtype))
     return lambda: _named(unroller.slots, unroller.run())
 
@@ -64,6 +70,7 @@ def compute_exactly(problem: Problem) -> tuple[Tensor, ...]:
 
 def trace(problem: Problem) -> list[TraceStep]:
     """Return every gate and state (B, H) of every half at every step, in processing order."""
+    check_memory(problem, TRACE)
     steps: list[TraceStep] = []
     Unroller(problem, PlainArithmetic()).run(steps.append)
     return steps
@@ -96,6 +103,7 @@ class NoisyOutputs:
 
 def compute_with_noise(problem: Problem) -> NoisyOutputs:
     """Return the outputs with the noise that arithmetic in each layer's type leaves in them."""
+    check_memory(problem, NOISE)
     recorder = ExtremesRecorder()
     unroller = Unroller(problem, NoiseArithmetic(problem.layer.compute_dtype))
     noisy = unroller.run(recorder.record)

@@ -18,6 +18,7 @@ from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import WeightBlock
 from rnnparity.reference import CORRELATED, NoisyOutputs, compute_with_noise, variants
+from rnnparity.reference.memory import NOISE, VARIANT, check_memory
 
 # Noise no longer propagates linearly once a state may be off by this part of the scale on which the
 # activations bend (1), or of its value where that is larger.
@@ -54,10 +55,14 @@ def expect(problem: Problem, *, by_gate: bool = False) -> Expected:
 
     With `by_gate` also in each gate's block of the weights, which takes several times as long where
     the layer is large.
+
+    Raises:
+        RequestError: the problem does not fit in memory.
     """
     dtype = FLOAT_TYPES[problem.threshold_type]
     arrays = [(tensor.name, slice(None)) for tensor in problem.weights]
     blocks = _blocks(problem) if by_gate else {}
+    check_memory(problem, NOISE + VARIANT * (len(arrays) + len(blocks)))
     effects: list[float] = []
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         noisy = compute_with_noise(problem)

@@ -1,0 +1,70 @@
+"""Problems that do not fit in memory are refused before they are computed."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from _support.random_problems import BOTH, KINDS, SEQUENCES, random_problem, spec_of, two_ways
+
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.problem import Tensor
+from rnnparity.reference import compute, compute_with_noise, memory, trace
+from rnnparity.reference.tolerance import expect
+
+COMPUTATIONS = (compute, trace, compute_with_noise, expect)
+
+
+@pytest.mark.parametrize("computation", COMPUTATIONS)
+def test_a_problem_that_does_not_fit_is_refused_before_it_starts(computation, monkeypatch):
+    problem = random_problem(spec_of("lstm", 4, **SEQUENCES), 0, (3, 6, 5))
+    monkeypatch.setattr(memory, "ALWAYS_FITS", 1000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 2000)
+    with pytest.raises(RequestError) as error:
+        computation(problem)
+    assert "B=3 T=6 D=5 needs about 0.0 GB of memory, 0.0 GB are available; use" in str(error.value)
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**6)
+    computation(problem)
+
+
+def test_a_small_file_of_a_huge_problem_is_refused(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**9)
+    small = random_problem(spec_of("gru", 400, **SEQUENCES), 0, (2, 2, 1))
+    huge = type(small)(small.layer, small.weights, Tensor("inputs", np.zeros((64, 9000, 1), "f4")))
+    with pytest.raises(RequestError, match=r"B=64 T=9000 D=1 needs about 9.* GB of memory, 1.0 GB"):
+        compute(huge)
+
+
+def test_a_system_that_tells_no_limit_refuses_nothing(monkeypatch):
+    monkeypatch.setattr(memory, "ALWAYS_FITS", 0)
+    monkeypatch.setattr(memory, "available_memory", lambda: None)
+    compute(random_problem(spec_of("lstm")))
+
+
+def test_this_system_tells_how_much_is_available():
+    available = memory.available_memory()
+    assert available is None or 2**20 < available < 2**50
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(8, 100, 16), (2, 50, 100)], ids=str)
+@pytest.mark.parametrize("ways", [1, 2])
+def test_estimates_are_above_the_peak_and_below_six_times_of_it(kind, shape, ways, monkeypatch):
+    """Of a problem large enough that the cost of a call does not count."""
+    spec = spec_of(kind, 64, **BOTH)
+    problem = random_problem(two_ways(spec) if ways == 2 else spec, 0, shape)
+    estimates = []
+
+    def record(problem, bytes_per_number):
+        estimates.append(bytes_per_number * memory._numbers(problem))
+
+    for module in ("", ".tolerance"):
+        monkeypatch.setattr(f"rnnparity.reference{module}.check_memory", record)
+    for computation in COMPUTATIONS:
+        estimates.clear()
+        tracemalloc.start()
+        try:
+            computation(problem)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < max(estimates) < 6 * peak, computation.__name__
