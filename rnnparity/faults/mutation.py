@@ -16,7 +16,7 @@ from rnnparity.verdict.compare import compare_values
 
 # A fault is tried on so many problems to which it applies: what none of them detects, others hardly
 # do.
-TRIES = 30
+TRIES = 10
 
 
 @dataclass(frozen=True)

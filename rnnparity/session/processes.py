@@ -78,13 +78,14 @@ def processes_of(pool: ProcessPoolExecutor) -> list[BaseProcess]:
 
 @contextmanager
 def hidden_main() -> Iterator[None]:
-    """Hide the main module from processes that start meanwhile, and make them ignore Ctrl-C.
+    """Hide the main module from processes that start meanwhile, and keep Ctrl-C from them.
 
     A spawned process imports the main module again, which would run a user's script a second
-    time. Workers need nothing of it: it has no file and no name here.
+    time. Workers need nothing of it: it has no file and no name here. Ctrl-C is blocked, not
+    ignored: it reaches this process afterwards.
     """
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
+    can_block = hasattr(signal, "pthread_sigmask")  # not on Windows
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if can_block else set()
     main = vars(sys.modules["__main__"])
     hidden = {name: main.get(name, _MISSING) for name in ("__file__", "__spec__")}
     main["__spec__"] = None
@@ -95,8 +96,8 @@ def hidden_main() -> Iterator[None]:
         for name, value in hidden.items():
             if value is not _MISSING:
                 main[name] = value
-        if in_main_thread:
-            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
+        if can_block:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def how_it_died(pool: ProcessPoolExecutor) -> str:
