@@ -1,7 +1,8 @@
 """Write the generated parts of README.md and docs/*.md, or check them: `python docs/generate.py [--check]`.
 
 A part stands between `<!-- begin NAME -->` and `<!-- end -->` and is made by the function NAME from the code,
-from a run of the command line, or from the stored measurements in docs/measurements.json.
+from a run of the command line, or from the stored measurements in docs/measurements.json. Those of `rnnparity fuzz`
+come from what it stored: `python docs/generate.py --fuzz FILE ...`.
 """
 
 from __future__ import annotations
@@ -237,8 +238,34 @@ def rendered(text: str) -> str:
     return PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}\n{match[3]}", text)
 
 
+def fuzz_entry(files: Sequence[str]) -> dict[str, object]:
+    """Return the table of stored runs of `rnnparity fuzz`, as it is in the measurements."""
+    from rnnparity.report.fuzz_store import load_runs
+    from rnnparity.report.fuzz_text import HEADER, origin, summary_rows
+    from rnnparity.session.fuzz import summarize
+
+    runs = load_runs([Path(file) for file in files])
+    summaries = summarize([record for run in runs for record in run.records])
+    rows = summary_rows(summaries)
+    for dtype, summary in summaries.items():
+        for name, count in summary.rejected_elsewhere.items():
+            numbers = [str(summary.compared), str(count)]
+            rows.append([f"{dtype}, rejected by {name}", *numbers, *[""] * (len(HEADER) - 3)])
+    return {
+        "command": f"rnnparity fuzz --from {' '.join(Path(file).name for file in files)}",
+        "date": max(run.date for run in runs),
+        "versions": "; ".join(origin(run) for run in runs),
+        "header": list(HEADER),
+        "rows": rows,
+    }
+
+
 def main() -> int:
     """Write the documents, or with --check report those that differ."""
+    if sys.argv[1:2] == ["--fuzz"]:
+        stored = measurements() | {"fuzz": fuzz_entry(sys.argv[2:])}
+        content = json.dumps(stored, indent=1, ensure_ascii=False)
+        (ROOT / "docs" / "measurements.json").write_text(content + "\n", "utf-8")
     check = "--check" in sys.argv[1:]
     differ = []
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:

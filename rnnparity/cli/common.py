@@ -63,7 +63,7 @@ def problem_of(file: str) -> Problem:
 
 
 def case_of(id: str) -> Problem:
-    """Return the case with this id.
+    """Return the case with this id, or the random problem: "fuzz-17-3".
 
     Raises:
         RequestError: there is none; the message suggests a similar id.
@@ -72,6 +72,12 @@ def case_of(id: str) -> Problem:
 
     from rnnparity.catalogue import catalogue
 
+    if id.startswith("fuzz-"):
+        from rnnparity.session.random_problems import problem_of_id
+
+        random_problem = problem_of_id(id)
+        if random_problem is not None:
+            return random_problem
     if id not in catalogue():
         similar = get_close_matches(id, catalogue(), n=1)
         hint = f"did you mean {similar[0]}?" if similar else "see `rnnparity list`"

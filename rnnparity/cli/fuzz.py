@@ -3,42 +3,108 @@
 from __future__ import annotations
 
 import os
-from shlex import quote
-from typing import Annotated
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnparity.cli.common import Jobs, echo
+from rnnparity.cli.common import Jobs, echo, fail, sigterm_interrupts
 from rnnparity.cli.progress import show_progress
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.results import NOTHING_COMPARED
+
+if TYPE_CHECKING:
+    from rnnparity.session.fuzz import FuzzRun
+
+# Without --seeds and -n so many problems are drawn.
+DEFAULT_COUNT = 1000
 
 
 def fuzz(
     subject: Annotated[
-        str, typer.Argument(metavar="SUBJECT", help="Must be keras: eager, graph and XLA.")
-    ] = "keras",
-    n: Annotated[int, typer.Option("-n", min=1, help="Number of verdicts.")] = 20_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the random problems.")] = 0,
+        str | None, typer.Argument(metavar="SUBJECT", help="As of `check`. Default: keras.")
+    ] = None,
+    n: Annotated[
+        int | None, typer.Option("-n", min=1, help="Number of problems. Default: 1000, or all.")
+    ] = None,
+    seeds: Annotated[
+        str, typer.Option(metavar="A..B", help="Seeds; each stands for some problems of a layer.")
+    ] = "",
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Store all verdicts as JSON.")
+    ] = None,
+    from_: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from", metavar="FILE", help="Merge what --json wrote instead of running; repeatable."
+        ),
+    ] = None,
     j: Jobs = None,
+    timeout: Annotated[
+        float, typer.Option(min=1, metavar="S", help="Seconds allowed for each problem.")
+    ] = 120,
 ) -> None:
-    """Run tf.keras on random problems.
+    """Run a subject on random problems.
 
-    None may diverge, and small changes must be detected.
+    None may diverge, and small changes of the weights must be detected. `explain`, `show` and `run`
+    take the ids of these problems, such as fuzz-17-3.
     """
-    from rnnparity.report.fuzz_text import fuzz_lines
-    from rnnparity.session.fuzz import fuzz as run_fuzz
-    from rnnparity.session.fuzz import summarize
+    if from_:
+        if subject or n or seeds or json:
+            raise RequestError("--from merges stored runs; remove SUBJECT, -n, --seeds and --json")
+        from rnnparity.report.fuzz_store import load_runs
 
-    if subject != "keras":
-        raise RequestError(
-            f"subject: got {subject!r}, expected 'keras'; "
-            f"for others use `rnnparity check {quote(subject)}`"
+        runs = load_runs(from_)
+    else:
+        runs = [_run(subject or "keras", n, seeds, json, j, timeout)]
+    from rnnparity.report.fuzz_text import fuzz_lines
+
+    echo(*fuzz_lines(runs))
+    raise typer.Exit(_status(runs))
+
+
+def _run(
+    subject: str, n: int | None, seeds: str, json: Path | None, j: int | None, timeout: float
+) -> FuzzRun:
+    """Run a subject and store the run, also an interrupted one."""
+    from rnnparity.problem.files import check_writable, write_file
+    from rnnparity.session.fuzz import fuzz as run_fuzz
+    from rnnparity.session.random_problems import DRAWS
+
+    limit = n if n or seeds else DEFAULT_COUNT
+    drawn = _seeds(seeds) if seeds else range(-(-(limit or 0) // DRAWS))
+    if json is not None:
+        check_writable(json)
+    with show_progress() as progress, sigterm_interrupts():
+        run = run_fuzz(subject, drawn, limit, j or os.cpu_count() or 1, timeout, progress)
+    if json is not None and run.records:
+        from rnnparity.report.fuzz_store import dump
+
+        write_file(json, dump(run))
+    return run
+
+
+def _seeds(text: str) -> range:
+    match = re.fullmatch(r"(\d{1,12})\.\.(\d{1,12})", text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise RequestError(f"--seeds: got {text!r}, expected FIRST..LAST, such as 0..99")
+    return range(int(match[1]), int(match[2]) + 1)
+
+
+def _status(runs: list[FuzzRun]) -> int:
+    from rnnparity.session.fuzz import failing
+
+    if any(run.interrupted for run in runs):
+        return fail("interrupted: the table has the problems that were finished", 130)
+    records = [record for run in runs for record in run.records]
+    if failing(records):
+        return 1
+    if not any(record.verdict.compared for record in records):
+        return fail(
+            "nothing was compared: no problem is supported and conclusive", NOTHING_COMPARED
         )
-    with show_progress() as progress:
-        records = run_fuzz(n, seed, j or os.cpu_count() or 1, progress)
-    summaries = summarize(records)
-    echo(*fuzz_lines(summaries))
-    raise typer.Exit(1 if any(summary.false_alarms for summary in summaries.values()) else 0)
+    return 0
 
 
 def sweep() -> None:

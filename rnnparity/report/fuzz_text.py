@@ -1,16 +1,19 @@
-"""The results of `rnnparity fuzz` on the terminal."""
+"""The results of `rnnparity fuzz`: as lines, and as the table of docs/tolerance.md."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 
+from rnnparity.problem.results import Verdict
 from rnnparity.report.messages import sigma_text
-from rnnparity.report.screen import aligned
-from rnnparity.session.fuzz import CHANGES, Summary
+from rnnparity.report.screen import SHOWN, aligned
+from rnnparity.session.fuzz import CHANGES, FuzzRun, Summary, failing, summarize
 
-_NUMBERS = (
+HEADER = (
+    "dtype",
     "verdicts",
-    "false alarms",
+    "fail",
     "inconclusive",
     "max error",
     "detected, scaled",
@@ -19,29 +22,56 @@ _NUMBERS = (
 )
 
 
-def fuzz_lines(summaries: Mapping[str, Summary]) -> Iterator[str]:
-    """Yield a row for each dtype, then what fixed tolerances would have rejected.
+def fuzz_lines(runs: Sequence[FuzzRun]) -> Iterator[str]:
+    """Yield the failing problems, a row for each dtype, and what fixed tolerances would reject.
 
-    The columns are: the largest error in sigma of conclusive verdicts; detected changes of a weight
+    The columns are: the largest error in sigma of compared problems; detected changes of a weight
     array, all of it scaled or each element up or down; and the relative change that is detected in
     99 of 100 problems.
     """
-    rows = [[dtype, *_numbers(summary)] for dtype, summary in summaries.items()]
-    yield from aligned([["dtype", *_NUMBERS], *rows])
+    for run in runs:
+        yield from _failing(run)
+    summaries = summarize([record for run in runs for record in run.records])
+    yield from aligned([HEADER, *summary_rows(summaries)])
     for dtype, summary in summaries.items():
-        conclusive = summary.verdicts - summary.inconclusive
         for name, count in summary.rejected_elsewhere.items():
-            yield f"{name} rejects {count} of {conclusive} {dtype} outputs"
-        for record in summary.examples:
-            sigma = sigma_text(record.sigma)
-            yield f"false alarm: {record.description} {record.path}: {sigma} sigma"
+            yield f"{name} rejects {count} of {summary.compared} {dtype} outputs"
+    for run in runs:
+        yield origin(run)
+
+
+def summary_rows(summaries: Mapping[str, Summary]) -> list[list[str]]:
+    """Return the rows below HEADER."""
+    return [[dtype, *_numbers(summary)] for dtype, summary in summaries.items()]
+
+
+def origin(run: FuzzRun) -> str:
+    """Return the subject of a run, its seeds and its versions."""
+    versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
+    healthy = sum(not record.change for record in run.records)
+    first, last = run.seeds
+    ending = ", interrupted" if run.interrupted else ""
+    where = f"{healthy} verdicts, seeds {first}..{last}{ending}"
+    return f"{run.subject}: {where}{f' ({versions})' if versions else ''}"
+
+
+def _failing(run: FuzzRun) -> Iterator[str]:
+    records = failing(run.records)
+    for record in records[:SHOWN]:
+        what = f"{record.verdict} ({sigma_text(record.sigma)} sigma)"
+        if record.verdict is Verdict.ERROR:
+            what = f"{record.verdict}: {record.reason}"
+        yield f"{record.id}: {run.subject} {what}"
+        yield f"  explain: rnnparity explain {record.id} --subject {quote(run.subject)}"
+    if len(records) > SHOWN:
+        yield f"... and {len(records) - SHOWN} more of {run.subject} (--json FILE writes all)"
 
 
 def _numbers(summary: Summary) -> list[str]:
     return [
         str(summary.verdicts),
-        str(summary.false_alarms),
-        f"{100 * summary.inconclusive / summary.verdicts:.1f} %",
+        str(summary.failing),
+        f"{100 * summary.inconclusive / max(summary.verdicts, 1):.1f} %",
         sigma_text(summary.worst),
         *(f"{summary.detected[change]}/{summary.changed[change]}" for change in CHANGES),
         f"{summary.smallest_detected.get('scaled', 0):.1e}",

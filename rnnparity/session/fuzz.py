@@ -1,4 +1,4 @@
-"""Fuzzing: verdicts on random healthy problems, and on problems with slightly changed weights.
+"""Fuzzing: verdicts on random healthy problems, and on some with slightly changed weights.
 
 No healthy problem may diverge, and the changes must be detected. The thresholds are fixed before
 the problems are drawn. For comparison, fixed tolerances in use elsewhere judge the same outputs.
@@ -6,32 +6,32 @@ the problems are drawn. For comparison, fixed tolerances in use elsewhere judge 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import numpy as np
 
+from rnnparity import __version__
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import FAILING, CaseResult, Verdict
+from rnnparity.problem.results import CaseResult, Verdict
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.session.outcome import Outcome
-from rnnparity.session.processes import hidden_main, kill_pool, one_blas_thread, start_pool
-from rnnparity.session.random_problems import random_layer, random_problem
-from rnnparity.session.session import LocalSession, local_session
+from rnnparity.session.processes import one_blas_thread
+from rnnparity.session.random_problems import DRAWS, problems_of_seed
+from rnnparity.session.session import Session, SubjectLike, open_session
+from rnnparity.session.subject_run import Progress, report_progress
+from rnnparity.session.workers import TIMEOUT_S
 
-PATHS = ("keras", "keras:graph", "keras:xla")
-# The path that runs the problems with changed weights.
-CHANGED_PATH = "keras:graph"
-# Problems per layer and shape: what is traced and compiled for them is used more than once.
-DRAWS = 12
-# Eager Keras takes 2 ms a step: longer sequences run only in graphs.
-LONGEST_EAGER = 60
-SEEDS = 1_000_000
-
+# So many seeds are drawn at a time: their problems are in memory.
+BATCH = 24
+# Of so many problems of a seed the weights are changed besides.
+CHANGED_DRAWS = 2
 # A weight array is changed by a relative amount: all of it alike, or each element up or down.
 CHANGES = ("scaled", "signs")
+# A larger distance in sigma, also an infinite one, is recorded as this one.
+FARTHEST = 1e9
 
 # Fixed tolerances in use elsewhere, as (rtol, atol): NumPy's allclose, PyTorch's assert_close for
 # float32, ONNX's backend test runner.
@@ -42,117 +42,155 @@ FIXED = {"np.allclose": (1e-5, 1e-8), "torch": (1.3e-6, 1e-5), "onnx": (1e-3, 1e
 class Record:
     """One verdict. `change` is "" for a healthy problem, else how its weights were changed.
 
-    `false_alarms` names the fixed tolerances that would have rejected the outputs.
+    `id` is that of the healthy problem. `rejected_by` names the fixed tolerances that reject the
+    outputs, `reason` is that of an error.
     """
 
+    id: str
     dtype: str
-    path: str
     verdict: Verdict
     sigma: float
-    description: str
     change: str = ""
-    false_alarms: tuple[str, ...] = ()
+    rejected_by: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class FuzzRun:
+    """All records of a subject; `seeds` are the first and the last that there were to draw.
+
+    `interrupted`: Ctrl-C ended it.
+    """
+
+    subject: str
+    versions: Mapping[str, str]
+    seeds: tuple[int, int]
+    records: tuple[Record, ...]
+    date: str = ""
+    rnnparity: str = ""
+    interrupted: bool = False
 
 
 def fuzz(
-    verdicts: int, seed: int, jobs: int, progress: Callable[[str, int, int], None] | None = None
-) -> list[Record]:
-    """Return the records of at least `verdicts` verdicts on healthy problems.
+    subject: SubjectLike,
+    seeds: range,
+    limit: int | None = None,
+    jobs: int = 1,
+    timeout_s: float = TIMEOUT_S,
+    progress: Progress | None = None,
+) -> FuzzRun:
+    """Ask a subject all problems of the seeds, or `limit` of them besides those with changes.
 
-    For every problem there is a changed one besides.
+    A problem on which the subject dies or hangs is an error; the run goes on. What is finished
+    survives Ctrl-C.
 
     Raises:
-        RequestError: TensorFlow is missing or too old.
+        RequestError: the subject is unknown or cannot be loaded.
     """
+    total = min(limit or DRAWS * len(seeds), DRAWS * len(seeds))
     records: list[Record] = []
-    done = 0
-    seeds = iter(range(seed * SEEDS, (seed + 1) * SEEDS))
-    pool = start_pool(jobs)
-    try:
-        with hidden_main():
-            running = {pool.submit(fuzz_layer, next(seeds)) for _ in range(2 * jobs)}
-        while done < verdicts:
-            future = next(as_completed(running))
-            running.discard(future)
-            records += future.result()
-            done = sum(not record.change for record in records)
-            if progress is not None:
-                progress("fuzz", min(done, verdicts), verdicts)
-            if done < verdicts:
-                running.add(pool.submit(fuzz_layer, next(seeds)))
-    finally:
-        kill_pool(pool)
-    return records
+    interrupted = False
+    with open_session(subject, jobs=jobs, timeout_s=timeout_s) as session, one_blas_thread():
+        versions = dict(session.versions)
+        try:
+            for question, result, record in _answered(session, seeds, total):
+                records.append(record)
+                done = sum(not record.change for record in records)
+                healthy = None if question.change else result
+                report_progress(progress, session.name, done, total, healthy)
+        except KeyboardInterrupt:
+            interrupted = True
+        name = session.name
+    date = datetime.now(UTC).strftime("%Y-%m-%d")
+    ends = (seeds[0], seeds[-1])
+    return FuzzRun(name, versions, ends, tuple(records), date, __version__, interrupted)
 
 
-_SESSIONS: dict[str, LocalSession] = {}
+@dataclass(frozen=True)
+class _Question:
+    """A problem to ask, and the healthy one of which the weight array `array` was changed."""
+
+    problem: Problem
+    healthy: Problem
+    change: str = ""
+    array: str = ""
 
 
-def fuzz_layer(seed: int) -> list[Record]:
-    """Return all records of one random layer and shape."""
-    rng = np.random.default_rng(seed)
-    for path in PATHS:
-        if path not in _SESSIONS:
-            _SESSIONS[path] = local_session(path)
-    layer, shape = random_layer(rng)
-    # One choice per layer: with and without a mask or states are different traces.
-    masked = bool(rng.random() < 0.3)
-    with_state = bool(rng.random() < 0.5)
-    records: list[Record] = []
-    with one_blas_thread():
-        for draw in range(DRAWS):
-            name = f"fuzz-{seed}-{draw}"
-            problem = random_problem(rng, layer, shape, masked, with_state, name)
-            records += _records(problem, rng)
-    for session in _SESSIONS.values():
-        session.forget()
-    return records
+def _answered(
+    session: Session, seeds: range, total: int
+) -> Iterator[tuple[_Question, CaseResult, Record]]:
+    """Yield questions with their results, in the order in which the answers come in."""
+    for start in range(0, len(seeds), BATCH):
+        left = total - DRAWS * start
+        questions = _questions(seeds[start : start + BATCH], left)
+        asked = {question.problem.id: question for question in questions}
+        for outcome in session.ask_all([question.problem for question in questions]):
+            question = asked[outcome.problem.id]
+            expected = expect(question.healthy)
+            result = _judged(session, outcome, expected)
+            if not question.change or _must_be_detected(question, expected):
+                yield question, result, _record(question, result, outcome, expected)
 
 
-def _records(problem: Problem, rng: np.random.Generator) -> Iterator[Record]:
-    expected = expect(problem)
-    description = f"{problem.id} {problem.inputs.shape}"
-    dtype = problem.threshold_type
-    paths = PATHS if problem.inputs.shape[1] <= LONGEST_EAGER else PATHS[1:]
-    for path in paths:
-        outcome = _SESSIONS[path].ask(problem)
-        result = _judged(path, outcome, expected)
-        alarms = tuple(_false_alarms(outcome, expected)) if result.verdict.compared else ()
-        yield Record(dtype, path, result.verdict, result.sigma, description, "", alarms)
-    for change in CHANGES:
-        array, changed = _changed(problem, rng, FLOAT_TYPES[dtype].fault, change)
-        outcome = _SESSIONS[CHANGED_PATH].ask(changed)
-        result = _judged(CHANGED_PATH, outcome, expected)
-        if expected.visible.get(array, 0.0) > 0 and not expected.inconclusive:
-            text = f"{description} {array}"
-            yield Record(dtype, CHANGED_PATH, result.verdict, result.sigma, text, change)
+def _questions(seeds: range, limit: int) -> list[_Question]:
+    """Return the first `limit` problems of seeds, and some of them with changed weights."""
+    problems = [problem for seed in seeds for problem in problems_of_seed(seed)][: max(limit, 0)]
+    questions = []
+    for index, problem in enumerate(problems):
+        questions.append(_Question(problem, problem))
+        if index % DRAWS < CHANGED_DRAWS:
+            questions += [_changed(problem, index, change) for change in CHANGES]
+    return questions
 
 
-def _judged(path: str, outcome: Outcome, expected: Expected) -> CaseResult:
-    """Judge an outcome by what is expected of the healthy problem."""
-    return _SESSIONS[path].judge(outcome, None, {outcome.problem.id: expected})
-
-
-def _changed(
-    problem: Problem, rng: np.random.Generator, size: float, change: str
-) -> tuple[str, Problem]:
-    """Return the name of a weight array, and the problem with it changed by a relative `size`."""
+def _changed(problem: Problem, seed: int, change: str) -> _Question:
+    """Return a problem with one weight array changed by the fault size of its dtype."""
+    rng = np.random.default_rng([seed, len(problem.weights)])
     index = int(rng.integers(len(problem.weights)))
     tensor = problem.weights[index]
+    size = FLOAT_TYPES[problem.threshold_type].fault
     signs = rng.choice([-1.0, 1.0], tensor.shape) if change == "signs" else 1.0
     values = tensor.data.astype(np.float64) * (1 + size * signs)
     weights = list(problem.weights)
     weights[index] = Tensor.of(tensor.name, values, tensor.dtype)
-    return tensor.name, replace(problem, weights=tuple(weights))
+    changed = replace(problem, weights=tuple(weights), id=f"{problem.id}-{change}")
+    return _Question(changed, problem, change, tensor.name)
 
 
-def _false_alarms(outcome: Outcome, expected: Expected) -> Iterator[str]:
+def _judged(session: Session, outcome: Outcome, expected: Expected) -> CaseResult:
+    """Judge the outputs by those of the healthy problem; what is stated of a layer is left out."""
+    if outcome.answer is not None:
+        outcome = replace(outcome, answer=replace(outcome.answer, facts={}))
+    return session.judge(outcome, None, {outcome.problem.id: expected})
+
+
+def _must_be_detected(question: _Question, expected: Expected) -> bool:
+    """Whether a change of the array has any influence in a problem that is conclusive."""
+    return not expected.inconclusive and expected.visible.get(question.array, 0.0) > 0
+
+
+def _record(
+    question: _Question, result: CaseResult, outcome: Outcome, expected: Expected
+) -> Record:
+    compared = not question.change and result.verdict.compared
+    return Record(
+        question.healthy.id,
+        question.healthy.threshold_type,
+        result.verdict,
+        min(result.sigma, FARTHEST),
+        question.change,
+        tuple(_rejecting(outcome, expected)) if compared else (),
+        result.reason if result.verdict is Verdict.ERROR else "",
+    )
+
+
+def _rejecting(outcome: Outcome, expected: Expected) -> Iterator[str]:
     """Yield the fixed tolerances that reject the outputs."""
-    if outcome.answer is None:
+    outputs = outcome.answer.outputs if outcome.answer else ()
+    pairs = list(zip(outputs, expected.outputs, strict=False))
+    if any(actual.shape != target.shape for actual, target in pairs):
         return
-    outputs = outcome.answer.outputs
     for name, (rtol, atol) in FIXED.items():
-        pairs = zip(outputs, expected.outputs, strict=True)
         if not all(_close(actual.data, target.data, rtol, atol) for actual, target in pairs):
             yield name
 
@@ -166,19 +204,23 @@ class Summary:
     """The verdicts of one dtype. `smallest_detected` is the relative change, by kind of change,
     that is still detected in 99 of 100 problems; distances are linear in the change.
 
-    `rejected_elsewhere` counts the false alarms of fixed tolerances; they are meant for float32.
+    `failing` is the number that diverge or err, `rejected_elsewhere` that of the outputs which
+    fixed tolerances reject; they are meant for float32.
     """
 
     verdicts: int
-    false_alarms: int
+    failing: int
     inconclusive: int
+    unsupported: int
     worst: float
-    rms: float
     changed: Mapping[str, int]
     detected: Mapping[str, int]
     smallest_detected: Mapping[str, float]
-    rejected_elsewhere: Mapping[str, int]
-    examples: Sequence[Record] = ()
+    rejected_elsewhere: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def compared(self) -> int:
+        return self.verdicts - self.inconclusive - self.unsupported
 
 
 def summarize(records: Sequence[Record]) -> dict[str, Summary]:
@@ -190,35 +232,37 @@ def summarize(records: Sequence[Record]) -> dict[str, Summary]:
     }
 
 
+def failing(records: Sequence[Record]) -> list[Record]:
+    """Return the healthy problems that diverge or err."""
+    return [record for record in records if not record.change and record.verdict.status == 1]
+
+
 def _summary(dtype: str, records: Sequence[Record]) -> Summary:
     healthy = [record for record in records if not record.change]
-    conclusive = [record for record in healthy if record.verdict.compared]
-    alarms = [record for record in healthy if record.verdict in FAILING]
-    sigmas = np.array([record.sigma for record in conclusive] or [0.0])
+    compared = [record for record in healthy if record.verdict.compared]
     changed = {
         change: [record for record in records if record.change == change] for change in CHANGES
     }
     fixed = FIXED if dtype == "float32" else {}
     return Summary(
         verdicts=len(healthy),
-        false_alarms=len(alarms),
-        inconclusive=len(healthy) - len(conclusive),
-        worst=float(sigmas.max()),
-        rms=float(np.sqrt(np.mean(sigmas**2))),
+        failing=len(failing(healthy)),
+        inconclusive=sum(record.verdict is Verdict.INCONCLUSIVE for record in healthy),
+        unsupported=sum(record.verdict is Verdict.UNSUPPORTED for record in healthy),
+        worst=max((record.sigma for record in compared), default=0.0),
         changed={change: len(found) for change, found in changed.items()},
-        detected={change: _detected(found) for change, found in changed.items()},
+        detected={change: len(_detected(found)) for change, found in changed.items()},
         smallest_detected={
             change: _smallest_detected(dtype, found) for change, found in changed.items() if found
         },
         rejected_elsewhere={
-            name: sum(name in record.false_alarms for record in conclusive) for name in fixed
+            name: sum(name in record.rejected_by for record in compared) for name in fixed
         },
-        examples=alarms[:5],
     )
 
 
-def _detected(records: Sequence[Record]) -> int:
-    return sum(record.verdict is Verdict.DIVERGES for record in records)
+def _detected(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record.verdict is Verdict.DIVERGES]
 
 
 def _smallest_detected(dtype: str, records: Sequence[Record]) -> float:

@@ -15,7 +15,7 @@ from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.reference_subject import ReferenceSubject
 from rnnparity.session.selection import by_configuration
 from rnnparity.session.workers import TIMEOUT_S, Workers
-from rnnparity.subjects import FunctionSubject, check_installed, make_subject, name_of
+from rnnparity.subjects import FunctionSubject, check_installed, name_of
 
 REFERENCE = "reference"
 
@@ -71,12 +71,6 @@ class LocalSession:
     def ask_all(self, problems: Iterable[Problem]) -> Iterator[Outcome]:
         return map(self.ask, problems)
 
-    def forget(self) -> None:
-        """Release what the subject keeps of earlier problems, if it can."""
-        forget = getattr(self._subject, "forget", None)
-        if forget is not None:
-            forget()
-
 
 class WorkerSession:
     """A subject in worker processes."""
@@ -124,15 +118,6 @@ def open_session(
     else:
         with Workers(subject, jobs, timeout_s) as workers:
             yield WorkerSession(subject, workers)
-
-
-def local_session(name: str) -> LocalSession:
-    """Return a session with a registered subject that is loaded into this process.
-
-    Raises:
-        RequestError: the framework is missing or cannot be loaded.
-    """
-    return LocalSession(name, make_subject(name))
 
 
 def check_name(subject: SubjectLike) -> None:

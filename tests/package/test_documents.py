@@ -11,6 +11,8 @@ import pytest
 from rnnparity import Verdict, check
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.selection import select
+from rnnparity.report.fuzz_store import dump
+from rnnparity.session.fuzz import FuzzRun, Record
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,6 +48,24 @@ def test_generated_part_that_is_not_current_is_reported(tmp_path, monkeypatch):
     stale = "<!-- begin thresholds -->\nold\n<!-- end -->"
     assert generate.rendered(stale) != stale
     assert generate.rendered(generate.rendered(stale)) == generate.rendered(stale)
+
+
+def test_table_of_fuzzing_is_that_of_its_stored_runs(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import generate
+
+    versions = {"keras": "3.15.1"}
+    for subject, verdict in (("keras", Verdict.AGREES), ("keras:xla", Verdict.INCONCLUSIVE)):
+        record = Record("fuzz-4-0", "float64", verdict, 0.5)
+        run = FuzzRun(subject, versions, (4, 5), (record,), "2026-11-30", "0.2")
+        (tmp_path / f"{subject}.json").write_text(dump(run))
+    files = [str(tmp_path / name) for name in ("keras.json", "keras:xla.json")]
+    entry = generate.fuzz_entry(files)
+    assert entry["command"] == "rnnparity fuzz --from keras.json keras:xla.json"
+    assert entry["rows"] == [["float64", "2", "0", "50.0 %", "0.5", "0/0", "0/0", "0.0e+00"]]
+    assert "keras:xla: 1 verdicts, seeds 4..5 (keras 3.15.1)" in entry["versions"]
+    monkeypatch.setattr(generate, "measurements", lambda: {"fuzz": entry})
+    assert "| float64 | 2 | 0 | 50.0 % |" in generate.measured("fuzz")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

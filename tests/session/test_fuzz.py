@@ -1,94 +1,130 @@
-"""Fuzzing without a framework: which problems are drawn, and what is counted."""
+"""Fuzzing without a framework: what is counted, and what a subject that fails costs."""
 
 import numpy as np
 import pytest
+from _support.command_line import own_package
 
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.results import Verdict
 from rnnparity.reference import compute
-from rnnparity.session import fuzz
-from rnnparity.session.random_problems import random_layer, random_problem
-from rnnparity.session.session import LocalSession
-from rnnparity.subjects import FunctionSubject
+from rnnparity.session import fuzz as fuzzing
+from rnnparity.session.fuzz import CHANGES, DRAWS, failing, fuzz, summarize
+from rnnparity.session.random_problems import problems_of_seed
+
+SEEDS = range(12)
 
 
-class Rounded(FunctionSubject):
-    """The reference rounded to the layer's dtypes, with a relative `error`."""
-
-    def __init__(self, error=0.0):
-        super().__init__(self.outputs)
-        self.error = error
-
-    def outputs(self, problem):
-        slots = problem.output_slots()
-        return {
-            slot.name: FLOAT_TYPES[slot.dtype].round(tensor.data * (1 + self.error))
-            for slot, tensor in zip(slots, compute(problem), strict=True)
-        }
-
-
-def records(monkeypatch, error, seeds=range(12)):
-    sessions = {path: LocalSession(path, Rounded(error)) for path in fuzz.PATHS}
-    monkeypatch.setattr(fuzz, "_SESSIONS", sessions)
-    monkeypatch.setattr(fuzz, "DRAWS", 2)
-    found = [record for seed in seeds for record in fuzz.fuzz_layer(seed)]
-    return [record for record in found if record.dtype in ("float32", "float64", "float16")]
-
-
-def test_a_healthy_subject_raises_no_alarm_and_changes_are_detected(monkeypatch):
-    found = records(monkeypatch, 0.0)
-    parts = fuzz.summarize(found)
-    assert sum(part.verdicts for part in parts.values()) > 40
-    assert all(part.false_alarms == 0 for part in parts.values())
-    single = parts["float32"]
-    assert single.changed["scaled"] > 10
-    assert single.detected["scaled"] == single.changed["scaled"]
-
-
-def test_a_small_error_is_counted_as_a_false_alarm(monkeypatch):
-    parts = fuzz.summarize(records(monkeypatch, 1e-3))
-    single = parts["float32"]
-    assert single.false_alarms == single.verdicts - single.inconclusive > 0
-    assert single.examples[0].verdict is Verdict.DIVERGES
-    assert single.rejected_elsewhere["torch"] > 0
-
-
-def test_every_class_dtype_and_merge_mode_is_drawn():
-    layers, shapes = zip(
-        *(random_layer(np.random.default_rng(seed)) for seed in range(400)), strict=True
-    )
-    halves = [getattr(layer, "forward", layer) for layer in layers]
-    assert {half.class_name for half in halves} == {"SimpleRNN", "LSTM", "GRU"}
-    assert {half.dtype for half in halves} >= {"float32", "float64", "mixed_float16", "bfloat16"}
-    assert {getattr(layer, "merge_mode", "-") for layer in layers} == {
-        "-",
-        None,
-        "concat",
-        "sum",
-        "mul",
-        "ave",
+def rounded(problem, error=0.0):
+    """The reference rounded to the layer's dtypes, with a relative error."""
+    return {
+        slot.name: FLOAT_TYPES[slot.dtype].round(tensor.data * (1 + error))
+        for slot, tensor in zip(problem.output_slots(), compute(problem), strict=True)
     }
-    assert max(shape[1] for shape in shapes) > 400
-    assert max(half.units for half in halves) > 110
 
 
-@pytest.mark.parametrize("change", fuzz.CHANGES)
-def test_a_changed_array_is_off_by_the_given_size(change):
-    rng = np.random.default_rng(1)
-    layer, shape = random_layer(np.random.default_rng(3))
-    problem = random_problem(rng, layer, shape, False, True, "p")
-    name, changed = fuzz._changed(problem, rng, 1e-3, change)
-    before, after = ({tensor.name: tensor.data for tensor in p.weights} for p in (problem, changed))
-    assert [key for key in before if not np.array_equal(before[key], after[key])] == [name]
-    assert np.allclose(np.abs(after[name] / before[name] - 1), 1e-3, rtol=1e-3)
+def off(problem):
+    return rounded(problem, 1e-3)
 
 
-def test_a_subject_that_raises_is_a_false_alarm_not_the_end_of_the_run(monkeypatch):
-    def fail(problem):
-        raise ValueError("no such gate")
+@pytest.fixture
+def few_draws(monkeypatch):
+    """Two problems of a seed, each of which is also asked with changed weights."""
+    monkeypatch.setattr("rnnparity.session.random_problems.DRAWS", 2)
+    monkeypatch.setattr(fuzzing, "DRAWS", 2)
 
-    sessions = {path: LocalSession(path, FunctionSubject(fail)) for path in fuzz.PATHS}
-    monkeypatch.setattr(fuzz, "_SESSIONS", sessions)
-    monkeypatch.setattr(fuzz, "DRAWS", 1)
-    (summary,) = fuzz.summarize(fuzz.fuzz_layer(0)).values()
-    assert summary.false_alarms == summary.verdicts > 0
+
+@pytest.mark.usefixtures("few_draws")
+def test_a_healthy_subject_raises_no_alarm_and_changes_are_detected():
+    run = fuzz(rounded, SEEDS)
+    assert run.subject.endswith("test_fuzz:rounded")
+    assert run.seeds == (0, 11)
+    parts = summarize(run.records)
+    assert sum(part.verdicts for part in parts.values()) == 24
+    assert failing(run.records) == []
+    single = parts["float32"]
+    assert single.changed["scaled"] > 3
+    assert single.detected["scaled"] == single.changed["scaled"]
+    assert 0 < single.smallest_detected["scaled"] < 1e-3
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_a_small_error_is_counted_as_a_failure():
+    run = fuzz(off, SEEDS)
+    single = summarize(run.records)["float32"]
+    assert single.failing == single.compared > 0
+    assert single.rejected_elsewhere["torch"] > 0
+    assert {record.verdict for record in failing(run.records)} == {Verdict.DIVERGES}
+
+
+def test_the_first_problems_of_the_seeds_are_asked_and_counted():
+    calls = []
+    run = fuzz(rounded, SEEDS, 3, progress=lambda *arguments: calls.append(arguments))
+    healthy = [record.id for record in run.records if not record.change]
+    assert healthy == [f"fuzz-0-{draw}" for draw in range(3)]
+    assert calls[-1][1:3] == (3, 3)
+    assert {record.change for record in run.records} <= {"", *CHANGES}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_array_is_off_by_the_fault_size(change):
+    problem = next(p for seed in SEEDS for p in problems_of_seed(seed))
+    question = fuzzing._changed(problem, 1, change)
+    size = FLOAT_TYPES[problem.threshold_type].fault
+    pairs = zip(question.healthy.weights, question.problem.weights, strict=True)
+    different = [(a, b) for a, b in pairs if not np.array_equal(a.data, b.data)]
+    ((before, after),) = different
+    assert before.name == question.array
+    used = before.data != 0
+    ratio = after.data[used].astype(float) / before.data[used]
+    assert np.allclose(np.abs(ratio - 1), size, rtol=0.1)
+
+
+def test_an_infinite_distance_is_recorded_as_a_number():
+    def missing(problem):
+        return list(rounded(problem).values())[:-1]
+
+    run = fuzz(missing, range(1), 1)
+    assert failing(run.records)[0].sigma == fuzzing.FARTHEST
+
+
+def test_ctrl_c_keeps_what_is_finished():
+    def interrupted(problem):
+        if problem.id == "fuzz-0-2":
+            raise KeyboardInterrupt
+        return rounded(problem)
+
+    run = fuzz(interrupted, SEEDS)
+    assert run.interrupted
+    assert {record.id for record in run.records} == {"fuzz-0-0", "fuzz-0-1"}
+
+
+FAILING = """
+import os, time
+from rnnparity.problem.dtypes import FLOAT_TYPES
+from rnnparity.reference import compute
+
+def fails(problem):
+    if problem.id == "fuzz-3-1":
+        {statement}
+    pairs = zip(problem.output_slots(), compute(problem), strict=True)
+    return [FLOAT_TYPES[slot.dtype].round(tensor.data) for slot, tensor in pairs]
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("os._exit(3)", "worker died with exit status 3"),
+        ("time.sleep(600)", "timed out after 15 s; worker killed"),
+        ("raise ValueError('no such gate')", "ValueError: no such gate"),
+    ],
+)
+def test_a_subject_that_fails_costs_one_problem(tmp_path, monkeypatch, statement, reason):
+    monkeypatch.syspath_prepend(own_package(tmp_path))
+    (tmp_path / "own" / "failing.py").write_text(FAILING.format(statement=statement))
+    run = fuzz("own.failing:fails", range(3, 4), timeout_s=15)
+    (record,) = failing(run.records)
+    assert (record.id, record.verdict) == ("fuzz-3-1", Verdict.ERROR)
+    assert record.reason.startswith(reason)
+    others = {record.id for record in run.records} - {"fuzz-3-1"}
+    assert others == {f"fuzz-3-{draw}" for draw in range(DRAWS)} - {"fuzz-3-1"}

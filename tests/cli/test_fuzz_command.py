@@ -1,0 +1,147 @@
+"""`rnnparity fuzz`: what is printed and stored, and its exit status."""
+
+import json
+
+import pytest
+from _support.command_line import here
+
+from rnnparity.problem.results import Verdict
+from rnnparity.report.fuzz_store import dump, load_runs
+from rnnparity.report.fuzz_text import fuzz_lines
+from rnnparity.session.fuzz import FuzzRun, Record
+
+__all__ = ["here"]
+
+
+def run_of(*records, subject="keras", seeds=(0, 9), **fields):
+    fields = {"date": "2026-11-30", "rnnparity": "0.2", **fields}
+    return FuzzRun(subject, {"keras": "3.15.1"}, seeds, records, **fields)
+
+
+def record(number=0, verdict="agrees", sigma=0.5, **fields):
+    return Record(f"fuzz-{number}-0", "float32", Verdict(verdict), sigma, **fields)
+
+
+FINE = run_of(
+    record(0, rejected_by=("np.allclose",)),
+    record(0, "diverges", 400.0, change="scaled"),
+    record(1, "inconclusive"),
+)
+WRONG = run_of(
+    record(2, "diverges", 1e9),
+    record(3, "error", 0.0, reason="worker died by SIGSEGV"),
+    subject="cmd:./my engine",
+)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    def store(name, run):
+        (tmp_path / name).write_text(dump(run))
+        return str(tmp_path / name)
+
+    return store
+
+
+def test_a_run_is_stored_and_read_back(stored, tmp_path):
+    stored("a.json", FINE)
+    assert load_runs([tmp_path / "a.json"]) == [FINE]
+
+
+@pytest.mark.parametrize(
+    ("run", "status"),
+    [
+        (FINE, 0),
+        (WRONG, 1),
+        (run_of(record(0, "inconclusive"), record(1, "unsupported")), 2),
+        (run_of(record(), interrupted=True), 130),
+    ],
+)
+def test_the_exit_status_of_a_run(here, stored, run, status):
+    assert here("fuzz", "--from", stored("a.json", run))[0] == status
+
+
+def test_stored_runs_are_merged_into_one_table(here, stored):
+    words = ["--from", stored("a.json", FINE), "--from", stored("b.json", WRONG)]
+    status, out, err = here("fuzz", *words)
+    assert (status, err) == (1, "")
+    assert out.splitlines() == [
+        "fuzz-2-0: cmd:./my engine diverges (1e9 sigma)",
+        "  explain: rnnparity explain fuzz-2-0 --subject 'cmd:./my engine'",
+        "fuzz-3-0: cmd:./my engine error: worker died by SIGSEGV",
+        "  explain: rnnparity explain fuzz-3-0 --subject 'cmd:./my engine'",
+        "dtype    verdicts  fail  inconclusive  max error  detected, scaled  detected, signs  smallest",
+        "float32         4     2        25.0 %        1e9               1/1              0/0   2.5e-05",
+        "np.allclose rejects 1 of 3 float32 outputs",
+        "torch rejects 0 of 3 float32 outputs",
+        "onnx rejects 0 of 3 float32 outputs",
+        "keras: 2 verdicts, seeds 0..9 (keras 3.15.1)",
+        "cmd:./my engine: 2 verdicts, seeds 0..9 (keras 3.15.1)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "rnnparity-report/2"}, "expected 'rnnparity-fuzz/1'"),
+        ({"seeds": [1]}, "seeds"),
+        ({"more": 1}, "more"),
+        ({"records": []}, "records"),
+        ({"date": "today"}, "date"),
+        ({"records": [{**json.loads(dump(FINE))["records"][0], "verdict": "known"}]}, "verdict"),
+        ({"records": [{**json.loads(dump(FINE))["records"][0], "sigma": -1.0}]}, "sigma"),
+    ],
+)
+def test_a_malformed_run_is_refused_in_one_line(here, tmp_path, change, message):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({**json.loads(dump(FINE)), **change}))
+    status, out, err = here("fuzz", "--from", str(path))
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert str(path) in err
+    assert message in err
+
+
+def test_runs_that_do_not_belong_together_are_refused(here, stored):
+    first = stored("a.json", FINE)
+    for run, message in (
+        (FINE, "keras: fuzz-0-0 occurs twice"),
+        (run_of(record(7), rnnparity="0.3"), "rnnparity: got 0.3, expected 0.2"),
+    ):
+        status, _, err = here("fuzz", "--from", first, "--from", stored("b.json", run))
+        assert (status, message in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seeds", "5"], "--seeds: got '5', expected FIRST..LAST, such as 0..99"),
+        (["--seeds", "5..4"], "--seeds: got '5..4', expected"),
+        (["keras", "--from", "x.json"], "--from merges stored runs"),
+        (["no-such"], "unknown name"),
+        (["--json", "/nowhere/x.json"], "/nowhere/x.json"),
+    ],
+)
+def test_a_bad_request_is_refused_in_one_line(here, words, message):
+    status, out, err = here("fuzz", *words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+def test_a_subject_is_run_and_its_verdicts_are_stored(here, tmp_path):
+    path = tmp_path / "run.json"
+    words = ["reference", "--seeds", "3..4", "-n", "9", "--json", str(path)]
+    status, out, _ = here("fuzz", *words)
+    assert status == 0
+    assert out.startswith("dtype ")
+    (run,) = load_runs([path])
+    assert (run.subject, run.seeds) == ("reference", (3, 4))
+    assert sum(not record.change for record in run.records) == 9
+    assert out.splitlines() == list(fuzz_lines([run]))
+
+
+def test_a_random_problem_is_explained_and_shown_by_its_id(here):
+    status, out, _ = here("explain", "fuzz-3-1", "--subject", "reference")
+    assert (status, out.splitlines()[0]) == (0, "fuzz-3-1: agrees")
+    status, out, _ = here("show", "fuzz-3-1", "--json")
+    assert (status, json.loads(out)["id"]) == (0, "fuzz-3-1")
+    assert here("show", "fuzz-3-99")[0] == 2

@@ -1,0 +1,95 @@
+"""Which random layers, masks and numbers are drawn."""
+
+import numpy as np
+import pytest
+
+from rnnparity.problem.file_format import dump_line
+from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves
+from rnnparity.session.random_problems import (
+    DRAWS,
+    NUMBERS,
+    problem_of_id,
+    problems_of_seed,
+    random_layer,
+    random_mask,
+    random_problem,
+)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return [random_layer(np.random.default_rng(seed)) for seed in range(600)]
+
+
+def test_every_class_dtype_direction_and_merge_mode_is_drawn(drawn):
+    layers = [layer for layer, _ in drawn]
+    inside = [half for layer in layers for _, half in halves(layer)]
+    assert {half.class_name for half in inside} == {"SimpleRNN", "LSTM", "GRU"}
+    assert {half.dtype for half in inside} == {
+        "float64", "float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16",
+    }  # fmt: skip
+    assert {type(layer) for layer in layers} == {Recurrent, Bidirectional, Stack}
+    pairs = [layer for layer in layers if isinstance(layer, Bidirectional)]
+    assert {pair.merge_mode for pair in pairs} == {None, "concat", "sum", "mul", "ave"}
+    assert any(pair.forward.class_name != pair.backward.class_name for pair in pairs)
+    assert any(pair.forward.units != pair.backward.units for pair in pairs)
+    assert any(
+        half.go_backwards for layer in layers if isinstance(layer, Recurrent) for half in [layer]
+    )
+    assert {len(layer.layers) for layer in layers if isinstance(layer, Stack)} == {2, 3}
+    assert any(len({half.dtype for _, half in halves(layer)}) > 1 for layer in layers)
+    assert len({half.activation for half in inside}) > 10
+    assert max(half.units for half in inside) > 110
+
+
+def test_sizes_go_from_one_to_hundreds(drawn):
+    rows, steps, features = zip(*(shape for _, shape in drawn), strict=True)
+    assert (min(rows), max(rows)) == (1, 8)
+    assert (min(steps), min(features)) == (1, 1)
+    assert max(steps) > 400
+    assert max(features) > 110
+
+
+def test_masks_have_padding_gaps_and_uniform_rows():
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([random_mask(rng, 4, 6) for _ in range(200)])
+    steps = np.diff(rows.astype(int), axis=1)
+    assert (~rows.any(axis=1)).any()
+    assert rows.all(axis=1).any()
+    ends, starts = (steps == -1).sum(axis=1), (steps == 1).sum(axis=1)
+    assert ((ends == 1) & (starts == 0)).any()  # padding on the right
+    assert ((ends == 0) & (starts == 1)).any()  # and on the left
+    assert ((ends + starts) > 2).any()
+
+
+def test_inputs_of_float64_layers_are_no_float32_numbers():
+    found = set()
+    for seed in range(60):
+        problem = next(problems_of_seed(seed))
+        wide = any(half.compute_dtype == "float64" for _, half in halves(problem.layer))
+        inputs = problem.inputs.data
+        exact = np.array_equal(inputs, inputs.astype(np.float32))
+        assert exact != wide or not inputs.any()
+        found.add(wide)
+    assert found == {True, False}
+
+
+@pytest.mark.parametrize("kind", set(NUMBERS))
+def test_weights_have_the_distribution_that_is_drawn(monkeypatch, kind):
+    monkeypatch.setattr("rnnparity.session.random_problems.NUMBERS", (kind,))
+    layer, _ = random_layer(np.random.default_rng(16))
+    problem = random_problem(np.random.default_rng(1), layer, (2, 3, 128), False, False, "p")
+    kernel = problem.weights[0].data.astype(float).ravel()
+    zeros = (kernel == 0).mean()
+    spread = np.abs(kernel).max() / np.median(np.abs(kernel[kernel != 0]))
+    assert (zeros > 0.8) == (kind == "sparse")
+    assert (spread > 15) == (kind == "heavy-tailed")
+
+
+def test_a_problem_is_found_by_its_id():
+    problems = list(problems_of_seed(17))
+    assert [problem.id for problem in problems] == [f"fuzz-17-{draw}" for draw in range(DRAWS)]
+    assert dump_line(problem_of_id("fuzz-17-3")) == dump_line(problems[3])
+    assert len({dump_line(problem).partition(",")[2] for problem in problems}) == DRAWS
+    assert problem_of_id(f"fuzz-17-{DRAWS}") is None
+    assert problem_of_id("fuzz-x-1") is None
