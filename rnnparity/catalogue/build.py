@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -68,9 +69,20 @@ def spread_weights(
     weights = []
     for seed, slot in enumerate(weight_slots(layer, features)):
         scale = recurrent if "recurrent" in slot.name else exponent
-        values = spread(_known(slot), seed, scale, _wide(slot.dtype))
-        weights.append(Tensor.of(slot.name, values, variable_dtype(slot.dtype)))
+        weights.append(_spread_tensor(slot, seed, scale, variable_dtype(slot.dtype)))
     return tuple(weights)
+
+
+@cache
+def _spread_tensor(slot: Slot, seed: int, exponent: int, dtype: str) -> Tensor:
+    """Return spread numbers rounded to `dtype`; one tensor serves many cases."""
+    values = spread(_known(slot), seed, exponent, _wide(slot.dtype))
+    return _read_only(Tensor.of(slot.name, values, dtype))
+
+
+def _read_only(tensor: Tensor) -> Tensor:
+    tensor.data.setflags(write=False)
+    return tensor
 
 
 def constant_weights(
@@ -78,22 +90,28 @@ def constant_weights(
 ) -> tuple[Tensor, ...]:
     """Return what `keras.initializers.Constant` and `unit_forget_bias` give."""
     ones = _initial_ones(layer) if initializers["unit_forget_bias"] else {}
-    weights = []
-    for slot in weight_slots(layer, features):
-        values = np.full(_known(slot), initializers[slot.name.rpartition("/")[2]])
-        if slot.name in ones:
-            values[ones[slot.name]] = 1
-        weights.append(Tensor.of(slot.name, values, variable_dtype(slot.dtype)))
-    return tuple(weights)
+    return tuple(
+        _constant_tensor(slot, initializers[slot.name.rpartition("/")[2]], ones.get(slot.name))
+        for slot in weight_slots(layer, features)
+    )
 
 
-def _initial_ones(layer: Layer) -> dict[str, slice]:
-    """Return the block of each bias that `unit_forget_bias` sets to 1."""
+@cache
+def _constant_tensor(slot: Slot, value: float, ones: tuple[int, int] | None) -> Tensor:
+    """Return one number everywhere but in the block `ones`; one tensor serves many cases."""
+    values = np.full(_known(slot), value)
+    if ones is not None:
+        values[slice(*ones)] = 1
+    return _read_only(Tensor.of(slot.name, values, variable_dtype(slot.dtype)))
+
+
+def _initial_ones(layer: Layer) -> dict[str, tuple[int, int]]:
+    """Return start and end of the block of each bias that `unit_forget_bias` sets to 1."""
     blocks = {}
     for prefix, half in halves(layer):
         if half.cell.initial_ones:
             start = half.cell.gates.index(half.cell.initial_ones) * half.units
-            blocks[f"{prefix}bias"] = slice(start, start + half.units)
+            blocks[f"{prefix}bias"] = (start, start + half.units)
     return blocks
 
 
@@ -101,8 +119,7 @@ def spread_states(layer: Layer, batch: int) -> tuple[Tensor, ...]:
     """Return initial states of which every element differs, in float32 or float64."""
     states = []
     for seed, slot in enumerate(state_slots(layer, batch), 50):
-        dtype = _wide(slot.dtype)
-        states.append(Tensor.of(slot.name, spread(_known(slot), seed, 0, dtype), dtype))
+        states.append(_spread_tensor(slot, seed, 0, _wide(slot.dtype)))
     return tuple(states)
 
 

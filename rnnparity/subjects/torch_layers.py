@@ -75,7 +75,7 @@ class TorchLayers:
 
     def tensor(self, array: Array) -> TorchTensor:
         """Return an array as a tensor on the device; bfloat16, which cannot be read, as float32."""
-        return self.torch.from_numpy(np.ascontiguousarray(widened(array))).to(self.device)
+        return self.torch.tensor(widened(array), device=self.device)
 
     def dtype(self, half: Recurrent) -> object:
         """Return PyTorch's type in which a layer computes."""
