@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,9 +38,14 @@ def start(*words: str, path: tuple[Path, ...] = (), **given) -> subprocess.Popen
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     variables = given.pop("variables", {})
     command = [sys.executable, "-m", "rnnparity", *words]
-    return subprocess.Popen(
-        command, env=environment(*path, **variables), text=True, **{**pipes, **given}
-    )
+    # A shell starts what runs in the background with Ctrl-C ignored, which children inherit.
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return subprocess.Popen(
+            command, env=environment(*path, **variables), text=True, **{**pipes, **given}
+        )
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def command(
