@@ -64,7 +64,8 @@ def example() -> str:
     """Return the failing case of docs/example.py as the command line prints it."""
     case = "lstm-spread-sequences-state-mask_interior"
     printed = command("check", "example:swapped_lstm", "-k", case)
-    failure = printed.split("\n\n")[0].replace("example:swapped_lstm", "mylib:my_lstm")
+    (failure,) = [block for block in printed.split("\n\n") if block.startswith(f"{case}: ")]
+    failure = failure.strip().replace("example:swapped_lstm", "mylib:my_lstm")
     introduction = "This LSTM has exchanged its input and forget gates:"
     return f"{introduction}\n\n```text\n$ rnnparity check mylib:my_lstm\n{failure}\n```"
 

@@ -7,16 +7,21 @@ value; upper and lower case are the same. The word core matches the cases of the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from rnnparity.catalogue.core import core
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
+from rnnparity.problem.text import did_you_mean
 
 _TOKEN = re.compile(r"\s*(\(|\)|[^\s()]+)")
 
 
-def select(cases: Iterable[Problem], expression: str) -> list[Problem]:
+OPERATORS = {"and", "or", "not", "(", ")"}
+TAGS = "run `rnnparity list --tags` for the words"
+
+
+def select(cases: Collection[Problem], expression: str) -> list[Problem]:
     """Return the cases that the expression matches; all of them where it is empty.
 
     Raises:
@@ -30,10 +35,19 @@ def select(cases: Iterable[Problem], expression: str) -> list[Problem]:
     except RecursionError:
         raise RequestError(f"-k {expression[:60]!r}: nested too deeply") from None
     if not selected:
-        raise RequestError(
-            f"-k {expression!r}: matches no case; run `rnnparity list --tags` for the words"
-        )
+        raise RequestError(f"-k {expression!r}: matches no case{_hint(tokens, cases)}")
     return selected
+
+
+def _hint(tokens: Collection[str], cases: Collection[Problem]) -> str:
+    """Return a word that a misspelled one may stand for: part of an id, a tag or a tag's value."""
+    tags = {tag.lower() for case in cases if case.case for tag in case.case.tags}
+    words = tags | {tag.partition(":")[2] for tag in tags}
+    words |= {part for case in cases for part in re.split("[-_]", case.id.lower())}
+    for token in tokens:
+        if not any(token in case.id.lower() for case in cases) and token not in words | OPERATORS:
+            return did_you_mean(token, words, TAGS)
+    return f"; {TAGS}"
 
 
 class _Reader:

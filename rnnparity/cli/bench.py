@@ -9,6 +9,7 @@ import typer
 
 from rnnparity.cli.common import echo
 from rnnparity.cli.progress import show_progress
+from rnnparity.problem.errors import RequestError
 
 
 def bench(
@@ -24,6 +25,7 @@ def bench(
     baseline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare with an earlier report.json.")
     ] = None,
+    against: Annotated[Path | None, typer.Option(hidden=True)] = None,
     fail_above: Annotated[
         float | None,
         typer.Option(
@@ -42,6 +44,8 @@ def bench(
     """Run the benchmarks and write a report."""
     from rnnparity.bench import bench as run_bench
 
+    if against is not None:
+        raise RequestError("--against was renamed to --baseline")
     with show_progress() as progress:
         done = run_bench(out, quick, k, baseline, fail_above, from_ or [], any_machine, progress)
     echo(*done.lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 
 def list_(
+    word: Annotated[
+        str, typer.Argument(metavar="[WORD]", help="List only what contains this word.")
+    ] = "",
     k: Expression = "",
     subjects: Annotated[
         bool, typer.Option("--subjects", help="List subjects instead of cases.")
@@ -30,47 +33,46 @@ def list_(
     ] = False,
 ) -> None:
     """List cases, subjects, tags or faults."""
-    if subjects:
-        _list_subjects()
-    elif faults:
-        _list_faults()
-    else:
-        from rnnparity.catalogue import catalogue
-        from rnnparity.catalogue.selection import select
-
-        selected = select(catalogue().values(), k)
-        (_list_tags if tags else _list_cases)(selected)
+    entries = _subjects() if subjects else _faults() if faults else _cases(k, tags)
+    chosen = [entry for entry in entries if word.lower() in "\n".join(entry).lower()]
+    if not chosen:
+        raise RequestError(f"nothing in the list contains {word!r}")
+    for entry in chosen:
+        echo(*entry)
 
 
-def _list_subjects() -> None:
+def _subjects() -> Iterator[list[str]]:
     from rnnparity.subjects import registered_names, registration
 
     for name in registered_names():
-        subject = registration(name)
-        echo(f"{name:24} {subject.description}")
-    echo(f"{'package.module:callable':24} a function from a Problem to its outputs")
-    echo(f"{'cmd:PROGRAM':24} a program: one problem per line in, one answer per line out")
+        yield [f"{name:24} {registration(name).description}"]
+    yield [f"{'package.module:callable':24} a function from a Problem to its outputs"]
+    yield [f"{'cmd:PROGRAM':24} a program: one problem per line in, one answer per line out"]
 
 
-def _list_faults() -> None:
+def _faults() -> Iterator[list[str]]:
     from rnnparity.faults import FAULTS
+    from rnnparity.report.messages import variant_name
 
     for fault in FAULTS:
-        echo(f"{fault.cause}: {fault.variant}", f"  {fault.description} {fault.fix}")
+        name = variant_name(fault.cause, fault.variant)
+        yield [name, f"  {fault.description} {fault.fix}"]
 
 
-def _list_tags(cases: Sequence[Problem]) -> None:
+def _cases(k: str, tags: bool) -> Iterator[list[str]]:
+    """Yield the selected cases, or their tags with the number of their cases."""
     from collections import Counter
 
-    counts = Counter(tag for case in cases if case.case for tag in case.case.tags)
-    for tag, count in sorted(counts.items()):
-        echo(f"{tag:32} {count:5}")
+    from rnnparity.catalogue import catalogue
+    from rnnparity.catalogue.selection import select
 
-
-def _list_cases(cases: Sequence[Problem]) -> None:
+    cases = select(catalogue().values(), k)
+    if tags:
+        counts = Counter(tag for case in cases if case.case for tag in case.case.tags)
+        yield from ([f"{tag:32} {count:5}"] for tag, count in sorted(counts.items()))
+        return
     width = max(len(case.id) for case in cases)
-    for case in cases:
-        echo(f"{case.id:{width}}  {case.case.why if case.case else ''}")
+    yield from ([f"{case.id:{width}}  {case.case.why if case.case else ''}"] for case in cases)
 
 
 def show(

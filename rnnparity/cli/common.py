@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.text import visible
+from rnnparity.problem.text import did_you_mean, visible
 
 if TYPE_CHECKING:
     from rnnparity.problem.problem import Problem
@@ -68,8 +68,6 @@ def case_of(id: str) -> Problem:
     Raises:
         RequestError: there is none; the message suggests a similar id.
     """
-    from difflib import get_close_matches
-
     from rnnparity.catalogue import catalogue
 
     if id.startswith("fuzz-"):
@@ -79,9 +77,8 @@ def case_of(id: str) -> Problem:
         if random_problem is not None:
             return random_problem
     if id not in catalogue():
-        similar = get_close_matches(id, catalogue(), n=1)
-        hint = f"did you mean {similar[0]}?" if similar else "see `rnnparity list`"
-        raise RequestError(f"case {id!r} is unknown; {hint}")
+        hint = did_you_mean(id, catalogue(), "see `rnnparity list`")
+        raise RequestError(f"case {id!r} is unknown{hint}")
     return catalogue()[id]
 
 

@@ -20,8 +20,9 @@ def explain(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE",
-            help="A problem file with somebody's outputs, - for stdin; with --subject also a case.",
+            metavar="FILE|CASE",
+            help="A problem file with somebody's outputs, - for stdin; with --subject also the id "
+            "of a case.",
         ),
     ],
     subject: Annotated[

@@ -7,7 +7,7 @@ refused, never ignored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ from rnnparity.problem.config_values import (
 )
 from rnnparity.problem.errors import LayerError, shown
 from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack
+from rnnparity.problem.text import did_you_mean
 
 # A JSON object; its values are checked where they are read.
 JsonObject: TypeAlias = dict[str, Any]
@@ -81,7 +82,8 @@ def _parts(spec: object, where: str) -> tuple[str, Config]:
         raise LayerError(where, f"got {shown(spec)}, expected {expected}")
     unknown = set(spec) - _LAYER_KEYS
     if unknown:
-        raise LayerError(where, f"unknown key {min(unknown, key=str)!r}")
+        key = min(unknown, key=str)
+        raise LayerError(where, f"unknown key {key!r}{did_you_mean(str(key), _LAYER_KEYS)}")
     class_name, config = spec.get("class_name"), spec.get("config")
     if not isinstance(class_name, str):
         raise LayerError(f"{where}.class_name", "must be a string")
@@ -108,7 +110,7 @@ def _parse_recurrent(class_name: str, config: Config, where: str) -> Recurrent:
         if key in _ONLY_AS:
             _check_without_effect(value, _ONLY_AS[key], path)
         elif key not in _FIELDS[class_name]:
-            raise LayerError(path, f"unsupported argument for {class_name}")
+            raise _unsupported(path, class_name, _FIELDS[class_name])
         else:
             values[key] = _argument(key, value, path)
     if "units" not in values:
@@ -120,6 +122,13 @@ def _check_without_effect(value: object, neutral: object, where: str) -> None:
     if value != neutral:
         reason = "another value changes the outputs and is not computed"
         raise LayerError(where, f"got {shown(value)}, expected {shown(neutral)}: {reason}")
+
+
+def _unsupported(path: str, class_name: str, known: Iterable[str]) -> LayerError:
+    key = path.rpartition(".")[2]
+    elsewhere = any(key in names for names in _FIELDS.values())
+    hint = "" if elsewhere else did_you_mean(key, known)
+    return LayerError(path, f"unsupported argument for {class_name}{hint}")
 
 
 def _argument(key: str, value: object, where: str) -> int | bool | str:
@@ -135,7 +144,7 @@ def _argument(key: str, value: object, where: str) -> int | bool | str:
 def _parse_bidirectional(config: Config, where: str) -> Bidirectional:
     for key in config:
         if key not in _BIDIRECTIONAL_KEYS:
-            raise LayerError(f"{where}.{key}", "unsupported argument for Bidirectional")
+            raise _unsupported(f"{where}.{key}", "Bidirectional", _BIDIRECTIONAL_KEYS)
     if config.get("weights") is not None:
         raise LayerError(f"{where}.weights", "unsupported; put the arrays into `weights`")
     if "layer" not in config:
@@ -185,7 +194,7 @@ def _check_halves(
 def _parse_stack(config: Config, where: str) -> Stack:
     for key in config:
         if key not in _SEQUENTIAL_KEYS:
-            raise LayerError(f"{where}.{key}", "unsupported argument for Sequential")
+            raise _unsupported(f"{where}.{key}", "Sequential", _SEQUENTIAL_KEYS)
     specs = config.get("layers")
     if not isinstance(specs, list | tuple):
         raise LayerError(f"{where}.layers", "must be a list")

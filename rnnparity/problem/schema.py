@@ -5,13 +5,14 @@ Imported where a file is read, because pydantic starts slowly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from pydantic_core import ErrorDetails
 
 from rnnparity.problem.errors import FormatError, shown
+from rnnparity.problem.text import did_you_mean
 
 # An element of `data` before it becomes part of an array: pydantic would take long for each.
 Element = Any
@@ -168,7 +169,6 @@ class KnownFile(Strict):
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_WITHOUT_VALUE: Mapping[str, str] = {"missing": "is missing", "extra_forbidden": "unknown key"}
 # By pydantic's names of errors; {...} are the names of their limits.
 _EXPECTED: Mapping[str, str] = {
     "literal_error": "{expected}",
@@ -207,17 +207,30 @@ def validate(model: type[Model], fields: object, where: str) -> Model:
 
 
 def first_error(error: ValidationError) -> str:
-    """Return the first error in one line, and how many more there are."""
-    details = error.errors(include_url=False)[0]
+    """Return the first error in one line, and how many more there are.
+
+    An unknown key comes first: where it is misspelled, another one is missing.
+    """
+    errors = error.errors(include_url=False)
+    details = min(errors, key=lambda details: details["type"] != "extra_forbidden")
     path = ".".join(str(part) for part in details["loc"]) or "the whole file"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{path}: {_message(details)}{more}"
 
 
+def _known_keys(model: type[BaseModel]) -> Iterator[str]:
+    """Yield the keys of all models."""
+    yield from model.model_fields
+    for part in model.__subclasses__():
+        yield from _known_keys(part)
+
+
 def _message(details: ErrorDetails) -> str:
     name, context, value = details["type"], details.get("ctx", {}), details["input"]
-    if name in _WITHOUT_VALUE:
-        return _WITHOUT_VALUE[name]
+    if name == "missing":
+        return "is missing"
+    if name == "extra_forbidden":
+        return f"unknown key{did_you_mean(str(details['loc'][-1]), _known_keys(Strict))}"
     if name in _LENGTHS:
         bound, key, unit = _LENGTHS[name]
         return f"got {len(value)} {unit}, expected {bound} {context[key]}"

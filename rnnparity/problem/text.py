@@ -7,6 +7,7 @@ sequence, and a line break or a change of the writing direction would fake the t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class _Shown(dict[int, str]):
@@ -29,3 +30,10 @@ def visible(line: str) -> str:
 def visible_lines(lines: Iterable[str]) -> str:
     """Return lines as one text."""
     return "\n".join(map(visible, lines))
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return the end of a message about an unknown word: the most similar known one, if any is."""
+    near = get_close_matches(word, {*known} - {word}, n=1)
+    hint = f"did you mean {near[0]}?" if near else otherwise
+    return f"; {hint}" if hint else ""

@@ -153,10 +153,13 @@ def _cause(explanation: Explanation) -> Iterator[Line]:
 def _descriptions(
     faults: Sequence[FaultId], descriptions: Sequence[FaultDescription]
 ) -> Iterator[Line]:
+    if len(faults) == 1:
+        yield Line(f"    {descriptions[0].description}")
+        yield Line(f"  fix: {descriptions[0].fix}", Style.FIX)
+        return
     for fault, description in zip(faults, descriptions, strict=True):
-        name = f"{fault_name(fault)}: " if len(faults) > 1 else ""
-        yield Line(f"    {name}{description.description}")
-        yield Line(f"  fix: {description.fix}", Style.FIX)
+        yield Line(f"    {fault_name(fault)}: {description.description}")
+        yield Line(f"      fix: {description.fix}", Style.FIX)
 
 
 def _shortened(names: Sequence[str]) -> str:

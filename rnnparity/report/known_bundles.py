@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from rnnparity.problem.files import write_folder
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult
+from rnnparity.problem.text import did_you_mean
 from rnnparity.report.bundle import bundle_files, shown_difference
 from rnnparity.session.session import open_session
 from rnnparity.subjects import registered_names, registration
@@ -53,9 +53,7 @@ def write_bundles(
     known = [entry.name for entry in entries]
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise RequestError(f"{folder / KNOWN}: no entry {name!r}{hint}")
+            raise RequestError(f"{folder / KNOWN}: no entry {name!r}{did_you_mean(name, known)}")
     with _Subjects(entries) as subjects:
         for entry in entries:
             if not names or entry.name in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isfinite
 from shlex import quote
 
 from rnnparity.problem.dtypes import FLOAT_TYPES
@@ -32,8 +33,10 @@ _OUTLIERS = {
     Witness.GOLDEN: "subject and reference agree: the golden has drifted",
     Witness.NONE: "golden, reference and subject all differ",
 }
+# Variants of faults that have no other; a cause is not followed by their names.
+_ONLY_VARIANTS = frozenset({"all of it", "whole"})
 _VERBS = {
-    Verdict.ERROR: "fails",
+    Verdict.ERROR: "errs",
     Verdict.INCONCLUSIVE: "is inconclusive",
     Verdict.UNSUPPORTED: "is unsupported",
 }
@@ -62,7 +65,7 @@ def failure(problem: Problem, result: CaseResult, subject: str) -> list[str]:
     if result.known:
         lines.append(f"  known: {', '.join(result.known)}")
     if result.outlier:
-        lines.append(f"  witnesses: {_OUTLIERS[result.outlier]}")
+        lines.append(f"  {_OUTLIERS[result.outlier]}")
     if result.cause:
         lines.append(f"  cause: {cause_text(result.cause)}")
         lines.append(f"  explain: rnnparity explain {quote(result.id)} --subject {quote(subject)}")
@@ -107,17 +110,31 @@ def _values(difference: Difference, threshold: float) -> list[str]:
         distance = "not finite"
     lines = [
         f"{difference.output} ({shape}): {counts}",
-        f"worst: {element(difference)}; {distance}",
+        f"worst: {element(difference)}{_off_by(difference)}; {distance}",
     ]
     if difference.first_step is not None:
         lines.append(f"first mismatch: index {difference.first_step} of axis T")
     return lines
 
 
+def _off_by(difference: Difference) -> str:
+    """Return the absolute difference of the worst element, where it is a number."""
+    actual, expected = difference.actual, difference.expected
+    if not isinstance(actual, float | int) or not isinstance(expected, float | int):
+        return ""
+    size = abs(actual - expected)
+    return f", off by {size:.2g}" if isfinite(size) else ""
+
+
 def fault_name(fault: FaultId) -> str:
     """Return the name of a fault: "gate-order: LSTM fico in all weights (forward)"."""
     where = "" if fault.location in ("", WHOLE) else f" ({fault.location.rstrip('/')})"
-    return f"{fault.cause}: {fault.variant}{where}"
+    return f"{variant_name(fault.cause, fault.variant)}{where}"
+
+
+def variant_name(cause: str, variant: str) -> str:
+    """Return a cause with its variant, if it has several."""
+    return cause if variant in _ONLY_VARIANTS else f"{cause}: {variant}"
 
 
 def faults_name(faults: Iterable[FaultId]) -> str:
@@ -204,8 +221,7 @@ def group_title(group: Group, result: CaseResult) -> str:
 
 def _divergence_title(group: Group) -> str:
     if group.faults is not None:
-        faults = [f"{cause}: {variant}" for cause, variant in group.faults]
-        return " + ".join(faults) or UNEXPLAINED
+        return " + ".join(variant_name(*fault) for fault in group.faults) or UNEXPLAINED
     if DifferenceType.DTYPE in group.difference_types:
         return "another dtype than specified"
     if group.difference_types:

@@ -1,4 +1,4 @@
-"""A run on the terminal: failing cases, a table of verdicts, and a few lines for each subject."""
+"""A run on the terminal: a table of verdicts, the causes of each subject, examples of failing cases."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from rnnparity.catalogue import catalogue
-from rnnparity.problem.results import Report, Score, SubjectResult, Verdict
-from rnnparity.report.groups import group_results, plainest, plainness
+from rnnparity.problem.results import FAILING, Report, Score, SubjectResult, Verdict
+from rnnparity.report.groups import group_results, plainest
 from rnnparity.report.messages import failure, group_title, sigma_text, stale_text
+from rnnparity.report.table import counted, verb
 
-# Of each subject this many failing cases are printed; the causes are few, the cases many.
+# Of each subject an example of so many groups of failing cases is printed.
 SHOWN = 10
 # So many values of an option that were not covered are named.
 VALUES_SHOWN = 4
 # The columns that are shown even if they are empty.
 ALWAYS = (Verdict.AGREES, Verdict.DIVERGES)
+_NOT_COMPARED = (Verdict.UNSUPPORTED, Verdict.INCONCLUSIVE)
+_FAILED = (Verdict.DIVERGES, Verdict.ERROR)
 # What introduces a group below the table.
 _LABELS = {
     Verdict.DIVERGES: "cause",
@@ -28,9 +31,7 @@ _LABELS = {
 
 
 def report_lines(report: Report) -> Iterator[str]:
-    """Yield failing cases, a row for each subject, and what the subjects' cases have in common."""
-    for subject in report.subjects:
-        yield from _failures(subject)
+    """Yield a row for each subject, what the subjects' cases have in common, and examples."""
     yield from aligned(_table(report))
     for subject in report.subjects:
         yield from _notes(subject)
@@ -43,6 +44,8 @@ def report_lines(report: Report) -> Iterator[str]:
     if report.without_golden:
         first, count = report.without_golden[0], len(report.without_golden)
         yield f"{first} has no golden yet ({_cases(count)} without); run `rnnparity regenerate`"
+    for subject in report.subjects:
+        yield from _examples(subject)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -62,21 +65,22 @@ def skipped_lines(report: Report) -> Iterator[str]:
         yield f"not run: {', '.join(subjects)}: {reason}"
 
 
-def _failures(subject: SubjectResult) -> Iterator[str]:
-    """Yield the plainest failing cases and the stale known differences of a subject."""
-    for result in sorted(subject.failing, key=plainness)[:SHOWN]:
-        yield from failure(catalogue()[result.id], result, subject.name)
-        yield ""
-    more = len(subject.failing) - SHOWN
-    if more > 0:
-        yield f"... and {_cases(more)} more of {subject.name} (--json FILE writes all of them)"
-        yield ""
+def _examples(subject: SubjectResult) -> Iterator[str]:
+    """Yield the plainest case of each group that fails, and the stale known differences."""
+    groups = group_results(subject.cases).items()
+    failing = [results for group, results in groups if group.verdict in FAILING]
+    for results in failing[:SHOWN]:
+        example = plainest(results)
+        yield from ("", *failure(catalogue()[example.id], example, subject.name))
+        if len(results) > 1:
+            more = f"{len(results) - 1} more case{'s' if len(results) > 2 else ''}"
+            yield f"  ... and {more} like it (--json FILE writes all)"
     for stale in subject.stale:
+        yield ""
         yield (
             f"{subject.name}: known difference {stale.name!r} is stale: {stale_text(stale)}; "
             "remove it from known_differences.toml"
         )
-        yield ""
 
 
 def _table(report: Report) -> list[list[str]]:
@@ -109,18 +113,25 @@ def _notes(subject: SubjectResult) -> Iterator[str]:
 
 
 def _outcome(subject: SubjectResult) -> str:
-    compared, known = _cases(subject.compared), subject.counts[Verdict.KNOWN]
-    if not subject.compared:
-        return f"not compared: none of {_cases(len(subject.cases))}"
+    counts, compared = subject.counts, subject.compared
+    rest = "".join(f"; {counts[verdict]} {verdict}" for verdict in _NOT_COMPARED if counts[verdict])
+    total = _cases(len(subject.cases))
+    if not compared:
+        return f"not compared: none of {total}{rest}"
     if subject.failing:
-        return f"failed: {len(subject.failing)} of {compared}"
+        numbers = [(counts[verdict], verdict) for verdict in _FAILED if counts[verdict]]
+        (count, verdict), *others = numbers
+        first = f"{count} of {_cases(compared)} {verb(count, verdict)}"
+        return f"failed: {', '.join([first, *(counted(*number) for number in others)])}{rest}"
     if subject.stale:
         entries = "entry" if len(subject.stale) == 1 else "entries"
-        return f"failed: {compared}, {len(subject.stale)} stale {entries} of known differences"
-    if not known:
-        return f"passed: {compared}"
-    verb = "is a known difference" if known == 1 else "are known differences"
-    return f"passed; {known} of {compared} {verb}"
+        stale = f"{len(subject.stale)} stale {entries} of known differences"
+        return f"failed: {_cases(compared)}, {stale}{rest}"
+    known = counts[Verdict.KNOWN]
+    if known:
+        are = "is a known difference" if known == 1 else "are known differences"
+        return f"passed; {known} of {_cases(compared)} {are}{rest}"
+    return f"passed: {f'{compared} of {total}' if rest else total}{rest}"
 
 
 def _score(score: Score, constant: Score | None) -> str:

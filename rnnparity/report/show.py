@@ -74,7 +74,7 @@ def _indented(text: str) -> Iterator[str]:
 
 
 def _steps(steps: Sequence[TraceStep]) -> Iterator[str]:
-    yield "step by step (reference, float64):"
+    yield "step by step (reference, float64; gates in Keras' order, the candidate is g):"
     for step in steps:
         yield f"  {step.half}t={step.time}"
         for name, values in {**step.gates, **step.states}.items():

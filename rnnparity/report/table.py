@@ -19,10 +19,10 @@ from rnnparity.report.groups import Group, Groups, group_results, plainness
 
 NOTHING = "–"
 # A verdict after a number, for one case and for several.
-_NOUNS = {
+_VERBS = {
     Verdict.AGREES: ("agrees", "agree"),
     Verdict.DIVERGES: ("diverges", "diverge"),
-    Verdict.ERROR: ("error", "errors"),
+    Verdict.ERROR: ("errs", "err"),
 }
 
 
@@ -108,8 +108,13 @@ def columns(report: Report) -> list[Column]:
 
 def counted(count: int, verdict: Verdict) -> str:
     """Return a number of cases with a verdict, as in "2 diverge"."""
-    one, several = _NOUNS.get(verdict, (verdict, verdict))
-    return f"{count} {one if count == 1 else several}"
+    return f"{count} {verb(count, verdict)}"
+
+
+def verb(count: int, verdict: Verdict) -> str:
+    """Return a verdict as it follows a number of cases."""
+    one, several = _VERBS.get(verdict, (verdict, verdict))
+    return one if count == 1 else several
 
 
 def _column(subject: SubjectResult) -> Column:

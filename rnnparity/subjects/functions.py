@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from rnnparity.problem.answer import Answer, Subject
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.text import did_you_mean
 from rnnparity.subjects.declarations import SubjectError
 
 # What a problem's function may return: a sequence of arrays in Keras' order, a mapping of arrays by
@@ -103,10 +104,12 @@ def imported(target: str, subject: str) -> Callable[..., object]:
     try:
         module = import_module(name)
     except (ImportError, AttributeError) as error:
-        raise SubjectError(subject, f"{error}{user_location(error)}") from error
+        hint = ""
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            hint = did_you_mean(name, (module.name for module in iter_modules([""])))
+        raise SubjectError(subject, f"{error}{user_location(error)}{hint}") from error
     if not hasattr(module, attribute):
-        near = get_close_matches(attribute, dir(module), n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(attribute, dir(module))
         raise SubjectError(subject, f"{name} has no {attribute!r}{hint}")
     function = getattr(module, attribute)
     if not callable(function):

@@ -97,10 +97,11 @@ HOW = "write words joined by and, or, not, ( and )"
             "lstm and gru",
             "-k 'lstm and gru': matches no case; run `rnnparity list --tags` for the words",
         ),
-        ("interior_", "-k 'interior_': matches no case; run `rnnparity list --tags` for the words"),
+        ("lstn and mask", "-k 'lstn and mask': matches no case; did you mean lstm?"),
+        ("interior_", "-k 'interior_': matches no case; did you mean interior?"),
         # a part of a tag that is no part of an id
-        ("pair", "-k 'pair': matches no case; run `rnnparity list --tags` for the words"),
-        ("source", "-k 'source': matches no case; run `rnnparity list --tags` for the words"),
+        ("pair", "-k 'pair': matches no case; did you mean pairs?"),
+        ("source", "-k 'source': matches no case; did you mean source:001?"),
     ],
 )
 def test_an_invalid_expression_is_refused(expression, expected):

@@ -62,7 +62,7 @@ def test_stored_runs_become_one_table(here, stored, tmp_path):
     assert (
         f"{MASKED}: a:mixed diverges\n"
         "  output (B=2, H=5): 3 of 10 values differ\n"
-        "  worst: output[1, 0]: got 1.5, expected 0.25; 1e6 sigma (10 allowed)\n"
+        "  worst: output[1, 0]: got 1.5, expected 0.25, off by 1.2; 1e6 sigma (10 allowed)\n"
         "  cause: mask-ignored: every step counts\n"
     ) in out
     assert f"  known difference: {KNOWN.name} (1 case)\n" in out

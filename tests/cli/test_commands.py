@@ -335,3 +335,33 @@ def test_the_version_is_printed(here):
 def test_sweep_names_its_successor(here):
     line = refused(here("sweep", "-n", "5"))
     assert line.startswith("`sweep` was renamed to `rnnparity fuzz keras`")
+
+
+def test_list_takes_a_word(here):
+    _, out, _ = here("list", "--faults", "Gate-Order")
+    names, sentences = out.splitlines()[::2], out.splitlines()[1::2]
+    assert names
+    assert all(name.startswith("gate-order: ") for name in names)
+    assert all(line.startswith("  ") for line in sentences)
+    assert here("list", "--subjects", "reference")[1].startswith("reference ")
+    assert refused(here("list", "--faults", "xyz")) == "nothing in the list contains 'xyz'"
+
+
+def test_the_only_variant_of_a_fault_is_not_listed(here):
+    _, out, _ = here("list", "--faults", "bias-missing")
+    assert out.splitlines()[0] == "bias-missing"
+
+
+def test_a_renamed_option_names_its_successor(here):
+    assert refused(here("bench", "--against", "x")) == "--against was renamed to --baseline"
+
+
+def test_the_help_of_explain_names_file_and_case(here):
+    assert "FILE|CASE" in here("explain", "--help")[1]
+
+
+def test_an_unknown_module_is_refused_with_a_suggestion(here, tmp_path, monkeypatch):
+    (tmp_path / "my_engine.py").touch()
+    monkeypatch.chdir(tmp_path)
+    message = refused(here("show", "lstm-spread-last", "--subject", "my_engin:f"))
+    assert message.endswith("No module named 'my_engin'; did you mean my_engine?")

@@ -29,7 +29,7 @@ def test_separating_problem_has_fewer_causes_that_fit(ambiguous):
     problem = ambiguous.separating
     assert problem.outputs is None
     diagnosis = diagnose(from_port(problem))
-    assert faults_name(diagnosis.fits[0].faults) == "bias-missing: all of it"
+    assert faults_name(diagnosis.fits[0].faults) == "bias-missing"
     assert len(diagnosis.fits) < len(ambiguous.fits)
 
 
@@ -42,7 +42,7 @@ def test_single_cause_has_no_separating_problem(ambiguous):
 def test_subject_is_asked_until_one_cause_is_left(ambiguous):
     diagnosis = explain(ambiguous.problem, answer)
     cause = diagnosis.explanation.cause
-    assert [faults_name(fit.faults) for fit in diagnosis.fits] == ["bias-missing: all of it"]
+    assert [faults_name(fit.faults) for fit in diagnosis.fits] == ["bias-missing"]
     assert (cause.faults, cause.also_fits) == (diagnosis.fits[0].faults, ())
     assert cause.unambiguous
     assert diagnosis.explanation.descriptions[0].description == diagnosis.fits[0].fault.description

@@ -150,6 +150,23 @@ def test_a_missing_key_is_refused(tmp_path, key):
     assert refusal_of(tmp_path, json.dumps(fields)) == f"{key}: is missing"
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('"weights"', '"weigths"', "weigths: unknown key; did you mean weights? (and 1 more)"),
+        (
+            '"units"',
+            '"unit"',
+            "layer.config.unit: unsupported argument for LSTM; did you mean units?",
+        ),
+        ('"config"', '"confg"', "layer: unknown key 'confg'; did you mean config?"),
+        ('"id"', '"xyz", "id"', "line 1"),
+    ],
+)
+def test_a_misspelled_key_is_refused_with_a_suggestion(tmp_path, old, new, expected):
+    assert expected in refusal_of(tmp_path, TEXT.replace(old, new, 1))
+
+
 # ------------------------------------------------------------------------------------------------
 # anything at all
 

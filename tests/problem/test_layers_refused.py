@@ -30,14 +30,14 @@ REFUSED = {
     ),
     "no_class": ({"config": {}}, "layer.class_name: must be a string"),
     "no_config": ({"class_name": "LSTM"}, "layer.config: must be an object"),
-    "unknown_key": ({**lstm(), "confg": 1}, "layer: unknown key 'confg'"),
+    "unknown_key": ({**lstm(), "confg": 1}, "layer: unknown key 'confg'; did you mean config?"),
     "unknown_layer": (
         {"class_name": "Dense", "config": {}},
         "layer.class_name: got 'Dense', expected SimpleRNN, LSTM, GRU, Bidirectional, or a Sequential of them",
     ),
     "unknown_argument": (
         lstm(return_sequence=True),
-        "layer.config.return_sequence: unsupported argument for LSTM",
+        "layer.config.return_sequence: unsupported argument for LSTM; did you mean return_sequences?",
     ),
     "argument_of_another": (
         lstm(reset_after=True),

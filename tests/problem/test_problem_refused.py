@@ -39,7 +39,10 @@ WRONG = {
         put("case", "initializers", "seed", 1),
         "case.initializers.seed: unknown key",
     ),
-    "expect": (put("case", "expect", "sum", 1), "case.expect.sum: unknown key"),
+    "expect": (
+        put("case", "expect", "sum", 1),
+        "case.expect.sum: unknown key; did you mean summary?",
+    ),
     "batch_shape": (
         put("case", "expect", "batch_shape", 5),
         "case.expect.batch_shape: got 5, expected a list",

@@ -76,7 +76,7 @@ def test_a_page_has_a_section_for_each_group():
         "port 1.0",
         "2026-07-30 12:34 UTC",
         "Abacus 9, 2 cores, Linux x86_64, Python 3.11.7",
-        "6: 1 agrees, 1 diverges, 1 known, 1 inconclusive, 1 unsupported, 1 error",
+        "6: 1 agrees, 1 diverges, 1 known, 1 inconclusive, 1 unsupported, 1 errs",
     ):
         assert line in html, line
 

@@ -57,7 +57,7 @@ def test_explained_divergence_in_full():
     assert text(EXPLAINED).splitlines() == [
         "mine: diverges",
         "  output (B=2, T=6, H=4): 48 of 48 values differ",
-        "  worst: output[0, 5, 2]: got 1, expected 2; 7.6e5 sigma (10 allowed)",
+        "  worst: output[0, 5, 2]: got 1, expected 2, off by 1; 7.6e5 sigma (10 allowed)",
         "  first mismatch: output at row 0, step 5, unit 2, direction backward, gates f, o",
         "  cause: gate-order: LSTM iofc (ONNX) in all weights (forward)",
         "    The gates are reordered.",
@@ -80,7 +80,7 @@ def test_agreement_and_inconclusiveness_are_short():
     assert text(agrees).splitlines() == [
         "mine: agrees",
         "  max error: 0.4 sigma",
-        "  not detectable with these inputs: bias-missing: all of it",
+        "  not detectable with these inputs: bias-missing",
     ]
     unclear = replace(agrees, verdict=Verdict.INCONCLUSIVE, reason="noise hides the kernel")
     assert text(unclear).splitlines() == [
@@ -97,8 +97,7 @@ def test_doubts_and_alternatives_are_stated():
     assert "  low confidence: too few values to rule out a chance match" in doubtful
     assert "  probes: the subject was asked 2 further problems" in doubtful
     assert (
-        "  equally consistent with these inputs: bias-missing: all of it, "
-        f"bias-missing: all of it + {name}" in doubtful
+        f"  equally consistent with these inputs: bias-missing, bias-missing + {name}" in doubtful
     )
     assert "0.18 with this fault (within the noise of float16); 3 of 141 candidate" in doubtful
 
@@ -112,10 +111,10 @@ def test_two_faults_have_a_fix_each():
     descriptions = (FaultDescription("One.", "Fix one."), FaultDescription("Two.", "Fix two."))
     both = replace(EXPLAINED, cause=Cause((BIAS, GATES)), descriptions=descriptions)
     rows = text(both).splitlines()
-    start = rows.index("    bias-missing: all of it: One.")
-    assert rows[start + 1] == "  fix: Fix one."
+    start = rows.index("    bias-missing: One.")
+    assert rows[start + 1] == "      fix: Fix one."
     assert rows[start + 2].endswith("(forward): Two.")
-    assert rows[start + 3] == "  fix: Fix two."
+    assert rows[start + 3] == "      fix: Fix two."
 
 
 def test_long_lists_are_shortened():
@@ -136,7 +135,7 @@ def test_known_difference_is_named_with_its_reason():
     ("explanation", "expected"),
     [
         (EXPLAINED, "gate-order: LSTM iofc (ONNX) in all weights (forward); first mismatch: "),
-        (replace(EXPLAINED, cause=Cause((BIAS,), certain=False)), "bias-missing: all of it (low c"),
+        (replace(EXPLAINED, cause=Cause((BIAS,), certain=False)), "bias-missing (low c"),
         (UNEXPLAINED, "unexplained; first mismatch: output at row 0"),
         (Explanation("mine", Verdict.AGREES), "agrees"),
     ],
@@ -181,7 +180,7 @@ def test_findings_have_numbers_and_names():
 def test_every_style_has_a_colour():
     assert set(COLOURS) == set(Style)
     styles = {line.text: line.style for line in lines(explanation_of(from_port(lstm())))}
-    assert COLOURS[styles["  cause: bias-missing: all of it"]] == ("red", True)
+    assert COLOURS[styles["  cause: bias-missing"]] == ("red", True)
 
 
 def test_styles_follow_the_part_and_not_the_text():

@@ -14,11 +14,20 @@ from rnnparity.problem.results import (
     Difference,
     DifferenceType,
     FactType,
+    FaultId,
     Verdict,
     Witness,
 )
 from rnnparity.reference.tolerance import expect
-from rnnparity.report.messages import describe, failure, sigma_text, summary
+from rnnparity.report.groups import Group
+from rnnparity.report.messages import (
+    describe,
+    failure,
+    fault_name,
+    group_title,
+    sigma_text,
+    summary,
+)
 from rnnparity.verdict.judge import judge, judge_with_golden
 
 CASE = "lstm-spread-sequences-state"
@@ -59,6 +68,11 @@ def lines_of(actual, problem=PROBLEM):
 def expected_at(name, index):
     tensor = next(tensor for tensor in expect(PROBLEM).outputs if tensor.name == name)
     return f"{tensor.data[index]:.9g}"
+
+
+def off_by(name, index, actual):
+    tensor = next(tensor for tensor in expect(PROBLEM).outputs if tensor.name == name)
+    return f"{abs(actual - tensor.data[index]):.2g}"
 
 
 # ---------------------------------------------------------------------------------------------
@@ -125,11 +139,12 @@ def test_wrong_values_are_counted_and_the_worst_is_located():
     assert lines(verdict) == [
         f"{CASE}: mine diverges",
         "  output (B=2, T=4, H=5): 2 of 40 values differ",
-        f"  worst: output[1, 3, 2]: got 0.75, expected {expected_at('output', (1, 3, 2))}; "
-        f"{first} sigma (10 allowed)",
+        f"  worst: output[1, 3, 2]: got 0.75, expected {expected_at('output', (1, 3, 2))}, "
+        f"off by {off_by('output', (1, 3, 2), 0.75)}; {first} sigma (10 allowed)",
         "  first mismatch: index 1 of axis T",
         "  c (B=2, H=5): 1 of 10 values differ",
-        f"  worst: c[1, 1]: got 0.5, expected {expected_at('c', (1, 1))}; {second} sigma (10 allowed)",
+        f"  worst: c[1, 1]: got 0.5, expected {expected_at('c', (1, 1))}, "
+        f"off by {off_by('c', (1, 1), 0.5)}; {second} sigma (10 allowed)",
     ]
     assert float(first) > 1e5
     assert (
@@ -172,7 +187,7 @@ def test_what_contradicts_the_source_is_marked():
 
 def test_an_error_shows_its_message():
     verdict = CaseResult(CASE, Verdict.ERROR, reason="TypeError: no such thing")
-    assert lines(verdict) == [f"{CASE}: mine fails", "  TypeError: no such thing"]
+    assert lines(verdict) == [f"{CASE}: mine errs", "  TypeError: no such thing"]
 
 
 def test_a_known_difference_names_its_entries():
@@ -232,7 +247,7 @@ def test_float64_values_that_differ_do_not_look_alike():
         DifferenceType.VALUES, "h", 1 / 3, 1 / 3 + 1e-14, (1, 1), "float64", (0, 0), 99.0, 1, 1
     )
     assert describe(difference, 10.0)[1].startswith(
-        "worst: h[0, 0]: got 0.33333333333333331, expected 0.33333333333334331; "
+        "worst: h[0, 0]: got 0.33333333333333331, expected 0.33333333333334331, off by 1e-14; "
     )
 
 
@@ -242,7 +257,7 @@ def test_a_state_has_the_axes_of_a_state():
     )
     assert describe(difference, 10.0) == [
         "forward_h (B=2, H=3): 1 of 6 values differ",
-        "worst: forward_h[0, 0]: got 1, expected 2; 20 sigma (10 allowed)",
+        "worst: forward_h[0, 0]: got 1, expected 2, off by 1; 20 sigma (10 allowed)",
     ]
 
 
@@ -263,38 +278,39 @@ def judged(actual, golden, reference=None):
 
 
 def witnesses(verdict):
-    return [line for line in lines(verdict) if line.startswith("  witnesses: ")]
+    return [line for line in lines(verdict) if " agree: " in line or " all differ" in line]
 
 
 def test_a_wrong_subject_is_the_outlier():
     verdict = judged(WRONG, outputs())
     assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.SUBJECT)
-    assert witnesses(verdict) == ["  witnesses: golden and reference agree: the subject is wrong"]
+    assert witnesses(verdict) == ["  golden and reference agree: the subject is wrong"]
     assert judged(outputs()[:1], outputs()).outlier is Witness.SUBJECT
 
 
 def test_a_wrong_reference_is_the_outlier():
     verdict = judged(outputs(), outputs(), WRONG)
     assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.REFERENCE)
-    assert witnesses(verdict) == ["  witnesses: golden and subject agree: the reference is wrong"]
+    assert witnesses(verdict) == ["  golden and subject agree: the reference is wrong"]
 
 
 def test_a_drifted_golden_is_the_outlier():
     verdict = judged(outputs(), WRONG)
     assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.GOLDEN)
     expected = f"{golden_outputs(PROBLEM)[1].data[0, 0]:.9g}"
+    size = off_by("h", (0, 0), 0.5)
     assert lines(verdict) == [
         f"{CASE}: mine diverges",
         "  h (B=2, H=5): 1 of 10 values differ",
-        f"  worst: golden h[0, 0]: got 0.5, expected {expected}; over 1e9 sigma (10 allowed)",
-        "  witnesses: subject and reference agree: the golden has drifted",
+        f"  worst: golden h[0, 0]: got 0.5, expected {expected}, off by {size}; over 1e9 sigma (10 allowed)",
+        "  subject and reference agree: the golden has drifted",
     ]
 
 
 def test_three_different_outputs_have_no_outlier():
     verdict = judged(WRONG, ALSO_WRONG)
     assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, Witness.NONE)
-    assert witnesses(verdict) == ["  witnesses: golden, reference and subject all differ"]
+    assert witnesses(verdict) == ["  golden, reference and subject all differ"]
 
 
 def test_outputs_that_agree_have_no_outlier():
@@ -312,3 +328,10 @@ def test_without_a_golden_there_is_no_outlier():
     verdict = judged(WRONG, None)
     assert (verdict.verdict, verdict.outlier) == (Verdict.DIVERGES, None)
     assert witnesses(verdict) == []
+
+
+def test_the_only_variant_of_a_cause_is_not_printed():
+    assert fault_name(FaultId("bias-missing", "all of it", "forward/")) == "bias-missing (forward)"
+    assert fault_name(FaultId("recurrent-transposed", "whole")) == "recurrent-transposed"
+    group = Group(Verdict.DIVERGES, faults=(("bias-missing", "all of it"), ("a", "b")))
+    assert group_title(group, CaseResult(CASE, Verdict.DIVERGES)) == "bias-missing + a: b"

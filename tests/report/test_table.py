@@ -39,8 +39,8 @@ SELECTED = f"{len(AGREEING)} of {len(catalogue())} cases were selected."
         ({"agrees": 1, "known": 1, "inconclusive": 1}, ("known", "1/2", "1 known")),
         ({"diverges": 2, "error": 3}, ("failed", "0/5", "5 fail")),
         ({"agrees": 1, "diverges": 2}, ("failed", "1/3", "2 diverge")),
-        ({"agrees": 1, "error": 1}, ("failed", "1/2", "1 error")),
-        ({"error": 2}, ("failed", "0/2", "2 errors")),
+        ({"agrees": 1, "error": 1}, ("failed", "1/2", "1 errs")),
+        ({"error": 2}, ("failed", "0/2", "2 err")),
     ],
 )  # fmt: skip
 def test_a_cell_has_state_counts_and_note(counts, expected):

@@ -1,0 +1,60 @@
+"""A run on the terminal: the outcome of a subject, and an example of each group of failing cases."""
+
+import pytest
+from _support.conformance_runs import AGREEING, MASKED, MIXED, PLAIN, report, results, subject
+
+from rnnparity.report.screen import report_lines
+
+
+def outcome(*verdicts):
+    """The line about a subject whose cases have these verdicts."""
+    lines = report_lines(report(subject("mine", tuple(results(*verdicts, reason="why")))))
+    return next(line for line in lines if line.startswith("mine ") and "port" in line)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        (["agrees"] * 6, "passed: 6 cases"),
+        (["agrees", "unsupported", "unsupported"], "passed: 1 of 3 cases; 2 unsupported"),
+        (
+            ["agrees", "agrees", "inconclusive", "unsupported"],
+            "passed: 2 of 4 cases; 1 unsupported; 1 inconclusive",
+        ),
+        (["agrees", "known"], "passed; 1 of 2 cases is a known difference"),
+        (["diverges", "agrees"], "failed: 1 of 2 cases diverges"),
+        (
+            ["diverges", "error", "error", "unsupported"],
+            "failed: 1 of 3 cases diverges, 2 err; 1 unsupported",
+        ),
+        (["error", "error"], "failed: 2 of 2 cases err"),
+        (["unsupported", "unsupported"], "not compared: none of 2 cases; 2 unsupported"),
+    ],
+)
+def test_the_outcome_states_what_was_compared_and_what_failed(verdicts, expected):
+    assert outcome(*verdicts) == f"mine {expected} (port 1.0)"
+
+
+def test_causes_come_first_and_an_example_of_each_group():
+    lines = list(report_lines(report(subject("a:mixed", MIXED))))
+    heads = [line for line in lines if line.startswith(("a:mixed", "  cause:", MIXED[3].id))]
+    assert heads == [
+        *[line for line in lines if line.startswith("a:mixed")],
+        "  cause: mask-ignored: every step counts (1 case)",
+        *["  cause: mask-ignored: every step counts"],
+        f"{MIXED[3].id}: a:mixed errs",
+    ]
+    assert lines.index("  cause: mask-ignored: every step counts (1 case)") < lines.index("")
+    assert lines[lines.index("") + 1] == f"{MASKED}: a:mixed diverges"
+
+
+def test_many_cases_with_the_same_cause_have_one_example():
+    failing = tuple(results(*["error"] * 6, reason="ValueError: no"))
+    lines = list(report_lines(report(subject("mine", failing))))
+    assert [line for line in lines if line.endswith(" mine errs")] == [f"{PLAIN}: mine errs"]
+    assert lines[-1] == "  ... and 5 more cases like it (--json FILE writes all)"
+    assert "  error: ValueError: no (6 cases)" in lines
+
+
+def test_without_failures_there_are_no_examples():
+    assert "" not in list(report_lines(report(subject("mine", AGREEING))))
