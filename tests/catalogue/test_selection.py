@@ -100,7 +100,7 @@ HOW = "write words joined by and, or, not, ( and )"
         ("lstn and mask", "-k 'lstn and mask': matches no case; did you mean lstm?"),
         ("interior_", "-k 'interior_': matches no case; did you mean interior?"),
         # a part of a tag that is no part of an id
-        ("pair", "-k 'pair': matches no case; did you mean pairs?"),
+        ("pair", "-k 'pair': matches no case; run `rnnparity list --tags` for the words"),
         ("source", "-k 'source': matches no case; did you mean source:001?"),
     ],
 )
