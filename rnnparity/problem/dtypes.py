@@ -21,9 +21,10 @@ class FloatType:
     """A floating-point type.
 
     `u` is the unit roundoff (half the gap after 1), `tiny` the smallest normal number (what is
-    below may be flushed to zero), `largest` the greatest finite number. `threshold` is the largest
-    error, in sigma, of a correct implementation; `fault` the relative change in one weight array
-    that the noise must not hide. Their source: docs/tolerance.md.
+    below may be flushed to zero; in float64 a larger one, whose square is a number), `largest` the
+    greatest finite number. `threshold` is the largest error, in sigma, of a correct implementation;
+    `fault` the relative change in one weight array that the noise must not hide. Their source:
+    docs/tolerance.md.
     """
 
     name: str
@@ -56,7 +57,7 @@ FLOAT_TYPES = {
         FloatType("float16", np.float16, 11, 2.0**-14, 65504.0, 5.0, 3e-2),
         FloatType("bfloat16", ml_dtypes.bfloat16, 8, 2.0**-126, 3.3895313892515355e38, 5.0, 0.3),
         FloatType("float32", np.float32, 24, 2.0**-126, 3.4028234663852886e38, 10.0, 1e-3),
-        FloatType("float64", np.float64, 53, 2.0**-1022, 1.7976931348623157e308, 10.0, 1e-3),
+        FloatType("float64", np.float64, 53, 2.0**-500, 1.7976931348623157e308, 10.0, 1e-3),
     )
 }
 

@@ -365,6 +365,18 @@ def test_a_value_that_may_overflow_is_unpredictable_wherever_it_is(
     assert np.isfinite(expected.outputs[0].data).all()
 
 
+@pytest.mark.parametrize("size", [1e-140, 1e-155, 1e-200, 1e-300])
+def test_the_last_bit_of_a_tiny_float64_number_is_noise(size):
+    """Also where the variance of its rounding is below the smallest number."""
+    spec = spec_of("simple_rnn", 1, activation="exponential", use_bias=False, dtype="float64")
+    problem = problem_of(spec, [np.ones((1, 1)), np.zeros((1, 1))], [[[np.log(size)]]])
+    expected = expect(problem)
+    (output,) = expected.outputs
+    last_bit = replace(output, data=np.nextafter(output.data, 1))
+    assert not differences(expected, [last_bit])
+    assert differences(expected, [replace(output, data=output.data + 1e-130)])
+
+
 def test_noise_in_a_state_that_is_not_returned_counts():
     """The tanh of the second layer bounds what the first has amplified."""
     wild = spec_of("simple_rnn", activation="linear", **SEQUENCES)
