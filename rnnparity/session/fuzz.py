@@ -89,15 +89,16 @@ def fuzz(
     """
     total = min(limit or DRAWS * len(seeds), DRAWS * len(seeds))
     records: list[Record] = []
+    done = 0
     interrupted = False
     with open_session(subject, jobs=jobs, timeout_s=timeout_s) as session, one_blas_thread():
         versions = dict(session.versions)
         try:
             for question, result, record in _answered(session, seeds, total):
                 records.append(record)
-                done = sum(not record.change for record in records)
-                healthy = None if question.change else result
-                report_progress(progress, session.name, done, total, healthy)
+                if not question.change:
+                    done += 1
+                    report_progress(progress, session.name, done, total, result)
         except KeyboardInterrupt:
             interrupted = True
         name = session.name
