@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Protocol
 
 import numpy as np
@@ -104,10 +103,7 @@ def imported(target: str, subject: str) -> Callable[..., object]:
     try:
         module = import_module(name)
     except (ImportError, AttributeError) as error:
-        hint = ""
-        if isinstance(error, ModuleNotFoundError) and error.name == name:
-            hint = did_you_mean(name, (module.name for module in iter_modules([""])))
-        raise SubjectError(subject, f"{error}{user_location(error)}{hint}") from error
+        raise SubjectError(subject, f"{error}{user_location(error)}") from error
     if not hasattr(module, attribute):
         hint = did_you_mean(attribute, dir(module))
         raise SubjectError(subject, f"{name} has no {attribute!r}{hint}")

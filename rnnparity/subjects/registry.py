@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from rnnparity.problem.answer import Subject
+from rnnparity.problem.text import did_you_mean
 from rnnparity.subjects import command
 from rnnparity.subjects.declarations import (
     MissingFrameworkError,
@@ -104,7 +105,8 @@ def check_installed(name: str) -> Registration:
             install = f"run pip install 'rnnparity[{found.extra}]'"
             raise MissingFrameworkError(name, f"package {package} is missing; {install}")
     if found.module and not is_module(found.module):
-        raise SubjectError(name, f"No module named {found.module!r}")
+        hint = did_you_mean(found.module, (near.name for near in pkgutil.iter_modules([""])))
+        raise SubjectError(name, f"No module named {found.module!r}{hint}")
     return found
 
 

@@ -273,7 +273,7 @@ def test_summary_counts_faults_and_lists_what_was_not_named():
         "not run: no such type (1): a: second",
         "not run: ValueError: no (1): b: third",
         "failed: ValueError: no (1)",
-        "unexplained: engine as one layer, case: injected bias-missing: all of it (forward); "
+        "unexplained: engine as one layer, case: injected bias-missing (forward); "
         "reported diverges, unexplained",
         "1 of 3 faults run, 3 trials, cause named in 1 of 2 detectable (50.0 %)",
     ]
@@ -325,7 +325,7 @@ def test_wrong_cause_sets_the_exit_status(run, monkeypatch):
     status, out, _ = run("--subject", "engine")
     assert status == 1
     assert (
-        "wrong cause: engine as one layer, case: injected bias-missing: all of it (forward); "
+        "wrong cause: engine as one layer, case: injected bias-missing (forward); "
         "reported diverges, reset-after: flipped" in out
     )
 
