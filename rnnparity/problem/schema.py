@@ -219,10 +219,11 @@ def first_error(error: ValidationError) -> str:
 
 
 def _known_keys(model: type[BaseModel]) -> Iterator[str]:
-    """Yield the keys of all models."""
+    """Yield the keys of all models of this module, whatever else has been imported."""
     yield from model.model_fields
     for part in model.__subclasses__():
-        yield from _known_keys(part)
+        if part.__module__ == __name__:
+            yield from _known_keys(part)
 
 
 def _message(details: ErrorDetails) -> str:

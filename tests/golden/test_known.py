@@ -117,7 +117,7 @@ REFUSED = {
     "extra": (text_of(ENTRY, {**ENTRY, "why": "x"}), "difference.1.why: unknown key"),
     "misspelt": (
         text_of({**without("cases"), "case": []}),
-        "difference.0.cases: is missing (and 1 more)",
+        "difference.0.case: unknown key; did you mean cause? (and 1 more)",
     ),
     "cases": (
         text_of({**ENTRY, "cases": "lstm-*"}),

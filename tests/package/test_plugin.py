@@ -61,7 +61,7 @@ def test_a_wrong_subject_fails_with_the_message_and_no_traceback(project):
             "simple_rnn-spread-state-mask_left-initial: mylib:wrong diverges",
             "  output (B=2, H=5): 10 of 10 values differ",
             "  worst: output*sigma (10 allowed)",
-            "  witnesses: golden and reference agree: the subject is wrong",
+            "  golden and reference agree: the subject is wrong",
             "  rerun: rnnparity show simple_rnn-spread-state-mask_left-initial --subject mylib:wrong",
         ]
     )
