@@ -14,10 +14,15 @@ from rnnparity.cli.common import discard_stdout, echo, fail
 from rnnparity.cli.explain import explain
 from rnnparity.cli.fuzz import fuzz, sweep
 from rnnparity.cli.regenerate import regenerate
-from rnnparity.problem.errors import RequestError, SelfCheckError, SubjectFailedError
+from rnnparity.problem.errors import (
+    DIFFERS,
+    INTERRUPTED,
+    USAGE,
+    RequestError,
+    SelfCheckError,
+    SubjectFailedError,
+)
 
-# Exit statuses besides 0: something differs, the request is at fault, Ctrl-C.
-DIFFERS, USAGE, INTERRUPTED = 1, 2, 130
 # What typer raises for an invalid command line. Its class is click's in one version of typer and
 # typer's own in another; the base class of a public one is the same in both.
 _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]

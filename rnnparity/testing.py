@@ -90,6 +90,7 @@ class RnnCase:
         if result.verdict in FAILING:
             lines = failure(self.problem, result, name_of(subject))
             pytest.fail(visible_lines(lines), pytrace=False)
+        # Neither is a pass: pytest's own words for them are xfailed and skipped.
         if result.verdict is Verdict.KNOWN:
             pytest.xfail(visible(summary(result, self.problem)))
         if result.verdict is not Verdict.AGREES:

@@ -10,7 +10,7 @@ from functools import cache, partial
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import COMPUTE_DTYPE
-from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves
+from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves, policies
 from rnnparity.problem.problem import Problem
 
 Predicate = Callable[[Problem], bool]
@@ -114,10 +114,7 @@ def _has_no_bias(problem: Problem) -> bool:
 
 def _has_policy(problem: Problem, names: frozenset[str]) -> bool:
     """Return whether a layer, a wrapper or a layer of a stack has one of these dtype policies."""
-    policies = {half.dtype for _, half in halves(problem.layer)}
-    if not isinstance(problem.layer, Stack):
-        policies.add(problem.layer.dtype)
-    return not policies.isdisjoint(names)
+    return not policies(problem.layer).isdisjoint(names)
 
 
 def _tag(name: str) -> Predicate:
@@ -218,6 +215,13 @@ def features_of(problem: Problem) -> list[str]:
         for feature in FEATURES
         if feature is not ALL and feature.matches(problem)
     ]
+
+
+@cache
+def every_option_value() -> tuple[str, ...]:
+    """Return the option values of all cases, in the order of the catalogue."""
+    values = (value for problem in catalogue().values() for value in option_values(problem))
+    return tuple(dict.fromkeys(values))
 
 
 def option_values(problem: Problem) -> list[str]:

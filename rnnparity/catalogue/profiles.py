@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.layers import Stack, halves
+from rnnparity.problem.layers import policies
 from rnnparity.problem.problem import Problem
 
 
@@ -24,10 +24,7 @@ def _everything(_: Problem) -> bool:
 
 
 def _float32_only(problem: Problem) -> bool:
-    policies = {half.dtype for _, half in halves(problem.layer)}
-    if not isinstance(problem.layer, Stack):
-        policies.add(problem.layer.dtype)
-    return policies == {"float32"}
+    return policies(problem.layer) == {"float32"}
 
 
 def _lengths_only(problem: Problem) -> bool:

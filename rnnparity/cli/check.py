@@ -13,6 +13,7 @@ from rnnparity.cli.common import (
     Expression,
     Fixtures,
     Jobs,
+    StoredRuns,
     discard_stdout,
     echo,
     sigterm_interrupts,
@@ -54,12 +55,7 @@ def check(
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write all results as JSON; - for stdout.")
     ] = None,
-    from_: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--from", metavar="FILE", help="Merge what --json wrote instead of running; repeatable."
-        ),
-    ] = None,
+    from_: StoredRuns = None,
     j: Jobs = None,
     timeout: Annotated[
         float, typer.Option(min=1, metavar="S", help="Seconds allowed for each case in a worker.")

@@ -41,6 +41,12 @@ Jobs = Annotated[
         help="Worker processes for each subject. Default: as many as cores.",
     ),
 ]
+StoredRuns = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--from", metavar="FILE", help="Merge what --json wrote instead of running; repeatable."
+    ),
+]
 Case = Annotated[
     str, typer.Argument(metavar="CASE", help="Id of a case, as listed by `rnnparity list`.")
 ]

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnparity.cli.common import Jobs, echo, fail, sigterm_interrupts
+from rnnparity.cli.common import Jobs, StoredRuns, echo, fail, sigterm_interrupts
 from rnnparity.cli.progress import show_progress
-from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import NOTHING_COMPARED
+from rnnparity.problem.errors import DIFFERS, INTERRUPTED, USAGE, RequestError
 
 if TYPE_CHECKING:
     from rnnparity.session.fuzz import FuzzRun
@@ -34,12 +33,7 @@ def fuzz(
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Store all verdicts as JSON.")
     ] = None,
-    from_: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--from", metavar="FILE", help="Merge what --json wrote instead of running; repeatable."
-        ),
-    ] = None,
+    from_: StoredRuns = None,
     j: Jobs = None,
     timeout: Annotated[
         float, typer.Option(min=1, metavar="S", help="Seconds allowed for each problem.")
@@ -96,14 +90,12 @@ def _status(runs: list[FuzzRun]) -> int:
     from rnnparity.session.fuzz import failing
 
     if any(run.interrupted for run in runs):
-        return fail("interrupted: the table has the problems that were finished", 130)
+        return INTERRUPTED
     records = [record for run in runs for record in run.records]
     if failing(records):
-        return 1
+        return DIFFERS
     if not any(record.verdict.compared for record in records):
-        return fail(
-            "nothing was compared: no problem is supported and conclusive", NOTHING_COMPARED
-        )
+        return fail("nothing was compared: no problem is supported and conclusive", USAGE)
     return 0
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from rnnparity.problem.text import visible
 
+# Exit statuses besides 0: something differs; the request is at fault, or nothing was compared;
+# Ctrl-C.
+DIFFERS, USAGE, INTERRUPTED = 1, 2, 130
+
 # A message quotes what a file holds; past this many characters its middle is left out.
 LONGEST = 1000
 

@@ -150,6 +150,12 @@ def called_layers(layer: Layer) -> list[Recurrent | Bidirectional]:
     return [inner for inner in called for _ in halves(inner)]
 
 
+def policies(layer: Layer) -> set[str]:
+    """Return the dtype policies of a layer: those of its halves and of each Bidirectional."""
+    parts = [*called_layers(layer), *(half for _, half in halves(layer))]
+    return {part.dtype for part in parts}
+
+
 def describe_layer(layer: Layer) -> str:
     """Return a layer as a call of its class, defaults left out.
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from rnnparity.problem.errors import DIFFERS, INTERRUPTED, USAGE
+
 # A count, a name, a type, a number, a shape, or a sequence of these. (It is spelled out to the
 # depth that is needed: pydantic reads no recursive alias.)
 Scalar: TypeAlias = float | int | str | None
@@ -42,13 +44,10 @@ class Verdict(StrEnum):
     @property
     def status(self) -> int:
         """The exit status of a run with only this verdict."""
-        return 1 if self in FAILING else 0 if self.compared else NOTHING_COMPARED
+        return DIFFERS if self in FAILING else 0 if self.compared else USAGE
 
 
 FAILING = frozenset({Verdict.DIVERGES, Verdict.ERROR})
-# The exit status where nothing was compared, or a subject did not run.
-NOTHING_COMPARED = 2
-INTERRUPTED = 130
 
 
 class DifferenceType(StrEnum):
@@ -425,7 +424,7 @@ class Report:
         if self.interrupted:
             return INTERRUPTED
         if any(subject.failing or subject.stale for subject in self.subjects):
-            return 1
+            return DIFFERS
         requested = any(skipped.requested for skipped in self.skipped)
         ran = self.compared and all(subject.compared for subject in self.subjects)
-        return 0 if ran and not requested else NOTHING_COMPARED
+        return 0 if ran and not requested else USAGE

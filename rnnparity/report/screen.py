@@ -18,8 +18,6 @@ SHOWN = 10
 VALUES_SHOWN = 4
 # The columns that are shown even if they are empty.
 ALWAYS = (Verdict.AGREES, Verdict.DIVERGES)
-_NOT_COMPARED = (Verdict.UNSUPPORTED, Verdict.INCONCLUSIVE)
-_FAILED = (Verdict.DIVERGES, Verdict.ERROR)
 # What introduces a group below the table.
 _LABELS = {
     Verdict.DIVERGES: "cause",
@@ -114,12 +112,16 @@ def _notes(subject: SubjectResult) -> Iterator[str]:
 
 def _outcome(subject: SubjectResult) -> str:
     counts, compared = subject.counts, subject.compared
-    rest = "".join(f"; {counts[verdict]} {verdict}" for verdict in _NOT_COMPARED if counts[verdict])
+    rest = "".join(f"; {counts[verdict]} {verdict}" for verdict in counts if not verdict.compared)
     total = _cases(len(subject.cases))
     if not compared:
         return f"not compared: none of {total}{rest}"
     if subject.failing:
-        numbers = [(counts[verdict], verdict) for verdict in _FAILED if counts[verdict]]
+        numbers = [
+            (counts[verdict], verdict)
+            for verdict in Verdict
+            if verdict in FAILING and counts[verdict]
+        ]
         (count, verdict), *others = numbers
         first = f"{count} of {_cases(compared)} {verb(count, verdict)}"
         return f"failed: {', '.join([first, *(counted(*number) for number in others)])}{rest}"

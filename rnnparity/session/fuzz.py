@@ -15,7 +15,7 @@ import numpy as np
 from rnnparity import __version__
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import CaseResult, Verdict
+from rnnparity.problem.results import FAILING, CaseResult, Verdict
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import one_blas_thread
@@ -31,7 +31,7 @@ CHANGED_DRAWS = 2
 # A weight array is changed by a relative amount: all of it alike, or each element up or down.
 CHANGES = ("scaled", "signs")
 # A larger distance in sigma, also an infinite one, is recorded as this one.
-FARTHEST = 1e9
+FARTHEST = 1e15
 
 # Fixed tolerances in use elsewhere, as (rtol, atol): NumPy's allclose, PyTorch's assert_close for
 # float32, ONNX's backend test runner.
@@ -235,7 +235,7 @@ def summarize(records: Sequence[Record]) -> dict[str, Summary]:
 
 def failing(records: Sequence[Record]) -> list[Record]:
     """Return the healthy problems that diverge or err."""
-    return [record for record in records if not record.change and record.verdict.status == 1]
+    return [record for record in records if not record.change and record.verdict in FAILING]
 
 
 def _summary(dtype: str, records: Sequence[Record]) -> Summary:

@@ -6,7 +6,8 @@ from time import perf_counter
 
 import numpy as np
 
-from rnnparity.problem.answer import Answer, Subject
+from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
 from rnnparity.reference import compute
 from rnnparity.verdict.expectations import stated_facts
@@ -25,5 +26,8 @@ class ReferenceSubject:
 
     def answer(self, problem: Problem) -> Answer:
         start = perf_counter()
-        outputs = compute(problem)
+        try:
+            outputs = compute(problem)
+        except RequestError as refusal:  # it does not fit in memory
+            raise Unsupported(str(refusal)) from None
         return Answer(outputs, stated_facts(problem), perf_counter() - start)

@@ -31,7 +31,7 @@ from rnnparity.problem.errors import FormatError, RequestError
 from rnnparity.problem.file_format import load_json, read_bytes
 from rnnparity.problem.files import write_files
 from rnnparity.problem.json_schema import schema_text
-from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import FAILING, CaseResult, Verdict
 from rnnparity.problem.schema import ManifestFields, validate
 from rnnparity.reference.tolerance import expect
@@ -39,7 +39,7 @@ from rnnparity.session.judging import self_check
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.session import Session, open_session
 from rnnparity.session.subject_run import Progress, report_progress
-from rnnparity.verdict.judge import with_known
+from rnnparity.verdict.judge import equal_outputs, with_known
 
 SECOND_KEY = "keras"
 
@@ -123,20 +123,13 @@ def _check_others(folder: Path, candidate: _Candidate, selected: Collection[str]
     Raises:
         RequestError: one does.
     """
-    before = read_goldens(folder, {**catalogue(), **{row.id: row for row in candidate.rows}})
+    before = read_goldens(folder, catalogue())
     for row in candidate.rows:
-        same = row.id in before.outputs and _equal(before.outputs[row.id], row.outputs or ())
+        same = row.id in before.outputs and equal_outputs(before.outputs[row.id], row.outputs or ())
         if row.id not in selected and not same:
             raise RequestError(
                 f"{row.id}: its golden would change, too; run `rnnparity regenerate` without -k"
             )
-
-
-def _equal(golden: Sequence[Tensor], outputs: Sequence[Tensor]) -> bool:
-    return all(
-        np.array_equal(tensor.data, output.data, equal_nan=True)
-        for tensor, output in zip(golden, outputs, strict=True)
-    )
 
 
 def _all_texts(candidate: _Candidate) -> dict[str, str]:

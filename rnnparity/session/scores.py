@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rnnparity.catalogue import catalogue, digest
-from rnnparity.catalogue.features import option_values
+from rnnparity.catalogue.features import every_option_value, option_values
 from rnnparity.faults import detecting_cases
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import Report, Score, SubjectResult
@@ -42,10 +42,7 @@ def _not_covered(result: SubjectResult) -> tuple[str, ...]:
     """Return the option values of the catalogue that no compared case of a subject had."""
     compared = [catalogue()[case.id] for case in result.cases if case.outputs_compared]
     covered = {value for problem in compared for value in option_values(problem)}
-    every = dict.fromkeys(
-        value for problem in catalogue().values() for value in option_values(problem)
-    )
-    return tuple(value for value in every if value not in covered)
+    return tuple(value for value in every_option_value() if value not in covered)
 
 
 def _score(cases: Sequence[Problem]) -> Score | None:

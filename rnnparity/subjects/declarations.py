@@ -20,8 +20,8 @@ class Registration:
 
     `factory` returns the subject; it is called in a worker process and imports the framework.
     `packages` are the modules that must be importable, and `extra` is the extra of this project that
-    installs them. `module` is the first part of the module of a user's function. Lists are sorted
-    by `rank`, then by the module's name.
+    installs them ("" where they are the user's). Lists are sorted by `rank`, then by the module's
+    name.
     """
 
     name: str
@@ -31,7 +31,6 @@ class Registration:
     extra: str = ""
     rank: int = 100
     needs_gpu: bool = False
-    module: str = ""
 
 
 class SubjectError(RequestError):

@@ -7,7 +7,7 @@ its own process, on one thread.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
@@ -110,7 +110,7 @@ class Backend:
         del model
         return call
 
-    def context(self, dtypes: Sequence[str]) -> Context:
+    def context(self, dtypes: Collection[str]) -> Context:
         """Return what must be active while layers of these types are built and called."""
         del dtypes
         return nullcontext()

@@ -6,7 +6,7 @@ Every eager scan is compiled again, so JAX' own cache of compiled code is switch
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -89,7 +89,7 @@ class Jax(Backend):
 
         return run
 
-    def context(self, dtypes: Sequence[str]) -> Context:
+    def context(self, dtypes: Collection[str]) -> Context:
         """Switch float64 on where a layer has it; JAX computes in float32 otherwise."""
         if "float64" not in dtypes:
             return nullcontext()

@@ -18,7 +18,7 @@ import numpy as np
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.keras_config import layer_spec
-from rnnparity.problem.layers import Stack, called_layers, halves
+from rnnparity.problem.layers import Stack, policies
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.subjects.calls import Call, calls_of, join_outputs
 from rnnparity.subjects.declarations import GPU_PATHS, Registration
@@ -68,8 +68,7 @@ class KerasSubject:
         if len(self.models) >= self.backend.max_models:
             self.forget()
         start = perf_counter()
-        layers = [*called_layers(problem.layer), *(half for _, half in halves(problem.layer))]
-        with self.backend.context([layer.dtype for layer in layers]):
+        with self.backend.context(policies(problem.layer)):
             model = self.model_of(problem)
             outputs = self._run(problem, model)
             facts = self.facts(problem, model)

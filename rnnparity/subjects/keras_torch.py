@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from rnnparity.subjects.declarations import GPU_PATHS, MissingFrameworkError
 from rnnparity.subjects.keras_backend import Backend, Context
@@ -33,7 +33,7 @@ class Torch(Backend):
     def versions(self) -> dict[str, str]:
         return super().versions() | {"torch": str(self.torch.__version__)}
 
-    def context(self, dtypes: Sequence[str]) -> Context:
+    def context(self, dtypes: Collection[str]) -> Context:
         """Record nothing for gradients."""
         del dtypes
         context: Context = self.torch.no_grad()

@@ -82,9 +82,9 @@ def registration(name: str) -> Registration:
         words = name.removeprefix(command.PREFIX)
         return Registration(name, partial(command.make, words), "a program of yours")
     if _is_function(name):
-        module = name.partition(":")[0].partition(".")[0]
+        package = name.partition(":")[0].partition(".")[0]
         return Registration(
-            name, partial(function_subject, name), "a function of yours", module=module
+            name, partial(function_subject, name), "a function of yours", packages=(package,)
         )
     raise _unknown(name)
 
@@ -101,12 +101,12 @@ def check_installed(name: str) -> Registration:
     """
     found = registration(name)
     for package in found.packages:
-        if find_spec(package) is None:
+        if not found.extra and not is_module(package):
+            hint = did_you_mean(package, (near.name for near in pkgutil.iter_modules([""])))
+            raise SubjectError(name, f"No module named {package!r}{hint}")
+        if found.extra and find_spec(package) is None:
             install = f"run pip install 'rnnparity[{found.extra}]'"
             raise MissingFrameworkError(name, f"package {package} is missing; {install}")
-    if found.module and not is_module(found.module):
-        hint = did_you_mean(found.module, (near.name for near in pkgutil.iter_modules([""])))
-        raise SubjectError(name, f"No module named {found.module!r}{hint}")
     return found
 
 
@@ -123,7 +123,7 @@ def make_subject(name: str) -> Subject:
     try:
         subject = found.factory()
     except ImportError as error:
-        if not found.packages:
+        if not found.extra:
             raise
         packages = ", ".join(found.packages)
         raise MissingFrameworkError(

@@ -148,7 +148,7 @@ def reference_result(
     """
     rounded = rounded_outputs(problem, answer.outputs)
     source = problem.case.expect if problem.case else {}
-    if golden is not None and not source and _equal(rounded, golden):
+    if golden is not None and not source and equal_outputs(rounded, golden):
         return CaseResult(problem.id, Verdict.AGREES)
     return judge_with_golden(problem, replace(answer, outputs=rounded), expect(problem), golden)
 
@@ -159,7 +159,8 @@ def rounded_outputs(problem: Problem, outputs: Sequence[Tensor]) -> tuple[Tensor
     return tuple(Tensor.of(slot.name, tensor.data, slot.dtype) for tensor, slot in pairs)
 
 
-def _equal(outputs: Sequence[Tensor], golden: Sequence[Tensor]) -> bool:
+def equal_outputs(outputs: Sequence[Tensor], golden: Sequence[Tensor]) -> bool:
+    """Return whether all values are equal to the last bit; NaN equals NaN."""
     return all(
         np.array_equal(output.data, tensor.data, equal_nan=True)
         for output, tensor in zip(outputs, golden, strict=True)

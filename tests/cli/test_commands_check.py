@@ -210,25 +210,25 @@ def test_the_command_that_a_failure_names_reruns_it(here, own, monkeypatch):
 def test_a_run_without_a_comparison_is_refused(here, own, monkeypatch):
     monkeypatch.syspath_prepend(own)
     called = here("check", "own.functions:unsupported", "-k", ONE)
-    said = "nothing was compared: no selected case is supported and conclusive; most frequent reason: not today"
-    assert refused(called) == said
+    expected = "nothing was compared: no selected case is supported and conclusive; most frequent reason: not today"
+    assert refused(called) == expected
 
 
 def test_a_run_of_inconclusive_cases_only_is_refused_also_where_it_is_merged(
     here, tmp_path, inconclusive
 ):
     reason = expect(catalogue()[inconclusive]).inconclusive
-    said = (
+    expected = (
         "nothing was compared: no selected case is supported and conclusive; "
         f"most frequent reason: {reason}"
     )
     assert (
         refused(here("check", "reference", "-k", f"{inconclusive} and not mask and not initial"))
-        == said
+        == expected
     )
     results = (CaseResult(inconclusive, Verdict.INCONCLUSIVE, reason=reason),)
     (tmp_path / "a.json").write_text(dump(report_of(result_of("a", results))))
-    assert refused(here("check", "--from", str(tmp_path / "a.json"))) == said
+    assert refused(here("check", "--from", str(tmp_path / "a.json"))) == expected
 
 
 def test_an_inconclusive_case_is_shown_and_explained_with_status_2(here, inconclusive):

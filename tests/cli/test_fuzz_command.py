@@ -61,6 +61,12 @@ def test_the_exit_status_of_a_run(here, stored, run, status):
     assert here("fuzz", "--from", stored("a.json", run))[0] == status
 
 
+def test_an_interrupted_run_is_announced_once(here, stored):
+    status, out, err = here("fuzz", "--from", stored("a.json", run_of(record(), interrupted=True)))
+    assert (status, err) == (130, "rnnparity: interrupted\n")
+    assert ", interrupted" in out
+
+
 def test_stored_runs_are_merged_into_one_table(here, stored):
     words = ["--from", stored("a.json", FINE), "--from", stored("b.json", WRONG)]
     status, out, err = here("fuzz", *words)

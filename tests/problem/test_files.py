@@ -158,6 +158,7 @@ def test_a_folder_that_exists_is_kept_when_writing_fails(tmp_path):
 def test_every_writer_on_a_real_disk(tmp_path, options, reason):
     results = on_small_disk(tmp_path, options)
     if not results:
+        # Mounting needs a user namespace, which containers often forbid.
         pytest.skip("a file system cannot be mounted here")
     rest = {".lock", "filler"}
     if options != "ro":

@@ -11,6 +11,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import Goldens, golden_outputs
 from rnnparity.problem.errors import RequestError, SubjectFailedError
 from rnnparity.problem.results import Verdict, Witness
+from rnnparity.reference import memory
 from rnnparity.session.ask import run
 from rnnparity.session.session import open_session
 
@@ -96,3 +97,10 @@ def test_run_raises_where_there_are_no_outputs():
 
 def test_run_returns_float64_outputs_of_the_reference():
     assert {tensor.dtype for tensor in run(PROBLEM).outputs} == {"float64"}
+
+
+def test_a_problem_that_does_not_fit_in_memory_is_refused_not_failed(monkeypatch):
+    monkeypatch.setattr(memory, "ALWAYS_FITS", 0)
+    monkeypatch.setattr(memory, "available_memory", lambda: 1)
+    with pytest.raises(RequestError, match=r"does not support it: .* GB of memory"):
+        run(catalogue()["lstm-spread-last"])
