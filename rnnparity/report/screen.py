@@ -112,7 +112,8 @@ def _notes(subject: SubjectResult) -> Iterator[str]:
 
 def _outcome(subject: SubjectResult) -> str:
     counts, compared = subject.counts, subject.compared
-    rest = "".join(f"; {counts[verdict]} {verdict}" for verdict in counts if not verdict.compared)
+    missing = [verdict for verdict in Verdict if counts[verdict] and not verdict.compared]
+    rest = "".join(f"; {counts[verdict]} {verdict}" for verdict in missing)
     total = _cases(len(subject.cases))
     if not compared:
         return f"not compared: none of {total}{rest}"

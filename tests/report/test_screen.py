@@ -19,7 +19,7 @@ def outcome(*verdicts):
         (["agrees", "unsupported", "unsupported"], "passed: 1 of 3 cases; 2 unsupported"),
         (
             ["agrees", "agrees", "inconclusive", "unsupported"],
-            "passed: 2 of 4 cases; 1 unsupported; 1 inconclusive",
+            "passed: 2 of 4 cases; 1 inconclusive; 1 unsupported",
         ),
         (["agrees", "known"], "passed; 1 of 2 cases is a known difference"),
         (["diverges", "agrees"], "failed: 1 of 2 cases diverges"),
