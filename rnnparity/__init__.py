@@ -5,7 +5,7 @@
     problem = Problem.from_keras(layer, inputs)   # a live Keras layer with its weights
     run(problem).outputs                          # what the reference computes
     assert_parity(my_outputs, problem)            # raises AssertionError with the differences
-    explain(problem, my_function).cause           # the faults that explain a function's outputs
+    print(explain(problem, my_outputs))           # the faults that explain the differences
     check(my_function, k="lstm").passed           # a function against the catalogue
 
 Importing the package loads nothing else; a public name loads its module when it is first used.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rnnparity.problem.problem import Problem as Problem
     from rnnparity.problem.results import Report as Report
     from rnnparity.problem.results import Verdict as Verdict
-    from rnnparity.session.ask import explain_problem as explain
+    from rnnparity.report.shown import explain as explain
     from rnnparity.session.ask import run as run
     from rnnparity.session.check import check as check
     from rnnparity.testing import assert_parity as assert_parity
@@ -36,7 +36,7 @@ _PUBLIC = {
     "Verdict": ("rnnparity.problem.results", "Verdict"),
     "assert_parity": ("rnnparity.testing", "assert_parity"),
     "check": ("rnnparity.session.check", "check"),
-    "explain": ("rnnparity.session.ask", "explain_problem"),
+    "explain": ("rnnparity.report.shown", "explain"),
     "run": ("rnnparity.session.ask", "run"),
 }
 __all__ = [

@@ -9,12 +9,17 @@ In another project, this compares a function with the core set of cases:
 
 `@pytest.mark.rnn_cases("lstm and not mask:interior")` selects of all cases, as
 `rnnparity check -k` does; `pytest --rnn-full` takes all of them.
+Failures are grouped by their cause at the end of the run; the reports of failed tests, in JUnit's
+XML too, have the properties `rnnparity_cause` and `rnnparity_fix`, also those of `assert_parity`.
 A run in which every case is skipped has compared nothing and is not a pass: pytest's exit status is
 then 5, as where no test was collected. Nothing heavy is imported before the fixture is used.
 """
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,31 +28,51 @@ if TYPE_CHECKING:
     from rnnparity.testing import PytestRun, RnnCase
 
 _RUN: pytest.StashKey[PytestRun] = pytest.StashKey()
-# The property of a test's report that it used `rnn_case`.
-_PROPERTY = "rnn_case"
+# Properties of a test's report: that it used `rnn_case`, the cause of its failure, and the fix.
+_CASE, _CAUSE, _FIX = "rnn_case", "rnnparity_cause", "rnnparity_fix"
 
 
 class _Comparisons:
-    """Whether tests with `rnn_case` ran, and one compared; workers of pytest-xdist report theirs."""
+    """Whether tests with `rnn_case` ran, and one compared, and the causes of failed tests.
+
+    Workers of pytest-xdist report theirs.
+    """
 
     def __init__(self) -> None:
         self.ran = False
         self.compared = False
+        self.causes: Counter[str] = Counter()
+        self.fixes: dict[str, str] = {}
 
     @property
     def missing(self) -> bool:
         return self.ran and not self.compared
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" and any(name == _PROPERTY for name, _ in report.user_properties):
+        if report.when != "call":
+            return
+        properties = {name: str(value) for name, value in report.user_properties}
+        if _CASE in properties:
             self.ran = True
             self.compared |= not report.skipped or hasattr(report, "wasxfail")
+        if report.failed and _CAUSE in properties:
+            cause = properties[_CAUSE]
+            self.causes[cause] += 1
+            if _FIX in properties:
+                self.fixes.setdefault(cause, properties[_FIX])
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.missing and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.causes:
+            terminalreporter.section("failures by cause")
+        for cause, count in self.causes.most_common():
+            tests = f"{count} test{'s' if count != 1 else ''}"
+            terminalreporter.write_line(f"{tests}: {cause}")
+            if cause in self.fixes:
+                terminalreporter.write_line(f"  fix: {self.fixes[cause]}")
         if self.missing:
             terminalreporter.write_line("rnnparity: nothing was compared: every case was skipped")
 
@@ -83,16 +108,31 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("rnn_case", ids, ids=ids, indirect=True)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Add the cause of an `assert_parity` that failed to the properties of the test."""
+    testing = sys.modules.get("rnnparity.testing")
+    error = call.excinfo.value if call.excinfo else None
+    if (
+        testing
+        and isinstance(error, testing.ParityError)
+        and _CASE not in dict(item.user_properties)
+    ):
+        item.user_properties += testing.properties(error.result)
+    return (yield)
+
+
 @pytest.fixture
 def rnn_case(request: pytest.FixtureRequest) -> RnnCase:
     """Return one case of the catalogue; see `rnnparity.testing.RnnCase`."""
     from rnnparity.testing import PytestRun, RnnCase
 
-    request.node.user_properties.append((_PROPERTY, request.param))
+    properties = request.node.user_properties
+    properties.append((_CASE, request.param))
     stash = request.config.stash
     if _RUN not in stash:
         stash[_RUN] = PytestRun(_collected_cases(request.session.items))
-    return RnnCase(request.param, stash[_RUN])
+    return RnnCase(request.param, stash[_RUN], properties)
 
 
 def _collected_cases(items: list[pytest.Item]) -> list[str]:

@@ -8,18 +8,35 @@ from contextlib import ExitStack
 from typing import cast
 
 from rnnparity.catalogue import catalogue
+from rnnparity.explanation.causes import CauseSearch
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import FAILING, CaseResult, Verdict
 from rnnparity.problem.text import visible, visible_lines
-from rnnparity.report.messages import failure, summary
+from rnnparity.report.messages import cause_text, failure, fixes, summary
 from rnnparity.session.ask import ask_loaded
 from rnnparity.session.fixtures import Fixtures, read_fixtures
 from rnnparity.session.judging import self_check
 from rnnparity.session.outcome import Outcome
+from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.selection import Selection, by_configuration
 from rnnparity.session.session import Session, SubjectLike, open_session
-from rnnparity.subjects import name_of
+from rnnparity.session.subject_run import wrong_outputs
+from rnnparity.subjects import is_importable, name_of
+
+# Of one subject so many failing cases are explained in full in a pytest run; what is found there is
+# tried on the others.
+EXPLAINED = 10
+# The properties of a failed test's report, in JUnit's XML too.
+CAUSE, FIX = "rnnparity_cause", "rnnparity_fix"
+
+
+class ParityError(AssertionError):
+    """Outputs that are not what Keras specifies; `result` has the differences and their cause."""
+
+    def __init__(self, lines: Sequence[str], result: CaseResult) -> None:
+        super().__init__(visible_lines(lines))
+        self.result = result
 
 
 def assert_parity(actual: object, problem: Problem) -> CaseResult:
@@ -30,7 +47,8 @@ def assert_parity(actual: object, problem: Problem) -> CaseResult:
 
     Raises:
         TypeError: `problem` is not a Problem; the outputs come first.
-        AssertionError: something differs, or rounding would hide a fault (which is never a pass).
+        ParityError: something differs, or rounding would hide a fault (which is never a pass). It
+            is an AssertionError and states the cause; what the function raised is its `__cause__`.
         RequestError: the subject is unknown or cannot be loaded.
 
     Example:
@@ -40,6 +58,7 @@ def assert_parity(actual: object, problem: Problem) -> CaseResult:
         >>> str(assert_parity("reference", problem).verdict)
         'agrees'
     """
+    __tracebackhide__ = True  # by pytest
     if not isinstance(problem, Problem):
         raise TypeError(
             "assert_parity(actual, problem): the second argument must be a Problem, "
@@ -48,11 +67,30 @@ def assert_parity(actual: object, problem: Problem) -> CaseResult:
     is_subject = callable(actual) or isinstance(actual, str)
     subject = cast("SubjectLike", actual) if is_subject else lambda _: actual
     with open_session(subject) as session:
-        result = session.judge(ask_loaded(session, problem))
-    if result.verdict is not Verdict.AGREES:
-        name = session.name if is_subject else ""
-        raise AssertionError(visible_lines(failure(problem, result, name)))
-    return result
+        outcome = ask_loaded(session, problem)
+        result = session.judge(outcome)
+    if result.verdict is Verdict.AGREES:
+        return result
+    result = _with_cause(CauseSearch(), outcome, result)
+    name = session.name if is_subject else ""
+    lines = failure(problem, result, name, importable=is_importable(subject))
+    raise ParityError(lines, result) from outcome.exception
+
+
+def _with_cause(search: CauseSearch, outcome: Outcome, result: CaseResult) -> CaseResult:
+    """Return a result with the cause of its wrong outputs, where a fault may be the cause."""
+    with one_blas_thread():
+        for problem in wrong_outputs(outcome, result):
+            search.add(problem)
+    return search.with_cause(result)
+
+
+def properties(result: CaseResult) -> Iterator[tuple[str, str]]:
+    """Yield the properties of a failed test: the cause of its result, and the fix."""
+    if result.cause:
+        yield CAUSE, visible(cause_text(result.cause))
+    for fix in fixes(result):
+        yield FIX, visible(fix)
 
 
 def selected_ids(expression: str, full: bool = False) -> list[str]:
@@ -70,25 +108,30 @@ def selected_ids(expression: str, full: bool = False) -> list[str]:
 class RnnCase:
     """A case: `problem` has its numbers, `assert_parity` compares a subject with them."""
 
-    def __init__(self, case: str, run: PytestRun) -> None:
+    def __init__(self, case: str, run: PytestRun, properties: list[tuple[str, object]]) -> None:
         self.problem: Problem = catalogue()[case]
         self._run = run
+        self._properties = properties  # of the test's report
 
     def assert_parity(self, subject: SubjectLike) -> CaseResult:
         """Fail unless a subject agrees: a registered name, or a function from a Problem to outputs.
 
         A known difference is reported as xfailed, an inconclusive or unsupported case as skipped:
-        neither is a pass.
+        neither is a pass. A failure states the cause; what the function raised keeps its traceback.
         """
         import pytest
 
         __tracebackhide__ = True
         try:
-            result = self._run.result(self.problem, subject)
+            outcome, result = self._run.result(self.problem, subject)
         except RequestError as error:
             pytest.fail(str(error), pytrace=False)
         if result.verdict in FAILING:
-            lines = failure(self.problem, result, name_of(subject))
+            self._properties += properties(result)
+            importable = is_importable(subject)
+            lines = failure(self.problem, result, name_of(subject), importable=importable)
+            if outcome.exception:
+                raise ParityError(lines, result) from outcome.exception
             pytest.fail(visible_lines(lines), pytrace=False)
         # Neither is a pass: pytest's own words for them are xfailed and skipped.
         if result.verdict is Verdict.KNOWN:
@@ -109,6 +152,7 @@ class PytestRun:
         self._cases = cases
         self._fixtures: Fixtures | RequestError
         self._streams: dict[str, _Stream | RequestError] = {}
+        self._searches: dict[str, CauseSearch] = {}
         self._stack = ExitStack()
         try:
             self._fixtures = read_fixtures()
@@ -116,24 +160,35 @@ class PytestRun:
             self._fixtures = error
         self_check()
 
-    def result(self, problem: Problem, subject: SubjectLike) -> CaseResult:
-        """Return the result of a case. The first case of a named subject opens its session.
+    def result(self, problem: Problem, subject: SubjectLike) -> tuple[Outcome, CaseResult]:
+        """Return the outcome of a case, and its result with the cause of a failure.
+
+        The first case of a named subject opens its session.
 
         Raises:
             RequestError: a fixture is unreadable, or the subject is unknown or cannot be loaded.
         """
+        outcome, result = self._judged(problem, subject)
+        if result.failing:
+            search = self._searches.setdefault(name_of(subject), CauseSearch(EXPLAINED))
+            result = _with_cause(search, outcome, result)
+        return outcome, result
+
+    def _judged(self, problem: Problem, subject: SubjectLike) -> tuple[Outcome, CaseResult]:
         fixtures = self._fixtures
         if isinstance(fixtures, RequestError):
             raise fixtures
         if callable(subject):
             with open_session(subject) as session:
-                return fixtures.result(session, session.ask(problem))
+                outcome = session.ask(problem)
+                return outcome, fixtures.result(session, outcome)
         if subject not in self._streams:
             self._streams[subject] = self._open(subject)
         stream = self._streams[subject]
         if isinstance(stream, RequestError):
             raise stream
-        return fixtures.result(stream.session, stream.outcome(problem))
+        outcome = stream.outcome(problem)
+        return outcome, fixtures.result(stream.session, outcome)
 
     def _open(self, subject: str) -> _Stream | RequestError:
         try:

@@ -13,6 +13,7 @@ from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import (
     EVERY_HALF,
     WHOLE,
+    CaseResult,
     Cause,
     DifferenceType,
     Explanation,
@@ -27,45 +28,61 @@ Progress = Callable[[int], None]
 
 
 @dataclass
-class Causes:
+class CauseSearch:
     """The causes of a subject's divergences by case id; a case that was not searched is missing.
 
-    `explanations` are those of the cases that were searched in full.
+    `explanations` are those of the cases that were searched in full, `searched` at most.
     """
 
+    searched: int = SEARCHED
     causes: dict[str, Cause] = field(default_factory=dict)
     explanations: dict[str, Explanation] = field(default_factory=dict)
+    _known: list[Mutant] = field(default_factory=list)
+    _ambiguous: list[Problem] = field(default_factory=list)
+
+    def add(self, problem: Problem) -> None:
+        """Search the cause of a problem's wrong outputs, that of an earlier one first."""
+        mutant = _first_fit(problem, self._known)
+        if mutant is not None:
+            self.causes[problem.id] = Cause(mutant.faults)
+        elif len(self.explanations) < self.searched:
+            diagnosis = diagnose(problem)
+            cause = diagnosis.explanation.cause or Cause()
+            self.causes[problem.id] = cause
+            self.explanations[problem.id] = diagnosis.explanation
+            if cause.also_fits:
+                self._ambiguous.append(problem)
+            elif cause.unambiguous:
+                self._known.append(diagnosis.fits[0])
+
+    def settle(self) -> None:
+        """Decide where several faults fit, once a later case has shown which one it is."""
+        for problem in self._ambiguous:
+            mutant = _first_fit(problem, self._known)
+            if mutant is not None:
+                self.causes[problem.id] = Cause(mutant.faults)
+
+    def with_cause(self, result: CaseResult) -> CaseResult:
+        """Return a result with what was found."""
+        return replace(
+            result,
+            cause=self.causes.get(result.id),
+            explanation=self.explanations.get(result.id),
+        )
 
 
-def find_causes(problems: Iterable[Problem], progress: Progress) -> Causes:
+def find_causes(problems: Iterable[Problem], progress: Progress) -> CauseSearch:
     """Return the cause of each problem's wrong outputs.
 
     The problems with the shortest ids come first. `progress` gets the number that is done.
     """
-    result = Causes()
-    known: list[Mutant] = []
-    ambiguous: list[Problem] = []
+    search = CauseSearch(SEARCHED)
     ordered = sorted(problems, key=lambda problem: (len(problem.id), problem.id))
     for done, problem in enumerate(ordered, 1):
-        mutant = _first_fit(problem, known)
-        if mutant is not None:
-            result.causes[problem.id] = Cause(mutant.faults)
-        elif len(result.explanations) < SEARCHED:
-            diagnosis = diagnose(problem)
-            cause = diagnosis.explanation.cause or Cause()
-            result.causes[problem.id] = cause
-            result.explanations[problem.id] = diagnosis.explanation
-            if cause.also_fits:
-                ambiguous.append(problem)
-            elif cause.unambiguous:
-                known.append(diagnosis.fits[0])
+        search.add(problem)
         progress(done)
-    # Of several faults that fit one case, a later case may have shown which one it is.
-    for problem in ambiguous:
-        mutant = _first_fit(problem, known)
-        if mutant is not None:
-            result.causes[problem.id] = Cause(mutant.faults)
-    return result
+    search.settle()
+    return search
 
 
 def _first_fit(problem: Problem, known: Sequence[Mutant]) -> Mutant | None:

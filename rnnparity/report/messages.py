@@ -49,11 +49,13 @@ _FACTS = {
 }
 
 
-def failure(problem: Problem, result: CaseResult, subject: str) -> list[str]:
+def failure(
+    problem: Problem, result: CaseResult, subject: str, *, importable: bool = True
+) -> list[str]:
     """Return several lines about a result that is not a pass.
 
-    `subject` is "" for outputs that were passed in; with a cause the command that explains it is
-    named.
+    `subject` is "" for outputs that were passed in. With a cause its fix is stated, and what
+    explains it: a command where it knows the case and can import the subject, else Python.
     """
     verb = _VERBS.get(result.verdict, str(result.verdict))
     lines = [f"{result.id}: {subject} {verb}" if subject else f"{result.id}: {verb}"]
@@ -66,15 +68,26 @@ def failure(problem: Problem, result: CaseResult, subject: str) -> list[str]:
         lines.append(f"  known: {', '.join(result.known)}")
     if result.outlier:
         lines.append(f"  {_OUTLIERS[result.outlier]}")
+    words = f"{quote(result.id)} --subject {quote(subject)}"
+    has_command = bool(subject) and importable and problem.case is not None
     if result.cause:
         lines.append(f"  cause: {cause_text(result.cause)}")
-        lines.append(f"  explain: rnnparity explain {quote(result.id)} --subject {quote(subject)}")
+        lines += [f"  fix: {fix}" for fix in fixes(result)]
+        outputs = "outputs" if not subject else "function"
+        in_python = f"rnnparity.explain(problem, {outputs}) in Python"
+        lines.append(f"  explain: {f'rnnparity explain {words}' if has_command else in_python}")
     if problem.case is not None:
         lines.append(f"  case: {problem.case.why}")
-        if subject:
-            words = f"{quote(result.id)} --subject {quote(subject)}"
-            lines.append(f"  rerun: rnnparity show {words}")
+    if has_command:
+        lines.append(f"  rerun: rnnparity show {words}")
     return lines
+
+
+def fixes(result: CaseResult) -> list[str]:
+    """Return how each fault of a result's cause is fixed, where it was searched in full."""
+    if result.explanation is None:
+        return []
+    return [fault.fix for fault in result.explanation.descriptions if fault.fix]
 
 
 def summary(result: CaseResult, problem: Problem) -> str:

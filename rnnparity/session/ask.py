@@ -111,17 +111,6 @@ def explain_subject(problem: Problem, subject: SubjectLike) -> Diagnosis:
     return replace(diagnosis, explanation=replace(explanation, known=known.of(types)))
 
 
-def explain_problem(problem: Problem, subject: SubjectLike | None = None) -> Explanation:
-    """Return the cause of what is wrong with a problem's outputs, or with those of a subject.
-
-    Raises:
-        RequestError: the problem has no outputs, or the subject cannot run it.
-        SubjectFailedError: the subject failed on it.
-    """
-    diagnosis = explained(problem) if subject is None else explain_subject(problem, subject)
-    return diagnosis.explanation
-
-
 def _with_facts(explanation: Explanation, result: CaseResult) -> Explanation:
     """Add wrong facts, which are no fault's effect, to an explanation."""
     facts = [

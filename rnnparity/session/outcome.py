@@ -14,12 +14,16 @@ LONGEST_LINE = 300
 
 @dataclass(frozen=True)
 class Outcome:
-    """An answer, or why there is none. `memory` is that of the worker process, in bytes."""
+    """An answer, or why there is none. `memory` is that of the worker process, in bytes.
+
+    `exception` is what a subject in this process raised, with its traceback.
+    """
 
     problem: Problem
     answer: Answer | None = None
     unsupported: str = ""
     error: str = ""
+    exception: BaseException | None = None
     memory: int = 0
 
 
@@ -30,7 +34,8 @@ def ask_in_this_process(subject: Subject, problem: Problem) -> Outcome:
     except Unsupported as reason:
         return Outcome(problem, unsupported=str(reason) or "no reason was given")
     except (Exception, SystemExit) as error:
-        return Outcome(problem, error=error_line(error) + user_location(error))
+        line = error_line(error) + user_location(error)
+        return Outcome(problem, error=line, exception=error)
 
 
 def error_line(error: BaseException) -> str:

@@ -70,7 +70,7 @@ def judge_subject(
             for done, outcome in enumerate(session.ask_all(cases), 1):
                 case_result = fixtures.result(session, outcome, expected)
                 results[case_result.id] = case_result
-                wrong += _wrong_outputs(outcome, case_result)
+                wrong += wrong_outputs(outcome, case_result)
                 report_progress(progress, session.name, done, len(cases), case_result)
         except KeyboardInterrupt:
             interrupted = True
@@ -109,7 +109,7 @@ def _expected_while_loading(session: Session, cases: Sequence[Problem]) -> dict[
     return expected
 
 
-def _wrong_outputs(outcome: Outcome, result: CaseResult) -> Iterator[Problem]:
+def wrong_outputs(outcome: Outcome, result: CaseResult) -> Iterator[Problem]:
     """Yield the problem with the actual outputs where a fault may explain their differences."""
     outputs = outcome.answer.outputs if outcome.answer else ()
     if outputs and not result.difference_types <= _WITHOUT_CAUSE:
@@ -125,14 +125,7 @@ def with_causes(run: SubjectRun, progress: Progress | None) -> SubjectRun:
         report_progress(progress, f"{run.result.name}: causes", done, len(problems))
 
     found = find_causes(problems, report_done)
-    cases = tuple(
-        replace(
-            result,
-            cause=found.causes.get(result.id),
-            explanation=found.explanations.get(result.id),
-        )
-        for result in run.result.cases
-    )
+    cases = tuple(map(found.with_cause, run.result.cases))
     return replace(run, result=replace(run.result, cases=cases))
 
 

@@ -21,7 +21,13 @@ from rnnparity.subjects.declarations import (
     SubjectError,
     UnknownSubjectError,
 )
-from rnnparity.subjects.functions import FunctionSubject, name_of, user_location
+from rnnparity.subjects.functions import (
+    FunctionSubject,
+    is_importable,
+    name_of,
+    named_outputs,
+    user_location,
+)
 from rnnparity.subjects.registry import (
     check_installed,
     make_subject,
@@ -39,8 +45,10 @@ __all__ = [
     "UnknownSubjectError",
     "Unsupported",
     "check_installed",
+    "is_importable",
     "make_subject",
     "name_of",
+    "named_outputs",
     "registered_names",
     "registration",
     "user_location",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -120,6 +122,28 @@ def name_of(subject: str | Function) -> str:
     module = getattr(subject, "__module__", "")
     name = getattr(subject, "__qualname__", "")
     return f"{module}:{name}" if module and name else repr(subject)
+
+
+def is_importable(subject: str | Function) -> bool:
+    """Return whether a new process in the current folder finds a subject by its name."""
+    if isinstance(subject, str):
+        return True
+    module, name = getattr(subject, "__module__", ""), getattr(subject, "__qualname__", "")
+    found = getattr(sys.modules.get(module), name, None)
+    return found is subject and _new_process_finds(module.partition(".")[0])
+
+
+@cache
+def _new_process_finds(package: str) -> bool:
+    """Return whether Python finds a package in its own path or the current folder.
+
+    The path of this process may have more: pytest adds the folders of the tests.
+    """
+    code = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
+    done = subprocess.run(  # noqa: S603 - Python itself
+        [sys.executable, "-c", code, package], capture_output=True, check=False
+    )
+    return package != "__main__" and done.returncode == 0
 
 
 def user_location(error: BaseException) -> str:

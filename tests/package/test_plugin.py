@@ -69,6 +69,47 @@ def test_a_wrong_subject_fails_with_the_message_and_no_traceback(project):
     assert result.parseoutcomes() == {"failed": 1}
 
 
+def test_failures_are_grouped_by_cause_and_junit_has_it(project):
+    project.makepyfile(
+        swapped="""
+        import numpy as np
+        from dataclasses import replace
+        from rnnparity.reference import compute
+
+        def gates(problem):
+            i, f, c, o = np.split(problem.weights[1].data, 4, -1)
+            kernel = replace(problem.weights[1], data=np.concatenate([f, i, c, o], -1))
+            weights = (problem.weights[0], kernel, *problem.weights[2:])
+            return [t.data.astype(np.float32) for t in compute(replace(problem, weights=weights))]
+        """
+    )
+    project.makepyfile(
+        """
+        import pytest
+        from swapped import gates
+        from rnnparity import assert_parity
+        from rnnparity.catalogue import catalogue
+
+        @pytest.mark.rnn_cases("lstm-spread-last and not bi_lstm")
+        def test_keras_parity(rnn_case):
+            rnn_case.assert_parity(gates)
+
+        def test_outputs():
+            problem = catalogue()["lstm-spread-last"]
+            assert_parity(gates(problem), problem)
+        """
+    )
+    result = project.runpytest_subprocess("-p", "no:cacheprovider", "--junitxml=junit.xml")
+    failed = result.parseoutcomes()["failed"]
+    cause = "gate-order: LSTM fico in the recurrent kernel"
+    result.stdout.fnmatch_lines(
+        ["*failures by cause*", f"{failed} tests: {cause}", "  fix: *f, i, c, o*"]
+    )
+    xml = (project.path / "junit.xml").read_text(encoding="utf-8")
+    assert xml.count(f'<property name="rnnparity_cause" value="{cause}"') == failed > 5
+    assert '<property name="rnnparity_fix"' in xml
+
+
 def test_an_expression_that_matches_nothing_is_an_error_in_one_line(project):
     project.makepyfile(
         """

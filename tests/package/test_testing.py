@@ -1,6 +1,8 @@
 """`assert_parity` in a user's test."""
 
+import traceback
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
+from rnnparity.reference import compute
+from rnnparity.testing import ParityError
 
 PROBLEM = catalogue()["lstm-spread-sequences-state"]
 OUTPUTS = [tensor.data for tensor in golden_outputs(PROBLEM)]
@@ -37,6 +41,46 @@ def test_outputs_that_differ_are_described_without_a_command():
     assert lines[0] == "lstm-spread-sequences-state: diverges"
     assert "values differ" in lines[1]
     assert not any("rerun" in line for line in lines)
+
+
+def swapped_rows(problem):
+    return [tensor.data[::-1] for tensor in golden_outputs(problem)]
+
+
+def test_the_cause_of_wrong_outputs_is_stated_with_its_fix():
+    i, f, c, o = np.split(PROBLEM.weights[1].data, 4, axis=-1)
+    other = replace(PROBLEM.weights[1], data=np.concatenate([f, i, c, o], axis=-1))
+    wrong = replace(PROBLEM, weights=(PROBLEM.weights[0], other, PROBLEM.weights[2]), case=None)
+    outputs = [tensor.data.astype(np.float32) for tensor in compute(wrong)]
+    with pytest.raises(ParityError) as raised:
+        assert_parity(outputs, PROBLEM)
+    lines = str(raised.value).splitlines()
+    assert "  cause: gate-order: LSTM fico in the recurrent kernel" in lines
+    assert "  explain: rnnparity.explain(problem, outputs) in Python" in lines
+    (fix,) = (line for line in lines if line.startswith("  fix: "))
+    assert "f, i, c, o" in fix
+    assert raised.value.result.cause.explained
+
+
+def test_what_a_function_raised_keeps_its_traceback():
+    with pytest.raises(ParityError, match="no such gate") as raised:
+        assert_parity(subject_functions.raises, PROBLEM)
+    cause = raised.value.__cause__
+    assert isinstance(cause, ValueError)
+    assert traceback.extract_tb(cause.__traceback__)[-1].name == "raises"
+
+
+@pytest.mark.parametrize(
+    "function", [swapped_rows, lambda _: [7, 7, 7]], ids=["in a test", "lambda"]
+)
+def test_a_function_that_no_command_can_import_is_explained_in_python(function, monkeypatch):
+    # What the folder of this test has is found only by pytest.
+    monkeypatch.chdir(Path(__file__).parents[2] / "docs")
+    with pytest.raises(ParityError) as raised:
+        assert_parity(function, PROBLEM)
+    text = str(raised.value)
+    assert "explain: rnnparity.explain(problem, function) in Python" in text
+    assert "--subject" not in text
 
 
 def test_a_function_that_differs_is_named_with_the_command_to_rerun():
