@@ -25,7 +25,7 @@ class Activation:
 
     `slope(x, y)` is f'(x). Near one of the `kinks` noise may move x to the other side, so the
     larger slope there, `steepest`, counts. `error(x, y)` is the size of the rounding error of f itself, in
-    units of u.
+    units of u. `overflows`: y may leave the range of a type where x does not come near its end.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Activation:
     error: Callable[[Array, Array], Array]
     kinks: tuple[float, ...] = ()
     steepest: float = 1.0
+    overflows: bool = False
 
     def __call__(self, x: Array) -> Array:
         return self.value(x)
@@ -166,7 +167,7 @@ ACTIVATIONS = {
             steepest=SELU_SCALE * SELU_ALPHA,
         ),
         Activation("softplus", softplus, lambda x, y: sigmoid(x), lambda x, y: y + 1),
-        Activation("exponential", np.exp, lambda x, y: y, _two_y),
+        Activation("exponential", np.exp, lambda x, y: y, _two_y, overflows=True),
         # 1 + erf(x/sqrt2) cancels where x is negative: an error of u there is one of u*x/2 in the
         # product.
         Activation("gelu", gelu, _gelu_slope, lambda x, y: 2 * np.abs(x)),

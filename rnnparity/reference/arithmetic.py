@@ -40,8 +40,8 @@ class Arithmetic(Protocol[N]):
     def cast(self, number: N) -> N:
         """Convert what a layer with another dtype has computed."""
 
-    def between_steps(self, states: list[N]) -> list[N]:
-        """Return the states of one step as those that enter the next."""
+    def between_steps(self, states: list[N], U: N) -> list[N]:
+        """Return the states of one step as those that enter the next, by the recurrent kernel U."""
 
 
 class PlainArithmetic:
@@ -76,7 +76,7 @@ class PlainArithmetic:
     def cast(self, number: Array) -> Array:
         return number
 
-    def between_steps(self, states: list[Array]) -> list[Array]:
+    def between_steps(self, states: list[Array], U: Array) -> list[Array]:  # noqa: ARG002
         return states
 
 

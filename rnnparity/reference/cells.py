@@ -29,6 +29,7 @@ class Cell(Protocol[N]):
     """A cell with weights W (D, G*H), U (H, G*H), b (1, G*H) for G gates, and states (B, H)."""
 
     W: N
+    U: N
 
     def project(self, x: N) -> N:
         """Return x W + b for rows of inputs: (rows, D) -> (rows, G*H)."""
@@ -103,8 +104,8 @@ class GRUResetBefore(Generic[N]):
     """The form without `reset_after`: the reset gate acts on the state before it is projected."""
 
     def __init__(self, weights: Sequence[N], act: Function[N], ract: Function[N]) -> None:
-        self.W, U, self.b = weights
-        self.U_zr, self.U_h = split(U, 2, 1)
+        self.W, self.U, self.b = weights
+        self.U_zr, self.U_h = split(self.U, 2, 1)
         self.act, self.ract = act, ract
 
     def project(self, x: N) -> N:

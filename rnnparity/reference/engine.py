@@ -109,7 +109,7 @@ class Unroller(Generic[N]):
         zeros = arithmetic.from_array(np.zeros((x.shape[-3], layer.units)))
         output, outputs = zeros, []
         for time, projected in self._project(layer, cell, x):
-            states = arithmetic.between_steps(states)
+            states = arithmetic.between_steps(states, cell.U)
             new, gates = cell.step(projected, *states)
             if mask is None:
                 states, output = list(new), new[0]

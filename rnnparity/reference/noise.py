@@ -8,9 +8,9 @@ with H past every threshold). An activation adds the rms of its measured error: 
 faults.
 
 What enters a step with its states is one error that reaches the new states through several gates,
-so that amplitudes add there. Where the states are few, every number of a step carries its
-derivatives with respect to them, and their covariance passes from step to step; where they are
-many, the paths average out and variances add.
+so that amplitudes add there. Where the states are few, or few of them matter to the next, every
+number of a step carries its derivatives with respect to them, and their covariance passes from step
+to step; else the paths average out and variances add.
 
 Where a value may overflow its variance is infinite: an implementation that accumulates in a wider
 type has another result there.
@@ -31,6 +31,10 @@ from rnnparity.reference.number import Function
 # The errors that states share are computed where a row of states has at most this many numbers: the
 # cost grows with their square.
 CORRELATED = 16
+# So too where a column of the recurrent kernel adds up so few numbers that their errors do not
+# average out, as with sparse or heavy-tailed weights, up to a row of this many.
+FEW_PATHS = 4
+MOST_CORRELATED = 128
 
 
 class NoiseArithmetic:
@@ -79,11 +83,12 @@ class NoiseArithmetic:
         var = np.where(overflows, np.inf, number.noise + rounding)
         return NoisyArray(value, var, self.dtype)
 
-    def between_steps(self, states: list[NoisyArray]) -> list[NoisyArray]:
-        """Return the states as the sources of the next step, where a row has few numbers."""
+    def between_steps(self, states: list[NoisyArray], U: NoisyArray) -> list[NoisyArray]:
+        """Return the states as the sources of the next step, where their errors do not average."""
         widths = tuple(state.shape[-1] for state in states)
         exact = all(state.var is None and state.sources is None for state in states)
-        if exact or sum(widths) > CORRELATED:
+        most = MOST_CORRELATED if U.paths < FEW_PATHS else CORRELATED
+        if exact or sum(widths) > most:
             return states
         covariance = _covariance(states, widths)
         if not np.isfinite(covariance).all():

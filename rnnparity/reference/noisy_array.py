@@ -8,7 +8,8 @@ from rnnparity.problem.dtypes import Array, FloatType
 from rnnparity.reference.activations import Activation
 from rnnparity.reference.number import Index
 
-# A type with larger numbers overflows only where states or outputs do, which `tolerance` checks.
+# A type with larger numbers overflows only in an exponential, which `apply` checks, or where states
+# or outputs do, which `tolerance` checks.
 WIDE = 2.0**17
 
 
@@ -23,6 +24,7 @@ class NoisyArray:
     __slots__ = (
         "_equal_rows",
         "_noise",
+        "_paths",
         "_square",
         "covariance",
         "dtype",
@@ -48,6 +50,7 @@ class NoisyArray:
         self._square: Array | None = None
         self._noise: Array | None = None
         self._equal_rows: bool | None = None
+        self._paths: float | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -83,6 +86,19 @@ class NoisyArray:
             rows = self.value
             self._equal_rows = bool((rows == rows[..., :1, :]).all()) and rows.shape[-2] > 1
         return self._equal_rows
+
+    @property
+    def paths(self) -> float:
+        """How many numbers a column of a kernel (L, n) adds up, weighed by their size: its median.
+
+        Of L equal numbers that is L, of one large number among small ones 1.
+        """
+        if self._paths is None:
+            squares, fourths = self.square.sum(-2), (self.square**2).sum(-2)
+            used = fourths > 0
+            paths = squares[used] ** 2 / fourths[used]
+            self._paths = float(np.median(paths)) if paths.size else 0.0
+        return self._paths
 
     def reshape(self, shape: tuple[int, ...]) -> NoisyArray:
         """Only outside of the time loop, where there are no sources."""
@@ -184,6 +200,9 @@ class NoisyArray:
         var *= var
         var += self.dtype.tiny**2
         var = _with_overflow(var, y, self.dtype)
+        if function.overflows and self.dtype.largest >= WIDE:
+            # From here on the product with a number of the same size leaves the range.
+            var = np.where(y > np.sqrt(self.dtype.largest), np.inf, var)
         if self.var is not None:
             var += self.var * slope * slope
         sources = None if self.sources is None else self.sources * slope

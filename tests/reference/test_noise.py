@@ -18,8 +18,9 @@ from _support.random_problems import (
 )
 
 from rnnparity.problem.dtypes import FLOAT_TYPES
+from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.layers import ACTIVATIONS
-from rnnparity.problem.problem import Tensor
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import (
     Unroller,
     compute,
@@ -244,3 +245,48 @@ def test_errors_of_two_directions_are_independent(mode):
     passed_on = np.square(sigma * slope) + np.square(sigma_rev * slope_rev)
     rounding = np.square(FLOAT_TYPES["float32"].u * merged.outputs[0].data)
     np.testing.assert_allclose(np.square(merged.sigmas[0]), passed_on + rounding, rtol=1e-6)
+
+
+def gru_of(kernel, recurrent_kernel, inputs):
+    """Return a GRU without bias, its arrays given as (..., gate, unit)."""
+    units = kernel.shape[-1]
+    weights = [
+        Tensor.of("kernel", kernel.reshape(-1, 3 * units), "float32"),
+        Tensor.of("recurrent_kernel", recurrent_kernel.reshape(units, 3 * units), "float32"),
+    ]
+    layer = parse_layer({"class_name": "GRU", "config": {"units": units, "use_bias": False}})
+    return Problem(layer, tuple(weights), Tensor.of("inputs", inputs, "float32"))
+
+
+def test_units_that_depend_on_themselves_only_have_the_sigma_of_single_units():
+    # A diagonal recurrent kernel: as many layers of one unit, except that a product has more terms.
+    rng = np.random.default_rng(0)
+    units = 20
+    inputs = rng.standard_normal((4, 40, 1))
+    kernel, diagonal = rng.standard_normal((1, 3, units)), 2 * rng.standard_normal((3, units))
+    recurrent_kernel = np.einsum("gu,ku->kgu", diagonal, np.eye(units))
+    together = compute_with_noise(gru_of(kernel, recurrent_kernel, inputs)).sigmas[0]
+    separate = [
+        compute_with_noise(gru_of(kernel[..., [i]], diagonal[:, [i]], inputs)).sigmas[0]
+        for i in range(units)
+    ]
+    ratio = together / np.concatenate(separate, axis=-1)
+    assert ratio.min() > 0.99
+    assert ratio.max() < 2
+
+
+def test_an_exponential_beyond_the_range_of_float32_makes_a_problem_unpredictable():
+    # The forget gate exp(x) times the initial state 0 is NaN in float32, 0 in the reference.
+    def lstm(x):
+        config = {"units": 1, "recurrent_activation": "exponential", "use_bias": False}
+        weights = (
+            Tensor.of("kernel", [[0, 1, 1, 0]], "float32"),
+            Tensor.of("recurrent_kernel", np.zeros((1, 4)), "float32"),
+        )
+        layer = parse_layer({"class_name": "LSTM", "config": config})
+        return Problem(layer, weights, Tensor.of("inputs", [[[x]]], "float32"))
+
+    assert not expect(lstm(40.0)).unpredictable
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert np.isnan(compute(lstm(90.0), np.float32)[0].data).all()
+    assert expect(lstm(90.0)).unpredictable
