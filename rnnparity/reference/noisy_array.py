@@ -89,15 +89,16 @@ class NoisyArray:
 
     @property
     def paths(self) -> float:
-        """How many numbers a column of a kernel (L, n) adds up, weighed by their size: its median.
+        """How many numbers a column of a kernel (L, n) adds up, weighed by their size.
 
-        Of L equal numbers that is L, of one large number among small ones 1.
+        Of L equal numbers that is L, of one large number among small ones 1. The harmonic mean of
+        the columns; infinite without any number.
         """
         if self._paths is None:
             squares, fourths = self.square.sum(-2), (self.square**2).sum(-2)
             used = fourths > 0
-            paths = squares[used] ** 2 / fourths[used]
-            self._paths = float(np.median(paths)) if paths.size else 0.0
+            shares = fourths[used] / squares[used] ** 2
+            self._paths = float(1 / shares.mean()) if shares.size else np.inf
         return self._paths
 
     def reshape(self, shape: tuple[int, ...]) -> NoisyArray:
