@@ -18,6 +18,7 @@ _TOKEN = re.compile(r"\s*(\(|\)|[^\s()]+)")
 
 
 OPERATORS = {"and", "or", "not", "(", ")"}
+CORE = "core"
 TAGS = "run `rnnparity list --tags` for the words"
 
 
@@ -43,11 +44,11 @@ def _hint(tokens: Collection[str], cases: Collection[Problem]) -> str:
     """Return a word that a misspelled one may stand for: part of an id, a tag or a tag's value."""
     tags = {tag.lower() for case in cases if case.case for tag in case.case.tags}
     words = tags | {tag.partition(":")[2] for tag in tags}
-    words |= {part for case in cases for part in re.split("[-_]", case.id.lower())}
+    words |= {CORE} | {part for case in cases for part in re.split("[-_]", case.id.lower())}
     for token in tokens:
         if not any(token in case.id.lower() for case in cases) and token not in words | OPERATORS:
             return did_you_mean(token, words, TAGS)
-    return f"; {TAGS}"
+    return "; each word matches some, none matches the whole"
 
 
 class _Reader:
@@ -93,7 +94,7 @@ class _Reader:
         return self._word(word)
 
     def _word(self, word: str) -> bool:
-        if word == "core":
+        if word == CORE:
             return self.case.id in core()
         tags = self.case.case.tags if self.case.case else ()
         return word in self.case.id.lower() or any(

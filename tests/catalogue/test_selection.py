@@ -95,7 +95,12 @@ HOW = "write words joined by and, or, not, ( and )"
         ("nothing", "-k 'nothing': matches no case; run `rnnparity list --tags` for the words"),
         (
             "lstm and gru",
-            "-k 'lstm and gru': matches no case; run `rnnparity list --tags` for the words",
+            "-k 'lstm and gru': matches no case; each word matches some, none matches the whole",
+        ),
+        (
+            "core and lstm and gru",
+            "-k 'core and lstm and gru': matches no case; each word matches some, none matches the "
+            "whole",
         ),
         ("lstn and mask", "-k 'lstn and mask': matches no case; did you mean lstm?"),
         ("interior_", "-k 'interior_': matches no case; did you mean interior?"),
