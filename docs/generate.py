@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -80,6 +80,34 @@ def explained() -> str:
     )
     printed = command(*words).replace("example:swapped_lstm", "mylib:my_lstm")
     return f"```text\n$ rnnparity explain CASE --subject mylib:my_lstm\n{printed}```"
+
+
+def model() -> str:
+    """Return what `rnnparity model` prints of an encoder and a decoder that is docs/example.py's."""
+    from example import swapped_lstm
+
+    from rnnparity.catalogue import catalogue
+    from rnnparity.golden.goldens import golden_outputs
+    from rnnparity.models.calls import Call
+    from rnnparity.models.judging import judge_calls
+    from rnnparity.problem.keras_config import layer_spec
+    from rnnparity.problem.tensor import Tensor
+    from rnnparity.report.model_text import model_lines
+
+    encoder = catalogue()["bi_gru-spread-concat-sequences-mask_right"]
+    decoder = catalogue()["lstm-spread-sequences-state-mask_interior"]
+    names = [slot.name for slot in decoder.output_slots()]
+    calls = []
+    for name, problem, outputs in (
+        ("encoder", encoder, golden_outputs(encoder)),
+        ("decoder", decoder, tuple(map(Tensor, names, swapped_lstm(decoder)))),
+    ):
+        shapes = problem.inputs.shape, problem.mask.shape, outputs[0].shape
+        named = replace(problem, id=name, case=None)
+        class_name = layer_spec(problem.layer)["class_name"]
+        calls.append(Call(name, class_name, 1, *shapes, named, outputs))
+    printed = "\n".join(line.text for line in model_lines(judge_calls(calls)))
+    return f"```text\n$ rnnparity model model.keras\n{printed}\n```"
 
 
 def counts() -> str:
@@ -218,6 +246,7 @@ def numbers() -> str:
 GENERATED = (
     example,
     explained,
+    model,
     counts,
     verdicts,
     commands,

@@ -7,6 +7,7 @@
     assert_parity(my_outputs, problem)            # raises AssertionError with the differences
     print(explain(problem, my_outputs))           # the faults that explain the differences
     check(my_function, k="lstm").passed           # a function against the catalogue
+    from_model("model.keras").first_difference    # every recurrent layer of a model
 
 Importing the package loads nothing else; a public name loads its module when it is first used.
 """
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from rnnparity.models.judging import from_model as from_model
     from rnnparity.problem.answer import Unsupported as Unsupported
     from rnnparity.problem.problem import Problem as Problem
     from rnnparity.problem.results import Report as Report
@@ -37,6 +39,7 @@ _PUBLIC = {
     "assert_parity": ("rnnparity.testing", "assert_parity"),
     "check": ("rnnparity.session.check", "check"),
     "explain": ("rnnparity.report.shown", "explain"),
+    "from_model": ("rnnparity.models.judging", "from_model"),
     "run": ("rnnparity.session.ask", "run"),
 }
 __all__ = [
@@ -48,6 +51,7 @@ __all__ = [
     "assert_parity",
     "check",
     "explain",
+    "from_model",
     "run",
 ]
 

@@ -13,6 +13,7 @@ from rnnparity.cli.check import check
 from rnnparity.cli.common import discard_stdout, echo, fail
 from rnnparity.cli.explain import explain
 from rnnparity.cli.fuzz import fuzz, sweep
+from rnnparity.cli.model import model
 from rnnparity.cli.regenerate import regenerate
 from rnnparity.problem.errors import (
     DIFFERS,
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (check, list_, show, run, explain, regenerate, fuzz, bench):
+for command in (check, list_, show, run, explain, model, regenerate, fuzz, bench):
     app.command(command.__name__.rstrip("_"))(command)
 app.command(
     hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}

@@ -168,22 +168,43 @@ class Problem:
         if not hasattr(layer, "get_config"):
             raise FormatError(f"layer: got {type(layer).__name__}, expected a Keras layer")
         spec = {"class_name": type(layer).__name__, "config": layer.get_config()}
-        parsed = parse_layer(spec)
-        mask = _attached_mask(inputs) if mask is None else mask
+        mask = attached_mask(inputs) if mask is None else mask
+        return cls.from_arrays(spec, layer.get_weights(), inputs, mask, initial_state, id=id)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        spec: object,
+        weights: Sequence[ArrayLike],
+        inputs: ArrayLike,
+        mask: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        *,
+        id: str = "problem",
+    ) -> Problem:
+        """Return the problem of a layer's configuration `{"class_name": ..., "config": {...}}`.
+
+        `weights` are in Keras' order; `inputs` is (B, T, D), `mask` (B, T), `initial_state` one
+        array (B, H) or a list of them in Keras' order.
+
+        Raises:
+            FormatError: a weight is missing, or the layer has an option that is not computed.
+        """
+        layer = parse_layer(spec)
         numbers = np.asarray(inputs)
         if numbers.ndim != 3:
             raise FormatError(f"inputs: got shape {numbers.shape}, expected the axes B, T, D")
         return cls(
-            parsed,
-            _weights_of(layer, weight_slots(parsed, numbers.shape[-1])),
+            layer,
+            _named_weights(weights, weight_slots(layer, numbers.shape[-1])),
             Tensor.of("inputs", _as_float(numbers)),
             None if mask is None else np.asarray(mask).astype(bool),
-            _states_of(initial_state, state_slots(parsed, numbers.shape[0])),
+            _states_of(initial_state, state_slots(layer, numbers.shape[0])),
             id=id,
         )
 
 
-def _attached_mask(inputs: ArrayLike) -> ArrayLike | None:
+def attached_mask(inputs: ArrayLike) -> ArrayLike | None:
     """Return the mask that Keras keeps with a tensor, None without one.
 
     That of a tensor which takes no attributes, as JAX' are, is known to Keras 3 only.
@@ -192,8 +213,7 @@ def _attached_mask(inputs: ArrayLike) -> ArrayLike | None:
     return find(inputs) if find else getattr(inputs, "_keras_mask", None)
 
 
-def _weights_of(layer: KerasLayer, slots: Sequence[Slot]) -> tuple[Tensor, ...]:
-    arrays = layer.get_weights()
+def _named_weights(arrays: Sequence[ArrayLike], slots: Sequence[Slot]) -> tuple[Tensor, ...]:
     if len(arrays) < len(slots):
         raise FormatError(
             f"layer: got {len(arrays)} weight arrays, expected {len(slots)}; "

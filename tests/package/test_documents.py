@@ -88,9 +88,9 @@ def test_no_placeholder_is_left():
         assert not re.search(r"@[A-Z]+@|FIXME|XXX", document.read_text("utf-8")), document
 
 
-def snippet(start):
-    """Return the names that the README's code block which begins with `start` defines."""
-    blocks = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
+def snippet(start, text=README):
+    """Return the names that the code block of a document which begins with `start` defines."""
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
     (code,) = [block for block in blocks if block.startswith(start)]
     names = {}
     exec(code, names)  # noqa: S102 - what the README asks people to type
@@ -106,6 +106,12 @@ def test_implementation_of_the_readme_agrees_where_it_is_supported():
 def test_live_layer_of_the_readme_agrees():
     pytest.importorskip("tensorflow")
     assert snippet("import keras")["problem"].layer.units == 3
+
+
+def test_live_model_of_its_document_agrees():
+    pytest.importorskip("tensorflow")
+    text = (ROOT / "docs" / "models.md").read_text("utf-8")
+    assert snippet("import keras", text)["result"].passed
 
 
 def test_parametrized_test_of_the_readme_selects_cases(monkeypatch):

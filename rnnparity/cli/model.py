@@ -1,0 +1,89 @@
+"""`rnnparity model`: every recurrent layer of a saved model."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rnnparity.cli.common import echo
+
+if TYPE_CHECKING:
+    from rnnparity.models.calls import ModelResult
+
+
+def model(
+    file: Annotated[Path, typer.Argument(metavar="MODEL", help="A .keras or .h5 file.")],
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="X",
+            help="Inputs of the model: .npy, .npz by names, .json nested lists. "
+            "Default: generated from the model's specs.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a problem file for each call, with its outputs."),
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an HTML page.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    imports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import", metavar="PKG", help="Import a module with custom objects; repeatable."
+        ),
+    ] = None,
+    unsafe: Annotated[
+        bool,
+        typer.Option(
+            "--unsafe", help="Load what Keras' safe mode refuses; runs code from the file."
+        ),
+    ] = False,
+) -> None:
+    """Compare every recurrent layer of a saved model."""
+    from json import dumps
+
+    from rnnparity.models.input_files import read_inputs
+    from rnnparity.models.judging import judge_calls
+    from rnnparity.models.saved import check_model_file, record_file
+    from rnnparity.problem.files import check_writable, write_file
+    from rnnparity.report.explanation_text import COLOURS
+    from rnnparity.report.model_page import model_page
+    from rnnparity.report.model_text import model_json, model_lines
+    from rnnparity.session.judging import self_check
+
+    if html is not None:
+        check_writable(html)
+    check_model_file(file)
+    arrays = None if inputs is None else read_inputs(inputs)
+    self_check()
+    result = judge_calls(record_file(file, arrays, imports=imports or (), unsafe=unsafe))
+    if json:
+        typer.echo(dumps(model_json(result), indent=1))
+    else:
+        for line in model_lines(result):
+            colour, bold = COLOURS[line.style]
+            echo(line.text, colour=colour, bold=bold)
+    if html is not None:
+        write_file(html, model_page(str(file), result))
+    if out is not None:
+        _write_problems(out, result)
+    raise typer.Exit(result.status)
+
+
+def _write_problems(folder: Path, result: ModelResult) -> None:
+    """Write a problem file for each call that is computed, numbered in the order of execution."""
+    from rnnparity.problem.file_format import dump_pretty
+    from rnnparity.problem.files import write_folder
+
+    files: dict[str, str | bytes] = {}
+    for index, compared in enumerate(result.calls, start=1):
+        call = compared.call
+        if call.problem is not None:
+            name = re.sub(r"[^A-Za-z0-9_]+", "-", call.id).strip("-")
+            content = dump_pretty(call.problem.with_outputs(call.outputs))
+            files[f"{index:02}-{name}.json"] = content
+    write_folder(folder, files)

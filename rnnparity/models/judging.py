@@ -1,0 +1,60 @@
+"""From a model to the verdicts on its recurrent layers, and the cause of the first difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rnnparity.models.calls import Call, CallResult, ModelResult, not_compared
+from rnnparity.models.inputs import generated_inputs, prepared_inputs
+from rnnparity.models.layers import KerasLayer
+from rnnparity.models.recording import record
+from rnnparity.models.saved import record_file
+from rnnparity.problem.answer import Answer
+from rnnparity.problem.errors import RequestError
+from rnnparity.session.ask import explained
+from rnnparity.session.judging import judge_outcome
+from rnnparity.session.outcome import Outcome
+from rnnparity.session.processes import one_blas_thread
+
+
+def from_model(model: KerasLayer | str | Path, inputs: object = None) -> ModelResult:
+    """Return the verdicts on all calls of a model's recurrent layers, each with its problem.
+
+    `model` is a live Keras model or the path of a `.keras` or `.h5` file, `inputs` what the model
+    is called with; None generates them from the model's specs. The model runs once, at inference.
+    Every layer is judged on the inputs that it really got, so that one fault is one difference.
+
+    Raises:
+        RequestError: the file is unreadable, the model cannot be run with the inputs, or it has no
+        recurrent layer.
+    """
+    if isinstance(model, str | Path):
+        return judge_calls(record_file(Path(model), inputs))
+    if not hasattr(model, "_flatten_layers"):
+        raise RequestError(f"model: got {type(model).__name__}, expected a Keras model or a path")
+    if inputs is None:
+        inputs = generated_inputs(model)
+    return judge_calls(record(model, prepared_inputs(model, inputs)))
+
+
+def judge_calls(calls: Sequence[Call]) -> ModelResult:
+    """Judge recorded calls, and search the cause of the first difference."""
+    with one_blas_thread():
+        results = tuple(map(_judge, calls))
+    result = ModelResult(results)
+    first = result.first_difference
+    if first is None or first.call.problem is None:
+        return result
+    diagnosis = explained(first.call.problem.with_outputs(first.call.outputs))
+    return ModelResult(results, diagnosis.explanation)
+
+
+def _judge(call: Call) -> CallResult:
+    if call.problem is None:
+        return not_compared(call)
+    try:
+        return CallResult(call, judge_outcome(Outcome(call.problem, Answer(call.outputs))))
+    except RequestError as refusal:  # it does not fit in memory
+        return not_compared(replace(call, reason=str(refusal)))

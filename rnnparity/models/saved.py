@@ -1,0 +1,231 @@
+"""Models in files: `.keras` and `.h5`, loaded in a worker process with limits of time and memory."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
+from pathlib import Path, PurePosixPath
+from types import ModuleType
+from typing import Any, TypeAlias
+
+from rnnparity.models.calls import Call
+from rnnparity.models.inputs import generated_inputs, prepared_inputs
+from rnnparity.models.layers import KerasLayer
+from rnnparity.models.recording import record, with_keras_version
+from rnnparity.problem.errors import RequestError
+from rnnparity.session.outcome import error_line
+from rnnparity.session.processes import (
+    hidden_main,
+    how_it_died,
+    kill_pool,
+    prepare_process,
+    start_pool,
+)
+from rnnparity.subjects.functions import is_module, user_location
+from rnnparity.subjects.registry import check_installed
+
+# Loading and running a model may take so long, TensorFlow's import included.
+TIMEOUT_S = 300.0
+# The data of the worker process, and what the archive of a model may hold when it is unpacked.
+MEMORY_LIMIT = 8 * 2**30
+GIB = 2**30
+# The members of a .keras archive that every one has, and how each file begins.
+CONFIG, METADATA = "config.json", "metadata.json"
+ZIP_START, HDF5_START = b"PK", b"\x89HDF\r\n\x1a\n"
+
+# Keras ships no types.
+KerasModule: TypeAlias = Any
+
+
+def record_file(
+    path: Path,
+    inputs: object = None,
+    *,
+    imports: Sequence[str] = (),
+    unsafe: bool = False,
+    timeout_s: float = TIMEOUT_S,
+) -> tuple[Call, ...]:
+    """Load a model from a file in a worker process, run it there once, and return its calls.
+
+    The file is loaded in Keras' safe mode unless `unsafe`; modules in `imports` are imported
+    before, for custom objects. Without `inputs` they are generated.
+
+    Raises:
+        RequestError: the file is not a model, is dangerous, cannot be loaded or run, or takes too
+        much time or memory.
+    """
+    check_model_file(path)
+    check_installed("keras")
+    for name in imports:
+        if not is_module(name.partition(".")[0]):
+            raise RequestError(f"--import {name}: no module of that name is on the path")
+    pool = start_pool(1)
+    try:
+        with hidden_main():
+            future = pool.submit(_record_in_worker, str(path), inputs, tuple(imports), unsafe)
+        result = future.result(timeout=timeout_s)
+    except TimeoutError:
+        raise RequestError(
+            f"{path}: timed out after {timeout_s:g} s; worker killed; use smaller inputs"
+        ) from None
+    except BrokenProcessPool:
+        raise RequestError(
+            f"{path}: worker died{how_it_died(pool)} while the model was loaded and run; it may need "
+            f"more than {MEMORY_LIMIT // GIB} GiB of memory, the limit"
+        ) from None
+    finally:
+        kill_pool(pool)
+    if isinstance(result, str):
+        raise RequestError(result)
+    return result
+
+
+def check_model_file(path: Path) -> None:
+    """Check what can be known of a model's file without loading it.
+
+    Raises:
+        RequestError: it is not a model, or an archive whose members are too large or point outside.
+    """
+    if path.suffix not in (".keras", ".h5", ".hdf5"):
+        raise RequestError(f"{path}: got suffix {path.suffix!r}, expected a .keras or .h5 file")
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(HDF5_START))
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if path.suffix != ".keras":
+        if start != HDF5_START:
+            raise RequestError(f"{path}: not an HDF5 file; save the model with model.save")
+        return
+    if not start.startswith(ZIP_START):
+        raise RequestError(f"{path}: not a .keras archive; save the model with model.save")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(path, archive.infolist())
+            _ = archive.read(CONFIG), archive.read(METADATA)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise RequestError(f"{path}: damaged .keras archive: {error}") from None
+
+
+def _check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    for member in members:
+        name = PurePosixPath(member.filename.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+            raise RequestError(
+                f"{path}: its member {member.filename!r} points outside the archive; do not trust this file"
+            )
+    size = sum(member.file_size for member in members)
+    if size > MEMORY_LIMIT:
+        raise RequestError(
+            f"{path}: unpacks to {size / GIB:.1f} GiB, expected at most {MEMORY_LIMIT // GIB} GiB"
+        )
+    missing = {CONFIG, METADATA} - {member.filename for member in members}
+    if missing:
+        raise RequestError(f"{path}: {min(missing)} is missing; not a .keras archive")
+
+
+def _record_in_worker(
+    path: str, inputs: object, imports: Sequence[str], unsafe: bool
+) -> tuple[Call, ...] | str:
+    """Return the calls of a model in a file, or the message of the error that prevents it."""
+    prepare_process()
+    try:
+        keras = _keras()
+        _limit_memory()
+        return recorded_calls(keras, Path(path), inputs, imports, unsafe)
+    except MemoryError:
+        return f"{path}: needs more than {MEMORY_LIMIT // GIB} GiB of memory, the limit"
+    except RequestError as error:
+        return str(error)
+
+
+def recorded_calls(
+    keras: KerasModule,
+    path: Path,
+    inputs: object = None,
+    imports: Sequence[str] = (),
+    unsafe: bool = False,
+) -> tuple[Call, ...]:
+    """Load a model and run it once in this process; see `record_file`."""
+    model = _loaded(keras, path, imports, unsafe)
+    if inputs is None:
+        inputs = generated_inputs(model)
+    calls = record(model, prepared_inputs(model, inputs))
+    version = _keras_version(path)
+    return tuple(with_keras_version(call, version) for call in calls)
+
+
+def _keras() -> KerasModule:
+    """Return Keras on TensorFlow's CPU path, which decides where the documentation is silent."""
+    from rnnparity.subjects.keras import TensorFlow
+
+    return TensorFlow("eager").keras
+
+
+def _limit_memory() -> None:
+    """Limit the memory that this process may allocate, where the system can."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
+
+
+def _loaded(keras: KerasModule, path: Path, imports: Sequence[str], unsafe: bool) -> KerasLayer:
+    """Return the model in a file.
+
+    Raises:
+        RequestError: whatever the file makes Keras raise, in one line.
+    """
+    custom: dict[str, object] = {}
+    for name in imports:
+        try:
+            custom |= _layer_classes(keras, import_module(name))
+        except Exception as error:  # whatever an imported module may raise
+            line = f"{error_line(error)}{user_location(error)}"
+            raise RequestError(f"--import {name}: cannot be imported: {line}") from None
+    try:
+        return keras.saving.load_model(
+            path, custom_objects=custom, compile=False, safe_mode=not unsafe
+        )
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise RequestError(f"{path}: cannot be loaded: {_advice(error)}") from None
+
+
+def _advice(error: Exception) -> str:
+    """Return the line of an error of Keras, and what to do about it."""
+    text, line = str(error), error_line(error)
+    if "safe_mode" in text or "unsafe" in text:
+        return f"{line}; pass --unsafe if you trust the file"
+    if "Could not locate" in text or "Unknown layer" in text or "register" in text:
+        return f"{line}; pass --import PKG for the module that defines it"
+    return line
+
+
+def _layer_classes(keras: KerasModule, module: ModuleType) -> dict[str, object]:
+    """Return the layers and cells that a module defines, which may not be registered."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and issubclass(value, keras.layers.Layer)
+        and value.__module__ == module.__name__
+    }
+
+
+def _keras_version(path: Path) -> str:
+    """Return the version of Keras that has saved a model, "" where the file has none."""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            metadata = json.loads(archive.read(METADATA))
+        return str(metadata.get("keras_version", ""))
+    import h5py
+
+    with h5py.File(path) as file:
+        version = file.attrs.get("keras_version", "")
+    return version.decode() if isinstance(version, bytes) else str(version)

@@ -1,0 +1,163 @@
+"""Models in files: loaded in safe mode, refused in one line where they are dangerous or damaged."""
+
+import zipfile
+
+import numpy as np
+import pytest
+
+from rnnparity import from_model
+from rnnparity.models import saved
+from rnnparity.models.saved import check_model_file, record_file, recorded_calls
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.results import Verdict
+from rnnparity.subjects import make_subject
+
+# Keras saves its variables through an __array__ of NumPy 1's form.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
+    "ignore:You are saving your model as an HDF5 file:UserWarning",
+)
+
+
+@pytest.fixture(scope="module")
+def keras():
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    return make_subject("keras").keras
+
+
+@pytest.fixture
+def save(keras, tmp_path):
+    """Saves a Sequential of layers; returns the path."""
+
+    def save(*parts, suffix=".keras", shape=(None, 4)):
+        path = tmp_path / f"model{suffix}"
+        keras.Sequential([keras.Input(shape), *parts]).save(path)
+        return path
+
+    return save
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_calls_of_a_saved_model_are_recorded(keras, save, suffix):
+    layers = keras.layers
+    embedding = layers.Embedding(9, 4, mask_zero=True)
+    path = save(embedding, layers.LSTM(3), suffix=suffix, shape=(None,))
+    (call,) = recorded_calls(keras, path)
+    assert call.class_name == "LSTM"
+    assert not call.problem.mask.all()
+    assert call.notes == ()
+
+
+def test_saved_model_is_judged_from_a_worker_process(keras, save):
+    layers = keras.layers
+    both = layers.Bidirectional(layers.GRU(3, return_sequences=True), name="both")
+    path = save(both, layers.LSTM(2, name="last"))
+    result = from_model(str(path), np.ones((2, 5, 4), "float32"))
+    assert [(call.call.id, call.result.verdict) for call in result.calls] == [
+        ("both", Verdict.AGREES),
+        ("last", Verdict.AGREES),
+    ]
+    with pytest.raises(RequestError, match="timed out after 1 s; worker killed"):
+        record_file(path, timeout_s=1)
+
+
+BOMB = "lambda x: [__import__('pathlib').Path('bomb').touch(), x][1]"
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_lambda_in_a_file_is_not_executed(keras, save, tmp_path, monkeypatch, suffix):
+    monkeypatch.chdir(tmp_path)
+    bomb = keras.layers.Lambda(eval(BOMB))  # noqa: S307
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.layers.Lambda, "call", lambda self, x, mask=None: x)
+        path = save(bomb, keras.layers.LSTM(2), suffix=suffix)
+    assert not (tmp_path / "bomb").exists()
+    with pytest.raises(RequestError, match="pass --unsafe if you trust the file") as caught:
+        recorded_calls(keras, path)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "bomb").exists()
+    recorded_calls(keras, path, unsafe=True)
+    assert (tmp_path / "bomb").exists()
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_custom_object_is_imported_or_missed(keras, save, monkeypatch, suffix):
+    from _support import keras_models
+
+    path = save(keras_models.LSTM(5, name="port"), suffix=suffix)
+    monkeypatch.setattr(saved, "_layer_classes", lambda keras, module: {})
+    custom = keras.saving.get_custom_objects()
+    kept = dict(custom)
+    custom.clear()
+    try:
+        with pytest.raises(RequestError, match="--import PKG"):
+            recorded_calls(keras, path)
+    finally:
+        custom.update(kept)
+    monkeypatch.undo()
+    (call,) = recorded_calls(keras, path, imports=["_support.keras_models"])
+    assert call.id == "port"
+
+
+def test_hard_sigmoid_of_a_file_of_keras_2_is_noted(keras, save, tmp_path):
+    path = save(
+        keras.layers.LSTM(2, recurrent_activation="hard_sigmoid", return_sequences=True),
+        keras.layers.GRU(3),
+    )
+    old = tmp_path / "old.keras"
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(old, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == saved.METADATA:
+                content = b'{"keras_version": "2.15.0", "date_saved": ""}'
+            target.writestr(name, content)
+    assert [call.notes for call in recorded_calls(keras, path)] == [(), ()]
+    assert [list(call.notes) for call in recorded_calls(keras, old)] == [
+        ["hard-sigmoid-keras-2"],
+        [],
+    ]
+
+
+def archive(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+
+
+def test_file_that_is_not_a_model_is_refused(tmp_path):
+    whole = {"config.json": "{}", "metadata.json": "{}"}
+    contents = {
+        "text.keras": (b"hello", "not a .keras archive"),
+        "text.h5": (b"hello", "not an HDF5 file"),
+        "torn.keras": (b"PK\x03\x04", "damaged .keras archive"),
+        "model.onnx": (b"", "got suffix '.onnx', expected a .keras or .h5 file"),
+        "plain.keras": ({"a": "b"}, "config.json is missing"),
+        "outside.keras": ({**whole, "../evil": ""}, "points outside the archive"),
+        "absolute.keras": ({**whole, "/etc/evil": ""}, "points outside the archive"),
+        "drive.keras": ({**whole, "C:\\evil": ""}, "points outside the archive"),
+    }
+    for name, (content, message) in contents.items():
+        path = tmp_path / name
+        if isinstance(content, dict):
+            archive(path, content)
+        else:
+            path.write_bytes(content)
+        with pytest.raises(RequestError, match=message):
+            check_model_file(path)
+    with pytest.raises(RequestError, match="cannot be read: No such file"):
+        check_model_file(tmp_path / "absent.keras")
+
+
+def test_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(saved, "MEMORY_LIMIT", 10_000)
+    path = tmp_path / "bomb.keras"
+    archive(path, {"config.json": "0" * 10**6, "metadata.json": "{}"})
+    with pytest.raises(RequestError, match="unpacks to"):
+        check_model_file(path)
+
+
+def test_damaged_configuration_is_one_line(keras, tmp_path):
+    path = tmp_path / "damaged.keras"
+    archive(path, {"config.json": "{", "metadata.json": "{}", "model.weights.h5": "x"})
+    with pytest.raises(RequestError, match="cannot be loaded"):
+        recorded_calls(keras, path)
