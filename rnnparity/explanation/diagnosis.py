@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rnnparity.explanation.digits import printed_digits
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings import (
     is_constant,
@@ -40,7 +41,7 @@ from rnnparity.problem.results import (
     Verdict,
 )
 from rnnparity.reference.tolerance import Expected, expect
-from rnnparity.verdict.compare import compare_structure, compare_values
+from rnnparity.verdict.compare import Comparison, compare_structure, compare_values
 from rnnparity.verdict.judge import with_value_counts
 
 
@@ -185,7 +186,11 @@ def _on_slice(explanation: Explanation, part: ProblemSlice, rest_fits: bool | No
 def _diagnose_whole(reading: Reading, blind_to: tuple[FaultId, ...] | None = None) -> Diagnosis:
     problem, actual = reading.problem, reading.actual
     expected = expect(problem)
-    compared = compare_values(actual, expected.outputs, expected.sigmas, expected.dtype.threshold)
+    compared = _compared(actual, expected)
+    printed = printed_digits(actual) if compared.differences else None
+    if printed is not None:
+        expected = printed.widened(expected)
+        compared = _compared(actual, expected)
     agrees = expected.unpredictable or not compared.differences
     evidence = Evidence(problem, actual, expected)
     # Where there is hardly any noise, values may be off by less than is usual beside them. No
@@ -207,6 +212,7 @@ def _diagnose_whole(reading: Reading, blind_to: tuple[FaultId, ...] | None = Non
         candidates=search.candidates,
         precision=search.precision,
         blind_to=blind_to,
+        findings=(printed.finding,) if printed else (),
     )
     diagnosis = Diagnosis(problem, explanation)
     if (agrees or tiny) and reading.placed:
@@ -218,9 +224,14 @@ def _diagnose_whole(reading: Reading, blind_to: tuple[FaultId, ...] | None = Non
         return replace(diagnosis, explanation=explanation)
     if tiny:
         finding = Finding(FindingType.BELOW_USUAL_NOISE)
-        explanation = replace(explanation, cause=Cause(), findings=(finding,))
+        findings = (*explanation.findings, finding)
+        explanation = replace(explanation, cause=Cause(), findings=findings)
         return replace(diagnosis, explanation=explanation)
     return _diverging(diagnosis, evidence, search, reading.placed)
+
+
+def _compared(actual: tuple[Tensor, ...], expected: Expected) -> Comparison:
+    return compare_values(actual, expected.outputs, expected.sigmas, expected.dtype.threshold)
 
 
 def _explained_by_reading(diagnosis: Diagnosis, reading: Reading, expected: Expected) -> Diagnosis:
@@ -240,7 +251,11 @@ def _diverging(
     explanation = replace(
         diagnosis.explanation,
         cause=Cause(),
-        findings=(*location_findings(evidence), *numeric_findings(evidence, search)),
+        findings=(
+            *location_findings(evidence),
+            *numeric_findings(evidence, search),
+            *diagnosis.explanation.findings,
+        ),
         picture=picture_of(evidence),
     )
     if read and placed and is_low_precision(placed[0]):  # the reading explains the rest

@@ -184,6 +184,7 @@ class FindingType(StrEnum):
     WITHIN_NOISE_OF = "within-noise-of"  # as small as the noise of a coarser type [name]
     BELOW_USUAL_NOISE = "below-usual-noise"  # too small for any hypothesis
     OTHER_ORDER_AGREES = "other-order-agrees"  # under other names the values agree
+    PRINTED_DIGITS = "printed-digits"  # [name: decimals or significant digits; numbers: how many]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from rnnparity.problem.results import Explanation, Mismatch
+from rnnparity.problem.results import Explanation, Finding, Mismatch
 from rnnparity.report.explanation_phrases import known_texts, slice_text
 from rnnparity.report.messages import UNEXPLAINED, fault_name, faults_name
 
@@ -27,6 +27,8 @@ def as_json(explanation: Explanation) -> dict[str, object]:
         "also_fits": [faults_name(faults) for faults in also_fits],
         "blind_to": [fault_name(fault) for fault in explanation.blind_to],
     }
+    if explanation.findings:
+        content["findings"] = [_finding_json(finding) for finding in explanation.findings]
     if explanation.slice:
         content["slice"] = slice_text(explanation.slice)
     if explanation.known:
@@ -43,6 +45,17 @@ def _first_json(mismatch: Mismatch) -> dict[str, int | str]:
         content["direction"] = mismatch.direction
     if mismatch.gates:
         content["gate"] = ", ".join(mismatch.gates)
+    return content
+
+
+def _finding_json(finding: Finding) -> dict[str, object]:
+    content: dict[str, object] = {"finding": str(finding.type)}
+    if finding.name:
+        content["name"] = finding.name
+    if finding.numbers:
+        content["numbers"] = list(finding.numbers)
+    if finding.value is not None:
+        content["value"] = finding.value
     return content
 
 

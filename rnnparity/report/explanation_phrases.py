@@ -89,6 +89,10 @@ def finding_text(finding: Finding) -> str:
     if finding.type is FindingType.NOT_FINITE:
         index = ", ".join(map(str, finding.numbers))
         return f"{name} is not finite, first at [{index}]"
+    if finding.type is FindingType.PRINTED_DIGITS:
+        return (
+            f"the numbers were printed with {finding.numbers[0]} {name}, and are compared to these"
+        )
     return f"{name} is {finding.value:g} everywhere; check whether it was computed"
 
 

@@ -14,6 +14,7 @@ from rnnparity.problem.results import (
     FaultDescription,
     FaultId,
     Finding,
+    FindingType,
     Picture,
     Verdict,
 )
@@ -71,7 +72,7 @@ def headline(explanation: Explanation) -> str:
     """Return the explanation in one line without the id."""
     cause = explanation.cause
     if explanation.verdict is not Verdict.DIVERGES or cause is None:
-        return str(explanation.verdict)
+        return verdict_text(explanation)
     if not cause.explained and explanation.known:
         return f"known difference: {', '.join(explanation.known)}"
     line = faults_name(cause.faults) if cause.explained else UNEXPLAINED
@@ -82,13 +83,27 @@ def headline(explanation: Explanation) -> str:
     return line
 
 
+def verdict_text(explanation: Explanation) -> str:
+    """Return the verdict, and to which digits outputs agree that were read from text."""
+    printed = _printed(explanation)
+    if explanation.verdict is Verdict.AGREES and printed:
+        return f"agrees to the {printed.numbers[0]} printed {printed.name}"
+    return str(explanation.verdict)
+
+
+def _printed(explanation: Explanation) -> Finding | None:
+    """Return the finding that the numbers were read from text."""
+    printed = (f for f in explanation.findings if f.type is FindingType.PRINTED_DIGITS)
+    return next(printed, None)
+
+
 def lines(explanation: Explanation, with_picture: bool = True) -> Iterator[Line]:
     """Yield verdict, location, cause, evidence, fix and picture, one line each."""
     diverges = explanation.verdict is Verdict.DIVERGES
     passed = explanation.verdict is Verdict.AGREES
     style = Style.AGREES if passed else Style.DIVERGES
-    yield Line(f"{explanation.id}: {explanation.verdict}", style)
-    if not diverges:
+    yield Line(f"{explanation.id}: {verdict_text(explanation)}", style)
+    if not diverges and not _printed(explanation):
         yield Line(f"  max error: {sigma_text(explanation.sigma)} sigma")
     if explanation.reason:
         yield Line(f"  reason: {explanation.reason}")

@@ -1,0 +1,81 @@
+"""Numbers that were read from text: how many digits were printed, and the error that leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array, FloatType
+from rnnparity.problem.problem import Tensor
+from rnnparity.problem.results import Finding, FindingType
+from rnnparity.reference.tolerance import Expected
+
+MOST_DECIMALS, MOST_SIGNIFICANT = 8, 8
+# So many different fractions must have been printed, and this unlikely is it that all of them have
+# so few digits by chance.
+FEWEST, CHANCE = 4, 1e-9
+# A number that was read back has its own rounding error beside that of printing.
+MARGIN = 1.01
+
+
+@dataclass(frozen=True)
+class PrintedDigits:
+    """How numbers were printed: with so many decimals, or so many significant digits."""
+
+    count: int
+    significant: bool
+
+    @property
+    def finding(self) -> Finding:
+        name = "significant digits" if self.significant else "decimals"
+        return Finding(FindingType.PRINTED_DIGITS, name, (self.count,))
+
+    def rounded(self, values: Array) -> Array:
+        """Return values as they would have been printed, in float64."""
+        unit = self.unit(values)
+        rounded: Array = np.round(values / unit) * unit
+        return rounded
+
+    def widened(self, expected: Expected) -> Expected:
+        """Return expected outputs whose thresholds allow half a unit of the last digit more."""
+        sigmas = [
+            sigma + MARGIN * self.unit(output.data) / 2 / expected.dtype.threshold
+            for output, sigma in zip(expected.outputs, expected.sigmas, strict=True)
+        ]
+        return replace(expected, sigmas=tuple(sigmas))
+
+    def unit(self, values: Array) -> Array:
+        """Return the unit of the last printed digit of each value."""
+        if not self.significant:
+            return np.full(values.shape, 10.0**-self.count)
+        magnitude = np.where(values == 0, 1.0, np.abs(values))
+        unit: Array = 10.0 ** (np.floor(np.log10(magnitude)) - self.count + 1)
+        return unit
+
+
+def printed_digits(actual: Sequence[Tensor]) -> PrintedDigits | None:
+    """Return how the numbers were printed, None where they have too many digits for that."""
+    values = [tensor.data.astype(np.float64).ravel() for tensor in actual]
+    dtype = min((FLOAT_TYPES[tensor.dtype] for tensor in actual), key=lambda type_: type_.bits)
+    flat = np.unique(np.concatenate(values))
+    fractions = flat[np.isfinite(flat) & (flat != np.round(flat))]
+    if len(fractions) < FEWEST:
+        return None
+    formats = [PrintedDigits(count, False) for count in range(1, MOST_DECIMALS + 1)]
+    formats += [PrintedDigits(count, True) for count in range(2, MOST_SIGNIFICANT + 1)]
+    chances = {printed: _log_chance(printed, fractions, dtype) for printed in formats}
+    likely = min(chances, key=chances.__getitem__)
+    return likely if chances[likely] < np.log(CHANCE) else None
+
+
+def _log_chance(printed: PrintedDigits, values: Array, dtype: FloatType) -> float:
+    """Return how unlikely it is that arbitrary numbers have so few digits; 0 if these have more."""
+    # What was printed and read again is the nearest number of its type.
+    read = dtype.round(printed.rounded(values)).astype(np.float64)
+    if not np.allclose(read, values, rtol=dtype.u, atol=0):
+        return 0.0
+    # The share of the type's numbers there that printing leaves as they are.
+    shares = np.minimum(2 * dtype.u * np.abs(values) / printed.unit(values), 1)
+    return float(np.log(shares).sum())

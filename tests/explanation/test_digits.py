@@ -1,0 +1,64 @@
+"""Numbers that were pasted from text are judged to the digits that were printed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rnnparity.catalogue import catalogue
+from rnnparity.explanation.diagnosis import diagnose
+from rnnparity.explanation.digits import PrintedDigits, printed_digits
+from rnnparity.problem.problem import Tensor
+from rnnparity.problem.results import FindingType, Verdict
+from rnnparity.reference import compute
+
+PROBLEM = catalogue()["lstm-spread-sequences-state"]
+FORMATS = [("%.3f", 3, False), ("%.6f", 6, False), ("%.3e", 4, True), ("%.5g", 5, True)]
+
+
+def printed(outputs, form):
+    """Return outputs as they are read from text."""
+    return tuple(
+        Tensor.of(tensor.name, np.vectorize(lambda x: float(form % x))(tensor.data), "float32")
+        for tensor in outputs
+    )
+
+
+@pytest.mark.parametrize(("form", "count", "significant"), FORMATS)
+def test_the_digits_are_counted(form, count, significant):
+    assert printed_digits(printed(compute(PROBLEM), form)) == PrintedDigits(count, significant)
+
+
+@pytest.mark.parametrize("form", [form for form, *_ in FORMATS])
+def test_correct_numbers_agree_to_the_printed_digits(form):
+    explanation = diagnose(PROBLEM.with_outputs(printed(compute(PROBLEM), form))).explanation
+    assert explanation.verdict is Verdict.AGREES
+    assert [finding.type for finding in explanation.findings] == [FindingType.PRINTED_DIGITS]
+
+
+def test_a_digit_that_is_one_off_diverges():
+    outputs = printed(compute(PROBLEM), "%.4f")
+    outputs[0].data[0, 0, 0] += np.float32(1e-4)
+    assert diagnose(PROBLEM.with_outputs(outputs)).explanation.verdict is Verdict.DIVERGES
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_numbers_of_any_type_are_not_taken_for_printed_ones(dtype):
+    rng = np.random.default_rng(0)
+    for scale in (1e-3, 0.1, 1, 30):
+        values = Tensor.of("output", scale * rng.standard_normal((4, 5, 6)), dtype)
+        assert printed_digits([values]) is None
+
+
+def test_round_numbers_are_no_evidence():
+    # Sums of a few ones are integers, and a clipped gate is 0.5.
+    assert printed_digits([Tensor.of("output", [[0.5, 1.5, -0.5, 3]], "float32")]) is None
+
+
+def test_the_cause_of_wrong_printed_numbers_is_found():
+    i, f, c, o = np.split(PROBLEM.weights[0].data, 4, axis=-1)
+    kernel = replace(PROBLEM.weights[0], data=np.concatenate([f, i, c, o], axis=-1))
+    wrong = compute(replace(PROBLEM, weights=(kernel, *PROBLEM.weights[1:])))
+    explanation = diagnose(PROBLEM.with_outputs(printed(wrong, "%.5f"))).explanation
+    assert [fault.cause for fault in explanation.cause.faults] == ["gate-order"]
+    assert FindingType.PRINTED_DIGITS in [finding.type for finding in explanation.findings]
