@@ -21,8 +21,8 @@ def explain(
         str,
         typer.Argument(
             metavar="FILE|CASE",
-            help="A problem file with somebody's outputs, - for stdin; with --subject also the id "
-            "of a case.",
+            help="A problem file with somebody's outputs, - for stdin; with --subject or --outputs "
+            "also the id of a case.",
         ),
     ],
     subject: Annotated[
@@ -32,6 +32,13 @@ def explain(
             help="Run this subject for the outputs, and for further problems if needed.",
         ),
     ] = "",
+    outputs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The outputs to explain: .npy, .npz by name, .json nested lists in Keras' order.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an HTML page.")] = None,
     bundle: Annotated[
@@ -58,7 +65,7 @@ def explain(
     for path in (html, separate):
         if path is not None:
             check_writable(path)
-    problem = problem_of(file)
+    problem = _problem_with_outputs(file, outputs, subject)
     try:
         diagnosis = explain_subject(problem, subject) if subject else explained(problem)
     except SubjectFailedError as error:  # nothing to explain, but a script shows it
@@ -72,7 +79,7 @@ def explain(
         for line in lines(explanation):
             colour, bold = COLOURS[line.style]
             echo(line.text, colour=colour, bold=bold)
-        _print_commands(diagnosis, file, subject)
+        _print_commands(diagnosis, file, subject, outputs)
     if html is not None:
         write_file(html, page(explanation))
     if bundle is not None:
@@ -81,6 +88,19 @@ def explain(
     if separate is not None:
         write_file(separate, file_format.dump_pretty(_separating(diagnosis, separate)))
     raise typer.Exit(explanation.verdict.status)
+
+
+def _problem_with_outputs(file: str, outputs: Path | None, subject: str) -> Problem:
+    """Return a problem, with the outputs of another file if there is one."""
+    from rnnparity.problem.array_files import read_arrays
+    from rnnparity.problem.short_form import outputs_of
+
+    problem = problem_of(file)
+    if outputs is None:
+        return problem
+    if subject:
+        raise RequestError("--outputs and --subject: give one of them")
+    return problem.with_outputs(outputs_of(read_arrays(outputs), problem.output_slots()))
 
 
 def _separating(diagnosis: Diagnosis, file: Path) -> Problem:
@@ -92,13 +112,14 @@ def _separating(diagnosis: Diagnosis, file: Path) -> Problem:
     raise RequestError(f"{file}: not written: {reason}")
 
 
-def _print_commands(diagnosis: Diagnosis, file: str, subject: str) -> None:
+def _print_commands(diagnosis: Diagnosis, file: str, subject: str, outputs: Path | None) -> None:
     from rnnparity.problem.results import Verdict
 
     if diagnosis.separating is not None:
         echo("  separate: --separate FILE writes a problem on which these causes differ")
     if diagnosis.explanation.verdict is Verdict.DIVERGES and file != "-":
         option = f" --subject {quote(subject)}" if subject else ""
+        option = f" --outputs {quote(str(outputs))}" if outputs else option
         echo(f"  rerun: rnnparity explain {quote(file)}{option}")
 
 

@@ -20,6 +20,7 @@ from rnnparity.problem.errors import FormatError
 from rnnparity.problem.json_text import MAX_BYTES, load_json, read_bytes, read_limited
 from rnnparity.problem.keras_config import JsonObject, layer_spec, parse_layer
 from rnnparity.problem.problem import Case, Problem, Tensor
+from rnnparity.problem.short_form import is_short, parse_short
 
 if TYPE_CHECKING:
     from rnnparity.problem.schema import ArrayFields, CaseFields, NamedArrayFields
@@ -152,6 +153,8 @@ def parse_problem(fields: object, where: str) -> Problem:
     """Return the problem in a JSON value; `where` is the name of the file in messages."""
     from rnnparity.problem.schema import ProblemFields, validate
 
+    if is_short(fields):
+        return parse_short(cast("JsonObject", fields), where)
     row = validate(ProblemFields, fields, where)
     states, outputs = row.initial_state, row.outputs
     try:

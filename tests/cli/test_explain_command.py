@@ -106,6 +106,27 @@ def test_standard_input_has_a_limit(here, file, monkeypatch, words, where):
     assert len(out.splitlines()) == (words[0] == "run")  # what came before is answered
 
 
+def test_outputs_of_another_file_are_explained(here, tmp_path):
+    (golden,) = golden_outputs(catalogue()["gru-spread-last"])
+    np.savez(tmp_path / "right.npz", output=golden.data)
+    np.save(tmp_path / "wrong.npy", golden.data[::-1])
+    (tmp_path / "printed.json").write_text(json.dumps(golden.data.round(4).tolist()))
+    for name, status, verdict in [
+        ("right.npz", 0, "agrees"),
+        ("wrong.npy", 1, "diverges"),
+        ("printed.json", 0, "agrees to the 4 printed decimals"),
+    ]:
+        file = str(tmp_path / name)
+        called = here("explain", "gru-spread-last", "--outputs", file)
+        assert called.returncode == status
+        assert called.stdout.startswith(f"gru-spread-last: {verdict}\n")
+        rerun = f"rerun: rnnparity explain gru-spread-last --outputs {file}\n"
+        assert (rerun in called.stdout) == (status == 1)
+    both = here("explain", "gru-spread-last", "--outputs", file, "--subject", "reference")
+    assert both.returncode == 2
+    assert "--outputs and --subject: give one of them" in both.stderr
+
+
 def test_a_suggested_command_quotes_the_file(here, file):
     path = file.with_name("my file; echo.json")
     path.write_bytes(file.read_bytes())
