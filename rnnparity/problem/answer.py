@@ -22,12 +22,14 @@ class Unsupported(Exception):  # noqa: N818 - a verdict, not an error
 class Answer:
     """The outputs of a subject in its own dtypes, and the seconds inside the subject.
 
-    `facts` are what it states without computing (see `rnnparity.verdict.expectations`).
+    `facts` are what it states without computing (see `rnnparity.verdict.expectations`); `versions`
+    those that it announces with an answer, as a program does that is not known before.
     """
 
     outputs: tuple[Tensor, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 class Subject(Protocol):

@@ -23,7 +23,7 @@ from rnnparity.problem.problem import Case, Problem, Tensor
 from rnnparity.problem.short_form import is_short, parse_short
 
 if TYPE_CHECKING:
-    from rnnparity.problem.schema import ArrayFields, CaseFields, NamedArrayFields
+    from rnnparity.problem.schema import AnswerFields, ArrayFields, CaseFields, NamedArrayFields
 
 __all__ = [
     "FORMAT",
@@ -173,8 +173,8 @@ def parse_problem(fields: object, where: str) -> Problem:
         raise FormatError(f"{where}: {error}") from None
 
 
-def parse_answer(fields: object, where: str) -> tuple[str, tuple[Tensor, ...] | None, str, str]:
-    """Return a program's answer: id, outputs, why it is unsupported, how it failed.
+def parse_answer(fields: object, where: str) -> tuple[AnswerFields, tuple[Tensor, ...] | None]:
+    """Return a program's answer, and its outputs as tensors if it has any.
 
     Other keys of the object, such as those of the problem, are ignored.
 
@@ -193,7 +193,7 @@ def parse_answer(fields: object, where: str) -> tuple[str, tuple[Tensor, ...] | 
             outputs = _read_tensors(answer.outputs, "outputs")
     except FormatError as error:
         raise FormatError(f"{where}: {error}") from None
-    return answer.id, outputs, answer.unsupported, answer.error
+    return answer, outputs
 
 
 def _read_case(case: CaseFields, fields: object) -> Case:

@@ -115,6 +115,9 @@ class AnswerFields(Strict):
     outputs: list[NamedArrayFields] | None = Field(default=None, description="In Keras' order.")
     unsupported: str = Field(default="", description="Why the program cannot run the problem.")
     error: str = Field(default="", description="How it failed.")
+    versions: dict[str, str] = Field(
+        default={}, description="Name and version of what computes, for reports."
+    )
 
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

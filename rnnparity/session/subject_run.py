@@ -71,6 +71,7 @@ def judge_subject(
                 case_result = fixtures.result(session, outcome, expected)
                 results[case_result.id] = case_result
                 wrong += wrong_outputs(outcome, case_result)
+                versions |= outcome.answer.versions if outcome.answer else {}
                 report_progress(progress, session.name, done, len(cases), case_result)
         except KeyboardInterrupt:
             interrupted = True

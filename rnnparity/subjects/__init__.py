@@ -3,6 +3,8 @@
 A subject shares nothing with the reference but the problem. There are four ways to add one:
 
 - a function from a Problem to its outputs, named `package.module:callable` (`FunctionSubject`);
+  `half_subject` makes one from a function of one direction of a layer, `layer_subject` from one of
+  a layer with lengths;
 - a program in any language, named `cmd:PROGRAM` (`rnnparity.subjects.command`);
 - an entry point of the group `rnnparity.subjects`: a function without arguments that returns a
   `Subject`, whose answers may be plain arrays;
@@ -15,6 +17,7 @@ A subject raises `Unsupported` with the reason for a problem that it cannot expr
 from __future__ import annotations
 
 from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.subjects.adapters import half_subject, layer_subject
 from rnnparity.subjects.declarations import (
     MissingFrameworkError,
     Registration,
@@ -45,7 +48,9 @@ __all__ = [
     "UnknownSubjectError",
     "Unsupported",
     "check_installed",
+    "half_subject",
     "is_importable",
+    "layer_subject",
     "make_subject",
     "name_of",
     "named_outputs",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from rnnparity.subjects.functions import numbered_names
 
 State = TypeVar("State")
 # The states of one layer, in Keras' order; None where the layer starts from zeros.
-LayerStates = list[State] | None
+LayerStates: TypeAlias = list[Array] | None
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def layers_of(problem: Problem) -> list[tuple[str, Recurrent | Bidirectional]]:
 
 def run_calls(
     problem: Problem,
-    states: Sequence[LayerStates[State]],
-    run: Callable[[Call, Sequence[LayerStates[State]]], tuple[list[Tensor], list[list[State]]]],
+    states: Sequence[LayerStates],
+    run: Callable[[Call, Sequence[LayerStates]], tuple[list[Tensor], list[list[Array]]]],
 ) -> tuple[Tensor, ...]:
     """Return the joined outputs of a framework that takes states and returns them.
 
@@ -76,7 +76,7 @@ def run_calls(
     return join_outputs(problem, outputs)
 
 
-def initial_states(problem: Problem) -> list[LayerStates[Array]]:
+def initial_states(problem: Problem) -> list[LayerStates]:
     """Return the problem's initial states layer by layer, rounded to the type of each layer."""
     if problem.initial_state is None:
         return [None for _ in layers_of(problem)]

@@ -2,8 +2,9 @@
 
 The program reads problem files, one JSON object a line, from its standard input, and writes one
 JSON object a line to its standard output: the problem's `id` with its `outputs`, or with
-`unsupported` or `error` and the reason. It must ignore keys that it does not know. It is started
-once and answers many problems; if it exits, it is started again for the next problem.
+`unsupported` or `error` and the reason, and with the `versions` of what computes if it announces
+them. It must ignore keys that it does not know. It is started once and answers many problems; if it
+exits, it is started again for the next problem.
 """
 
 from __future__ import annotations
@@ -78,14 +79,14 @@ class CommandSubject:
         except FormatError as refusal:
             self._kill()
             raise ProgramError(str(refusal)) from None
-        id_, outputs, unsupported, error = parse_answer(fields, "answer")
-        if id_ != problem.id:
+        answer, outputs = parse_answer(fields, "answer")
+        if answer.id != problem.id:
             self._kill()
-            raise ProgramError(f"answer: got id {id_!r:.60}, expected {problem.id!r:.60}")
-        if unsupported:
-            raise Unsupported(unsupported)
-        if error:
-            raise ProgramError(error)
+            raise ProgramError(f"answer: got id {answer.id!r:.60}, expected {problem.id!r:.60}")
+        if answer.unsupported:
+            raise Unsupported(answer.unsupported)
+        if answer.error:
+            raise ProgramError(answer.error)
         if outputs is None:
             raise ProgramError("answer: expected one of the keys outputs, unsupported, error")
         if other_line:
@@ -93,7 +94,7 @@ class CommandSubject:
                 f"standard output: got {other_line!r:.60}, expected one JSON object a line; "
                 "write messages to standard error"
             )
-        return Answer(outputs, seconds=perf_counter() - start)
+        return Answer(outputs, seconds=perf_counter() - start, versions=answer.versions)
 
     def _kill(self) -> None:
         """Kill the program: what it may still write belongs to earlier problems."""

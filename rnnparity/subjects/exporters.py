@@ -18,6 +18,7 @@ from rnnparity.problem.layers import Bidirectional, Recurrent, halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import state_slots
 from rnnparity.subjects import torch as pytorch
+from rnnparity.subjects.adapters import lengths_of
 from rnnparity.subjects.calls import (
     Call,
     LayerStates,
@@ -106,12 +107,12 @@ class TorchExporter:
         engine: Engine,
         model: TorchModule,
         call: Call,
-        states: Sequence[LayerStates[Array]],
+        states: Sequence[LayerStates],
     ) -> tuple[list[Tensor], list[list[Array]]]:
         """Export the model for the shapes of one call and run it."""
         feeds = {"x": widened(call.inputs)}
         if call.mask is not None:
-            feeds["lengths"] = call.mask.sum(axis=1)
+            feeds["lengths"] = lengths_of(call.mask)
         flat_states = _flat_states(problem, states)
         feeds |= {f"state_{index}": state for index, state in enumerate(flat_states)}
         outputs = engine.run(engine.load(self._exported(model, feeds)), feeds)
@@ -136,7 +137,7 @@ def _tensors(arrays: Sequence[Array]) -> list[Tensor]:
     return [as_tensor("", array) for array in arrays]
 
 
-def _flat_states(problem: Problem, states: Sequence[LayerStates[Array]]) -> list[Array]:
+def _flat_states(problem: Problem, states: Sequence[LayerStates]) -> list[Array]:
     """Return all states (B, H) that a call takes; a stateful model always takes them, if zeros."""
     batch = problem.inputs.shape[0]
     arrays = []
@@ -172,6 +173,7 @@ def _module_of(layers: TorchLayers, problem: Problem) -> TorchModule:
                 start = [states.pop(0) for _ in layer.states] if states else None
                 outputs, ends = layers.run(layer, module, outputs[0], lengths, start)
                 kept += ends if layer.stateful else [torch.zeros_like(end) for end in ends]
+            outputs += ends if problem.layer.return_state else []
             return (*outputs, *kept) if problem.layer.stateful else tuple(outputs)
 
     return Whole()

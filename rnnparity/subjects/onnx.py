@@ -60,7 +60,7 @@ class OnnxSubject:
         problem: Problem,
         weights: Mapping[str, Array],
         call: Call,
-        states: Sequence[LayerStates[Array]],
+        states: Sequence[LayerStates],
     ) -> tuple[list[Tensor], list[list[Array]]]:
         """Return the outputs of one call in Keras' order, and the last states of each layer."""
         layers = layers_of(problem)

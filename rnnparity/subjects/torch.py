@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from time import perf_counter
 
-import numpy as np
-
 from rnnparity.problem.answer import Answer, Unsupported
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
-from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.subjects.calls import Call, LayerStates, initial_states, layers_of, run_calls
+from rnnparity.problem.problem import Problem
+from rnnparity.subjects.adapters import layer_outputs, with_lengths
+from rnnparity.subjects.calls import layers_of
 from rnnparity.subjects.declarations import GPU_PATHS, MissingFrameworkError, Registration
 from rnnparity.subjects.torch_layers import MODULES, Torch, TorchLayers, TorchTensor
 
@@ -49,30 +49,26 @@ class TorchSubject:
         check_supported(problem)
         start = perf_counter()
         with self.torch.no_grad():
-            outputs = self._run(problem)
+            outputs = layer_outputs(problem, with_lengths(self._layer))
         return Answer(outputs, seconds=perf_counter() - start)
 
-    def _run(self, problem: Problem) -> tuple[Tensor, ...]:
-        layers = self.layers.of(problem)
-
-        def run(
-            call: Call, states: Sequence[LayerStates[TorchTensor]]
-        ) -> tuple[list[Tensor], list[list[TorchTensor]]]:
-            lengths = None
-            if call.mask is not None:
-                lengths = self.torch.from_numpy(call.mask.sum(axis=1))
-            outputs = [self.layers.tensor(call.inputs)]
-            last = []
-            for (layer, module), start in zip(layers, states, strict=True):
-                outputs, ends = self.layers.run(layer, module, outputs[0], lengths, start)
-                last.append(ends)
-            return [_as_tensor(output) for output in outputs], last
-
-        start = [
-            None if states is None else [self.layers.tensor(state) for state in states]
-            for states in initial_states(problem)
-        ]
-        return run_calls(problem, start, run)
+    def _layer(
+        self,
+        layer: Recurrent | Bidirectional,
+        weights: Mapping[str, Array],
+        x: Array,
+        lengths: Array | None,
+        states: Sequence[Array],
+    ) -> tuple[list[Array], list[Array]]:
+        """Return the outputs and last states of a layer, see `layer_subject`."""
+        outputs, last = self.layers.run(
+            layer,
+            self.layers.module(layer, weights),
+            self.layers.tensor(x),
+            None if lengths is None else self.torch.from_numpy(lengths),
+            [self.layers.tensor(state) for state in states],
+        )
+        return [_as_array(output) for output in outputs], [_as_array(state) for state in last]
 
 
 def check_supported(problem: Problem) -> None:
@@ -120,12 +116,7 @@ def _check_alike(layer: Bidirectional) -> None:
 
 
 def _check_mask(problem: Problem) -> None:
-    """PyTorch takes lengths: a row's steps beyond its length are skipped, their outputs are 0."""
-    mask = np.asarray(problem.mask)
-    lengths = mask.sum(axis=1)
-    is_right_padding = all(mask[row, :length].all() for row, length in enumerate(lengths))
-    if not is_right_padding or not lengths.all():
-        raise Unsupported("packed sequences have only right padding, and no empty row")
+    """Steps beyond the length of a row are skipped in a packed sequence, their outputs are 0."""
     _, layer = layers_of(problem)[0]
     half = layer.forward if isinstance(layer, Bidirectional) else layer
     is_one_call = not isinstance(problem.layer, Stack) and problem.calls is None
@@ -140,11 +131,12 @@ def _check_mask(problem: Problem) -> None:
         )
 
 
-def _as_tensor(value: TorchTensor) -> Tensor:
+def _as_array(value: TorchTensor) -> Array:
     dtype = str(value.dtype).removeprefix("torch.")
     if dtype == "bfloat16":
-        return Tensor.of("", value.float().cpu().numpy(), dtype)
-    return Tensor("", value.cpu().numpy().copy())
+        return FLOAT_TYPES[dtype].round(value.float().cpu().numpy())
+    array: Array = value.cpu().numpy().copy()
+    return array
 
 
 def _registration(name: str, path: str, description: str) -> Registration:

@@ -40,7 +40,7 @@ class TorchLayers:
         """Return the layers of a problem, each with its module, which holds its weights."""
         weights = {tensor.name: tensor.data for tensor in problem.weights}
         return [
-            (layer, self._module(layer, weights, prefix)) for prefix, layer in layers_of(problem)
+            (layer, self.module(layer, weights, prefix)) for prefix, layer in layers_of(problem)
         ]
 
     def run(
@@ -51,7 +51,7 @@ class TorchLayers:
         lengths: TorchTensor | None,
         states: Sequence[TorchTensor] | None,
     ) -> tuple[list[TorchTensor], list[TorchTensor]]:
-        """Return a layer's outputs in Keras' order, and its last states (B, H).
+        """Return a layer's outputs without states, and its last states (B, H) in Keras' order.
 
         `x` is (B, T, D), `lengths` (B,) the number of used steps of each row, `states` (B, H) each.
         """
@@ -68,10 +68,8 @@ class TorchLayers:
                 both = (y[..., : half.units], y[..., half.units :])
             else:
                 both = (directions[0][0], directions[1][0])
-            outputs = self._merged(layer.merge_mode, *both)
-        else:
-            outputs = [y if layer.return_sequences else last[0]]
-        return [*outputs, *(last if layer.return_state else [])], last
+            return self._merged(layer.merge_mode, *both), last
+        return [y if layer.return_sequences else last[0]], last
 
     def tensor(self, array: Array) -> TorchTensor:
         """Return an array as a tensor on the device; bfloat16, which cannot be read, as float32."""
@@ -94,13 +92,14 @@ class TorchLayers:
             y, _ = packing.pad_packed_sequence(y, batch_first=True, total_length=x.shape[1])
         return y, list(ends) if isinstance(ends, tuple) else [ends]
 
-    def _module(
-        self, layer: Recurrent | Bidirectional, weights: Mapping[str, Array], prefix: str
+    def module(
+        self, layer: Recurrent | Bidirectional, weights: Mapping[str, Array], prefix: str = ""
     ) -> TorchModule:
+        """Return the module of a layer with these weights, whose names begin with `prefix`."""
         half = first_half(layer)
         directions = TWO_DIRECTIONS if isinstance(layer, Bidirectional) else ONE_DIRECTION
         features = weights[f"{prefix}{directions[0][0]}kernel"].shape[0]
-        # Each layer of a stack has its own module, however alike the layers are.
+        # Layers of different prefixes have their own modules, however alike the layers are.
         key = (
             prefix,
             half.class_name,

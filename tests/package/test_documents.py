@@ -103,6 +103,19 @@ def test_implementation_of_the_readme_agrees_where_it_is_supported():
     assert result.counts[Verdict.AGREES] > 30
 
 
+def test_implementation_of_the_readme_has_at_most_30_lines():
+    (code,) = re.findall(r"^```python\n(import numpy.*?)^```", README, re.M | re.S)
+    assert len(code.splitlines()) <= 30
+
+
+def test_half_of_the_documentation_of_subjects_agrees_where_it_is_supported():
+    text = (ROOT / "docs" / "subjects.md").read_text("utf-8")
+    half = snippet("import numpy", text)["my_lstm"]
+    (result,) = check(half, k="lstm and not stack").subjects
+    assert result.failing == ()
+    assert result.counts[Verdict.AGREES] > 30
+
+
 def test_live_layer_of_the_readme_agrees():
     pytest.importorskip("tensorflow")
     assert snippet("import keras")["problem"].layer.units == 3

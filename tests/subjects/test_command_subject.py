@@ -132,6 +132,14 @@ def test_a_correct_program_agrees(goldens):
     assert {verdict.verdict for verdict in found.values()} == {Verdict.AGREES}
 
 
+def test_a_program_announces_its_name_and_version(goldens):
+    announced = {"my engine": "1.2"}
+    statement = f"print(json.dumps(answer(problem) | {{'versions': {announced}}}), flush=True)"
+    (result,) = check(program(goldens, statement), k=CASE, jobs=1).subjects
+    assert result.passed
+    assert result.versions == announced
+
+
 def test_a_problem_with_outputs_is_an_answer(goldens):
     echo = "print(json.dumps({**problem, **answer(problem)}), flush=True)"
     assert {verdict.verdict for verdict in results(program(goldens, echo)).values()} == {

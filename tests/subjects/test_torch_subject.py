@@ -36,7 +36,7 @@ def test_all_layers_that_pytorch_can_express_agree(report):
 def test_layers_that_pytorch_cannot_express_are_unsupported_with_the_reason(report):
     reasons = {verdict.reason for verdict in report.cases if verdict.verdict is Verdict.UNSUPPORTED}
     assert "nn.GRU computes only reset_after=True" in reasons
-    assert "packed sequences have only right padding, and no empty row" in reasons
+    assert "lengths express only right padding, and no empty row" in reasons
 
 
 def test_packed_sequences_agree_in_both_directions_over_right_padding(report):
