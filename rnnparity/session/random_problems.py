@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import Array, variable_dtype
 from rnnparity.problem.keras_config import JsonObject, parse_layer
 from rnnparity.problem.layers import ACTIVATIONS, Bidirectional, Layer, called_layers, halves
@@ -70,7 +71,10 @@ def random_layer(rng: Rng) -> tuple[Layer, Shape]:
     policy = _policy(rng)
     depth = int(rng.choice(DEPTHS))
     specs = [_layer(rng, policy, last=index == depth - 1) for index in range(depth)]
-    spec = specs[0] if depth == 1 else {"class_name": "Sequential", "config": {"layers": specs}}
+    spec = specs[0]
+    if depth > 1:
+        _equalize_states(specs[-1])
+        spec = {"class_name": "Sequential", "config": {"layers": specs}}
     layer = parse_layer(spec)
     rows = int(rng.integers(1, MOST_ROWS + 1))
     # Halves and layers make a step expensive, in eager Keras and in the visibility of changes.
@@ -141,6 +145,18 @@ def _layer(rng: Rng, policy: str, *, last: bool) -> JsonObject:
             backward["config"]["units"] = forward["config"]["units"]
         config["backward_layer"] = backward
     return {"class_name": "Bidirectional", "config": config}
+
+
+def _equalize_states(spec: JsonObject) -> None:
+    """Let the halves of the last layer of a stack be alike where one has more states.
+
+    A model takes the number of states of both from the forward half, and loses one.
+    """
+    config = spec["config"]
+    if "backward_layer" in config:
+        names = [config[half]["class_name"] for half in ("layer", "backward_layer")]
+        if len({len(CELLS[name].states) for name in names}) > 1:
+            del config["backward_layer"]
 
 
 def _cell(rng: Rng, policy: str, **flags: bool) -> JsonObject:

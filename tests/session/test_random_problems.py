@@ -42,6 +42,18 @@ def test_every_class_dtype_direction_and_merge_mode_is_drawn(drawn):
     assert max(half.units for half in inside) > 110
 
 
+def test_halves_have_equal_states_only_where_a_stack_ends_with_them():
+    alone, stacked = set(), set()
+    for seed in range(400):
+        layer, _ = random_layer(np.random.default_rng(seed))
+        last = layer.layers[-1] if isinstance(layer, Stack) else layer
+        if isinstance(last, Bidirectional):
+            kinds = stacked if isinstance(layer, Stack) else alone
+            kinds.add(len(last.forward.states) == len(last.backward.states))
+    assert alone == {True, False}
+    assert stacked == {True}
+
+
 def test_sizes_go_from_one_to_hundreds(drawn):
     rows, steps, features = zip(*(shape for _, shape in drawn), strict=True)
     assert (min(rows), max(rows)) == (1, 8)
