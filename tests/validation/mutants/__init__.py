@@ -1,0 +1,1 @@
+"""Mutants of the package's code, to measure what the tests detect."""
