@@ -37,14 +37,14 @@ SLOW_SECONDS = 3.0  # of CPU, for one test
 ATTEMPTS = 3
 
 
-def healthy_tests(workshop: Workshop, jobs: int, path: Path) -> Seconds:
+def healthy_tests(workshop: Workshop, jobs: int, limit: float, path: Path) -> Seconds:
     """Return the tests that pass on healthy code, with their CPU time; each file's are stored."""
     by_file: dict[str, Seconds] = json.loads(path.read_text()) if path.exists() else {}
     lock = threading.Lock()
 
     def run(file: str) -> None:
         with workshop.copy() as work:
-            passed = workshop.run(work, {file: 60.0}, select=False).passed
+            passed = workshop.run(work, [file], limit).passed
         with lock:
             by_file[file] = passed
             write(path, by_file)
@@ -117,11 +117,11 @@ def confirmed_failure(workshop: Workshop, work: Path, tests: Seconds, unstable: 
     """Return the first failure that happens again when its test is rerun; "" if there is none."""
     for _ in range(ATTEMPTS):
         tests = {test: value for test, value in tests.items() if test not in unstable}
-        failure = workshop.run(work, tests, "-x").failure
+        failure = workshop.run_tests(work, tests).failure
         if not failure:
             break
         rerun = tests if failure.startswith("pytest: ") else {failure: tests.get(failure, 0.0)}
-        if workshop.run(work, rerun, "-x").failure:
+        if workshop.run_tests(work, rerun).failure:
             return failure
         unstable.append(failure)
     return ""
@@ -176,6 +176,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, help="start no mutant after this time")
+    parser.add_argument(
+        "--healthy-seconds", type=float, default=600.0, help="limit for one file on healthy code"
+    )
     parser.add_argument("--only", type=int, nargs="+", help="numbers of mutants, from 1 on")
     parser.add_argument("--list", action="store_true", help="print the mutants, run nothing")
     return parser.parse_args()
@@ -189,7 +192,7 @@ def try_mutants(
     head = {"digest": digest, "count": arguments.count, "seed": arguments.seed}
     results = Results(arguments.out, head)
     stored = arguments.out.with_name(f"healthy-{digest}.json")
-    seconds = healthy_tests(workshop, arguments.jobs, stored)
+    seconds = healthy_tests(workshop, arguments.jobs, arguments.healthy_seconds, stored)
     print(f"healthy code: {len(seconds)} tests, {sum(seconds.values()):.0f} s of CPU", flush=True)
 
     def attempt(number: int) -> None:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ names = "tensorflow keras tf_keras torch jax onnx onnxruntime onnxscript tf2onnx
 sys.modules.update(dict.fromkeys(names.split()))
 """
 START_SECONDS = 60.0  # of wall time, for pytest to start and to collect
+COLLECTION_SECONDS = 300.0
 LIMIT_FACTOR = 10.0  # wall time allowed over CPU time on healthy code
 MEMORY = 6 * 2**30  # bytes of address space per process
 
@@ -55,7 +56,7 @@ class Workshop:
         unwanted = shutil.ignore_patterns(".?*", "__pycache__", "*.egg-info", "dist", "build")
         shutil.copytree(CHECKOUT, self.clean, ignore=unwanted, symlinks=True)
         # Collecting the tests compiles all modules, for every copy.
-        self.run(self.clean, {"tests": 0.0}, "--collect-only")
+        self.run(self.clean, ["--collect-only"], COLLECTION_SECONDS)
 
     @contextlib.contextmanager
     def copy(self, mutant: Mutant | None = None) -> Iterator[Path]:
@@ -70,16 +71,23 @@ class Workshop:
                     compiled.unlink()
             yield work
 
-    def run(self, work: Path, tests: Seconds, *options: str, select: bool = True) -> Outcome:
-        """Run tests in a copy of the checkout until one fails; with `select=False` all of their files."""
+    def run_tests(self, work: Path, tests: Seconds) -> Outcome:
+        """Run tests in a copy of the checkout until one fails."""
+        files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+        limit = START_SECONDS + LIMIT_FACTOR * sum(tests.values())
+        return self.run(work, ["-x", *files], limit, tests)
+
+    def run(
+        self, work: Path, arguments: Sequence[str], limit: float, selection: Seconds | None = None
+    ) -> Outcome:
+        """Run pytest in a copy of the checkout for at most `limit` seconds of wall time."""
         if self.stopped:
             raise InterruptedError
         record = work.parent / "record"
         record.write_text("")
-        files = dict.fromkeys(test.partition("::")[0] for test in tests)
-        (work.parent / "selection").write_text(json.dumps(tests if select else None))
+        (work.parent / "selection").write_text(json.dumps(selection))
         process = subprocess.Popen(
-            [*PYTEST, *options, *files],
+            [*PYTEST, *arguments],
             cwd=work,
             env=environment(work, self.folder / "plugins"),
             stdin=subprocess.DEVNULL,
@@ -89,7 +97,7 @@ class Workshop:
         )
         self.running.add(process)
         try:
-            status = process.wait(START_SECONDS + LIMIT_FACTOR * sum(tests.values()))
+            status = process.wait(limit)
             ending = "" if status in {0, 5} else f"pytest: exit status {status}"
         except subprocess.TimeoutExpired:
             ending = "pytest: timed out"
