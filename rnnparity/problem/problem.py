@@ -6,12 +6,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 
+from rnnparity.problem.arrays import ArrayLike, as_float, named_states, named_weights
 from rnnparity.problem.checks import check_problem
-from rnnparity.problem.dtypes import FLOAT_TYPES, Array, variable_dtype
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.layers import Layer, describe_layer, halves
@@ -19,10 +20,6 @@ from rnnparity.problem.shapes import Slot, output_slots, state_slots, weight_slo
 from rnnparity.problem.tensor import Tensor
 
 __all__ = ["Case", "KerasLayer", "Problem", "Tensor"]
-
-
-# Anything that numpy.asarray takes.
-ArrayLike: TypeAlias = Any
 
 
 class KerasLayer(Protocol):
@@ -154,6 +151,7 @@ class Problem:
         mask: ArrayLike | None = None,
         initial_state: ArrayLike | None = None,
         *,
+        calls: Sequence[int] | None = None,
         id: str = "from_keras",
     ) -> Problem:
         """Return the problem of a built Keras layer (or Sequential) with its weights.
@@ -162,14 +160,20 @@ class Problem:
         Keras' order. Without `mask` that which Keras keeps with the inputs counts (Masking, an
         Embedding). No framework is imported: only the layer's own methods are called.
 
+        `calls` are the steps of each call of a stateful layer that is fed in parts, as in streaming;
+        their sum is T. The first call starts from `initial_state`, not from what the layer keeps.
+
         Raises:
-            FormatError: the layer is not built, or has an option that is not computed.
+            FormatError: the layer is not built, or has an option that is not computed; or `calls`
+            do not add up to T, or the layer is not stateful.
         """
         if not hasattr(layer, "get_config"):
             raise FormatError(f"layer: got {type(layer).__name__}, expected a Keras layer")
         spec = {"class_name": type(layer).__name__, "config": layer.get_config()}
         mask = attached_mask(inputs) if mask is None else mask
-        return cls.from_arrays(spec, layer.get_weights(), inputs, mask, initial_state, id=id)
+        return cls.from_arrays(
+            spec, layer.get_weights(), inputs, mask, initial_state, calls=calls, id=id
+        )
 
     @classmethod
     def from_arrays(
@@ -180,12 +184,13 @@ class Problem:
         mask: ArrayLike | None = None,
         initial_state: ArrayLike | None = None,
         *,
+        calls: Sequence[int] | None = None,
         id: str = "problem",
     ) -> Problem:
         """Return the problem of a layer's configuration `{"class_name": ..., "config": {...}}`.
 
         `weights` are in Keras' order; `inputs` is (B, T, D), `mask` (B, T), `initial_state` one
-        array (B, H) or a list of them in Keras' order.
+        array (B, H) or a list of them in Keras' order, `calls` the steps of each call or None.
 
         Raises:
             FormatError: a weight is missing, or the layer has an option that is not computed.
@@ -194,12 +199,15 @@ class Problem:
         numbers = np.asarray(inputs)
         if numbers.ndim != 3:
             raise FormatError(f"inputs: got shape {numbers.shape}, expected the axes B, T, D")
+        is_wide = any(half.compute_dtype == "float64" for _, half in halves(layer))
+        dtype = "float64" if is_wide else "float32"
         return cls(
             layer,
-            _named_weights(weights, weight_slots(layer, numbers.shape[-1])),
-            Tensor.of("inputs", _as_float(numbers)),
+            named_weights(weights, weight_slots(layer, numbers.shape[-1])),
+            Tensor.of("inputs", as_float(numbers), dtype),
             None if mask is None else np.asarray(mask).astype(bool),
-            _states_of(initial_state, state_slots(layer, numbers.shape[0])),
+            named_states(initial_state, state_slots(layer, numbers.shape[0]), dtype),
+            None if calls is None else tuple(int(steps) for steps in calls),
             id=id,
         )
 
@@ -211,33 +219,3 @@ def attached_mask(inputs: ArrayLike) -> ArrayLike | None:
     """
     find = getattr(sys.modules.get("keras.src.backend"), "get_keras_mask", None)
     return find(inputs) if find else getattr(inputs, "_keras_mask", None)
-
-
-def _named_weights(arrays: Sequence[ArrayLike], slots: Sequence[Slot]) -> tuple[Tensor, ...]:
-    if len(arrays) < len(slots):
-        raise FormatError(
-            f"layer: got {len(arrays)} weight arrays, expected {len(slots)}; "
-            "build the layer or call it once before"
-        )
-    # In some versions the states of a stateful layer follow its weights: zip stops before them.
-    return tuple(
-        Tensor.of(slot.name, _as_float(array), variable_dtype(slot.dtype))
-        for slot, array in zip(slots, arrays, strict=False)
-    )
-
-
-def _states_of(states: ArrayLike | None, slots: Sequence[Slot]) -> tuple[Tensor, ...] | None:
-    if states is None:
-        return None
-    arrays = list(states) if isinstance(states, list | tuple) else [states]
-    if len(arrays) != len(slots):
-        raise FormatError(f"initial_state: got {len(arrays)} arrays, expected {len(slots)}")
-    return tuple(
-        Tensor.of(slot.name, _as_float(array)) for slot, array in zip(slots, arrays, strict=True)
-    )
-
-
-def _as_float(array: ArrayLike) -> Array:
-    """Return float32 of anything array-like, bfloat16 included; float64 stays."""
-    values: Array = np.asarray(array)
-    return values if values.dtype == np.float64 else values.astype(np.float32)

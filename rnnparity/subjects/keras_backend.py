@@ -120,6 +120,15 @@ class Backend:
         self.keras.utils.clear_session()
 
 
+class CurrentBackend(Backend):
+    """Keras on the backend that this process has chosen; nothing of it is set up."""
+
+    def import_keras(self) -> KerasModule:
+        import keras
+
+        return keras
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Discard stderr: TensorFlow writes to it past Python, before any of its settings is read."""

@@ -167,8 +167,20 @@ def packed(half: Recurrent, weights: Mapping[str, Array], prefix: str) -> dict[s
     return arrays
 
 
+def unpacked(half: Recurrent, arrays: Mapping[str, Array]) -> list[Array]:
+    """Return a half's weights in Keras' order and layout, from those that `packed` returns.
+
+    Where Keras has one row of biases it is the sum of PyTorch's two.
+    """
+    weights = [_gates(half, arrays[name].T) for name in ("weight_ih", "weight_hh")]
+    if half.use_bias:
+        rows = [_gates(half, arrays[name].astype(np.float64)) for name in ("bias_ih", "bias_hh")]
+        weights.append(np.stack(rows) if half.bias_rows == 2 else rows[0] + rows[1])
+    return weights
+
+
 def _gates(half: Recurrent, array: Array) -> Array:
-    """Return blocks along the last axis in PyTorch's order: the GRU's are r, z, n."""
+    """Return blocks along the last axis in PyTorch's order, or back: the GRU's are r, z, n."""
     if half.class_name != "GRU":
         return array
     z, r, h = np.split(array, 3, axis=-1)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rnnparity import Verdict, check
+from rnnparity import Verdict, assert_parity, check
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.selection import select
 from rnnparity.report.fuzz_store import dump
@@ -114,6 +114,18 @@ def test_half_of_the_documentation_of_subjects_agrees_where_it_is_supported():
     (result,) = check(half, k="lstm and not stack").subjects
     assert result.failing == ()
     assert result.counts[Verdict.AGREES] > 30
+
+
+def test_converter_of_the_documentation_of_subjects_agrees():
+    pytest.importorskip("keras")
+    text = (ROOT / "docs" / "subjects.md").read_text("utf-8")
+    (code,) = re.findall(
+        r"^```python\n(.*?to_keras.*?)^```", text.partition("## A converter")[2], re.M | re.S
+    )
+    names = {}
+    exec(code, names)  # noqa: S102 - what the document asks people to type
+    for case in ("gru-spread-last", "bi_lstm-spread-none-sequences-state"):
+        assert_parity(names["my_converter"], catalogue()[case])
 
 
 def test_live_layer_of_the_readme_agrees():
