@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from validation.mutants.__main__ import stages
+from validation.mutants.__main__ import quickest, stages
 from validation.mutants.draw import AREAS, PACKAGE, draw
 from validation.mutants.edits import Editor
 
@@ -58,6 +58,7 @@ def test_edits_change_what_they_state(source, mutants):
     [
         '"""The 3 docstrings."""',
         "raise FormatError(f'row {a + 1}', 2)",
+        "raise self.refusal('rows', a + 1)",
         "x = f'{a + 1}'",
         "errors.append('a message')",
         "warnings.warn('w', stacklevel=2)",
@@ -119,3 +120,8 @@ def test_near_tests_run_first_and_slow_ones_only_there():
     assert list(near) == ["tests/reference/test_noise_rules.py::slow"]
     assert list(package) == ["tests/reference/test_exact.py::a", "tests/reference/test_spec.py::a"]
     assert list(rest) == ["tests/report/test_page.py::a"]
+
+
+def test_only_the_quickest_of_the_far_tests_are_run():
+    seconds = {"a": 2.0, "b": 0.5, "c": 1.0, "d": 0.1}
+    assert list(quickest(seconds, 1.9).items()) == [("b", 0.5), ("c", 1.0), ("d", 0.1)]
