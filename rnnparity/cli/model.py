@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnnparity.cli.common import echo
+from rnnparity.problem.errors import RequestError
 
 if TYPE_CHECKING:
     from rnnparity.models.calls import ModelResult
@@ -57,6 +58,8 @@ def model(
 
     if html is not None:
         check_writable(html)
+    if out is not None and out.exists() and not out.is_dir():
+        raise RequestError(f"{out}: cannot be written: it is not a folder")
     check_model_file(file)
     arrays = None if inputs is None else read_inputs(inputs)
     self_check()

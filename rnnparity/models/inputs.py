@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import Parameter, signature
 from typing import TypeAlias
 
 import numpy as np
@@ -41,20 +42,48 @@ def generated_inputs(model: KerasLayer) -> object:
 
 
 def _generated_by_shape(model: KerasLayer, rng: np.random.Generator) -> object:
-    """Return inputs of the shape for which a model without symbolic inputs was built."""
-    build: JsonObject | None = model.get_build_config()
-    shape = (build or {}).get("input_shape")
-    if not isinstance(shape, list | tuple) or not all(
-        size is None or isinstance(size, int) for size in shape
-    ):
+    """Return inputs of the shapes for which a model without symbolic inputs was built.
+
+    Those of a model with several arguments are a mapping by their names.
+    """
+    build: JsonObject = model.get_build_config() or {}
+    if _is_shape(build.get("input_shape")) and len(_arguments(model)) < 2:
+        return _of_shape(model, rng, build["input_shape"])
+    shapes = build.get("shapes_dict") or {}
+    if not shapes or not all(map(_is_shape, shapes.values())):
         raise RequestError(
-            f"model {model.name!r}: its inputs cannot be generated: it does not state one input shape; "
-            "pass inputs"
+            f"model {model.name!r}: its inputs cannot be generated, because it does not state their "
+            f"shapes; pass inputs for {', '.join(_arguments(model))}"
         )
+    return {
+        name.removesuffix("_shape"): _of_shape(model, rng, shape) for name, shape in shapes.items()
+    }
+
+
+def _arguments(model: KerasLayer) -> list[str]:
+    """Return the names of the arguments that every call of a model needs."""
+    parameters = signature(model.call).parameters.values()
+    return [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is Parameter.empty
+        and parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    ]
+
+
+def _is_shape(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(
+        size is None or isinstance(size, int) for size in value
+    )
+
+
+def _of_shape(model: KerasLayer, rng: np.random.Generator, shape: Shape) -> Array:
+    """Return ids for two axes where there is an Embedding, which one may take them, or numbers."""
     embeddings = [layer for layer in _layers(model) if _is(layer, "Embedding")]
-    ids = embeddings if len(shape) == 2 else []
     # The first axis is that of the batch for which it was built, which may be any.
-    return _generated(model, rng, (None, *shape[1:]), "float32", ids)
+    return _generated(
+        model, rng, (None, *shape[1:]), "float32", embeddings if len(shape) == 2 else []
+    )
 
 
 def symbolic_inputs(model: KerasLayer) -> Sequence[KerasLayer]:
@@ -128,14 +157,17 @@ def prepared_inputs(model: KerasLayer, inputs: object) -> object:
     """Return inputs as the model is called with them, after a check of their number and shapes.
 
     `inputs` is an array, a list of them in the order of the model's inputs, or a mapping by the
-    names of the inputs. Those of a model without symbolic inputs stay as they are.
+    names of the inputs. A model without symbolic inputs gets them unchanged, where it has several
+    arguments as a mapping by their names.
 
     Raises:
         RequestError: their number, names, shapes or types are not those of the model.
     """
     tensors = symbolic_inputs(model)
     if not tensors:
-        return inputs
+        names = _arguments(model)
+        several = isinstance(inputs, list | tuple) and len(inputs) == len(names) > 1
+        return dict(zip(names, inputs, strict=True)) if several else inputs  # type: ignore[call-overload]
     arrays = []
     for tensor, value in zip(tensors, _in_order(model, tensors, inputs), strict=True):
         array = as_array(tensor.name, value)

@@ -14,9 +14,8 @@ from rnnparity.models.saved import record_file
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
 from rnnparity.session.ask import explained
-from rnnparity.session.judging import judge_outcome
-from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import one_blas_thread
+from rnnparity.verdict.judge import judge
 
 
 def from_model(model: KerasLayer | str | Path, inputs: object = None) -> ModelResult:
@@ -55,6 +54,6 @@ def _judge(call: Call) -> CallResult:
     if call.problem is None:
         return not_compared(call)
     try:
-        return CallResult(call, judge_outcome(Outcome(call.problem, Answer(call.outputs))))
+        return CallResult(call, judge(call.problem, Answer(call.outputs)))
     except RequestError as refusal:  # it does not fit in memory
         return not_compared(replace(call, reason=str(refusal)))

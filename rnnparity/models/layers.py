@@ -17,6 +17,8 @@ from rnnparity.subjects.keras_layers import flat
 # Keras ships no types.
 KerasLayer: TypeAlias = Any
 
+# Cells, which a custom layer may call step by step.
+_CELLS = {f"{name}Cell": name for name in CELLS}
 # Options that an RNN layer adds to those of its cell.
 _OPTIONS = ("return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask")
 
@@ -57,7 +59,7 @@ def is_recurrent(layer: KerasLayer) -> bool:
     classes = class_names(layer)
     if "TimeDistributed" in classes:
         return is_recurrent(layer.layer)
-    return not classes.isdisjoint({"RNN", "Bidirectional"})
+    return not classes.isdisjoint({"RNN", "Bidirectional", *_CELLS})
 
 
 def class_names(layer: KerasLayer) -> set[str]:
@@ -68,6 +70,11 @@ def class_names(layer: KerasLayer) -> set[str]:
 def is_distributed(layer: KerasLayer) -> bool:
     """Whether a layer is a TimeDistributed, which is its layer on a larger batch."""
     return type(layer).__name__ == "TimeDistributed"
+
+
+def is_cell(layer: KerasLayer) -> bool:
+    """Whether a layer is a cell, a call of which is one step of its layer."""
+    return type(layer).__name__ in _CELLS
 
 
 def is_stacked(layer: KerasLayer) -> bool:
@@ -91,7 +98,9 @@ def spec_of(layer: KerasLayer) -> JsonObject:
     if is_stacked(layer):
         return _stack_spec(layer)
     if name == "RNN":
-        return _cell_spec(layer, layer.cell, _options(layer))
+        return _cell_spec(layer.cell, layer, _options(layer))
+    if is_cell(layer):
+        return _cell_spec(layer, layer, {"return_state": True})
     return {"class_name": name, "config": layer.get_config()}
 
 
@@ -107,21 +116,21 @@ def _stack_spec(layer: KerasLayer) -> JsonObject:
     options = {**_options(layer), "go_backwards": False}
     inner = {"return_sequences": True, "stateful": options["stateful"]}
     *cells, last = layer.cell.cells
-    specs = [_cell_spec(layer, cell, inner) for cell in cells]
-    specs.append(_cell_spec(layer, last, options))
+    specs = [_cell_spec(cell, layer, inner) for cell in cells]
+    specs.append(_cell_spec(last, layer, options))
     return {"class_name": "Sequential", "config": {"layers": specs}}
 
 
-def _cell_spec(layer: KerasLayer, cell: KerasLayer, options: Mapping[str, object]) -> JsonObject:
+def _cell_spec(cell: KerasLayer, layer: KerasLayer, options: Mapping[str, object]) -> JsonObject:
+    """Return the layer of a cell; `layer` is that which calls it and has the dtype of outputs."""
     name = type(cell).__name__
-    class_name = name.removesuffix("Cell")
-    if class_name not in CELLS or name == class_name:
-        expected = ", ".join(f"{known}Cell" for known in CELLS)
-        raise LayerError("layer.cell", f"got {name!r}, expected {expected} or StackedRNNCells")
+    if name not in _CELLS:
+        expected = f"{', '.join(_CELLS)} or StackedRNNCells"
+        raise LayerError("layer.cell", f"got {name!r}, expected {expected}")
     if cell.compute_dtype != layer.compute_dtype:
         message = f"got {cell.compute_dtype}, expected {layer.compute_dtype} as in its RNN layer"
         raise LayerError("layer.cell.dtype", message)
-    return {"class_name": class_name, "config": {**cell.get_config(), **options}}
+    return {"class_name": _CELLS[name], "config": {**cell.get_config(), **options}}
 
 
 def kept_states(layer: KerasLayer) -> list[KerasLayer] | None:

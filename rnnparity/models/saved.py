@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import zipfile
 from collections.abc import Sequence
@@ -13,9 +12,11 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 from rnnparity.models.calls import Call
+from rnnparity.models.conversion import with_keras_version
 from rnnparity.models.inputs import generated_inputs, prepared_inputs
+from rnnparity.models.keras_2 import METADATA, keras_version, readable
 from rnnparity.models.layers import KerasLayer
-from rnnparity.models.recording import record, with_keras_version
+from rnnparity.models.recording import record
 from rnnparity.problem.errors import RequestError
 from rnnparity.session.outcome import error_line
 from rnnparity.session.processes import (
@@ -33,8 +34,8 @@ TIMEOUT_S = 300.0
 # The data of the worker process, and what the archive of a model may hold when it is unpacked.
 MEMORY_LIMIT = 8 * 2**30
 GIB = 2**30
-# The members of a .keras archive that every one has, and how each file begins.
-CONFIG, METADATA = "config.json", "metadata.json"
+# A member that every .keras archive has beside METADATA, and how each file begins.
+CONFIG = "config.json"
 ZIP_START, HDF5_START = b"PK", b"\x89HDF\r\n\x1a\n"
 
 # Keras ships no types.
@@ -155,7 +156,7 @@ def recorded_calls(
     if inputs is None:
         inputs = generated_inputs(model)
     calls = record(model, prepared_inputs(model, inputs))
-    version = _keras_version(path)
+    version = keras_version(path)
     return tuple(with_keras_version(call, version) for call in calls)
 
 
@@ -188,23 +189,30 @@ def _loaded(keras: KerasModule, path: Path, imports: Sequence[str], unsafe: bool
             line = f"{error_line(error)}{user_location(error)}"
             raise RequestError(f"--import {name}: cannot be imported: {line}") from None
     try:
-        return keras.saving.load_model(
-            path, custom_objects=custom, compile=False, safe_mode=not unsafe
-        )
+        with readable(path) as file:
+            return keras.saving.load_model(
+                file, custom_objects=custom, compile=False, safe_mode=not unsafe
+            )
     except MemoryError:
         raise
     except Exception as error:
-        raise RequestError(f"{path}: cannot be loaded: {_advice(error)}") from None
+        raise RequestError(f"{path}: cannot be loaded: {_failure(error)}") from None
 
 
-def _advice(error: Exception) -> str:
-    """Return the line of an error of Keras, and what to do about it."""
-    text, line = str(error), error_line(error)
-    if "safe_mode" in text or "unsafe" in text:
-        return f"{line}; pass --unsafe if you trust the file"
-    if "Could not locate" in text or "Unknown layer" in text or "register" in text:
-        return f"{line}; pass --import PKG for the module that defines it"
-    return line
+def _failure(error: BaseException) -> str:
+    """Return the line of the first of the errors that led to one, and what to do about it.
+
+    Keras reports a class that it cannot find as a model that cannot be deserialized.
+    """
+    while error.__context__ is not None:
+        error = error.__context__
+    advice = ""
+    if isinstance(error, TypeError | ValueError):
+        advice = (
+            "; pass --import PKG for the module of custom objects, or --unsafe for a Lambda layer "
+            "of a file that you trust"
+        )
+    return f"{error_line(error)}{advice}"
 
 
 def _layer_classes(keras: KerasModule, module: ModuleType) -> dict[str, object]:
@@ -216,16 +224,3 @@ def _layer_classes(keras: KerasModule, module: ModuleType) -> dict[str, object]:
         and issubclass(value, keras.layers.Layer)
         and value.__module__ == module.__name__
     }
-
-
-def _keras_version(path: Path) -> str:
-    """Return the version of Keras that has saved a model, "" where the file has none."""
-    if path.suffix == ".keras":
-        with zipfile.ZipFile(path) as archive:
-            metadata = json.loads(archive.read(METADATA))
-        return str(metadata.get("keras_version", ""))
-    import h5py
-
-    with h5py.File(path) as file:
-        version = file.attrs.get("keras_version", "")
-    return version.decode() if isinstance(version, bytes) else str(version)

@@ -57,3 +57,39 @@ class Encoder(keras.Model):
         for layer in self.recurrent:
             x = layer(x)
         return x
+
+
+class Decoder(keras.Model):
+    """A model that calls a cell itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = layers.GRUCell(3, name="cell")
+
+    def call(self, x):
+        h = keras.ops.zeros((x.shape[0], 3))
+        for step in range(x.shape[1]):
+            h, _ = self.cell(x[:, step], [h])
+        return h
+
+
+class Vectorized(keras.Model):
+    """A model whose layer gets no numbers, only symbols."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = layers.GRU(3)
+
+    def call(self, x):
+        return keras.ops.vectorized_map(lambda row: self.layer(row[None])[0], x)
+
+
+class Sum(keras.Model):
+    """A model with two arguments."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = layers.GRU(3)
+
+    def call(self, x, y):
+        return self.layer(x + y)

@@ -107,6 +107,7 @@ def test_inputs_of_a_file_are_used(here, file, in_this_process, tmp_path):
     [
         (("absent.keras",), "absent.keras: cannot be read: No such file or directory"),
         (("model.onnx",), "got suffix '.onnx', expected a .keras or .h5 file"),
+        ((__file__, "--out", __file__), "cannot be written: it is not a folder"),
         ((), "Missing argument 'MODEL'"),
     ],
 )

@@ -5,6 +5,7 @@ import pytest
 
 from rnnparity import from_model
 from rnnparity.models.calls import Note
+from rnnparity.models.recording import NO_NUMBERS
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import describe_layer
 from rnnparity.problem.results import Verdict
@@ -241,6 +242,34 @@ def test_layer_that_is_not_computed_is_listed_with_the_reason(keras, layers, por
     assert compared.result.verdict is Verdict.UNSUPPORTED
     assert REASONS.get(reason, reason) in compared.result.reason
     assert result.status == 2
+
+
+def test_cell_that_is_called_step_by_step_has_an_entry_for_each_step(ports):
+    model = ports.Decoder()
+    model(FLOATS)
+    first, *_, last = agreeing(model, FLOATS)
+    assert (first.id, last.id) == ("cell", "cell#5")
+    assert (first.class_name, first.input_shape) == ("GRUCell", (2, 4))
+    assert describe_layer(last.problem.layer) == "GRU(3, return_state=True)"
+    assert np.abs(last.problem.initial_state[0].data).min() > 0
+
+
+def test_call_inside_a_vectorized_function_is_listed(ports):
+    model = ports.Vectorized()
+    model(FLOATS)
+    (compared,) = from_model(model, FLOATS).calls
+    assert compared.result.verdict is Verdict.UNSUPPORTED
+    assert compared.result.reason == NO_NUMBERS
+
+
+def test_model_with_several_arguments_takes_them_by_order_or_name(ports):
+    model = ports.Sum()
+    model(FLOATS, FLOATS)
+    with pytest.raises(RequestError, match="pass inputs for x, y"):
+        from_model(model)
+    for inputs in ([FLOATS, FLOATS], {"x": FLOATS, "y": FLOATS}):
+        (call,) = agreeing(model, inputs)
+        assert np.array_equal(call.problem.inputs.data, FLOATS + FLOATS)
 
 
 def test_fault_of_a_layer_is_the_first_difference_with_its_cause(keras, layers, ports):

@@ -1,5 +1,6 @@
 """Models in files: loaded in safe mode, refused in one line where they are dangerous or damaged."""
 
+import json
 import zipfile
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from rnnparity import from_model
 from rnnparity.models import saved
+from rnnparity.models.calls import Note
 from rnnparity.models.saved import check_model_file, record_file, recorded_calls
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
@@ -72,7 +74,7 @@ def test_lambda_in_a_file_is_not_executed(keras, save, tmp_path, monkeypatch, su
         patch.setattr(keras.layers.Lambda, "call", lambda self, x, mask=None: x)
         path = save(bomb, keras.layers.LSTM(2), suffix=suffix)
     assert not (tmp_path / "bomb").exists()
-    with pytest.raises(RequestError, match="pass --unsafe if you trust the file") as caught:
+    with pytest.raises(RequestError, match="or --unsafe for a Lambda layer") as caught:
         recorded_calls(keras, path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "bomb").exists()
@@ -90,7 +92,7 @@ def test_custom_object_is_imported_or_missed(keras, save, monkeypatch, suffix):
     kept = dict(custom)
     custom.clear()
     try:
-        with pytest.raises(RequestError, match="--import PKG"):
+        with pytest.raises(RequestError, match=r"'(port>)?LSTM'.*; pass --import PKG"):
             recorded_calls(keras, path)
     finally:
         custom.update(kept)
@@ -116,6 +118,25 @@ def test_hard_sigmoid_of_a_file_of_keras_2_is_noted(keras, save, tmp_path):
         ["hard-sigmoid-keras-2"],
         [],
     ]
+
+
+def test_h5_file_of_keras_2_is_opened_without_time_major(keras, save):
+    h5py = pytest.importorskip("h5py")
+    path = save(keras.layers.LSTM(2, recurrent_activation="hard_sigmoid"), suffix=".h5")
+
+    def with_time_major(config):
+        return {**config, "time_major": False} if "units" in config else config
+
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"], object_hook=with_time_major)
+        file.attrs["model_config"] = json.dumps(config)
+    with pytest.raises(RequestError, match="time_major"):
+        recorded_calls(keras, path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["keras_version"] = "2.15.0"
+    (call,) = recorded_calls(keras, path)
+    assert call.notes == (Note.HARD_SIGMOID_KERAS_2,)
+    assert call.problem.layer.recurrent_activation == "hard_sigmoid"
 
 
 def archive(path, members):
