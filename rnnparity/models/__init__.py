@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from rnnparity.models.keras_layer import to_keras
+from rnnparity.models.onnx_model import from_onnx
 from rnnparity.models.torch_module import from_torch
 
-__all__ = ["from_torch", "to_keras"]
+__all__ = ["from_onnx", "from_torch", "to_keras"]

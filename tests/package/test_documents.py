@@ -16,6 +16,9 @@ from rnnparity.session.fuzz import FuzzRun, Record
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SUBJECTS = (ROOT / "docs" / "subjects.md").read_text(encoding="utf-8")
+# Where a document's code block begins.
+NUMPY_FIRST = "import numpy as np\nfrom rnnparity import Unsupported\nfrom rnnparity"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -109,8 +112,7 @@ def test_implementation_of_the_readme_has_at_most_30_lines():
 
 
 def test_half_of_the_documentation_of_subjects_agrees_where_it_is_supported():
-    text = (ROOT / "docs" / "subjects.md").read_text("utf-8")
-    half = snippet("import numpy", text)["my_lstm"]
+    half = snippet(f"{NUMPY_FIRST}.subjects", SUBJECTS)["my_lstm"]
     (result,) = check(half, k="lstm and not stack").subjects
     assert result.failing == ()
     assert result.counts[Verdict.AGREES] > 30
@@ -118,14 +120,9 @@ def test_half_of_the_documentation_of_subjects_agrees_where_it_is_supported():
 
 def test_converter_of_the_documentation_of_subjects_agrees():
     pytest.importorskip("keras")
-    text = (ROOT / "docs" / "subjects.md").read_text("utf-8")
-    (code,) = re.findall(
-        r"^```python\n(.*?to_keras.*?)^```", text.partition("## A converter")[2], re.M | re.S
-    )
-    names = {}
-    exec(code, names)  # noqa: S102 - what the document asks people to type
+    converter = snippet(f"{NUMPY_FIRST}.models", SUBJECTS)["my_converter"]
     for case in ("gru-spread-last", "bi_lstm-spread-none-sequences-state"):
-        assert_parity(names["my_converter"], catalogue()[case])
+        assert_parity(converter, catalogue()[case])
 
 
 def test_live_layer_of_the_readme_agrees():

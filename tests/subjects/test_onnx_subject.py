@@ -36,6 +36,7 @@ pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: pip in
 from onnx import TensorProto, helper  # noqa: E402
 
 from rnnparity.subjects.onnx_models import layers as onnx_layers  # noqa: E402
+from rnnparity.subjects.onnx_models import operators  # noqa: E402
 from rnnparity.subjects.onnx_models import weights as onnx_weights  # noqa: E402
 
 
@@ -52,7 +53,7 @@ def is_expressible(problem):
     for _, half in halves(problem.layer):
         activations = {half.activation, half.recurrent_activation if half.cell.gated else "tanh"}
         types = {half.compute_dtype, problem.layer.compute_dtype}
-        if not activations <= set(onnx_layers.ACTIVATIONS) or types & {"float64", "bfloat16"}:
+        if not activations <= set(operators.ACTIVATIONS) or types & {"float64", "bfloat16"}:
             return False
     return True
 
@@ -111,7 +112,7 @@ def operators_of(spec):
     model = onnx.load_from_string(
         onnx_layers.model_of([("", layer)], "float32", False, [False]).code
     )
-    nodes = [node for node in model.graph.node if node.op_type in onnx_layers.OPERATORS.values()]
+    nodes = [node for node in model.graph.node if node.op_type in operators.OPERATORS.values()]
     return [
         (
             node.op_type,

@@ -8,6 +8,7 @@ from typing import Any
 from rnnparity.faults import EditCell
 from rnnparity.problem.answer import Subject, Unsupported
 from rnnparity.problem.dtypes import Array
+from rnnparity.subjects.onnx_models.operators import ACTIVATIONS
 
 # The attribute `activations` of ONNX' LSTM names the functions of gates, candidate and output.
 INDEX = {"candidate": 1, "output": 2}
@@ -23,8 +24,6 @@ def with_activation(subject: Subject, edit: EditCell) -> Subject:
     if edit.activation is None or not hasattr(engine, "onnx"):
         raise Unsupported("the equations of the engine cannot be changed")
     part, name = edit.activation
-    from rnnparity.subjects.onnx_models.layers import ACTIVATIONS  # which needs onnx
-
     edited = _EditedEngine(engine, INDEX[part], ACTIVATIONS[name])
     faulty: Subject = type(subject)(edited)  # type: ignore[call-arg]
     return faulty

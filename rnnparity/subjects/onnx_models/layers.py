@@ -13,21 +13,8 @@ from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.layers import Bidirectional, Recurrent
 from rnnparity.subjects.onnx_models.graph import TYPES, Graph
 from rnnparity.subjects.onnx_models.masks import Mask
+from rnnparity.subjects.onnx_models.operators import ACTIVATIONS, OPERATORS
 from rnnparity.subjects.onnx_models.weights import Direction, Layers, operators_of
-
-OPERATORS = {"SimpleRNN": "RNN", "LSTM": "LSTM", "GRU": "GRU"}
-# Keras' activation -> ONNX' function, its alpha, its beta.
-ACTIVATIONS: dict[str, tuple[str, list[float], list[float]]] = {
-    "tanh": ("Tanh", [], []),
-    "sigmoid": ("Sigmoid", [], []),
-    "relu": ("Relu", [], []),
-    "linear": ("Affine", [1.0], [0.0]),
-    "hard_sigmoid": ("HardSigmoid", [1 / 6], [0.5]),
-    "hard_sigmoid_keras2": ("HardSigmoid", [0.2], [0.5]),
-    "elu": ("Elu", [1.0], []),
-    "softsign": ("Softsign", [], []),
-    "softplus": ("Softplus", [], []),
-}
 
 
 @dataclass(frozen=True)

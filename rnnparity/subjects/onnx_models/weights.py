@@ -84,9 +84,30 @@ def _direction_weights(direction: Direction, weights: Mapping[str, Array]) -> di
     return arrays
 
 
+def unpacked(half: Recurrent, arrays: Mapping[str, Array]) -> list[Array]:
+    """Return a half's weights in Keras' order and layout, from those of one direction of an operator.
+
+    `arrays` are W (G*H, D), R (G*H, H) and, where there is a bias, B (2*G*H,). Where Keras has one
+    row of biases it is the sum of ONNX' two.
+    """
+    weights = [_keras_gates(half, arrays[name].T) for name in ("W", "R")]
+    if half.use_bias:
+        rows = _keras_gates(half, arrays["B"].astype(np.float64).reshape(2, -1))
+        weights.append(rows if half.bias_rows == 2 else rows.sum(axis=0))
+    return weights
+
+
 def _gates(half: Recurrent, array: Array) -> Array:
     """Return blocks along the last axis in ONNX' order: the LSTM's are i, o, f, c."""
     if half.class_name != "LSTM":
         return array
     i, f, c, o = np.split(array, 4, axis=-1)
     return np.concatenate([i, o, f, c], axis=-1)
+
+
+def _keras_gates(half: Recurrent, array: Array) -> Array:
+    """Return blocks along the last axis, which are in ONNX' order, in Keras' order."""
+    if half.class_name != "LSTM":
+        return array
+    i, o, f, c = np.split(array, 4, axis=-1)
+    return np.concatenate([i, f, c, o], axis=-1)
