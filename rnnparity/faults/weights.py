@@ -140,6 +140,10 @@ def _drop_row(row: int, b: Array) -> Array:
     return np.where(np.arange(len(b))[:, None] == row, np.zeros_like(b), b)
 
 
+def _repeat_row(row: int, b: Array) -> Array:
+    return np.stack([b[row], b[row]])
+
+
 def _move_to_first_row(b: Array) -> Array:
     """Add both rows in the first: the sums of z and r stay, r no longer multiplies b'_h."""
     return np.stack([b.sum(axis=0), np.zeros_like(b[1])])
@@ -157,6 +161,11 @@ def _bias_rows() -> Iterator[Fault]:
             f"{name.capitalize()} is not added.",
             "Add both rows of the bias.",
             edit=edit_arrays(BIAS, partial(_drop_row, row), "GRU", rows=2))  # fmt: skip
+        yield Fault("bias-row-repeated", f"GRU, {name}",
+            f"{name.capitalize()} is used for both rows of the bias.",
+            "Use the first row for the inputs and the second for the state.",
+            seen_in="ports to PyTorch, where bias_hh got the row of bias_ih",
+            edit=edit_arrays(BIAS, partial(_repeat_row, row), "GRU", rows=2))  # fmt: skip
 
 
 def _forget_bias() -> Iterator[Fault]:
