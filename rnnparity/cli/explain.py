@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shlex import quote
+from shlex import join
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rnnparity.cli.common import echo, problem_of
 from rnnparity.problem.errors import RequestError
+
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 if TYPE_CHECKING:
     from rnnparity.explanation.diagnosis import Diagnosis
@@ -20,9 +22,9 @@ def explain(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE|CASE",
+            metavar="FILE|CASE|MODEL",
             help="A problem file with somebody's outputs, - for stdin; with --subject or --outputs "
-            "also the id of a case.",
+            "also the id of a case, or a .keras or .h5 file.",
         ),
     ],
     subject: Annotated[
@@ -38,6 +40,16 @@ def explain(
             metavar="FILE",
             help="The outputs to explain: .npy, .npz by name, .json nested lists in Keras' order.",
         ),
+    ] = None,
+    layer: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="The layer of a saved model, as `rnnparity model` lists it."
+        ),
+    ] = "",
+    inputs: Annotated[
+        Path | None,
+        typer.Option(metavar="X", help="The inputs of a saved model: .npy, .npz by names, .json."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an HTML page.")] = None,
@@ -65,7 +77,7 @@ def explain(
     for path in (html, separate):
         if path is not None:
             check_writable(path)
-    problem = _problem_with_outputs(file, outputs, subject)
+    problem = _problem_with_outputs(_problem(file, layer, inputs), outputs, subject)
     try:
         diagnosis = explain_subject(problem, subject) if subject else explained(problem)
     except SubjectFailedError as error:  # nothing to explain, but a script shows it
@@ -79,7 +91,7 @@ def explain(
         for line in lines(explanation):
             colour, bold = COLOURS[line.style]
             echo(line.text, colour=colour, bold=bold)
-        _print_commands(diagnosis, file, subject, outputs)
+        _print_commands(diagnosis, _words(file, layer, inputs, subject, outputs))
     if html is not None:
         write_file(html, page(explanation))
     if bundle is not None:
@@ -90,12 +102,31 @@ def explain(
     raise typer.Exit(explanation.verdict.status)
 
 
-def _problem_with_outputs(file: str, outputs: Path | None, subject: str) -> Problem:
+def _problem(file: str, layer: str, inputs: Path | None) -> Problem:
+    """Return the problem that is named, or that of a layer of a saved model."""
+    if not file.endswith(MODEL_SUFFIXES):
+        if layer or inputs:
+            raise RequestError(f"{file}: --layer and --inputs are for a .keras or .h5 file")
+        return problem_of(file)
+    from rnnparity.models.saved import record_file
+    from rnnparity.problem.array_files import read_arrays
+
+    arrays = None if inputs is None else read_arrays(inputs)
+    calls = record_file(Path(file), arrays).calls
+    found = {call.id: call for call in calls}.get(layer)
+    if found is None:
+        known = ", ".join(call.id for call in calls)
+        raise RequestError(f"{file}: --layer {layer or 'is missing'}: expected one of {known}")
+    if found.problem is None:
+        raise RequestError(f"{file}: --layer {layer}: not computed: {found.reason}")
+    return found.problem.with_outputs(found.outputs)
+
+
+def _problem_with_outputs(problem: Problem, outputs: Path | None, subject: str) -> Problem:
     """Return a problem, with the outputs of another file if there is one."""
     from rnnparity.problem.array_files import read_arrays
     from rnnparity.problem.short_form import outputs_of
 
-    problem = problem_of(file)
     if outputs is None:
         return problem
     if subject:
@@ -112,15 +143,27 @@ def _separating(diagnosis: Diagnosis, file: Path) -> Problem:
     raise RequestError(f"{file}: not written: {reason}")
 
 
-def _print_commands(diagnosis: Diagnosis, file: str, subject: str, outputs: Path | None) -> None:
+def _words(
+    file: str, layer: str, inputs: Path | None, subject: str, outputs: Path | None
+) -> list[str]:
+    """Return the arguments that ask for the same explanation, none where it came from stdin."""
+    options = {
+        "--layer": layer,
+        "--inputs": inputs,
+        "--subject": subject,
+        "--outputs": outputs,
+    }
+    chosen = [word for name, value in options.items() if value for word in (name, str(value))]
+    return [] if file == "-" else [file, *chosen]
+
+
+def _print_commands(diagnosis: Diagnosis, words: list[str]) -> None:
     from rnnparity.problem.results import Verdict
 
     if diagnosis.separating is not None:
         echo("  separate: --separate FILE writes a problem on which these causes differ")
-    if diagnosis.explanation.verdict is Verdict.DIVERGES and file != "-":
-        option = f" --subject {quote(subject)}" if subject else ""
-        option = f" --outputs {quote(str(outputs))}" if outputs else option
-        echo(f"  rerun: rnnparity explain {quote(file)}{option}")
+    if diagnosis.explanation.verdict is Verdict.DIVERGES and words:
+        echo(f"  rerun: rnnparity explain {join(words)}")
 
 
 def _write_bundle(folder: Path, diagnosis: Diagnosis, subject: str) -> list[Path]:

@@ -25,6 +25,22 @@ def model(
             "Default: generated from the model's specs.",
         ),
     ] = None,
+    against: Annotated[
+        str,
+        typer.Option(
+            metavar="OTHER",
+            help="Compare with a port: an .onnx, .tflite, .npz or .pt file, or package.module:object "
+            "(an nn.Module or a function of the model's inputs).",
+        ),
+    ] = "",
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="LAYER=TENSOR",
+            help="Name the tensor of the port that is a layer's output; repeatable.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write a problem file for each call, with its outputs."),
@@ -45,15 +61,18 @@ def model(
     ] = False,
 ) -> None:
     """Compare every recurrent layer of a saved model."""
+    from itertools import chain
     from json import dumps
 
-    from rnnparity.models.input_files import read_inputs
-    from rnnparity.models.judging import judge_calls
+    from rnnparity.models.judging import judge_recording
+    from rnnparity.models.ports.opening import check_port
     from rnnparity.models.saved import check_model_file, record_file
+    from rnnparity.problem.array_files import read_arrays
     from rnnparity.problem.files import check_writable, write_file
     from rnnparity.report.explanation_text import COLOURS
     from rnnparity.report.model_page import model_page
-    from rnnparity.report.model_text import model_json, model_lines
+    from rnnparity.report.model_text import model_lines
+    from rnnparity.report.port_text import model_and_port_json, port_lines
     from rnnparity.session.judging import self_check
 
     if html is not None:
@@ -61,13 +80,19 @@ def model(
     if out is not None and out.exists() and not out.is_dir():
         raise RequestError(f"{out}: cannot be written: it is not a folder")
     check_model_file(file)
-    arrays = None if inputs is None else read_inputs(inputs)
+    if against:
+        check_port(against)
+    elif mapping:
+        raise RequestError("--map needs --against")
+    names = _names(mapping or [])
+    arrays = None if inputs is None else read_arrays(inputs)
     self_check()
-    result = judge_calls(record_file(file, arrays, imports=imports or (), unsafe=unsafe))
+    recording = record_file(file, arrays, imports=imports or (), unsafe=unsafe)
+    result = judge_recording(recording, against or None, names)
     if json:
-        typer.echo(dumps(model_json(result), indent=1))
+        typer.echo(dumps(model_and_port_json(result), indent=1))
     else:
-        for line in model_lines(result):
+        for line in chain(model_lines(result), port_lines(result.port) if result.port else ()):
             colour, bold = COLOURS[line.style]
             echo(line.text, colour=colour, bold=bold)
     if html is not None:
@@ -77,16 +102,31 @@ def model(
     raise typer.Exit(result.status)
 
 
+def _names(mapping: list[str]) -> dict[str, str]:
+    """Return the tensors by layer in "LAYER=TENSOR"; a tensor's name may have "=" in it."""
+    for pair in mapping:
+        if not all(pair.partition("=")):
+            raise RequestError(f"--map {pair}: expected LAYER=TENSOR")
+    return {layer: tensor for layer, _, tensor in (pair.partition("=") for pair in mapping)}
+
+
 def _write_problems(folder: Path, result: ModelResult) -> None:
-    """Write a problem file for each call that is computed, numbered in the order of execution."""
+    """Write a problem file for each call that is computed, numbered in the order of execution.
+
+    Its inputs and outputs are those of the port, where there is one.
+    """
     from rnnparity.problem.file_format import dump_pretty
     from rnnparity.problem.files import write_folder
 
     files: dict[str, str | bytes] = {}
-    for index, compared in enumerate(result.calls, start=1):
-        call = compared.call
-        if call.problem is not None:
+    problems = [
+        (call.call, call.call.problem and call.call.problem.with_outputs(call.call.outputs))
+        for call in result.calls
+    ]
+    if result.port is not None:
+        problems = [(call.call, call.problem) for call in result.port.calls]
+    for index, (call, problem) in enumerate(problems, start=1):
+        if problem is not None:
             name = re.sub(r"[^A-Za-z0-9_]+", "-", call.id).strip("-")
-            content = dump_pretty(call.problem.with_outputs(call.outputs))
-            files[f"{index:02}-{name}.json"] = content
+            files[f"{index:02}-{name}.json"] = dump_pretty(problem)
     write_folder(folder, files)

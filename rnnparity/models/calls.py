@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from rnnparity.problem.errors import DIFFERS, USAGE
@@ -47,6 +48,18 @@ class Call:
 
 
 @dataclass(frozen=True, eq=False)
+class Recording:
+    """One run of a model: the calls of its recurrent layers, its inputs and its final outputs.
+
+    `inputs` and `outputs` have the model's order; inputs have its names where it has any.
+    """
+
+    calls: tuple[Call, ...]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class CallResult:
     """A call and the verdict on its outputs; `unsupported` where the layer is not computed."""
 
@@ -55,14 +68,81 @@ class CallResult:
 
 
 @dataclass(frozen=True, eq=False)
+class PortCall:
+    """A call of the model, and the verdict on the port's outputs; `unsupported` if not compared.
+
+    `problem` has the port's own inputs and its outputs, `tensor` is the name of the first of these.
+    """
+
+    call: Call
+    result: CaseResult
+    problem: Problem | None = None
+    tensor: str = ""
+
+
+@dataclass(frozen=True)
+class OutputComparison:
+    """A final output of the model and the port's: the largest difference of a value.
+
+    `tolerance` is the largest that counts as noise, in the units of the values, and `relative` the
+    part of the largest value that it is. `follows`: a recurrent layer differs, so that the output
+    must differ too, and is not judged.
+    """
+
+    name: str
+    largest: float
+    tolerance: float
+    relative: float
+    follows: bool = False
+
+    @property
+    def differs(self) -> bool:
+        return not self.largest <= self.tolerance
+
+
+@dataclass(frozen=True, eq=False)
+class PortResult:
+    """The calls in the order of execution, the final outputs, and the cause of the first difference."""
+
+    port: str
+    calls: tuple[PortCall, ...]
+    outputs: tuple[OutputComparison, ...] = ()
+    explanation: Explanation | None = None
+    weights: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def first_difference(self) -> PortCall | None:
+        """The first call whose outputs differ."""
+        return next((call for call in self.calls if call.result.failing), None)
+
+    @property
+    def compared(self) -> int:
+        """The number of calls that were compared."""
+        return sum(call.result.verdict.compared for call in self.calls)
+
+    @property
+    def status(self) -> int:
+        """The exit status: 1 where something differs, 2 where nothing was compared, else 0."""
+        if self.first_difference is not None or any(output.differs for output in self.outputs):
+            return DIFFERS
+        return 0 if self.compared or self.outputs else USAGE
+
+    @property
+    def passed(self) -> bool:
+        return self.status == 0
+
+
+@dataclass(frozen=True, eq=False)
 class ModelResult:
     """The results of all calls in the order of execution.
 
-    `explanation` is that of the first call that differs, None where none does.
+    `explanation` is that of the first call that differs, None where none does. `port` is the
+    comparison with a port, where there is one.
     """
 
     calls: tuple[CallResult, ...]
     explanation: Explanation | None = None
+    port: PortResult | None = None
 
     @property
     def first_difference(self) -> CallResult | None:
@@ -76,9 +156,11 @@ class ModelResult:
 
     @property
     def status(self) -> int:
-        """The exit status: 1 where a call differs, 2 where none was compared, else 0."""
+        """The exit status: 1 where a call or the port differs, 2 where none was compared, else 0."""
         if self.first_difference is not None:
             return DIFFERS
+        if self.port is not None:
+            return self.port.status
         return 0 if self.compared else USAGE
 
     @property

@@ -176,12 +176,17 @@ def prepared_inputs(model: KerasLayer, inputs: object) -> object:
     return _packed(model, arrays)
 
 
+def input_names(model: KerasLayer) -> list[str]:
+    """Return the names of a model's inputs, none where it has no symbolic inputs."""
+    structure = getattr(model, "_inputs_struct", None)
+    if isinstance(structure, dict):
+        return sorted(structure)
+    return [tensor.name for tensor in symbolic_inputs(model)]
+
+
 def _in_order(model: KerasLayer, tensors: Sequence[KerasLayer], inputs: object) -> Sequence[object]:
     """Return one value for each input of a model."""
-    structure = getattr(model, "_inputs_struct", None)
-    names = [tensor.name for tensor in tensors]
-    if isinstance(structure, dict):
-        names = sorted(structure)
+    names = input_names(model)
     if isinstance(inputs, Mapping):
         if set(inputs) != set(names):
             actual, expected = ", ".join(map(str, inputs)), ", ".join(names)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rnnparity.models.calls import Call, CallResult, ModelResult, not_compared
+from rnnparity.models.calls import Call, CallResult, ModelResult, Recording, not_compared
+from rnnparity.models.comparing import compare_port
 from rnnparity.models.inputs import generated_inputs, prepared_inputs
 from rnnparity.models.layers import KerasLayer
+from rnnparity.models.ports.opening import PortLike, check_port, open_port
 from rnnparity.models.recording import record
 from rnnparity.models.saved import record_file
 from rnnparity.problem.answer import Answer
@@ -18,24 +20,51 @@ from rnnparity.session.processes import one_blas_thread
 from rnnparity.verdict.judge import judge
 
 
-def from_model(model: KerasLayer | str | Path, inputs: object = None) -> ModelResult:
+def from_model(
+    model: KerasLayer | str | Path,
+    inputs: object = None,
+    *,
+    against: PortLike | None = None,
+    mapping: Mapping[str, str] | None = None,
+) -> ModelResult:
     """Return the verdicts on all calls of a model's recurrent layers, each with its problem.
 
     `model` is a live Keras model or the path of a `.keras` or `.h5` file, `inputs` what the model
     is called with; None generates them from the model's specs. The model runs once, at inference.
     Every layer is judged on the inputs that it really got, so that one fault is one difference.
 
+    `against` is a port of the model, which is compared with it: the path of an `.onnx`, `.tflite`,
+    `.npz` or `.pt` file, "package.module:object", a function, an nn.Module, or a state dict.
+    `mapping` names the tensor of the port that is the output of a layer, where that is ambiguous.
+
     Raises:
-        RequestError: the file is unreadable, the model cannot be run with the inputs, or it has no
-        recurrent layer.
+        RequestError: the file is unreadable, the model or the port cannot be run with the inputs,
+        the model has no recurrent layer, or a layer's tensor in the port is ambiguous.
     """
+    if isinstance(against, str | Path):
+        check_port(str(against))
+    return judge_recording(_recording(model, inputs), against, mapping)
+
+
+def _recording(model: KerasLayer | str | Path, inputs: object) -> Recording:
     if isinstance(model, str | Path):
-        return judge_calls(record_file(Path(model), inputs))
+        return record_file(Path(model), inputs)
     if not hasattr(model, "_flatten_layers"):
         raise RequestError(f"model: got {type(model).__name__}, expected a Keras model or a path")
     if inputs is None:
         inputs = generated_inputs(model)
-    return judge_calls(record(model, prepared_inputs(model, inputs)))
+    return record(model, prepared_inputs(model, inputs))
+
+
+def judge_recording(
+    recording: Recording, against: PortLike | None = None, mapping: Mapping[str, str] | None = None
+) -> ModelResult:
+    """Judge what was recorded of a model, and compare it with a port."""
+    result = judge_calls(recording.calls)
+    if against is None:
+        return result
+    name, port = open_port(against, recording)
+    return replace(result, port=compare_port(name, recording, port, mapping))
 
 
 def judge_calls(calls: Sequence[Call]) -> ModelResult:

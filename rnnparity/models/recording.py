@@ -6,15 +6,16 @@ import inspect
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from rnnparity.models.calls import Call
+from rnnparity.models.calls import Call, Recording
 from rnnparity.models.conversion import Arguments, recorded_call
+from rnnparity.models.inputs import input_names
 from rnnparity.models.layers import (
     KerasLayer,
     PlacedLayer,
@@ -25,6 +26,7 @@ from rnnparity.models.layers import (
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import attached_mask
+from rnnparity.problem.tensor import Tensor
 from rnnparity.session.outcome import error_line
 from rnnparity.subjects.keras_layers import flat
 
@@ -36,7 +38,7 @@ KerasTensor: TypeAlias = Any
 NO_NUMBERS = "called inside a compiled or vectorized function, where there are no numbers"
 
 
-def record(model: KerasLayer, inputs: object) -> tuple[Call, ...]:
+def record(model: KerasLayer, inputs: object) -> Recording:
     """Run a model once, at inference, and return the calls of its recurrent layers in their order.
 
     The states of stateful layers change, as in any call of the model.
@@ -58,22 +60,37 @@ def record(model: KerasLayer, inputs: object) -> tuple[Call, ...]:
         for layer in _embeddings(model):
             stack.enter_context(_replaced(layer, partial(_checked_embedding, layer)))
         try:
-            _run(model, inputs)
+            outputs = _run(model, inputs)
         except RequestError:
             raise
         except Exception as error:  # whatever a layer may raise
             raise RequestError(
                 f"model {model.name!r}: cannot be run with these inputs: {error_line(error)}"
             ) from error
-    return tuple(recorder.calls)
+    return Recording(
+        tuple(recorder.calls),
+        _named(input_names(model), _leaves(inputs)),
+        _named((), recorder._arrays(outputs)),
+    )
 
 
-def _run(model: KerasLayer, inputs: object) -> None:
+def _named(names: Sequence[str], arrays: Sequence[object]) -> tuple[Tensor, ...]:
+    surplus = [str(index) for index in range(len(names), len(arrays))]
+    return tuple(map(Tensor, [*names, *surplus], map(np.asarray, arrays)))
+
+
+def _leaves(inputs: object) -> list[object]:
+    """Return the arrays in inputs: one, a list of them or a mapping."""
+    if isinstance(inputs, Mapping):
+        return list(inputs.values())
+    return list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+
+
+def _run(model: KerasLayer, inputs: object) -> KerasTensor:
     """Call a model; a mapping by the names of its arguments fills them."""
     if isinstance(inputs, Mapping) and set(inputs) <= set(inspect.signature(model.call).parameters):
-        model(**inputs, training=False)
-    else:
-        model(inputs, training=False)
+        return model(**inputs, training=False)
+    return model(inputs, training=False)
 
 
 class _Recorder:

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 import zipfile
 from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any, TypeAlias
 
-from rnnparity.models.calls import Call
+from rnnparity.models.calls import Recording
 from rnnparity.models.conversion import with_keras_version
 from rnnparity.models.inputs import generated_inputs, prepared_inputs
 from rnnparity.models.keras_2 import METADATA, keras_version, readable
 from rnnparity.models.layers import KerasLayer
 from rnnparity.models.recording import record
+from rnnparity.models.worker import GIB, MEMORY_LIMIT, TIMEOUT_S, in_worker, limit_memory
 from rnnparity.problem.errors import RequestError
 from rnnparity.session.outcome import error_line
-from rnnparity.session.processes import (
-    hidden_main,
-    how_it_died,
-    kill_pool,
-    prepare_process,
-    start_pool,
-)
 from rnnparity.subjects.functions import is_module, user_location
 from rnnparity.subjects.registry import check_installed
 
-# Loading and running a model may take so long, TensorFlow's import included.
-TIMEOUT_S = 300.0
-# The data of the worker process, and what the archive of a model may hold when it is unpacked.
-MEMORY_LIMIT = 8 * 2**30
-GIB = 2**30
 # A member that every .keras archive has beside METADATA, and how each file begins.
 CONFIG = "config.json"
 ZIP_START, HDF5_START = b"PK", b"\x89HDF\r\n\x1a\n"
@@ -49,8 +37,8 @@ def record_file(
     imports: Sequence[str] = (),
     unsafe: bool = False,
     timeout_s: float = TIMEOUT_S,
-) -> tuple[Call, ...]:
-    """Load a model from a file in a worker process, run it there once, and return its calls.
+) -> Recording:
+    """Load a model from a file in a worker process, run it there once, and return what was recorded.
 
     The file is loaded in Keras' safe mode unless `unsafe`; modules in `imports` are imported
     before, for custom objects. Without `inputs` they are generated.
@@ -64,25 +52,9 @@ def record_file(
     for name in imports:
         if not is_module(name.partition(".")[0]):
             raise RequestError(f"--import {name}: no module of that name is on the path")
-    pool = start_pool(1)
-    try:
-        with hidden_main():
-            future = pool.submit(_record_in_worker, str(path), inputs, tuple(imports), unsafe)
-        result = future.result(timeout=timeout_s)
-    except TimeoutError:
-        raise RequestError(
-            f"{path}: timed out after {timeout_s:g} s; worker killed; use smaller inputs"
-        ) from None
-    except BrokenProcessPool:
-        raise RequestError(
-            f"{path}: worker died{how_it_died(pool)} while the model was loaded and run; it may need "
-            f"more than {MEMORY_LIMIT // GIB} GiB of memory, the limit"
-        ) from None
-    finally:
-        kill_pool(pool)
-    if isinstance(result, str):
-        raise RequestError(result)
-    return result
+    return in_worker(
+        str(path), timeout_s, _recorded_in_worker, str(path), inputs, tuple(imports), unsafe
+    )
 
 
 def check_model_file(path: Path) -> None:
@@ -129,35 +101,29 @@ def _check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
         raise RequestError(f"{path}: {min(missing)} is missing; not a .keras archive")
 
 
-def _record_in_worker(
+def _recorded_in_worker(
     path: str, inputs: object, imports: Sequence[str], unsafe: bool
-) -> tuple[Call, ...] | str:
-    """Return the calls of a model in a file, or the message of the error that prevents it."""
-    prepare_process()
-    try:
-        keras = _keras()
-        _limit_memory()
-        return recorded_calls(keras, Path(path), inputs, imports, unsafe)
-    except MemoryError:
-        return f"{path}: needs more than {MEMORY_LIMIT // GIB} GiB of memory, the limit"
-    except RequestError as error:
-        return str(error)
+) -> Recording:
+    keras = _keras()
+    limit_memory()
+    return recorded(keras, Path(path), inputs, imports, unsafe)
 
 
-def recorded_calls(
+def recorded(
     keras: KerasModule,
     path: Path,
     inputs: object = None,
     imports: Sequence[str] = (),
     unsafe: bool = False,
-) -> tuple[Call, ...]:
+) -> Recording:
     """Load a model and run it once in this process; see `record_file`."""
     model = _loaded(keras, path, imports, unsafe)
     if inputs is None:
         inputs = generated_inputs(model)
-    calls = record(model, prepared_inputs(model, inputs))
+    recording = record(model, prepared_inputs(model, inputs))
     version = keras_version(path)
-    return tuple(with_keras_version(call, version) for call in calls)
+    calls = tuple(with_keras_version(call, version) for call in recording.calls)
+    return replace(recording, calls=calls)
 
 
 def _keras() -> KerasModule:
@@ -165,14 +131,6 @@ def _keras() -> KerasModule:
     from rnnparity.subjects.keras import TensorFlow
 
     return TensorFlow("eager").keras
-
-
-def _limit_memory() -> None:
-    """Limit the memory that this process may allocate, where the system can."""
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
 
 
 def _loaded(keras: KerasModule, path: Path, imports: Sequence[str], unsafe: bool) -> KerasLayer:

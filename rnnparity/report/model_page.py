@@ -7,6 +7,7 @@ from rnnparity.report.explanation_page import drawing
 from rnnparity.report.explanation_text import lines
 from rnnparity.report.model_text import HEADER, model_headline, remarks, row
 from rnnparity.report.page import render_template
+from rnnparity.report.port_text import port_lines
 
 
 def model_page(name: str, result: ModelResult) -> str:
@@ -24,6 +25,7 @@ def model_page(name: str, result: ModelResult) -> str:
                 f"{call.call.id}: {remark}" for call in result.calls for remark in remarks(call)
             ],
             "heat": drawing(picture, explanation.threshold) if explanation and picture else None,
+            "port": [line.text for line in port_lines(result.port)] if result.port else [],
             "evidence": [line.text for line in lines(explanation, False)] if explanation else [],
         },
     )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from rnnparity.models.calls import CallResult, ModelResult, Note
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.results import CaseResult, Verdict
 from rnnparity.report.explanation_text import Line, Style, headline
 from rnnparity.report.explanation_text import lines as explanation_lines
 from rnnparity.report.messages import UNEXPLAINED, sigma_text
@@ -37,9 +37,9 @@ def model_lines(result: ModelResult) -> Iterator[Line]:
     """Yield one aligned line for each call, what is remarkable about it, and the first cause."""
     rows = [HEADER, *(row(call) for call in result.calls)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    yield Line(_aligned(HEADER, widths))
+    yield Line(aligned(HEADER, widths))
     for call, cells in zip(result.calls, rows[1:], strict=True):
-        yield Line(_aligned(cells, widths), _style(call))
+        yield Line(aligned(cells, widths), style_of(call.result))
         for sentence in remarks(call):
             yield Line(f"  {sentence}")
     yield Line("")
@@ -71,15 +71,17 @@ def row(result: CallResult) -> Sequence[str]:
     )
 
 
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+def aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Return the cells of a row in columns of these widths."""
     padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
     return "  ".join(padded).rstrip()
 
 
-def _style(call: CallResult) -> Style:
-    if call.result.failing:
+def style_of(result: CaseResult) -> Style:
+    """Return the style of a line with a verdict."""
+    if result.failing:
         return Style.DIVERGES
-    return Style.AGREES if call.result.verdict is Verdict.AGREES else Style.PLAIN
+    return Style.AGREES if result.verdict is Verdict.AGREES else Style.PLAIN
 
 
 def model_json(result: ModelResult) -> dict[str, object]:

@@ -111,6 +111,17 @@ def _ordered(outputs: Mapping[str, Array]) -> Sequence[Array]:
     return [outputs[f"output_{index}"] for index in range(len(outputs))]
 
 
+def interpreter_class() -> Callable[..., Interpreter]:
+    """Return LiteRT's interpreter.
+
+    Raises:
+        ImportError: it is missing.
+    """
+    with quiet():
+        from ai_edge_litert.interpreter import Interpreter as LiteRTInterpreter
+    return LiteRTInterpreter  # type: ignore[no-any-return]
+
+
 def make() -> LiteRTSubject:
     """Return the subject `litert`.
 
@@ -118,9 +129,7 @@ def make() -> LiteRTSubject:
         ImportError: LiteRT's interpreter or TensorFlow is missing.
         SubjectError: TensorFlow is too old.
     """
-    with quiet():
-        from ai_edge_litert.interpreter import Interpreter as LiteRTInterpreter
-    subject = LiteRTSubject(KerasSubject(TensorFlow("eager")), LiteRTInterpreter)
+    subject = LiteRTSubject(KerasSubject(TensorFlow("eager")), interpreter_class())
     # The converter collects garbage each time, a third of a second with TensorFlow on the heap.
     gc.freeze()
     return subject

@@ -51,7 +51,7 @@ def in_this_process(monkeypatch, keras):
     """Load models in this process, which has imported TensorFlow already."""
 
     def record_file(path, inputs, **options):
-        return saved.recorded_calls(keras, path, inputs, **options)
+        return saved.recorded(keras, path, inputs, **options)
 
     monkeypatch.setattr(saved, "record_file", record_file)
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from rnnparity.models.input_files import read_inputs
 from rnnparity.models.inputs import generated_inputs, prepared_inputs
 from rnnparity.models.recording import record
+from rnnparity.problem.array_files import read_arrays
 from rnnparity.problem.errors import RequestError
 from rnnparity.subjects import make_subject
 
@@ -88,10 +88,10 @@ def test_files_of_inputs(tmp_path):
     np.savez(tmp_path / "x.npz", ids=array)
     np.savez(tmp_path / "plain.npz", array, array)
     (tmp_path / "x.json").write_text(json.dumps({"ids": array.tolist()}))
-    assert np.array_equal(read_inputs(tmp_path / "x.npy"), array)
-    assert list(read_inputs(tmp_path / "x.npz")) == ["ids"]
-    assert len(read_inputs(tmp_path / "plain.npz")) == 2
-    assert read_inputs(tmp_path / "x.json") == {"ids": array.tolist()}
+    assert np.array_equal(read_arrays(tmp_path / "x.npy"), array)
+    assert list(read_arrays(tmp_path / "x.npz")) == ["ids"]
+    assert len(read_arrays(tmp_path / "plain.npz")) == 2
+    assert read_arrays(tmp_path / "x.json") == {"ids": array.tolist()}
 
 
 def test_unreadable_inputs_are_refused(tmp_path):
@@ -102,4 +102,4 @@ def test_unreadable_inputs_are_refused(tmp_path):
     (tmp_path / "x.csv").write_text("1")
     for name in ("objects.npy", "torn.npz", "text.npy", "torn.json", "x.csv", "absent.npy"):
         with pytest.raises(RequestError, match=name):
-            read_inputs(tmp_path / name)
+            read_arrays(tmp_path / name)

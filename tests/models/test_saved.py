@@ -9,7 +9,7 @@ import pytest
 from rnnparity import from_model
 from rnnparity.models import saved
 from rnnparity.models.calls import Note
-from rnnparity.models.saved import check_model_file, record_file, recorded_calls
+from rnnparity.models.saved import check_model_file, record_file, recorded
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
 from rnnparity.subjects import make_subject
@@ -44,7 +44,7 @@ def test_calls_of_a_saved_model_are_recorded(keras, save, suffix):
     layers = keras.layers
     embedding = layers.Embedding(9, 4, mask_zero=True)
     path = save(embedding, layers.LSTM(3), suffix=suffix, shape=(None,))
-    (call,) = recorded_calls(keras, path)
+    (call,) = recorded(keras, path).calls
     assert call.class_name == "LSTM"
     assert not call.problem.mask.all()
     assert call.notes == ()
@@ -75,10 +75,10 @@ def test_lambda_in_a_file_is_not_executed(keras, save, tmp_path, monkeypatch, su
         path = save(bomb, keras.layers.LSTM(2), suffix=suffix)
     assert not (tmp_path / "bomb").exists()
     with pytest.raises(RequestError, match="or --unsafe for a Lambda layer") as caught:
-        recorded_calls(keras, path)
+        recorded(keras, path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "bomb").exists()
-    recorded_calls(keras, path, unsafe=True)
+    recorded(keras, path, unsafe=True)
     assert (tmp_path / "bomb").exists()
 
 
@@ -93,11 +93,11 @@ def test_custom_object_is_imported_or_missed(keras, save, monkeypatch, suffix):
     custom.clear()
     try:
         with pytest.raises(RequestError, match=r"'(port>)?LSTM'.*; pass --import PKG"):
-            recorded_calls(keras, path)
+            recorded(keras, path)
     finally:
         custom.update(kept)
     monkeypatch.undo()
-    (call,) = recorded_calls(keras, path, imports=["_support.keras_models"])
+    (call,) = recorded(keras, path, imports=["_support.keras_models"]).calls
     assert call.id == "port"
 
 
@@ -113,8 +113,8 @@ def test_hard_sigmoid_of_a_file_of_keras_2_is_noted(keras, save, tmp_path):
             if name == saved.METADATA:
                 content = b'{"keras_version": "2.15.0", "date_saved": ""}'
             target.writestr(name, content)
-    assert [call.notes for call in recorded_calls(keras, path)] == [(), ()]
-    assert [list(call.notes) for call in recorded_calls(keras, old)] == [
+    assert [call.notes for call in recorded(keras, path).calls] == [(), ()]
+    assert [list(call.notes) for call in recorded(keras, old).calls] == [
         ["hard-sigmoid-keras-2"],
         [],
     ]
@@ -131,10 +131,10 @@ def test_h5_file_of_keras_2_is_opened_without_time_major(keras, save):
         config = json.loads(file.attrs["model_config"], object_hook=with_time_major)
         file.attrs["model_config"] = json.dumps(config)
     with pytest.raises(RequestError, match="time_major"):
-        recorded_calls(keras, path)
+        recorded(keras, path)
     with h5py.File(path, "r+") as file:
         file.attrs["keras_version"] = "2.15.0"
-    (call,) = recorded_calls(keras, path)
+    (call,) = recorded(keras, path).calls
     assert call.notes == (Note.HARD_SIGMOID_KERAS_2,)
     assert call.problem.layer.recurrent_activation == "hard_sigmoid"
 
@@ -181,4 +181,4 @@ def test_damaged_configuration_is_one_line(keras, tmp_path):
     path = tmp_path / "damaged.keras"
     archive(path, {"config.json": "{", "metadata.json": "{}", "model.weights.h5": "x"})
     with pytest.raises(RequestError, match="cannot be loaded"):
-        recorded_calls(keras, path)
+        recorded(keras, path)

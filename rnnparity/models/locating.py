@@ -1,0 +1,251 @@
+"""Find each call of a model in a port, with the port's own inputs.
+
+Each call is computed from tensors that may be its inputs; where a tensor of the port agrees with the
+result, both are found, whatever their names. Calls that agree nowhere are looked for between those
+that were found before and after them: the one that a known fault explains, or the nearest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, product
+
+import numpy as np
+
+from rnnparity.models.calls import Call
+from rnnparity.models.matching import Finder, Match
+from rnnparity.problem.answer import Answer
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.layers import Bidirectional, Layer, Stack
+from rnnparity.problem.problem import Problem
+from rnnparity.problem.tensor import Tensor
+from rnnparity.reference import compute
+from rnnparity.session.ask import explained
+from rnnparity.verdict.judge import judge
+
+# Inputs within this relative distance are those of the model; outputs that are farther off than the
+# second number cannot agree.
+SAME, NEAR = 1e-3, 0.2
+# A tensor so many times nearer than the second is the nearest; of so many the causes are searched.
+CLEARLY, SEARCHED = 3.0, 6
+# So many tensors are tried as one input of a call, and so many combinations of its inputs.
+OPTIONS, COMBINATIONS = 6, 24
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """A call in a port: the problem with the port's own inputs and outputs.
+
+    `start` is the match of its input (None: the model's own was taken), `end` that of its first
+    output. `agrees`: no value differs.
+    """
+
+    problem: Problem
+    start: Match | None
+    end: Match
+    agrees: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Option:
+    """A problem with inputs and states of the port, and the matches of these, None where there is none."""
+
+    problem: Problem
+    matches: tuple[Match | None, ...]
+
+
+class AmbiguousError(RequestError):
+    """Several tensors may be the output of a layer that differs."""
+
+    def __init__(self, call: Call, matches: Sequence[Match]) -> None:
+        names = ", ".join(match.name for match in matches[:SEARCHED])
+        example = f"--map {call.id}={matches[0].name}"
+        super().__init__(
+            f"{call.id}: several tensors may be its output, which differs: {names}; name it: {example}"
+        )
+
+
+def locate(calls: Sequence[Call], finder: Finder) -> list[Located | None]:
+    """Return where each call is in a port, None where it is not found.
+
+    Raises:
+        AmbiguousError: several tensors are about as near to the outputs of a call that differs.
+    """
+    search = _Search(calls, finder)
+    computed = [index for index, call in enumerate(calls) if call.problem is not None]
+    for index in computed:
+        search.find_agreeing(index)
+    for index in computed:
+        if search.located[index] is None:
+            search.find_nearest(index)
+    return search.located
+
+
+class _Search:
+    def __init__(self, calls: Sequence[Call], finder: Finder) -> None:
+        self.calls = calls
+        self.finder = finder
+        self.located: list[Located | None] = [None] * len(calls)
+
+    def find_agreeing(self, index: int) -> None:
+        """Find a call whose outputs agree, and with it the calls whose outputs are its inputs."""
+        for option in islice(self._options(index), COMBINATIONS):
+            found = self._candidates(index, option)
+            if not all(found) or max(matches[0].distance for matches in found) > NEAR:
+                continue
+            located = _located(option, [matches[0] for matches in found])
+            if located.agrees:
+                self.located[index] = located
+                self._confirm_sources(index, option)
+                return
+
+    def _confirm_sources(self, index: int, option: _Option) -> None:
+        """Take the inputs of a call that was found as the outputs of the calls that they come from."""
+        for array, match in zip(_entering(self._problem(index)), option.matches, strict=True):
+            source = self._source(index, array)
+            if source is None or match is None or self.located[source[0]] is not None:
+                continue
+            earlier, slot = source
+            before = next(self._options(earlier))
+            if slot == 0 and len(before.problem.output_slots()) == 1:
+                self.located[earlier] = _located(before, [match])
+
+    def find_nearest(self, index: int) -> None:
+        """Find a call whose outputs differ, between those that were found before and after it."""
+        option = next(self._options(index))
+        after, before = self._bounds(index)
+        for bounds in ((after, before), (after, None), (-1, None)):
+            found = self._candidates(index, option, *bounds)
+            if all(found):
+                break
+        else:
+            return
+        single = len(found) == 1
+        outputs = [_choice(self.calls[index], option, matches) for matches in found if single]
+        self.located[index] = _located(option, outputs or [matches[0] for matches in found])
+
+    def _bounds(self, index: int) -> tuple[int, int | None]:
+        """Return the positions between which the outputs of a call are, by its neighbours."""
+        after = self._last_end(index)
+        starts = [found.start.index for found in self.located[index + 1 :] if found and found.start]
+        return after, next((start + 1 for start in starts if start > after), None)
+
+    def _last_end(self, index: int) -> int:
+        """Return the position of the last output that was found of an earlier call."""
+        return max((found.end.index for found in self.located[:index] if found), default=-1)
+
+    def _candidates(
+        self, index: int, option: _Option, after: int = -1, before: int | None = None
+    ) -> list[list[Match]]:
+        """Return the candidates for each output of a call, nearest first."""
+        return [
+            self.finder.candidates(
+                f"{self.calls[index].id}/{tensor.name}", tensor.data, after, before
+            )
+            for tensor in compute(option.problem)
+        ]
+
+    def _problem(self, index: int) -> Problem:
+        """Return the problem of a call; it returns its states only if the port has them by name."""
+        call = self.calls[index]
+        assert call.problem is not None  # noqa: S101 - only these are looked for
+        layer = _with_states(call.problem.layer, True)
+        with_states = replace(call.problem, layer=layer)
+        keys = [f"{call.id}/{slot.name}" for slot in with_states.output_slots()]
+        if self.finder.has(keys):
+            return with_states
+        return replace(call.problem, layer=_with_states(layer, False))
+
+    def _options(self, index: int) -> Iterator[_Option]:
+        """Yield a call's problem with what may be its inputs and states in the port."""
+        problem = self._problem(index)
+        arrays = _entering(problem)
+        choices = [self._entering_matches(index, array) for array in arrays]
+        for matches in product(*choices):
+            entering = [
+                array if match is None else Tensor.of(array.name, match.data, array.dtype)
+                for array, match in zip(arrays, matches, strict=True)
+            ]
+            inputs, *states = entering
+            own = replace(problem, inputs=inputs, initial_state=tuple(states) or None)
+            yield _Option(own, matches)
+
+    def _entering_matches(self, index: int, array: Tensor) -> Sequence[Match | None]:
+        """Return what may be an input of a call in the port, None for the model's own."""
+        source = self._source(index, array)
+        name = "inputs" if array.name == "inputs" else f"initial_state/{array.name}"
+        key = f"{self.calls[index].id}/{name}"
+        if source is not None and not self.finder.has([key]):
+            earlier, slot = source
+            found = self.located[earlier]
+            if found is not None and slot == 0:
+                return [found.end]
+            key = f"{self.calls[earlier].id}/{self.calls[earlier].outputs[slot].name}"
+        matches = self.finder.candidates(key, array.data)
+        if matches and matches[0].distance <= SAME:
+            return matches[:1]
+        after = self._last_end(index)
+        return [*self.finder.candidates(key, array.data, after)[:OPTIONS], None]
+
+    def _source(self, index: int, array: Tensor) -> tuple[int, int] | None:
+        """Return the last earlier call that returned an array, and which of its outputs it is."""
+        for earlier in reversed(range(index)):
+            for slot, output in enumerate(self.calls[earlier].outputs):
+                if np.array_equal(output.data.ravel(), array.data.ravel()):
+                    return earlier, slot
+        return None
+
+
+def _entering(problem: Problem) -> list[Tensor]:
+    """Return the inputs and initial states of a problem."""
+    return [problem.inputs, *(problem.initial_state or ())]
+
+
+def _with_states(layer: Layer, return_state: bool) -> Layer:
+    """Return a layer that returns its states, or does not."""
+    if isinstance(layer, Stack):
+        *first, last = layer.layers
+        changed = _with_states(last, return_state)
+        return replace(layer, layers=(*first, changed))  # type: ignore[arg-type]
+    if isinstance(layer, Bidirectional):
+        forward, backward = (
+            replace(half, return_state=return_state) for half in (layer.forward, layer.backward)
+        )
+        return replace(layer, forward=forward, backward=backward)
+    return replace(layer, return_state=return_state)
+
+
+def _located(option: _Option, matches: Sequence[Match]) -> Located:
+    """Return a call with the outputs of the port, compared with what the layer computes."""
+    problem = option.problem
+    outputs = [
+        Tensor.of(slot.name, match.data, slot.dtype)
+        for slot, match in zip(problem.output_slots(), matches, strict=True)
+    ]
+    result = judge(problem, Answer(tuple(outputs)))
+    agrees = not result.failing
+    return Located(problem.with_outputs(outputs), option.matches[0], matches[0], agrees)
+
+
+def _choice(call: Call, option: _Option, matches: Sequence[Match]) -> Match:
+    """Return the tensor that is the output of a call that differs.
+
+    Raises:
+        AmbiguousError: no known fault explains one of them, and none is clearly the nearest.
+    """
+    first, *others = matches
+    is_nearest = not others or first.distance * CLEARLY < others[0].distance
+    if is_nearest and first.distance <= NEAR:
+        return first
+    fitting = (match for match in matches[:SEARCHED] if _is_explained(option, match))
+    choice = next(fitting, first if is_nearest else None)
+    if choice is None:
+        raise AmbiguousError(call, matches)
+    return choice
+
+
+def _is_explained(option: _Option, match: Match) -> bool:
+    """Whether a known fault explains the outputs of a call, if a tensor holds them."""
+    cause = explained(_located(option, [match]).problem).explanation.cause
+    return cause is not None and cause.explained and cause.certain

@@ -1,0 +1,144 @@
+"""Find the tensors of a port that belong to the inputs and outputs of a layer, by value or by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Protocol
+
+import numpy as np
+
+from rnnparity.models.ports.port import Port
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.tensor import Tensor
+from rnnparity.problem.text import did_you_mean
+
+# Arrays of more axes keep the order of these: they have too many.
+MOST_AXES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """A tensor of a port, in the axes of the array that it is compared with.
+
+    `index` is its position in the order of execution, `distance` the root of the mean squared
+    difference, relative to that of the array.
+    """
+
+    index: int
+    name: str
+    data: Array
+    distance: float
+
+
+class Finder(Protocol):
+    """Finds tensors of a port."""
+
+    def candidates(
+        self, key: str, target: Array, after: int = -1, before: int | None = None
+    ) -> list[Match]:
+        """Return what may be the array `key` ("LAYER/output") with values like `target`, nearest first.
+
+        `after` and `before` are positions in the order of execution.
+        """
+
+    def has(self, keys: Sequence[str]) -> bool:
+        """Return whether there are tensors under all of these names."""
+
+
+class ByValue:
+    """Tensors of equal size, whatever their names and the order of their axes.
+
+    `names` maps "LAYER" or "LAYER/output" to the name of a tensor.
+
+    Raises:
+        RequestError: the port has no tensor of such a name.
+    """
+
+    def __init__(self, port: Port, names: Mapping[str, str]) -> None:
+        self.tensors = port.tensors
+        self.names = names
+        for key, name in names.items():
+            known = [tensor.name for tensor in self.tensors]
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise RequestError(f"--map {key}={name}: the port has no such tensor{hint}")
+
+    def candidates(
+        self, key: str, target: Array, after: int = -1, before: int | None = None
+    ) -> list[Match]:
+        name = self.names.get(key) or self.names.get(key.removesuffix("/output"))
+        if name is not None:
+            after, before = -1, None
+        matches = [
+            nearest(index, tensor, target)
+            for index, tensor in enumerate(self.tensors[:before])
+            if index > after
+            and tensor.data.size == target.size
+            and (name is None or tensor.name == name)
+        ]
+        matches.sort(key=lambda match: (match.distance, match.index))
+        return _without_copies(matches)
+
+    def has(self, keys: Sequence[str]) -> bool:
+        return all(key in self.names for key in keys)
+
+
+class ByName:
+    """Tensors under the name of their layer; "LAYER" alone is its output."""
+
+    def __init__(self, port: Port) -> None:
+        self.tensors = {tensor.name: (index, tensor) for index, tensor in enumerate(port.tensors)}
+
+    def candidates(
+        self,
+        key: str,
+        target: Array,
+        after: int = -1,  # noqa: ARG002 - a name needs no position
+        before: int | None = None,  # noqa: ARG002
+    ) -> list[Match]:
+        found = self.tensors.get(key) or self.tensors.get(key.removesuffix("/output"))
+        if found is None:
+            return []
+        index, tensor = found
+        if tensor.data.size != target.size:
+            return [Match(index, tensor.name, tensor.data, np.inf)]
+        return [nearest(index, tensor, target)]
+
+    def has(self, keys: Sequence[str]) -> bool:
+        return all(key in self.tensors for key in keys)
+
+
+def nearest(index: int, tensor: Tensor, target: Array) -> Match:
+    """Return a tensor in the order of its axes that is nearest to an array of equal size."""
+    scale = np.sqrt(np.mean(np.square(target, dtype=np.float64))) or 1.0
+    best = Match(index, tensor.name, tensor.data.reshape(target.shape), np.inf)
+    for array in arrangements(tensor.data, target.shape):
+        difference = array.astype(np.float64) - target
+        with np.errstate(over="ignore", invalid="ignore"):
+            distance = float(np.sqrt(np.mean(np.square(difference))) / scale)
+        if distance < best.distance:
+            best = Match(index, tensor.name, array, distance)
+    return best
+
+
+def arrangements(array: Array, shape: tuple[int, ...]) -> Iterator[Array]:
+    """Yield an array in every order of its axes, each in a shape of equal size."""
+    squeezed = array.squeeze()
+    axes = range(squeezed.ndim)
+    orders = permutations(axes) if squeezed.ndim <= MOST_AXES else [tuple(axes)]
+    for order in orders:
+        yield squeezed.transpose(order).reshape(shape)
+
+
+def _without_copies(matches: list[Match]) -> list[Match]:
+    """Return sorted matches without those whose values are those of the one before."""
+    kept: list[Match] = []
+    for match in matches:
+        if not kept or not np.allclose(
+            kept[-1].data, match.data, rtol=1e-6, atol=0, equal_nan=True
+        ):
+            kept.append(match)
+    return kept

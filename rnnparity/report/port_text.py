@@ -1,0 +1,143 @@
+"""The comparison of a model with a port as text and as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from rnnparity.models.calls import ModelResult, OutputComparison, PortCall, PortResult
+from rnnparity.problem.results import Verdict
+from rnnparity.report.explanation_text import Line, Style, headline
+from rnnparity.report.explanation_text import lines as explanation_lines
+from rnnparity.report.messages import UNEXPLAINED, sigma_text
+from rnnparity.report.model_text import NOT_COMPUTED, aligned, model_json, style_of
+
+HEADER = ("call", "class", "tensor of the port", "verdict", "sigma")
+
+
+def port_headline(result: PortResult) -> str:
+    """Return the comparison with a port in one line."""
+    first = result.first_difference
+    if first is not None:
+        cause = f": {headline(result.explanation)}" if result.explanation else ""
+        return f"first difference: {first.call.id}{cause}"
+    total = len(result.calls)
+    compared = f"{result.compared} of {total} calls of recurrent layers agree"
+    if any(output.differs for output in result.outputs):
+        if result.compared == total:
+            return "all recurrent layers agree, the head differs"
+        return f"{compared}, the final output differs"
+    if not result.compared and not result.outputs:
+        return f"nothing was compared: 0 of {total} calls of recurrent layers"
+    return f"{compared}, and so does the final output" if result.outputs else compared
+
+
+def port_lines(result: PortResult) -> Iterator[Line]:
+    """Yield one aligned line for each call, the final outputs, and the first cause."""
+    yield Line("")
+    yield Line(f"compared with {result.port}", Style.FIRST)
+    rows = [HEADER, *(_row(call) for call in result.calls)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    yield Line(aligned(HEADER, widths))
+    for call, cells in zip(result.calls, rows[1:], strict=True):
+        yield Line(aligned(cells, widths), style_of(call.result))
+        if call.result.reason:
+            yield Line(f"  {_reason(call)}")
+    for output in result.outputs:
+        yield Line(output_text(output), _output_style(output))
+    for weight, key in result.weights.items():
+        yield Line(f"  {weight}: {key}")
+    yield Line("")
+    yield Line(port_headline(result), Style.FIRST)
+    if result.explanation is not None:
+        yield from explanation_lines(result.explanation)
+
+
+def output_text(output: OutputComparison) -> str:
+    """Return the comparison of a final output in one line."""
+    line = (
+        f"final output {output.name}: largest difference {output.largest:.2g}, "
+        f"tolerance {output.tolerance:.2g} ({output.relative:.1g} of the largest value)"
+    )
+    return f"{line}; a layer before it differs" if output.follows and output.differs else line
+
+
+def _output_style(output: OutputComparison) -> Style:
+    return Style.DIVERGES if output.differs else Style.AGREES
+
+
+def _row(call: PortCall) -> Sequence[str]:
+    verdict = call.result.verdict
+    compared = verdict is not Verdict.UNSUPPORTED
+    return (
+        call.call.id,
+        call.call.class_name,
+        call.tensor or "-",
+        str(verdict) if compared else _not_compared(call),
+        sigma_text(call.result.sigma) if compared else "-",
+    )
+
+
+def _not_compared(call: PortCall) -> str:
+    return NOT_COMPUTED if call.call.problem is None else "not compared"
+
+
+def _reason(call: PortCall) -> str:
+    if call.result.verdict is Verdict.UNSUPPORTED:
+        return f"{_not_compared(call)}: {call.result.reason}"
+    return call.result.reason
+
+
+def model_and_port_json(result: ModelResult) -> dict[str, object]:
+    """Return the results as JSON, with the comparison with a port under "against".
+
+    The first difference is the model's own from what Keras specifies, else the port's.
+    """
+    content = model_json(result)
+    if result.port is None:
+        return content
+    port = port_json(result.port)
+    if result.first_difference is None:
+        content |= {key: port.pop(key) for key in ("first_difference", "cause")}
+    return {**content, "against": port}
+
+
+def port_json(result: PortResult) -> dict[str, object]:
+    """Return the comparison with a port as JSON for programs."""
+    first, explanation = result.first_difference, result.explanation
+    cause = None
+    if explanation is not None and explanation.cause is not None:
+        cause = " + ".join(explanation.cause.names) or UNEXPLAINED
+    return {
+        "port": result.port,
+        "calls": [_call_json(call) for call in result.calls],
+        "outputs": [_output_json(output) for output in result.outputs],
+        "weights": dict(result.weights),
+        "first_difference": first.call.layer if first else None,
+        "cause": cause,
+    }
+
+
+def _call_json(call: PortCall) -> dict[str, object]:
+    verdict, sigma = call.result.verdict, call.result.sigma
+    finite = sigma if math.isfinite(sigma) else "Infinity"
+    return {
+        "layer": call.call.layer,
+        "class_name": call.call.class_name,
+        "call": call.call.number,
+        "tensor": call.tensor or None,
+        "verdict": str(verdict),
+        "sigma": None if verdict is Verdict.UNSUPPORTED else finite,
+        "reason": call.result.reason,
+    }
+
+
+def _output_json(output: OutputComparison) -> dict[str, object]:
+    finite = output.largest if math.isfinite(output.largest) else "Infinity"
+    return {
+        "name": output.name,
+        "largest_difference": finite,
+        "tolerance": output.tolerance,
+        "relative_tolerance": output.relative,
+        "differs": output.differs,
+    }

@@ -1,0 +1,115 @@
+"""`rnnparity model --against` and `rnnparity explain --layer`, on a model that was recorded before."""
+
+import json
+
+import numpy as np
+import pytest
+from _support.command_line import here
+from _support.ported_models import recorded_model, run_model
+
+from rnnparity.models import saved
+from rnnparity.problem.problem import Problem
+
+__all__ = ["here"]
+
+SWAPPED = {"first": ("gate-order", "LSTM fico in all weights")}
+
+
+@pytest.fixture
+def model(monkeypatch):
+    monkeypatch.setattr(saved, "check_model_file", lambda path: None)
+    monkeypatch.setattr(saved, "record_file", lambda path, inputs, **options: recorded_model())
+    return "model.keras"
+
+
+@pytest.fixture
+def port(tmp_path):
+    """Write the arrays of a port, with faults or without, and return the file."""
+
+    def write(faults=None, head_seed=3):
+        _, first_outputs, second, second_outputs, final = run_model(faults, head_seed)
+        arrays = {
+            "first/output": first_outputs[0].data,
+            "encoder/second/inputs": second.inputs.data,
+            "encoder/second/output": second_outputs[0].data,
+            "output": final,
+        }
+        path = tmp_path / "port.npz"
+        np.savez(path, **arrays)
+        return str(path)
+
+    return write
+
+
+def test_first_layer_that_differs_in_a_port_is_explained(here, model, port):
+    status, out, err = here("model", model, "--against", port(SWAPPED))
+    assert (status, err) == (1, "")
+    own, compared = out.split("compared with ")
+    assert own.splitlines()[-2].startswith("2 of 2 calls of recurrent layers were compared")
+    rows = compared.splitlines()
+    assert rows[1].split() == ["call", "class", "tensor", "of", "the", "port", "verdict", "sigma"]
+    assert rows[2].split()[2:4] == ["first/output", "diverges"]
+    assert rows[3].split()[2:4] == ["encoder/second/output", "agrees"]
+    assert rows[4].endswith("; a layer before it differs")
+    assert rows[6].startswith("first difference: first: gate-order: LSTM fico in all weights")
+    assert "  cause: gate-order: LSTM fico in all weights" in rows
+
+
+def test_healthy_port_and_port_with_another_head(here, model, port):
+    status, out, _ = here("model", model, "--against", port())
+    assert status == 0
+    assert out.endswith("\n2 of 2 calls of recurrent layers agree, and so does the final output\n")
+    status, out, _ = here("model", model, "--against", port(head_seed=5))
+    assert status == 1
+    assert out.endswith("\nall recurrent layers agree, the head differs\n")
+
+
+def test_comparison_with_a_port_as_json_page_and_problem_files(here, model, port, tmp_path):
+    words = ["--html", str(tmp_path / "page.html"), "--out", str(tmp_path / "out"), "--json"]
+    status, out, err = here("model", model, "--against", port(SWAPPED), *words)
+    assert (status, err) == (1, "")
+    content = json.loads(out)
+    assert (content["first_difference"], content["cause"]) == ("first", "gate-order")
+    assert [call["verdict"] for call in content["calls"]] == ["agrees", "agrees"]
+    against = content["against"]
+    assert list(against) == ["port", "calls", "outputs", "weights"]
+    assert [call["verdict"] for call in against["calls"]] == ["diverges", "agrees"]
+    assert against["calls"][0]["tensor"] == "first/output"
+    assert [output["differs"] for output in against["outputs"]] == [True]
+    problem = Problem.load(tmp_path / "out" / "01-first.json")
+    assert here("explain", str(tmp_path / "out" / "01-first.json"))[0] == 1
+    assert problem.outputs is not None
+    assert "first difference: first: gate-order" in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--against", "absent.onnx"), "absent.onnx: file not found"),
+        (("--against", "port.xyz"), "--against port.xyz: expected a file (.onnx, .tflite, .npz"),
+        (("--against", "no_module:port"), "No module named 'no_module'"),
+        (("--against", "json:loads", "--map", "first"), "--map first: expected LAYER=TENSOR"),
+        (("--map", "first=x"), "--map needs --against"),
+    ],
+)
+def test_bad_port_is_one_line(here, model, words, message):
+    status, out, err = here("model", model, *words)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_layer_of_a_saved_model_is_explained_with_outputs_of_a_file(here, model, tmp_path):
+    _, outputs, *_ = run_model(SWAPPED)
+    np.save(tmp_path / "y.npy", outputs[0].data)
+    words = ["explain", model, "--layer", "first", "--outputs", str(tmp_path / "y.npy")]
+    status, out, _ = here(*words)
+    assert status == 1
+    assert "cause: gate-order: LSTM fico in all weights" in out
+    rerun = [line for line in out.splitlines() if line.startswith("  rerun:")]
+    assert rerun == [f"  rerun: rnnparity {' '.join(words)}"]
+    status, _, err = here("explain", model, "--layer", "third")
+    assert status == 2
+    assert err.endswith("--layer third: expected one of first, encoder/second\n")
+    status, _, err = here("explain", "case.json", "--layer", "first")
+    assert err == "rnnparity: case.json: --layer and --inputs are for a .keras or .h5 file\n"

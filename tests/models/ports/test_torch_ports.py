@@ -1,0 +1,110 @@
+"""PyTorch modules by forward hooks, and state dicts by their weights."""
+
+import numpy as np
+import pytest
+from _support.ported_models import recorded_model, run_model
+
+from rnnparity.models.comparing import compare_port
+from rnnparity.models.ports.opening import check_port, open_port
+from rnnparity.models.ports.state_dict import read_state_dict
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.layers import halves
+from rnnparity.problem.results import Verdict
+from rnnparity.subjects.torch_layers import packed
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+AGREES, DIVERGES = Verdict.AGREES, Verdict.DIVERGES
+
+
+class Port(nn.Module):
+    """The model of `ported_models`, batch first."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.LSTM(4, 6, batch_first=True)
+        self.hidden = nn.Linear(6, 5, bias=False)
+        self.second = nn.GRU(5, 3, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(6, 2, bias=False)
+
+    def forward(self, x):
+        x = torch.tanh(self.hidden(self.first(x)[0]))
+        _, last = self.second(x)
+        return torch.tanh(self.head(torch.cat([last[0], last[1]], -1)))
+
+
+def ported():
+    """The port with the model's weights."""
+    first, _, second, *_ = run_model()
+    module = Port()
+    with torch.no_grad():
+        for inner, problem in ((module.first, first), (module.second, second)):
+            weights = {tensor.name: tensor.data for tensor in problem.weights}
+            for (prefix, half), suffix in zip(
+                halves(problem.layer), ("", "_reverse"), strict=False
+            ):
+                for name, array in packed(half, weights, prefix).items():
+                    getattr(inner, f"{name}_l0{suffix}").copy_(torch.tensor(array))
+        for inner, shape, seed in ((module.hidden, (6, 5), 2), (module.head, (6, 2), 3)):
+            W = np.random.default_rng(seed).standard_normal(shape)
+            inner.weight.copy_(torch.tensor(W.T))
+    return module
+
+
+def use_one_bias_twice(module):
+    with torch.no_grad():
+        module.second.bias_hh_l0.copy_(module.second.bias_ih_l0)
+
+
+def result_of(port):
+    return compare_port("port", recorded_model(), open_port(port, recorded_model())[1])
+
+
+def test_layers_of_a_module_are_found_by_hooks():
+    module = ported().train()
+    result = result_of(module)
+    assert [call.result.verdict for call in result.calls] == [AGREES, AGREES]
+    assert [output.differs for output in result.outputs] == [False]
+    assert module.training
+    assert not module.first._forward_hooks
+
+
+def test_fault_of_a_module_is_explained():
+    module = ported()
+    use_one_bias_twice(module)
+    result = result_of(module)
+    assert [call.result.verdict for call in result.calls] == [AGREES, DIVERGES]
+    assert result.explanation.cause.names == ("bias-row-repeated",)
+
+
+def test_weights_of_a_state_dict_are_compared_layer_by_layer():
+    module = ported()
+    result = result_of(module.state_dict())
+    assert [call.result.verdict for call in result.calls] == [AGREES, AGREES]
+    assert result.outputs == ()
+    assert result.weights["first/kernel"] == "first.weight_ih_l0"
+    assert result.weights["encoder/second/backward/bias"] == (
+        "second.bias_ih_l0_reverse and second.bias_hh_l0_reverse"
+    )
+    use_one_bias_twice(module)
+    result = result_of(module.state_dict())
+    assert [call.result.verdict for call in result.calls] == [AGREES, DIVERGES]
+    assert result.explanation.cause.names == ("bias-row-repeated",)
+
+
+def test_state_dict_of_other_shapes_is_refused():
+    with pytest.raises(RequestError, match="none of its weights have the shapes of a layer"):
+        result_of(nn.LSTM(9, 9).state_dict())
+
+
+def test_state_dict_is_read_from_a_file_without_pickles(tmp_path):
+    module, path = ported(), tmp_path / "port.pt"
+    torch.save({"state_dict": module.state_dict()}, path)
+    check_port(str(path))
+    assert set(read_state_dict(str(path))) == set(module.state_dict())
+    torch.save(module, path)
+    with pytest.raises(RequestError, match=r"weights_only=True: .*; save module.state_dict\(\)"):
+        read_state_dict(str(path))
+    torch.save(nn.Linear(2, 2).state_dict(), path)
+    with pytest.raises(RequestError, match=r"no weights of nn.RNN, nn.LSTM or nn.GRU"):
+        read_state_dict(str(path))

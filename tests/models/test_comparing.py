@@ -1,0 +1,190 @@
+"""Calls of a model are found in a port by value, and one fault is reported for one layer."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from _support.ported_models import (
+    K,
+    call_of,
+    outputs_of,
+    ported_model,
+    recorded_model,
+    run_model,
+)
+from _support.random_problems import random_problem
+
+from rnnparity.models.calls import Recording
+from rnnparity.models.comparing import NO_INPUTS, NOT_FOUND, compare_port
+from rnnparity.models.locating import AmbiguousError
+from rnnparity.models.ports.port import Port, named_port
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.results import Verdict
+from rnnparity.problem.tensor import Tensor
+
+SWAPPED = ("gate-order", "LSTM fico in all weights")
+BIAS = ("bias-row-dropped", "GRU, the state's bias")
+AGREES, DIVERGES, UNSUPPORTED = Verdict.AGREES, Verdict.DIVERGES, Verdict.UNSUPPORTED
+
+
+def verdicts(result):
+    return [call.result.verdict for call in result.calls]
+
+
+def test_tensors_are_found_by_value_whatever_their_names_and_axes():
+    result = compare_port("port", recorded_model(), ported_model())
+    assert verdicts(result) == [AGREES, AGREES]
+    assert [call.tensor for call in result.calls] == ["lstm", "gru"]
+    assert [output.differs for output in result.outputs] == [False]
+    assert (result.first_difference, result.status) == (None, 0)
+
+
+def test_fault_of_the_first_layer_is_no_fault_of_the_second():
+    result = compare_port("port", recorded_model(), ported_model({"first": SWAPPED}))
+    assert verdicts(result) == [DIVERGES, AGREES]
+    assert result.first_difference.call.id == "first"
+    assert result.explanation.cause.names == ("gate-order",)
+    assert result.calls[0].tensor == "lstm"
+    assert result.status == 1
+    assert result.outputs[0].follows
+
+
+def test_fault_of_the_second_layer_is_explained():
+    result = compare_port("port", recorded_model(), ported_model({"second": BIAS}))
+    assert verdicts(result) == [AGREES, DIVERGES]
+    assert result.explanation.cause.names == (BIAS[0],)
+
+
+def test_two_faults_are_two_differences():
+    port = ported_model({"first": SWAPPED, "second": BIAS})
+    result = compare_port("port", recorded_model(), port)
+    assert verdicts(result) == [DIVERGES, DIVERGES]
+    assert [call.tensor for call in result.calls] == ["lstm", "gru"]
+
+
+def test_head_that_differs_is_found_where_all_recurrent_layers_agree():
+    result = compare_port("port", recorded_model(), ported_model(head_seed=5))
+    assert verdicts(result) == [AGREES, AGREES]
+    (output,) = result.outputs
+    assert output.differs
+    assert not output.follows
+    assert output.largest > 0.1 > output.tolerance
+    assert (result.first_difference, result.status) == (None, 1)
+
+
+def test_final_output_of_another_size_is_refused():
+    port = ported_model()
+    other = Port(port.tensors, (Tensor("final", np.zeros((3, 9), "float32")),))
+    with pytest.raises(RequestError, match=r"shapes \[\(3, 9\)\], the model's \[\(3, 2\)\]"):
+        compare_port("port", recorded_model(), other)
+
+
+def unlisted():
+    """Recording and port of one layer whose output is that of no fault; two tensors may be it."""
+    spec = {"class_name": "SimpleRNN", "config": {"units": 3}}
+    first = replace(random_problem(spec, 1, (2, 3, 2)), id="first")
+    outputs = outputs_of(first)
+    recording = Recording((call_of(first, outputs),), (Tensor("x", first.inputs.data),), ())
+    rng = np.random.default_rng(1)
+    arrays = {name: rng.standard_normal(outputs[0].shape).astype("float32") for name in "ab"}
+    x = Tensor("x", first.inputs.data)
+    return recording, Port((x, *(Tensor(name, array) for name, array in arrays.items())))
+
+
+def test_ambiguous_tensor_is_refused_until_it_is_named():
+    recording, port = unlisted()
+    with pytest.raises(
+        AmbiguousError, match=r"first: several .*: [ab], [ab]; name it: --map first="
+    ):
+        compare_port("port", recording, port)
+    for name in "ab":
+        result = compare_port("port", recording, port, {"first": name})
+        assert [call.tensor for call in result.calls] == [name]
+        assert verdicts(result) == [DIVERGES]
+
+
+def test_unknown_names_in_a_mapping_are_refused():
+    recording, port = unlisted()
+    with pytest.raises(RequestError, match="--map third: no such layer; expected first"):
+        compare_port("port", recording, port, {"third": "a"})
+    with pytest.raises(RequestError, match="--map first=c: the port has no such tensor"):
+        compare_port("port", recording, port, {"first": "c"})
+
+
+def test_decoder_gets_the_states_of_the_port_s_encoder():
+    encoder_spec = {"class_name": "LSTM", "config": {"units": 3, "return_state": True}}
+    decoder_spec = {"class_name": "LSTM", "config": {"units": 3, "return_sequences": True}}
+    encoder = random_problem(encoder_spec, 1, (2, 5, 4))
+    decoder = random_problem(decoder_spec, 2, (2, 6, 4))
+
+    def run(fault=None):
+        outputs = outputs_of(encoder, fault)
+        states = tuple(Tensor(name, outputs[i].data) for i, name in ((1, "h"), (2, "c")))
+        problem = replace(decoder, initial_state=states, id="decoder")
+        return outputs, problem, outputs_of(problem)
+
+    outputs, problem, decoded = run()
+    calls = (call_of(replace(encoder, id="encoder"), outputs), call_of(problem, decoded))
+    inputs = tuple(Tensor(str(i), p.inputs.data) for i, p in enumerate((encoder, decoder)))
+    recording = Recording(calls, inputs, ())
+    outputs, _, decoded = run(SWAPPED)
+    tensors = [Tensor("h", outputs[1].data), Tensor("c", outputs[2].data), decoded[0]]
+    result = compare_port("port", recording, Port((*inputs, *tensors)))
+    assert verdicts(result) == [DIVERGES, AGREES]
+    assert result.explanation.cause.names == ("gate-order",)
+
+
+def named(faults=None, *names):
+    _, first_outputs, second, second_outputs, final = run_model(faults)
+    arrays = {
+        "first/output": first_outputs[0].data,
+        "encoder/second": second_outputs[0].data,
+        "encoder/second/inputs": second.inputs.data,
+        "output": final,
+    }
+    return named_port("file.npz", {name: arrays[name] for name in names or arrays})
+
+
+def test_arrays_are_found_by_the_names_of_layers():
+    assert verdicts(compare_port("file", recorded_model(), named())) == [AGREES, AGREES]
+    result = compare_port("file", recorded_model(), named({"first": SWAPPED}))
+    assert verdicts(result) == [DIVERGES, AGREES]
+    assert result.outputs[0].follows
+
+
+def test_layer_after_a_difference_needs_its_own_inputs():
+    port = named({"first": SWAPPED}, "first/output", "encoder/second")
+    result = compare_port("file", recorded_model(), port)
+    assert verdicts(result) == [DIVERGES, UNSUPPORTED]
+    assert result.calls[1].result.reason == NO_INPUTS
+
+
+def test_layer_that_is_missing_is_not_compared():
+    result = compare_port("file", recorded_model(), named(None, "encoder/second"))
+    assert verdicts(result) == [UNSUPPORTED, AGREES]
+    assert result.calls[0].result.reason == NOT_FOUND
+    assert result.status == 0
+
+
+def test_states_by_name_are_compared():
+    first, (output,), *_ = run_model()
+    recording = Recording((call_of(first, (output,)),), (), ())
+    last = output.data[:, -1]
+    c = np.zeros_like(last)
+    port = named_port("f", {"first/output": output.data, "first/h": last, "first/c": c})
+    result = compare_port("f", recording, port)
+    assert verdicts(result) == [DIVERGES]
+    assert {d.output for d in result.calls[0].result.differences} == {"c"}
+
+
+def test_final_output_alone_is_a_comparison():
+    result = compare_port("file", recorded_model(), named(None, "output"))
+    assert verdicts(result) == [UNSUPPORTED, UNSUPPORTED]
+    assert result.status == 0
+    assert compare_port("file", recorded_model(), Port(by_name=True)).status == 2
+
+
+def test_layers_of_equal_sizes_are_told_apart():
+    extra = [("late", np.random.default_rng(3).standard_normal((3, 7, K)))]
+    result = compare_port("port", recorded_model(), ported_model({"first": SWAPPED}, extra=extra))
+    assert verdicts(result) == [DIVERGES, AGREES]
