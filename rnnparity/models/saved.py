@@ -139,7 +139,7 @@ def _loaded(keras: KerasModule, path: Path, imports: Sequence[str], unsafe: bool
     Raises:
         RequestError: whatever the file makes Keras raise, in one line.
     """
-    custom: dict[str, object] = {}
+    custom = {} if path.suffix == ".keras" else _mask_operations()
     for name in imports:
         try:
             custom |= _layer_classes(keras, import_module(name))
@@ -171,6 +171,15 @@ def _failure(error: BaseException) -> str:
             "of a file that you trust"
         )
     return f"{error_line(error)}{advice}"
+
+
+def _mask_operations() -> dict[str, object]:
+    """Return the operations of Keras that make masks in a Functional model.
+
+    Keras does not find them when it opens an .h5 file, not even its own.
+    """
+    operations = import_module("keras.src.ops.numpy")
+    return {name: getattr(operations, name) for name in ("Any", "NotEqual")}
 
 
 def _layer_classes(keras: KerasModule, module: ModuleType) -> dict[str, object]:

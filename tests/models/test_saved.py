@@ -63,6 +63,17 @@ def test_saved_model_is_judged_from_a_worker_process(keras, save):
         record_file(path, timeout_s=1)
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("shape", [(None,), (None, 4)])
+def test_saved_functional_model_has_its_masks(keras, tmp_path, suffix, shape):
+    layers, path = keras.layers, tmp_path / f"model{suffix}"
+    inputs = keras.Input(shape)
+    masked = layers.Masking() if len(shape) == 2 else layers.Embedding(9, 4, mask_zero=True)
+    keras.Model(inputs, layers.LSTM(3)(masked(inputs))).save(path)
+    (call,) = recorded(keras, path).calls
+    assert not call.problem.mask.all()
+
+
 BOMB = "lambda x: [__import__('pathlib').Path('bomb').touch(), x][1]"
 
 
