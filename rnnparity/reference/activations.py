@@ -24,8 +24,9 @@ class Activation:
     """An elementwise function y = f(x).
 
     `slope(x, y)` is f'(x). Near one of the `kinks` noise may move x to the other side, so the
-    larger slope there, `steepest`, counts. `error(x, y)` is the size of the rounding error of f itself, in
-    units of u. `overflows`: y may leave the range of a type where x does not come near its end.
+    larger slope there, `steepest`, counts. `error(x, y)` is the size of the rounding error of f
+    itself, in units of u. `scales`: f is x times another function, whose underflow x scales.
+    `overflows`: y may leave the range of a type where x does not come near its end.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Activation:
     error: Callable[[Array, Array], Array]
     kinks: tuple[float, ...] = ()
     steepest: float = 1.0
+    scales: bool = False
     overflows: bool = False
 
     def __call__(self, x: Array) -> Array:
@@ -170,8 +172,8 @@ ACTIVATIONS = {
         Activation("exponential", np.exp, lambda x, y: y, _two_y, overflows=True),
         # 1 + erf(x/sqrt2) cancels where x is negative: an error of u there is one of u*x/2 in the
         # product.
-        Activation("gelu", gelu, _gelu_slope, lambda x, y: 2 * np.abs(x)),
-        Activation("gelu_tanh", gelu_tanh, _gelu_slope, lambda x, y: 2 * np.abs(x)),
-        Activation("silu", silu, _silu_slope, _two_y),
+        Activation("gelu", gelu, _gelu_slope, lambda x, y: 2 * np.abs(x), scales=True),
+        Activation("gelu_tanh", gelu_tanh, _gelu_slope, lambda x, y: 2 * np.abs(x), scales=True),
+        Activation("silu", silu, _silu_slope, _two_y, scales=True),
     )
 }

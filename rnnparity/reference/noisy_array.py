@@ -199,7 +199,8 @@ class NoisyArray:
             slope = np.where(near, function.steepest, slope)
         var = function.error(x, y) * self.dtype.u
         var *= var
-        var += self.dtype.tiny**2
+        tiny = self.dtype.tiny * np.maximum(np.abs(x), 1) if function.scales else self.dtype.tiny
+        var += tiny**2
         var = _with_overflow(var, y, self.dtype)
         if function.overflows and self.dtype.largest >= WIDE:
             # From here on the product with a number of the same size leaves the range.

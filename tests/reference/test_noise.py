@@ -290,3 +290,12 @@ def test_an_exponential_beyond_the_range_of_float32_makes_a_problem_unpredictabl
     with np.errstate(over="ignore", invalid="ignore"):
         assert np.isnan(compute(lstm(90.0), np.float32)[0].data).all()
     assert expect(lstm(90.0)).unpredictable
+
+
+def test_an_underflow_inside_silu_is_noise():
+    # sigmoid(-88) is below the smallest normal float32, which TensorFlow replaces by 0:
+    # fuzz-70363-2 got 0 instead of 5e-37.
+    number = NoisyArray(np.array([-88.0]), None, FLOAT_TYPES["float32"])
+    result = number.apply(FUNCTIONS["silu"])
+    assert 0 < result.value[0] / -88 < np.finfo(np.float32).tiny < abs(result.value[0])
+    assert abs(result.value[0]) < FLOAT_TYPES["float32"].threshold * result.sigma[0]
