@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from operator import itemgetter
 from typing import Protocol
 
 import numpy as np
@@ -105,6 +106,8 @@ class ByName:
         index, tensor = found
         if tensor.data.size != target.size:
             return [Match(index, tensor.name, tensor.data, np.inf)]
+        if tensor.shape == target.shape:  # its axes are the layer's, however far off it is
+            return [Match(index, tensor.name, tensor.data, _distance(tensor.data, target))]
         return [nearest(index, tensor, target)]
 
     def has(self, keys: Sequence[str]) -> bool:
@@ -113,23 +116,33 @@ class ByName:
 
 def nearest(index: int, tensor: Tensor, target: Array) -> Match:
     """Return a tensor in the order of its axes that is nearest to an array of equal size."""
+    distance, data = min(
+        ((_distance(array, target), array) for array in arrangements(tensor.data, target.shape)),
+        key=itemgetter(0),
+    )
+    return Match(index, tensor.name, data, distance)
+
+
+def _distance(array: Array, target: Array) -> float:
+    """Return the root of the mean squared difference, relative to that of the target."""
     scale = np.sqrt(np.mean(np.square(target, dtype=np.float64))) or 1.0
-    best = Match(index, tensor.name, tensor.data.reshape(target.shape), np.inf)
-    for array in arrangements(tensor.data, target.shape):
+    with np.errstate(over="ignore", invalid="ignore"):
         difference = array.astype(np.float64) - target
-        with np.errstate(over="ignore", invalid="ignore"):
-            distance = float(np.sqrt(np.mean(np.square(difference))) / scale)
-        if distance < best.distance:
-            best = Match(index, tensor.name, array, distance)
-    return best
+        distance = float(np.sqrt(np.mean(np.square(difference))) / scale)
+    return distance if np.isfinite(distance) else np.inf
 
 
 def arrangements(array: Array, shape: tuple[int, ...]) -> Iterator[Array]:
-    """Yield an array in every order of its axes, each in a shape of equal size."""
+    """Yield an array with its axes in every order that gives a shape, axes of length 1 left out.
+
+    Where none does, all orders are yielded, each reshaped: the array has joined or split axes.
+    """
     squeezed = array.squeeze()
-    axes = range(squeezed.ndim)
-    orders = permutations(axes) if squeezed.ndim <= MOST_AXES else [tuple(axes)]
-    for order in orders:
+    wanted = tuple(size for size in shape if size != 1)
+    axes = tuple(range(squeezed.ndim))
+    orders = list(permutations(axes)) if squeezed.ndim <= MOST_AXES else [axes]
+    fitting = [order for order in orders if squeezed.transpose(order).shape == wanted]
+    for order in fitting or orders:
         yield squeezed.transpose(order).reshape(shape)
 
 

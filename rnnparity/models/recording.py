@@ -70,7 +70,7 @@ def record(model: KerasLayer, inputs: object) -> Recording:
     return Recording(
         tuple(recorder.calls),
         _named(input_names(model), _leaves(inputs)),
-        _named((), recorder._arrays(outputs)),
+        _named((), recorder._arrays(recorder.keras.tree.flatten(outputs))),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from _support.ported_models import (
+    LSTM,
     K,
     call_of,
     outputs_of,
@@ -188,3 +189,13 @@ def test_layers_of_equal_sizes_are_told_apart():
     extra = [("late", np.random.default_rng(3).standard_normal((3, 7, K)))]
     result = compare_port("port", recorded_model(), ported_model({"first": SWAPPED}, extra=extra))
     assert verdicts(result) == [DIVERGES, AGREES]
+
+
+def test_axes_are_not_reordered_to_make_a_fault_look_small():
+    spec = {"class_name": "Bidirectional", "config": {"layer": LSTM}}
+    problem = replace(random_problem(spec, 1, (3, 7, 4)), id="both")
+    recording = Recording((call_of(problem, outputs_of(problem)),), (), ())
+    swapped = outputs_of(problem, ("directions-swapped", "outputs"))[0]
+    for port in (Port((swapped,)), named_port("f", {"both/output": swapped.data})):
+        result = compare_port("port", recording, port)
+        assert result.explanation.cause.names == ("directions-swapped",)
