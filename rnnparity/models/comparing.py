@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -40,14 +41,19 @@ def compare_port(
     """
     _check_layers(recording.calls, names or {})
     finder: Finder = ByName(port) if port.by_name else ByValue(port, names or {})
+    outputs = _compared_outputs(name, recording.outputs, port.outputs)
+    same = bool(outputs) and not any(output.differs for output in outputs)
     with one_blas_thread():
-        located = locate(recording.calls, finder)
+        located = locate(recording.calls, finder, same)
         calls = _judged(recording.calls, located)
         calls, explanation = _with_first_cause(calls)
     differs = any(call.result.failing for call in calls)
-    propagated = 0.0 if differs else max(map(_propagated, calls), default=0.0)
-    outputs = _compared_outputs(name, recording.outputs, port.outputs, propagated, differs)
-    return PortResult(name, tuple(calls), outputs, explanation, port.weights)
+    if differs:
+        outputs = [replace(output, follows=True) for output in outputs]
+    else:
+        propagated = max(map(_propagated, calls), default=0.0)
+        outputs = [_with_propagated(output, propagated) for output in outputs]
+    return PortResult(name, tuple(calls), tuple(outputs), explanation, port.weights)
 
 
 def _check_layers(calls: Sequence[Call], names: Mapping[str, str]) -> None:
@@ -96,38 +102,44 @@ def _propagated(call: PortCall) -> float:
     return nearest(0, call.problem.outputs[0], call.call.outputs[0].data).distance
 
 
-def _compared_outputs(
-    name: str,
-    expected: Sequence[Tensor],
-    actual: Sequence[Tensor],
-    propagated: float,
-    follows: bool,
-) -> tuple[OutputComparison, ...]:
-    """Compare the final outputs; none where the port's are unknown.
-
-    Raises:
-        RequestError: their number or sizes differ.
-    """
-    if not actual:
-        return ()
-    shapes = [tensor.shape for tensor in expected], [tensor.shape for tensor in actual]
-    if [np.prod(shape) for shape in shapes[0]] != [np.prod(shape) for shape in shapes[1]]:
-        raise RequestError(
-            f"{name}: its outputs have the shapes {shapes[1]}, the model's {shapes[0]}"
-        )
-    return tuple(
-        _compared_output(mine, theirs, propagated, follows)
-        for mine, theirs in zip(expected, actual, strict=True)
+def _with_propagated(output: OutputComparison, propagated: float) -> OutputComparison:
+    """Return a comparison with what the differences of the recurrent layers may have become."""
+    relative = max(output.relative, AMPLIFICATION * propagated)
+    return replace(
+        output, relative=relative, tolerance=output.tolerance * relative / output.relative
     )
 
 
-def _compared_output(
-    expected: Tensor, actual: Tensor, propagated: float, follows: bool
-) -> OutputComparison:
+def _compared_outputs(
+    name: str, expected: Sequence[Tensor], actual: Sequence[Tensor]
+) -> list[OutputComparison]:
+    """Compare the final outputs; none where the port's are unknown.
+
+    Raises:
+        RequestError: the port has none of the size of an output.
+    """
+    in_order = len(actual) == len(expected)
+    compared: list[OutputComparison] = []
+    for index, output in enumerate(expected if actual else ()):
+        candidates = actual[index : index + 1] if in_order else actual
+        fitting = [tensor for tensor in candidates if tensor.data.size == output.data.size]
+        if not fitting:
+            shapes = ", ".join(str(tensor.shape) for tensor in candidates)
+            raise RequestError(
+                f"{name}: final output {index}: got {shapes}, expected {output.shape}"
+            )
+        compared.append(min((_compared_output(output, tensor) for tensor in fitting), key=_largest))
+    return compared
+
+
+def _largest(output: OutputComparison) -> float:
+    return output.largest if np.isfinite(output.largest) else np.inf
+
+
+def _compared_output(expected: Tensor, actual: Tensor) -> OutputComparison:
     target = expected.data.astype(np.float64)
     found = nearest(0, actual, target).data.astype(np.float64)
-    unit = FLOAT_TYPES.get(expected.dtype, FLOAT_TYPES["float32"]).u
-    relative = max(ROUNDINGS * unit, AMPLIFICATION * propagated)
+    relative = ROUNDINGS * FLOAT_TYPES.get(expected.dtype, FLOAT_TYPES["float32"]).u
     largest = float(np.max(np.abs(found - target), initial=0.0))
     scale = float(np.max(np.abs(target), initial=0.0))
-    return OutputComparison(actual.name, largest, relative * scale, relative, follows)
+    return OutputComparison(actual.name, largest, relative * scale, relative)

@@ -17,7 +17,7 @@ from rnnparity.models.calls import Call
 from rnnparity.models.matching import Finder, Match
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.layers import Bidirectional, Layer, Stack
+from rnnparity.problem.layers import with_return_state
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.tensor import Tensor
 from rnnparity.reference import compute
@@ -66,13 +66,16 @@ class AmbiguousError(RequestError):
         )
 
 
-def locate(calls: Sequence[Call], finder: Finder) -> list[Located | None]:
+def locate(calls: Sequence[Call], finder: Finder, same_outputs: bool) -> list[Located | None]:
     """Return where each call is in a port, None where it is not found.
+
+    `same_outputs`: the final outputs of the port are those of the model. Then a tensor that is far
+    off is no layer's output: the port does not show that (it may be inside a loop).
 
     Raises:
         AmbiguousError: several tensors are about as near to the outputs of a call that differs.
     """
-    search = _Search(calls, finder)
+    search = _Search(calls, finder, same_outputs)
     computed = [index for index, call in enumerate(calls) if call.problem is not None]
     for index in computed:
         search.find_agreeing(index)
@@ -83,9 +86,10 @@ def locate(calls: Sequence[Call], finder: Finder) -> list[Located | None]:
 
 
 class _Search:
-    def __init__(self, calls: Sequence[Call], finder: Finder) -> None:
+    def __init__(self, calls: Sequence[Call], finder: Finder, same_outputs: bool) -> None:
         self.calls = calls
         self.finder = finder
+        self.same_outputs = same_outputs
         self.located: list[Located | None] = [None] * len(calls)
 
     def find_agreeing(self, index: int) -> None:
@@ -121,6 +125,10 @@ class _Search:
                 break
         else:
             return
+        if self.same_outputs and max(matches[0].distance for matches in found) > NEAR:
+            slots = option.problem.output_slots()
+            if not self.finder.has([f"{self.calls[index].id}/{slot.name}" for slot in slots]):
+                return
         single = len(found) == 1
         outputs = [_choice(self.calls[index], option, matches) for matches in found if single]
         self.located[index] = _located(option, outputs or [matches[0] for matches in found])
@@ -150,12 +158,12 @@ class _Search:
         """Return the problem of a call; it returns its states only if the port has them by name."""
         call = self.calls[index]
         assert call.problem is not None  # noqa: S101 - only these are looked for
-        layer = _with_states(call.problem.layer, True)
+        layer = with_return_state(call.problem.layer, True)
         with_states = replace(call.problem, layer=layer)
         keys = [f"{call.id}/{slot.name}" for slot in with_states.output_slots()]
         if self.finder.has(keys):
             return with_states
-        return replace(call.problem, layer=_with_states(layer, False))
+        return replace(call.problem, layer=with_return_state(layer, False))
 
     def _options(self, index: int) -> Iterator[_Option]:
         """Yield a call's problem with what may be its inputs and states in the port."""
@@ -200,20 +208,6 @@ class _Search:
 def _entering(problem: Problem) -> list[Tensor]:
     """Return the inputs and initial states of a problem."""
     return [problem.inputs, *(problem.initial_state or ())]
-
-
-def _with_states(layer: Layer, return_state: bool) -> Layer:
-    """Return a layer that returns its states, or does not."""
-    if isinstance(layer, Stack):
-        *first, last = layer.layers
-        changed = _with_states(last, return_state)
-        return replace(layer, layers=(*first, changed))  # type: ignore[arg-type]
-    if isinstance(layer, Bidirectional):
-        forward, backward = (
-            replace(half, return_state=return_state) for half in (layer.forward, layer.backward)
-        )
-        return replace(layer, forward=forward, backward=backward)
-    return replace(layer, return_state=return_state)
 
 
 def _located(option: _Option, matches: Sequence[Match]) -> Located:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from operator import itemgetter
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.tensor import Tensor
 from rnnparity.problem.text import did_you_mean
+
+Value = TypeVar("Value")
 
 # Arrays of more axes keep the order of these: they have too many.
 MOST_AXES = 5
@@ -70,7 +72,7 @@ class ByValue:
     def candidates(
         self, key: str, target: Array, after: int = -1, before: int | None = None
     ) -> list[Match]:
-        name = self.names.get(key) or self.names.get(key.removesuffix("/output"))
+        name = _under(self.names, key)
         if name is not None:
             after, before = -1, None
         matches = [
@@ -80,11 +82,13 @@ class ByValue:
             and tensor.data.size == target.size
             and (name is None or tensor.name == name)
         ]
+        if name is not None and not matches:
+            raise RequestError(f"--map {key}={name}: expected a tensor of shape {target.shape}")
         matches.sort(key=lambda match: (match.distance, match.index))
         return _without_copies(matches)
 
     def has(self, keys: Sequence[str]) -> bool:
-        return all(key in self.names for key in keys)
+        return all(_under(self.names, key) is not None for key in keys)
 
 
 class ByName:
@@ -100,7 +104,7 @@ class ByName:
         after: int = -1,  # noqa: ARG002 - a name needs no position
         before: int | None = None,  # noqa: ARG002
     ) -> list[Match]:
-        found = self.tensors.get(key) or self.tensors.get(key.removesuffix("/output"))
+        found = _under(self.tensors, key)
         if found is None:
             return []
         index, tensor = found
@@ -111,7 +115,12 @@ class ByName:
         return [nearest(index, tensor, target)]
 
     def has(self, keys: Sequence[str]) -> bool:
-        return all(key in self.tensors for key in keys)
+        return all(_under(self.tensors, key) is not None for key in keys)
+
+
+def _under(mapping: Mapping[str, Value], key: str) -> Value | None:
+    """Return what a mapping has under "LAYER/output", for which "LAYER" stands too."""
+    return mapping.get(key, mapping.get(key.removesuffix("/output")))
 
 
 def nearest(index: int, tensor: Tensor, target: Array) -> Match:

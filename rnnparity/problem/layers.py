@@ -156,6 +156,20 @@ def policies(layer: Layer) -> set[str]:
     return {part.dtype for part in parts}
 
 
+def with_return_state(layer: Layer, return_state: bool) -> Layer:
+    """Return a layer that returns its states after its output, or does not."""
+    if isinstance(layer, Stack):
+        *first, last = layer.layers
+        changed = with_return_state(last, return_state)
+        return replace(layer, layers=(*first, changed))  # type: ignore[arg-type]
+    if isinstance(layer, Bidirectional):
+        forward, backward = (
+            replace(half, return_state=return_state) for half in (layer.forward, layer.backward)
+        )
+        return replace(layer, forward=forward, backward=backward)
+    return replace(layer, return_state=return_state)
+
+
 def describe_layer(layer: Layer) -> str:
     """Return a layer as a call of its class, defaults left out.
 

@@ -76,7 +76,7 @@ def test_head_that_differs_is_found_where_all_recurrent_layers_agree():
 def test_final_output_of_another_size_is_refused():
     port = ported_model()
     other = Port(port.tensors, (Tensor("final", np.zeros((3, 9), "float32")),))
-    with pytest.raises(RequestError, match=r"shapes \[\(3, 9\)\], the model's \[\(3, 2\)\]"):
+    with pytest.raises(RequestError, match=r"final output 0: got \(3, 9\), expected \(3, 2\)"):
         compare_port("port", recorded_model(), other)
 
 
@@ -199,3 +199,20 @@ def test_axes_are_not_reordered_to_make_a_fault_look_small():
     for port in (Port((swapped,)), named_port("f", {"both/output": swapped.data})):
         result = compare_port("port", recording, port)
         assert result.explanation.cause.names == ("directions-swapped",)
+
+
+def test_layer_that_a_healthy_port_does_not_show_is_not_compared():
+    port = ported_model()
+    hidden = tuple(tensor for tensor in port.tensors if not tensor.name.startswith("lstm"))
+    assert any(tensor.data.size == 3 * 7 * 6 for tensor in hidden)
+    result = compare_port("port", recorded_model(), Port(hidden, port.outputs))
+    assert verdicts(result) == [UNSUPPORTED, AGREES]
+    assert result.calls[0].result.reason == NOT_FOUND
+    assert result.status == 0
+
+
+def test_outputs_of_a_port_beyond_those_of_the_model_are_ignored():
+    port = ported_model()
+    states = Tensor("h", np.zeros((3, 2), "float32"))
+    result = compare_port("port", recorded_model(), Port(port.tensors, (states, *port.outputs)))
+    assert [(output.name, output.differs) for output in result.outputs] == [("final", False)]
