@@ -27,7 +27,7 @@ from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import Verdict, Witness
-from rnnparity.reference import compute
+from rnnparity.reference import compute, compute_exactly
 from rnnparity.reference.tolerance import expect
 from rnnparity.session.judging import Outcome, judge_reference
 from rnnparity.verdict.judge import golden_drift, reference_result
@@ -252,6 +252,15 @@ def test_goldens_are_the_rounded_reference():
                 np.testing.assert_array_equal(
                     golden.data, Tensor.of("", exact.data, slot.dtype).data, strict=True
                 )
+
+
+def test_goldens_of_float64_are_exact_to_the_last_bit():
+    problem = catalogue()["dtype-float64-gru-concat"]
+    goldens = [tensor.data for tensor in golden_outputs(problem)]
+    exact = [tensor.data.astype(np.float64) for tensor in compute_exactly(problem)]
+    assert all(map(np.array_equal, goldens, exact))
+    # The reference itself rounds at every step.
+    assert not all(map(np.array_equal, goldens, [tensor.data for tensor in compute(problem)]))
 
 
 def test_the_folder_of_an_installed_wheel_comes_first(tmp_path, monkeypatch):
