@@ -127,14 +127,16 @@ def try_mutant(workshop: Workshop, mutant: Mutant, seconds: Seconds) -> dict[str
 def confirmed_failure(workshop: Workshop, work: Path, tests: Seconds, unstable: list[str]) -> str:
     """Return the first failure that happens again when its test is rerun; "" if there is none."""
     for _ in range(ATTEMPTS):
-        tests = {test: value for test, value in tests.items() if test not in unstable}
-        failure = workshop.run_tests(work, tests).failure
+        outcome = workshop.run_tests(work, tests)
+        failure = outcome.failure
         if not failure:
             break
         rerun = tests if failure.startswith("pytest: ") else {failure: tests.get(failure, 0.0)}
         if workshop.run_tests(work, rerun).failure:
             return failure
         unstable.append(failure)
+        done = {*outcome.passed, failure}
+        tests = {test: value for test, value in tests.items() if test not in done}
     return ""
 
 
