@@ -1,0 +1,52 @@
+"""What Keras exports, healthy and sabotaged, against the model that it was exported from."""
+
+import pytest
+from validation.port_artifacts import SABOTAGES, keras_model
+
+from rnnparity import from_model
+from rnnparity.models.ports.port import PortRequest
+from rnnparity.models.ports.tflite import run_tflite
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.results import Verdict
+from rnnparity.subjects import make_subject
+
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def keras():
+    return make_subject("keras").keras
+
+
+@pytest.fixture
+def exported(keras, tmp_path):
+    """Write the TFLite file of a model."""
+    import tensorflow as tf
+
+    def write(model):
+        path = tmp_path / "port.tflite"
+        path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+        return path
+
+    return write
+
+
+def test_layers_of_a_tflite_model_are_found_by_value(keras, exported):
+    model = keras_model(keras)
+    result = from_model(model, against=exported(model))
+    assert [call.result.verdict for call in result.port.calls] == [Verdict.AGREES] * 3
+    assert [output.differs for output in result.port.outputs] == [False]
+    sabotage = next(item for item in SABOTAGES if item.causes == ("bias-row-repeated",))
+    result = from_model(model, against=exported(keras_model(keras, sabotage)))
+    assert result.port.first_difference.call.id == sabotage.layer
+    assert result.port.explanation.cause.names == sabotage.causes
+    assert result.status == 1
+
+
+def test_file_that_is_no_tflite_model_is_refused(tmp_path):
+    path = tmp_path / "port.tflite"
+    path.write_bytes(b"nothing")
+    with pytest.raises(RequestError, match="cannot be loaded as TFLite"):
+        run_tflite(str(path), PortRequest((), frozenset()))
