@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from rnnparity.problem.cells import CELLS
-from rnnparity.problem.dtypes import Array, variable_dtype
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array, variable_dtype
 from rnnparity.problem.keras_config import JsonObject, parse_layer
 from rnnparity.problem.layers import ACTIVATIONS, Bidirectional, Layer, called_layers, halves
 from rnnparity.problem.problem import Problem, Tensor
@@ -94,19 +94,26 @@ def random_problem(
     is_wide = any(half.compute_dtype == "float64" for _, half in halves(layer))
     # In float64 they are not numbers of float32.
     dtype = "float64" if is_wide else "float32"
+    # TensorFlow casts float64 to float16 through float32, which rounds twice.
+    narrow = any(FLOAT_TYPES[each.compute_dtype].bits < 24 for each in called_layers(layer))
+    drawn = np.float32 if narrow else np.float64
     states = [
-        Tensor.of(slot.name, 0.5 * rng.standard_normal((batch, slot.shape[1] or 0)), dtype)
+        Tensor.of(slot.name, _state(rng, slot, batch).astype(drawn), dtype)
         for slot in state_slots(layer, batch)
     ]
     inputs = _numbers(rng, shape, kind if _chance(rng) else "normal")
     return Problem(
         layer=layer,
         weights=tuple(weights),
-        inputs=Tensor.of("inputs", inputs, dtype),
+        inputs=Tensor.of("inputs", inputs.astype(drawn), dtype),
         mask=random_mask(rng, batch, steps) if masked else None,
         initial_state=tuple(states) if with_state else None,
         id=name,
     )
+
+
+def _state(rng: Rng, slot: Slot, batch: int) -> Array:
+    return 0.5 * rng.standard_normal((batch, slot.shape[1] or 0))
 
 
 def random_mask(rng: Rng, batch: int, steps: int) -> Array:

@@ -14,6 +14,7 @@ from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
 from rnnparity.reference import compute
+from rnnparity.subjects import functions
 from rnnparity.testing import ParityError
 
 PROBLEM = catalogue()["lstm-spread-sequences-state"]
@@ -83,7 +84,9 @@ def test_a_function_that_no_command_can_import_is_explained_in_python(function, 
     assert "--subject" not in text
 
 
-def test_a_function_that_differs_is_named_with_the_command_to_rerun():
+def test_a_function_that_differs_is_named_with_the_command_to_rerun(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    functions._new_process_finds.cache_clear()
     with pytest.raises(AssertionError, match=r"--subject _support\.subject_functions:wrong"):
         assert_parity(subject_functions.wrong, PROBLEM)
 
