@@ -18,6 +18,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rnnparity.session.fuzz import FuzzRun
 
 ROOT = Path(__file__).resolve().parents[1]
 PART = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -268,10 +272,21 @@ def rendered(text: str) -> str:
     return PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}\n{match[3]}", text)
 
 
+def _origin(runs: Sequence[FuzzRun]) -> str:
+    """Return how many verdicts each subject gave, the range of all seeds, and the versions."""
+    verdicts: Counter[str] = Counter()
+    for run in runs:
+        verdicts[run.subject] += sum(not record.change for record in run.records)
+    counts = ", ".join(f"{subject} ({count:,} verdicts)" for subject, count in verdicts.items())
+    first, last = min(run.seeds[0] for run in runs), max(run.seeds[1] for run in runs)
+    versions = {f"{name} {version}": None for run in runs for name, version in run.versions.items()}
+    return f"{counts} on seeds from {first} to {last}, with {', '.join(versions)}"
+
+
 def fuzz_entry(files: Sequence[str]) -> dict[str, object]:
     """Return the table of stored runs of `rnnparity fuzz`, as it is in the measurements."""
     from rnnparity.report.fuzz_store import load_runs
-    from rnnparity.report.fuzz_text import HEADER, origin, summary_rows
+    from rnnparity.report.fuzz_text import HEADER, summary_rows
     from rnnparity.session.fuzz import summarize
 
     runs = load_runs([Path(file) for file in files])
@@ -284,7 +299,7 @@ def fuzz_entry(files: Sequence[str]) -> dict[str, object]:
     return {
         "command": f"rnnparity fuzz --from {' '.join(Path(file).name for file in files)}",
         "date": max(run.date for run in runs),
-        "versions": "; ".join(origin(run) for run in runs),
+        "versions": _origin(runs),
         "header": list(HEADER),
         "rows": rows,
     }
