@@ -12,7 +12,7 @@ from rnnparity.report.explanation_text import lines as explanation_lines
 from rnnparity.report.messages import UNEXPLAINED, sigma_text
 from rnnparity.report.model_text import NOT_COMPUTED, aligned, model_json, style_of
 
-HEADER = ("call", "class", "tensor of the port", "verdict", "sigma")
+PORT_HEADER = ("call", "class", "tensor of the port", "verdict", "sigma")
 
 
 def port_headline(result: PortResult) -> str:
@@ -36,9 +36,9 @@ def port_lines(result: PortResult) -> Iterator[Line]:
     """Yield one aligned line for each call, the final outputs, and the first cause."""
     yield Line("")
     yield Line(f"compared with {result.port}", Style.FIRST)
-    rows = [HEADER, *(_row(call) for call in result.calls)]
+    rows = [PORT_HEADER, *(port_row(call) for call in result.calls)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    yield Line(aligned(HEADER, widths))
+    yield Line(aligned(PORT_HEADER, widths))
     for call, cells in zip(result.calls, rows[1:], strict=True):
         yield Line(aligned(cells, widths), style_of(call.result))
         if call.result.reason:
@@ -55,8 +55,9 @@ def port_lines(result: PortResult) -> Iterator[Line]:
 
 def output_text(output: OutputComparison) -> str:
     """Return the comparison of a final output in one line."""
+    name = "" if output.name == "output" else f" {output.name}"
     line = (
-        f"final output {output.name}: largest difference {output.largest:.2g}, "
+        f"final output{name}: largest difference {output.largest:.2g}, "
         f"tolerance {output.tolerance:.2g} ({output.relative:.1g} of the largest value)"
     )
     return f"{line}; a layer before it differs" if output.follows and output.differs else line
@@ -66,7 +67,13 @@ def _output_style(output: OutputComparison) -> Style:
     return Style.DIVERGES if output.differs else Style.AGREES
 
 
-def _row(call: PortCall) -> Sequence[str]:
+def port_remarks(result: PortResult) -> list[str]:
+    """Return why calls are not compared, or cannot be judged."""
+    return [f"{call.call.id}: {_reason(call)}" for call in result.calls if call.result.reason]
+
+
+def port_row(call: PortCall) -> Sequence[str]:
+    """Return the cells of a call under PORT_HEADER."""
     verdict = call.result.verdict
     compared = verdict is not Verdict.UNSUPPORTED
     return (

@@ -79,7 +79,10 @@ def test_comparison_with_a_port_as_json_page_and_problem_files(here, model, port
     problem = Problem.load(tmp_path / "out" / "01-first.json")
     assert here("explain", str(tmp_path / "out" / "01-first.json"))[0] == 1
     assert problem.outputs is not None
-    assert "first difference: first: gate-order" in (tmp_path / "page.html").read_text()
+    page = (tmp_path / "page.html").read_text()
+    # The model itself agrees: the page begins with the port.
+    assert '<p class="headline">first difference: first: gate-order' in page
+    assert "<td>first/output</td>" in page
 
 
 @pytest.mark.parametrize(
