@@ -16,7 +16,7 @@ LONGEST_LINE = 300
 class Outcome:
     """An answer, or why there is none. `memory` is that of the worker process, in bytes.
 
-    `exception` is what a subject in this process raised, with its traceback.
+    `exception` is what a subject in this process raised, with its traceback; a worker sends none.
     """
 
     problem: Problem

@@ -50,7 +50,9 @@ def answer(problem: Problem) -> Outcome:
     load()
     if _STATE.subject is None:
         return Outcome(problem, error=str(_STATE.failure))
-    return replace(ask_in_this_process(_STATE.subject, problem), memory=_resident_bytes())
+    outcome = ask_in_this_process(_STATE.subject, problem)
+    # An exception of a framework would import the framework where it is unpickled.
+    return replace(outcome, exception=None, memory=_resident_bytes())
 
 
 def _resident_bytes() -> int:

@@ -217,3 +217,11 @@ def test_outputs_keep_their_dtypes():
     (output, *_) = outcomes("integers", PLAIN[:1])[PLAIN[0]].answer.outputs
     assert isinstance(output, Tensor)
     assert output.dtype == "int64"
+
+
+def test_a_worker_sends_no_exception_of_its_framework():
+    problem = catalogue()["lstm-spread-last"]
+    with Workers("_support.subject_functions:raises", 1) as workers:
+        (outcome,) = workers.run([[problem]])
+    assert outcome.error.startswith("ValueError: no such gate")
+    assert outcome.exception is None
