@@ -110,15 +110,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Add the cause of an `assert_parity` that failed to the properties of the test."""
+    """Add the cause of a failed comparison, and its fixes, to the properties of the test."""
     testing = sys.modules.get("rnnparity.testing")
-    error = call.excinfo.value if call.excinfo else None
-    if (
-        testing
-        and isinstance(error, testing.ParityError)
-        and _CASE not in dict(item.user_properties)
-    ):
-        item.user_properties += testing.properties(error.result)
+    if testing and call.when == "call" and call.excinfo:
+        case = getattr(item, "funcargs", {}).get("rnn_case")
+        error = call.excinfo.value
+        result = error.result if isinstance(error, testing.ParityError) else case and case.failure
+        lines = testing.cause_and_fixes(result) if result else []
+        item.user_properties += zip([_CAUSE, *[_FIX] * len(lines)], lines, strict=False)
     return (yield)
 
 
@@ -127,12 +126,11 @@ def rnn_case(request: pytest.FixtureRequest) -> RnnCase:
     """Return one case of the catalogue; see `rnnparity.testing.RnnCase`."""
     from rnnparity.testing import PytestRun, RnnCase
 
-    properties = request.node.user_properties
-    properties.append((_CASE, request.param))
+    request.node.user_properties.append((_CASE, request.param))
     stash = request.config.stash
     if _RUN not in stash:
         stash[_RUN] = PytestRun(_collected_cases(request.session.items))
-    return RnnCase(request.param, stash[_RUN], properties)
+    return RnnCase(request.param, stash[_RUN])
 
 
 def _collected_cases(items: list[pytest.Item]) -> list[str]:

@@ -27,8 +27,6 @@ from rnnparity.subjects import is_importable, name_of
 # Of one subject so many failing cases are explained in full in a pytest run; what is found there is
 # tried on the others.
 EXPLAINED = 10
-# The properties of a failed test's report, in JUnit's XML too.
-CAUSE, FIX = "rnnparity_cause", "rnnparity_fix"
 
 
 class ParityError(AssertionError):
@@ -85,12 +83,10 @@ def _with_cause(search: CauseSearch, outcome: Outcome, result: CaseResult) -> Ca
     return search.with_cause(result)
 
 
-def properties(result: CaseResult) -> Iterator[tuple[str, str]]:
-    """Yield the properties of a failed test: the cause of its result, and the fix."""
-    if result.cause:
-        yield CAUSE, visible(cause_text(result.cause))
-    for fix in fixes(result):
-        yield FIX, visible(fix)
+def cause_and_fixes(result: CaseResult) -> list[str]:
+    """Return the cause of a result and how each of its faults is fixed, nothing without a cause."""
+    cause = [cause_text(result.cause)] if result.cause else []
+    return [visible(line) for line in (*cause, *fixes(result))]
 
 
 def selected_ids(expression: str, full: bool = False) -> list[str]:
@@ -106,12 +102,15 @@ def selected_ids(expression: str, full: bool = False) -> list[str]:
 
 
 class RnnCase:
-    """A case: `problem` has its numbers, `assert_parity` compares a subject with them."""
+    """A case: `problem` has its numbers, `assert_parity` compares a subject with them.
 
-    def __init__(self, case: str, run: PytestRun, properties: list[tuple[str, object]]) -> None:
+    `failure` is the last result that failed.
+    """
+
+    def __init__(self, case: str, run: PytestRun) -> None:
         self.problem: Problem = catalogue()[case]
+        self.failure: CaseResult | None = None
         self._run = run
-        self._properties = properties  # of the test's report
 
     def assert_parity(self, subject: SubjectLike) -> CaseResult:
         """Fail unless a subject agrees: a registered name, or a function from a Problem to outputs.
@@ -127,7 +126,7 @@ class RnnCase:
         except RequestError as error:
             pytest.fail(str(error), pytrace=False)
         if result.verdict in FAILING:
-            self._properties += properties(result)
+            self.failure = result
             importable = is_importable(subject)
             lines = failure(self.problem, result, name_of(subject), importable=importable)
             if outcome.exception:

@@ -10,8 +10,7 @@ import typer
 
 from rnnparity.cli.common import echo, problem_of
 from rnnparity.problem.errors import RequestError
-
-MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+from rnnparity.problem.files import MODEL_SUFFIXES
 
 if TYPE_CHECKING:
     from rnnparity.explanation.diagnosis import Diagnosis

@@ -29,6 +29,7 @@ class PrintedDigits:
 
     @property
     def finding(self) -> Finding:
+        """The finding that numbers were printed like this."""
         name = "significant digits" if self.significant else "decimals"
         return Finding(FindingType.PRINTED_DIGITS, name, (self.count,))
 

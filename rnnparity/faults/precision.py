@@ -38,7 +38,7 @@ class Coarse(PlainArithmetic):
         function = super().activation(name)
         return lambda x: self.round(function(x))
 
-    def between_steps(self, states: list[Array], U: Array) -> list[Array]:  # noqa: ARG002
+    def between_steps(self, states: list[Array], U: Array) -> list[Array]:  # noqa: ARG002 - none needed
         return [self.round(state) for state in states]
 
 

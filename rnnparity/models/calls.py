@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 from rnnparity.problem.errors import DIFFERS, USAGE
 from rnnparity.problem.problem import Problem
@@ -68,16 +69,46 @@ class CallResult:
 
 
 @dataclass(frozen=True, eq=False)
-class PortCall:
+class PortCall(CallResult):
     """A call of the model, and the verdict on the port's outputs; `unsupported` if not compared.
 
     `problem` has the port's own inputs and its outputs, `tensor` is the name of the first of these.
     """
 
-    call: Call
-    result: CaseResult
     problem: Problem | None = None
     tensor: str = ""
+
+
+Result = TypeVar("Result", bound=CallResult)
+
+
+@dataclass(frozen=True, eq=False)
+class _Results(Generic[Result]):
+    """The results of calls in the order of execution, and the cause of the first difference."""
+
+    calls: tuple[Result, ...]
+    explanation: Explanation | None = None
+
+    @property
+    def first_difference(self) -> Result | None:
+        """The first call whose outputs differ."""
+        return next((call for call in self.calls if call.result.failing), None)
+
+    @property
+    def compared(self) -> int:
+        """The number of calls that were compared."""
+        return sum(call.result.verdict.compared for call in self.calls)
+
+    @property
+    def status(self) -> int:
+        """The exit status: 1 where something differs, 2 where nothing was compared, else 0."""
+        if self.first_difference is not None:
+            return DIFFERS
+        return 0 if self.compared else USAGE
+
+    @property
+    def passed(self) -> bool:
+        return self.status == 0
 
 
 @dataclass(frozen=True)
@@ -101,71 +132,34 @@ class OutputComparison:
 
 
 @dataclass(frozen=True, eq=False)
-class PortResult:
-    """The calls in the order of execution, the final outputs, and the cause of the first difference."""
+class PortResult(_Results[PortCall]):
+    """The comparison of a model with the port of this name: its calls and its final outputs.
 
-    port: str
-    calls: tuple[PortCall, ...]
+    `weights` maps the weights of layers to the keys of a state dict.
+    """
+
+    port: str = ""
     outputs: tuple[OutputComparison, ...] = ()
-    explanation: Explanation | None = None
     weights: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def first_difference(self) -> PortCall | None:
-        """The first call whose outputs differ."""
-        return next((call for call in self.calls if call.result.failing), None)
-
-    @property
-    def compared(self) -> int:
-        """The number of calls that were compared."""
-        return sum(call.result.verdict.compared for call in self.calls)
-
-    @property
     def status(self) -> int:
-        """The exit status: 1 where something differs, 2 where nothing was compared, else 0."""
-        if self.first_difference is not None or any(output.differs for output in self.outputs):
+        if any(output.differs for output in self.outputs):
             return DIFFERS
-        return 0 if self.compared or self.outputs else USAGE
-
-    @property
-    def passed(self) -> bool:
-        return self.status == 0
+        return 0 if self.outputs and self.first_difference is None else super().status
 
 
 @dataclass(frozen=True, eq=False)
-class ModelResult:
-    """The results of all calls in the order of execution.
+class ModelResult(_Results[CallResult]):
+    """The comparison of a model with what Keras specifies, and with a port where there is one."""
 
-    `explanation` is that of the first call that differs, None where none does. `port` is the
-    comparison with a port, where there is one.
-    """
-
-    calls: tuple[CallResult, ...]
-    explanation: Explanation | None = None
     port: PortResult | None = None
 
     @property
-    def first_difference(self) -> CallResult | None:
-        """The first call whose outputs differ."""
-        return next((call for call in self.calls if call.result.failing), None)
-
-    @property
-    def compared(self) -> int:
-        """The number of calls that were compared."""
-        return sum(call.result.verdict.compared for call in self.calls)
-
-    @property
     def status(self) -> int:
-        """The exit status: 1 where a call or the port differs, 2 where none was compared, else 0."""
-        if self.first_difference is not None:
-            return DIFFERS
-        if self.port is not None:
+        if self.port is not None and self.first_difference is None:
             return self.port.status
-        return 0 if self.compared else USAGE
-
-    @property
-    def passed(self) -> bool:
-        return self.status == 0
+        return super().status
 
 
 def not_compared(call: Call) -> CallResult:

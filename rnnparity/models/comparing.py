@@ -53,7 +53,7 @@ def compare_port(
     else:
         propagated = max(map(_propagated, calls), default=0.0)
         outputs = [_with_propagated(output, propagated) for output in outputs]
-    return PortResult(name, tuple(calls), tuple(outputs), explanation, port.weights)
+    return PortResult(tuple(calls), explanation, name, tuple(outputs), port.weights)
 
 
 def _check_layers(calls: Sequence[Call], names: Mapping[str, str]) -> None:

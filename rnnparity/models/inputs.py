@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rnnparity.models.layers import KerasLayer, inner_layers
+from rnnparity.models.layers import KerasLayer, layers_of_class
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.keras_config import JsonObject
@@ -79,7 +79,7 @@ def _is_shape(value: object) -> bool:
 
 def _of_shape(model: KerasLayer, rng: np.random.Generator, shape: Shape) -> Array:
     """Return ids for two axes where there is an Embedding, which one may take them, or numbers."""
-    embeddings = [layer for layer in _layers(model) if _is(layer, "Embedding")]
+    embeddings = list(layers_of_class(model, "Embedding"))
     # The first axis is that of the batch for which it was built, which may be any.
     return _generated(
         model, rng, (None, *shape[1:]), "float32", embeddings if len(shape) == 2 else []
@@ -112,7 +112,7 @@ def _generated(
     if "float" not in dtype:
         return rng.integers(0, 2, sizes)
     values = rng.standard_normal(sizes).astype("float32")
-    maskings = [layer for layer in _layers(model) if _is(layer, "Masking")]
+    maskings = list(layers_of_class(model, "Masking"))
     return _with_end(values, maskings[0].mask_value) if maskings and len(sizes) == 3 else values
 
 
@@ -123,17 +123,6 @@ def _with_end(array: Array, value: float) -> Array:
     return array
 
 
-def _is(layer: KerasLayer, class_name: str) -> bool:
-    return type(layer).__name__ == class_name
-
-
-def _layers(layer: KerasLayer) -> Iterator[KerasLayer]:
-    """Yield all layers at any depth."""
-    for inner in inner_layers(layer):
-        yield inner
-        yield from _layers(inner)
-
-
 def _embeddings(model: KerasLayer, tensor: KerasLayer) -> Iterator[KerasLayer]:
     """Yield the Embeddings that a symbolic tensor reaches through operations without weights."""
     graph = getattr(model, "_functional", None) or model
@@ -142,7 +131,7 @@ def _embeddings(model: KerasLayer, tensor: KerasLayer) -> Iterator[KerasLayer]:
             indices = [index for index, part in enumerate(node.input_tensors) if part is tensor]
             if not indices:
                 continue
-            if _is(operation, "Embedding"):
+            if type(operation).__name__ == "Embedding":
                 yield operation
             elif symbolic_inputs(operation):
                 inner = symbolic_inputs(operation)
@@ -166,11 +155,12 @@ def prepared_inputs(model: KerasLayer, inputs: object) -> object:
     tensors = symbolic_inputs(model)
     if not tensors:
         names = _arguments(model)
-        several = isinstance(inputs, list | tuple) and len(inputs) == len(names) > 1
-        return dict(zip(names, inputs, strict=True)) if several else inputs  # type: ignore[call-overload]
+        if isinstance(inputs, list | tuple) and len(inputs) == len(names) > 1:
+            return dict(zip(names, inputs, strict=True))
+        return inputs
     arrays = []
     for tensor, value in zip(tensors, _in_order(model, tensors, inputs), strict=True):
-        array = as_array(tensor.name, value)
+        array = _checked_array(tensor.name, value)
         _check_shape(tensor, array)
         arrays.append(array)
     return _packed(model, arrays)
@@ -193,9 +183,10 @@ def _in_order(model: KerasLayer, tensors: Sequence[KerasLayer], inputs: object) 
             raise RequestError(f"inputs: got the names {actual}, expected {expected}")
         return [inputs[name] for name in names]
     if len(tensors) == 1:
-        single = isinstance(inputs, list | tuple) and len(inputs) == 1
         rank = len(tensors[0].shape)
-        return list(inputs) if single and np.ndim(inputs[0]) == rank else [inputs]  # type: ignore[index, call-overload]
+        if isinstance(inputs, list | tuple) and len(inputs) == 1 and np.ndim(inputs[0]) == rank:
+            return inputs
+        return [inputs]
     if not isinstance(inputs, list | tuple) or len(inputs) != len(tensors):
         count = len(inputs) if isinstance(inputs, list | tuple) else 1
         raise RequestError(
@@ -204,7 +195,7 @@ def _in_order(model: KerasLayer, tensors: Sequence[KerasLayer], inputs: object) 
     return inputs
 
 
-def as_array(name: str, value: object) -> Array:
+def _checked_array(name: str, value: object) -> Array:
     """Return a value as an array of numbers or text.
 
     Raises:

@@ -43,6 +43,14 @@ def inner_layers(layer: KerasLayer) -> list[KerasLayer]:
     return list(layer._flatten_layers(include_self=False, recursive=False))
 
 
+def layers_of_class(layer: KerasLayer, class_name: str) -> Iterator[KerasLayer]:
+    """Yield the layers of a class at any depth."""
+    for inner in inner_layers(layer):
+        if type(inner).__name__ == class_name:
+            yield inner
+        yield from layers_of_class(inner, class_name)
+
+
 def _inside(layer: KerasLayer, path: str, seen: set[int]) -> Iterator[PlacedLayer]:
     for inner in inner_layers(layer):
         if id(inner) in seen:

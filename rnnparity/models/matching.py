@@ -102,7 +102,7 @@ class ByName:
         key: str,
         target: Array,
         after: int = -1,  # noqa: ARG002 - a name needs no position
-        before: int | None = None,  # noqa: ARG002
+        before: int | None = None,  # noqa: ARG002 - likewise
     ) -> list[Match]:
         found = _under(self.tensors, key)
         if found is None:

@@ -19,8 +19,8 @@ from rnnparity.models.inputs import input_names
 from rnnparity.models.layers import (
     KerasLayer,
     PlacedLayer,
-    inner_layers,
     kept_states,
+    layers_of_class,
     recurrent_layers,
 )
 from rnnparity.problem.dtypes import Array
@@ -57,7 +57,7 @@ def record(model: KerasLayer, inputs: object) -> Recording:
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         for placed in layers:
             stack.enter_context(_replaced(placed.layer, partial(recorder.call, placed)))
-        for layer in _embeddings(model):
+        for layer in layers_of_class(model, "Embedding"):
             stack.enter_context(_replaced(layer, partial(_checked_embedding, layer)))
         try:
             outputs = _run(model, inputs)
@@ -144,15 +144,6 @@ class _Recorder:
 
     def _arrays(self, tensors: KerasTensor) -> list[Array]:
         return [self._array(tensor) for tensor in flat(tensors)]
-
-
-def _embeddings(layer: KerasLayer) -> Iterator[KerasLayer]:
-    """Yield the Embedding layers at any depth."""
-    for inner in inner_layers(layer):
-        if type(inner).__name__ == "Embedding":
-            yield inner
-        else:
-            yield from _embeddings(inner)
 
 
 def _checked_embedding(

@@ -18,6 +18,7 @@ from rnnparity.models.layers import KerasLayer
 from rnnparity.models.recording import record
 from rnnparity.models.worker import GIB, MEMORY_LIMIT, TIMEOUT_S, in_worker, limit_memory
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.files import MODEL_SUFFIXES
 from rnnparity.session.outcome import error_line
 from rnnparity.subjects.functions import is_module, user_location
 from rnnparity.subjects.registry import check_installed
@@ -63,7 +64,7 @@ def check_model_file(path: Path) -> None:
     Raises:
         RequestError: it is not a model, or an archive whose members are too large or point outside.
     """
-    if path.suffix not in (".keras", ".h5", ".hdf5"):
+    if path.suffix not in MODEL_SUFFIXES:
         raise RequestError(f"{path}: got suffix {path.suffix!r}, expected a .keras or .h5 file")
     try:
         with path.open("rb") as file:
@@ -153,7 +154,7 @@ def _loaded(keras: KerasModule, path: Path, imports: Sequence[str], unsafe: bool
             )
     except MemoryError:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever the file makes Keras raise
         raise RequestError(f"{path}: cannot be loaded: {_failure(error)}") from None
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rnnparity.problem.arrays import as_array
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.keras_config import JsonObject, parse_layer
@@ -65,7 +66,7 @@ def from_torch(
     names = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if module.bias else [])]
     weights: list[Array] = []
     for side, (_, half) in zip(sides, halves(parse_layer(spec)), strict=True):
-        arrays = {name: _array(getattr(module, f"{name}_{side}")) for name in names}
+        arrays = {name: as_array(getattr(module, f"{name}_{side}")) for name in names}
         weights += unpacked(half, arrays)
     initial = None if states is None else _states(module, states, len(x))
     return Problem.from_arrays(spec, weights, x, mask, initial, id=id)
@@ -110,7 +111,7 @@ def _stack_spec(module: TorchModule, masked: bool) -> JsonObject:
 
 def _batched(module: TorchModule, inputs: TensorLike) -> Array:
     """Return inputs as (B, T, D)."""
-    x = _array(inputs)
+    x = as_array(inputs)
     if x.ndim == 2:
         return x[None]
     return x if module.batch_first or x.ndim != 3 else x.transpose(1, 0, 2)
@@ -118,7 +119,7 @@ def _batched(module: TorchModule, inputs: TensorLike) -> Array:
 
 def _padded(packed: TensorLike) -> tuple[Array, Array]:
     """Return the inputs (B, T, D) and the mask (B, T) of a PackedSequence."""
-    data, sizes = _array(packed.data), _array(packed.batch_sizes)
+    data, sizes = as_array(packed.data), as_array(packed.batch_sizes)
     # Rows are sorted by their length; the n rows of a step follow those of the step before it.
     mask = np.arange(sizes[0])[:, None] < sizes
     x = np.zeros((*mask.T.shape, data.shape[-1]), data.dtype)
@@ -126,7 +127,7 @@ def _padded(packed: TensorLike) -> tuple[Array, Array]:
     x = x.transpose(1, 0, 2)
     if packed.unsorted_indices is None:
         return x, mask
-    order = _array(packed.unsorted_indices)
+    order = as_array(packed.unsorted_indices)
     return x[order], mask[order]
 
 
@@ -136,7 +137,7 @@ def _states(module: TorchModule, states: TensorLike, batch: int) -> list[Array]:
     given: Sequence[TensorLike] = states if isinstance(states, list | tuple) else [states]
     if len(given) != len(names):
         raise FormatError(f"states: got {len(given)}, expected {', '.join(names)}")
-    arrays = [_array(state) for state in given]
+    arrays = [as_array(state) for state in given]
     count = module.num_layers * (1 + module.bidirectional)
     expected = (count, batch, module.hidden_size)
     for index, (name, array) in enumerate(zip(names, arrays, strict=True)):
@@ -145,11 +146,3 @@ def _states(module: TorchModule, states: TensorLike, batch: int) -> list[Array]:
         if arrays[index].shape != expected:
             raise FormatError(f"states: {name}: got shape {array.shape}, expected {expected}")
     return [array[number] for number in range(count) for array in arrays]
-
-
-def _array(value: TensorLike) -> Array:
-    """Return a tensor as an array; bfloat16, which NumPy cannot read, as float32."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
-    return np.asarray(value)

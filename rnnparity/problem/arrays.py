@@ -53,6 +53,18 @@ def named_states(
     )
 
 
+def as_array(value: ArrayLike) -> Array:
+    """Return anything array-like as an array of its own; tensors of PyTorch are detached.
+
+    bfloat16, which NumPy cannot read from PyTorch, becomes float32.
+    """
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+        value = value.numpy()
+    return np.array(value)
+
+
 def as_float(array: ArrayLike) -> Array:
     """Return float32 of anything array-like, bfloat16 included; float64 stays."""
     values: Array = np.asarray(array)

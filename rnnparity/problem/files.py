@@ -13,6 +13,8 @@ from stat import S_IMODE
 
 from rnnparity.problem.errors import RequestError
 
+# Of saved Keras models.
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 # Names of temporary files; the middle is random.
 TEMPORARY = ".rnnparity-", ".tmp"
 

@@ -76,7 +76,7 @@ class PlainArithmetic:
     def cast(self, number: Array) -> Array:
         return number
 
-    def between_steps(self, states: list[Array], U: Array) -> list[Array]:  # noqa: ARG002
+    def between_steps(self, states: list[Array], U: Array) -> list[Array]:  # noqa: ARG002 - none needed
         return states
 
 

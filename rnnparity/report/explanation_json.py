@@ -12,16 +12,15 @@ from rnnparity.report.messages import UNEXPLAINED, fault_name, faults_name
 def as_json(explanation: Explanation) -> dict[str, object]:
     """Return the explanation as JSON for programs."""
     cause = explanation.cause
-    name = None if cause is None else " + ".join(cause.names) or UNEXPLAINED
     also_fits = cause.also_fits if cause else ()
     content: dict[str, object] = {
         "verdict": str(explanation.verdict),
-        "cause": name,
+        "cause": cause_json(explanation),
         "fault": faults_name(cause.faults) or None if cause else None,
         "first": _first_json(explanation.first) if explanation.first else None,
         "sigma": {
-            "before": _finite(explanation.sigma),
-            "after": _finite(explanation.sigma_with_cause),
+            "before": finite(explanation.sigma),
+            "after": finite(explanation.sigma_with_cause),
         },
         "certain": cause.unambiguous if cause and cause.explained else None,
         "also_fits": [faults_name(faults) for faults in also_fits],
@@ -34,6 +33,13 @@ def as_json(explanation: Explanation) -> dict[str, object]:
     if explanation.known:
         content["listed"] = known_texts(explanation.known)
     return content
+
+
+def cause_json(explanation: Explanation | None) -> str | None:
+    """Return the names of the causes, or that there is none; None where nothing is explained."""
+    if explanation is None or explanation.cause is None:
+        return None
+    return " + ".join(explanation.cause.names) or UNEXPLAINED
 
 
 def _first_json(mismatch: Mismatch) -> dict[str, int | str]:
@@ -59,5 +65,6 @@ def _finding_json(finding: Finding) -> dict[str, object]:
     return content
 
 
-def _finite(sigma: float | None) -> float | str | None:
+def finite(sigma: float | None) -> float | str | None:
+    """Return a number as JSON has it, which knows no infinity."""
     return sigma if sigma is None or math.isfinite(sigma) else "Infinity"

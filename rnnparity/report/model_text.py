@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from rnnparity.models.calls import CallResult, ModelResult, Note
 from rnnparity.problem.results import CaseResult, Verdict
+from rnnparity.report.explanation_json import cause_json, finite
 from rnnparity.report.explanation_text import Line, Style, headline
 from rnnparity.report.explanation_text import lines as explanation_lines
-from rnnparity.report.messages import UNEXPLAINED, sigma_text
+from rnnparity.report.messages import sigma_text
 
 HEADER = ("call", "class", "inputs", "mask", "output", "verdict", "sigma")
 NOT_COMPUTED = "not computed"
@@ -35,11 +35,10 @@ def model_headline(result: ModelResult) -> str:
 
 def model_lines(result: ModelResult) -> Iterator[Line]:
     """Yield one aligned line for each call, what is remarkable about it, and the first cause."""
-    rows = [HEADER, *(row(call) for call in result.calls)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    yield Line(aligned(HEADER, widths))
-    for call, cells in zip(result.calls, rows[1:], strict=True):
-        yield Line(aligned(cells, widths), style_of(call.result))
+    head, *rows = aligned([HEADER, *map(row, result.calls)])
+    yield Line(head)
+    for call, line in zip(result.calls, rows, strict=True):
+        yield Line(line, style_of(call.result))
         for sentence in remarks(call):
             yield Line(f"  {sentence}")
     yield Line("")
@@ -71,10 +70,11 @@ def row(result: CallResult) -> Sequence[str]:
     )
 
 
-def aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Return the cells of a row in columns of these widths."""
-    padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
-    return "  ".join(padded).rstrip()
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows of a table of words as lines."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = [[cell.ljust(w) for cell, w in zip(cells, widths, strict=True)] for cells in rows]
+    return ["  ".join(cells).rstrip() for cells in padded]
 
 
 def style_of(result: CaseResult) -> Style:
@@ -86,25 +86,21 @@ def style_of(result: CaseResult) -> Style:
 
 def model_json(result: ModelResult) -> dict[str, object]:
     """Return the results as JSON for programs."""
-    first, explanation = result.first_difference, result.explanation
-    cause = None
-    if explanation is not None and explanation.cause is not None:
-        cause = " + ".join(explanation.cause.names) or UNEXPLAINED
+    first = result.first_difference
     return {
-        "calls": [_call_json(call) for call in result.calls],
+        "calls": [call_json(call) | {"reason": "; ".join(remarks(call))} for call in result.calls],
         "first_difference": first.call.layer if first else None,
-        "cause": cause,
+        "cause": cause_json(result.explanation),
     }
 
 
-def _call_json(result: CallResult) -> dict[str, object]:
-    verdict, sigma = result.result.verdict, result.result.sigma
-    finite = sigma if math.isfinite(sigma) else "Infinity"
+def call_json(result: CallResult) -> dict[str, object]:
+    """Return which call of a model it is, and the verdict on it."""
+    verdict = result.result.verdict
     return {
         "layer": result.call.layer,
         "class_name": result.call.class_name,
         "call": result.call.number,
         "verdict": str(verdict),
-        "sigma": None if verdict is Verdict.UNSUPPORTED else finite,
-        "reason": "; ".join(remarks(result)),
+        "sigma": None if verdict is Verdict.UNSUPPORTED else finite(result.result.sigma),
     }

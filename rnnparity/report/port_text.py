@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from rnnparity.models.calls import ModelResult, OutputComparison, PortCall, PortResult
 from rnnparity.problem.results import Verdict
+from rnnparity.report.explanation_json import cause_json, finite
 from rnnparity.report.explanation_text import Line, Style, headline
 from rnnparity.report.explanation_text import lines as explanation_lines
-from rnnparity.report.messages import UNEXPLAINED, sigma_text
-from rnnparity.report.model_text import NOT_COMPUTED, aligned, model_json, style_of
+from rnnparity.report.messages import sigma_text
+from rnnparity.report.model_text import NOT_COMPUTED, aligned, call_json, model_json, style_of
 
 PORT_HEADER = ("call", "class", "tensor of the port", "verdict", "sigma")
 
@@ -36,11 +36,10 @@ def port_lines(result: PortResult) -> Iterator[Line]:
     """Yield one aligned line for each call, the final outputs, and the first cause."""
     yield Line("")
     yield Line(f"compared with {result.port}", Style.FIRST)
-    rows = [PORT_HEADER, *(port_row(call) for call in result.calls)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    yield Line(aligned(PORT_HEADER, widths))
-    for call, cells in zip(result.calls, rows[1:], strict=True):
-        yield Line(aligned(cells, widths), style_of(call.result))
+    head, *rows = aligned([PORT_HEADER, *map(port_row, result.calls)])
+    yield Line(head)
+    for call, line in zip(result.calls, rows, strict=True):
+        yield Line(line, style_of(call.result))
         if call.result.reason:
             yield Line(f"  {_reason(call)}")
     for output in result.outputs:
@@ -111,39 +110,24 @@ def model_and_port_json(result: ModelResult) -> dict[str, object]:
 
 def port_json(result: PortResult) -> dict[str, object]:
     """Return the comparison with a port as JSON for programs."""
-    first, explanation = result.first_difference, result.explanation
-    cause = None
-    if explanation is not None and explanation.cause is not None:
-        cause = " + ".join(explanation.cause.names) or UNEXPLAINED
+    first = result.first_difference
     return {
         "port": result.port,
-        "calls": [_call_json(call) for call in result.calls],
+        "calls": [
+            call_json(call) | {"tensor": call.tensor or None, "reason": call.result.reason}
+            for call in result.calls
+        ],
         "outputs": [_output_json(output) for output in result.outputs],
         "weights": dict(result.weights),
         "first_difference": first.call.layer if first else None,
-        "cause": cause,
-    }
-
-
-def _call_json(call: PortCall) -> dict[str, object]:
-    verdict, sigma = call.result.verdict, call.result.sigma
-    finite = sigma if math.isfinite(sigma) else "Infinity"
-    return {
-        "layer": call.call.layer,
-        "class_name": call.call.class_name,
-        "call": call.call.number,
-        "tensor": call.tensor or None,
-        "verdict": str(verdict),
-        "sigma": None if verdict is Verdict.UNSUPPORTED else finite,
-        "reason": call.result.reason,
+        "cause": cause_json(result.explanation),
     }
 
 
 def _output_json(output: OutputComparison) -> dict[str, object]:
-    finite = output.largest if math.isfinite(output.largest) else "Infinity"
     return {
         "name": output.name,
-        "largest_difference": finite,
+        "largest_difference": finite(output.largest),
         "tolerance": output.tolerance,
         "relative_tolerance": output.relative,
         "differs": output.differs,

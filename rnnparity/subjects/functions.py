@@ -130,7 +130,9 @@ def is_importable(subject: str | Function) -> bool:
         return True
     module, name = getattr(subject, "__module__", ""), getattr(subject, "__qualname__", "")
     found = getattr(sys.modules.get(module), name, None)
-    return found is subject and _new_process_finds(module.partition(".")[0])
+    return (
+        module != "__main__" and found is subject and _new_process_finds(module.partition(".")[0])
+    )
 
 
 @cache
@@ -143,7 +145,7 @@ def _new_process_finds(package: str) -> bool:
     done = subprocess.run(  # noqa: S603 - Python itself
         [sys.executable, "-c", code, package], capture_output=True, check=False
     )
-    return package != "__main__" and done.returncode == 0
+    return done.returncode == 0
 
 
 def user_location(error: BaseException) -> str:

@@ -5,23 +5,17 @@ import json
 import numpy as np
 import pytest
 from _support.command_line import here
+from _support.frameworks import keras
 
 from rnnparity.models import saved
 from rnnparity.problem.problem import Problem
-from rnnparity.subjects import make_subject
 
-__all__ = ["here"]
+__all__ = ["here", "keras"]
 
 # Keras saves its variables through an __array__ of NumPy 1's form.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
-
-
-@pytest.fixture(scope="module")
-def keras():
-    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
-    return make_subject("keras").keras
 
 
 @pytest.fixture(scope="module")

@@ -4,18 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from _support.frameworks import keras
 
 from rnnparity.models.inputs import generated_inputs, prepared_inputs
 from rnnparity.models.recording import record
 from rnnparity.problem.array_files import read_arrays
 from rnnparity.problem.errors import RequestError
-from rnnparity.subjects import make_subject
 
-
-@pytest.fixture(scope="module")
-def keras():
-    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
-    return make_subject("keras").keras
+__all__ = ["keras"]
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from _support.frameworks import keras
 
 from rnnparity import from_model
 from rnnparity.models.calls import Note
@@ -9,18 +10,13 @@ from rnnparity.models.recording import NO_NUMBERS
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import describe_layer
 from rnnparity.problem.results import Verdict
-from rnnparity.subjects import make_subject
 
 # Keras saves its variables through an __array__ of NumPy 1's form.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
 
-
-@pytest.fixture(scope="module")
-def keras():
-    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
-    return make_subject("keras").keras
+__all__ = ["keras"]
 
 
 @pytest.fixture(autouse=True)

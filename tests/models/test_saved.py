@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from _support.frameworks import keras
 
 from rnnparity import from_model
 from rnnparity.models import saved
@@ -12,7 +13,6 @@ from rnnparity.models.calls import Note
 from rnnparity.models.saved import check_model_file, record_file, recorded
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
-from rnnparity.subjects import make_subject
 
 # Keras saves its variables through an __array__ of NumPy 1's form.
 pytestmark = pytest.mark.filterwarnings(
@@ -20,11 +20,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:You are saving your model as an HDF5 file:UserWarning",
 )
 
-
-@pytest.fixture(scope="module")
-def keras():
-    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
-    return make_subject("keras").keras
+__all__ = ["keras"]
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from rnnparity.models.ports.port import Port, PortRequest, as_array, named_port
+from rnnparity.models.ports.port import Port, PortRequest, named_port
 from rnnparity.models.worker import limit_memory
+from rnnparity.problem.arrays import as_array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.tensor import Tensor
 from rnnparity.session.outcome import error_line

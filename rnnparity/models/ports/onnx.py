@@ -36,7 +36,7 @@ def run_onnx(path: str, request: PortRequest) -> Port:
     feeds = _feeds(path, engine, model, request.inputs)
     try:
         arrays = dict(zip(names, engine.run(session, feeds), strict=True))
-    except Exception as error:
+    except Exception as error:  # likewise
         raise RequestError(f"{path}: does not run on these inputs: {_line(error)}") from None
     order = [*feeds, *(name for node in model.graph.node for name in node.output)]
     computed = {**feeds, **arrays}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from rnnparity.models.calls import Recording
+from rnnparity.problem.arrays import as_array
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.tensor import Tensor
@@ -89,12 +88,3 @@ def _numbers(where: str, value: object) -> Array:
     if array.dtype.kind not in "biuf" and array.dtype.name not in FLOAT_TYPES:
         raise RequestError(f"{where}: got an array of {array.dtype}, expected numbers")
     return array
-
-
-def as_array(value: object) -> Array:
-    """Return anything array-like as an array of its own; tensors of PyTorch are detached."""
-    detach = getattr(value, "detach", None)
-    if detach is not None:
-        tensor = detach().cpu()
-        value = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
-    return np.array(value)

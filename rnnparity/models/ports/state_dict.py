@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from rnnparity.models.calls import Call, Recording
-from rnnparity.models.ports.port import Port, as_array
+from rnnparity.models.ports.port import Port
 from rnnparity.models.worker import limit_memory
+from rnnparity.problem.arrays import as_array
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import Recurrent, halves

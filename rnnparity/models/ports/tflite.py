@@ -36,7 +36,7 @@ def run_tflite(path: str, request: PortRequest) -> Port:
         for slot, tensor in zip(slots, request.inputs, strict=True):
             interpreter.set_tensor(slot["index"], tensor.data.astype(slot["dtype"]))
         interpreter.invoke()
-    except Exception as error:
+    except Exception as error:  # likewise
         raise RequestError(f"{path}: does not run on these inputs: {error_line(error)}") from None
     return Port(tuple(_tensors(interpreter, slots, request)), tuple(_final(interpreter)))
 

@@ -1,6 +1,7 @@
 """What Keras exports, healthy and sabotaged, against the model that it was exported from."""
 
 import pytest
+from _support.frameworks import keras
 from validation.port_artifacts import SABOTAGES, keras_model
 
 from rnnparity import from_model
@@ -8,16 +9,12 @@ from rnnparity.models.ports.port import PortRequest
 from rnnparity.models.ports.tflite import run_tflite
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
-from rnnparity.subjects import make_subject
+
+__all__ = ["keras"]
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.fixture(scope="module")
-def keras():
-    return make_subject("keras").keras
 
 
 @pytest.fixture
