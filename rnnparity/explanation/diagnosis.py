@@ -29,6 +29,7 @@ from rnnparity.explanation.slices import ProblemSlice, fits_whole, is_huge, slic
 from rnnparity.faults import Mutant, PlacedFault, fault_coverage
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import (
     Cause,
@@ -36,8 +37,6 @@ from rnnparity.problem.results import (
     Explanation,
     FaultDescription,
     FaultId,
-    Finding,
-    FindingType,
     Verdict,
 )
 from rnnparity.reference.tolerance import Expected, expect

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array, FloatType
+from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import Finding, FindingType
 from rnnparity.reference.tolerance import Expected
 
 MOST_DECIMALS, MOST_SIGNIFICANT = 8, 8

@@ -10,9 +10,9 @@ from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.fits import Search
 from rnnparity.explanation.location import BACKWARD, FORWARD, Columns, columns_of, last_layer
 from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.layers import Bidirectional, Layer
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import Finding, FindingType
 
 
 def is_constant(tensor: Tensor) -> bool:

@@ -10,9 +10,10 @@ import numpy as np
 from rnnparity.explanation.evidence import rows_of
 from rnnparity.faults import PlacedFault, run_one, with_flag
 from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import Difference, Finding, FindingType, Slice
+from rnnparity.problem.results import Difference, Slice
 from rnnparity.reference import compute
 
 # Multiply-adds of one pass beyond which a problem is explained on a slice: 1 to 10 ms.

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from rnnparity.problem.errors import DIFFERS, INTERRUPTED, USAGE
+from rnnparity.problem.findings import Finding, WeightBlock
 
 # A count, a name, a type, a number, a shape, or a sequence of these. (It is spelled out to the
 # depth that is needed: pydantic reads no recursive alias.)
@@ -169,34 +170,6 @@ class Mismatch:
     gates: tuple[str, ...] = ()
 
 
-class FindingType(StrEnum):
-    """What the outputs show, whatever the cause. Which fields of `Finding` each has is in brackets."""
-
-    OUTPUT_AGREES = "output-agrees"  # the states differ
-    ROWS = "rows"  # only these rows differ [numbers]
-    MASKED_ROWS = "masked-rows"  # only rows with masked steps differ
-    UNITS = "units"  # only these units differ [numbers]
-    HALF_AGREES = "half-agrees"  # [name: forward or backward]
-    FIRST_STEP_AGREES = "first-step-agrees"  # and so does all that needs no state
-    NOT_FINITE = "not-finite"  # [name: output; numbers: index]
-    CONSTANT = "constant"  # every value of an output is the same [name: output; value]
-    NUMBERS_OF_TYPE = "numbers-of-type"  # every value is a number of a coarser type [name]
-    WITHIN_NOISE_OF = "within-noise-of"  # as small as the noise of a coarser type [name]
-    BELOW_USUAL_NOISE = "below-usual-noise"  # too small for any hypothesis
-    OTHER_ORDER_AGREES = "other-order-agrees"  # under other names the values agree
-    PRINTED_DIGITS = "printed-digits"  # [name: decimals or significant digits; numbers: how many]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One finding with its evidence."""
-
-    type: FindingType
-    name: str = ""
-    numbers: tuple[int, ...] = ()
-    value: float | None = None
-
-
 @dataclass(frozen=True)
 class Picture:
     """Distances of one output, units down: 0 is noise, 8 a million times beyond it.
@@ -252,14 +225,6 @@ class Explanation:
     probes: int = 0
     known: tuple[str, ...] = ()
     reason: str = ""
-
-
-@dataclass(frozen=True)
-class WeightBlock:
-    """The columns of one gate in a weight array ("kernel", "forward/bias")."""
-
-    weights: str
-    gate: str
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from itertools import product
 import numpy as np
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array, FloatType
+from rnnparity.problem.findings import WeightBlock
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import WeightBlock
 from rnnparity.reference import CORRELATED, NoisyOutputs, compute_with_noise, variants
 from rnnparity.reference.memory import NOISE, VARIANT, check_memory
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from rnnparity.problem.results import Explanation, Finding, Mismatch
+from rnnparity.problem.findings import PATTERNS, Finding
+from rnnparity.problem.results import Explanation, Mismatch
 from rnnparity.report.explanation_phrases import known_texts, slice_text
 from rnnparity.report.messages import UNEXPLAINED, fault_name, faults_name
 
@@ -26,8 +27,12 @@ def as_json(explanation: Explanation) -> dict[str, object]:
         "also_fits": [faults_name(faults) for faults in also_fits],
         "blind_to": [fault_name(fault) for fault in explanation.blind_to],
     }
-    if explanation.findings:
-        content["findings"] = [_finding_json(finding) for finding in explanation.findings]
+    for key, noun, is_pattern in (("findings", "finding", False), ("patterns", "pattern", True)):
+        chosen = [f for f in explanation.findings if (f.type in PATTERNS) is is_pattern]
+        if chosen:
+            content[key] = [
+                {noun: str(finding.type), **_finding_json(finding)} for finding in chosen
+            ]
     if explanation.slice:
         content["slice"] = slice_text(explanation.slice)
     if explanation.known:
@@ -55,13 +60,18 @@ def _first_json(mismatch: Mismatch) -> dict[str, int | str]:
 
 
 def _finding_json(finding: Finding) -> dict[str, object]:
-    content: dict[str, object] = {"finding": str(finding.type)}
-    if finding.name:
-        content["name"] = finding.name
+    """Return the fields that a finding has."""
+    content: dict[str, object] = {"certain": finding.certain}
+    for key in ("name", "half", "change", "value"):
+        if getattr(finding, key) not in ("", None):
+            content[key] = getattr(finding, key)
     if finding.numbers:
         content["numbers"] = list(finding.numbers)
-    if finding.value is not None:
-        content["value"] = finding.value
+    for key, block in (("block", finding.block), ("source", finding.source)):
+        if block is not None:
+            content[key] = {name: value for name, value in vars(block).items() if value is not None}
+    if finding.sigma is not None:
+        content["sigma"] = finite(finding.sigma)
     return content
 
 

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnnparity.explanation.picture import DECADES, LEVELS
+from rnnparity.problem.findings import LOCATIONS
 from rnnparity.problem.results import Explanation, Picture
-from rnnparity.report.explanation_phrases import ACROSS, PATTERNS, finding_text
+from rnnparity.report.explanation_phrases import ACROSS
 from rnnparity.report.explanation_text import headline, lines
+from rnnparity.report.finding_text import finding_text
 from rnnparity.report.messages import fault_name, faults_name, sigma_text
 from rnnparity.report.page import render_template
 
@@ -71,7 +73,7 @@ def sentences(explanation: Explanation) -> list[str]:
     """Return what each fault is and how it is fixed; without a cause, what else was noticed."""
     if explanation.descriptions:
         return [f"{fault.description} {fault.fix}" for fault in explanation.descriptions]
-    notes = [finding for finding in explanation.findings if finding.type not in PATTERNS]
+    notes = [finding for finding in explanation.findings if finding.type not in LOCATIONS]
     return [finding_text(finding) for finding in notes]
 
 

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import KnownDifference, read_known
-from rnnparity.problem.results import Explanation, Finding, FindingType, Mismatch, Slice
+from rnnparity.problem.results import Explanation, Mismatch, Slice
 from rnnparity.report.messages import sigma_text
 
-# A list of rows or units names this many.
-NUMBERS = 4
 # What runs from left to right in a picture.
 ACROSS = {"time": "time", "rows": "rows of the batch"}
-
-# Findings about which values differ; all others are about what the values are.
-PATTERNS = frozenset(
-    {
-        FindingType.OUTPUT_AGREES,
-        FindingType.ROWS,
-        FindingType.MASKED_ROWS,
-        FindingType.UNITS,
-        FindingType.HALF_AGREES,
-        FindingType.FIRST_STEP_AGREES,
-    }
-)
 
 
 def evidence_text(explanation: Explanation) -> str:
@@ -55,53 +41,6 @@ def mismatch_text(mismatch: Mismatch) -> str:
         plural = "s" if len(mismatch.gates) > 1 else ""
         where.append(f"gate{plural} {', '.join(mismatch.gates)}")
     return f"{mismatch.output} at {', '.join(where)}"
-
-
-def finding_text(finding: Finding) -> str:
-    """Return a finding in one sentence."""
-    name = finding.name
-    texts = {
-        FindingType.OUTPUT_AGREES: "the output agrees; the states differ",
-        FindingType.MASKED_ROWS: "only rows with masked steps differ",
-        FindingType.HALF_AGREES: f"the {name} half agrees",
-        FindingType.FIRST_STEP_AGREES: (
-            "the first processed step agrees, and so does everything that needs no state"
-        ),
-        FindingType.NUMBERS_OF_TYPE: (
-            f"every value is a {name} number; check whether it was computed in {name}"
-        ),
-        FindingType.WITHIN_NOISE_OF: (
-            f"the differences are within the noise of {name}; check whether TF32 or another "
-            "coarse dtype is in use"
-        ),
-        FindingType.BELOW_USUAL_NOISE: (
-            "the differences are below the usual noise of that output, too small to explain; "
-            "check whether an activation is exact to only a few digits"
-        ),
-        FindingType.OTHER_ORDER_AGREES: "the values agree in this order",
-    }
-    if finding.type in texts:
-        return texts[finding.type]
-    if finding.type is FindingType.ROWS:
-        return f"only {_numbered('row', finding.numbers)}"
-    if finding.type is FindingType.UNITS:
-        return f"only {_numbered('unit', finding.numbers)}"
-    if finding.type is FindingType.NOT_FINITE:
-        index = ", ".join(map(str, finding.numbers))
-        return f"{name} is not finite, first at [{index}]"
-    if finding.type is FindingType.PRINTED_DIGITS:
-        return (
-            f"the numbers were printed with {finding.numbers[0]} {name}, and are compared to these"
-        )
-    return f"{name} is {finding.value:g} everywhere; check whether it was computed"
-
-
-def _numbered(noun: str, numbers: Sequence[int]) -> str:
-    if len(numbers) == 1:
-        return f"{noun} {numbers[0]} differs"
-    shown = ", ".join(map(str, numbers[:NUMBERS]))
-    more = ", ..." if len(numbers) > NUMBERS else ""
-    return f"{noun}s {shown}{more} differ"
 
 
 def slice_text(part: Slice) -> str:

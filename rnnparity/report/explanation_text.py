@@ -9,24 +9,16 @@ from enum import StrEnum
 import numpy as np
 
 from rnnparity.explanation.picture import DECADES, LEVELS, shrunk
-from rnnparity.problem.results import (
-    Explanation,
-    FaultDescription,
-    FaultId,
-    Finding,
-    FindingType,
-    Picture,
-    Verdict,
-)
+from rnnparity.problem.findings import LOCATIONS, PATTERNS, Finding, FindingType
+from rnnparity.problem.results import Explanation, FaultDescription, FaultId, Picture, Verdict
 from rnnparity.report.explanation_phrases import (
     ACROSS,
-    PATTERNS,
     evidence_text,
-    finding_text,
     known_texts,
     mismatch_text,
     slice_text,
 )
+from rnnparity.report.finding_text import finding_text
 from rnnparity.report.messages import UNEXPLAINED, describe, fault_name, faults_name, sigma_text
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -43,6 +35,7 @@ class Style(StrEnum):
     AGREES = "agrees"
     DIVERGES = "diverges"
     FIRST = "first"
+    FINDING = "finding"
     CAUSE = "cause"
     FIX = "fix"
     PICTURE = "picture"
@@ -53,6 +46,7 @@ COLOURS: dict[Style, tuple[str | None, bool | None]] = {
     Style.AGREES: ("green", True),
     Style.DIVERGES: ("yellow", True),
     Style.FIRST: (None, True),
+    Style.FINDING: ("red", None),
     Style.CAUSE: ("red", True),
     Style.FIX: ("green", None),
     Style.PICTURE: ("red", None),
@@ -131,12 +125,15 @@ def _differences(explanation: Explanation) -> Iterator[Line]:
 
 
 def _findings(findings: Iterable[Finding]) -> Iterator[Line]:
-    for label, patterns in (("pattern", True), ("note", False)):
-        texts = [
-            finding_text(finding) for finding in findings if (finding.type in PATTERNS) is patterns
-        ]
+    """Yield what locates and describes the differences in a line each, then every finding."""
+    findings = tuple(findings)
+    for label, types in (("pattern", LOCATIONS), ("note", PATTERNS - LOCATIONS)):
+        texts = [finding_text(finding) for finding in findings if finding.type in types]
         if texts:
             yield Line(f"  {label}: {'; '.join(texts)}")
+    for finding in findings:
+        if finding.type not in PATTERNS:
+            yield Line(f"  finding: {finding_text(finding)}", Style.FINDING)
 
 
 def _cause(explanation: Explanation) -> Iterator[Line]:

@@ -19,8 +19,9 @@ from _support.random_problems import MASK, SEQUENCES, SHAPE, random_problem, spe
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
+from rnnparity.problem.findings import FindingType
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import Cause, FindingType, Verdict
+from rnnparity.problem.results import Cause, Verdict
 from rnnparity.reference import compute
 from rnnparity.report.messages import faults_name
 

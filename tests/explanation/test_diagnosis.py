@@ -27,16 +27,9 @@ from rnnparity.faults import mutants, mutate
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import (
-    Cause,
-    DifferenceType,
-    FaultId,
-    Finding,
-    FindingType,
-    Mismatch,
-    Verdict,
-)
+from rnnparity.problem.results import Cause, DifferenceType, FaultId, Mismatch, Verdict
 from rnnparity.report.messages import faults_name
 from rnnparity.verdict.judge import judge
 

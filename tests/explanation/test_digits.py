@@ -8,8 +8,9 @@ import pytest
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.digits import PrintedDigits, printed_digits
+from rnnparity.problem.findings import FindingType
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import FindingType, Verdict
+from rnnparity.problem.results import Verdict
 from rnnparity.reference import compute
 
 PROBLEM = catalogue()["lstm-spread-sequences-state"]

@@ -13,7 +13,8 @@ from _support.explanations import (
 )
 from _support.random_problems import SEQUENCES, random_problem, spec_of, stack_of
 
-from rnnparity.problem.results import Cause, Finding, FindingType, Verdict
+from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.problem.results import Cause, Verdict
 from rnnparity.report.messages import fault_name
 
 ROWS_SWAPPED = placed("bias-rows-swapped: GRU")

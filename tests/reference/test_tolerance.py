@@ -19,8 +19,8 @@ from _support.random_problems import (
 
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.build import constant_weights
+from rnnparity.problem.findings import WeightBlock
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import WeightBlock
 from rnnparity.reference import compute, compute_with_noise
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import compare_values

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from _support.explanations import explanation_of, from_port, lstm
 
+from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.results import (
     Cause,
     Difference,
@@ -12,16 +13,15 @@ from rnnparity.problem.results import (
     Explanation,
     FaultDescription,
     FaultId,
-    Finding,
-    FindingType,
     Mismatch,
     Picture,
     Slice,
     Verdict,
 )
 from rnnparity.report.explanation_json import as_json
-from rnnparity.report.explanation_phrases import finding_text, mismatch_text, slice_text
+from rnnparity.report.explanation_phrases import mismatch_text, slice_text
 from rnnparity.report.explanation_text import BLOCKS, COLOURS, Style, headline, lines
+from rnnparity.report.finding_text import finding_text
 
 GATES = FaultId("gate-order", "LSTM iofc (ONNX) in all weights", "forward/")
 BIAS = FaultId("bias-missing", "all of it", "")
@@ -162,15 +162,19 @@ def test_slice_states_what_was_explained(part, expected):
 
 @pytest.mark.parametrize("finding", FindingType)
 def test_every_finding_is_a_sentence(finding):
-    sentence = finding_text(Finding(finding, "float16", (0, 1, 2, 3, 4), 0.5))
+    single = finding in (FindingType.TIME_SHIFTED, FindingType.PRINTED_DIGITS)
+    numbers = (4,) if single else (0, 1, 2, 3, 5)
+    sentence = finding_text(Finding(finding, "float16", numbers, 0.5))
     assert len(sentence.split()) > 2
     assert "None" not in sentence
 
 
 def test_findings_have_numbers_and_names():
     assert finding_text(Finding(FindingType.ROWS, numbers=(2,))) == "only row 2 differs"
-    units = Finding(FindingType.UNITS, numbers=(0, 1, 2, 3, 4))
-    assert finding_text(units) == "only units 0, 1, 2, 3, ... differ"
+    units = Finding(FindingType.UNITS, numbers=(0, 1, 2, 3, 5, 6, 8))
+    assert finding_text(units) == "only units 0, 1, 2, 3, 5, 6, ... differ"
+    steps = Finding(FindingType.STEPS_MISSING, numbers=(0, 1, 2, 3))
+    assert finding_text(steps) == "only steps 0 to 3 of the sequence returned, all correct"
     infinite = Finding(FindingType.NOT_FINITE, "c", (2, 1))
     assert finding_text(infinite) == "c is not finite, first at [2, 1]"
     constant = Finding(FindingType.CONSTANT, "h", value=0.5)

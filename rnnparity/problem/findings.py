@@ -1,0 +1,118 @@
+"""Findings: what the outputs show, whatever the cause, each with its evidence.
+
+A cause is a claim about the code, a finding is a fact about the numbers. docs/explain.md has an
+example of each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FindingType(StrEnum):
+    """What was found. Which fields of `Finding` each type has is in brackets."""
+
+    # Which values differ, and what is odd about them: patterns.
+    OUTPUT_AGREES = "output-agrees"  # the states differ
+    ROWS = "rows"  # only these rows differ [numbers]
+    MASKED_ROWS = "masked-rows"  # only rows with masked steps differ
+    UNITS = "units"  # only these units differ [numbers]
+    HALF_AGREES = "half-agrees"  # [name: forward or backward]
+    FIRST_STEP_AGREES = "first-step-agrees"  # and so does all that needs no state
+    NOT_FINITE = "not-finite"  # [name: output; numbers: index]
+    CONSTANT = "constant"  # every value of an output is the same [name: output; value]
+    NUMBERS_OF_TYPE = "numbers-of-type"  # every value is a number of a coarser type [name]
+    WITHIN_NOISE_OF = "within-noise-of"  # as small as the noise of a coarser type [name]
+    BELOW_USUAL_NOISE = "below-usual-noise"  # too small for any hypothesis
+    OTHER_ORDER_AGREES = "other-order-agrees"  # under other names the values agree
+
+    # What accounts for the differences.
+    STEP_FOLLOWS = "step-follows"  # all steps but these follow from the one before [half, numbers]
+    ROWS_PERMUTED = "rows-permuted"  # row n is the expected row numbers[n]
+    TIME_SHIFTED = "time-shifted"  # [name: output; numbers: steps, positive is late]
+    STEPS_MISSING = "steps-missing"  # [name: first or last; numbers: those that are there]
+    ZERO = "zero"  # [name: rows, steps, units or an output; numbers: which; the others agree]
+    RESTARTS_EVERY_STEP = "restarts-every-step"  # every step starts from the initial state
+    MASKED_STEPS_ONLY = "masked-steps-only"  # [name: what they are]
+    ONE_DIRECTION_ONLY = "one-direction-only"  # only this one differs [name: direction]
+    BLOCK = "block"  # a block of the weights was changed [half, block, change, source, numbers]
+    QUANTIZED = "quantized"  # all values on a grid [value: its step, sigma: of its errors]
+    PRINTED_DIGITS = "printed-digits"  # [name: decimals or significant digits; numbers: how many]
+    COARSE_STORAGE = "coarse-storage"  # correct up to a coarser type [name: what; value: error]
+    OTHER_QUANTITY = "other-quantity"  # another quantity is returned [name: which]
+    EFFECTIVE_WEIGHTS = "effective-weights"  # those that were used [half, block, change, source]
+    INITIAL_STATE = "initial-state"  # the states at the start [half, name: what they are]
+    # An experiment on a callable subject also identifies activations.
+    ACTIVATION = "activation"  # the one that was used [half, name; block: the gate it belongs to]
+
+
+class BlockChange(StrEnum):
+    """How a block of the weights that were used differs from the one that was given."""
+
+    MISSING = "missing"
+    DOUBLED = "doubled"
+    NEGATED = "negated"
+    SCALED = "scaled"  # by `Finding.value`
+    TRANSPOSED = "transposed"
+    REVERSED = "reversed"  # its rows or columns
+    PERMUTED = "permuted"  # its rows: row n is the given row `Finding.numbers[n]`
+    REPLACED = "replaced"  # by another block, `Finding.source`
+    ADDED = "added"  # another block, `Finding.source`, is added to it
+    SHIFTED = "shifted"  # every element by `Finding.value`
+    OTHER = "other"  # different numbers
+
+
+@dataclass(frozen=True)
+class WeightBlock:
+    """The columns of one gate in a weight array ("kernel", "forward/bias").
+
+    `gate` is "" for all of them; `row` is the row of a bias that has two, else None.
+    """
+
+    weights: str
+    gate: str
+    row: int | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding with its evidence.
+
+    `half` is the prefix of the half that it is about ("", "forward/", "1/"), `name`, `numbers` and
+    `value` are as its type states. `sigma` is the largest distance from what the finding predicts,
+    where it predicts values. Not `certain`: chance has not been ruled out.
+    """
+
+    type: FindingType
+    name: str = ""
+    numbers: tuple[int, ...] = ()
+    value: float | None = None
+    half: str = ""
+    block: WeightBlock | None = None
+    change: BlockChange | None = None
+    source: WeightBlock | None = None
+    sigma: float | None = None
+    certain: bool = True
+
+
+# Which values differ.
+LOCATIONS = frozenset(
+    {
+        FindingType.OUTPUT_AGREES,
+        FindingType.ROWS,
+        FindingType.MASKED_ROWS,
+        FindingType.UNITS,
+        FindingType.HALF_AGREES,
+        FindingType.FIRST_STEP_AGREES,
+    }
+)
+# What only locates or describes the values that differ; all others account for the differences.
+PATTERNS = LOCATIONS | {
+    FindingType.NOT_FINITE,
+    FindingType.CONSTANT,
+    FindingType.NUMBERS_OF_TYPE,
+    FindingType.WITHIN_NOISE_OF,
+    FindingType.BELOW_USUAL_NOISE,
+    FindingType.OTHER_ORDER_AGREES,
+}

@@ -1,0 +1,186 @@
+"""Findings as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
+
+# A list of rows, steps or units names this many.
+NUMBERS = 6
+# From this many consecutive numbers on a list is a range.
+RANGE = 4
+
+FIXED = {
+    FindingType.OUTPUT_AGREES: "the output agrees; the states differ",
+    FindingType.MASKED_ROWS: "only rows with masked steps differ",
+    FindingType.FIRST_STEP_AGREES: (
+        "the first processed step agrees, and so does everything that needs no state"
+    ),
+    FindingType.BELOW_USUAL_NOISE: (
+        "the differences are below the usual noise of that output, too small to explain; "
+        "check whether an activation is exact to only a few digits"
+    ),
+    FindingType.OTHER_ORDER_AGREES: "the values agree in this order",
+    FindingType.RESTARTS_EVERY_STEP: (
+        "every step starts from the initial state: no state is passed on"
+    ),
+}
+CHANGES = {
+    BlockChange.MISSING: "is missing",
+    BlockChange.DOUBLED: "counts twice",
+    BlockChange.NEGATED: "has the opposite sign",
+    BlockChange.TRANSPOSED: "is transposed",
+    BlockChange.REVERSED: "is in reverse order",
+    BlockChange.OTHER: "has different numbers",
+}
+
+
+def finding_text(finding: Finding) -> str:
+    """Return a finding in one sentence."""
+    text = FIXED.get(finding.type) or TEXTS.get(finding.type, _block_text)(finding)
+    half = finding.half.rstrip("/")
+    return f"{half}: {text}" if half and finding.block is None else text
+
+
+def _only(noun: str, finding: Finding) -> str:
+    verb = "differs" if len(finding.numbers) == 1 else "differ"
+    return f"only {numbered(noun, finding.numbers)} {verb}"
+
+
+def _follows(finding: Finding) -> str:
+    verb = "does" if len(finding.numbers) == 1 else "do"
+    steps = numbered("step", finding.numbers)
+    return f"{steps} {verb} not follow from the step before; all other steps do"
+
+
+def _permuted(finding: Finding) -> str:
+    order = listed(finding.numbers, len(finding.numbers))
+    return f"correct, but the rows are in the order {order}"
+
+
+def _shifted(finding: Finding) -> str:
+    (steps,) = finding.numbers
+    direction = "late" if steps > 0 else "early"
+    return f"{finding.name} is correct, but {_counted(abs(steps), 'step')} {direction}"
+
+
+def _zero(finding: Finding) -> str:
+    verb = "are" if len(finding.numbers) > 1 else "is"
+    what = numbered(finding.name, finding.numbers) if finding.numbers else finding.name
+    return f"{what} {verb} zero; all other values agree"
+
+
+def _masked_steps(finding: Finding) -> str:
+    return f"only masked steps differ{f': {finding.name}' if finding.name else ''}"
+
+
+def _printed(finding: Finding) -> str:
+    (count,) = finding.numbers
+    return f"the numbers were printed with {count} {finding.name}, and are compared to these"
+
+
+def _activation(finding: Finding) -> str:
+    where = f"gate {finding.block.gate}" if finding.block else "the output"
+    return f"the activation of {where} is {finding.name}"
+
+
+def _quantized(finding: Finding) -> str:
+    grid = f"all values lie on a grid, scale {finding.value:.3g}"
+    if len(finding.numbers) == 1:
+        return f"{grid}, zero point {finding.numbers[0]}: raw quantized numbers, otherwise correct"
+    return f"{grid}; correct up to its step"
+
+
+def _block_text(finding: Finding) -> str:
+    """Return how a block of the weights that were used differs from that which was given."""
+    block = "weights" if finding.block is None else block_name(finding.block)
+    change = CHANGES.get(finding.change or BlockChange.OTHER, "")
+    source = "" if finding.source is None else block_name(finding.source)
+    match finding.change:
+        case BlockChange.SCALED:
+            change = f"is multiplied by {finding.value:.4g}"
+        case BlockChange.SHIFTED:
+            change = f"is {finding.value:+.4g} off in every element"
+        case BlockChange.PERMUTED:
+            change = f"has its rows in the order {listed(finding.numbers, len(finding.numbers))}"
+        case BlockChange.REPLACED:
+            change = f"is replaced by {source}"
+        case BlockChange.ADDED:
+            change = f"has {source} added to it"
+        case _:
+            pass
+    if finding.type is FindingType.EFFECTIVE_WEIGHTS:
+        return f"the weights that were used, by least squares: {block} {change}"
+    steps = f" at {numbered('step', finding.numbers)}" if _is_at_steps(finding) else ""
+    return f"{block} {change}{steps}"
+
+
+def _is_at_steps(finding: Finding) -> bool:
+    return bool(finding.numbers) and finding.change is not BlockChange.PERMUTED
+
+
+def block_name(block: WeightBlock) -> str:
+    """Return the name of a block: "bias, row 1, gate h"."""
+    row = "" if block.row is None else f", row {block.row}"
+    gate = f", gate {block.gate}" if block.gate else ""
+    return f"{block.weights}{row}{gate}"
+
+
+def numbered(noun: str, numbers: Sequence[int]) -> str:
+    """Return "row 1", "steps 0 to 3", "units 0, 2, 5, ..."."""
+    if len(numbers) == 1:
+        return f"{noun} {numbers[0]}"
+    consecutive = list(numbers) == list(range(numbers[0], numbers[-1] + 1)) if numbers else False
+    if consecutive and len(numbers) >= RANGE:
+        return f"{noun}s {numbers[0]} to {numbers[-1]}"
+    return f"{noun}s {listed(numbers)}"
+
+
+def listed(numbers: Sequence[int], most: int = NUMBERS) -> str:
+    """Return the first numbers, separated by commas."""
+    shown = ", ".join(map(str, numbers[:most]))
+    return f"{shown}, ..." if len(numbers) > most else shown
+
+
+def _counted(count: int, noun: str) -> str:
+    words = {1: "one", 2: "two", 3: "three"}
+    return f"{words.get(count, str(count))} {noun}{'' if count == 1 else 's'}"
+
+
+TEXTS: Mapping[FindingType, Callable[[Finding], str]] = {
+    FindingType.ROWS: partial(_only, "row"),
+    FindingType.UNITS: partial(_only, "unit"),
+    FindingType.HALF_AGREES: lambda finding: f"the {finding.name} half agrees",
+    FindingType.NOT_FINITE: lambda finding: (
+        f"{finding.name} is not finite, first at [{', '.join(map(str, finding.numbers))}]"
+    ),
+    FindingType.CONSTANT: lambda finding: (
+        f"{finding.name} is {finding.value:g} everywhere; check whether it was computed"
+    ),
+    FindingType.NUMBERS_OF_TYPE: lambda finding: (
+        f"every value is a {finding.name} number; check whether it was computed in {finding.name}"
+    ),
+    FindingType.WITHIN_NOISE_OF: lambda finding: (
+        f"the differences are within the noise of {finding.name}; "
+        "check whether TF32 or another coarse dtype is in use"
+    ),
+    FindingType.STEP_FOLLOWS: _follows,
+    FindingType.ROWS_PERMUTED: _permuted,
+    FindingType.TIME_SHIFTED: _shifted,
+    FindingType.STEPS_MISSING: lambda finding: (
+        f"only {numbered('step', finding.numbers)} of the sequence returned, all correct"
+    ),
+    FindingType.ZERO: _zero,
+    FindingType.MASKED_STEPS_ONLY: _masked_steps,
+    FindingType.ONE_DIRECTION_ONLY: lambda finding: f"only the {finding.name} direction differs",
+    FindingType.QUANTIZED: _quantized,
+    FindingType.PRINTED_DIGITS: _printed,
+    FindingType.COARSE_STORAGE: lambda finding: f"correct up to the precision of {finding.name}",
+    FindingType.OTHER_QUANTITY: lambda finding: f"{finding.name} is returned instead",
+    FindingType.INITIAL_STATE: lambda finding: (
+        f"the states at the start are not the expected ones: {finding.name}"
+    ),
+    FindingType.ACTIVATION: _activation,
+}
