@@ -13,14 +13,14 @@ import numpy as np
 
 from rnnparity.explanation.digits import printed_digits
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.findings import (
+from rnnparity.explanation.fits import Search
+from rnnparity.explanation.location import first_mismatch
+from rnnparity.explanation.patterns import (
     is_constant,
     location_findings,
     numeric_findings,
     value_findings,
 )
-from rnnparity.explanation.fits import Search
-from rnnparity.explanation.location import first_mismatch
 from rnnparity.explanation.picture import picture_of
 from rnnparity.explanation.precision import is_low_precision
 from rnnparity.explanation.readings import Reading, readings

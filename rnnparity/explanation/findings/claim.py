@@ -1,0 +1,56 @@
+"""A claim predicts values; it becomes a finding where the actual ones are within their noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rnnparity.explanation.fits import CHANCE
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import Finding
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A finding, and the values that it predicts.
+
+    All arrays have one shape: the actual values, the predicted ones, how far each may be off, and
+    how far from the predicted one it would be if the claim were wrong (0: no evidence).
+    """
+
+    finding: Finding
+    actual: Array
+    predicted: Array
+    allowed: Array
+    moved: Array
+
+    @property
+    def distance(self) -> float:
+        """The largest error in units of what is allowed; infinite without any value."""
+        if not self.actual.size:
+            return np.inf
+        with np.errstate(invalid="ignore"):
+            error = np.abs(self.actual - self.predicted) / self.allowed
+        return float(np.nan_to_num(error, nan=np.inf, posinf=np.inf).max())
+
+    @property
+    def chance(self) -> float:
+        """The decimal logarithm of the probability that other values agree as well."""
+        _, first = np.unique(self.predicted, return_index=True)  # copies are no evidence
+        allowed, moved = self.allowed.ravel()[first], np.abs(self.moved.ravel()[first])
+        return float(np.log10(allowed / np.maximum(moved, allowed)).sum())
+
+
+def weigh(claims: Iterable[Claim], threshold: float, hypotheses: float = 1) -> Iterator[Finding]:
+    """Yield the findings of the claims that hold.
+
+    `hypotheses` is the number of claims that there were to choose from. A claim that moves nothing
+    says nothing, and is left out.
+    """
+    for claim in claims:
+        distance = claim.distance
+        if distance <= 1 and claim.chance < 0:
+            certain = np.log10(hypotheses) + claim.chance < np.log10(CHANCE)
+            yield replace(claim.finding, sigma=distance * threshold, certain=bool(certain))

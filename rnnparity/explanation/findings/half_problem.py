@@ -1,0 +1,181 @@
+"""Halves whose outputs are visible, each as a problem of its own in the order of processing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.findings.view import Output, View
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.reference import compute_with_noise
+
+BACKWARD = "backward"
+
+
+@dataclass(frozen=True)
+class HalfProblem:
+    """One half: a `Recurrent` that reads forward, and what is seen of it in processing order.
+
+    The inputs (B, T, D) are those that the layers below give, with `input_sigmas` as their noise
+    (None: they are exact). `view` has the output, (B, T, H) or (B, H), and the states, (B, H) each,
+    where they are returned. `reversed_time`: step t is at T - 1 - t of the problem's output.
+    """
+
+    problem: Problem
+    view: View
+    input_sigmas: Array | None = None
+    reversed_time: bool = False
+
+    @property
+    def layer(self) -> Recurrent:
+        assert isinstance(self.problem.layer, Recurrent)  # noqa: S101 - a half is one
+        return self.problem.layer
+
+    @property
+    def sequence(self) -> Output | None:
+        """The output where it has an axis T, else None."""
+        first = self.view.outputs[0]
+        return first if first.has_time else None
+
+    @property
+    def used(self) -> Array:
+        """Which steps count: (B, T)."""
+        if self.problem.mask is not None:
+            return self.problem.mask
+        return np.ones(self.problem.inputs.shape[:2], bool)
+
+    def step_indices(self, steps: Sequence[int]) -> tuple[int, ...]:
+        """Return steps in processing order as indices into axis T of the output, sorted."""
+        last = self.problem.inputs.shape[1] - 1
+        return tuple(sorted(last - step if self.reversed_time else step for step in steps))
+
+
+def visible_halves(evidence: Evidence) -> list[HalfProblem]:
+    """Return the halves of the last layer whose outputs are seen, none where they are merged."""
+    problem = evidence.problem
+    inside = [half for _, half in halves(problem.layer)]
+    if problem.calls is not None and not all(
+        half.stateful and not half.go_backwards for half in inside
+    ):
+        return []
+    below, last, prefix = _split(problem.layer)
+    inputs, sigmas = problem.inputs.data.astype(np.float64), None
+    if below is not None:
+        inputs, sigmas = _inputs_from(problem, below)
+    found = []
+    by_half = _outputs_by_half(evidence, last)
+    for (name, half), outputs in zip(halves(last), by_half, strict=False):
+        order = slice(None, None, -1 if half.go_backwards else 1)
+        found.append(
+            HalfProblem(
+                _alone(problem, f"{prefix}{name}", half, inputs, len(outputs) > 1),
+                View(f"{prefix}{name}", outputs, evidence.noise.threshold),
+                None if sigmas is None else sigmas[:, order],
+                name == f"{BACKWARD}/",
+            )
+        )
+    return found
+
+
+_Layer = Recurrent | Bidirectional
+
+
+def _split(layer: _Layer | Stack) -> tuple[tuple[_Layer, ...] | None, _Layer, str]:
+    """Return the layers below the last one, if there are any, the last one, and its prefix."""
+    if not isinstance(layer, Stack):
+        return None, layer, ""
+    *below, last = layer.layers
+    return tuple(below) or None, last, f"{len(below)}/"
+
+
+def _inputs_from(problem: Problem, below: tuple[_Layer, ...]) -> tuple[Array, Array]:
+    """Return the expected output of the layers below, (B, T, D), and its noise."""
+    prefixes = tuple(f"{index}/" for index in range(len(below)))
+    weights = tuple(tensor for tensor in problem.weights if tensor.name.startswith(prefixes))
+    states = problem.initial_state
+    if states is not None:
+        states = tuple(tensor for tensor in states if tensor.name.startswith(prefixes))
+    lower = replace(
+        problem,
+        layer=Stack(below),
+        weights=weights,
+        initial_state=states,
+        calls=problem.calls if any(layer.stateful for layer in below) else None,
+        outputs=None,
+        case=None,
+    )
+    noisy = compute_with_noise(lower)
+    return noisy.outputs[0].data, noisy.sigmas[0]
+
+
+def view_of(evidence: Evidence) -> View:
+    """Return what is seen of the whole layer."""
+    noise = evidence.noise
+    outputs = []
+    for tensor, expected, sigma in zip(
+        evidence.actual, evidence.expected_arrays, noise.floors, strict=True
+    ):
+        dtype = FLOAT_TYPES[tensor.dtype]
+        rounding = dtype.u * np.abs(expected) + dtype.tiny
+        allowed = np.maximum(noise.threshold * sigma, rounding)
+        outputs.append(Output(tensor.name, tensor.data.astype(np.float64), expected, allowed))
+    return View("", tuple(outputs), noise.threshold)
+
+
+def _outputs_by_half(evidence: Evidence, last: _Layer) -> list[tuple[Output, ...]]:
+    """Return the outputs of each half; none where the halves are merged into one value."""
+    outputs = view_of(evidence).outputs
+    if isinstance(last, Recurrent):
+        return [outputs]
+    if last.merge_mode is None:
+        first, second, *states = outputs
+    elif last.merge_mode == "concat":
+        merged, *states = outputs
+        units = slice(last.forward.units), slice(last.forward.units, None)
+        first, second = (merged.part((..., columns)) for columns in units)
+    else:
+        return []
+    if second.has_time:
+        second = second.part((slice(None), slice(None, None, -1)))
+    count = len(last.forward.states) if states else 0
+    return [(first, *states[:count]), (second, *states[count:])]
+
+
+def _states_of(problem: Problem, prefix: str) -> tuple[Array, ...] | None:
+    """Return the initial states of a half."""
+    if problem.initial_state is None:
+        return None
+    tensors = iter(problem.initial_state)
+    for name, half in halves(problem.layer):
+        states = tuple(next(tensors).data for _ in half.states)
+        if name == prefix:
+            return states
+    return None
+
+
+def _alone(
+    problem: Problem, prefix: str, half: Recurrent, inputs: Array, return_state: bool
+) -> Problem:
+    """Return the problem of one half that reads forward; `inputs` are in the order of time."""
+    order = slice(None, None, -1 if half.go_backwards else 1)
+    layer = replace(half, go_backwards=False, stateful=False, return_state=return_state)
+    dtype = "float64" if half.compute_dtype == "float64" else "float32"
+    weights = [
+        replace(tensor, name=tensor.name.removeprefix(prefix))
+        for tensor in problem.weights
+        if tensor.name.startswith(prefix) and "/" not in tensor.name[len(prefix) :]
+    ]
+    arrays, states = _states_of(problem, prefix), None
+    if arrays is not None:
+        pairs = zip(layer.states, arrays, strict=True)
+        states = tuple(Tensor.of(name, array, dtype) for name, array in pairs)
+    mask = None if problem.mask is None else problem.mask[:, order]
+    return Problem(
+        layer, tuple(weights), Tensor.of("inputs", inputs[:, order], dtype), mask, states,
+        id=problem.id,
+    )  # fmt: skip

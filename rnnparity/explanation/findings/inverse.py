@@ -1,0 +1,53 @@
+"""Inverses of the activations, where they have one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from rnnparity.problem.dtypes import Array
+from rnnparity.reference.activations import SELU_ALPHA, SELU_SCALE
+
+Inverse = Callable[[Array], Array]
+
+
+def _elu(y: Array) -> Array:
+    return np.where(y > 0, y, np.log1p(np.minimum(y, 0)))
+
+
+def _selu(y: Array) -> Array:
+    return _elu(y / np.where(y > 0, SELU_SCALE, SELU_SCALE * SELU_ALPHA))
+
+
+def _only(inverse: Inverse, low: float, high: float) -> Inverse:
+    """Return NaN outside of the open interval in which the activation is strictly monotonic."""
+    return lambda y: np.where((y > low) & (y < high), inverse(y), np.nan)
+
+
+# silu and gelu rise and fall: two pre-activations have the same value.
+INVERSES: Mapping[str, Inverse] = {
+    "linear": lambda y: y,
+    "tanh": _only(np.arctanh, -1, 1),
+    "sigmoid": _only(lambda y: np.log(y) - np.log1p(-y), 0, 1),
+    "hard_sigmoid": _only(lambda y: 6 * y - 3, 0, 1),
+    "hard_sigmoid_keras2": _only(lambda y: 5 * y - 2.5, 0, 1),
+    "relu": _only(lambda y: y, 0, np.inf),
+    "softsign": _only(lambda y: y / (1 - np.abs(y)), -1, 1),
+    "elu": _only(_elu, -1, np.inf),
+    "selu": _only(_selu, -SELU_SCALE * SELU_ALPHA, np.inf),
+    "softplus": _only(lambda y: np.log(np.expm1(y)), 0, np.inf),
+    "exponential": _only(np.log, 0, np.inf),
+}
+
+
+def invert(name: str, y: Array) -> Array | None:
+    """Return the pre-activations that give y; NaN where there is none, or more than one.
+
+    None where the activation has no inverse.
+    """
+    inverse = INVERSES.get(name)
+    if inverse is None:
+        return None
+    with np.errstate(all="ignore"):
+        return inverse(y)

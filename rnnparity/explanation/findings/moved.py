@@ -1,0 +1,119 @@
+"""Outputs that are the expected ones moved: rows, steps or parts of them in another position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import lgamma, log
+
+import numpy as np
+
+from rnnparity.explanation.findings.claim import weigh
+from rnnparity.explanation.findings.view import Output, View
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import Finding, FindingType
+
+# Rows are compared by so many of their values at first.
+COMPARED = 64
+# The axes of an output by what an index is called.
+AXES = {"row": 0, "step": 1, "unit": -1}
+
+
+def moved_findings(view: View) -> Iterator[Finding]:
+    """Yield how the outputs that differ are the expected ones in another position."""
+    for output in view.differing:
+        yield from _permuted(view, output)
+        yield from _zero(view, output)
+        if output.has_time:
+            yield from _shifted(view, output)
+
+
+def _permuted(view: View, output: Output) -> Iterator[Finding]:
+    """Yield which expected row each actual row is."""
+    batch = len(output.actual)
+    order = _nearest_rows(output)
+    if batch < 2 or (order == np.arange(batch)).all():
+        return
+    finding = Finding(FindingType.ROWS_PERMUTED, numbers=tuple(order.tolist()), half=view.prefix)
+    claim = output.claim(finding, output.expected[order])
+    hypotheses = min(batch * log(batch), lgamma(batch + 1)) / log(10)
+    yield from weigh([claim], view.threshold, 10.0 ** min(hypotheses, 300))
+
+
+def _nearest_rows(output: Output) -> Array:
+    """Return the index of the expected row that is nearest to each actual row."""
+    batch = len(output.actual)
+    actual, expected = (array.reshape(batch, -1) for array in (output.actual, output.expected))
+    telling = np.argsort(expected.std(axis=0))[::-1][:COMPARED]
+    apart = np.abs(actual[:, None, telling] - expected[None, :, telling]).max(axis=-1)
+    # An equal distance to its own row comes first: equal rows are not permuted.
+    apart[np.diag_indices(batch)] *= 1 - 1e-9
+    nearest: Array = np.nan_to_num(apart, nan=np.inf).argmin(axis=1)
+    return nearest
+
+
+def _zero(view: View, output: Output) -> Iterator[Finding]:
+    """Yield the rows, steps or units that are zero while all others agree."""
+    differing, zero = output.differing, output.actual == 0
+    if (zero | ~differing).all() and not output.actual.any():
+        name = output.name
+        yield Finding(FindingType.ZERO, name, half=view.prefix, sigma=0.0)
+        return
+    for name, axis in AXES.items():
+        if name == "step" and not output.has_time:
+            continue
+        wrong = _along(differing, axis).any(axis=1)
+        if wrong.all() or not _along(zero, axis)[wrong].all():
+            continue
+        numbers = tuple(np.flatnonzero(wrong).tolist())
+        yield Finding(FindingType.ZERO, name, numbers, half=view.prefix, sigma=0.0)
+        return
+
+
+def _along(array: Array, axis: int) -> Array:
+    """Return an array as one row for each index of an axis."""
+    moved = np.moveaxis(array, axis, 0)
+    return moved.reshape(len(moved), -1)
+
+
+def _shifted(view: View, output: Output) -> Iterator[Finding]:
+    """Yield by how many steps a sequence is late or early."""
+    steps = output.actual.shape[1]
+    claims = []
+    for by in range(1, steps):
+        late, early = slice(by, None), slice(None, -by)
+        for number, source, target in ((by, early, late), (-by, late, early)):
+            finding = Finding(FindingType.TIME_SHIFTED, output.name, (number,), half=view.prefix)
+            predicted = np.zeros_like(output.expected)
+            predicted[:, target] = output.expected[:, source]
+            there = np.zeros(output.actual.shape, bool)
+            there[:, target] = True
+            claims.append(output.claim(finding, predicted, there))
+    found = list(weigh(claims, view.threshold, len(claims)))
+    yield from found[:1]
+
+
+def partial_findings(actual: Sequence[Array], outputs: Sequence[Output]) -> Iterator[Finding]:
+    """Yield which steps of a sequence are there, where its shape is wrong.
+
+    `outputs` are the expected ones; the actual arrays of an `Output` there are not looked at.
+    """
+    for array, output in zip(actual, outputs, strict=False):
+        if not output.has_time or array.ndim != 3:
+            continue
+        for name, candidate in (("", array), ("time first", array.swapaxes(0, 1))):
+            yield from _prefix_or_suffix(candidate, output, name)
+
+
+def _prefix_or_suffix(array: Array, output: Output, name: str) -> Iterator[Finding]:
+    batch, steps, units = output.expected.shape
+    count = array.shape[1]
+    if array.shape != (batch, count, units) or count >= steps:
+        return
+    claims = []
+    for start in range(steps - count + 1):
+        part = output.part((slice(None), slice(start, start + count)))
+        seen = Output(output.name, array, part.expected, part.allowed)
+        numbers = tuple(range(start, start + count))
+        finding = Finding(FindingType.STEPS_MISSING, name, numbers)
+        claims.append(seen.claim(finding, part.expected))
+    yield from list(weigh(claims, 1.0, 2 * steps))[:1]

@@ -1,0 +1,179 @@
+"""Every step of a sequence by itself: what follows from the states as the actual outputs have them.
+
+h is seen. The c of an LSTM is recovered from h = o * act(c), for o depends on the inputs and the
+previous h only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rnnparity.explanation.findings.half_problem import HalfProblem
+from rnnparity.explanation.findings.inverse import invert
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.layers import Recurrent
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.reference import compute, trace
+from rnnparity.reference.activations import ACTIVATIONS
+from rnnparity.reference.tolerance import expect
+
+# The noise of inputs and recovered states is carried through a step by so many random errors.
+SAMPLES = 6
+
+
+@dataclass(frozen=True)
+class OneStep:
+    """All unmasked steps of a half as the rows of a problem with T=1.
+
+    `problem` has N rows with the actual states before the step. `actual`, `expected` and `allowed`
+    are (N, H); `judged` is False where a state could not be recovered. `rows` and `steps` (N,) are
+    where each row comes from.
+    """
+
+    problem: Problem
+    actual: Array
+    expected: Array
+    allowed: Array
+    judged: Array
+    rows: Array
+    steps: Array
+
+    @property
+    def follows(self) -> Array:
+        """Whether each row follows from the one before: (N,)."""
+        with np.errstate(invalid="ignore"):
+            near = np.abs(self.actual - self.expected) <= self.allowed
+        follows: Array = (near | ~self.judged).all(axis=1)
+        return follows
+
+
+def one_step(half: HalfProblem) -> OneStep | None:
+    """Return the steps of a half one by one; None without a sequence, or where noise hides them."""
+    sequence = half.sequence
+    if sequence is None or not np.isfinite(sequence.actual).all():
+        return None
+    rows, steps = np.nonzero(half.used)
+    if not len(rows):
+        return None
+    before = _states_before(half, _initial(half, 0), sequence.actual)
+    problem = _rows_problem(half, rows, steps, [before[rows, steps]])
+    actual = sequence.actual[rows, steps]
+    judged = np.ones(actual.shape, bool)
+    errors: list[Array] = []
+    if len(half.layer.states) > 1:
+        recovered = _recovered_c(half.layer, problem, actual)
+        if recovered is None:
+            return None
+        c, slope = recovered
+        whole = np.full(sequence.actual.shape, np.nan)
+        whole[rows, steps] = c
+        previous = _states_before(half, _initial(half, 1), whole)[rows, steps]
+        judged = np.isfinite(previous)
+        problem = _with_state(problem, half.layer, 1, np.where(judged, previous, 0.0))
+        scale = np.full(sequence.actual.shape, np.nan)
+        scale[rows, steps] = slope
+        exact = np.full((len(half.used), half.layer.units), np.inf)
+        errors = [1 / _states_before(half, exact, scale)[rows, steps]]
+    expected = expect(problem)
+    if expected.unpredictable:
+        return None
+    output, sigma = expected.outputs[0].data, expected.sigmas[0]
+    sigma = _with_carried_noise(half, problem, (rows, steps), sigma, errors)
+    dtype = FLOAT_TYPES[half.layer.compute_dtype]
+    allowed = np.maximum(half.view.threshold * sigma, dtype.u * np.abs(output) + dtype.tiny)
+    return OneStep(problem, actual, output, allowed, judged, rows, steps)
+
+
+def _initial(half: HalfProblem, state: int) -> Array:
+    """Return an initial state (B, H) of a half, zeros without one."""
+    if half.problem.initial_state is None:
+        return np.zeros((len(half.used), half.layer.units))
+    return half.problem.initial_state[state].data.astype(np.float64)
+
+
+def _states_before(half: HalfProblem, first: Array, after: Array) -> Array:
+    """Return the state before every step, (B, T, H), from those after it; masked steps keep it."""
+    before = np.empty_like(after)
+    state = first
+    for time in range(after.shape[1]):
+        before[:, time] = state
+        state = np.where(half.used[:, time, None], after[:, time], state)
+    return before
+
+
+def _rows_problem(half: HalfProblem, rows: Array, steps: Array, states: list[Array]) -> Problem:
+    """Return the problem whose rows are the given steps, with these states; missing ones are 0."""
+    layer = replace(half.layer, return_sequences=False, return_state=False)
+    inputs = half.problem.inputs
+    arrays = [*states, *[np.zeros_like(states[0])] * (len(layer.states) - len(states))]
+    return replace(
+        half.problem,
+        layer=layer,
+        inputs=replace(inputs, data=inputs.data[rows, steps][:, None]),
+        mask=None,
+        initial_state=tuple(
+            Tensor.of(name, array, inputs.dtype)
+            for name, array in zip(layer.states, arrays, strict=True)
+        ),
+    )
+
+
+def _with_state(problem: Problem, layer: Recurrent, index: int, state: Array) -> Problem:
+    """Return the problem with one initial state replaced."""
+    assert problem.initial_state is not None  # noqa: S101 - it was made with one
+    states = list(problem.initial_state)
+    states[index] = Tensor.of(layer.states[index], state, problem.inputs.dtype)
+    return replace(problem, initial_state=tuple(states))
+
+
+def _recovered_c(layer: Recurrent, problem: Problem, h: Array) -> tuple[Array, Array] | None:
+    """Return c after every step, NaN where it cannot be recovered, and the slope of h in c."""
+    (step,) = trace(problem)
+    o = step.gates["o"]
+    with np.errstate(all="ignore"):
+        y = np.divide(h, o)
+        y = np.where(o == 0, np.nan, y)
+        c = invert(layer.activation, y)
+        if c is None:
+            return None
+        act = ACTIVATIONS[layer.activation]
+        slope = np.abs(o * act.slope(c, y))
+    return c, np.where(np.isfinite(c) & (slope > 0), slope, np.nan)
+
+
+def _with_carried_noise(
+    half: HalfProblem,
+    problem: Problem,
+    where: tuple[Array, Array],
+    sigma: Array,
+    errors: list[Array],
+) -> Array:
+    """Return sigma raised by what the noise of inputs and recovered states makes of the step.
+
+    `errors` has, for c, the error in units of that of h; that of h after a step is taken as large
+    as it is in this one.
+    """
+    input_sigma = None if half.input_sigmas is None else half.input_sigmas[where][:, None]
+    if input_sigma is None and not errors:
+        return sigma
+    assert problem.initial_state is not None  # noqa: S101 - it was made with one
+    generator = np.random.default_rng(0)
+    usual = np.maximum(sigma, np.median(sigma))
+    inputs, states = problem.inputs, [tensor.data for tensor in problem.initial_state]
+    base = compute(problem)[0].data
+    total = sigma**2
+    for _ in range(SAMPLES):
+        noisy = problem
+        if errors:
+            u = FLOAT_TYPES[half.layer.compute_dtype].u
+            size = np.where(np.isfinite(errors[0]), errors[0] * usual, 0) + u * np.abs(states[1])
+            c = states[1] + size * generator.standard_normal(size.shape)
+            noisy = _with_state(noisy, half.layer, 1, c)
+        if input_sigma is not None:
+            x = inputs.data + input_sigma * generator.standard_normal(input_sigma.shape)
+            noisy = replace(noisy, inputs=Tensor.of(inputs.name, x, inputs.dtype))
+        total = total + (compute(noisy)[0].data - base) ** 2 / SAMPLES
+    result: Array = np.sqrt(total)
+    return result

@@ -1,0 +1,75 @@
+"""What is seen of a layer or of one of its halves: actual and expected outputs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from types import EllipsisType
+
+import numpy as np
+
+from rnnparity.explanation.findings.claim import Claim
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import Finding
+
+Index = tuple[slice | EllipsisType, ...]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output: (B, T, H) or (B, H) each. `allowed` is how far a correct value may be off."""
+
+    name: str
+    actual: Array
+    expected: Array
+    allowed: Array
+
+    @cached_property
+    def differing(self) -> Array:
+        """Which values differ."""
+        with np.errstate(invalid="ignore"):
+            agreeing: Array = np.abs(self.actual - self.expected) <= self.allowed
+        return ~agreeing
+
+    @cached_property
+    def spread(self) -> float:
+        """How far apart expected values are: about how far off an arbitrary one would be."""
+        return float(np.std(self.expected))
+
+    @property
+    def has_time(self) -> bool:
+        """Whether there is an axis T."""
+        return self.actual.ndim == 3
+
+    def part(self, index: Index) -> Output:
+        """Return the values at an index of every array."""
+        return Output(self.name, self.actual[index], self.expected[index], self.allowed[index])
+
+    def claim(self, finding: Finding, predicted: Array, where: Array | None = None) -> Claim:
+        """Return the claim that the values, or those `where`, are the predicted ones.
+
+        What a value would be if the claim were wrong is the expected one, or, where that is
+        predicted too, any other.
+        """
+        moved = np.abs(predicted - self.expected)
+        moved = np.where(moved > self.allowed, moved, self.spread)
+        arrays = (self.actual, predicted, self.allowed, moved)
+        chosen = [np.broadcast_to(array, self.actual.shape) for array in arrays]
+        if where is not None:
+            chosen = [array[where] for array in chosen]
+        return Claim(finding, *chosen)
+
+
+@dataclass(frozen=True)
+class View:
+    """The outputs of a layer (`prefix` is "") or of a half, the sequence first."""
+
+    prefix: str
+    outputs: tuple[Output, ...]
+    threshold: float
+
+    @property
+    def differing(self) -> Iterator[Output]:
+        """The outputs that differ."""
+        return (output for output in self.outputs if output.differing.any())
