@@ -1,0 +1,214 @@
+"""Trials: random changes off the list, what the explanation finds, and healthy runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from rnnparity.explanation.diagnosis import Diagnosis, diagnose
+from rnnparity.explanation.evidence import Evidence
+from rnnparity.faults import run_one
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import PATTERNS, Finding
+from rnnparity.problem.layers import Bidirectional, Stack
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import Verdict
+from rnnparity.reference.tolerance import expect
+from rnnparity.report.explanation_json import cause_json
+from rnnparity.report.finding_text import finding_text
+from rnnparity.session.ask import explain_subject
+from rnnparity.session.processes import hidden_main, kill_pool, one_blas_thread, start_pool
+from rnnparity.session.subject_run import Progress
+from validation.off_list.cells import run
+from validation.off_list.changes import Change, ChangedImplementation
+from validation.off_list.draw import draw_change, draw_problem
+from validation.off_list.judge import Outcome, differ, judge
+
+T = TypeVar("T")
+CORRECT = {Outcome.NAMED, Outcome.BESIDE, Outcome.CAUSE}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A change of a random problem, what was found, and the number of calls of the subject."""
+
+    seed: int
+    problem: str
+    visible: bool
+    change: Change
+    cause: str
+    findings: tuple[Finding, ...]
+    outcome: Outcome
+    calls: int = 0
+
+    @property
+    def description(self) -> str:
+        """One line for the user."""
+        found = "; ".join(
+            f"{finding_text(finding)}{'' if finding.certain else ' (uncertain)'}"
+            for finding in self.findings
+        )
+        return (
+            f"seed {self.seed}, {self.problem}: changed {self.change.description}; "
+            f"cause {self.cause or 'none'}; found {found or 'nothing'}"
+        )
+
+
+class Counted:
+    """An implementation that counts how often it is called."""
+
+    def __init__(self, function: Callable[[Problem], list[Array]]) -> None:
+        self.function = function
+        self.calls = 0
+
+    def __call__(self, problem: Problem) -> list[Array]:
+        self.calls += 1
+        return self.function(problem)
+
+
+def with_arrays(problem: Problem, arrays: Iterable[Array]) -> Problem:
+    """Return the problem with these outputs."""
+    slots = problem.output_slots()
+    pairs = zip(slots, arrays, strict=True)
+    return problem.with_outputs([Tensor(slot.name, array) for slot, array in pairs])
+
+
+def run_trial(by_experiment: bool, seed: int) -> Trial:
+    """Draw a problem and a change, and compare what is found with it."""
+    rng = np.random.default_rng(seed)
+    with one_blas_thread():
+        problem = draw_problem(rng, f"off-list-{seed}")
+        change = draw_change(rng, problem)
+        implementation = Counted(ChangedImplementation(change))
+        actual = implementation(problem)
+        if by_experiment:
+            implementation.calls = 0
+            diagnosis = explain_subject(problem, implementation)
+        else:
+            diagnosis = diagnose(with_arrays(problem, actual))
+        explanation = diagnosis.explanation
+        outcome = judge(explanation, change, problem, actual)
+        if outcome is Outcome.CAUSE and not _holds_elsewhere(diagnosis, change, problem, rng):
+            certain = explanation.cause is not None and explanation.cause.unambiguous
+            outcome = Outcome.WRONG if certain else Outcome.NOTHING
+    return Trial(
+        seed,
+        repr(problem),
+        _is_visible(problem, change),
+        change,
+        cause_json(explanation) or "",
+        explanation.findings,
+        outcome,
+        implementation.calls,
+    )
+
+
+def _is_visible(problem: Problem, change: Change) -> bool:
+    """Return whether the outputs of the changed half are among those that are returned."""
+    layer = problem.layer
+    if isinstance(layer, Stack):
+        return change.half in ("", "1/")
+    merged = isinstance(layer, Bidirectional) and layer.merge_mode not in ("concat", None)
+    return not (merged and change.half)
+
+
+def _holds_elsewhere(
+    diagnosis: Diagnosis, change: Change, problem: Problem, rng: np.random.Generator
+) -> bool:
+    """Return whether one of the causes that fit gives the outputs of the change on other inputs."""
+    inputs = rng.standard_normal(problem.inputs.shape).astype(np.float32)
+    fresh = replace(problem, inputs=Tensor("inputs", inputs))
+    actual = ChangedImplementation(change)(fresh)
+    evidence = Evidence(fresh, with_arrays(fresh, actual).outputs or (), expect(fresh))
+    for fit in diagnosis.fits:
+        mutant = run_one(fresh, fit.placed)
+        if mutant is None:
+            continue
+        if [tensor.shape for tensor in mutant.outputs] != [array.shape for array in actual]:
+            continue
+        if [tensor.shape for tensor in mutant.outputs] != [s.shape for s in evidence.noise.sigmas]:
+            pairs = zip(mutant.outputs, actual, strict=True)
+            if all(
+                np.allclose(tensor.data, array, rtol=1e-4, atol=1e-6) for tensor, array in pairs
+            ):
+                return True
+        elif not differ(fresh, actual, [tensor.data for tensor in mutant.outputs]):
+            return True
+    return False
+
+
+def run_healthy(seed: int) -> tuple[int, str]:
+    """Explain the outputs of unchanged cells; return the seed and what was found, "" if nothing."""
+    with one_blas_thread():
+        problem = draw_problem(np.random.default_rng(seed), f"off-list-{seed}")
+        explanation = diagnose(with_arrays(problem, run(problem))).explanation
+    alarms = [finding.type for finding in explanation.findings if finding.type not in PATTERNS]
+    if explanation.verdict is not Verdict.AGREES:
+        alarms.append(explanation.verdict)  # type: ignore[arg-type]
+    return seed, ", ".join(map(str, alarms))
+
+
+def run_many(
+    function: Callable[[int], T],
+    count: int,
+    seed: int,
+    jobs: int,
+    progress: Progress | None = None,
+) -> list[T]:
+    """Run `function` on `count` seeds, in `jobs` processes."""
+    results: list[T] = []
+    pool = start_pool(jobs)
+    try:
+        with hidden_main():
+            running = pool.map(function, range(seed * 1_000_000, seed * 1_000_000 + count))
+        for result in running:
+            results.append(result)
+            if progress is not None:
+                progress("off the list", len(results), count)
+    finally:
+        kill_pool(pool)
+    return results
+
+
+def run_trials(
+    by_experiment: bool, count: int, seed: int, jobs: int, progress: Progress | None = None
+) -> list[Trial]:
+    """Run `count` trials, each with its own seed."""
+    return run_many(partial(run_trial, by_experiment), count, seed, jobs, progress)
+
+
+def share(trials: Sequence[Trial]) -> float:
+    """Return the share of the detectable changes that were named."""
+    detectable = [trial for trial in trials if trial.outcome is not Outcome.UNDETECTED]
+    correct = sum(trial.outcome in CORRECT for trial in detectable)
+    return correct / len(detectable) if detectable else 1.0
+
+
+def print_trials(trials: Sequence[Trial], console: Console) -> None:
+    """Print the outcomes of each kind of change, the shares, and what was not named."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("changed")
+    for outcome in Outcome:
+        table.add_column(outcome, justify="right")
+    by_kind: dict[str, Counter[Outcome]] = {}
+    for trial in sorted(trials, key=lambda trial: trial.change.kind):
+        for kind in (trial.change.kind, "all"):
+            by_kind.setdefault(kind, Counter())[trial.outcome] += 1
+    by_kind["all"] = by_kind.pop("all")
+    for kind, counts in by_kind.items():
+        table.add_row(kind, *(str(counts[outcome] or "") for outcome in Outcome))
+    console.print(table)
+    visible = [trial for trial in trials if trial.visible]
+    console.print(f"correct: {share(trials):.1%} of the detectable changes")
+    console.print(f"correct where the half's outputs are returned: {share(visible):.1%}")
+    console.print(f"most calls: {max(trial.calls for trial in trials)}")
+    for trial in trials:
+        if trial.outcome not in CORRECT | {Outcome.UNDETECTED}:
+            console.out(f"{trial.outcome}: {trial.description}", highlight=False)

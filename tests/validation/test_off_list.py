@@ -1,0 +1,134 @@
+"""Changes that no list contains: what is counted as a correct finding, and that none misleads."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
+from rnnparity.problem.results import Cause, Explanation, Verdict
+from validation.off_list.cells import run
+from validation.off_list.changes import Change, ChangedImplementation, Kind
+from validation.off_list.draw import draw_change, draw_problem
+from validation.off_list.judge import Outcome, differ, judge, names
+from validation.off_list.trials import run_healthy, run_trial
+
+BLOCK = WeightBlock("kernel", "f")
+SCALED = Finding(FindingType.BLOCK, value=1.5, block=BLOCK, change=BlockChange.SCALED)
+CHANGE = Change(Kind.BLOCK, SCALED)
+ROWS = Finding(FindingType.ROWS_PERMUTED, numbers=(1, 0, 2))
+
+
+def problem_of(seed):
+    return draw_problem(np.random.default_rng(seed), f"problem-{seed}")
+
+
+def explanation_with(*findings, cause=None):
+    return Explanation("problem", Verdict.DIVERGES, findings=findings, cause=cause or Cause())
+
+
+def test_generator_does_not_know_the_list_of_faults():
+    code = "import sys, validation.off_list.draw; sys.exit('rnnparity.faults' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_unchanged_cells_agree_with_the_reference(seed):
+    problem = problem_of(seed)
+    expected = [tensor.shape for tensor in problem.output_slots()]
+    assert [array.shape for array in run(problem)] == expected
+    assert {array.dtype.name for array in run(problem)} == {"float32"}
+    assert run_healthy(seed) == (seed, "")
+
+
+def test_changes_of_every_kind_are_drawn_and_most_are_detectable():
+    detectable = dict.fromkeys(Kind, 0)
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        problem = draw_problem(rng, "problem")
+        change = draw_change(rng, problem)
+        outputs = ChangedImplementation(change)(problem)
+        detectable[change.kind] += differ(problem, outputs, run(problem))
+    assert min(detectable.values()) > 0
+
+
+@pytest.mark.parametrize(
+    ("finding", "correct"),
+    [
+        (SCALED, True),
+        (replace(SCALED, value=1.51), True),
+        (replace(SCALED, value=1.7), False),
+        (replace(SCALED, block=WeightBlock("kernel", "i")), False),
+        (replace(SCALED, block=WeightBlock("recurrent_kernel", "f")), False),
+        (replace(SCALED, half="forward/"), False),
+        (replace(SCALED, change=BlockChange.DOUBLED), False),
+        (Finding(FindingType.EFFECTIVE_WEIGHTS, block=BLOCK, change=BlockChange.OTHER), True),
+        (Finding(FindingType.STEP_FOLLOWS, numbers=(0,)), False),
+    ],
+)
+def test_finding_must_state_the_changed_block(finding, correct):
+    assert names(explanation_with(finding), CHANGE) == correct
+
+
+@pytest.mark.parametrize(
+    ("finding", "correct"), [(ROWS, True), (replace(ROWS, numbers=(2, 1, 0)), False)]
+)
+def test_finding_must_state_the_order_of_rows(finding, correct):
+    assert names(explanation_with(finding), Change(Kind.ROWS, ROWS)) == correct
+
+
+def test_exchanged_blocks_are_named_by_either():
+    fact = Finding(
+        FindingType.BLOCK,
+        block=BLOCK,
+        source=WeightBlock("kernel", "i"),
+        change=BlockChange.REPLACED,
+    )
+    change = Change(Kind.EXCHANGED, fact)
+    assert names(explanation_with(replace(fact, block=fact.source, source=fact.block)), change)
+    assert not names(explanation_with(replace(fact, source=WeightBlock("kernel", "o"))), change)
+
+
+def outcome_of(*findings, change=CHANGE):
+    problem = lstm()
+    actual = ChangedImplementation(change)(problem)
+    return judge(explanation_with(*findings), change, problem, actual)
+
+
+def lstm():
+    problems = map(problem_of, range(100))
+    return next(p for p in problems if repr(p.layer).startswith("Recurrent(class_name='LSTM'"))
+
+
+def test_claim_that_is_wrong_counts_most_where_it_is_certain():
+    other = replace(SCALED, block=WeightBlock("kernel", "o"))
+    assert outcome_of(SCALED, other) is Outcome.WRONG
+    assert outcome_of(SCALED, replace(other, certain=False)) is Outcome.BESIDE
+    assert outcome_of(replace(other, certain=False)) is Outcome.NOTHING
+    assert outcome_of() is Outcome.NOTHING
+    assert outcome_of(Finding(FindingType.STEP_FOLLOWS, numbers=(0,))) is Outcome.LOCATED
+    assert outcome_of(SCALED) is Outcome.NAMED
+
+
+def test_another_claim_that_gives_the_same_outputs_is_not_wrong():
+    doubled = replace(SCALED, change=BlockChange.DOUBLED, value=None)
+    scaled = replace(SCALED, value=2.0)
+    assert outcome_of(scaled, change=Change(Kind.BLOCK, doubled)) is Outcome.BESIDE
+
+
+def test_change_within_the_noise_is_not_detectable():
+    same = Change(Kind.BLOCK, replace(SCALED, value=1.0))
+    assert outcome_of(change=same) is Outcome.UNDETECTED
+
+
+def test_no_change_misleads():
+    trials = [run_trial(False, 91_000_000 + seed) for seed in range(3)]
+    assert [trial.description for trial in trials if trial.outcome is Outcome.WRONG] == []
+
+
+@pytest.mark.slow
+def test_most_of_many_changes_are_located():
+    trials = [run_trial(False, 92_000_000 + seed) for seed in range(200)]
+    assert [trial.description for trial in trials if trial.outcome is Outcome.WRONG] == []
