@@ -21,6 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Problem
@@ -214,3 +216,10 @@ def edit_arrays(
         return {**weights, **changed} if changed else None
 
     return EditWeights(edited)
+
+
+def edit_block(gates: int, index: int, edit: ArrayEdit, w: Array) -> Array:
+    """Return an array with one of the blocks of its last axis edited."""
+    blocks = np.split(w, gates, axis=-1)
+    blocks[index] = edit(blocks[index])
+    return np.concatenate(blocks, axis=-1)

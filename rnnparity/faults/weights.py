@@ -1,4 +1,4 @@
-"""Faults of weights: reordered, transposed, dropped or doubled on their way between frameworks."""
+"""Faults of weights: reordered, transposed, or replaced on their way between frameworks."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from itertools import permutations
 
 import numpy as np
 
-from rnnparity.faults.edit import ArrayEdit, EditWeights, Half, Weights, edit_arrays
+from rnnparity.faults.biases import BIAS, BIAS_FAULTS, GATED
+from rnnparity.faults.edit import EditWeights, Half, Weights, edit_arrays, edit_block
 from rnnparity.faults.fault import Fault
 from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import Array
 
-GATED = [cell for cell in CELLS.values() if cell.gated]
 # Orders that other frameworks use: https://onnx.ai/onnx/operators/onnx__LSTM.html, onnx__GRU.html,
 # https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html, TensorFlow 1's BasicLSTMCell.
 KNOWN_ORDERS = {"iofc": "ONNX", "icfo": "TensorFlow 1", "rzh": "PyTorch, cuDNN"}
 # Sigmoids: sigmoid(-x) = 1 - sigmoid(x).
 SYMMETRIC = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2")
 
-KERNEL, RECURRENT, BIAS = ("kernel",), ("recurrent_kernel",), ("bias",)
+KERNEL, RECURRENT = ("kernel",), ("recurrent_kernel",)
 ALL = (*KERNEL, *RECURRENT, *BIAS)
 ARRAYS: Mapping[str, tuple[str, ...]] = {
     "all weights": ALL,
@@ -133,51 +133,6 @@ def _layouts() -> Iterator[Fault]:
             edit=EditWeights(partial(_interleave, name)))  # fmt: skip
 
 
-# Biases.
-
-
-def _drop_row(row: int, b: Array) -> Array:
-    return np.where(np.arange(len(b))[:, None] == row, np.zeros_like(b), b)
-
-
-def _repeat_row(row: int, b: Array) -> Array:
-    return np.stack([b[row], b[row]])
-
-
-def _move_to_first_row(b: Array) -> Array:
-    """Add both rows in the first: the sums of z and r stay, r no longer multiplies b'_h."""
-    return np.stack([b.sum(axis=0), np.zeros_like(b[1])])
-
-
-def _edit_block(gates: int, index: int, edit: ArrayEdit, w: Array) -> Array:
-    blocks = np.split(w, gates, axis=-1)
-    blocks[index] = edit(blocks[index])
-    return np.concatenate(blocks, axis=-1)
-
-
-def _bias_rows() -> Iterator[Fault]:
-    for row, name in enumerate(("the inputs' bias", "the state's bias")):
-        yield Fault("bias-row-dropped", f"GRU, {name}",
-            f"{name.capitalize()} is not added.",
-            "Add both rows of the bias.",
-            edit=edit_arrays(BIAS, partial(_drop_row, row), "GRU", rows=2))  # fmt: skip
-        yield Fault("bias-row-repeated", f"GRU, {name}",
-            f"{name.capitalize()} is used for both rows of the bias.",
-            "Use the first row for the inputs and the second for the state.",
-            seen_in="ports to PyTorch, where bias_hh got the row of bias_ih",
-            edit=edit_arrays(BIAS, partial(_repeat_row, row), "GRU", rows=2))  # fmt: skip
-
-
-def _forget_bias() -> Iterator[Fault]:
-    for number in (1, -1):
-        shift = partial(np.add, number)
-        yield Fault("forget-bias", f"{number:+d}",
-            f"{number:+d} is added to the bias of the forget gate.",
-            "Do not add anything: the weights include unit_forget_bias already.",
-            seen_in="TensorFlow 1's forget_bias, ports in the style of scikit-learn",
-            edit=edit_arrays(BIAS, partial(_edit_block, 4, 1, shift), "LSTM"))  # fmt: skip
-
-
 # Gates.
 
 
@@ -209,30 +164,12 @@ WEIGHT_FAULTS = (
         "The previous state does not enter the gates.",
         "Add h U at every step.",
         edit=edit_arrays(RECURRENT, np.zeros_like)),
-    Fault("bias-missing", "all of it",
-        "The bias is not added.",
-        "Add the bias to every gate.",
-        edit=edit_arrays(BIAS, np.zeros_like)),
-    Fault("bias-doubled", "all of it",
-        "The bias is added twice.",
-        "Keras has one bias; where a framework has two, set one of them to zero.",
-        seen_in="PyTorch's bias_ih and bias_hh", edit=edit_arrays(BIAS, partial(np.multiply, 2))),
-    Fault("bias-rows-swapped", "GRU",
-        "The two biases of the GRU are swapped.",
-        "The first row belongs to the inputs, the second to the state.",
-        seen_in="the GRU's second bias", edit=edit_arrays(BIAS, np.flipud, "GRU", rows=2)),
-    *_bias_rows(),
-    Fault("bias-outside-reset", "GRU",
-        "The candidate's second bias is added outside the reset gate.",
-        "With reset_after the reset gate multiplies h U_h + b'_h, including the bias.",
-        seen_in="ports that add both biases at once",
-        edit=edit_arrays(BIAS, _move_to_first_row, "GRU", rows=2)),
-    *_forget_bias(),
+    *BIAS_FAULTS,
     Fault("update-gate-complemented", "GRU",
         "z weighs the candidate, 1 - z the previous state.",
         "Keras computes h = z * h' + (1 - z) * g.",
         seen_in="Cho et al. 2014 and PyTorch differ in what z weighs",
-        edit=edit_arrays(ALL, partial(_edit_block, 3, 0, np.negative), "GRU", applies=_gates_are_symmetric)),
+        edit=edit_arrays(ALL, partial(edit_block, 3, 0, np.negative), "GRU", applies=_gates_are_symmetric)),
     Fault("coupled-gates", "LSTM, f = 1 - i",
         "The forget gate is 1 - i instead of a gate with its own weights.",
         "Compute f from its own block.",

@@ -209,7 +209,7 @@ def outputs_by_location(problem, fault):
 def test_fault_in_one_direction():
     problem = random_problem(two_ways(spec_of("lstm", **SEQUENCES), merge_mode="concat"), 0, SHAPE)
     correct, H = compute(problem)[0].data, problem.layer.forward.units
-    outputs = outputs_by_location(problem, fault("bias-missing"))
+    outputs = outputs_by_location(problem, fault("bias-missing", "all of it"))
     assert set(outputs) == {"forward/", "backward/", EVERY_HALF}
     np.testing.assert_array_equal(outputs[EVERY_HALF][..., :H], outputs["forward/"][..., :H])
     np.testing.assert_array_equal(outputs[EVERY_HALF][..., H:], outputs["backward/"][..., H:])
@@ -238,7 +238,7 @@ def test_directions_are_swapped():
 
 def test_fault_in_one_layer_of_a_stack():
     problem = random_problem(stack_of(spec_of("gru", **SEQUENCES), spec_of("lstm")), 0, SHAPE)
-    faults = [mutant.faults for mutant in mutate(problem, fault("bias-missing"))]
+    faults = [mutant.faults for mutant in mutate(problem, fault("bias-missing", "all of it"))]
     locations = ("0/", "1/", EVERY_HALF)
     assert faults == [(FaultId("bias-missing", "all of it", at),) for at in locations]
     assert list(outputs_by_location(problem, fault("bias-rows-swapped"))) == ["0/"]
