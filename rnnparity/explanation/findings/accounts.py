@@ -1,0 +1,182 @@
+"""Changed blocks of one gate that account for all differences of a sequence of outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from rnnparity.explanation.findings.block_changes import (
+    Blocks,
+    ChangedBlock,
+    Estimate,
+    changes_of,
+)
+from rnnparity.explanation.findings.claim import Claim
+from rnnparity.explanation.findings.gate_equations import GateEquation
+from rnnparity.explanation.findings.regression import Regression, WeightChange
+from rnnparity.explanation.fits import CHANCE
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array, variable_dtype
+from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
+from rnnparity.problem.layers import Recurrent
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.reference import compute, compute_with_noise
+
+# The noise of the weights that were used may be larger than the expected one.
+NOISIER = 5.0
+# Gates, blocks of each, and what may have been done to one.
+HYPOTHESES = 1000.0
+
+
+@dataclass(frozen=True)
+class Account:
+    """Changed blocks of one gate that account for all differences; `sigma` is the largest error."""
+
+    changes: tuple[ChangedBlock, ...]
+    sigma: float
+    certain: bool
+
+    @property
+    def described(self) -> bool:
+        """Whether every change is more than different numbers."""
+        return all(changed.change is not BlockChange.OTHER for changed in self.changes)
+
+
+class ActualSequence:
+    """The actual outputs of a layer, the expected ones, and how far apart they may be: (B, T, H)."""
+
+    def __init__(self, problem: Problem, sigmas: Array) -> None:
+        assert isinstance(problem.layer, Recurrent) and problem.outputs  # noqa: S101
+        self.problem, self.layer = problem, problem.layer
+        self.threshold = FLOAT_TYPES[problem.threshold_type].threshold
+        self.dtype = FLOAT_TYPES[problem.outputs[0].dtype]
+        self.actual = problem.outputs[0].data.astype(np.float64)
+        batch, steps, _ = self.actual.shape
+        self.sigmas = _not_too_small(sigmas[:batch, :steps])
+        self.used = np.ones((batch, steps), bool) if problem.mask is None else problem.mask
+        self.expected = compute(problem)[0].data
+        self.blocks = blocks_of(problem)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing differs where no step is masked, or nothing can be told."""
+        finite = np.isfinite(self.actual[self.used]).all()
+        return not finite or self._claim(self.expected, 0).distance <= 1
+
+    def accounts(self, equation: GateEquation) -> list[Account]:
+        """Return the fewest blocks of a gate that account for all differences, in every way."""
+        regression = Regression(equation)
+        terms = range(len(equation.terms))
+        for count in range(1, len(terms) + 1):
+            found = []
+            for chosen in combinations(terms, count):
+                fit = regression.fit(chosen)
+                if fit.spare and fit.distance <= NOISIER * self.threshold:
+                    blocks = [equation.terms[index].block for index in chosen]
+                    found += self._described(blocks, fit)
+            if found:
+                return found
+        return []
+
+    def _described(self, blocks: Sequence[WeightBlock], fit: WeightChange) -> list[Account]:
+        """Return how a change of some blocks is best described, if it gives the actual outputs."""
+        used, start = [], 0
+        for block in blocks:
+            given = self._given(block)
+            rows = slice(start, start + len(given))
+            numbers = given + fit.change[rows]
+            used.append(Estimate(numbers, fit.error[rows], self.threshold))
+            start += len(given)
+        other = [
+            ChangedBlock(block, BlockChange.OTHER, estimate.numbers)
+            for block, estimate in zip(blocks, used, strict=True)
+        ]
+        simple = [
+            next(changes_of(block, self.blocks, estimate), changed)
+            for block, estimate, changed in zip(blocks, used, other, strict=True)
+        ]
+        for changes in (simple, other):
+            account = self._account(changes, fit.rank)
+            if account is not None:
+                return [account]
+        return []
+
+    def _account(self, changes: Sequence[ChangedBlock], rank: int) -> Account | None:
+        """Return the account of some changes; None where they do not give the actual outputs."""
+        freedom = 0
+        for changed in changes:
+            if changed.change is BlockChange.OTHER:
+                freedom = rank
+            freedom += changed.value is not None
+        weights = self._weights(changes)
+        problem = replace(self.problem, weights=weights)
+        claim = self._claim(compute(problem)[0].data, freedom)
+        if 1 < claim.distance <= NOISIER:
+            noisy = compute_with_noise(problem)
+            claim = self._claim(noisy.outputs[0].data, freedom, noisy.sigmas[0])
+        if not claim.distance <= 1:
+            return None
+        certain = bool(np.log10(HYPOTHESES) + claim.chance < np.log10(CHANCE))
+        if freedom >= rank and not certain:
+            return None
+        return Account(tuple(changes), claim.distance * self.threshold, certain)
+
+    def _claim(self, predicted: Array, freedom: int, sigmas: Array | None = None) -> Claim:
+        """Return the claim that the outputs are these; `freedom` numbers were read off them."""
+        sigma = self.sigmas if sigmas is None else np.maximum(self.sigmas, sigmas)
+        rounding = self.dtype.u * np.abs(predicted) + self.dtype.tiny
+        allowed = np.maximum(self.threshold * sigma, rounding)[self.used].ravel()
+        moved = np.abs(predicted - self.expected)[self.used].ravel()
+        moved[np.argsort(-moved / allowed)[:freedom]] = 0
+        actual, predicted = (array[self.used].ravel() for array in (self.actual, predicted))
+        return Claim(Finding(FindingType.EFFECTIVE_WEIGHTS), actual, predicted, allowed, moved)
+
+    def _given(self, block: WeightBlock) -> Array:
+        """Return the given numbers of a block, the sum where it has two rows."""
+        if block in self.blocks:
+            return self.blocks[block]
+        return self.blocks[replace(block, row=0)] + self.blocks[replace(block, row=1)]
+
+    def _weights(self, changes: Sequence[ChangedBlock]) -> tuple[Tensor, ...]:
+        """Return the weights of the problem with some blocks changed."""
+        arrays = {tensor.name: tensor.data.astype(np.float64) for tensor in self.problem.weights}
+        gates, units = self.layer.cell.gates, self.layer.units
+        for changed in changes:
+            block, numbers = changed.block, changed.numbers
+            index = gates.index(block.gate)
+            array = arrays[block.weights][..., index * units : (index + 1) * units]
+            rows = np.atleast_2d(array)
+            if block.row is None and block not in self.blocks:
+                rows[0] = numbers - rows[1]
+            elif block.row is None:
+                rows[...] = numbers
+            else:
+                rows[block.row] = numbers
+        return tuple(
+            Tensor.of(tensor.name, arrays[tensor.name], variable_dtype(self.layer.dtype))
+            for tensor in self.problem.weights
+        )
+
+
+def _not_too_small(sigmas: Array) -> Array:
+    """Return sigmas that are at least half of what is usual: a faulty run may not be as exact."""
+    positive = sigmas[sigmas > 0]
+    floor: Array = np.maximum(sigmas, np.median(positive) / 2 if positive.size else 0)
+    return floor
+
+
+def blocks_of(problem: Problem) -> Blocks:
+    """Return every block of the weights of a single layer, (C, H) each."""
+    layer = problem.layer
+    assert isinstance(layer, Recurrent)  # noqa: S101 - a half is one
+    blocks = {}
+    for tensor in problem.weights:
+        by_gate = np.split(tensor.data.astype(np.float64), len(layer.cell.gates), axis=-1)
+        for gate, numbers in zip(layer.cell.gates, by_gate, strict=True):
+            two_rows = tensor.name == "bias" and numbers.ndim == 2
+            for row in range(len(numbers)) if two_rows else [None]:
+                block = WeightBlock(tensor.name, gate, row)
+                blocks[block] = np.atleast_2d(numbers if row is None else numbers[row])
+    return blocks

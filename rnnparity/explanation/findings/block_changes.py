@@ -1,0 +1,101 @@
+"""What was done to a block of weights, told from the numbers that were used instead of it.
+
+A block is (C, H): C weights of each unit; that of a bias has C=1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import BlockChange, WeightBlock
+
+Blocks = Mapping[WeightBlock, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class ChangedBlock:
+    """The numbers (C, H) that were used for a block, and how they come from the given ones."""
+
+    block: WeightBlock
+    change: BlockChange
+    numbers: Array
+    source: WeightBlock | None = None
+    value: float | None = None
+    order: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Numbers (C, H) with their standard errors; `limit` is the largest error of a correct one."""
+
+    numbers: Array
+    error: Array
+    limit: float
+
+    def agrees(self, numbers: Array) -> bool:
+        """Return whether these may be the numbers."""
+        rounding = 1e-14 * np.abs(numbers).max()
+        return bool((np.abs(self.numbers - numbers) <= self.limit * self.error + rounding).all())
+
+    def less(self, numbers: Array) -> Estimate:
+        """Return the estimate of what is added to these numbers."""
+        return replace(self, numbers=self.numbers - numbers)
+
+
+def changes_of(block: WeightBlock, blocks: Blocks, used: Estimate) -> Iterator[ChangedBlock]:
+    """Yield the changes of a block that give the numbers that were used, the simplest first.
+
+    Of two rows of a bias only the sum may be known: `block` then has no row, `blocks` have one.
+    """
+    if block in blocks:
+        for changed in _changes(block, blocks, used):
+            if not np.array_equal(changed.numbers, blocks[block]) and used.agrees(changed.numbers):
+                yield changed
+        return
+    rows = [replace(block, row=row) for row in (0, 1)]
+    zeros = np.zeros_like(blocks[rows[0]])
+    if used.agrees(zeros):
+        yield ChangedBlock(block, BlockChange.MISSING, zeros)
+    for row, rest in zip(rows, reversed(rows), strict=True):
+        for changed in changes_of(row, blocks, used.less(blocks[rest])):
+            yield replace(changed, numbers=changed.numbers + blocks[rest])
+
+
+def _changes(block: WeightBlock, blocks: Blocks, used: Estimate) -> Iterator[ChangedBlock]:
+    given = blocks[block]
+    yield ChangedBlock(block, BlockChange.MISSING, np.zeros_like(given))
+    yield ChangedBlock(block, BlockChange.DOUBLED, 2 * given)
+    yield ChangedBlock(block, BlockChange.NEGATED, -given)
+    if given.shape[0] == given.shape[1]:
+        yield ChangedBlock(block, BlockChange.TRANSPOSED, given.T)
+    for axis in (0, 1):
+        yield ChangedBlock(block, BlockChange.REVERSED, np.flip(given, axis))
+    others = [name for name in blocks if name != block and blocks[name].shape == given.shape]
+    for source in others:
+        yield ChangedBlock(block, BlockChange.REPLACED, blocks[source], source)
+    yield from _fitted(block, given, used)
+    for source in others:
+        yield ChangedBlock(block, BlockChange.ADDED, given + blocks[source], source)
+
+
+def _fitted(block: WeightBlock, given: Array, used: Estimate) -> Iterator[ChangedBlock]:
+    """Yield the changes with a number, or an order of the rows, that is read off."""
+    weight = 1 / used.error**2
+    size = (weight * given**2).sum()
+    if size > 0:
+        factor = float((weight * given * used.numbers).sum() / size)
+        yield ChangedBlock(block, BlockChange.SCALED, factor * given, value=factor)
+    if weight.any():
+        shift = float((weight * (used.numbers - given)).sum() / weight.sum())
+        yield ChangedBlock(block, BlockChange.SHIFTED, given + shift, value=shift)
+    axis = 0 if len(given) > 1 else 1
+    rows, numbers, errors = (np.moveaxis(a, axis, 0) for a in (given, used.numbers, used.error))
+    apart = ((numbers[:, None] - rows[None]) / errors[:, None]) ** 2
+    order = apart.sum(axis=2).argmin(axis=1)
+    if len(np.unique(order)) == len(order):
+        changed = np.take(given, order, axis)
+        yield ChangedBlock(block, BlockChange.PERMUTED, changed, order=tuple(order.tolist()))
