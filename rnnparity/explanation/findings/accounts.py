@@ -48,7 +48,8 @@ class ActualSequence:
     """The actual outputs of a layer, the expected ones, and how far apart they may be: (B, T, H)."""
 
     def __init__(self, problem: Problem, sigmas: Array) -> None:
-        assert isinstance(problem.layer, Recurrent) and problem.outputs  # noqa: S101
+        assert isinstance(problem.layer, Recurrent)  # noqa: S101 - a half is one
+        assert problem.outputs  # noqa: S101 - its actual ones
         self.problem, self.layer = problem, problem.layer
         self.threshold = FLOAT_TYPES[problem.threshold_type].threshold
         self.dtype = FLOAT_TYPES[problem.outputs[0].dtype]

@@ -153,8 +153,8 @@ class _SimpleRNNSteps(_Steps):
 class _LSTMSteps(_Steps):
     def needed(self, gate: str) -> Noisy:
         if gate == "o":
-            c = ACTIVATIONS[self.layer.activation](self._expected_c())
-            return self.h.times(1 / c).before(self.activation(gate))
+            read = ACTIVATIONS[self.layer.activation](self._expected_c())
+            return self.h.times(1 / read).before(self.activation(gate))
         c, c_before = self._actual_c
         i, f, g = (self.active(name) for name in "ifc")
         if gate == "f":
@@ -187,8 +187,10 @@ class _GRUSteps(_Steps):
             return super().expected(gate)
         z: Array = self.x @ self.W["h"] + self.b[0]["h"]
         if self.layer.reset_after:
-            return z + self.active("r") * self._recurrent_part
-        return z + (self.active("r") * self.h_before) @ self.U["h"]
+            z += self.active("r") * self._recurrent_part
+        else:
+            z += (self.active("r") * self.h_before) @ self.U["h"]
+        return z
 
     @property
     def _recurrent_part(self) -> Array:

@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from rnnparity.problem.dtypes import Array
-from rnnparity.reference.activations import SELU_ALPHA, SELU_SCALE
+from rnnparity.reference.activations import ACTIVATIONS, SELU_ALPHA, SELU_SCALE
 
 Inverse = Callable[[Array], Array]
+# Beyond this x, x times a sigmoid is x to more digits than float64 has.
+LARGEST_GATED = 40.0
+NEWTON_STEPS = 3
 
 
 def _elu(y: Array) -> Array:
@@ -25,7 +28,22 @@ def _only(inverse: Inverse, low: float, high: float) -> Inverse:
     return lambda y: np.where((y > low) & (y < high), inverse(y), np.nan)
 
 
-# silu and gelu rise and fall: two pre-activations have the same value.
+def _gated(name: str) -> Inverse:
+    """Return the inverse of silu or gelu where x is positive; they fall and rise below 0."""
+    function = ACTIVATIONS[name]
+    grid = np.linspace(0, LARGEST_GATED, 2000)
+    values = function(grid)
+
+    def solve(y: Array) -> Array:
+        x: Array = np.where(y < LARGEST_GATED, np.interp(y, values, grid), y)
+        for _ in range(NEWTON_STEPS):
+            value = function(x)
+            x = x - (value - y) / function.slope(x, value)
+        return x
+
+    return solve
+
+
 INVERSES: Mapping[str, Inverse] = {
     "linear": lambda y: y,
     "tanh": _only(np.arctanh, -1, 1),
@@ -36,8 +54,9 @@ INVERSES: Mapping[str, Inverse] = {
     "softsign": _only(lambda y: y / (1 - np.abs(y)), -1, 1),
     "elu": _only(_elu, -1, np.inf),
     "selu": _only(_selu, -SELU_SCALE * SELU_ALPHA, np.inf),
-    "softplus": _only(lambda y: np.log(np.expm1(y)), 0, np.inf),
+    "softplus": _only(lambda y: y + np.log(-np.expm1(-y)), 0, np.inf),
     "exponential": _only(np.log, 0, np.inf),
+    **{name: _only(_gated(name), 0, np.inf) for name in ("gelu", "gelu_tanh", "silu")},
 }
 
 
