@@ -85,7 +85,7 @@ class ActualSequence:
         """Return how a change of some blocks is best described, if it gives the actual outputs."""
         used, start = [], 0
         for block in blocks:
-            given = self._given(block)
+            given = self.blocks[block]
             rows = slice(start, start + len(given))
             numbers = given + fit.change[rows]
             used.append(Estimate(numbers, fit.error[rows], self.threshold))
@@ -134,12 +134,6 @@ class ActualSequence:
         actual, predicted = (array[self.used].ravel() for array in (self.actual, predicted))
         return Claim(Finding(FindingType.EFFECTIVE_WEIGHTS), actual, predicted, allowed, moved)
 
-    def _given(self, block: WeightBlock) -> Array:
-        """Return the given numbers of a block, the sum where it has two rows."""
-        if block in self.blocks:
-            return self.blocks[block]
-        return self.blocks[replace(block, row=0)] + self.blocks[replace(block, row=1)]
-
     def _weights(self, changes: Sequence[ChangedBlock]) -> tuple[Tensor, ...]:
         """Return the weights of the problem with some blocks changed."""
         arrays = {tensor.name: tensor.data.astype(np.float64) for tensor in self.problem.weights}
@@ -148,13 +142,13 @@ class ActualSequence:
             block, numbers = changed.block, changed.numbers
             index = gates.index(block.gate)
             array = arrays[block.weights][..., index * units : (index + 1) * units]
+            if block.weights != "bias":
+                array[...] = numbers
+                continue
             rows = np.atleast_2d(array)
-            if block.row is None and block not in self.blocks:
-                rows[0] = numbers - rows[1]
-            elif block.row is None:
-                rows[...] = numbers
-            else:
-                rows[block.row] = numbers
+            row = block.row or 0
+            rest = rows.sum(axis=0) - rows[row] if block.row is None else 0
+            rows[row] = numbers[0] - rest
         return tuple(
             Tensor.of(tensor.name, arrays[tensor.name], variable_dtype(self.layer.dtype))
             for tensor in self.problem.weights
@@ -169,15 +163,21 @@ def _not_too_small(sigmas: Array) -> Array:
 
 
 def blocks_of(problem: Problem) -> Blocks:
-    """Return every block of the weights of a single layer, (C, H) each."""
+    """Return every block of the weights of a single layer, (C, H) each.
+
+    Of a bias with two rows each is a block, and so is their sum.
+    """
     layer = problem.layer
     assert isinstance(layer, Recurrent)  # noqa: S101 - a half is one
     blocks = {}
     for tensor in problem.weights:
         by_gate = np.split(tensor.data.astype(np.float64), len(layer.cell.gates), axis=-1)
         for gate, numbers in zip(layer.cell.gates, by_gate, strict=True):
-            two_rows = tensor.name == "bias" and numbers.ndim == 2
-            for row in range(len(numbers)) if two_rows else [None]:
-                block = WeightBlock(tensor.name, gate, row)
-                blocks[block] = np.atleast_2d(numbers if row is None else numbers[row])
+            if tensor.name != "bias":
+                blocks[WeightBlock(tensor.name, gate)] = numbers
+                continue
+            rows = np.atleast_2d(numbers)
+            blocks[WeightBlock(tensor.name, gate)] = rows.sum(axis=0, keepdims=True)
+            for row in range(len(rows)) if len(rows) > 1 else ():
+                blocks[WeightBlock(tensor.name, gate, row)] = rows[row : row + 1]
     return blocks

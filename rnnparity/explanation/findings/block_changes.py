@@ -49,20 +49,20 @@ class Estimate:
 def changes_of(block: WeightBlock, blocks: Blocks, used: Estimate) -> Iterator[ChangedBlock]:
     """Yield the changes of a block that give the numbers that were used, the simplest first.
 
-    Of two rows of a bias only the sum may be known: `block` then has no row, `blocks` have one.
+    The sum of the two rows of a bias is a block without a row: it or one of its rows was changed.
     """
-    if block in blocks:
-        for changed in _changes(block, blocks, used):
-            if not np.array_equal(changed.numbers, blocks[block]) and used.agrees(changed.numbers):
-                yield changed
-        return
-    rows = [replace(block, row=row) for row in (0, 1)]
-    zeros = np.zeros_like(blocks[rows[0]])
-    if used.agrees(zeros):
-        yield ChangedBlock(block, BlockChange.MISSING, zeros)
+    for changed in _changes(block, blocks, used):
+        if not np.array_equal(changed.numbers, blocks[block]) and used.agrees(changed.numbers):
+            yield changed
+    rows = _rows_of(block, blocks)
     for row, rest in zip(rows, reversed(rows), strict=True):
-        for changed in changes_of(row, blocks, used.less(blocks[rest])):
-            yield replace(changed, numbers=changed.numbers + blocks[rest])
+        yield from changes_of(row, blocks, used.less(blocks[rest]))
+
+
+def _rows_of(block: WeightBlock, blocks: Blocks) -> list[WeightBlock]:
+    """Return the rows that a block is the sum of: two or none."""
+    rows = [replace(block, row=row) for row in (0, 1)]
+    return [row for row in rows if block.row is None and row in blocks]
 
 
 def _changes(block: WeightBlock, blocks: Blocks, used: Estimate) -> Iterator[ChangedBlock]:
@@ -74,7 +74,12 @@ def _changes(block: WeightBlock, blocks: Blocks, used: Estimate) -> Iterator[Cha
         yield ChangedBlock(block, BlockChange.TRANSPOSED, given.T)
     for axis in (0, 1):
         yield ChangedBlock(block, BlockChange.REVERSED, np.flip(given, axis))
-    others = [name for name in blocks if name != block and blocks[name].shape == given.shape]
+    rows = _rows_of(block, blocks)
+    others = [
+        name
+        for name in blocks
+        if name != block and name not in rows and blocks[name].shape == given.shape
+    ]
     for source in others:
         yield ChangedBlock(block, BlockChange.REPLACED, blocks[source], source)
     yield from _fitted(block, given, used)

@@ -21,6 +21,9 @@ from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.problem import Problem
 from rnnparity.reference.activations import ACTIVATIONS
 
+# Nearer than so many sigma to a clipped value a number may be that value, which has no inverse.
+MARGIN = 10.0
+
 
 @dataclass(frozen=True)
 class Noisy:
@@ -40,7 +43,11 @@ class Noisy:
         x = invert(activation, self.value)
         if x is None:
             x = np.full_like(self.value, np.nan)
-        return Noisy(x, self.sigma / np.abs(ACTIVATIONS[activation].slope(x, self.value)))
+        function = ACTIVATIONS[activation]
+        for kink in (0.0,) if function.scales else function.kinks:
+            apart = np.abs(self.value - function(np.array([kink])))
+            x = np.where(apart > MARGIN * self.sigma, x, np.nan)
+        return Noisy(x, self.sigma / np.abs(function.slope(x, self.value)))
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,8 @@ def gate_equations(problem: Problem, actual: Array, sigmas: Array) -> Iterator[G
     for gate in layer.cell.gates:
         with np.errstate(all="ignore"):
             needed = steps.needed(gate)
-            difference = Noisy(needed.value - steps.expected(gate), needed.sigma)
+            sigma = np.hypot(needed.sigma, steps.rounding(gate))
+            difference = Noisy(needed.value - steps.expected(gate), sigma)
         chosen = Noisy(difference.value[steps.used], difference.sigma[steps.used])
         yield GateEquation(gate, chosen, tuple(steps.terms(gate)))
 
@@ -84,7 +92,7 @@ class _Steps:
 
     def __init__(self, problem: Problem, layer: Recurrent, actual: Array, sigmas: Array) -> None:
         dtype = FLOAT_TYPES[layer.compute_dtype]
-        self.layer = layer
+        self.layer, self.u = layer, dtype.u
         self.x = dtype.round(problem.inputs.data).astype(np.float64)
         batch, steps, _ = self.x.shape
         self.used = np.ones((batch, steps), bool) if problem.mask is None else problem.mask
@@ -121,6 +129,12 @@ class _Steps:
         """Return the pre-activation of a gate with the given weights."""
         z: Array = self.x @ self.W[gate] + self.h_before @ self.U[gate]
         return z + sum(row[gate] for row in self.b)
+
+    def rounding(self, gate: str) -> Array:
+        """Return the rounding error of a pre-activation, whatever comes of it."""
+        squares: Array = self.x**2 @ self.W[gate] ** 2 + self.h_before**2 @ self.U[gate] ** 2
+        squares += sum(row[gate] ** 2 for row in self.b)
+        return np.sqrt(squares) * self.u
 
     def active(self, gate: str) -> Array:
         """Return a gate with the given weights."""
