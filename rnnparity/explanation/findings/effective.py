@@ -26,7 +26,11 @@ FEW_UNITS = 4
 
 @dataclass(frozen=True)
 class Identifiability:
-    """A gate whose weights cannot be told: the steps that can be used, and how many it takes."""
+    """A gate that may be the cause, but whose weights cannot be told.
+
+    `usable` are the steps that can be used, `needed` is the number that it takes; more steps, or
+    rows with different inputs, would do.
+    """
 
     half: str
     gate: str
@@ -51,11 +55,12 @@ def effective_weights(
     for equation in gate_equations(evidence.problem, evidence.actual, evidence.sigmas):
         regression = Regression(equation, FEW_UNITS)
         everything = regression.fit(range(len(equation.terms)))
+        if everything.distance > NOISIER * evidence.threshold:
+            continue
         if everything.steps < regression.needed:
             counts = (everything.steps, regression.needed)
             unknown.append(Identifiability("", equation.gate, *counts))
-        if everything.distance <= NOISIER * evidence.threshold:
-            accounts += evidence.accounts(equation)
+        accounts += evidence.accounts(equation)
     described = [account for account in accounts if account.described]
     accounts = described or accounts
     return [f for account in accounts for f in _findings(account, len(accounts) == 1)], unknown

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rnnparity.explanation.findings.inverse import invert
+from rnnparity.explanation.findings.inverse import invert, value_range
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.findings import WeightBlock
 from rnnparity.problem.layers import Recurrent
@@ -23,6 +23,12 @@ from rnnparity.reference.activations import ACTIVATIONS
 
 # Nearer than so many sigma to a clipped value a number may be that value, which has no inverse.
 MARGIN = 10.0
+# Further than so many sigma outside of the range of an activation a number is none of its values.
+OUTSIDE = 50.0
+
+
+class _OutOfRangeError(Exception):
+    """An activation would have had a value that it does not have."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,15 @@ class Noisy:
         return Noisy(self.value - other.value, np.hypot(self.sigma, other.sigma))
 
     def before(self, activation: str) -> Noisy:
-        """Return the pre-activations that give these numbers."""
+        """Return the pre-activations that give these numbers.
+
+        Raises:
+            _OutOfRangeError: one of them is not a value of the activation.
+        """
+        lowest, highest = value_range(activation)
+        margin = OUTSIDE * self.sigma
+        if ((self.value < lowest - margin) | (self.value > highest + margin)).any():
+            raise _OutOfRangeError
         x = invert(activation, self.value)
         if x is None:
             x = np.full_like(self.value, np.nan)
@@ -73,14 +87,18 @@ class GateEquation:
 def gate_equations(problem: Problem, actual: Array, sigmas: Array) -> Iterator[GateEquation]:
     """Yield the equation of each gate of a layer that reads forward.
 
-    `actual` is the sequence of its outputs, `sigmas` their noise: (B, T, H).
+    `actual` is the sequence of its outputs, `sigmas` their noise: (B, T, H). There is none for a
+    gate that gives the actual outputs with no value at some step.
     """
     layer = problem.layer
     assert isinstance(layer, Recurrent)  # noqa: S101 - the half of a layer is one
     steps = _STEPS[layer.class_name](problem, layer, actual, sigmas)
     for gate in layer.cell.gates:
         with np.errstate(all="ignore"):
-            needed = steps.needed(gate)
+            try:
+                needed = steps.needed(gate)
+            except _OutOfRangeError:
+                continue
             sigma = np.hypot(needed.sigma, steps.rounding(gate))
             difference = Noisy(needed.value - steps.expected(gate), sigma)
         chosen = Noisy(difference.value[steps.used], difference.sigma[steps.used])
@@ -104,6 +122,7 @@ class _Steps:
         self.W, self.U = self._by_gate(W), self._by_gate(U)
         bias = biases[0] if biases else np.zeros((layer.bias_rows, W.shape[1]))
         self.b = [self._by_gate(row) for row in bias.reshape(layer.bias_rows, -1)]
+        actual = np.where(self.used[..., None], actual, np.nan)
         self.h = Noisy(actual, np.hypot(sigmas, dtype.u * np.abs(actual)))
         self.h_before = self.before(actual, self.initial_states[0])
         self._active: dict[str, Array] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -70,3 +71,11 @@ def invert(name: str, y: Array) -> Array | None:
         return None
     with np.errstate(all="ignore"):
         return inverse(y)
+
+
+@lru_cache
+def value_range(name: str) -> tuple[float, float]:
+    """Return the lowest and the highest value of an activation, which may be infinite."""
+    values = ACTIVATIONS[name](np.linspace(-LARGEST_GATED, LARGEST_GATED, 8001))
+    lowest, highest = float(values.min()), float(values.max())
+    return lowest if lowest > -2 else -np.inf, highest if highest < 2 else np.inf
