@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnnparity.explanation.findings.accounts import blocks_of
-from rnnparity.explanation.findings.effective import Identifiability, effective_weights
+from rnnparity.explanation.findings.effective import effective_weights
 from rnnparity.explanation.findings.inverse import invert
 from rnnparity.problem.findings import BlockChange, FindingType, WeightBlock
 from rnnparity.problem.layers import ACTIVATIONS, Recurrent
