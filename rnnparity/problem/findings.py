@@ -58,6 +58,7 @@ class BlockChange(StrEnum):
     REVERSED = "reversed"  # its rows or columns
     PERMUTED = "permuted"  # its rows: row n is the given row `Finding.numbers[n]`
     REPLACED = "replaced"  # by another block, `Finding.source`
+    EXCHANGED = "exchanged"  # with another block, `Finding.source`
     ADDED = "added"  # another block, `Finding.source`, is added to it
     SHIFTED = "shifted"  # every element by `Finding.value`
     OTHER = "other"  # different numbers

@@ -107,6 +107,8 @@ def _block_text(finding: Finding) -> str:
             change = f"has its rows in the order {listed(finding.numbers, len(finding.numbers))}"
         case BlockChange.REPLACED:
             change = f"is replaced by {source}"
+        case BlockChange.EXCHANGED:
+            change = f"is exchanged with {source}"
         case BlockChange.ADDED:
             change = f"has {source} added to it"
         case _:

@@ -49,6 +49,16 @@ class HalfProblem:
             return self.problem.mask
         return np.ones(self.problem.inputs.shape[:2], bool)
 
+    @property
+    def used_rows(self) -> Array:
+        """Which rows have a step that counts: (B,)."""
+        return np.array(self.used.any(axis=1))
+
+    def all_units(self, where: Array) -> Array:
+        """Return (B, T) or (B,) as an array with the axis of the units."""
+        units = self.layer.units
+        return np.broadcast_to(where.reshape(*where.shape, 1), (*where.shape, units))
+
     def step_indices(self, steps: Sequence[int]) -> tuple[int, ...]:
         """Return steps in processing order as indices into axis T of the output, sorted."""
         last = self.problem.inputs.shape[1] - 1

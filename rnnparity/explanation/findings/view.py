@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import EllipsisType
 
@@ -13,7 +13,7 @@ from rnnparity.explanation.findings.claim import Claim
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding
 
-Index = tuple[slice | EllipsisType, ...]
+Index = tuple[slice | EllipsisType | Array, ...]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,18 @@ class View:
     prefix: str
     outputs: tuple[Output, ...]
     threshold: float
+
+    def worst_rows(self, count: int) -> Array:
+        """Return the indices of the rows of the batch that are furthest off, at most `count`."""
+        far = np.zeros(len(self.outputs[0].actual))
+        for output in self.outputs:
+            error = np.abs(output.actual - output.expected) / output.allowed
+            far = np.maximum(far, error.reshape(len(far), -1).max(axis=1))
+        return np.sort(np.argsort(far)[::-1][:count])
+
+    def rows(self, rows: Array) -> View:
+        """Return what is seen of some rows of the batch."""
+        return replace(self, outputs=tuple(output.part((rows,)) for output in self.outputs))
 
     @property
     def differing(self) -> Iterator[Output]:

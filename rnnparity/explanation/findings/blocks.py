@@ -1,0 +1,226 @@
+"""Blocks of the weights: one gate of one array that is missing, changed, or another one's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import EllipsisType
+
+import numpy as np
+
+from rnnparity.explanation.evidence import rows_of
+from rnnparity.explanation.findings.claim import weigh
+from rnnparity.explanation.findings.fitting import fit_numbers
+from rnnparity.explanation.findings.view import View
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
+from rnnparity.problem.layers import Recurrent
+from rnnparity.problem.problem import Problem
+from rnnparity.reference import variants
+
+# So many values of weights and outputs are computed at once: 64 MB.
+BATCH_VALUES = 2**23
+# A number that is read off the outputs makes one value fit whatever the cause, to seven digits.
+FREEDOM_OF_NUMBER = 1e7
+
+
+# A finding, and the arrays that differ.
+Edit = tuple[Finding, dict[str, Array]]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A problem in which blocks are changed, and what is seen of it.
+
+    `halves` are the prefixes and layers whose blocks may differ, `view` what is seen. `half` is the
+    prefix that findings get in addition to that of the weights, `steps` those that are looked at,
+    `first_rows` how many rows every change is tried on.
+    """
+
+    problem: Problem
+    view: View
+    halves: Sequence[tuple[str, Recurrent]]
+    half: str = ""
+    steps: tuple[int, ...] = ()
+    first_rows: int = 4
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        """The weights in float64 by name."""
+        return {tensor.name: tensor.data.astype(np.float64) for tensor in self.problem.weights}
+
+    def part(self, count: int) -> Base:
+        """Return the base with only the rows that are furthest off."""
+        if len(self.problem.inputs.data) <= count:
+            return self
+        rows = self.view.worst_rows(count)
+        return replace(self, problem=rows_of(self.problem, rows), view=self.view.rows(rows))
+
+    def run(self, edits: Sequence[Mapping[str, Array]]) -> Iterator[list[Array]]:
+        """Yield the outputs for several edits of the weights at once, each with a leading axis."""
+        weights = self.weights
+        values = sum(array.size for array in weights.values())
+        batch, steps, _ = self.problem.inputs.shape
+        values += 6 * batch * steps * sum(layer.units for _, layer in self.halves)
+        size = max(1, BATCH_VALUES // values)
+        for start in range(0, len(edits), size):
+            part = edits[start : start + size]
+            names = dict.fromkeys(name for edit in part for name in edit)
+            stacked = {
+                name: np.stack([edit.get(name, weights[name]) for edit in part]) for name in names
+            }
+            with np.errstate(all="ignore"):
+                yield variants(self.problem, stacked)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block in its array: `index` selects it."""
+
+    name: WeightBlock
+    array: str
+    index: tuple[EllipsisType | slice | int, ...]
+    values: Array = field(repr=False)
+
+    def edited(self, array: Array, values: Array) -> Array:
+        """Return the array with other values in this block."""
+        changed = array.copy()
+        changed[self.index] = values
+        return changed
+
+
+def block_findings(base: Base) -> list[Finding]:
+    """Return the changes of one block that account for everything that differs.
+
+    They are tried on few rows, and those that fit there on all rows.
+    """
+    part = base.part(base.first_rows)
+    edits = [edit for prefix, layer in base.halves for edit in _edits(part.weights, prefix, layer)]
+    found = _that_hold(part, edits, len(edits))
+    if not found:
+        edits = _fitted(part)
+        found = _that_hold(part, edits, len(edits) * FREEDOM_OF_NUMBER)
+    if found and part is not base:
+        chosen = [edits[index] for index, _ in found]
+        found = _that_hold(base, chosen, len(edits))
+    findings = [replace(finding, half=base.half, numbers=base.steps) for _, finding in found]
+    return sorted(findings, key=lambda finding: finding.sigma or 0.0)
+
+
+def _that_hold(base: Base, edits: Sequence[Edit], hypotheses: float) -> list[tuple[int, Finding]]:
+    """Return the edits that account for the outputs, by index, and their findings with evidence."""
+    found: list[tuple[int, Finding]] = []
+    start = 0
+    for outputs in base.run([weights for _, weights in edits]):
+        findings = [finding for finding, _ in edits[start : start + len(outputs[0])]]
+        for index, finding in _claims(base.view, findings, outputs, hypotheses):
+            found.append((start + index, finding))
+        start += len(findings)
+    return found
+
+
+def _claims(
+    view: View, findings: Sequence[Finding], outputs: Sequence[Array], hypotheses: float
+) -> Iterator[tuple[int, Finding]]:
+    """Yield the findings whose outputs are the actual ones, on every output, by index."""
+    far = np.zeros(len(findings))
+    with np.errstate(all="ignore"):
+        for output, predicted in zip(view.outputs, outputs, strict=True):
+            distance = np.abs(output.actual - predicted) / output.allowed
+            distance = np.nan_to_num(distance, nan=np.inf).reshape(len(findings), -1)
+            far = np.maximum(far, distance.max(axis=1, initial=0.0))
+    for index in np.flatnonzero(far <= 1).tolist():
+        claims = [
+            output.claim(findings[index], predicted[index])
+            for output, predicted in zip(view.outputs, outputs, strict=True)
+        ]
+        weighed = list(weigh(claims, view.threshold, hypotheses))
+        if weighed:
+            best = max(weighed, key=lambda finding: (finding.certain, finding.sigma or 0.0))
+            yield index, replace(best, sigma=float(far[index]) * view.threshold)
+
+
+def blocks_of(weights: Mapping[str, Array], prefix: str, layer: Recurrent) -> list[Block]:
+    """Return every block of one gate in the arrays of a half."""
+    blocks = []
+    names = ("kernel", "recurrent_kernel", *(("bias",) if layer.use_bias else ()))
+    for name in names:
+        array = weights[prefix + name]
+        rows = range(len(array)) if name == "bias" and array.ndim == 2 else [None]
+        for row in rows:
+            for number, gate in enumerate(layer.cell.gates):
+                columns = slice(number * layer.units, (number + 1) * layer.units)
+                index = (... if row is None else row, columns)
+                block = WeightBlock(prefix + name, gate, row)
+                blocks.append(Block(block, prefix + name, index, array[index]))
+    return blocks
+
+
+def _edits(weights: Mapping[str, Array], prefix: str, layer: Recurrent) -> Iterator[Edit]:
+    """Yield every change of one block, with the arrays that differ."""
+    blocks = blocks_of(weights, prefix, layer)
+    for number, block in enumerate(blocks):
+        array = weights[block.array]
+        for change, values in _changes(block.values):
+            yield _finding(block, change), {block.array: block.edited(array, values)}
+        for other in blocks:
+            if other is block or other.values.shape != block.values.shape:
+                continue
+            for change, values in (
+                (BlockChange.REPLACED, other.values),
+                (BlockChange.ADDED, block.values + other.values),
+            ):
+                edited = {block.array: block.edited(array, values)}
+                yield _finding(block, change, other), edited
+        for other in blocks[number + 1 :]:
+            if other.values.shape == block.values.shape:
+                first = {block.array: block.edited(array, other.values)}
+                rest = first.get(other.array, weights[other.array])
+                edited = first | {other.array: other.edited(rest, block.values)}
+                yield _finding(block, BlockChange.EXCHANGED, other), edited
+
+
+def _changes(values: Array) -> Iterator[tuple[BlockChange, Array]]:
+    yield BlockChange.MISSING, np.zeros_like(values)
+    yield BlockChange.DOUBLED, 2 * values
+    yield BlockChange.NEGATED, -values
+    if values.ndim == 2 and len(values) > 1:
+        yield BlockChange.REVERSED, values[::-1]
+        if len(values) == values.shape[1]:
+            yield BlockChange.TRANSPOSED, values.T
+
+
+def _finding(block: Block, change: BlockChange, source: Block | None = None) -> Finding:
+    return Finding(
+        FindingType.BLOCK,
+        block=block.name,
+        change=change,
+        source=None if source is None else source.name,
+    )
+
+
+def _fitted(base: Base) -> list[Edit]:
+    """Return each block scaled or shifted by the number that brings the outputs nearest."""
+    weights = base.weights
+    blocks = [block for prefix, half in base.halves for block in blocks_of(weights, prefix, half)]
+    choices = [
+        (change, block) for change in (BlockChange.SCALED, BlockChange.SHIFTED) for block in blocks
+    ]
+
+    def edited(choice: tuple[BlockChange, Block], number: float) -> dict[str, Array]:
+        change, block = choice
+        scaled = change is BlockChange.SCALED
+        values = block.values * number if scaled else block.values + number
+        return {block.array: block.edited(weights[block.array], values)}
+
+    def run(numbers: Array) -> list[Array]:
+        pairs = zip(choices, numbers.tolist(), strict=True)
+        parts = list(base.run([edited(choice, number) for choice, number in pairs]))
+        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+    start = np.array([float(change is BlockChange.SCALED) for change, _ in choices])
+    numbers, _ = fit_numbers(run, start, base.view)
+    return [
+        (replace(_finding(choice[1], choice[0]), value=number), edited(choice, number))
+        for choice, number in zip(choices, numbers.tolist(), strict=True)
+    ]

@@ -1,0 +1,44 @@
+"""Numbers that are read off the outputs: one unknown for each of many candidates at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from rnnparity.explanation.findings.view import View
+from rnnparity.problem.dtypes import Array
+
+# Steps of Newton's method, the relative change for a derivative, the largest step.
+STEPS, CHANGE, LARGEST_STEP = 8, 1e-6, 1.0
+
+
+def fit_numbers(
+    run: Callable[[Array], Sequence[Array]], start: Array, view: View
+) -> tuple[Array, Sequence[Array]]:
+    """Return for each candidate the number that brings its outputs nearest, and these outputs.
+
+    `run` returns the outputs for one number of each candidate, with a leading axis. Errors are
+    counted in units of what is allowed; Gauss-Newton from `start`.
+    """
+    numbers = start.astype(np.float64)
+    outputs = run(numbers)
+    for _ in range(STEPS):
+        moved = run(numbers + CHANGE)
+        slopes = _joined(view, [(b - a) / CHANGE for a, b in zip(outputs, moved, strict=True)])
+        missing = _joined(view, [o.actual - a for o, a in zip(view.outputs, outputs, strict=True)])
+        with np.errstate(all="ignore"):
+            step = (slopes * missing).sum(axis=1) / (slopes**2).sum(axis=1)
+        numbers = numbers + np.clip(np.nan_to_num(step), -LARGEST_STEP, LARGEST_STEP)
+        outputs = run(numbers)
+    return numbers, outputs
+
+
+def _joined(view: View, arrays: Sequence[Array]) -> Array:
+    """Return one row of all values in units of what is allowed, for each candidate."""
+    with np.errstate(all="ignore"):
+        parts = [
+            np.nan_to_num((array / output.allowed).reshape(len(array), -1))
+            for output, array in zip(view.outputs, arrays, strict=True)
+        ]
+    return np.concatenate(parts, axis=1)

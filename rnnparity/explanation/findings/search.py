@@ -1,0 +1,96 @@
+"""All findings about the outputs of one problem, the simplest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.findings.blocks import Base, block_findings
+from rnnparity.explanation.findings.grids import grid_findings
+from rnnparity.explanation.findings.half_problem import (
+    BACKWARD,
+    HalfProblem,
+    view_of,
+    visible_halves,
+)
+from rnnparity.explanation.findings.initial import initial_findings
+from rnnparity.explanation.findings.masked import masked_findings
+from rnnparity.explanation.findings.moved import moved_findings
+from rnnparity.explanation.findings.one_step import one_step
+from rnnparity.explanation.findings.quantities import quantity_findings
+from rnnparity.explanation.findings.steps import restart_findings, step_findings
+from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.problem.layers import halves
+
+# A finding of these types locates; it does not account for the values.
+LOCATING = frozenset({FindingType.STEP_FOLLOWS, FindingType.ONE_DIRECTION_ONLY})
+
+Question = Callable[[HalfProblem], Iterable[Finding]]
+
+
+def find(evidence: Evidence) -> tuple[Finding, ...]:
+    """Return what accounts for the outputs that differ; the first answer that does ends the search.
+
+    Empty where an output is not finite: nothing can be compared with it.
+    """
+    if not evidence.finite:
+        return ()
+    view = view_of(evidence)
+    for question in (moved_findings, grid_findings):
+        found = tuple(question(view))
+        if _account(found):
+            return found
+    differing = [half for half in visible_halves(evidence) if any(half.view.differing)]
+    found = tuple(_one_direction(evidence, differing))
+    for half in differing:
+        found += tuple(_of_half(half))
+    if not differing or not all(_accounted(half, found) for half in differing):
+        found += tuple(_of_whole(evidence))
+    return tuple(dict.fromkeys(found))
+
+
+def _account(findings: Iterable[Finding]) -> bool:
+    """Return whether a finding accounts for the values, more than by chance."""
+    return any(finding.certain and finding.type not in LOCATING for finding in findings)
+
+
+def _accounted(half: HalfProblem, findings: Iterable[Finding]) -> bool:
+    return _account(finding for finding in findings if finding.half == half.view.prefix)
+
+
+def _one_direction(evidence: Evidence, differing: list[HalfProblem]) -> Iterator[Finding]:
+    """Yield the only one of two directions that differs."""
+    names = [half.view.prefix for half in differing]
+    if len(names) == 1 and names[0].endswith("/") and len(halves(evidence.problem.layer)) > 1:
+        direction = names[0].rstrip("/").rpartition("/")[2]
+        if direction in (BACKWARD, "forward"):
+            yield Finding(FindingType.ONE_DIRECTION_ONLY, direction, half=names[0])
+
+
+def _of_half(half: HalfProblem) -> Iterator[Finding]:
+    """Yield the findings about one half; the first question that accounts for it is the last."""
+    questions: tuple[Question, ...] = (
+        lambda half: moved_findings(half.view) if half.view.prefix else (),
+        masked_findings,
+        restart_findings,
+        quantity_findings,
+        _of_steps,
+    )
+    for question in questions:
+        found = tuple(question(half))
+        yield from found
+        if _account(found):
+            return
+
+
+def _of_steps(half: HalfProblem) -> Iterator[Finding]:
+    step = one_step(half)
+    if step is not None:
+        yield from step_findings(half, step)
+
+
+def _of_whole(evidence: Evidence) -> Iterator[Finding]:
+    """Yield initial states and changes of blocks that account for the outputs of the whole layer."""
+    view, problem = view_of(evidence), evidence.problem
+    yield from initial_findings(problem, "", view)
+    yield from block_findings(Base(problem, view, halves(problem.layer)))
