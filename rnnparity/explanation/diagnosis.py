@@ -13,6 +13,7 @@ import numpy as np
 
 from rnnparity.explanation.digits import printed_digits
 from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.findings.partial import partial_findings
 from rnnparity.explanation.fits import Search
 from rnnparity.explanation.location import first_mismatch
 from rnnparity.explanation.patterns import (
@@ -111,7 +112,7 @@ def _diagnose_readings(problem: Problem, actual: tuple[Tensor, ...]) -> Diagnosi
     """Diagnose outputs of wrong structure by the best of the readings that give their shapes."""
     diagnoses = [_diagnose_values(reading) for reading in readings(problem, actual)]
     if not diagnoses:
-        findings = value_findings(actual)
+        findings = (*value_findings(actual), *partial_findings(problem, actual))
         explanation = Explanation(
             problem.id,
             Verdict.DIVERGES,
@@ -195,9 +196,10 @@ def _diagnose_whole(reading: Reading, blind_to: tuple[FaultId, ...] | None = Non
     # Where there is hardly any noise, values may be off by less than is usual beside them. No
     # hypothesis can be compared with that.
     tiny = not agrees and evidence.largest_distance(expected.outputs) <= evidence.noise.threshold
-    search = Search()
+    search, findings = Search(), tuple[Finding, ...]()
     if not agrees and not tiny and not all(map(is_constant, actual)):
-        search = find_cause(evidence)
+        found = find_cause(evidence)
+        search, findings = found.search, found.findings
     if search.candidates:
         blind_to = search.invisible
     elif blind_to is None:
@@ -211,7 +213,7 @@ def _diagnose_whole(reading: Reading, blind_to: tuple[FaultId, ...] | None = Non
         candidates=search.candidates,
         precision=search.precision,
         blind_to=blind_to,
-        findings=(printed.finding,) if printed else (),
+        findings=(*findings, *([printed.finding] if printed else [])),
     )
     diagnosis = Diagnosis(problem, explanation)
     if (agrees or tiny) and reading.placed:
@@ -252,7 +254,7 @@ def _diverging(
         cause=Cause(),
         findings=(
             *location_findings(evidence),
-            *numeric_findings(evidence, search),
+            *numeric_findings(evidence, search, diagnosis.explanation.findings),
             *diagnosis.explanation.findings,
         ),
         picture=picture_of(evidence),

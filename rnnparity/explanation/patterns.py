@@ -33,14 +33,20 @@ def value_findings(actual: Sequence[Tensor]) -> tuple[Finding, ...]:
     return ()
 
 
-def numeric_findings(evidence: Evidence, search: Search) -> tuple[Finding, ...]:
-    """Return what the size or the dtype of the values shows."""
+def numeric_findings(
+    evidence: Evidence, search: Search, findings: Sequence[Finding]
+) -> tuple[Finding, ...]:
+    """Return what the size or the dtype of the values shows, unless other findings state it."""
+    if any(
+        finding.type in (FindingType.QUANTIZED, FindingType.COARSE_STORAGE) for finding in findings
+    ):
+        return ()
     if search.within_noise_of and not search.fits:
         return (Finding(FindingType.WITHIN_NOISE_OF, search.within_noise_of),)
-    findings = value_findings(evidence.actual)
-    if evidence.coarse_dtype and not findings:
+    patterns = value_findings(evidence.actual)
+    if evidence.coarse_dtype and not patterns:
         return (Finding(FindingType.NUMBERS_OF_TYPE, evidence.coarse_dtype),)
-    return findings
+    return patterns
 
 
 def location_findings(evidence: Evidence) -> Iterator[Finding]:

@@ -4,14 +4,17 @@ faults, and low precision.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.findings.search import find
 from rnnparity.explanation.fits import Fit, Search, try_hypotheses
 from rnnparity.explanation.pairs import try_pairs
 from rnnparity.explanation.precision import low_precision_fits
 from rnnparity.faults import Injection, candidates
 from rnnparity.faults.fitted import fitted
+from rnnparity.problem.findings import Finding
 from rnnparity.problem.results import EVERY_HALF, WHOLE
 
 # Fits are distinguished where the sums of their squared distances differ by this much: five sigma
@@ -22,22 +25,38 @@ NEAR = 25.0
 RANKS = {WHOLE: 0, EVERY_HALF: 1}
 
 
-def find_cause(evidence: Evidence) -> Search:
-    """Try hypotheses from the simplest on until some fit."""
+@dataclass(frozen=True)
+class Found:
+    """The hypotheses that fit, and the findings that need none."""
+
+    search: Search
+    findings: tuple[Finding, ...]
+
+
+def find_cause(evidence: Evidence) -> Found:
+    """Try every single fault, look for findings, and try what takes longer where neither helps."""
     search = Search()
     singles = candidates(evidence.problem)
     scores = try_hypotheses(search, evidence, evidence.noise, singles, record_invisible=True)
-    if evidence.finite:
-        if not search.fits and evidence.coarse_dtype:
-            _try_coarser(search, evidence, singles)
-        if not search.fits:
-            try_hypotheses(search, evidence, evidence.noise, _fitted(evidence))
-        if not search.fits:
-            try_pairs(search, evidence, singles, scores)
-        if not search.fits and not evidence.coarse_dtype:
-            _try_coarser(search, evidence, singles)
+    found = find(evidence)
+    if evidence.finite and not found.complete:
+        _try_further(search, evidence, singles, scores)
     search.fits = _nearest(search.fits)
-    return search
+    return Found(search, found.findings)
+
+
+def _try_further(
+    search: Search, evidence: Evidence, singles: Sequence[Injection], scores: Mapping[int, float]
+) -> None:
+    """Try numbers read off the outputs, pairs and low precision, until something fits."""
+    if not search.fits and evidence.coarse_dtype:
+        _try_coarser(search, evidence, singles)
+    if not search.fits:
+        try_hypotheses(search, evidence, evidence.noise, _fitted(evidence))
+    if not search.fits:
+        try_pairs(search, evidence, singles, scores)
+    if not search.fits and not evidence.coarse_dtype:
+        _try_coarser(search, evidence, singles)
 
 
 def _fitted(evidence: Evidence) -> list[Injection]:

@@ -32,6 +32,15 @@ _OF_THE_WHOLE = frozenset(
         FindingType.NUMBERS_OF_TYPE,
         FindingType.WITHIN_NOISE_OF,
         FindingType.BELOW_USUAL_NOISE,
+        FindingType.RESTARTS_EVERY_STEP,
+        FindingType.ONE_DIRECTION_ONLY,
+        FindingType.TIME_SHIFTED,
+        FindingType.MASKED_STEPS_ONLY,
+        FindingType.OTHER_QUANTITY,
+        FindingType.INITIAL_STATE,
+        FindingType.EFFECTIVE_WEIGHTS,
+        FindingType.BLOCK,
+        FindingType.QUANTIZED,
     }
 )
 
@@ -62,6 +71,8 @@ class ProblemSlice:
         """Return the findings that hold for the whole problem, with its row indices."""
         return tuple(
             replace(finding, numbers=self._whole_index(finding.numbers))
+            if finding.type is FindingType.NOT_FINITE
+            else finding
             for finding in findings
             if finding.type in _OF_THE_WHOLE
         )

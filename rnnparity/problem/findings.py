@@ -117,3 +117,10 @@ PATTERNS = LOCATIONS | {
     FindingType.BELOW_USUAL_NOISE,
     FindingType.OTHER_ORDER_AGREES,
 }
+# What locates the step or the direction that differs, but does not account for the values.
+LOCATING = frozenset({FindingType.STEP_FOLLOWS, FindingType.ONE_DIRECTION_ONLY})
+
+
+def accounts_for_values(finding: Finding) -> bool:
+    """Return whether a finding accounts for differences, more than by chance."""
+    return finding.certain and finding.type not in PATTERNS | LOCATING

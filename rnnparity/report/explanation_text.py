@@ -9,7 +9,13 @@ from enum import StrEnum
 import numpy as np
 
 from rnnparity.explanation.picture import DECADES, LEVELS, shrunk
-from rnnparity.problem.findings import LOCATIONS, PATTERNS, Finding, FindingType
+from rnnparity.problem.findings import (
+    LOCATIONS,
+    PATTERNS,
+    Finding,
+    FindingType,
+    accounts_for_values,
+)
 from rnnparity.problem.results import Explanation, FaultDescription, FaultId, Picture, Verdict
 from rnnparity.report.explanation_phrases import (
     ACROSS,
@@ -69,7 +75,10 @@ def headline(explanation: Explanation) -> str:
         return verdict_text(explanation)
     if not cause.explained and explanation.known:
         return f"known difference: {', '.join(explanation.known)}"
+    accounts = [finding for finding in explanation.findings if accounts_for_values(finding)]
     line = faults_name(cause.faults) if cause.explained else UNEXPLAINED
+    if not cause.explained and accounts:
+        line = finding_text(accounts[0])
     if not cause.certain:
         line += " (low confidence)"
     if explanation.first:
@@ -142,9 +151,7 @@ def _cause(explanation: Explanation) -> Iterator[Line]:
         return
     if not cause.explained:
         if not explanation.known:
-            count = explanation.candidates
-            none = f"; none of {count} candidate faults fits" if count else ""
-            yield Line(f"  cause: {UNEXPLAINED}{none}", Style.CAUSE)
+            yield Line(f"  cause: {_no_cause(explanation)}", Style.CAUSE)
         return
     yield Line(f"  cause: {faults_name(cause.faults)}", Style.CAUSE)
     yield from _descriptions(cause.faults, explanation.descriptions)
@@ -160,6 +167,14 @@ def _cause(explanation: Explanation) -> Iterator[Line]:
     if cause.also_fits:
         names = _shortened([faults_name(faults) for faults in cause.also_fits])
         yield Line(f"  equally consistent with these inputs: {names}")
+
+
+def _no_cause(explanation: Explanation) -> str:
+    count = explanation.candidates
+    none = f"none of {count} candidate faults fits" if count else ""
+    if any(map(accounts_for_values, explanation.findings)):
+        return f"no listed fault{f'; {none}' if none else ''}; the finding accounts for the values"
+    return f"{UNEXPLAINED}; {none}" if none else UNEXPLAINED
 
 
 def _descriptions(

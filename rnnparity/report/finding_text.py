@@ -37,6 +37,14 @@ CHANGES = {
 }
 
 
+MASKED_STEPS = {
+    "kept-state": ": the state that is kept is returned there",
+    "zero": ": they are zero",
+    "previous-output": ": they repeat the previous output",
+    "new-state": ": the states stop, but the outputs go on",
+}
+
+
 def finding_text(finding: Finding) -> str:
     """Return a finding in one sentence."""
     text = FIXED.get(finding.type) or TEXTS.get(finding.type, _block_text)(finding)
@@ -66,6 +74,12 @@ def _shifted(finding: Finding) -> str:
     return f"{finding.name} is correct, but {_counted(abs(steps), 'step')} {direction}"
 
 
+def _steps_missing(finding: Finding) -> str:
+    verb = "is" if len(finding.numbers) == 1 else "are"
+    axes = f" ({finding.name})" if finding.name else ""
+    return f"only {numbered('step', finding.numbers)} {verb} returned{axes}; correct"
+
+
 def _zero(finding: Finding) -> str:
     verb = "are" if len(finding.numbers) > 1 else "is"
     what = numbered(finding.name, finding.numbers) if finding.numbers else finding.name
@@ -73,12 +87,17 @@ def _zero(finding: Finding) -> str:
 
 
 def _masked_steps(finding: Finding) -> str:
-    return f"only masked steps differ{f': {finding.name}' if finding.name else ''}"
+    return f"only masked steps differ{MASKED_STEPS.get(finding.name, '')}"
 
 
 def _printed(finding: Finding) -> str:
     (count,) = finding.numbers
     return f"the numbers were printed with {count} {finding.name}, and are compared to these"
+
+
+def _initial_state(finding: Finding) -> str:
+    state = f"the initial {finding.name}" if finding.name else "the initial state"
+    return f"{state} {_change_text(finding)}"
 
 
 def _activation(finding: Finding) -> str:
@@ -96,27 +115,26 @@ def _quantized(finding: Finding) -> str:
 def _block_text(finding: Finding) -> str:
     """Return how a block of the weights that were used differs from that which was given."""
     block = "weights" if finding.block is None else block_name(finding.block)
-    change = CHANGES.get(finding.change or BlockChange.OTHER, "")
-    source = "" if finding.source is None else block_name(finding.source)
-    match finding.change:
-        case BlockChange.SCALED:
-            change = f"is multiplied by {finding.value:.4g}"
-        case BlockChange.SHIFTED:
-            change = f"is {finding.value:+.4g} off in every element"
-        case BlockChange.PERMUTED:
-            change = f"has its rows in the order {listed(finding.numbers, len(finding.numbers))}"
-        case BlockChange.REPLACED:
-            change = f"is replaced by {source}"
-        case BlockChange.EXCHANGED:
-            change = f"is exchanged with {source}"
-        case BlockChange.ADDED:
-            change = f"has {source} added to it"
-        case _:
-            pass
+    change = _change_text(finding)
     if finding.type is FindingType.EFFECTIVE_WEIGHTS:
         return f"the weights that were used, by least squares: {block} {change}"
     steps = f" at {numbered('step', finding.numbers)}" if _is_at_steps(finding) else ""
     return f"{block} {change}{steps}"
+
+
+def _change_text(finding: Finding) -> str:
+    """Return what was done to a block or a state, beginning with a verb."""
+    source = "" if finding.source is None else block_name(finding.source)
+    changes = {
+        BlockChange.SCALED: f"is multiplied by {finding.value or 0:.4g}",
+        BlockChange.SHIFTED: f"is {finding.value or 0:+.4g} off in every element",
+        BlockChange.PERMUTED: f"has its rows in the order {listed(finding.numbers, 99)}",
+        BlockChange.REPLACED: f"is replaced by {source}",
+        BlockChange.EXCHANGED: f"is exchanged with {source}",
+        BlockChange.ADDED: f"has {source} added to it",
+    }
+    change = finding.change or BlockChange.OTHER
+    return CHANGES.get(change) or changes[change]
 
 
 def _is_at_steps(finding: Finding) -> bool:
@@ -171,9 +189,7 @@ TEXTS: Mapping[FindingType, Callable[[Finding], str]] = {
     FindingType.STEP_FOLLOWS: _follows,
     FindingType.ROWS_PERMUTED: _permuted,
     FindingType.TIME_SHIFTED: _shifted,
-    FindingType.STEPS_MISSING: lambda finding: (
-        f"only {numbered('step', finding.numbers)} of the sequence returned, all correct"
-    ),
+    FindingType.STEPS_MISSING: _steps_missing,
     FindingType.ZERO: _zero,
     FindingType.MASKED_STEPS_ONLY: _masked_steps,
     FindingType.ONE_DIRECTION_ONLY: lambda finding: f"only the {finding.name} direction differs",
@@ -181,8 +197,6 @@ TEXTS: Mapping[FindingType, Callable[[Finding], str]] = {
     FindingType.PRINTED_DIGITS: _printed,
     FindingType.COARSE_STORAGE: lambda finding: f"correct up to the precision of {finding.name}",
     FindingType.OTHER_QUANTITY: lambda finding: f"{finding.name} is returned instead",
-    FindingType.INITIAL_STATE: lambda finding: (
-        f"the states at the start are not the expected ones: {finding.name}"
-    ),
+    FindingType.INITIAL_STATE: _initial_state,
     FindingType.ACTIVATION: _activation,
 }

@@ -174,7 +174,7 @@ def test_findings_have_numbers_and_names():
     units = Finding(FindingType.UNITS, numbers=(0, 1, 2, 3, 5, 6, 8))
     assert finding_text(units) == "only units 0, 1, 2, 3, 5, 6, ... differ"
     steps = Finding(FindingType.STEPS_MISSING, numbers=(0, 1, 2, 3))
-    assert finding_text(steps) == "only steps 0 to 3 of the sequence returned, all correct"
+    assert finding_text(steps) == "only steps 0 to 3 are returned; correct"
     infinite = Finding(FindingType.NOT_FINITE, "c", (2, 1))
     assert finding_text(infinite) == "c is not finite, first at [2, 1]"
     constant = Finding(FindingType.CONSTANT, "h", value=0.5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import lgamma, log
 
 import numpy as np
@@ -91,30 +91,3 @@ def _shifted(view: View, output: Output) -> Iterator[Finding]:
             claims.append(output.claim(finding, predicted, there))
     found = list(weigh(claims, view.threshold, len(claims)))
     yield from found[:1]
-
-
-def partial_findings(actual: Sequence[Array], outputs: Sequence[Output]) -> Iterator[Finding]:
-    """Yield which steps of a sequence are there, where its shape is wrong.
-
-    `outputs` are the expected ones; the actual arrays of an `Output` there are not looked at.
-    """
-    for array, output in zip(actual, outputs, strict=False):
-        if not output.has_time or array.ndim != 3:
-            continue
-        for name, candidate in (("", array), ("time first", array.swapaxes(0, 1))):
-            yield from _prefix_or_suffix(candidate, output, name)
-
-
-def _prefix_or_suffix(array: Array, output: Output, name: str) -> Iterator[Finding]:
-    batch, steps, units = output.expected.shape
-    count = array.shape[1]
-    if array.shape != (batch, count, units) or count >= steps:
-        return
-    claims = []
-    for start in range(steps - count + 1):
-        part = output.part((slice(None), slice(start, start + count)))
-        seen = Output(output.name, array, part.expected, part.allowed)
-        numbers = tuple(range(start, start + count))
-        finding = Finding(FindingType.STEPS_MISSING, name, numbers)
-        claims.append(seen.claim(finding, part.expected))
-    yield from list(weigh(claims, 1.0, 2 * steps))[:1]

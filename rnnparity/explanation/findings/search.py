@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.blocks import Base, block_findings
-from rnnparity.explanation.findings.grids import grid_findings
+from rnnparity.explanation.findings.grids import grid_findings, storage_findings
 from rnnparity.explanation.findings.half_problem import (
     BACKWARD,
     HalfProblem,
@@ -19,43 +20,48 @@ from rnnparity.explanation.findings.moved import moved_findings
 from rnnparity.explanation.findings.one_step import one_step
 from rnnparity.explanation.findings.quantities import quantity_findings
 from rnnparity.explanation.findings.steps import restart_findings, step_findings
-from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
 from rnnparity.problem.layers import halves
-
-# A finding of these types locates; it does not account for the values.
-LOCATING = frozenset({FindingType.STEP_FOLLOWS, FindingType.ONE_DIRECTION_ONLY})
 
 Question = Callable[[HalfProblem], Iterable[Finding]]
 
 
-def find(evidence: Evidence) -> tuple[Finding, ...]:
+@dataclass(frozen=True)
+class Findings:
+    """The findings; `complete` is whether they account for every output that differs."""
+
+    findings: tuple[Finding, ...] = ()
+    complete: bool = False
+
+
+def find(evidence: Evidence) -> Findings:
     """Return what accounts for the outputs that differ; the first answer that does ends the search.
 
     Empty where an output is not finite: nothing can be compared with it.
     """
     if not evidence.finite:
-        return ()
+        return Findings()
     view = view_of(evidence)
-    for question in (moved_findings, grid_findings):
+    for question in (moved_findings, grid_findings, storage_findings):
         found = tuple(question(view))
-        if _account(found):
-            return found
+        if _any_accounts(found):
+            return Findings(found, complete=True)
     differing = [half for half in visible_halves(evidence) if any(half.view.differing)]
     found = tuple(_one_direction(evidence, differing))
     for half in differing:
         found += tuple(_of_half(half))
-    if not differing or not all(_accounted(half, found) for half in differing):
-        found += tuple(_of_whole(evidence))
-    return tuple(dict.fromkeys(found))
+    if differing and all(_accounted(half, found) for half in differing):
+        return Findings(found, complete=True)
+    whole = tuple(_of_whole(evidence))
+    return Findings((*found, *whole), complete=_any_accounts(whole))
 
 
-def _account(findings: Iterable[Finding]) -> bool:
-    """Return whether a finding accounts for the values, more than by chance."""
-    return any(finding.certain and finding.type not in LOCATING for finding in findings)
+def _any_accounts(findings: Iterable[Finding]) -> bool:
+    return any(map(accounts_for_values, findings))
 
 
 def _accounted(half: HalfProblem, findings: Iterable[Finding]) -> bool:
-    return _account(finding for finding in findings if finding.half == half.view.prefix)
+    return _any_accounts(finding for finding in findings if finding.half == half.view.prefix)
 
 
 def _one_direction(evidence: Evidence, differing: list[HalfProblem]) -> Iterator[Finding]:
@@ -79,7 +85,7 @@ def _of_half(half: HalfProblem) -> Iterator[Finding]:
     for question in questions:
         found = tuple(question(half))
         yield from found
-        if _account(found):
+        if _any_accounts(found):
             return
 
 

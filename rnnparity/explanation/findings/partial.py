@@ -1,0 +1,48 @@
+"""Parts of a sequence, where the shape of an output is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from rnnparity.explanation.findings.claim import weigh
+from rnnparity.explanation.findings.view import Output
+from rnnparity.explanation.noise import Noise
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.reference.tolerance import expect
+
+TIME_FIRST = "time first"
+
+
+def partial_findings(problem: Problem, actual: Sequence[Tensor]) -> Iterator[Finding]:
+    """Yield which steps of each sequence of the expected outputs are there."""
+    expected = expect(problem)
+    if expected.unpredictable:
+        return
+    threshold = expected.dtype.threshold
+    floors = Noise("", expected.sigmas, threshold).floors
+    for tensor, output, floor in zip(actual, expected.outputs, floors, strict=False):
+        whole = Output(output.name, output.data, output.data, threshold * floor)
+        array = tensor.data.astype(np.float64)
+        if not whole.has_time or array.ndim != whole.actual.ndim:
+            continue
+        for name, seen in (("", array), (TIME_FIRST, array.swapaxes(0, 1))):
+            yield from _part(seen, whole, name, threshold)
+
+
+def _part(seen: Array, whole: Output, name: str, threshold: float) -> Iterator[Finding]:
+    """Yield where in the whole sequence a shorter one is."""
+    batch, steps, units = whole.expected.shape
+    count = seen.shape[1]
+    if seen.shape != (batch, count, units) or count >= steps:
+        return
+    claims = []
+    for start in range(steps - count + 1):
+        part = whole.part((slice(None), slice(start, start + count)))
+        finding = Finding(FindingType.STEPS_MISSING, name, tuple(range(start, start + count)))
+        there = Output(whole.name, seen, part.expected, part.allowed)
+        claims.append(there.claim(finding, part.expected))
+    yield from list(weigh(claims, threshold, 2 * steps))[:1]
