@@ -15,14 +15,14 @@ from rnnparity.explanation.findings.block_changes import (
     changes_of,
 )
 from rnnparity.explanation.findings.claim import Claim
-from rnnparity.explanation.findings.gate_equations import GateEquation
+from rnnparity.explanation.findings.gate_equations import GateEquation, actual_steps
 from rnnparity.explanation.findings.regression import Regression, WeightChange
 from rnnparity.explanation.fits import CHANCE
-from rnnparity.problem.dtypes import FLOAT_TYPES, Array, variable_dtype
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array, FloatType, variable_dtype
 from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
 from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.reference import compute, compute_with_noise
+from rnnparity.reference import compute_with_noise
 
 # The noise of the weights that were used may be larger than the expected one.
 NOISIER = 5.0
@@ -55,9 +55,11 @@ class ActualSequence:
         self.dtype = FLOAT_TYPES[problem.outputs[0].dtype]
         self.actual = problem.outputs[0].data.astype(np.float64)
         batch, steps, _ = self.actual.shape
-        self.sigmas = _not_too_small(sigmas[:batch, :steps])
+        dtype = FLOAT_TYPES[self.layer.compute_dtype]
+        self.sigmas = _not_too_small(sigmas[:batch, :steps], self.actual, dtype)
         self.used = np.ones((batch, steps), bool) if problem.mask is None else problem.mask
-        self.expected = compute(problem)[0].data
+        self.steps = actual_steps(problem, self.actual, self.sigmas)
+        self.expected = self.steps.output()
         self.blocks = blocks_of(problem)
 
     @property
@@ -113,10 +115,10 @@ class ActualSequence:
             freedom += changed.value is not None
         weights = self._weights(changes)
         problem = replace(self.problem, weights=weights)
-        claim = self._claim(compute(problem)[0].data, freedom)
+        predicted = actual_steps(problem, self.actual, self.sigmas).output()
+        claim = self._claim(predicted, freedom)
         if 1 < claim.distance <= NOISIER:
-            noisy = compute_with_noise(problem)
-            claim = self._claim(noisy.outputs[0].data, freedom, noisy.sigmas[0])
+            claim = self._claim(predicted, freedom, compute_with_noise(problem).sigmas[0])
         if not claim.distance <= 1:
             return None
         certain = bool(np.log10(HYPOTHESES) + claim.chance < np.log10(CHANCE))
@@ -155,11 +157,11 @@ class ActualSequence:
         )
 
 
-def _not_too_small(sigmas: Array) -> Array:
+def _not_too_small(sigmas: Array, actual: Array, dtype: FloatType) -> Array:
     """Return sigmas that are at least half of what is usual: a faulty run may not be as exact."""
-    positive = sigmas[sigmas > 0]
-    floor: Array = np.maximum(sigmas, np.median(positive) / 2 if positive.size else 0)
-    return floor
+    rounding = dtype.u * np.abs(actual)
+    inexact = sigmas[sigmas > np.median(rounding) / 100]
+    return np.maximum(sigmas, np.median(inexact) / 2 if inexact.size else rounding)
 
 
 def blocks_of(problem: Problem) -> Blocks:

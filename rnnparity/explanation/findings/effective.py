@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rnnparity.explanation.findings.accounts import NOISIER, Account, ActualSequence
-from rnnparity.explanation.findings.gate_equations import gate_equations
 from rnnparity.explanation.findings.regression import Regression
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType
@@ -52,7 +51,7 @@ def effective_weights(
         return [], []
     accounts: list[Account] = []
     unknown = []
-    for equation in gate_equations(evidence.problem, evidence.actual, evidence.sigmas):
+    for equation in evidence.steps.equations():
         regression = Regression(equation, FEW_UNITS)
         everything = regression.fit(range(len(equation.terms)))
         if everything.distance > NOISIER * evidence.threshold:

@@ -84,28 +84,17 @@ class GateEquation:
     terms: tuple[Term, ...]
 
 
-def gate_equations(problem: Problem, actual: Array, sigmas: Array) -> Iterator[GateEquation]:
-    """Yield the equation of each gate of a layer that reads forward.
+def actual_steps(problem: Problem, actual: Array, sigmas: Array) -> ActualSteps:
+    """Return the steps of a layer that reads forward.
 
-    `actual` is the sequence of its outputs, `sigmas` their noise: (B, T, H). There is none for a
-    gate that gives the actual outputs with no value at some step.
+    `actual` is the sequence of its outputs, `sigmas` their noise: (B, T, H).
     """
     layer = problem.layer
     assert isinstance(layer, Recurrent)  # noqa: S101 - the half of a layer is one
-    steps = _STEPS[layer.class_name](problem, layer, actual, sigmas)
-    for gate in layer.cell.gates:
-        with np.errstate(all="ignore"):
-            try:
-                needed = steps.needed(gate)
-            except _OutOfRangeError:
-                continue
-            sigma = np.hypot(needed.sigma, steps.rounding(gate))
-            difference = Noisy(needed.value - steps.expected(gate), sigma)
-        chosen = Noisy(difference.value[steps.used], difference.sigma[steps.used])
-        yield GateEquation(gate, chosen, tuple(steps.terms(gate)))
+    return _STEPS[layer.class_name](problem, layer, actual, sigmas)
 
 
-class _Steps:
+class ActualSteps:
     """The steps of a layer as its actual outputs have them: x (B, T, D), h and h' (B, T, H)."""
 
     def __init__(self, problem: Problem, layer: Recurrent, actual: Array, sigmas: Array) -> None:
@@ -127,6 +116,19 @@ class _Steps:
         self.h_before = self.before(actual, self.initial_states[0])
         self._active: dict[str, Array] = {}
 
+    def equations(self) -> Iterator[GateEquation]:
+        """Yield the equation of each gate but those that no value makes give the actual outputs."""
+        for gate in self.layer.cell.gates:
+            with np.errstate(all="ignore"):
+                try:
+                    needed = self.needed(gate)
+                except _OutOfRangeError:
+                    continue
+                sigma = np.hypot(needed.sigma, self.rounding(gate))
+                difference = needed.value - self.expected(gate)
+            chosen = Noisy(difference[self.used], sigma[self.used])
+            yield GateEquation(gate, chosen, tuple(self.terms(gate)))
+
     def _by_gate(self, array: Array) -> dict[str, Array]:
         gates = self.layer.cell.gates
         return dict(zip(gates, np.split(array, len(gates), axis=-1), strict=True))
@@ -145,7 +147,7 @@ class _Steps:
         return Noisy(self.before(states.value, initial), sigma)
 
     def expected(self, gate: str) -> Array:
-        """Return the pre-activation of a gate with the given weights."""
+        """Return the pre-activation of a gate with the weights of the problem."""
         z: Array = self.x @ self.W[gate] + self.h_before @ self.U[gate]
         return z + sum(row[gate] for row in self.b)
 
@@ -156,7 +158,7 @@ class _Steps:
         return np.sqrt(squares) * self.u
 
     def active(self, gate: str) -> Array:
-        """Return a gate with the given weights."""
+        """Return a gate with the weights of the problem."""
         if gate not in self._active:
             self._active[gate] = ACTIVATIONS[self.activation(gate)](self.expected(gate))
         return self._active[gate]
@@ -165,6 +167,10 @@ class _Steps:
         """Return the name of the activation of a gate."""
         candidate = gate in ("h", "c")
         return self.layer.activation if candidate else self.layer.recurrent_activation
+
+    def output(self) -> Array:
+        """Return the output of every step after the actual one before it."""
+        raise NotImplementedError
 
     def needed(self, gate: str) -> Noisy:
         """Return the pre-activation of a gate that gives the actual outputs."""
@@ -178,16 +184,21 @@ class _Steps:
             yield Term(WeightBlock("bias", gate), np.ones((int(self.used.sum()), 1)))
 
 
-class _SimpleRNNSteps(_Steps):
+class _SimpleRNNSteps(ActualSteps):
+    def output(self) -> Array:
+        return self.active("h")
+
     def needed(self, gate: str) -> Noisy:
         return self.h.before(self.activation(gate))
 
 
-class _LSTMSteps(_Steps):
+class _LSTMSteps(ActualSteps):
+    def output(self) -> Array:
+        return self.active("o") * self._read
+
     def needed(self, gate: str) -> Noisy:
         if gate == "o":
-            read = ACTIVATIONS[self.layer.activation](self._expected_c())
-            return self.h.times(1 / read).before(self.activation(gate))
+            return self.h.times(1 / self._read).before(self.activation(gate))
         c, c_before = self._actual_c
         i, f, g = (self.active(name) for name in "ifc")
         if gate == "f":
@@ -203,18 +214,24 @@ class _LSTMSteps(_Steps):
         c = self.h.times(1 / self.active("o")).before(self.layer.activation)
         return c, self.noisy_before(c, self.initial_states[1])
 
-    def _expected_c(self) -> Array:
-        """Return the cell states that the given weights compute from the actual outputs."""
+    @cached_property
+    def _read(self) -> Array:
+        """act(c) of the cell states that the weights compute from the actual outputs."""
         i, f, g = (self.active(name) for name in "ifc")
         c, states = self.initial_states[1], []
         for step in range(self.used.shape[1]):
             new = f[:, step] * c + i[:, step] * g[:, step]
             c = np.where(self.used[:, step, None], new, c)
             states.append(c)
-        return np.stack(states, axis=1)
+        return ACTIVATIONS[self.layer.activation](np.stack(states, axis=1))
 
 
-class _GRUSteps(_Steps):
+class _GRUSteps(ActualSteps):
+    def output(self) -> Array:
+        z = self.active("z")
+        h: Array = z * self.h_before + (1 - z) * self.active("h")
+        return h
+
     def expected(self, gate: str) -> Array:
         if gate != "h":
             return super().expected(gate)
@@ -266,7 +283,7 @@ class _GRUSteps(_Steps):
             yield Term(WeightBlock("bias", gate, 1), r.T[..., None])
 
 
-_STEPS: dict[str, type[_Steps]] = {
+_STEPS: dict[str, type[ActualSteps]] = {
     "SimpleRNN": _SimpleRNNSteps,
     "LSTM": _LSTMSteps,
     "GRU": _GRUSteps,
