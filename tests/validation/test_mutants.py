@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from validation.mutants.__main__ import quickest, stages
-from validation.mutants.draw import AREAS, PACKAGE, draw
+from validation.mutants.__main__ import equivalent_mutants
+from validation.mutants.draw import AREAS, PACKAGE, draw, mutants_of
 from validation.mutants.edits import Editor
+from validation.mutants.stages import command_of
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -108,20 +109,16 @@ def test_code_that_moves_is_drawn_again(tmp_path):
     assert len(ranks) == 4
 
 
-def test_near_tests_run_first_and_slow_ones_only_there():
-    seconds = {
-        "tests/report/test_page.py::a": 0.1,
-        "tests/reference/test_noise_rules.py::slow": 9.0,
-        "tests/reference/test_spec.py::a": 0.2,
-        "tests/reference/test_spec.py::slow": 9.0,
-        "tests/reference/test_exact.py::a": 0.1,
-    }
-    near, package, rest = stages("rnnparity/reference/noise.py", seconds)
-    assert list(near) == ["tests/reference/test_noise_rules.py::slow"]
-    assert list(package) == ["tests/reference/test_exact.py::a", "tests/reference/test_spec.py::a"]
-    assert list(rest) == ["tests/report/test_page.py::a"]
+def test_tests_of_the_module_run_first():
+    command = command_of("mirror", ["reference"], "noise")
+    first, last = (command.index(f"tests/reference{name}") for name in ("/test_noise.py", ""))
+    assert first < last
+    assert "tests/reference" not in command_of("rest", ["reference"])
+    assert "tests/problem" in command_of("rest", ["reference"])
 
 
-def test_only_the_quickest_of_the_far_tests_are_run():
-    seconds = {"a": 2.0, "b": 0.5, "c": 1.0, "d": 0.1}
-    assert list(quickest(seconds, 1.9).items()) == [("b", 0.5), ("c", 1.0), ("d", 0.1)]
+def test_equivalent_mutants_exist_and_have_a_reason():
+    mutants = [mutant.facts() for area in AREAS for mutant in mutants_of(CHECKOUT, area, 11)]
+    for entry in equivalent_mutants():
+        assert entry.pop("reason")
+        assert entry in mutants

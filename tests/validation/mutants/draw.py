@@ -34,6 +34,11 @@ class Mutant:
     start: int
     rank: str
 
+    def facts(self) -> dict[str, str]:
+        """Return what names the mutant to a reader, also after the code moved within its file."""
+        names = ("file", "source_line", "before", "after")
+        return {name: getattr(self, name) for name in names}
+
     def apply(self, source: bytes) -> bytes:
         """Return the file's content with the edit."""
         end = self.start + len(self.before.encode())

@@ -1,0 +1,68 @@
+"""The stages in which a mutant is tried, the cheapest first.
+
+`mirror`: the tests of the mutated module, then all of its package. `check`: `check reference`.
+`rest`: the tests of the other packages, as if no framework were installed. `frameworks`: the tests
+of problem, golden and subjects with frameworks.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from validation.mutants.draw import AREAS, Mutant
+from validation.mutants.runs import CHECKOUT, Workshop
+
+# The seconds of CPU that a process of a stage may take, some three times what it takes.
+LIMITS = {"mirror": 120, "check": 60, "rest": 1200, "frameworks": 1200}
+# Tests of frameworks and of tools, which see of the mutated packages what others see.
+LEFT_OUT = {"subjects", "bench", "benchmarks", "validation"}
+TESTS = CHECKOUT / "tests"
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--tb=no", "--hypothesis-seed=0"]
+CHECK = [sys.executable, "-m", "rnnparity", "check", "reference"]
+
+
+def command_of(stage: str, areas: Sequence[str] = AREAS, stem: str = "") -> list[str]:
+    """Return the command of a stage for a module of an area, or for all modules of all areas."""
+    match stage:
+        case "check":
+            return CHECK
+        case "mirror":
+            near = [path for area in areas for path in sorted((TESTS / area).glob(f"test_{stem}*"))]
+            paths = [*near, *(TESTS / area for area in areas)]
+        case "rest":
+            names = {path.name for path in TESTS.glob("[a-z]*/")} - LEFT_OUT
+            paths = [TESTS / name for name in sorted(names) if [name] != areas]
+        case _:
+            paths = [TESTS / name for name in ("problem", "golden", "subjects")]
+    return [*PYTEST, *(path.relative_to(CHECKOUT).as_posix() for path in paths)]
+
+
+class Stage:
+    """A stage, and what fails in it on healthy code: tests that need a framework."""
+
+    def __init__(self, name: str, workshop: Workshop) -> None:
+        self.name, self.workshop = name, workshop
+        self.excluded = self.failures(command_of(name))
+        if self.excluded and name != "rest":
+            raise RuntimeError(f"the stage {name} fails on healthy code: {self.excluded[0]}")
+
+    def failures(self, command: Sequence[str]) -> list[str]:
+        """Return what fails when a command runs in the stage."""
+        frameworks = self.name == "frameworks"
+        return self.workshop.failures(command, LIMITS[self.name], frameworks)
+
+    def killer(self, mutant: Mutant) -> str:
+        """Return the first failure with a mutant that happens again when it is rerun, or ""."""
+        command = command_of(self.name, [mutant.area], Path(mutant.file).stem)
+        excluded = list(self.excluded)
+        with self.workshop.edited(mutant):
+            while True:
+                options = ["-x", *(f"--deselect={test}" for test in excluded)]
+                failed = self.failures(command if command is CHECK else [*command, *options])
+                if not failed or "::" not in failed[0]:  # nothing, or not a test
+                    return "".join(failed)
+                if self.failures([*PYTEST, "--last-failed", failed[0].partition("::")[0]]):
+                    return failed[0]
+                excluded.append(failed[0])
