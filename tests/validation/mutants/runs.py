@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -52,14 +51,13 @@ class Workshop:
         if "--last-failed" not in command:
             failed.unlink(missing_ok=True)
         process = subprocess.Popen(
-            command,
+            ["prlimit", f"--cpu={limit}", f"--as={MEMORY}", *command],
             cwd=self.work,
             env=self.environment(frameworks),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             process_group=0,
-            preexec_fn=lambda: limit_resources(limit),
         )
         try:
             status = process.wait(5 * limit)
@@ -81,12 +79,6 @@ class Workshop:
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
             "PYTHONHASHSEED": "0",
         }
-
-
-def limit_resources(seconds: int) -> None:
-    """Limit the CPU time and the memory of this process and of those that it starts."""
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
