@@ -110,11 +110,11 @@ def test_code_that_moves_is_drawn_again(tmp_path):
 
 
 def test_tests_of_the_module_run_first():
-    command = command_of("mirror", ["reference"], "noise")
+    command = command_of("mirror", "reference", "noise")
     first, last = (command.index(f"tests/reference{name}") for name in ("/test_noise.py", ""))
     assert first < last
-    assert "tests/reference" not in command_of("rest", ["reference"])
-    assert "tests/problem" in command_of("rest", ["reference"])
+    assert "tests/reference" not in command_of("rest", "reference")
+    assert "tests/problem" in command_of("rest", "reference")
 
 
 def test_equivalent_mutants_exist_and_have_a_reason():
