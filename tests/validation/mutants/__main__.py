@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -95,6 +96,7 @@ def main() -> None:
     ]
     mutants = [mutant for mutant in drawn if mutant.facts() not in equivalent]
     results = Results(arguments.out)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as folder:
         try_mutants(mutants, arguments.stages, results, Path(folder))
     entries = [results.mutants[mutant.rank] for mutant in mutants]
