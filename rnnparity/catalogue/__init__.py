@@ -1,17 +1,18 @@
 """The catalogue: every case that is checked, each with its numbers and the reason why it exists.
 
-A new family of cases is one function that yields problems (see `options.bias`) and its name in
+A new family of cases is one function that yields `CaseSpec`s (see `options.bias`) and its name in
 FAMILIES. The ids of its cases start with the name of the family, which is also the fixture file:
-`rnnparity regenerate` writes it. A case must have an id, tags and a reason; `build` makes weights,
+`rnnparity regenerate` writes it. A case must have an id, tags and a reason; `CaseSpec` makes weights,
 inputs, masks and states from a layer's configuration.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from hashlib import sha256
 
+from rnnparity.catalogue.build import CaseSpec
 from rnnparity.catalogue.composition import different_halves, stacks, stateful
 from rnnparity.catalogue.cross import cross_cases, length_cases
 from rnnparity.catalogue.dtypes import dtypes, saturation
@@ -19,7 +20,7 @@ from rnnparity.catalogue.options import activations, bias, edges, zero_output
 from rnnparity.catalogue.sources import source_cases
 from rnnparity.problem.problem import Problem
 
-FAMILIES: tuple[Callable[[], Iterator[Problem]], ...] = (
+FAMILIES: tuple[Callable[[], Iterator[CaseSpec]], ...] = (
     cross_cases,
     length_cases,
     bias,
@@ -35,19 +36,39 @@ FAMILIES: tuple[Callable[[], Iterator[Problem]], ...] = (
 )
 
 
+class Catalogue(Mapping[str, Problem]):
+    """The cases by id; the numbers of a case are made when it is first used."""
+
+    def __init__(self, specs: Iterable[CaseSpec]) -> None:
+        ordered = sorted(specs, key=lambda spec: (family(spec.id), spec.id))
+        self._specs = {spec.id: spec for spec in ordered}
+        self._problems: dict[str, Problem] = {}
+        if len(self._specs) != len(ordered):
+            raise AssertionError("two cases have the same id")
+
+    def __getitem__(self, id: str) -> Problem:
+        if id not in self._problems:
+            self._problems[id] = self._specs[id].build()
+        return self._problems[id]
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._specs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._specs)
+
+    def __len__(self) -> int:
+        return len(self._specs)
+
+
 @cache
-def catalogue() -> dict[str, Problem]:
+def catalogue() -> Catalogue:
     """Return all cases by id, in the order of the families and, inside each, of the ids.
 
     >>> catalogue()["gru-spread-last"]
     Problem('gru-spread-last', GRU(5), B=2 T=4 D=6)
     """
-    cases = [case for cases_of_family in FAMILIES for case in cases_of_family()]
-    cases.sort(key=lambda case: (family(case.id), case.id))
-    by_id = {case.id: case for case in cases}
-    if len(by_id) != len(cases):
-        raise AssertionError("two cases have the same id")
-    return by_id
+    return Catalogue(spec for cases_of_family in FAMILIES for spec in cases_of_family())
 
 
 @cache

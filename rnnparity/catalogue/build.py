@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from typing import Any
 
@@ -123,52 +124,62 @@ def spread_states(layer: Layer, batch: int) -> tuple[Tensor, ...]:
     return tuple(states)
 
 
-def build(
-    id: str,
-    spec: JsonObject,
-    why: str,
-    *,
-    tags: Sequence[str] = (),
-    source: str = "",
-    shape: tuple[int, int, int] = SHAPE,
-    inputs: Array | None = None,
-    weight_exponent: int = 0,
-    recurrent_exponent: int | None = None,
-    input_exponent: int = 1,
-    initializers: Mapping[str, Any] | None = None,
-    mask: Sequence[str] | None = None,
-    initial: bool = False,
-    calls: Sequence[int] | None = None,
-    expect: Mapping[str, Any] | None = None,
-) -> Problem:
-    """Return a case.
+@dataclass(frozen=True, eq=False)
+class CaseSpec:
+    """What a case is made of: `build` makes its numbers.
 
     Weights are spread unless `initializers` makes them constant; inputs are spread unless given.
     The exponents are powers of 2: scales of all weights, of the recurrent ones, of the inputs.
-    A case has the tag "plain" if it needs only what every engine has: no mask, no states in or
-    out, float32.
     """
-    layer = parse_layer(spec)
-    is_plain = _is_plain(layer) and mask is None and not initial and calls is None
-    if inputs is None:
-        inputs = spread(shape, 90, input_exponent, _wide(layer.compute_dtype))
-    batch, _, features = inputs.shape
-    if initializers is None:
-        weights = spread_weights(layer, features, weight_exponent, recurrent_exponent)
-    else:
-        weights = constant_weights(layer, features, initializers)
-    return Problem(
-        layer=layer,
-        weights=weights,
-        inputs=Tensor.of("inputs", inputs, _wide(layer.compute_dtype)),
-        mask=None if mask is None else mask_of(mask),
-        initial_state=spread_states(layer, batch) if initial else None,
-        calls=None if calls is None else tuple(calls),
-        id=id,
-        case=Case(
-            (*tags, "plain") if is_plain else tuple(tags), why, source, initializers, expect or {}
-        ),
-    )
+
+    id: str
+    spec: JsonObject
+    why: str
+    _: KW_ONLY
+    tags: Sequence[str] = ()
+    source: str = ""
+    shape: tuple[int, int, int] = SHAPE
+    inputs: Array | None = None
+    weight_exponent: int = 0
+    recurrent_exponent: int | None = None
+    input_exponent: int = 1
+    initializers: Mapping[str, Any] | None = None
+    mask: Sequence[str] | None = None
+    initial: bool = False
+    calls: Sequence[int] | None = None
+    expect: Mapping[str, Any] | None = None
+
+    def build(self) -> Problem:
+        """Return the problem.
+
+        It has the tag "plain" if it needs only what every engine has: no mask, no states in or
+        out, float32.
+        """
+        layer = parse_layer(self.spec)
+        is_stateless = self.mask is None and not self.initial and self.calls is None
+        plain = ("plain",) if is_stateless and _is_plain(layer) else ()
+        dtype = _wide(layer.compute_dtype)
+        inputs = self.inputs
+        if inputs is None:
+            inputs = spread(self.shape, 90, self.input_exponent, dtype)
+        batch, _, features = inputs.shape
+        return Problem(
+            layer=layer,
+            weights=self._weights(layer, features),
+            inputs=Tensor.of("inputs", inputs, dtype),
+            mask=None if self.mask is None else mask_of(self.mask),
+            initial_state=spread_states(layer, batch) if self.initial else None,
+            calls=None if self.calls is None else tuple(self.calls),
+            id=self.id,
+            case=Case(
+                (*self.tags, *plain), self.why, self.source, self.initializers, self.expect or {}
+            ),
+        )
+
+    def _weights(self, layer: Layer, features: int) -> tuple[Tensor, ...]:
+        if self.initializers is None:
+            return spread_weights(layer, features, self.weight_exponent, self.recurrent_exponent)
+        return constant_weights(layer, features, self.initializers)
 
 
 def _is_plain(layer: Layer) -> bool:

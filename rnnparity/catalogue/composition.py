@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
-from rnnparity.catalogue.build import GAPS, LONGER, LOUD, build
+from rnnparity.catalogue.build import GAPS, LONGER, LOUD, CaseSpec
 from rnnparity.catalogue.configs import (
     BOTH,
     FORMS,
@@ -22,7 +22,6 @@ from rnnparity.catalogue.configs import (
     variant,
 )
 from rnnparity.problem.keras_config import JsonObject
-from rnnparity.problem.problem import Problem
 
 # Another number of units than the default.
 WIDE: JsonObject = {"units": 8}
@@ -43,12 +42,12 @@ HALVES: Mapping[str, tuple[JsonObject, JsonObject, Sequence[str]]] = {
 }
 
 
-def different_halves() -> Iterator[Problem]:
+def different_halves() -> Iterator[CaseSpec]:
     """Yield a `backward_layer` of another class, other units or another activation."""
     for label, (forward, backward, modes) in HALVES.items():
         for mode, (suffix, flags, masked) in product(modes, (*FORMS, ("", BOTH, False))):
             backwards = configured(backward, go_backwards=True, **flags)
-            yield build(
+            yield CaseSpec(
                 id_of("halves", label, mode, suffix, mask=masked),
                 merged(configured(forward, **flags), mode, backward_layer=backwards),
                 "The halves may be different layers; weights, states and widths follow each half.",
@@ -59,7 +58,7 @@ def different_halves() -> Iterator[Problem]:
             )
 
 
-def stateful() -> Iterator[Problem]:
+def stateful() -> Iterator[CaseSpec]:
     """Yield three calls of one layer: the states of one call start the next."""
     flags = {"sequences-state": BOTH, "last-state": STATE, "sequences": SEQUENCES}
     for name, direction, mask, initial, label in product(
@@ -67,7 +66,7 @@ def stateful() -> Iterator[Problem]:
     ):
         masked = mask == "gaps"
         tags = ("stateful", f"mask:{mask}")
-        yield build(
+        yield CaseSpec(
             id_of("stateful", name, direction, label, mask=masked, initial=initial),
             directed(name, direction, stateful=True, **flags[label]),
             "Three calls of 3, 2 and 1 steps: the states of one call start the next, in each half; "
@@ -135,13 +134,13 @@ STACKS: Mapping[str, Sequence[JsonObject]] = {
 }
 
 
-def stacks() -> Iterator[Problem]:
+def stacks() -> Iterator[CaseSpec]:
     """Yield two to four layers, alike and mixed."""
     for label, masked, initial in product(STACKS, (False, True), (False, True)):
         tags = ["stack", f"mask:{'gaps' if masked else 'none'}"]
         if label == "four_alike":
             tags.append("edge")  # D = H
-        yield build(
+        yield CaseSpec(
             id_of("stack", label, mask=masked, initial=initial),
             stack(*STACKS[label]),
             "Each layer feeds the next; the mask is passed on unchanged, also by a layer that "

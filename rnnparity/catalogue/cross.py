@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from rnnparity.catalogue.build import CONSTANTS, LENGTH_MASKS, MASKS, TRAIN_X, build
+from rnnparity.catalogue.build import CONSTANTS, LENGTH_MASKS, MASKS, TRAIN_X, CaseSpec
 from rnnparity.catalogue.configs import (
     BOTH,
     SEQUENCES,
@@ -19,7 +19,6 @@ from rnnparity.catalogue.configs import (
     id_of,
 )
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.problem import Problem
 
 DIRECTIONS = ("forward", "backwards", "concat", "sum", "mul", "ave", "none")
 FLAGS = {"last": {}, "state": STATE, "sequences": SEQUENCES, "sequences-state": BOTH}
@@ -50,13 +49,13 @@ _MASK_TESTS = {
 }
 
 
-def cross_cases() -> Iterator[Problem]:
+def cross_cases() -> Iterator[CaseSpec]:
     """Yield every combination of the options."""
     for options in product(VARIANTS, DIRECTIONS, FLAGS, MASK_NAMES, (False, True), WEIGHTS):
         yield _case(*options)
 
 
-def length_cases() -> Iterator[Problem]:
+def length_cases() -> Iterator[CaseSpec]:
     """Yield padding with a row of length 0 or T: limits that engines with lengths must meet."""
     directions, all_flags = ("forward", "backwards", "concat", "ave"), ("state", "sequences-state")
     for name, direction, flags, mask, initial in product(
@@ -65,7 +64,9 @@ def length_cases() -> Iterator[Problem]:
         yield _case(name, direction, flags, mask, initial, "spread")
 
 
-def _case(name: str, direction: str, flags: str, mask: str, initial: bool, weights: str) -> Problem:
+def _case(
+    name: str, direction: str, flags: str, mask: str, initial: bool, weights: str
+) -> CaseSpec:
     two_ways = direction not in ("forward", "backwards")
     parts = [f"bi_{name}" if two_ways else name, weights]
     parts += [] if direction == "forward" else [direction]
@@ -76,7 +77,7 @@ def _case(name: str, direction: str, flags: str, mask: str, initial: bool, weigh
     why += "; the states start from the initial state" if initial else ""
     constant = weights == "constant"
     why += "; the numbers can be checked by hand" if constant else ""
-    return build(
+    return CaseSpec(
         id_of(*parts, initial=initial),
         directed(name, direction, units=SOURCE_UNITS if constant else UNITS, **FLAGS[flags]),
         f"{why}.",

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from rnnparity.catalogue.build import GAPS, LONGER, MASKS, build
+from rnnparity.catalogue.build import GAPS, LONGER, MASKS, CaseSpec
 from rnnparity.catalogue.configs import BOTH, FORMS, VARIANTS, directed, id_of, tags_of, variant
 from rnnparity.problem.cells import CELLS
 from rnnparity.problem.layers import ACTIVATIONS
-from rnnparity.problem.problem import Problem
 
 
-def bias() -> Iterator[Problem]:
+def bias() -> Iterator[CaseSpec]:
     """Yield layers without a bias."""
     for name, direction, form in product(VARIANTS, ("forward", "concat"), FORMS):
         suffix, flags, complete = form
-        yield build(
+        yield CaseSpec(
             id_of("bias-off", name, direction, suffix),
             directed(name, direction, use_bias=False, **flags),
             "Without a bias get_weights() has two arrays per half; a GRU must not keep its second "
@@ -28,7 +27,7 @@ def bias() -> Iterator[Problem]:
         )
 
 
-def activations() -> Iterator[Problem]:
+def activations() -> Iterator[CaseSpec]:
     """Yield every activation in each argument that takes one."""
     for name, activation, form in product(VARIANTS, ACTIVATIONS, FORMS):
         suffix, flags, complete = form
@@ -37,7 +36,7 @@ def activations() -> Iterator[Problem]:
             arguments["recurrent_activation"] = "gates"
         for argument, label in arguments.items():
             tag = f"activation:{activation}"
-            yield build(
+            yield CaseSpec(
                 id_of("activation", activation, name, label, suffix),
                 variant(name, **{argument: activation, **flags}),
                 f"{activation} as {argument}: formulas differ between frameworks and Keras "
@@ -49,7 +48,7 @@ def activations() -> Iterator[Problem]:
             )
 
 
-def zero_output() -> Iterator[Problem]:
+def zero_output() -> Iterator[CaseSpec]:
     """Yield zero_output_for_mask outside of Bidirectional, which sets it itself."""
     for name, direction, sequences, mask in product(
         VARIANTS, ("forward", "backwards"), (True, False), MASKS
@@ -57,7 +56,7 @@ def zero_output() -> Iterator[Problem]:
         flags = "sequences" if sequences else "last"
         config = {"zero_output_for_mask": True, "return_sequences": sequences, "return_state": True}
         tags = (f"flags:{flags}", f"mask:{mask}", "zero_output")
-        yield build(
+        yield CaseSpec(
             f"zero_output-{name}-{direction}-{flags}-mask_{mask}",
             directed(name, direction, **config),
             "Masked steps give zeros while the states are kept; it counts only with "
@@ -79,14 +78,14 @@ EDGES = {
 }
 
 
-def edges() -> Iterator[Problem]:
+def edges() -> Iterator[CaseSpec]:
     """Yield axes of length 1, where squeezed or broadcast axes are not noticed elsewhere."""
     for name, direction, label, form in product(
         VARIANTS, ("forward", "backwards", "concat"), EDGES, (*FORMS, ("", BOTH, False))
     ):
         suffix, flags, initial = form
         shape, units = EDGES[label]
-        yield build(
+        yield CaseSpec(
             id_of("edge", label, name, direction, suffix, initial=initial),
             directed(name, direction, units=units, **flags),
             f"{label[0]} = 1: detects an axis that is lost or broadcast by accident.",

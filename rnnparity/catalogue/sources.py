@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rnnparity.catalogue.build import CONSTANTS, TRAIN_X, build
+from rnnparity.catalogue.build import CONSTANTS, TRAIN_X, CaseSpec
 from rnnparity.catalogue.configs import (
     BOTH,
     SEQUENCES,
@@ -24,7 +24,6 @@ from rnnparity.catalogue.configs import (
     stack,
 )
 from rnnparity.problem.keras_config import JsonObject
-from rnnparity.problem.problem import Problem
 
 SENTENCE = np.array([TRAIN_X])
 
@@ -68,7 +67,7 @@ PRINTED_STEPS = {
 }
 
 
-def source_cases() -> Iterator[Problem]:
+def source_cases() -> Iterator[CaseSpec]:
     """Yield every number, shape, relation and parameter count that the sources print."""
     yield from _bilstm_digits()
     yield from _zero_bias()
@@ -77,8 +76,8 @@ def source_cases() -> Iterator[Problem]:
     yield from _textbook()
 
 
-def _bilstm(source: str, label: str, flags: JsonObject, expect: JsonObject) -> Problem:
-    return build(
+def _bilstm(source: str, label: str, flags: JsonObject, expect: JsonObject) -> CaseSpec:
+    return CaseSpec(
         f"sources-{source}-bilstm-{label}",
         bidirectional(recurrent("LSTM", SOURCE_UNITS, **flags)),
         "The notes' bidirectional LSTM with kernel 0.1, recurrent kernel 0.1, bias 0 and the forget block at 1.",
@@ -90,7 +89,7 @@ def _bilstm(source: str, label: str, flags: JsonObject, expect: JsonObject) -> P
     )
 
 
-def _bilstm_digits() -> Iterator[Problem]:
+def _bilstm_digits() -> Iterator[CaseSpec]:
     for source, row in PRINTED_LAST.items():
         states = {"forward_h": [row[:3]], "backward_h": [row[3:]]}
         yield _bilstm(
@@ -143,8 +142,8 @@ def _bilstm_digits() -> Iterator[Problem]:
     yield _bilstm("002", "last", {}, {"shapes": {"output": [1, 6]}, "returned": 1})
 
 
-def _zero_bias() -> Iterator[Problem]:
-    yield build(
+def _zero_bias() -> Iterator[CaseSpec]:
+    yield CaseSpec(
         "sources-000-bilstm-literal_zero_bias",
         bidirectional(recurrent("LSTM", SOURCE_UNITS, **STATE)),
         "The notes' initializers taken literally, without Keras' forget block at 1: an engine that gives this number "
@@ -157,7 +156,7 @@ def _zero_bias() -> Iterator[Problem]:
     )
 
 
-def _random_initializers() -> Iterator[Problem]:
+def _random_initializers() -> Iterator[CaseSpec]:
     """Yield layers that the notes build with random weights: shapes and relations."""
     rows: list[tuple[str, str, JsonObject, JsonObject]] = []
     for source in ("000", "002"):
@@ -189,8 +188,8 @@ def _random_initializers() -> Iterator[Problem]:
     )
 
 
-def _random(source: str, label: str, spec: JsonObject, expect: JsonObject) -> Problem:
-    return build(
+def _random(source: str, label: str, spec: JsonObject, expect: JsonObject) -> CaseSpec:
+    return CaseSpec(
         f"sources-{source}-{label}",
         spec,
         "The notes print random numbers here; their shapes and relations hold for any weights.",
@@ -211,7 +210,7 @@ def _last_step(returned: int) -> JsonObject:
     return {"shapes": shapes, "returned": returned, "relations": ["output[:, -1] == h"]}
 
 
-def _summaries() -> Iterator[Problem]:
+def _summaries() -> Iterator[CaseSpec]:
     """Yield what `model.summary()` prints in source 001."""
     eight = recurrent("SimpleRNN", units=8, **SEQUENCES)
     two_ways = bidirectional(eight)
@@ -235,7 +234,7 @@ def _summaries() -> Iterator[Problem]:
     ]
     for label, layers, batch_shape, summary in rows:
         batch, steps, features = batch_shape
-        yield build(
+        yield CaseSpec(
             f"sources-001-summary-{label}",
             stack(*layers),
             "What the notes' model.summary() prints: shapes without or with a batch size, parameters per layer.",
@@ -251,8 +250,8 @@ def _summaries() -> Iterator[Problem]:
         )
 
 
-def _textbook() -> Iterator[Problem]:
-    yield build(
+def _textbook() -> Iterator[CaseSpec]:
+    yield CaseSpec(
         "sources-001-textbook",
         recurrent("SimpleRNN", units=8, **SEQUENCES),
         "The notes' loop in plain Python, on the inputs that they print: eight hidden units over ten steps. The loop "

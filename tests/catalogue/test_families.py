@@ -6,8 +6,10 @@ import pytest
 
 import rnnparity.catalogue as package
 from rnnparity.catalogue import FAMILIES, catalogue, family
-from rnnparity.catalogue.cross import DIRECTIONS, FLAGS, MASK_NAMES, VARIANTS, WEIGHTS
+from rnnparity.catalogue.build import CaseSpec
+from rnnparity.catalogue.cross import DIRECTIONS, FLAGS, MASK_NAMES, VARIANTS, WEIGHTS, cross_cases
 from rnnparity.problem.cells import CELLS
+from rnnparity.problem.keras_config import parse_layer
 
 OPTIONS = (VARIANTS, DIRECTIONS, FLAGS, MASK_NAMES, (False, True), WEIGHTS)
 
@@ -17,21 +19,21 @@ def test_every_case_of_a_family_is_in_the_catalogue(cases_of_family):
     cases = list(cases_of_family())
     assert cases
     for case in cases:
-        assert catalogue()[case.id].layer == case.layer
-        assert case.case.why.endswith(".")
+        assert catalogue()[case.id].layer == parse_layer(case.spec)
+        assert case.why.endswith(".")
 
 
 def test_a_new_family_is_a_function_in_the_list(monkeypatch):
-    (case,) = [case for case in catalogue().values() if case.id == "gru-spread-last"]
-    new = package.build.build("new-case", {"class_name": "GRU", "config": {"units": 2}}, "New.")
-    monkeypatch.setattr(package, "FAMILIES", (lambda: iter([case, new]),))
+    (case,) = [case for case in cross_cases() if case.id == "gru-spread-last"]
+    new = CaseSpec("new-case", {"class_name": "GRU", "config": {"units": 2}}, "New.")
+    monkeypatch.setattr(package, "FAMILIES", (lambda: iter([new, case]),))
     assert list(catalogue.__wrapped__()) == [case.id, "new-case"]
+    assert catalogue.__wrapped__()["new-case"].layer.units == 2
     assert family("new-case") == "new"
 
 
 def test_two_cases_of_one_id_are_refused(monkeypatch):
-    cases = [catalogue()["gru-spread-last"]] * 2
-    monkeypatch.setattr(package, "FAMILIES", (lambda: iter(cases),))
+    monkeypatch.setattr(package, "FAMILIES", (cross_cases, cross_cases))
     with pytest.raises(AssertionError, match="two cases have the same id"):
         catalogue.__wrapped__()
 
