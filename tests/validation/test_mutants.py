@@ -109,10 +109,9 @@ def test_code_that_moves_is_drawn_again(tmp_path):
     assert len(ranks) == 4
 
 
-def test_tests_of_the_module_run_first():
-    command = command_of("mirror", "reference", "noise")
-    first, last = (command.index(f"tests/reference{name}") for name in ("/test_noise.py", ""))
-    assert first < last
+def test_the_tests_of_the_module_run_first():
+    assert command_of("module", "reference", "noise")[-1].startswith("tests/reference/test_noise")
+    assert command_of("module", "golden", "no_such_module") == []
     assert "tests/reference" not in command_of("rest", "reference")
     assert "tests/problem" in command_of("rest", "reference")
 

@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests python -m validation.mutants --count 160 --seed 11 --out FILE.json
 
-The mutants are tried in four stages (stages.py), each on those that survived the stages before. A
+The mutants are tried in stages (stages.py), each on those that survived the stages before. A
 mutant is killed if a stage takes much longer than on healthy code, or if a test fails and does so
 again. Mutants that change no behaviour are listed with the reason in equivalent.json and are not
 tried. FILE.json is written after each mutant, and a run that was interrupted continues.

@@ -1,8 +1,8 @@
 """The stages in which a mutant is tried, the cheapest first.
 
-`mirror`: the tests of the mutated module, then all of its package. `check`: `check reference`.
-`rest`: the tests of the other packages, as if no framework were installed. `frameworks`: the tests
-of problem, golden and subjects with frameworks.
+`module`: the tests that mirror the mutated module. `package`: those of its package. `check`:
+`check reference`. `rest`: the tests of the other packages, as if no framework were installed.
+`frameworks`: the tests of problem, golden and subjects with frameworks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from validation.mutants.draw import Mutant
 from validation.mutants.runs import CHECKOUT, Workshop
 
 # The seconds of CPU that a process of a stage may take, some three times what it takes.
-LIMITS = {"mirror": 120, "check": 60, "rest": 1200, "frameworks": 1200}
+LIMITS = {"module": 60, "package": 120, "check": 60, "rest": 1200, "frameworks": 1200}
 # Tests of frameworks and of tools, which see of the mutated packages what others see.
 LEFT_OUT = {"subjects", "bench", "benchmarks", "validation"}
 TESTS = CHECKOUT / "tests"
@@ -24,18 +24,20 @@ CHECK = [sys.executable, "-m", "rnnparity", "check", "reference"]
 
 
 def command_of(stage: str, area: str = "", stem: str = "") -> list[str]:
-    """Return the command of a stage for a module of an area."""
+    """Return the command of a stage for a module of an area; it is empty if there is no test."""
     match stage:
         case "check":
             return CHECK
-        case "mirror":
-            paths = [*sorted((TESTS / area).glob(f"test_{stem}*")), TESTS / area]
+        case "module":
+            paths = sorted((TESTS / area).glob(f"test_{stem}*"))
+        case "package":
+            paths = [TESTS / area]
         case "rest":
             names = {path.name for path in TESTS.glob("[a-z]*/")} - LEFT_OUT - {area}
             paths = [TESTS / name for name in sorted(names)]
         case _:
             paths = [TESTS / name for name in ("problem", "golden", "subjects")]
-    return [*PYTEST, *(path.relative_to(CHECKOUT).as_posix() for path in paths)]
+    return [*PYTEST, *(path.relative_to(CHECKOUT).as_posix() for path in paths)] if paths else []
 
 
 class Stage:
@@ -51,15 +53,20 @@ class Stage:
         return self.workshop.failures(command, LIMITS[self.name], frameworks)
 
     def killer(self, mutant: Mutant) -> str:
-        """Return the first failure with a mutant that happens again when it is rerun, or ""."""
+        """Return the first failure with a mutant, or "".
+
+        In the tests of whole packages, some of which need time, it must happen again.
+        """
         command = command_of(self.name, mutant.area, Path(mutant.file).stem)
+        if not command:
+            return ""
         excluded = list(self.excluded)
         with self.workshop.edited(mutant):
             while True:
                 options = ["-x", *(f"--deselect={test}" for test in excluded)]
                 failed = self.failures(command if command is CHECK else [*command, *options])
-                if not failed or "::" not in failed[0]:  # nothing, or not a test
-                    return "".join(failed)
+                if not failed or "::" not in failed[0] or self.name == "module":
+                    return failed[0] if failed else ""
                 if self.failures([*PYTEST, "--last-failed", failed[0].partition("::")[0]]):
                     return failed[0]
                 excluded.append(failed[0])
