@@ -61,9 +61,9 @@ class Goldens:
 def read_goldens(
     folder: Path, catalogue: Mapping[str, Problem], only: Collection[str] | None = None
 ) -> Goldens:
-    """Return the goldens of the catalogue, or of the families of the cases `only`.
+    """Return the goldens of the catalogue, or of the cases `only`.
 
-    Checksum, row count, order and problem of each are checked.
+    The checksum, row count and order of their files are checked, and the problem of each.
 
     Raises:
         FormatError: one line that names the file, what is wrong, and what to do.
@@ -74,7 +74,7 @@ def read_goldens(
     outputs: dict[str, tuple[Tensor, ...]] = {}
     for name, entry in manifest["files"].items():
         if name in files or only is None:
-            outputs |= _read_family(folder / name, entry, catalogue)
+            outputs |= _read_family(folder / name, entry, catalogue, wanted)
     _check_files(folder, manifest["files"])
     _check_left_out(folder, set(manifest["left_out"]), set(outputs), set(catalogue))
     missing = sorted(wanted - outputs.keys() - manifest["left_out"].keys())
@@ -82,18 +82,22 @@ def read_goldens(
 
 
 def _read_family(
-    path: Path, entry: JsonObject, catalogue: Mapping[str, Problem]
+    path: Path,
+    entry: JsonObject,
+    catalogue: Mapping[str, Problem],
+    wanted: Collection[str],
 ) -> dict[str, tuple[Tensor, ...]]:
     content = read_bytes(path)
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise FormatError(f"{path}: checksum mismatch; {REMEDY}")
     outputs = {}
     for row in read_rows(content, path, entry["rows"]):
-        problem = catalogue.get(row["id"])
-        if problem is None or f"{family(row['id'])}.json" != path.name:
-            message = f"the catalogue has no case {row['id']} in this file"
+        case = row["id"]
+        if case not in catalogue or f"{family(case)}.json" != path.name:
+            message = f"the catalogue has no case {case} in this file"
             raise FormatError(f"{path}: {message}; {REMEDY}")
-        outputs[row["id"]] = golden_of(row, problem, path)
+        if case in wanted:
+            outputs[case] = golden_of(row, catalogue[case], path)
     return outputs
 
 
