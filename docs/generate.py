@@ -204,6 +204,15 @@ def findings() -> str:
     return table(["difference", "subjects", "versions", "standing", "description"], rows)
 
 
+def finding_examples() -> str:
+    """Return each finding of an explanation with the sentence of an example."""
+    from finding_examples import sentences
+
+    return table(
+        ("finding", "for example"), ((f"`{type_}`", text) for type_, text in sentences().items())
+    )
+
+
 def thresholds() -> str:
     """Return the threshold and the fault size of every dtype."""
     from rnnparity.problem.dtypes import FLOAT_TYPES
@@ -258,6 +267,7 @@ GENERATED = (
     subjects,
     faults,
     findings,
+    finding_examples,
     thresholds,
     problem_keys,
     defaults,

@@ -243,6 +243,21 @@ def _explained_by_reading(diagnosis: Diagnosis, reading: Reading, expected: Expe
     return with_fits(replace(diagnosis, explanation=explanation), (mutant,), certain=True)
 
 
+# A finding that states more than a pattern, and the pattern.
+_REPEATS = {
+    FindingType.ONE_DIRECTION_ONLY: {FindingType.HALF_AGREES},
+    FindingType.QUANTIZED: {FindingType.NUMBERS_OF_TYPE, FindingType.PRINTED_DIGITS},
+    FindingType.COARSE_STORAGE: {FindingType.NUMBERS_OF_TYPE, FindingType.WITHIN_NOISE_OF},
+    FindingType.RESTARTS_EVERY_STEP: {FindingType.FIRST_STEP_AGREES},
+}
+
+
+def _without_repetition(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Leave out what another finding states as well, and more."""
+    repeated = {type_ for finding in findings for type_ in _REPEATS.get(finding.type, ())}
+    return tuple(finding for finding in findings if finding.type not in repeated)
+
+
 def _diverging(
     diagnosis: Diagnosis, evidence: Evidence, search: Search, read: tuple[PlacedFault, ...]
 ) -> Diagnosis:
@@ -252,10 +267,12 @@ def _diverging(
     explanation = replace(
         diagnosis.explanation,
         cause=Cause(),
-        findings=(
-            *location_findings(evidence),
-            *numeric_findings(evidence, search, diagnosis.explanation.findings),
-            *diagnosis.explanation.findings,
+        findings=_without_repetition(
+            (
+                *location_findings(evidence),
+                *numeric_findings(evidence, search),
+                *diagnosis.explanation.findings,
+            )
         ),
         picture=picture_of(evidence),
     )
@@ -271,6 +288,9 @@ def _diverging(
     ]
     if not placed:
         mutants_that_fit[0] = replace(best.mutant, placed=read)
-    explanation = replace(explanation, sigma_with_cause=best.sigma)
+    findings = explanation.findings
+    if search.certain(best):  # what chance has not been ruled out for is no evidence beside it
+        findings = tuple(finding for finding in findings if finding.certain)
+    explanation = replace(explanation, sigma_with_cause=best.sigma, findings=findings)
     diagnosis = replace(diagnosis, explanation=explanation)
     return with_fits(diagnosis, tuple(mutants_that_fit), search.certain(best))

@@ -33,14 +33,8 @@ def value_findings(actual: Sequence[Tensor]) -> tuple[Finding, ...]:
     return ()
 
 
-def numeric_findings(
-    evidence: Evidence, search: Search, findings: Sequence[Finding]
-) -> tuple[Finding, ...]:
-    """Return what the size or the dtype of the values shows, unless other findings state it."""
-    if any(
-        finding.type in (FindingType.QUANTIZED, FindingType.COARSE_STORAGE) for finding in findings
-    ):
-        return ()
+def numeric_findings(evidence: Evidence, search: Search) -> tuple[Finding, ...]:
+    """Return what the size or the dtype of the values shows."""
     if search.within_noise_of and not search.fits:
         return (Finding(FindingType.WITHIN_NOISE_OF, search.within_noise_of),)
     patterns = value_findings(evidence.actual)

@@ -49,7 +49,7 @@ def finding_text(finding: Finding) -> str:
     """Return a finding in one sentence."""
     text = FIXED.get(finding.type) or TEXTS.get(finding.type, _block_text)(finding)
     half = finding.half.rstrip("/")
-    return f"{half}: {text}" if half and finding.block is None else text
+    return f"{half}: {text}" if half else text
 
 
 def _only(noun: str, finding: Finding) -> str:
@@ -115,11 +115,23 @@ def _quantized(finding: Finding) -> str:
 def _block_text(finding: Finding) -> str:
     """Return how a block of the weights that were used differs from that which was given."""
     block = "weights" if finding.block is None else block_name(finding.block)
+    if finding.type is FindingType.EFFECTIVE_WEIGHTS and finding.change is None:
+        return _not_identifiable(finding)
     change = _change_text(finding)
     if finding.type is FindingType.EFFECTIVE_WEIGHTS:
         return f"the weights that were used, by least squares: {block} {change}"
     steps = f" at {numbered('step', finding.numbers)}" if _is_at_steps(finding) else ""
     return f"{block} {change}{steps}"
+
+
+def _not_identifiable(finding: Finding) -> str:
+    usable, needed = finding.numbers
+    gates = finding.block.gate if finding.block else ""
+    plural = "s" if len(gates) > 1 else ""
+    return (
+        f"whether the weights of gate{plural} {', '.join(gates)} differ cannot be told: {usable} "
+        f"usable steps of {needed} needed; more steps, or rows with different inputs, would do"
+    )
 
 
 def _change_text(finding: Finding) -> str:

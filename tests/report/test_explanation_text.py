@@ -162,8 +162,12 @@ def test_slice_states_what_was_explained(part, expected):
 
 @pytest.mark.parametrize("finding", FindingType)
 def test_every_finding_is_a_sentence(finding):
-    single = finding in (FindingType.TIME_SHIFTED, FindingType.PRINTED_DIGITS)
-    numbers = (4,) if single else (0, 1, 2, 3, 5)
+    counts = {
+        FindingType.TIME_SHIFTED: (4,),
+        FindingType.PRINTED_DIGITS: (4,),
+        FindingType.EFFECTIVE_WEIGHTS: (3, 11),
+    }
+    numbers = counts.get(finding, (0, 1, 2, 3, 5))
     sentence = finding_text(Finding(finding, "float16", numbers, 0.5))
     assert len(sentence.split()) > 2
     assert "None" not in sentence

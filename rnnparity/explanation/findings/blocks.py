@@ -77,10 +77,15 @@ class Base:
 class Block:
     """A block in its array: `index` selects it."""
 
+    half: str
     name: WeightBlock
-    array: str
     index: tuple[EllipsisType | slice | int, ...]
     values: Array = field(repr=False)
+
+    @property
+    def array(self) -> str:
+        """The name of the array in the problem."""
+        return f"{self.half}{self.name.weights}"
 
     def edited(self, array: Array, values: Array) -> Array:
         """Return the array with other values in this block."""
@@ -103,7 +108,9 @@ def block_findings(base: Base) -> list[Finding]:
     if found and part is not base:
         chosen = [edits[index] for index, _ in found]
         found = _that_hold(base, chosen, len(edits))
-    findings = [replace(finding, half=base.half, numbers=base.steps) for _, finding in found]
+    findings = [
+        replace(finding, half=base.half or finding.half, numbers=base.steps) for _, finding in found
+    ]
     return sorted(findings, key=lambda finding: finding.sigma or 0.0)
 
 
@@ -151,8 +158,8 @@ def blocks_of(weights: Mapping[str, Array], prefix: str, layer: Recurrent) -> li
             for number, gate in enumerate(layer.cell.gates):
                 columns = slice(number * layer.units, (number + 1) * layer.units)
                 index = (... if row is None else row, columns)
-                block = WeightBlock(prefix + name, gate, row)
-                blocks.append(Block(block, prefix + name, index, array[index]))
+                block = WeightBlock(name, gate, row)
+                blocks.append(Block(prefix, block, index, array[index]))
     return blocks
 
 
@@ -193,6 +200,7 @@ def _changes(values: Array) -> Iterator[tuple[BlockChange, Array]]:
 def _finding(block: Block, change: BlockChange, source: Block | None = None) -> Finding:
     return Finding(
         FindingType.BLOCK,
+        half=block.half,
         block=block.name,
         change=change,
         source=None if source is None else source.name,

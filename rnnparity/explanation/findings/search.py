@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.blocks import Base, block_findings
+from rnnparity.explanation.findings.effective import effective_weights
 from rnnparity.explanation.findings.grids import grid_findings, storage_findings
 from rnnparity.explanation.findings.half_problem import (
     BACKWARD,
@@ -20,8 +21,9 @@ from rnnparity.explanation.findings.moved import moved_findings
 from rnnparity.explanation.findings.one_step import one_step
 from rnnparity.explanation.findings.quantities import quantity_findings
 from rnnparity.explanation.findings.steps import restart_findings, step_findings
-from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
+from rnnparity.problem.findings import Finding, FindingType, WeightBlock, accounts_for_values
 from rnnparity.problem.layers import halves
+from rnnparity.problem.problem import Tensor
 
 Question = Callable[[HalfProblem], Iterable[Finding]]
 
@@ -81,6 +83,7 @@ def _of_half(half: HalfProblem) -> Iterator[Finding]:
         restart_findings,
         quantity_findings,
         _of_steps,
+        _effective,
     )
     for question in questions:
         found = tuple(question(half))
@@ -93,6 +96,27 @@ def _of_steps(half: HalfProblem) -> Iterator[Finding]:
     step = one_step(half)
     if step is not None:
         yield from step_findings(half, step)
+
+
+def _effective(half: HalfProblem) -> Iterator[Finding]:
+    """Yield the weights that were used, or of which gate they cannot be told, where it has steps."""
+    sequence = half.sequence
+    if sequence is None:
+        return
+    layer = replace(half.layer, return_state=False)
+    actual = Tensor("output", sequence.actual)
+    problem = replace(half.problem, layer=layer, outputs=(actual,))
+    found, unknown = effective_weights(problem, sequence.allowed / half.view.threshold)
+    prefix = half.view.prefix
+    yield from (replace(finding, half=prefix) for finding in found)
+    if unknown and not found:
+        gates = "".join(gate.gate for gate in unknown)
+        usable = min(gate.usable for gate in unknown)
+        needed = max(gate.needed for gate in unknown)
+        yield Finding(
+            FindingType.EFFECTIVE_WEIGHTS, numbers=(usable, needed), half=prefix,
+            block=WeightBlock("", gates), certain=False,
+        )  # fmt: skip
 
 
 def _of_whole(evidence: Evidence) -> Iterator[Finding]:
