@@ -16,6 +16,8 @@ from rnnparity.reference import TraceStep, trace
 
 # The units of a quantity's noise: that of the output, grown by how much larger its values are.
 GROWTH = 4.0
+# The letters of the candidate: among the gates of a step, and among the blocks of the weights.
+CANDIDATE, CANDIDATE_BLOCKS = "g", "ch"
 
 
 def quantity_findings(half: HalfProblem) -> Iterator[Finding]:
@@ -64,11 +66,13 @@ def _quantities(half: HalfProblem, steps: list[TraceStep]) -> Iterator[tuple[str
         yield state, after
         yield f"{state} before the step", [_start(half, state), *after[:-1]]
     for gate in steps[0].gates:
-        yield f"gate {gate}", [step.gates[gate] for step in steps]
+        name = "the candidate" if gate == CANDIDATE else f"gate {gate}"
+        yield name, [step.gates[gate] for step in steps]
     h = [_start(half, "h"), *(step.states["h"] for step in steps[:-1])]
     for number, gate in enumerate(half.layer.cell.gates):
+        candidate = gate in CANDIDATE_BLOCKS and half.layer.cell.gated
         yield (
-            f"pre-activation of gate {gate}",
+            f"pre-activation of {'the candidate' if candidate else f'gate {gate}'}",
             [
                 _pre_activation(half.problem, number, time, before, step)
                 for time, (before, step) in enumerate(zip(h, steps, strict=True))
