@@ -40,15 +40,16 @@ class Behaviour:
     """How one half runs.
 
     `functions` are the activations of gates, or of READ_OUT, that differ from the layer's.
-    `returns` is what is returned as h: "h", "c", "candidate", "pre-activation" (of the candidate)
-    or "previous" (h before the step). `masked` is what is returned at masked steps: a number, or
-    None for what Keras returns.
+    `returns` is what is returned as h, one of `quantities_of`; `masked` what is returned at masked
+    steps: a number, or None for what Keras returns. `steps` are those of the output at which other
+    weights are used.
     """
 
     functions: Mapping[str, str] = field(default_factory=dict)
     returns: str = "h"
     restarts: bool = False
     masked: float | None = None
+    steps: tuple[int, ...] = ()
 
 
 AS_KERAS = Behaviour()
@@ -72,10 +73,7 @@ class Half:
 
     def activate(self, gate: str, values: Array) -> Array:
         """Return the activation of a gate, or of the output of an LSTM."""
-        candidate = gate in (
-            READ_OUT,
-            self.layer.cell.gates[-1 if self.layer.states == ("h",) else 2],
-        )
+        candidate = gate in (READ_OUT, candidate_of(self.layer))
         usual = self.layer.activation if candidate else self.layer.recurrent_activation
         return FUNCTIONS[self.behaviour.functions.get(gate, usual)](values)
 
@@ -89,6 +87,19 @@ class Half:
         return product + self.columns(self.bias[1], gate) if len(self.bias) == 2 else product
 
 
+def quantities_of(layer: Recurrent) -> list[str]:
+    """Return the names of what a step computes or has, its states first."""
+    candidate = candidate_of(layer)
+    names = [*layer.states, *(f"{state} before the step" for state in layer.states)]
+    gates = layer.cell.gates.replace(candidate, "g") if layer.cell.gated else ""
+    return [*names, *(f"gate {gate}" for gate in gates), f"pre-activation of gate {candidate}"]
+
+
+def candidate_of(layer: Recurrent) -> str:
+    """Return the gate that is the candidate for the new state."""
+    return "c" if "c" in layer.states else "h"
+
+
 def _step(half: Half, x: Array, states: States) -> States:
     """Return the states after a step, and the other quantities that it computes."""
     return STEPS[half.layer.class_name](half, x, **states)
@@ -96,16 +107,16 @@ def _step(half: Half, x: Array, states: States) -> States:
 
 def _simple_rnn(half: Half, x: Array, h: Array) -> States:
     z = half.from_input(x, "h") + half.from_state(h, "h")
-    candidate = half.activate("h", z)
-    return {"h": candidate, "candidate": candidate, "pre-activation": z}
+    return {"h": half.activate("h", z), "pre-activation of gate h": z}
 
 
 def _lstm(half: Half, x: Array, h: Array, c: Array) -> States:
     z = {gate: half.from_input(x, gate) + half.from_state(h, gate) for gate in "ifco"}
     i, f, g, o = (half.activate(gate, z[gate]) for gate in "ifco")
+    gates = {"gate i": i, "gate f": f, "gate g": g, "gate o": o}
     c = f * c + i * g
     h = o * half.activate(READ_OUT, c)
-    return {"h": h, "c": c, "candidate": g, "pre-activation": z["c"]}
+    return {"h": h, "c": c, "pre-activation of gate c": z["c"]} | gates
 
 
 def _gru(half: Half, x: Array, h: Array) -> States:
@@ -118,23 +129,33 @@ def _gru(half: Half, x: Array, h: Array) -> States:
         pre_activation = half.from_input(x, "h") + half.from_state(r * h, "h")
     candidate = half.activate("h", pre_activation)
     h = z * h + (1 - z) * candidate
-    return {"h": h, "candidate": candidate, "pre-activation": pre_activation}
+    gates = {"gate z": z, "gate r": r, "gate g": candidate}
+    return {"h": h, "pre-activation of gate h": pre_activation} | gates
 
 
 STEPS: Mapping[str, Callable[..., States]] = {"SimpleRNN": _simple_rnn, "LSTM": _lstm, "GRU": _gru}
 
 
 def run_half(
-    half: Half, x: Array, mask: Array, states: States, zeros: bool
+    half: Half,
+    x: Array,
+    mask: Array,
+    states: States,
+    zeros: bool,
+    exceptions: Mapping[int, Half] | None = None,
 ) -> tuple[Array, tuple[Array, ...]]:
     """Return what each step returns, (B, T, H) in processing order, and the last states.
 
-    `zeros`: masked steps return zeros, else what the step before returned.
+    `zeros`: masked steps return zeros, else what the step before returned. `exceptions` are the
+    halves that run some steps, numbered in processing order.
     """
     first, output, outputs = states, np.zeros_like(states["h"]), []
-    for step in range(x.shape[1])[:: -1 if half.layer.go_backwards else 1]:
+    usual = half
+    for step in range(x.shape[1])[:: -1 if usual.layer.go_backwards else 1]:
+        half = (exceptions or {}).get(len(outputs), usual)
         before = first if half.behaviour.restarts else states
-        after = _step(half, x[:, step], before) | {"previous": before["h"]}
+        after = {f"{name} before the step": state for name, state in before.items()}
+        after |= _step(half, x[:, step], before)
         used = mask[:, step, None]
         at_masked = 0 if zeros else output
         if half.behaviour.masked is not None:
@@ -148,7 +169,8 @@ def run_half(
 class Arrays:
     """The arrays of a problem in order: those of one half after those of another."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, exception: Problem | None = None) -> None:
+        self.exception = None if exception is None else Arrays(exception)
         self.weights = iter([tensor.data for tensor in problem.weights])
         self.states = iter([tensor.data for tensor in problem.initial_state or ()])
         self.batch = problem.inputs.shape[0]
@@ -166,9 +188,16 @@ class Arrays:
         return {name: next(self.states, zeros) for name in layer.states}
 
 
-def run(problem: Problem, behaviours: Mapping[str, Behaviour] | None = None) -> list[Array]:
-    """Return the outputs of a problem in Keras' order; behaviours by the prefix of the half."""
-    arrays, behaviours = Arrays(problem), behaviours or {}
+def run(
+    problem: Problem,
+    behaviours: Mapping[str, Behaviour] | None = None,
+    exception: Problem | None = None,
+) -> list[Array]:
+    """Return the outputs of a problem in Keras' order; behaviours by the prefix of the half.
+
+    `exception` has the weights at the steps of a behaviour.
+    """
+    arrays, behaviours = Arrays(problem, exception), behaviours or {}
     mask = problem.mask
     mask = np.ones(problem.inputs.shape[:2], bool) if mask is None else mask
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
@@ -194,8 +223,15 @@ def _run_layer(
     sequences, all_states = [], []
     for name, recurrent in halves:
         half = arrays.half(recurrent, behaviours.get(prefix + name, AS_KERAS))
+        other = half
+        if arrays.exception is not None:
+            other = arrays.exception.half(recurrent, half.behaviour)
+        numbers = half.behaviour.steps
+        if name == "backward/":
+            numbers = tuple(x.shape[1] - 1 - number for number in numbers)
         zeros = recurrent.return_sequences and (pair or recurrent.zero_output_for_mask)
-        sequence, states = run_half(half, x, mask, arrays.first_states(recurrent), zeros)
+        states = arrays.first_states(recurrent)
+        sequence, states = run_half(half, x, mask, states, zeros, dict.fromkeys(numbers, other))
         if not recurrent.return_sequences:
             sequence = sequence[:, -1]
         elif name == "backward/":

@@ -26,6 +26,7 @@ class Kind(StrEnum):
 
     EXCHANGED = "blocks exchanged"
     BLOCK = "block changed"
+    AT_STEPS = "block changed at a step"
     INITIAL_STATE = "initial state"
     ACTIVATION = "activation"
     RETURNED = "other quantity returned"
@@ -86,6 +87,9 @@ class ChangedImplementation:
     def __call__(self, problem: Problem) -> list[Array]:
         """Return the outputs of a problem in float32."""
         kind, finding = self.change.kind, self.change.finding
+        if kind is Kind.AT_STEPS:
+            exception = _with_changed_block(problem, self.change)
+            return run(problem, {finding.half: Behaviour(steps=finding.numbers)}, exception)
         if kind in OF_PROBLEM:
             problem = OF_PROBLEM[kind](problem, self.change)
         behaviour = OF_CELLS[kind](finding) if kind in OF_CELLS else AS_KERAS
@@ -168,29 +172,36 @@ def _with_exchanged_blocks(problem: Problem, change: Change) -> Problem:
 
 
 def _with_states(problem: Problem, change: Change) -> Problem:
-    """Return the problem with other states at the start of a half."""
+    """Return the problem with another state at the start of a half; "" is every state of it."""
     finding, batch = change.finding, problem.inputs.shape[0]
     slots = state_slots(problem.layer, batch)
     given = problem.initial_state or tuple(
         Tensor.of(slot.name, np.zeros((batch, slot.shape[1] or 0))) for slot in slots
     )
-    mine = [i for i, slot in enumerate(slots) if _prefix(slot.name) == finding.half]
-    states, value = list(given), np.float32(finding.value or 0)
-    for index, other in zip(mine, reversed(mine), strict=True):
-        data = given[index].data
+    data = {_full_name(tensor.name): tensor.data for tensor in given}
+    changed, value = dict(data), np.float32(finding.value or 0)
+    names = [
+        f"{finding.half}{name}" for name in (finding.name or half_of(problem, change.half).states)
+    ]
+    for name in names:
         values = {
-            "shifted": data + value,
-            "scaled": data * value,
-            "zero": 0 * data,
-            "exchanged": given[other].data,
+            BlockChange.SHIFTED: data[name] + value,
+            BlockChange.SCALED: data[name] * value,
+            BlockChange.MISSING: 0 * data[name],
         }
-        states[index] = replace(given[index], data=values[finding.name])
-    return replace(problem, initial_state=tuple(states))
+        if finding.source is None:
+            changed[name] = values[finding.change]
+        else:
+            changed[name] = data[finding.source.weights]
+    if finding.change is BlockChange.EXCHANGED:
+        changed[finding.source.weights] = data[names[0]]
+    states = tuple(replace(tensor, data=changed[_full_name(tensor.name)]) for tensor in given)
+    return replace(problem, initial_state=states)
 
 
-def _prefix(state: str) -> str:
-    """Return the prefix of the half that a state belongs to."""
-    return state[:-1].replace("_", "/")
+def _full_name(state: str) -> str:
+    """Return the name of a state with the prefix of its half."""
+    return state.replace("_", "/")
 
 
 def _other_half(problem: Problem, change: Change) -> Problem:

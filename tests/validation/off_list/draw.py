@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
 from rnnparity.problem.keras_config import parse_layer
-from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves
+from rnnparity.problem.layers import Bidirectional, Stack, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.reference.tolerance import expect
 from rnnparity.session.random_problems import random_problem
-from validation.off_list.cells import run
+from validation.off_list.cells import quantities_of, run
 from validation.off_list.changes import Change, Kind, block_of, half_of
 
 Rng: TypeAlias = np.random.Generator
@@ -90,36 +90,33 @@ def draw_change(rng: Rng, problem: Problem) -> Change:
 def _draw_of_kind(rng: Rng, problem: Problem, prefix: str, kind: Kind) -> Change | None:
     """Return a change of a kind, None where the problem or the half has none."""
     seed = int(rng.integers(1 << 31))
-    half = half_of(problem, prefix)
-    match kind:
-        case Kind.EXCHANGED | Kind.BLOCK:
-            draw = _draw_exchange if kind is Kind.EXCHANGED else _draw_block
-            finding = draw(rng, problem, prefix)
-        case Kind.INITIAL_STATE:
-            finding = _draw_states(rng, problem, half)
-        case Kind.ACTIVATION:
-            finding = _draw_activation(rng, prefix, half)
-        case Kind.RETURNED:
-            names = ["previous", "pre-activation"]
-            names += ["c", "candidate"] if half.class_name == "LSTM" else []
-            names += ["candidate"] if half.class_name == "GRU" else []
-            finding = Finding(FindingType.OTHER_QUANTITY, str(rng.choice(names)))
-        case Kind.RESTARTS:
-            finding = Finding(FindingType.RESTARTS_EVERY_STEP)
-        case Kind.MASKED:
-            value = float(rng.choice([-1, 0.5, 1]))
-            finding = Finding(FindingType.MASKED_STEPS_ONLY, value=value)
-            if problem.mask is None or problem.mask.all():
-                return None
-        case Kind.DIRECTION:
-            name = prefix.rstrip("/")
-            finding = Finding(FindingType.ONE_DIRECTION_ONLY, name)
-            if not isinstance(problem.layer, Bidirectional):
-                return None
-        case _:
-            prefix = ""
-            finding = _draw_of_outputs(rng, problem, kind)
+    if kind in OF_A_HALF:
+        finding = OF_A_HALF[kind](rng, problem, prefix)
+    else:
+        finding, prefix = _draw_of_outputs(rng, problem, kind), ""
     return None if finding is None else Change(kind, replace(finding, half=prefix), seed)
+
+
+def _draw_quantity(rng: Rng, problem: Problem, prefix: str) -> Finding:
+    names = [name for name in quantities_of(half_of(problem, prefix)) if name != "h"]
+    return Finding(FindingType.OTHER_QUANTITY, str(rng.choice(names)))
+
+
+def _draw_restart(rng: Rng, problem: Problem, prefix: str) -> Finding:
+    return Finding(FindingType.RESTARTS_EVERY_STEP)
+
+
+def _draw_masked(rng: Rng, problem: Problem, prefix: str) -> Finding | None:
+    """Draw a number that is returned at masked steps."""
+    if problem.mask is None or problem.mask.all():
+        return None
+    return Finding(FindingType.MASKED_STEPS_ONLY, value=float(rng.choice([-1, 0.5, 1])))
+
+
+def _draw_direction(rng: Rng, problem: Problem, prefix: str) -> Finding | None:
+    if not isinstance(problem.layer, Bidirectional):
+        return None
+    return Finding(FindingType.ONE_DIRECTION_ONLY, prefix.rstrip("/"))
 
 
 def blocks_of(problem: Problem, prefix: str) -> Iterator[WeightBlock]:
@@ -143,7 +140,7 @@ def _draw_exchange(rng: Rng, problem: Problem, prefix: str) -> Finding | None:
     if not rest:
         return None
     second = rest[rng.integers(len(rest))]
-    change = BlockChange.REPLACED
+    change = BlockChange.EXCHANGED
     return Finding(FindingType.BLOCK, block=first, source=second, change=change)
 
 
@@ -163,6 +160,15 @@ def _draw_block(rng: Rng, problem: Problem, prefix: str) -> Finding | None:
     return Finding(FindingType.BLOCK, numbers=numbers, value=value, block=block, change=change)
 
 
+def _draw_at_step(rng: Rng, problem: Problem, prefix: str) -> Finding:
+    """Draw a block that is missing or doubled at the first or the last step."""
+    blocks = list(blocks_of(problem, prefix))
+    step = [0, problem.inputs.shape[1] - 1][rng.integers(2)]
+    change = [BlockChange.MISSING, BlockChange.DOUBLED][rng.integers(2)]
+    block = blocks[rng.integers(len(blocks))]
+    return Finding(FindingType.BLOCK, numbers=(step,), block=block, change=change)
+
+
 def _applies(change: BlockChange, shape: tuple[int, ...]) -> bool:
     """Return whether a change is one of a block of this shape, the row of a bias or columns."""
     if len(shape) == 1:
@@ -180,18 +186,27 @@ def _permutation(rng: Rng, count: int) -> tuple[int, ...]:
             return order
 
 
-def _draw_states(rng: Rng, problem: Problem, half: Recurrent) -> Finding:
+def _draw_states(rng: Rng, problem: Problem, prefix: str) -> Finding:
     """Draw how the states at the start differ from those given, or from zeros."""
-    names = ["shifted"]
+    states = half_of(problem, prefix).states
+    changes = [BlockChange.SHIFTED]
     if problem.initial_state is not None:
-        names += ["scaled", "zero", *(["exchanged"] if len(half.states) == 2 else [])]
-    name = str(rng.choice(names))
-    value = float(np.float32(rng.uniform(0.1, 0.9))) if name in ("shifted", "scaled") else None
-    return Finding(FindingType.INITIAL_STATE, name, value=value)
+        changes += [BlockChange.SCALED, BlockChange.MISSING]
+        changes += [BlockChange.EXCHANGED, BlockChange.REPLACED] if len(states) == 2 else []
+    change = changes[rng.integers(len(changes))]
+    if change in (BlockChange.EXCHANGED, BlockChange.REPLACED):
+        source = WeightBlock(f"{prefix}c", "")
+        return Finding(FindingType.INITIAL_STATE, "h", change=change, source=source)
+    name = str(rng.choice([*states, *(["all"] if len(states) == 2 else [])]))
+    with_value = change in (BlockChange.SHIFTED, BlockChange.SCALED)
+    value = float(np.float32(rng.uniform(0.1, 0.9))) if with_value else None
+    name = "" if name == "all" else name
+    return Finding(FindingType.INITIAL_STATE, name, value=value, change=change)
 
 
-def _draw_activation(rng: Rng, prefix: str, half: Recurrent) -> Finding:
+def _draw_activation(rng: Rng, problem: Problem, prefix: str) -> Finding:
     """Draw another activation of a gate, or of the output of an LSTM."""
+    half = half_of(problem, prefix)
     gates = [*half.cell.gates, *(["output"] if half.class_name == "LSTM" else [])]
     gate = str(rng.choice(gates))
     block = None if gate == "output" else WeightBlock(f"{prefix}kernel", gate)
@@ -207,7 +222,7 @@ def _draw_of_outputs(rng: Rng, problem: Problem, kind: Kind) -> Finding | None:
     count = int(rng.integers(1, steps))
     last = bool(rng.random() < 0.5)
     late = int(rng.integers(1, max(2, steps // 2)))
-    name, size = [("rows", batch), ("steps", steps)][rng.integers(2)]
+    name, size = [("row", batch), ("step", steps)][rng.integers(2)]
     zero = np.sort(rng.permutation(size)[: rng.integers(1, size)])
     part = range(steps - count, steps) if last else range(count)
     largest = max(float(np.abs(output).max()) for output in run(problem))
@@ -225,3 +240,16 @@ def _draw_of_outputs(rng: Rng, problem: Problem, kind: Kind) -> Finding | None:
         Kind.DIGITS: Finding(FindingType.PRINTED_DIGITS, "decimals", (digits,)),
     }
     return findings[kind]
+
+
+OF_A_HALF: Mapping[Kind, Callable[[Rng, Problem, str], Finding | None]] = {
+    Kind.EXCHANGED: _draw_exchange,
+    Kind.BLOCK: _draw_block,
+    Kind.AT_STEPS: _draw_at_step,
+    Kind.INITIAL_STATE: _draw_states,
+    Kind.ACTIVATION: _draw_activation,
+    Kind.RETURNED: _draw_quantity,
+    Kind.RESTARTS: _draw_restart,
+    Kind.MASKED: _draw_masked,
+    Kind.DIRECTION: _draw_direction,
+}

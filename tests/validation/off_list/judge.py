@@ -22,7 +22,7 @@ from rnnparity.problem.results import Explanation
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import distances
 from validation.off_list.cells import run
-from validation.off_list.changes import Change, Kind, changed_block, with_block
+from validation.off_list.changes import Change, ChangedImplementation, Kind
 
 
 class Outcome(StrEnum):
@@ -41,6 +41,7 @@ class Outcome(StrEnum):
 ACCEPTED: Mapping[Kind, tuple[FindingType, ...]] = {
     Kind.EXCHANGED: (FindingType.BLOCK, FindingType.EFFECTIVE_WEIGHTS),
     Kind.BLOCK: (FindingType.BLOCK, FindingType.EFFECTIVE_WEIGHTS),
+    Kind.AT_STEPS: (FindingType.BLOCK,),
     Kind.INITIAL_STATE: (FindingType.INITIAL_STATE,),
     Kind.ACTIVATION: (FindingType.ACTIVATION,),
     Kind.RETURNED: (FindingType.OTHER_QUANTITY,),
@@ -57,19 +58,18 @@ ACCEPTED: Mapping[Kind, tuple[FindingType, ...]] = {
     Kind.RAW: (FindingType.QUANTIZED,),
     Kind.DIGITS: (FindingType.PRINTED_DIGITS,),
 }
-# The kinds whose finding must have the half, name, numbers or value of the change.
-IN_A_HALF = {Kind.INITIAL_STATE, Kind.ACTIVATION}
-WITH_NAME = {Kind.ACTIVATION, Kind.ZERO, Kind.DIRECTION, Kind.DIGITS}
+# The kinds whose finding must have the half, name or numbers of the change.
+IN_A_HALF = {Kind.INITIAL_STATE, Kind.ACTIVATION, Kind.RETURNED, Kind.RESTARTS, Kind.MASKED}
+WITH_NAME = {Kind.ACTIVATION, Kind.RETURNED, Kind.MASKED, Kind.ZERO, Kind.DIRECTION, Kind.DIGITS}
 WITH_NUMBERS = {Kind.ROWS, Kind.REPEATED, Kind.ZERO, Kind.SHIFTED, Kind.PART, Kind.RAW, Kind.DIGITS}
-WITH_VALUE = {Kind.GRID, Kind.RAW}
 # What says where, but not what.
 WHERE = LOCATIONS | {
     FindingType.STEP_FOLLOWS,
     FindingType.ONE_DIRECTION_ONLY,
     FindingType.MASKED_STEPS_ONLY,
 }
-# A factor or a grid's step may be this far off.
-RELATIVE = 0.02
+# A factor or a grid's step may be this far off, and a scale that is read off a hundred steps.
+RELATIVE, RELATIVE_SCALE = 0.02, 0.1
 
 
 def names(explanation: Explanation, change: Change) -> bool:
@@ -79,10 +79,10 @@ def names(explanation: Explanation, change: Change) -> bool:
 
 def states(finding: Finding, change: Change) -> bool:
     """Return whether a finding states a change: its type, half, block, numbers and value."""
-    fact, kind = change.finding, change.kind
+    finding, fact, kind = with_full_names(finding), change.finding, change.kind
     if finding.type not in ACCEPTED[kind]:
         return False
-    if kind in (Kind.BLOCK, Kind.EXCHANGED):
+    if kind in (Kind.BLOCK, Kind.EXCHANGED, Kind.AT_STEPS):
         return _states_block(finding, change)
     if finding.type is FindingType.HALF_AGREES:
         return {finding.name, fact.name} == {"forward", "backward"}
@@ -90,9 +90,39 @@ def states(finding: Finding, change: Change) -> bool:
         (kind not in IN_A_HALF or finding.half == fact.half)
         and (kind not in WITH_NAME or finding.name == fact.name)
         and (kind not in WITH_NUMBERS or finding.numbers == fact.numbers)
-        and (kind not in WITH_VALUE or _near(finding.value, fact.value))
+        and (kind is not Kind.GRID or _near(finding.value, fact.value))
+        and (kind is not Kind.RAW or _near(finding.value, fact.value, RELATIVE_SCALE))
         and (kind is not Kind.ACTIVATION or _gate(finding) == _gate(fact))
+        and (kind is not Kind.INITIAL_STATE or _states_initial(finding, fact))
     )
+
+
+def with_full_names(finding: Finding) -> Finding:
+    """Return a finding whose blocks have the prefix of their half, which is its half as well."""
+    block, source = (_with_prefix(part, finding.half) for part in (finding.block, finding.source))
+    if block is not None and "/" in block.weights:
+        finding = replace(finding, half=block.weights.rpartition("/")[0] + "/")
+    return replace(finding, block=block, source=source)
+
+
+def _with_prefix(block: WeightBlock | None, prefix: str) -> WeightBlock | None:
+    if block is None or block.weights.startswith(prefix):
+        return block
+    return replace(block, weights=prefix + block.weights)
+
+
+def _states_initial(finding: Finding, fact: Finding) -> bool:
+    """Return whether a finding states how an initial state differs; exchanging has two sides."""
+    if finding.change is not fact.change:
+        return False
+    if fact.change is BlockChange.EXCHANGED:
+        return {finding.name, _last(finding.source)} == {fact.name, _last(fact.source)}
+    same = finding.name == fact.name and finding.source == fact.source
+    return same and (fact.value is None or _near(finding.value, fact.value))
+
+
+def _last(block: WeightBlock | None) -> str:
+    return "" if block is None else block.weights.rpartition("/")[2]
 
 
 def _gate(finding: Finding) -> str:
@@ -115,8 +145,8 @@ def _states_block(finding: Finding, change: Change) -> bool:
             return is_fit or fact.change is BlockChange.OTHER
         if finding.change is not fact.change or finding.source != source:
             return False
-        if fact.change is BlockChange.PERMUTED:
-            return finding.numbers == fact.numbers
+        if finding.numbers != fact.numbers:
+            return False
         return fact.value is None or _near(finding.value, fact.value)
     return False
 
@@ -128,27 +158,59 @@ def _indistinguishable(block: WeightBlock | None, other: WeightBlock) -> bool:
     return replace(block, row=None) == replace(other, row=None)
 
 
-def _near(value: float | None, expected: float | None) -> bool:
+def _near(value: float | None, expected: float | None, relative: float = RELATIVE) -> bool:
     if value is None or expected is None:
         return False
-    return abs(value - expected) <= RELATIVE * abs(expected)
+    return abs(value - expected) <= relative * abs(expected)
+
+
+# What has the effect that a finding states.
+EFFECTS: Mapping[FindingType, Kind] = {
+    FindingType.BLOCK: Kind.BLOCK,
+    FindingType.EFFECTIVE_WEIGHTS: Kind.BLOCK,
+    FindingType.INITIAL_STATE: Kind.INITIAL_STATE,
+    FindingType.ACTIVATION: Kind.ACTIVATION,
+    FindingType.OTHER_QUANTITY: Kind.RETURNED,
+    FindingType.RESTARTS_EVERY_STEP: Kind.RESTARTS,
+    FindingType.ROWS_PERMUTED: Kind.ROWS,
+    FindingType.ZERO: Kind.ZERO,
+    FindingType.TIME_SHIFTED: Kind.SHIFTED,
+}
 
 
 def is_true(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool:
-    """Return whether a claim about a block gives the actual outputs.
-
-    The cells are run with the block as the finding states that it was used.
-    """
-    computable = finding.change not in (None, BlockChange.OTHER) and finding.block is not None
-    if not computable or (finding.numbers and finding.change is not BlockChange.PERMUTED):
+    """Return whether a claim gives the actual outputs: the cells are run with what it states."""
+    finding = with_full_names(finding)
+    kind = EFFECTS.get(finding.type)
+    if kind is Kind.BLOCK:
+        if finding.change is BlockChange.OTHER:
+            return False
+        if finding.change is BlockChange.EXCHANGED:
+            kind = Kind.EXCHANGED
+        elif finding.numbers and finding.change is not BlockChange.PERMUTED:
+            kind = Kind.AT_STEPS
+    if kind is None:
         return False
-    assert finding.block is not None
     try:
-        values = changed_block(problem, finding)
-        outputs = run(with_block(problem, finding.block, values))
-    except (ValueError, IndexError, KeyError):  # no such block, or not of that shape
+        outputs = ChangedImplementation(Change(kind, finding))(problem)
+    except (ValueError, IndexError, KeyError):  # no such block or state, or not of that shape
         return False
+    if kind is Kind.SHIFTED:
+        outputs = _where_shifted(problem, finding, actual, outputs)
     return not differ(problem, actual, outputs)
+
+
+def _where_shifted(
+    problem: Problem, finding: Finding, actual: Sequence[Array], shifted: Sequence[Array]
+) -> list[Array]:
+    """Return the actual outputs with the steps that a finding is about shifted."""
+    outputs = [array.copy() for array in actual]
+    for slot, output, array in zip(problem.output_slots(), outputs, shifted, strict=True):
+        if slot.name == finding.name:
+            (steps,) = finding.numbers
+            there = slice(steps, None) if steps > 0 else slice(None, steps)
+            output[:, there] = array[:, there]
+    return outputs
 
 
 def differ(problem: Problem, actual: Sequence[Array], outputs: Sequence[Array]) -> bool:

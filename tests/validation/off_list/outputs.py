@@ -20,7 +20,7 @@ def zeros(outputs: list[Array], finding: Finding) -> list[Array]:
     changed = [output.copy() for output in outputs]
     for output in changed:
         numbers = [n for n in finding.numbers if n < output.shape[0]]
-        if finding.name == "rows":
+        if finding.name == "row":
             output[numbers] = 0
         elif output.ndim == 3:
             output[:, [n for n in finding.numbers if n < output.shape[1]]] = 0
