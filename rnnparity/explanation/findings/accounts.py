@@ -15,7 +15,7 @@ from rnnparity.explanation.findings.block_changes import (
     changes_of,
 )
 from rnnparity.explanation.findings.claim import Claim
-from rnnparity.explanation.findings.gate_equations import GateEquation, actual_steps
+from rnnparity.explanation.findings.gate_equations import actual_steps
 from rnnparity.explanation.findings.regression import Regression, WeightChange
 from rnnparity.explanation.fits import CHANCE
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array, FloatType, variable_dtype
@@ -28,15 +28,21 @@ from rnnparity.reference import compute_with_noise
 NOISIER = 5.0
 # Gates, blocks of each, and what may have been done to one.
 HYPOTHESES = 1000.0
+# All units are solved for where that is no more than this (see `regression.WORK`): a second.
+MOST_WORK = 4e8
 
 
 @dataclass(frozen=True)
 class Account:
-    """Changed blocks of one gate that account for all differences; `sigma` is the largest error."""
+    """Changed blocks of one gate that account for all differences.
+
+    `sigma` is the largest error, `rank` the number of weights that were fitted.
+    """
 
     changes: tuple[ChangedBlock, ...]
     sigma: float
     certain: bool
+    rank: int
 
     @property
     def described(self) -> bool:
@@ -68,22 +74,27 @@ class ActualSequence:
         finite = np.isfinite(self.actual[self.used]).all()
         return not finite or self._claim(self.expected, 0).distance <= 1
 
-    def accounts(self, equation: GateEquation) -> list[Account]:
+    def accounts(self, regression: Regression) -> list[Account]:
         """Return the fewest blocks of a gate that account for all differences, in every way."""
-        regression = Regression(equation)
-        terms = range(len(equation.terms))
+        terms = range(len(regression.terms))
         for count in range(1, len(terms) + 1):
             found = []
             for chosen in combinations(terms, count):
+                if not regression.can_test(chosen):
+                    continue
                 fit = regression.fit(chosen)
-                if fit.spare and fit.distance <= NOISIER * self.threshold:
-                    blocks = [equation.terms[index].block for index in chosen]
-                    found += self._described(blocks, fit)
+                if fit.distance > NOISIER * self.threshold:
+                    continue
+                blocks = [regression.terms[index].block for index in chosen]
+                account = self._described(blocks, fit)
+                if account is None and self.layer.units * len(fit.change) ** 3 <= MOST_WORK:
+                    account = self._described(blocks, regression.fit(chosen, self.layer.units))
+                found += [account] if account else []
             if found:
                 return found
         return []
 
-    def _described(self, blocks: Sequence[WeightBlock], fit: WeightChange) -> list[Account]:
+    def _described(self, blocks: Sequence[WeightBlock], fit: WeightChange) -> Account | None:
         """Return how a change of some blocks is best described, if it gives the actual outputs."""
         used, start = [], 0
         for block in blocks:
@@ -101,12 +112,12 @@ class ActualSequence:
             for block, estimate, changed in zip(blocks, used, other, strict=True)
         ]
         for changes in (simple, other):
-            account = self._account(changes, fit.rank)
+            account = self.account(changes, fit.rank)
             if account is not None:
-                return [account]
-        return []
+                return account
+        return None
 
-    def _account(self, changes: Sequence[ChangedBlock], rank: int) -> Account | None:
+    def account(self, changes: Sequence[ChangedBlock], rank: int) -> Account | None:
         """Return the account of some changes; None where they do not give the actual outputs."""
         freedom = 0
         for changed in changes:
@@ -124,7 +135,7 @@ class ActualSequence:
         certain = bool(np.log10(HYPOTHESES) + claim.chance < np.log10(CHANCE))
         if freedom >= rank and not certain:
             return None
-        return Account(tuple(changes), claim.distance * self.threshold, certain)
+        return Account(tuple(changes), claim.distance * self.threshold, certain, rank)
 
     def _claim(self, predicted: Array, freedom: int, sigmas: Array | None = None) -> Claim:
         """Return the claim that the outputs are these; `freedom` numbers were read off them."""

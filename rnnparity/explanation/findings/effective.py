@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rnnparity.explanation.findings.accounts import NOISIER, Account, ActualSequence
-from rnnparity.explanation.findings.regression import Regression
+from rnnparity.explanation.findings.regression import STEPS_PER_WEIGHT, Regression
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType
-from rnnparity.problem.layers import Recurrent
+from rnnparity.problem.layers import Recurrent, with_return_state
 from rnnparity.problem.problem import Problem, Tensor
 
-# A larger sequence is cut to so many values, and at most so many steps.
-VALUES, STEPS = 10**5, 1000
+# A larger sequence is cut to so many values and steps; so few of these are regressed on.
+VALUES, STEPS, FEW_VALUES = 10**5, 1000, 20_000
 # A gate is ruled out by the units that differ most.
 FEW_UNITS = 4
 
@@ -46,20 +46,22 @@ def effective_weights(
     actual one, `sequence_sigmas` its noise, both (B, T, H). Where several gates account for all
     differences each has a finding that is not certain.
     """
-    evidence = ActualSequence(_part(problem), sequence_sigmas)
-    if evidence.agrees:
+    whole = ActualSequence(_part(problem, VALUES // _units(problem)), sequence_sigmas)
+    if whole.agrees:
         return [], []
+    part = ActualSequence(_part(problem, _enough_steps(problem)), sequence_sigmas)
     accounts: list[Account] = []
     unknown = []
-    for equation in evidence.steps.equations():
-        regression = Regression(equation, FEW_UNITS)
-        everything = regression.fit(range(len(equation.terms)))
-        if everything.distance > NOISIER * evidence.threshold:
+    for equation in part.steps.equations():
+        regression = Regression(equation)
+        everything = regression.fit(range(len(equation.terms)), FEW_UNITS)
+        if everything.distance > NOISIER * part.threshold:
             continue
         if everything.steps < regression.needed:
             counts = (everything.steps, regression.needed)
             unknown.append(Identifiability("", equation.gate, *counts))
-        accounts += evidence.accounts(equation)
+        found = part.accounts(regression)
+        accounts += filter(None, (whole.account(a.changes, a.rank) for a in found))
     described = [account for account in accounts if account.described]
     accounts = described or accounts
     return [f for account in accounts for f in _findings(account, len(accounts) == 1)], unknown
@@ -80,22 +82,31 @@ def _findings(account: Account, single: bool) -> Iterator[Finding]:
         )
 
 
-def _part(problem: Problem) -> Problem:
-    """Return the first rows and steps of a problem, as many as there is time for, no states."""
+def _units(problem: Problem) -> int:
+    assert isinstance(problem.layer, Recurrent)  # noqa: S101 - a half is one
+    return problem.layer.units
+
+
+def _enough_steps(problem: Problem) -> int:
+    """Return how many steps of all rows are regressed on."""
+    weights = problem.inputs.shape[2] + _units(problem)
+    return max(FEW_VALUES // _units(problem), STEPS_PER_WEIGHT * weights)
+
+
+def _part(problem: Problem, count: int) -> Problem:
+    """Return about `count` steps of the first rows of a problem, without states."""
     batch, steps, _ = problem.inputs.shape
-    layer = problem.layer
-    assert isinstance(layer, Recurrent)  # noqa: S101 - a half is one
-    assert problem.outputs  # noqa: S101 - its actual ones
-    steps = max(1, min(steps, STEPS, VALUES // layer.units))
-    rows = max(1, min(batch, VALUES // (steps * layer.units)))
-    states = problem.initial_state
+    steps = max(1, min(steps, STEPS, count))
+    rows = min(batch, count // steps)
+    states, outputs = problem.initial_state, problem.outputs
+    assert outputs  # noqa: S101 - its actual ones
     return replace(
         problem,
-        layer=replace(layer, return_state=False),
+        layer=with_return_state(problem.layer, False),
         inputs=_cut(problem.inputs, rows, steps),
         mask=None if problem.mask is None else problem.mask[:rows, :steps],
-        initial_state=states and tuple(_cut(state, rows, layer.units) for state in states),
-        outputs=(_cut(problem.outputs[0], rows, steps),),
+        initial_state=states and tuple(_cut(state, rows, _units(problem)) for state in states),
+        outputs=(_cut(outputs[0], rows, steps),),
     )
 
 

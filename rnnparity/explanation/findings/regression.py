@@ -22,6 +22,8 @@ STEPS_PER_WEIGHT, LEAST_STEPS = 4, 200
 SMALLEST_EFFECT = 1e-10
 # Solving again with what is left makes up for the digits that the squares lose.
 REFINEMENTS = 2
+# Units times the cube of their weights that are solved for at once: some 50 ms.
+WORK = 2e7
 
 
 @dataclass(frozen=True)
@@ -42,71 +44,83 @@ class WeightChange:
 
 
 class Regression:
-    """The equation of one gate for the units that differ most, at most `units` of them."""
+    """The equation of one gate, ready to be solved for any of its blocks."""
 
-    def __init__(self, equation: GateEquation, units: int | None = None) -> None:
-        difference = equation.difference
+    def __init__(self, equation: GateEquation) -> None:
         self.terms = equation.terms
-        sigma = difference.sigma.T
-        usable = np.isfinite(difference.value.T) & (sigma < LARGEST_SIGMA) & (sigma > 0)
-        self.columns = np.cumsum([0, *(term.numbers.shape[-1] for term in self.terms)])
+        value, sigma = equation.difference.value.T, equation.difference.sigma.T
+        usable = np.isfinite(value) & (sigma < LARGEST_SIGMA) & (sigma > 0)
+        self.weight = np.where(usable, 1 / np.where(usable, sigma, 1), 0)
+        self.target = np.where(usable, value, 0) * self.weight
         self.units = len(sigma)
-        weight = np.where(usable, 1 / np.where(usable, sigma, 1), 0)
-        weighted = np.where(usable, difference.value.T, 0) * weight
-        self.chosen = np.sort(np.argsort(-np.abs(weighted).max(axis=1), kind="stable")[:units])
-        self._fill(weight[self.chosen], weighted[self.chosen])
-
-    def _fill(self, weight: Array, weighted: Array) -> None:
-        """Keep the steps (K, N) that are known best, and their numbers (K, N, P)."""
-        most = max(LEAST_STEPS, STEPS_PER_WEIGHT * int(self.columns[-1]))
-        order = np.argsort(-weight, axis=1, kind="stable")[:, :most]
-        weight = np.take_along_axis(weight, order, axis=1)
-        self.rows = (weight > 0).sum(axis=1)
-        self.target = np.take_along_axis(weighted, order, axis=1)
-        parts = [
-            term.numbers[self.chosen[:, None], order]
-            if term.numbers.ndim > 2
-            else term.numbers[order]
-            for term in self.terms
-        ]
-        self.numbers = np.concatenate(parts, axis=2) * weight[..., None]
-        self.products = self.numbers.swapaxes(1, 2) @ self.numbers
+        self.worst_first = np.argsort(-np.abs(self.target).max(axis=1, initial=0), kind="stable")
 
     @property
     def needed(self) -> int:
         """The number of steps that determine all weights and leave one to test them."""
-        return int(self.columns[-1]) + 1
+        return self._size(range(len(self.terms))) + 1
 
-    def fit(self, terms: Sequence[int]) -> WeightChange:
-        """Return the change of the blocks of some terms, in this order, that fits best."""
-        chosen = np.concatenate([np.arange(*self.columns[n : n + 2]) for n in terms])
-        numbers = self.numbers[..., chosen]
-        products = self.products[:, chosen[:, None], chosen]
-        size = np.sqrt(np.einsum("kpp->kp", products))
-        size[size == 0] = 1
-        values, vectors = np.linalg.eigh(products / (size[:, :, None] * size[:, None]))
+    def _size(self, terms: Sequence[int]) -> int:
+        """Return the number of weights of a unit in some terms."""
+        return sum(int(self.terms[index].numbers.shape[-1]) for index in terms)
+
+    def can_test(self, terms: Sequence[int]) -> bool:
+        """Return whether a unit has more usable steps than weights in these terms."""
+        return bool((self.weight > 0).sum(axis=1).max() > self._size(terms))
+
+    def fit(self, terms: Sequence[int], most: int | None = None) -> WeightChange:
+        """Return the change of the blocks of some terms, in this order, that fits best.
+
+        Only the units that differ most are looked at: `most` of them, or as many as there is time
+        for.
+        """
+        chosen = [self.terms[index].numbers for index in terms]
+        size = self._size(terms)
+        if most is None:
+            most = max(1, int(WORK / size**3))
+        units = np.sort(self.worst_first[:most])
+        numbers, target, rows = self._best_steps(chosen, units, size)
+        products = numbers.swapaxes(1, 2) @ numbers
+        length = np.sqrt(np.einsum("kpp->kp", products))
+        length[length == 0] = 1
+        values, vectors = np.linalg.eigh(products / (length[:, :, None] * length[:, None]))
         known = values > SMALLEST_EFFECT * values[:, -1:]
         scale = np.where(known, 1 / np.where(known, values, 1), 0)
-        change, remainder = np.zeros(size.shape), self.target
+        change, remainder = np.zeros(length.shape), target
         for _ in range(1 + REFINEMENTS):
-            projected = np.einsum("knp,kn->kp", numbers, remainder) / size
+            projected = np.einsum("knp,kn->kp", numbers, remainder) / length
             step = np.einsum("kpq,kq,krq,kr->kp", vectors, scale, vectors, projected, optimize=True)
-            change = change + step / size
-            remainder = self.target - np.einsum("knp,kp->kn", numbers, change)
-        error = np.sqrt(np.einsum("kpq,kq->kp", vectors**2, scale)) / size
+            change = change + step / length
+            remainder = target - np.einsum("knp,kp->kn", numbers, change)
+        error = np.sqrt(np.einsum("kpq,kq->kp", vectors**2, scale)) / length
         error[(np.abs(vectors) * ~known[:, None]).max(axis=2) > np.sqrt(SMALLEST_EFFECT)] = np.inf
         rank = known.sum(axis=1)
         return WeightChange(
-            self._for_all_units(change, 0),
-            self._for_all_units(error, np.inf),
+            self._for_all_units(change, units, 0),
+            self._for_all_units(error, units, np.inf),
             distance=float(np.abs(remainder).max(initial=0)),
             rank=int(rank.sum()),
-            spare=int(np.maximum(self.rows - rank, 0).sum()),
-            steps=int(np.where(rank < len(chosen), rank, self.rows).min()),
+            spare=int(np.maximum(rows - rank, 0).sum()),
+            steps=int(np.where(rank < size, rank, rows).min()),
         )
 
-    def _for_all_units(self, values: Array, other: float) -> Array:
+    def _best_steps(
+        self, chosen: Sequence[Array], units: Array, size: int
+    ) -> tuple[Array, Array, Array]:
+        """Return the numbers (K, N, P), the target (K, N) and the count (K,) of the best steps."""
+        most = max(LEAST_STEPS, STEPS_PER_WEIGHT * size)
+        order = np.argsort(-self.weight[units], axis=1, kind="stable")[:, :most]
+        weight = np.take_along_axis(self.weight[units], order, axis=1)
+        target = np.take_along_axis(self.target[units], order, axis=1)
+        parts = [
+            numbers[units[:, None], order] if numbers.ndim > 2 else numbers[order]
+            for numbers in chosen
+        ]
+        weighted = np.concatenate(parts, axis=2) * weight[..., None]
+        return weighted, target, (weight > 0).sum(axis=1)
+
+    def _for_all_units(self, values: Array, units: Array, other: float) -> Array:
         """Return values (K, P) as (P, H), with another value for units that were not looked at."""
         every = np.full((self.units, values.shape[1]), other, float)
-        every[self.chosen] = values
+        every[units] = values
         return every.T

@@ -216,6 +216,23 @@ def test_a_long_sequence_is_cut():
     assert summary(findings) == [changed(block, BlockChange.DOUBLED)]
 
 
+@pytest.mark.parametrize(
+    "edit", [lambda w: w[::-1], lambda w: w + np.sin(np.arange(w.size)).reshape(w.shape)]
+)
+def test_only_some_units_of_a_wide_layer_are_solved_for_at_first(edit):
+    problem = random_problem(Recurrent("LSTM", 64, return_sequences=True), 10, 40, size=0.2)
+    block = WeightBlock("recurrent_kernel", "i")
+    (finding,), _ = effective(problem, edited(problem, block, edit))
+    assert (finding.block, finding.certain) == (block, True)
+
+
+def test_steps_follow_where_a_whole_run_does_not():
+    problem = random_problem(LAYERS["SimpleRNN"], steps=60, size=2.0)
+    block = WeightBlock("recurrent_kernel", "h")
+    (finding,), _ = effective(problem, edited(problem, block, lambda w: 2 * w))
+    assert summary([finding]) == [changed(block, BlockChange.DOUBLED)]
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_inverses_are_exact_or_missing(name):
     function = activations.ACTIVATIONS[name]
