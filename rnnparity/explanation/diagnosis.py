@@ -27,6 +27,7 @@ from rnnparity.explanation.precision import is_low_precision
 from rnnparity.explanation.readings import Reading, readings
 from rnnparity.explanation.search import find_cause
 from rnnparity.explanation.slices import ProblemSlice, fits_whole, is_huge, slice_of
+from rnnparity.explanation.step_values import step_values
 from rnnparity.faults import Mutant, PlacedFault, fault_coverage
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.errors import RequestError
@@ -279,7 +280,9 @@ def _diverging(
     if read and placed and is_low_precision(placed[0]):  # the reading explains the rest
         explanation = replace(explanation, precision=placed[0].fault.variant)
         placed = ()
-    explanation = replace(explanation, first=first_mismatch(evidence, placed))
+    first = first_mismatch(evidence, placed)
+    values = step_values(evidence, first, best.mutant if best and placed else None)
+    explanation = replace(explanation, first=first, step_values=values)
     diagnosis = replace(diagnosis, explanation=explanation)
     if best is None:
         return diagnosis

@@ -171,6 +171,20 @@ class Mismatch:
 
 
 @dataclass(frozen=True)
+class StepValue:
+    """A value of the step of the first mismatch: of the output, a state or a gate, by its name.
+
+    `actual` is None where it is not seen, `with_cause` where there is no cause, or it has no such
+    value.
+    """
+
+    name: str
+    expected: float
+    actual: float | None = None
+    with_cause: float | None = None
+
+
+@dataclass(frozen=True)
 class Picture:
     """Distances of one output, units down: 0 is noise, 8 a million times beyond it.
 
@@ -204,7 +218,7 @@ class Explanation:
     tried, `precision` the coarser dtype whose noise had to be allowed, `blind_to` the faults that
     these inputs cannot reveal, `probes` the number of further problems that the subject was asked.
     `cause` is None where nothing has to be explained; `descriptions` has one entry for each of its
-    faults.
+    faults. `step_values` are those of the unit and step of the first mismatch, the output first.
     """
 
     id: str
@@ -213,6 +227,7 @@ class Explanation:
     cause: Cause | None = None
     descriptions: tuple[FaultDescription, ...] = ()
     first: Mismatch | None = None
+    step_values: tuple[StepValue, ...] = ()
     findings: tuple[Finding, ...] = ()
     sigma: float = 0.0
     threshold: float = 0.0

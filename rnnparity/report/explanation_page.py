@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rnnparity.explanation.picture import DECADES, LEVELS
 from rnnparity.problem.findings import LOCATIONS
 from rnnparity.problem.results import Explanation, Picture
-from rnnparity.report.explanation_phrases import ACROSS
+from rnnparity.report.explanation_phrases import ACROSS, mismatch_text, step_table
 from rnnparity.report.explanation_text import headline, lines
 from rnnparity.report.finding_text import finding_text
 from rnnparity.report.messages import fault_name, faults_name, sigma_text
@@ -61,6 +61,8 @@ def page(explanation: Explanation) -> str:
             "id": explanation.id,
             "headline": headline(explanation),
             "sentences": sentences(explanation),
+            "step": step_table(explanation.step_values),
+            "where": mismatch_text(explanation.first) if explanation.first else "",
             "heat": drawing(picture, explanation.threshold) if picture else None,
             "evidence": [line.text for line in lines(explanation, with_picture=False)],
             "also_fits": [faults_name(faults) for faults in also_fits],

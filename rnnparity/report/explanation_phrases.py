@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import KnownDifference, read_known
-from rnnparity.problem.results import Explanation, Mismatch, Slice
+from rnnparity.problem.results import Explanation, Mismatch, Slice, StepValue
 from rnnparity.report.messages import sigma_text
 
 # What runs from left to right in a picture.
@@ -41,6 +41,30 @@ def mismatch_text(mismatch: Mismatch) -> str:
         plural = "s" if len(mismatch.gates) > 1 else ""
         where.append(f"gate{plural} {', '.join(mismatch.gates)}")
     return f"{mismatch.output} at {', '.join(where)}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows of a table of words as lines."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = [[cell.ljust(w) for cell, w in zip(cells, widths, strict=True)] for cells in rows]
+    return ["  ".join(cells).rstrip() for cells in padded]
+
+
+def step_table(values: Sequence[StepValue]) -> list[list[str]]:
+    """Return the values of a step as the rows of a table with a header."""
+    if not values:
+        return []
+    has_cause = any(value.with_cause is not None for value in values)
+    header = ["", "expected", "actual", *(["with this fault"] if has_cause else [])]
+    rows = [
+        [value.name, *map(_number, (value.expected, value.actual, value.with_cause))]
+        for value in values
+    ]
+    return [header, *(row[: len(header)] for row in rows)]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.6g}"
 
 
 def slice_text(part: Slice) -> str:

@@ -19,10 +19,12 @@ from rnnparity.problem.findings import (
 from rnnparity.problem.results import Explanation, FaultDescription, FaultId, Picture, Verdict
 from rnnparity.report.explanation_phrases import (
     ACROSS,
+    aligned,
     evidence_text,
     known_texts,
     mismatch_text,
     slice_text,
+    step_table,
 )
 from rnnparity.report.finding_text import finding_text
 from rnnparity.report.messages import UNEXPLAINED, describe, fault_name, faults_name, sigma_text
@@ -115,6 +117,8 @@ def lines(explanation: Explanation, with_picture: bool = True) -> Iterator[Line]
     yield from _differences(explanation)
     if explanation.first:
         yield Line(f"  first mismatch: {mismatch_text(explanation.first)}", Style.FIRST)
+        for row in aligned(step_table(explanation.step_values)):
+            yield Line(f"    {row}")
     yield from _findings(explanation.findings)
     yield from _cause(explanation)
     for entry in known_texts(explanation.known):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rnnparity.models.calls import CallResult, ModelResult, Note
 from rnnparity.problem.results import CaseResult, Verdict
 from rnnparity.report.explanation_json import cause_json, finite
+from rnnparity.report.explanation_phrases import aligned
 from rnnparity.report.explanation_text import Line, Style, headline
 from rnnparity.report.explanation_text import lines as explanation_lines
 from rnnparity.report.messages import sigma_text
@@ -68,13 +69,6 @@ def row(result: CallResult) -> Sequence[str]:
         str(verdict) if compared else NOT_COMPUTED,
         sigma_text(result.result.sigma) if compared else "-",
     )
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows of a table of words as lines."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = [[cell.ljust(w) for cell, w in zip(cells, widths, strict=True)] for cells in rows]
-    return ["  ".join(cells).rstrip() for cells in padded]
 
 
 def style_of(result: CaseResult) -> Style:

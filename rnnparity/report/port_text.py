@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from rnnparity.models.calls import ModelResult, OutputComparison, PortCall, PortResult
 from rnnparity.problem.results import Verdict
 from rnnparity.report.explanation_json import cause_json, finite
+from rnnparity.report.explanation_phrases import aligned
 from rnnparity.report.explanation_text import Line, Style, headline
 from rnnparity.report.explanation_text import lines as explanation_lines
 from rnnparity.report.messages import sigma_text
-from rnnparity.report.model_text import NOT_COMPUTED, aligned, call_json, model_json, style_of
+from rnnparity.report.model_text import NOT_COMPUTED, call_json, model_json, style_of
 
 PORT_HEADER = ("call", "class", "tensor of the port", "verdict", "sigma")
 
