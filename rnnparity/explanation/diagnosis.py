@@ -14,6 +14,7 @@ import numpy as np
 from rnnparity.explanation.digits import printed_digits
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.partial import partial_findings
+from rnnparity.explanation.findings.search import Findings
 from rnnparity.explanation.fits import Search
 from rnnparity.explanation.location import first_mismatch
 from rnnparity.explanation.patterns import (
@@ -113,12 +114,14 @@ def _diagnose_readings(problem: Problem, actual: tuple[Tensor, ...]) -> Diagnosi
     """Diagnose outputs of wrong structure by the best of the readings that give their shapes."""
     diagnoses = [_diagnose_values(reading) for reading in readings(problem, actual)]
     if not diagnoses:
-        findings = (*value_findings(actual), *partial_findings(problem, actual))
+        partial = tuple(partial_findings(problem, actual))
+        findings = (*value_findings(actual), *partial)
         explanation = Explanation(
             problem.id,
             Verdict.DIVERGES,
             cause=Cause(),
             findings=findings,
+            accounted=bool(partial) and len(actual) == 1,
             sigma=np.inf,
             threshold=FLOAT_TYPES[problem.threshold_type].threshold,
         )
@@ -197,10 +200,9 @@ def _diagnose_whole(reading: Reading, blind_to: tuple[FaultId, ...] | None = Non
     # Where there is hardly any noise, values may be off by less than is usual beside them. No
     # hypothesis can be compared with that.
     tiny = not agrees and evidence.largest_distance(expected.outputs) <= evidence.noise.threshold
-    search, findings = Search(), tuple[Finding, ...]()
+    search, found = Search(), Findings()
     if not agrees and not tiny and not all(map(is_constant, actual)):
-        found = find_cause(evidence)
-        search, findings = found.search, found.findings
+        search, found = find_cause(evidence)
     if search.candidates:
         blind_to = search.invisible
     elif blind_to is None:
@@ -214,7 +216,8 @@ def _diagnose_whole(reading: Reading, blind_to: tuple[FaultId, ...] | None = Non
         candidates=search.candidates,
         precision=search.precision,
         blind_to=blind_to,
-        findings=(*findings, *([printed.finding] if printed else [])),
+        findings=(*found.findings, *([printed.finding] if printed else [])),
+        accounted=found.complete,
     )
     diagnosis = Diagnosis(problem, explanation)
     if (agrees or tiny) and reading.placed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.location import first_differing_output
+from rnnparity.explanation.location import columns_of, first_differing_output
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.results import Picture
 
@@ -30,7 +30,9 @@ def picture_of(evidence: Evidence) -> Picture:
     units, columns = values.shape
     coarse = shrunk(levels(values, evidence.noise.threshold), ROWS, COLUMNS)
     rows = tuple(tuple(row) for row in coarse.tolist())
-    return Picture(evidence.actual[n].name, across, (units, columns), rows)
+    name = evidence.actual[n].name
+    of = columns_of(evidence.problem.layer, name)
+    return Picture(name, across, (units, columns), rows, of.direction, of.units)
 
 
 def levels(sigma: Array, threshold: float) -> Array:

@@ -5,16 +5,14 @@ faults, and low precision.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.findings.search import find
+from rnnparity.explanation.findings.search import Findings, find
 from rnnparity.explanation.fits import Fit, Search, try_hypotheses
 from rnnparity.explanation.pairs import try_pairs
 from rnnparity.explanation.precision import low_precision_fits
 from rnnparity.faults import Injection, candidates
 from rnnparity.faults.fitted import fitted
-from rnnparity.problem.findings import Finding
 from rnnparity.problem.results import EVERY_HALF, WHOLE
 
 # Fits are distinguished where the sums of their squared distances differ by this much: five sigma
@@ -25,15 +23,7 @@ NEAR = 25.0
 RANKS = {WHOLE: 0, EVERY_HALF: 1}
 
 
-@dataclass(frozen=True)
-class Found:
-    """The hypotheses that fit, and the findings that need none."""
-
-    search: Search
-    findings: tuple[Finding, ...]
-
-
-def find_cause(evidence: Evidence) -> Found:
+def find_cause(evidence: Evidence) -> tuple[Search, Findings]:
     """Try every single fault, look for findings, and try what takes longer where neither helps."""
     search = Search()
     singles = candidates(evidence.problem)
@@ -42,7 +32,7 @@ def find_cause(evidence: Evidence) -> Found:
     if evidence.finite and not found.complete:
         _try_further(search, evidence, singles, scores)
     search.fits = _nearest(search.fits)
-    return Found(search, found.findings)
+    return search, found
 
 
 def _try_further(

@@ -189,13 +189,16 @@ class Picture:
     """Distances of one output, units down: 0 is noise, 8 a million times beyond it.
 
     `across` is "time" or "rows", and `shape` (H, T) or (H, B); `levels` may be a coarser view of
-    it.
+    it. `direction` is "forward" or "backward" where all units belong to one of two; with
+    `forward_units` the first so many are forward's, the others backward's.
     """
 
     output: str
     across: str
     shape: tuple[int, int]
     levels: tuple[tuple[int, ...], ...]
+    direction: str = ""
+    forward_units: int | None = None
 
 
 @dataclass(frozen=True)
@@ -219,6 +222,7 @@ class Explanation:
     these inputs cannot reveal, `probes` the number of further problems that the subject was asked.
     `cause` is None where nothing has to be explained; `descriptions` has one entry for each of its
     faults. `step_values` are those of the unit and step of the first mismatch, the output first.
+    `accounted`: the findings account for every value that differs.
     """
 
     id: str
@@ -229,6 +233,7 @@ class Explanation:
     first: Mismatch | None = None
     step_values: tuple[StepValue, ...] = ()
     findings: tuple[Finding, ...] = ()
+    accounted: bool = False
     sigma: float = 0.0
     threshold: float = 0.0
     sigma_with_cause: float | None = None

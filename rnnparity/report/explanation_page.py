@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from rnnparity.explanation.picture import DECADES, LEVELS
 from rnnparity.problem.findings import LOCATIONS
 from rnnparity.problem.results import Explanation, Picture
-from rnnparity.report.explanation_phrases import ACROSS, mismatch_text, step_table
+from rnnparity.report.explanation_phrases import ACROSS, mismatch_text, step_table, unit_labels
 from rnnparity.report.explanation_text import headline, lines
 from rnnparity.report.finding_text import finding_text
 from rnnparity.report.messages import fault_name, faults_name, sigma_text
 from rnnparity.report.page import render_template
 
 # Pixels of the picture: a square, the room for the labels left of the squares and below them.
-SIZE, LEFT, BELOW = 14, 56, 18
+SIZE, LEFT, BELOW = 14, 80, 18
+# A picture of so many columns has room for the name of its axis.
+WIDE = 12
 
 
 @dataclass(frozen=True)
@@ -103,26 +105,30 @@ def drawing(picture: Picture, threshold: float | None = None) -> Drawing:
 
 
 def _labels(picture: Picture) -> list[Label]:
-    """Return the indices of the first and the last unit and column."""
+    """Return the first and the last unit of each direction, and the first and the last column."""
     rows, columns = len(picture.levels), len(picture.levels[0])
-    last_unit, last_column = (str(size - 1) for size in picture.shape)
+    names = unit_labels(picture, rows)
+    shown = {0, rows - 1}
+    if picture.forward_units is not None:
+        shown |= {n for n in range(1, rows) if names[n].split()[0] != names[n - 1].split()[0]}
+    labels = [Label(LEFT - 6, SIZE * row + 11, "end", names[row]) for row in sorted(shown)]
     end, below = LEFT + SIZE * columns, SIZE * rows + 12
-    labels = [Label(LEFT - 6, 11, "end", "unit 0"), Label(LEFT, below, "start", "0")]
-    if rows > 1:
-        labels.append(Label(LEFT - 6, SIZE * rows - 3, "end", last_unit))
+    labels.append(Label(LEFT, below, "start", "0"))
     if columns > 1:
-        labels.append(Label(end, below, "end", last_column))
+        labels.append(Label(end, below, "end", str(picture.shape[1] - 1)))
+    if columns >= WIDE:
+        labels.append(Label((LEFT + end) // 2, below, "middle", ACROSS[picture.across]))
     return labels
 
 
 def _title(picture: Picture, row: int, column: int, threshold: float) -> str:
     """Return the unit and the step or row of a square, and the range of its distances."""
-    units, across = picture.shape
-    unit = row * units // len(picture.levels)
+    _, across = picture.shape
+    unit = unit_labels(picture, len(picture.levels))[row]
     index = column * across // len(picture.levels[0])
     name = "step" if picture.across == "time" else "row"
     level = picture.levels[row][column]
-    return f"unit {unit}, {name} {index}: {_distance(level, threshold)}"
+    return f"{unit}, {name} {index}: {_distance(level, threshold)}"
 
 
 def _distance(level: int, threshold: float) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import KnownDifference, read_known
-from rnnparity.problem.results import Explanation, Mismatch, Slice, StepValue
+from rnnparity.problem.results import Explanation, Mismatch, Picture, Slice, StepValue
 from rnnparity.report.messages import sigma_text
 
 # What runs from left to right in a picture.
@@ -43,13 +43,6 @@ def mismatch_text(mismatch: Mismatch) -> str:
     return f"{mismatch.output} at {', '.join(where)}"
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows of a table of words as lines."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = [[cell.ljust(w) for cell, w in zip(cells, widths, strict=True)] for cells in rows]
-    return ["  ".join(cells).rstrip() for cells in padded]
-
-
 def step_table(values: Sequence[StepValue]) -> list[list[str]]:
     """Return the values of a step as the rows of a table with a header."""
     if not values:
@@ -65,6 +58,19 @@ def step_table(values: Sequence[StepValue]) -> list[list[str]]:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.6g}"
+
+
+def unit_labels(picture: Picture, rows: int) -> list[str]:
+    """Return the direction and the first unit of each of the rows that a picture is drawn in."""
+    units, forward = picture.shape[0], picture.forward_units
+    labels = []
+    for unit in (row * units // rows for row in range(rows)):
+        if forward is None:
+            labels.append(f"{picture.direction or 'unit'} {unit}")
+        else:
+            name = "forward" if unit < forward else "backward"
+            labels.append(f"{name} {unit if unit < forward else unit - forward}")
+    return labels
 
 
 def slice_text(part: Slice) -> str:

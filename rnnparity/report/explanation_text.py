@@ -17,14 +17,15 @@ from rnnparity.problem.findings import (
     accounts_for_values,
 )
 from rnnparity.problem.results import Explanation, FaultDescription, FaultId, Picture, Verdict
+from rnnparity.report.columns import number_columns
 from rnnparity.report.explanation_phrases import (
     ACROSS,
-    aligned,
     evidence_text,
     known_texts,
     mismatch_text,
     slice_text,
     step_table,
+    unit_labels,
 )
 from rnnparity.report.finding_text import finding_text
 from rnnparity.report.messages import UNEXPLAINED, describe, fault_name, faults_name, sigma_text
@@ -117,7 +118,7 @@ def lines(explanation: Explanation, with_picture: bool = True) -> Iterator[Line]
     yield from _differences(explanation)
     if explanation.first:
         yield Line(f"  first mismatch: {mismatch_text(explanation.first)}", Style.FIRST)
-        for row in aligned(step_table(explanation.step_values)):
+        for row in number_columns(step_table(explanation.step_values)):
             yield Line(f"    {row}")
     yield from _findings(explanation.findings)
     yield from _cause(explanation)
@@ -176,9 +177,8 @@ def _cause(explanation: Explanation) -> Iterator[Line]:
 def _no_cause(explanation: Explanation) -> str:
     count = explanation.candidates
     none = f"none of {count} candidate faults fits" if count else ""
-    if any(map(accounts_for_values, explanation.findings)):
-        return f"no listed fault{f'; {none}' if none else ''}; the finding accounts for the values"
-    return f"{UNEXPLAINED}; {none}" if none else UNEXPLAINED
+    unlisted = "not on the list of faults" if explanation.accounted else UNEXPLAINED
+    return f"{unlisted}; {none}" if none else unlisted
 
 
 def _descriptions(
@@ -206,6 +206,11 @@ def _picture(picture: Picture) -> Iterator[Line]:
         f"one block more for every factor of {factor:.1f}"
     )
     levels = shrunk(np.array(picture.levels), ROWS, COLUMNS)
-    for row in levels.tolist():
+    labels = unit_labels(picture, len(levels))
+    width = max(map(len, labels))
+    for label, row in zip(labels, levels.tolist(), strict=True):
         blocks = "".join(BLOCKS[level] for level in row)
-        yield Line(f"    |{blocks}|", Style.PICTURE)
+        yield Line(f"    {label.rjust(width)} |{blocks}|", Style.PICTURE)
+    last = str(picture.shape[1] - 1)
+    if levels.shape[1] > len(last):
+        yield Line(f"    {' ' * width}  0{last.rjust(levels.shape[1] - 1)}", Style.PICTURE)

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
 
 from rnnparity.problem.results import Verdict
+from rnnparity.report.columns import number_columns
 from rnnparity.report.messages import sigma_text
-from rnnparity.report.screen import SHOWN, aligned
+from rnnparity.report.screen import SHOWN
 from rnnparity.session.fuzz import CHANGES, FuzzRun, Summary, failing, summarize
 
 HEADER = (
@@ -32,7 +33,7 @@ def fuzz_lines(runs: Sequence[FuzzRun]) -> Iterator[str]:
     for run in runs:
         yield from _failing(run)
     summaries = summarize([record for run in runs for record in run.records])
-    yield from aligned([HEADER, *summary_rows(summaries)])
+    yield from number_columns([HEADER, *summary_rows(summaries)])
     for dtype, summary in summaries.items():
         for name, count in summary.rejected_elsewhere.items():
             yield f"{name} rejects {count} of {summary.compared} {dtype} outputs"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from rnnparity.models.calls import CallResult, ModelResult, Note
 from rnnparity.problem.results import CaseResult, Verdict
+from rnnparity.report.columns import text_columns
 from rnnparity.report.explanation_json import cause_json, finite
-from rnnparity.report.explanation_phrases import aligned
 from rnnparity.report.explanation_text import Line, Style, headline
 from rnnparity.report.explanation_text import lines as explanation_lines
 from rnnparity.report.messages import sigma_text
@@ -36,7 +36,7 @@ def model_headline(result: ModelResult) -> str:
 
 def model_lines(result: ModelResult) -> Iterator[Line]:
     """Yield one aligned line for each call, what is remarkable about it, and the first cause."""
-    head, *rows = aligned([HEADER, *map(row, result.calls)])
+    head, *rows = text_columns([HEADER, *map(row, result.calls)])
     yield Line(head)
     for call, line in zip(result.calls, rows, strict=True):
         yield Line(line, style_of(call.result))

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from rnnparity.models.calls import ModelResult, OutputComparison, PortCall, PortResult
 from rnnparity.problem.results import Verdict
+from rnnparity.report.columns import text_columns
 from rnnparity.report.explanation_json import cause_json, finite
-from rnnparity.report.explanation_phrases import aligned
 from rnnparity.report.explanation_text import Line, Style, headline
 from rnnparity.report.explanation_text import lines as explanation_lines
 from rnnparity.report.messages import sigma_text
@@ -37,7 +37,7 @@ def port_lines(result: PortResult) -> Iterator[Line]:
     """Yield one aligned line for each call, the final outputs, and the first cause."""
     yield Line("")
     yield Line(f"compared with {result.port}", Style.FIRST)
-    head, *rows = aligned([PORT_HEADER, *map(port_row, result.calls)])
+    head, *rows = text_columns([PORT_HEADER, *map(port_row, result.calls)])
     yield Line(head)
     for call, line in zip(result.calls, rows, strict=True):
         yield Line(line, style_of(call.result))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.results import FAILING, Report, Score, SubjectResult, Verdict
+from rnnparity.report.columns import number_columns
 from rnnparity.report.groups import group_results, plainest
 from rnnparity.report.messages import failure, group_title, sigma_text, stale_text
 from rnnparity.report.table import counted, verb
@@ -30,7 +31,7 @@ _LABELS = {
 
 def report_lines(report: Report) -> Iterator[str]:
     """Yield a row for each subject, what the subjects' cases have in common, and examples."""
-    yield from aligned(_table(report))
+    yield from number_columns(_table(report))
     for subject in report.subjects:
         yield from _notes(subject)
         if subject.not_covered and subject.compared:
@@ -44,14 +45,6 @@ def report_lines(report: Report) -> Iterator[str]:
         yield f"{first} has no golden yet ({_cases(count)} without); run `rnnparity regenerate`"
     for subject in report.subjects:
         yield from _examples(subject)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table whose first row is its header; only its first column is text."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *others in rows:
-        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        yield "  ".join([first.ljust(widths[0]), *cells])
 
 
 def skipped_lines(report: Report) -> Iterator[str]:

@@ -36,7 +36,7 @@ def test_title_states_the_range_of_a_level():
 
 def test_labels_are_those_of_the_output_and_not_of_the_coarse_picture():
     drawn = drawing(Picture("output", "time", (80, 90), ((0, 1), (2, 3))), 10.0)
-    assert {label.text for label in drawn.labels} == {"unit 0", "0", "79", "89"}
+    assert {label.text for label in drawn.labels} == {"unit 0", "unit 40", "0", "89"}
     assert drawn.cells[-1].title.startswith("unit 40, step 45: ")
 
 

@@ -16,6 +16,7 @@ from rnnparity.problem.results import (
     Mismatch,
     Picture,
     Slice,
+    StepValue,
     Verdict,
 )
 from rnnparity.report.explanation_json import as_json
@@ -66,9 +67,29 @@ def test_explained_divergence_in_full():
         "1 of 141 candidate faults fits",
         "  seen in: ONNX",
         "  output: units down, time across; blank is noise, one block more for every factor of 5.6",
-        "    | █▁|",
-        "    |  ▄|",
+        "    unit 0 | █▁|",
+        "    unit 1 |  ▄|",
+        "            0 2",
     ]
+
+
+def test_step_of_the_first_mismatch_is_a_table():
+    values = (StepValue("output", 1.5, -0.25, -0.25), StepValue("gate i", 0.5, None, 0.125))
+    shown = text(replace(EXPLAINED, step_values=values)).splitlines()
+    start = shown.index(next(line for line in shown if line.startswith("  first mismatch")))
+    assert shown[start + 1 : start + 4] == [
+        "            expected  actual  with this fault",
+        "    output       1.5   -0.25            -0.25",
+        "    gate i       0.5       -            0.125",
+    ]
+    without_cause = tuple(replace(value, with_cause=None) for value in values)
+    assert "with this fault" not in text(replace(UNEXPLAINED, step_values=without_cause))
+
+
+def test_picture_of_two_directions_names_them():
+    picture = Picture("output", "time", (3, 1), ((0,), (8,), (1,)), forward_units=1)
+    shown = text(replace(EXPLAINED, picture=picture)).splitlines()[-3:]
+    assert shown == ["     forward 0 | |", "    backward 0 |█|", "    backward 1 |▁|"]
 
 
 def test_unexplained_divergence_states_the_number_of_candidates():
@@ -119,7 +140,7 @@ def test_two_faults_have_a_fix_each():
 
 def test_long_lists_are_shortened():
     faults = tuple(FaultId("bias-missing", str(n), "") for n in range(5))
-    line = text(replace(EXPLAINED, blind_to=faults)).splitlines()[-4]
+    line = text(replace(EXPLAINED, blind_to=faults)).splitlines()[-5]
     assert line.endswith("bias-missing: 2, ... (5 in all)")
 
 
@@ -201,8 +222,9 @@ def test_styles_follow_the_part_and_not_the_text():
 def test_blocks_cover_all_levels():
     picture = Picture("h", "rows", (1, 9), (tuple(range(9)),))
     rows = text(replace(EXPLAINED, picture=picture)).splitlines()
-    assert rows[-2].startswith("  h: units down, rows of the batch across")
-    assert rows[-1] == f"    |{BLOCKS}|"
+    assert rows[-3].startswith("  h: units down, rows of the batch across")
+    assert rows[-2] == f"    unit 0 |{BLOCKS}|"
+    assert rows[-1] == "            0       8"
 
 
 def test_json_has_every_key():
