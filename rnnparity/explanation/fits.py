@@ -177,11 +177,14 @@ def _chance(evidence: Evidence, noise: Noise, mutant: Mutant) -> float:
         single = [inject(evidence.problem, [placed]) for placed in mutant.placed]
         runs = run_all(injection for injection in single if injection is not None)
         starts += [[array[0] for array in batch.outputs] for batch in runs]
-    allowed = noise.threshold * evidence.flat(noise.floors) + np.finfo(np.float64).tiny
+    floors = _joined(noise.floors)
+    predicted = _joined([tensor.data for tensor in mutant.outputs])
     chances = []
-    for start in starts:
-        pairs = zip(mutant.outputs, start, strict=True)
-        moved = evidence.flat([np.abs(tensor.data - array) for tensor, array in pairs])
+    for start in map(_joined, starts):
+        # A copy has the same value before and after: a state is a copy of the last output.
+        _, distinct = np.unique(np.stack([start, predicted]), axis=1, return_index=True)
+        allowed = noise.threshold * floors[distinct] + np.finfo(np.float64).tiny
+        moved = np.abs(predicted - start)[distinct]
         share = np.minimum(1, allowed / np.maximum(moved, allowed))
         chances.append(float(np.log10(share).sum()))
     return max(chances) + sum(placed.fault.freedom for placed in mutant.placed)

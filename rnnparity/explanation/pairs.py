@@ -3,22 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.fits import Fit, Search, try_hypotheses
 from rnnparity.explanation.precision import is_low_precision
-from rnnparity.faults import Injection, inject
-from rnnparity.faults.edit import PROBLEM_EDITS
+from rnnparity.faults import EditWeights, Injection, PlacedFault, inject
+from rnnparity.faults.edit import PROBLEM_EDITS, Half, half_of
+from rnnparity.problem.problem import Problem
 
 # How many pairs are tried: the faults that bring the outputs nearest, each with every other one. It
 # is done in this many parts, and ends with the first part in which one fits.
-PAIRS, PARTS = 8_000, 4
+PAIRS, PARTS = 7_000, 4
 # Fewer where a pass is long: this many multiply-adds in all, some ten seconds.
 WORK = 1e10
 # Pairs are tried on this many rows first.
 ROWS = 4
+
+
+@dataclass(frozen=True)
+class _Single:
+    """A single fault, and the prefix and name of each array that it changes.
+
+    There are none if it changes anything else.
+    """
+
+    injection: Injection
+    arrays: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of(cls, injection: Injection) -> _Single:
+        arrays: set[tuple[str, str]] = set()
+        if isinstance(injection.placed[0].edit, EditWeights):
+            for prefix, half in injection.halves:
+                given = half_of(injection.problem, prefix).weights
+                arrays |= {
+                    (prefix, name) for name in given if half.weights[name] is not given[name]
+                }
+        return cls(injection, frozenset(arrays))
+
+    @property
+    def placed(self) -> PlacedFault:
+        return self.injection.placed[0]
 
 
 def try_pairs(
@@ -26,10 +54,10 @@ def try_pairs(
 ) -> None:
     """Try pairs on the few rows that are furthest off, and those that fit there on all rows."""
     part = evidence.worst_rows(ROWS)
-    ranked = _ranked(singles, scores)
+    ranked = _ranked(singles, scores, part.problem)
     first = ranked[: _affordable(part, len(ranked))]
     for share in np.array_split(np.arange(len(first)), min(PARTS, len(first))):
-        pairs = [pair for n in share.tolist() for pair in _pairs(part, first[n], ranked[n + 1 :])]
+        pairs = [pair for n in share.tolist() for pair in _pairs(first[n], ranked[n + 1 :])]
         on_part = Search()
         try_hypotheses(on_part, part, part.noise, pairs)
         search.candidates += on_part.candidates
@@ -39,8 +67,10 @@ def try_pairs(
             return
 
 
-def _ranked(singles: Sequence[Injection], scores: Mapping[int, float]) -> list[Injection]:
-    """Return the single faults that were run, nearest first.
+def _ranked(
+    singles: Sequence[Injection], scores: Mapping[int, float], problem: Problem
+) -> list[_Single]:
+    """Return the single faults that were run, nearest first, in `problem`, which has fewer rows.
 
     Low precision is noise beside a fault, not a fault beside another one.
     """
@@ -49,7 +79,9 @@ def _ranked(singles: Sequence[Injection], scores: Mapping[int, float]) -> list[I
         for injection in singles
         if id(injection) in scores and not is_low_precision(injection.placed[0])
     ]
-    return sorted(candidates, key=lambda injection: scores[id(injection)])
+    candidates.sort(key=lambda injection: scores[id(injection)])
+    in_problem = [Injection(problem).with_fault(single.placed[0]) for single in candidates]
+    return [_Single.of(injection) for injection in in_problem if injection is not None]
 
 
 def _affordable(evidence: Evidence, partners: int) -> int:
@@ -69,21 +101,30 @@ def _fits_on_all_rows(evidence: Evidence, fits: Sequence[Fit]) -> list[Fit]:
     return search.fits
 
 
-def _pairs(
-    evidence: Evidence, single: Injection, partners: Sequence[Injection]
-) -> Iterator[Injection]:
+def _pairs(first: _Single, partners: Sequence[_Single]) -> Iterator[Injection]:
     """Yield a single fault with each of its partners. Edits of the whole come first."""
-    start = Injection(evidence.problem)
-    (placed,) = single.placed
-    first = start.with_fault(placed)
     for partner in partners:
-        (added,) = partner.placed
-        pair = None if first is None else first.with_fault(added)
+        if first.arrays and partner.arrays and first.arrays.isdisjoint(partner.arrays):
+            yield _joined(first, partner)
+            continue
+        pair = first.injection.with_fault(partner.placed)
         if pair is not None:
             yield pair
         # The reverse order differs where both edit the same weights, or where one edits the whole.
-        if first is not None and first.halves and isinstance(added.fault.edit, PROBLEM_EDITS):
-            second = start.with_fault(added)
-            reverse = None if second is None else second.with_fault(placed)
+        if first.injection.halves and isinstance(partner.placed.edit, PROBLEM_EDITS):
+            reverse = partner.injection.with_fault(first.placed)
             if reverse is not None:
                 yield reverse
+
+
+def _joined(first: _Single, second: _Single) -> Injection:
+    """Return two faults that change different arrays, from the arrays of each."""
+    edited = dict(first.injection.halves)
+    for prefix, half in second.injection.halves:
+        if prefix in edited:
+            new = {name: half.weights[name] for of, name in second.arrays if of == prefix}
+            edited[prefix] = Half(half.layer, {**edited[prefix].weights, **new})
+        else:
+            edited[prefix] = half
+    placed = (first.placed, second.placed)
+    return Injection(first.injection.problem, placed, tuple(edited.items()))

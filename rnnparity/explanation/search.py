@@ -86,4 +86,4 @@ def _nearest(fits: Sequence[Fit]) -> list[Fit]:
 
 
 def _rank(fit: Fit) -> tuple[float, int]:
-    return round(fit.squares, 1), RANKS.get(fit.mutant.placed[0].id.location, 2)
+    return round(fit.squares, 1), sum(RANKS.get(fault.location, 2) for fault in fit.mutant.faults)

@@ -56,8 +56,9 @@ def _gate_order(class_name: str, order: str) -> Iterator[Fault]:
 
 
 def _reorder_blocks(order: Sequence[int], w: Array) -> Array:
-    blocks = np.split(w, len(order), axis=-1)
-    return np.concatenate([blocks[index] for index in order], axis=-1)
+    blocks = w.reshape(*w.shape[:-1], len(order), -1)
+    reordered: Array = blocks[..., order, :].reshape(w.shape)
+    return reordered
 
 
 # Layouts of kernels.

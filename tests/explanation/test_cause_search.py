@@ -66,6 +66,32 @@ def test_both_of_two_faults_are_named(problem, names):
     assert explanation.sigma_with_cause <= 10 < explanation.sigma
 
 
+def masked_two_ways(scale):
+    """An LSTM in two directions with right padding, its weights scaled."""
+    mask = ("111111", "111110", "111110", "111100", "111111")
+    problem = random_problem(two_ways(spec_of("lstm", **SEQUENCES)), 0, SHAPE, mask=mask)
+    weights = [replace(tensor, data=scale * tensor.data) for tensor in problem.weights]
+    return replace(problem, weights=tuple(weights))
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.1, 1])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        # The second of these changes only masked steps, where all expected values are equal.
+        ("reverse-output-order: reversed", "masked-output: held"),
+        ("masked-state: leaks", "recurrent-transposed: whole"),
+        ("bias-doubled: all of it", "gate-order: LSTM icfo (TensorFlow 1) in the kernel"),
+    ],
+)
+def test_pair_is_found_whatever_the_size_of_the_weights(pair, scale):
+    problem = masked_two_ways(np.float32(scale))
+    faults = [placed(name, "backward/" if "reverse" in name else "every half") for name in pair]
+    cause = explanation_of(with_faults(problem, *faults)).cause
+    assert set(cause.faults) == {fault.id for fault in faults}
+    assert cause.certain
+
+
 @pytest.mark.parametrize(
     ("edit", "name"),
     [
