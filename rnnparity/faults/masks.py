@@ -65,17 +65,29 @@ def _repeat_output(half: Half) -> Half | None:
     return Half(replace(half.layer, zero_output_for_mask=False), half.weights)
 
 
-def _initial_state_as_output(half: HalfRun) -> Result | None:
+def _frozen_state_as_output(half: HalfRun) -> Result | None:
+    """Repeat the previous output, which the kept state is, except before the first unmasked step."""
     layer, mask = half.layer, half.mask
-    if mask is None or not half.has_initial_state or _zeros_outputs(layer):
+    if mask is None or not _starts_masked_from_states(half):
         return None
-    output, states = half.run()
+    output, states = replace(half, layer=replace(layer, zero_output_for_mask=False)).run()
     processed = mask[:, ::-1] if layer.go_backwards else mask
     before_first = np.cumsum(processed, axis=1) == 0
     h = half.states[0]
     if layer.return_sequences:
         return np.where(before_first[..., None], h[..., None, :], output), states
     return np.where(before_first[:, -1:], h, output), states
+
+
+def _starts_masked_from_states(half: HalfRun) -> bool:
+    """Return whether a call that does not start from zeros has a masked first step in any row."""
+    steps = np.array(half.problem.steps)
+    ends = np.cumsum(steps)
+    first = ends - 1 if half.layer.go_backwards else ends - steps
+    if not half.has_initial_state:
+        first = first[1:] if half.layer.stateful else first[:0]
+    mask = half.problem.mask
+    return mask is not None and not mask[:, first].all()
 
 
 def _zero_by_unreversed_mask(half: HalfRun) -> Result | None:
@@ -101,6 +113,11 @@ def _output(step: MaskedStep) -> Array:
     """Return the correct output of a masked step."""
     kept = np.zeros_like(step.output) if _zeros_outputs(step.layer) else step.output
     return np.where(step.mask, step.new_states[0], kept)
+
+
+def _computed_output(step: MaskedStep) -> StepResult:
+    pairs = zip(step.new_states, step.states, strict=True)
+    return [np.where(step.mask, new, kept) for new, kept in pairs], step.new_states[0]
 
 
 def _zero_states(step: MaskedStep) -> StepResult:
@@ -139,10 +156,17 @@ MASK_FAULTS = (
         "The output of a masked step is the previous output.",
         "Return zeros there: zero_output_for_mask is set (Bidirectional sets it).",
         needs_mask=True, edit=EditHalf(_repeat_output)),
-    Fault("masked-output", "initial",
-        "Before the first unmasked step the output is the initial state.",
-        "Keras returns zeros there, also with an initial state.",
-        edit=EditRun(_initial_state_as_output)),
+    Fault("masked-output", "the frozen state",
+        "The output of a masked step is the state that is kept there.",
+        "Before the first unmasked step return zeros, also with an initial state; then repeat the "
+        "previous output, or return zeros if zero_output_for_mask is set (Bidirectional sets it).",
+        seen_in="Keras on JAX and NumPy, loops that return h at every step",
+        edit=EditRun(_frozen_state_as_output)),
+    Fault("masked-output", "computed",
+        "A masked step keeps the states; its output is that of the step that is not taken.",
+        "Choose the output of a masked step by the mask, like the states.",
+        seen_in="loops that apply the mask to the states only",
+        needs_mask=True, edit=EditMaskedStep(_computed_output)),
     Fault("masked-output", "zeroed by the unreversed mask",
         "The outputs of a reversed sequence are set to zero by the unreversed mask.",
         "Reverse the mask with the sequence for the outputs too.",

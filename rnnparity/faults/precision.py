@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -42,11 +43,37 @@ class Coarse(PlainArithmetic):
         return [self.round(state) for state in states]
 
 
-class CoarseProducts(Coarse):
-    """Round weights, inputs and states, as TF32 rounds what enters a product; not activations."""
+class _ProductRounded(np.ndarray[Any, np.dtype[np.float64]]):
+    """float64 numbers that are rounded to `bits` bits where they enter a matrix product."""
 
-    def activation(self, name: str) -> Callable[[Array], Array]:
-        return PlainArithmetic.activation(self, name)
+    bits: int
+
+    def __array_finalize__(self, source: object) -> None:
+        self.bits = getattr(source, "bits", 53)
+
+    def __matmul__(self, other: Array) -> Array:  # type: ignore[override]  # only of numbers
+        return self._product(self, other)
+
+    def __rmatmul__(self, other: Array) -> Array:  # type: ignore[override]  # only of numbers
+        return self._product(other, self)
+
+    def _product(self, first: Array, second: Array) -> Array:
+        rounded = (round_to_bits(self.bits, np.asarray(array)) for array in (first, second))
+        product: Array = np.matmul(*rounded)
+        return product
+
+
+class CoarseProducts(PlainArithmetic):
+    """Round what enters a matrix product to so many bits, as TF32 does; nothing else, no bias."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = bits
+
+    def from_array(self, values: Array) -> Array:
+        rounded = super().from_array(values).view(_ProductRounded)
+        rounded.bits = self.bits
+        return rounded
 
 
 def low_precision(name: str) -> Fault:
@@ -57,14 +84,16 @@ def low_precision(name: str) -> Fault:
         """Return whether the layer's own type has more bits."""
         return bits < FLOAT_TYPES[problem.threshold_type].bits
 
+    description = f"The layer is computed in {name}."
     if name == "TF32":
+        description = "Matrix products are computed in TF32: their inputs keep 11 bits."
         seen_in = "torch.backends.cuda.matmul.allow_tf32, on by default in cuDNN"
         edit = EditArithmetic(CoarseProducts(bits), applies=is_finer)
     else:
         seen_in = ""
         edit = EditArithmetic(Coarse(bits), name, is_finer, partial(round_to_bits, bits))
     return Fault("low-precision", name,
-        f"The layer is computed in {name}.",
+        description,
         "Compute in the type that the policy names.",
         seen_in=seen_in, edit=edit)  # fmt: skip
 

@@ -54,7 +54,7 @@ def test_masked_steps_have_the_states_and_outputs_of_each_fault(cell, backwards)
     zeroed = with_inputs(problem, problem.inputs.data * problem.mask[..., None], mask=None)
     for name, expected in {
         "masked-output: zero": correct | {"output": correct["output"] * mask},
-        "masked-output: initial": correct | {"output": correct["output"] + before},
+        "masked-output: the frozen state": correct | {"output": correct["output"] + before},
         "masked-state: leaks": unmasked | {"output": repeat_masked(unmasked["output"], mask)},
         "masked-state: inputs zeroed": outputs_of(zeroed),
         "mask-ignored: every step counts": unmasked,
@@ -65,7 +65,64 @@ def test_masked_steps_have_the_states_and_outputs_of_each_fault(cell, backwards)
     assert_all_same(
         outputs_with(zeros, "masked-state: leaks"), unmasked | {"output": unmasked["output"] * mask}
     )
-    assert not outputs_by_location(zeros, fault("masked-output: initial"))
+    frozen = correct | {"output": correct["output"] + before}
+    assert_all_same(outputs_with(zeros, "masked-output: the frozen state"), frozen)
+    from_zeros = replace(problem, initial_state=None)
+    assert not outputs_by_location(from_zeros, fault("masked-output: the frozen state"))
+
+
+def outputs_by_step(problem, output_of):
+    """Return the outputs of calls of one step each; `output_of(used, new, kept)` is a step's."""
+    layer = replace(problem.layer, return_sequences=True, return_state=True, stateful=False)
+    cell = replace(problem, layer=layer, mask=None, calls=None)
+    states = {tensor.name: tensor.data for tensor in problem.initial_state}
+    outputs = []
+    for t in range(SHAPE[1]):
+        step = with_inputs(cell, problem.inputs.data[:, t : t + 1])
+        new, used = last_states(with_initial_state(step, states)), problem.mask[:, t, None]
+        kept, states = states, {n: np.where(used, new[n], states[n]) for n in states}
+        outputs.append(output_of(used, new["h"], kept["h"]))
+    return np.stack(outputs, axis=1)
+
+
+@every_cell
+@pytest.mark.parametrize(
+    ("name", "output_of"),
+    [
+        ("masked-output: the frozen state", np.where),
+        ("masked-output: computed", lambda used, new, kept: new),
+    ],
+)
+@pytest.mark.parametrize("calls", [None, (2, 1, 3)], ids=["one call", "stateful"])
+def test_masked_step_keeps_the_states_but_not_the_output(cell, name, output_of, calls):
+    problem = single_layer(cell, stateful=calls is not None, return_state=False)
+    problem = replace(problem, calls=calls)
+    expected = {"output": outputs_by_step(problem, output_of)}
+    assert_all_same(outputs_with(problem, name), expected)
+    last = with_options(problem, return_sequences=False)
+    assert_all_same(outputs_with(last, name), {"output": expected["output"][:, -1]})
+
+
+@pytest.mark.parametrize("name", ["masked-output: the frozen state", "masked-output: computed"])
+def test_masked_output_in_one_direction(name):
+    problem = bidirectional("lstm", initial=True, return_sequences=True)
+    forward_h, forward_c, *_ = (tensor.data for tensor in problem.initial_state)
+    half = single_half(problem, "forward/", problem.inputs.data)
+    half = with_initial_state(half, {"h": forward_h, "c": forward_c})
+    output_of = np.where if "frozen" in name else lambda used, new, kept: new
+    expected = outputs_of(problem)["output"]
+    expected[..., : half.layer.units] = outputs_by_step(half, output_of)
+    assert_same(outputs_with(problem, name, "forward/")["output"], expected)
+
+
+def test_frozen_state_is_that_of_the_call_before():
+    """Without an initial state the first call starts from zeros, the second one does not."""
+    problem = single_layer("lstm", initial=False, stateful=True, return_state=False)
+    problem = replace(problem, calls=(3, 3))
+    zeros = np.zeros((SHAPE[0], problem.layer.units))
+    started = with_initial_state(problem, {"h": zeros, "c": zeros})
+    expected = {"output": outputs_by_step(started, np.where)}
+    assert_all_same(outputs_with(problem, "masked-output: the frozen state"), expected)
 
 
 @every_cell
@@ -74,7 +131,9 @@ def test_last_output_of_a_fully_masked_row_is_the_initial_state(cell, backwards)
     problem = single_layer(cell, go_backwards=backwards, **{**STATE, "return_sequences": False})
     correct, masked_rows = outputs_of(problem), ~problem.mask.any(axis=1, keepdims=True)
     initial = np.where(masked_rows, problem.initial_state[0].data, correct["output"])
-    assert_all_same(outputs_with(problem, "masked-output: initial"), correct | {"output": initial})
+    assert_all_same(
+        outputs_with(problem, "masked-output: the frozen state"), correct | {"output": initial}
+    )
 
 
 @every_cell
