@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rnnparity.explanation.diagnosis import Diagnosis, diagnose
+from rnnparity.explanation.experiments.experiment import experiment
 from rnnparity.explanation.probe import Ask, probe
 from rnnparity.explanation.separate import with_separating_problem
 from rnnparity.problem.problem import Problem
@@ -11,10 +14,29 @@ from rnnparity.problem.problem import Problem
 def explain(problem: Problem, ask: Ask | None = None) -> Diagnosis:
     """Search the cause of wrong outputs, and a problem that separates the causes that fit.
 
-    With `ask` the subject is asked such problems until one cause is left.
+    With `ask` the subject is asked such problems until one cause is left; where there is none, or
+    none that is certain, it is asked chosen problems that show what it computes.
 
     Raises:
         RequestError: the problem has no outputs.
     """
     diagnosis = with_separating_problem(diagnose(problem))
-    return diagnosis if ask is None else probe(diagnosis, ask)
+    if ask is None:
+        return diagnosis
+    diagnosis = probe(diagnosis, ask)
+    cause = diagnosis.explanation.cause
+    if cause is None or (cause.explained and cause.certain):
+        return diagnosis
+    return _with_experiment(diagnosis, ask)
+
+
+def _with_experiment(diagnosis: Diagnosis, ask: Ask) -> Diagnosis:
+    """Add what an experiment finds to the findings."""
+    explanation = diagnosis.explanation
+    result = experiment(replace(diagnosis.problem, outputs=None), ask)
+    explanation = replace(
+        explanation,
+        findings=(*explanation.findings, *result.findings),
+        probes=explanation.probes + result.calls,
+    )
+    return replace(diagnosis, explanation=explanation)

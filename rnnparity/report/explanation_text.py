@@ -157,6 +157,7 @@ def _cause(explanation: Explanation) -> Iterator[Line]:
     if not cause.explained:
         if not explanation.known:
             yield Line(f"  cause: {_no_cause(explanation)}", Style.CAUSE)
+        yield from _probes(explanation)
         return
     yield Line(f"  cause: {faults_name(cause.faults)}", Style.CAUSE)
     yield from _descriptions(cause.faults, explanation.descriptions)
@@ -166,9 +167,7 @@ def _cause(explanation: Explanation) -> Iterator[Line]:
     for seen_in in dict.fromkeys(fault.seen_in for fault in explanation.descriptions):
         if seen_in:
             yield Line(f"  seen in: {seen_in}")
-    if explanation.probes:
-        plural = "s" if explanation.probes > 1 else ""
-        yield Line(f"  probes: the subject was asked {explanation.probes} further problem{plural}")
+    yield from _probes(explanation)
     if cause.also_fits:
         names = _shortened([faults_name(faults) for faults in cause.also_fits])
         yield Line(f"  equally consistent with these inputs: {names}")
@@ -179,6 +178,12 @@ def _no_cause(explanation: Explanation) -> str:
     none = f"none of {count} candidate faults fits" if count else ""
     unlisted = "not on the list of faults" if explanation.accounted else UNEXPLAINED
     return f"{unlisted}; {none}" if none else unlisted
+
+
+def _probes(explanation: Explanation) -> Iterator[Line]:
+    if explanation.probes:
+        plural = "s" if explanation.probes > 1 else ""
+        yield Line(f"  probes: the subject was asked {explanation.probes} further problem{plural}")
 
 
 def _descriptions(

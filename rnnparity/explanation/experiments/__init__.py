@@ -1,0 +1,1 @@
+"""Experiments: a callable subject is asked chosen problems until what it computes is identified."""

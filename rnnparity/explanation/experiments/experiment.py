@@ -1,0 +1,112 @@
+"""An experiment on a subject that can be asked: what does it compute instead of the layer?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rnnparity.explanation.experiments.model import AS_DECLARED
+from rnnparity.explanation.experiments.probes import Ask, Laboratory, Probe
+from rnnparity.explanation.experiments.search import (
+    TRIED,
+    Identified,
+    fitted,
+    fitted_from_many,
+    plain_fits,
+    with_states_of,
+)
+from rnnparity.explanation.experiments.system import System
+from rnnparity.explanation.experiments.wording import findings_of
+from rnnparity.problem.findings import Finding
+from rnnparity.problem.layers import Layer, Stack, halves
+from rnnparity.problem.problem import Problem
+
+# With more findings than this about weights another activation may be the simpler answer.
+FEW = 3
+
+
+class Reason(StrEnum):
+    """Why an experiment has no finding."""
+
+    REFUSED = "refused"  # the subject answers no probe
+    AGREES = "agrees"  # all probes are answered as expected
+    OTHER_EQUATIONS = "other-equations"  # no weights, states and activations give the answers
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What an experiment found, how many problems it asked, and the reason if it found nothing."""
+
+    findings: tuple[Finding, ...]
+    calls: int
+    reason: Reason | None = None
+
+
+def experiment(problem: Problem, ask: Ask) -> Experiment:
+    """Identify what a subject computes instead of a problem's layer.
+
+    It is asked problems with chosen weights, inputs and states, and parameters are fitted to its
+    answers. `ask` raises Unsupported or RequestError for what the subject refuses.
+    """
+    laboratory = Laboratory(problem, ask)
+    probes = laboratory.probes()
+    if not probes:
+        return Experiment((), laboratory.calls, Reason.REFUSED)
+    outputs = range(len(probes[0].actual))
+    differing = [k for k in outputs if any(probe.differs[k] for probe in probes)]
+    if not differing:
+        return Experiment((), laboratory.calls, Reason.AGREES)
+    findings: list[Finding] = []
+    for output in differing:
+        findings += _identify(laboratory, tuple(probes), output)
+    reason = None if findings else Reason.OTHER_EQUATIONS
+    return Experiment(tuple(dict.fromkeys(findings)), laboratory.calls, reason)
+
+
+def _identify(
+    laboratory: Laboratory, probes: tuple[Probe, ...], output: int
+) -> tuple[Finding, ...]:
+    """Return what gives an output: other weights and states, else other equations too."""
+    layer, count = probes[0].problem.layer, len(probes[0].actual)
+    systems = [System(probes, group, output) for group in _groups(layer, output, count)]
+    answers: list[tuple[Finding, ...]] = []
+    for system in systems:
+        fit = fitted(system, system.declared, AS_DECLARED)
+        if fit is not None:
+            answers.append(tuple(findings_of(Identified(system, AS_DECLARED, fit))))
+            break
+    if not answers or len(answers[0]) > FEW:
+        others = _with_other_equations(laboratory, systems, output)
+        answers += [tuple(findings_of(found)) for found in others]
+    return min(answers, key=len, default=())
+
+
+def _with_other_equations(
+    laboratory: Laboratory, systems: list[System], output: int
+) -> Iterator[Identified]:
+    """Yield the first equations that fit, screened on one unit with equal weights."""
+    for units in (None, 1):
+        plain = tuple(laboratory.plain_probes(units))
+        for system in systems if plain else ():
+            candidates = plain_fits(System(plain, system.prefixes, output))
+            for candidate in candidates[:TRIED]:
+                start = with_states_of(candidate, system)
+                fit = fitted_from_many(system, start, candidate.equations)
+                if fit is not None:
+                    yield Identified(system, candidate.equations, fit)
+                    return
+
+
+def _groups(layer: Layer, output: int, outputs: int) -> list[tuple[str, ...]]:
+    """Return the halves that may be why an output differs: each alone, then all at once."""
+    prefixes = [prefix for prefix, _ in halves(layer)]
+    last = layer.layers[-1] if isinstance(layer, Stack) else layer
+    seen = [prefix for prefix, _ in halves(last)]
+    if outputs == len(seen):
+        seen = [seen[output]]
+    before = prefixes[: len(prefixes) - len(halves(last))]
+    index = f"{len(layer.layers) - 1}/" if isinstance(layer, Stack) else ""
+    visible = [*(index + prefix for prefix in seen), *before]
+    single: list[tuple[str, ...]] = [(prefix,) for prefix in visible]
+    return single if len(visible) == 1 else [*single, tuple(sorted(visible, key=prefixes.index))]

@@ -1,0 +1,156 @@
+"""Probes: chosen problems with what the subject returned for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from rnnparity.explanation.experiments.probe_problems import (
+    build_probe,
+    plain_probe,
+    widened,
+    with_options,
+)
+from rnnparity.problem.answer import Answer, Unsupported
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
+from rnnparity.problem.problem import Problem
+from rnnparity.reference.tolerance import expect
+
+Ask = Callable[[Problem], Answer]
+
+# An output past this is left out: the weights have grown it, and its noise is large.
+LARGEST = 1e3
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A problem with what the subject returned; outputs of concatenated halves are apart.
+
+    `sigmas` is the noise of each value, `differs` whether an output is not the expected one.
+    """
+
+    problem: Problem
+    actual: tuple[Array, ...]
+    sigmas: tuple[Array, ...]
+    differs: tuple[bool, ...]
+
+    @property
+    def inputs(self) -> Array:
+        """The inputs (N, T, D)."""
+        return self.problem.inputs.data.astype(np.float64)
+
+    @property
+    def given_states(self) -> dict[str, list[Array]] | None:
+        """The given states (N, H) of each half, None without."""
+        if self.problem.initial_state is None:
+            return None
+        states = iter(tensor.data.astype(np.float64) for tensor in self.problem.initial_state)
+        inside = halves(self.problem.layer)
+        return {prefix: [next(states) for _ in half.states] for prefix, half in inside}
+
+
+class Laboratory:
+    """Asks a subject, and counts the calls."""
+
+    def __init__(self, problem: Problem, ask: Ask) -> None:
+        self.problem = problem
+        self.calls = 0
+        self._ask = ask
+        self._layer = with_options(problem.layer, stateful=False)
+
+    def probes(self) -> list[Probe]:
+        """Return the probes with different weights that the subject answers."""
+        features = self.problem.inputs.shape[2]
+        return self._answered(
+            build_probe(self.problem, self._layer, features, steps, states)
+            for states, steps in self._variations()
+        )
+
+    def plain_probes(self, units: int | None) -> list[Probe]:
+        """Return probes of one unit with equal weights.
+
+        The subject is asked a layer of its own size, of which all units are equal; with `units` one
+        of so many units and features.
+        """
+        narrow = with_options(self._layer, units=1)
+        wide, features = self._layer, self.problem.inputs.shape[2]
+        if units is not None:
+            wide, features = with_options(wide, units=units), units
+        answered = []
+        for states, steps in self._variations():
+            probe = plain_probe(self.problem, narrow, (wide, features), steps, states)
+            answered.append((probe, widened(probe, wide, features)))
+        return self._answered((probe for probe, _ in answered), [asked for _, asked in answered])
+
+    def _variations(self) -> Iterator[tuple[bool, int]]:
+        """Yield whether states are given, and T."""
+        return product((True, False), (1, 2))
+
+    def _answered(
+        self, problems: Iterator[Problem], asked: Sequence[Problem] | None = None
+    ) -> list[Probe]:
+        listed = list(problems)
+        pairs = zip(listed, asked or listed, strict=True)
+        probes = [self._probe(problem, question) for problem, question in pairs]
+        return [probe for probe in probes if probe is not None]
+
+    def _probe(self, problem: Problem, question: Problem) -> Probe | None:
+        """Ask a question; the first unit of each half answers the problem.
+
+        None where the subject refuses it, or returns other shapes or numbers that are not finite.
+        """
+        self.calls += 1
+        count = 2 if _has_two_outputs(problem.layer) else 1
+        try:
+            outputs = self._ask(question).outputs[:count]
+        except (RequestError, Unsupported):
+            return None
+        slots = question.output_slots()[:count]
+        if [tensor.shape for tensor in outputs] != [slot.shape for slot in slots]:
+            return None
+        answers = _apart(question.layer, [tensor.data.astype(np.float64) for tensor in outputs])
+        expected = expect(problem)
+        correct = _apart(problem.layer, [tensor.data for tensor in expected.outputs[:count]])
+        noise = _apart(problem.layer, list(expected.sigmas[:count]))
+        actual = tuple(
+            answer[..., : array.shape[-1]] for answer, array in zip(answers, correct, strict=True)
+        )
+        if not all(np.isfinite(array).any() for array in actual):
+            return None
+        sigmas = tuple(_noise(*pair, expected.dtype.u) for pair in zip(actual, noise, strict=True))
+        differs = tuple(
+            not bool((np.abs(a - c) <= expected.dtype.threshold * s).all())
+            for a, c, s in zip(actual, correct, sigmas, strict=True)
+        )
+        return Probe(problem, actual, sigmas, differs)
+
+
+def _noise(actual: Array, sigmas: Array, u: float) -> Array:
+    """Return a sigma for each value: at least the rounding of it, and of a typical value."""
+    finite = np.isfinite(actual) & (np.abs(actual) < LARGEST)
+    typical = np.sqrt(np.mean(np.where(finite, actual, 0) ** 2))
+    least = u * np.maximum(np.abs(actual), max(typical / 10, 1e-3))
+    noise = np.where(np.isfinite(sigmas), np.maximum(sigmas, least), 10 * least)
+    return np.where(finite, noise, np.inf)
+
+
+def _last(layer: Layer) -> Recurrent | Bidirectional:
+    return layer.layers[-1] if isinstance(layer, Stack) else layer
+
+
+def _has_two_outputs(layer: Layer) -> bool:
+    last = _last(layer)
+    return isinstance(last, Bidirectional) and last.merge_mode is None
+
+
+def _apart(layer: Layer, outputs: list[Array]) -> tuple[Array, ...]:
+    """Split the output of concatenated halves."""
+    last = _last(layer)
+    if isinstance(last, Bidirectional) and last.merge_mode == "concat":
+        return tuple(np.split(outputs[0], [last.forward.units], axis=-1))
+    return tuple(outputs)

@@ -1,0 +1,209 @@
+"""Experiments name the change in an engine that can be asked."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from _support.engines import Engine, problem_of
+
+from rnnparity.explanation.experiments.experiment import Reason, experiment
+from rnnparity.problem.answer import Unsupported
+from rnnparity.problem.findings import BlockChange, FindingType, WeightBlock
+from rnnparity.report.explanation_text import lines
+from rnnparity.session.ask import explain_subject
+
+CALLS = 200
+LAYERS = [
+    ("SimpleRNN", {}),
+    ("LSTM", {}),
+    ("GRU", {}),
+    ("GRU", {"reset_after": False}),
+]
+
+
+def changed(index, change, gate=0, units=5):
+    """A change of one gate's block in one array."""
+
+    def arrays(weights):
+        weights = [array.copy() for array in weights]
+        block = weights[index][..., gate * units : (gate + 1) * units]
+        block[...] = change(block.copy())
+        return weights
+
+    return arrays
+
+
+def found(problem, engine):
+    """The findings of an experiment that keeps its promises."""
+    result = experiment(problem, engine)
+    assert result.calls == engine.calls <= CALLS
+    assert (result.reason is None) == bool(result.findings)
+    assert all(finding.certain for finding in result.findings)
+    return result.findings
+
+
+def blocks(findings):
+    assert {finding.type for finding in findings} <= {FindingType.EFFECTIVE_WEIGHTS}
+    return [(finding.block, finding.change, finding.source) for finding in findings]
+
+
+@pytest.mark.parametrize(("class_name", "options"), LAYERS)
+@pytest.mark.parametrize("sequences", [True, False])
+def test_healthy_engine_has_no_finding(class_name, options, sequences):
+    problem = problem_of(class_name, return_sequences=sequences, **options)
+    result = experiment(problem, Engine())
+    assert (result.findings, result.reason) == ((), Reason.AGREES)
+
+
+@pytest.mark.parametrize(("class_name", "options"), LAYERS)
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda block: 0 * block, BlockChange.MISSING),
+        (lambda block: -block, BlockChange.NEGATED),
+        (lambda block: block.T, BlockChange.TRANSPOSED),
+        (lambda block: 1.7 * block, BlockChange.SCALED),
+        (lambda block: block[[1, 0, 2, 4, 3]], BlockChange.PERMUTED),
+        (lambda block: np.cos(9 * block), BlockChange.OTHER),
+    ],
+)
+def test_changed_block_is_named(class_name, options, change, expected):
+    problem = problem_of(class_name, return_sequences=True, **options)
+    (finding,) = found(problem, Engine(arrays=changed(1, change)))
+    gate = problem.layer.cell.gates[0]
+    assert blocks([finding]) == [(WeightBlock("recurrent_kernel", gate), expected, None)]
+    if expected is BlockChange.SCALED:
+        assert finding.value == pytest.approx(1.7, rel=1e-4)
+    if expected is BlockChange.PERMUTED:
+        assert finding.numbers == (1, 0, 2, 4, 3)
+
+
+@pytest.mark.parametrize("class_name", ["LSTM", "GRU"])
+def test_other_gate_order_is_named(class_name):
+    problem = problem_of(class_name)
+    rolled = Engine(arrays=lambda weights: [np.roll(array, 5, axis=-1) for array in weights])
+    gates = problem.layer.cell.gates
+    before = dict(zip(gates, gates[-1:] + gates, strict=False))
+    for block, change, source in blocks(found(problem, rolled)):
+        assert change is BlockChange.REPLACED
+        assert source == replace(block, gate=before[block.gate])
+
+
+def test_block_from_another_array_is_named():
+    def exchanged(weights):
+        kernel, recurrent_kernel, bias = (array.copy() for array in weights)
+        kernel[:, :4], recurrent_kernel[:, 8:12] = weights[1][:, 8:12], weights[0][:, :4]
+        return [kernel, recurrent_kernel, bias]
+
+    problem = problem_of("LSTM", features=4, units=4, return_sequences=True)
+    first, second = WeightBlock("kernel", "i"), WeightBlock("recurrent_kernel", "c")
+    assert blocks(found(problem, Engine(arrays=exchanged))) == [
+        (first, BlockChange.REPLACED, second),
+        (second, BlockChange.REPLACED, first),
+    ]
+
+
+def test_row_of_a_bias_of_which_only_the_sum_counts_is_named():
+    def without(weights):
+        weights[2] = weights[2].copy()
+        weights[2][1, :5] = 0
+        return weights
+
+    problem = problem_of("GRU", return_sequences=True)
+    assert blocks(found(problem, Engine(arrays=without))) == [
+        (WeightBlock("bias", "z", 1), BlockChange.MISSING, None)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("class_name", "gate", "name"),
+    [
+        ("SimpleRNN", "h", "softsign"),
+        ("LSTM", "o", "tanh"),
+        ("LSTM", "output", "linear"),
+        ("GRU", "r", "hard_sigmoid"),
+        ("GRU", "h", "relu"),
+    ],
+)
+def test_other_activation_is_named(class_name, gate, name):
+    problem = problem_of(class_name, return_sequences=True)
+    (finding,) = found(problem, Engine(functions={gate: name}))
+    assert (finding.type, finding.name) == (FindingType.ACTIVATION, name)
+    assert (finding.block.gate if finding.block else "output") == gate
+
+
+def test_activation_and_block_are_both_named():
+    engine = Engine(arrays=changed(0, lambda block: 0.5 * block), functions={"h": "elu"})
+    findings = found(problem_of("SimpleRNN"), engine)
+    assert [finding.type for finding in findings] == [
+        FindingType.ACTIVATION,
+        FindingType.EFFECTIVE_WEIGHTS,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "texts"),
+    [
+        (lambda s: [s[0] + 1, s[1]], ["1 is added to the given h", "h starts from 1, not 0"]),
+        (lambda s: s[::-1], ["the given c is used as h", "the given h is used as c"]),
+        (lambda s: [0 * s[0], s[1]], ["the given h is not used"]),
+        (lambda s: [s[0], 0.5 * s[1]], ["the given c is multiplied by 0.5"]),
+    ],
+)
+def test_initial_states_are_named(change, texts):
+    findings = found(problem_of("LSTM", return_sequences=True), Engine(states=change))
+    assert {finding.type for finding in findings} == {FindingType.INITIAL_STATE}
+    assert [finding.name for finding in findings] == texts
+
+
+@pytest.mark.parametrize(
+    ("class_name", "name"),
+    [("LSTM", "c"), ("LSTM", "candidate"), ("GRU", "candidate"), ("SimpleRNN", "previous h")],
+)
+def test_other_quantity_is_named(class_name, name):
+    (finding,) = found(problem_of(class_name, return_sequences=True), Engine(returned=name))
+    assert (finding.type, finding.name) == (FindingType.OTHER_QUANTITY, name)
+
+
+def refuse_states(problem):
+    if problem.initial_state is not None:
+        raise Unsupported("no initial states")
+
+
+@pytest.mark.parametrize(("class_name", "options"), LAYERS)
+def test_engine_that_refuses_states_is_identified(class_name, options):
+    problem = problem_of(class_name, return_sequences=True, **options)
+    engine = Engine(arrays=changed(1, lambda block: block.T), accepts=refuse_states)
+    (finding,) = found(problem, engine)
+    assert (finding.block.weights, finding.change) == ("recurrent_kernel", BlockChange.TRANSPOSED)
+
+
+def test_engine_that_refuses_everything_is_reported():
+    def refuse(problem):
+        raise Unsupported("nothing")
+
+    result = experiment(problem_of("LSTM"), Engine(accepts=refuse))
+    assert (result.findings, result.reason) == ((), Reason.REFUSED)
+
+
+@pytest.mark.parametrize("class_name", ["SimpleRNN", "LSTM", "GRU"])
+def test_float16_engine_is_identified(class_name):
+    problem = problem_of(class_name, return_sequences=True, dtype="float16")
+    assert experiment(problem, Engine(dtype=np.float16)).reason is Reason.AGREES
+    engine = Engine(arrays=changed(1, lambda block: block.T), dtype=np.float16)
+    (finding,) = found(problem, engine)
+    assert (finding.block.weights, finding.change) == ("recurrent_kernel", BlockChange.TRANSPOSED)
+
+
+def test_explanation_has_the_findings_and_the_number_of_calls():
+    engine = Engine(arrays=changed(1, lambda block: 1.7 * block))
+    problem = problem_of("LSTM", return_sequences=True)
+    explanation = explain_subject(problem, lambda asked: engine(asked).outputs[0].data).explanation
+    (finding,) = [f for f in explanation.findings if f.type is FindingType.EFFECTIVE_WEIGHTS]
+    assert finding.block == WeightBlock("recurrent_kernel", "i")
+    assert explanation.probes == engine.calls - 1
+    assert f"the subject was asked {engine.calls - 1} further problems" in text(explanation)
+
+
+def text(explanation):
+    return "\n".join(line.text for line in lines(explanation))
