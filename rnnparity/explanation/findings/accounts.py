@@ -14,8 +14,8 @@ from rnnparity.explanation.findings.block_changes import (
     Estimate,
     changes_of,
 )
+from rnnparity.explanation.findings.cell_steps import actual_steps
 from rnnparity.explanation.findings.claim import Claim
-from rnnparity.explanation.findings.gate_equations import actual_steps
 from rnnparity.explanation.findings.regression import Regression, WeightChange
 from rnnparity.explanation.fits import CHANCE
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array, FloatType, variable_dtype

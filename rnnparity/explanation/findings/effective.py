@@ -52,19 +52,32 @@ def effective_weights(
     part = ActualSequence(_part(problem, _enough_steps(problem)), sequence_sigmas)
     accounts: list[Account] = []
     unknown = []
-    for equation in part.steps.equations():
+    for gate in part.layer.cell.gates:
+        equation = part.steps.equation(gate)
+        if equation is None:
+            continue
         regression = Regression(equation)
         everything = regression.fit(range(len(equation.terms)), FEW_UNITS)
         if everything.distance > NOISIER * part.threshold:
             continue
         if everything.steps < regression.needed:
-            counts = (everything.steps, regression.needed)
-            unknown.append(Identifiability("", equation.gate, *counts))
-        found = part.accounts(regression)
-        accounts += filter(None, (whole.account(a.changes, a.rank) for a in found))
+            unknown.append(Identifiability("", gate, everything.steps, regression.needed))
+        accounts += _confirmed(part.accounts(regression), gate, whole)
     described = [account for account in accounts if account.described]
     accounts = described or accounts
     return [f for account in accounts for f in _findings(account, len(accounts) == 1)], unknown
+
+
+def _confirmed(accounts: list[Account], gate: str, whole: ActualSequence) -> list[Account]:
+    """Return the accounts of a part that hold for the whole.
+
+    Numbers that were read off the part too coarsely are read off the whole instead.
+    """
+    confirmed = [whole.account(account.changes, account.rank) for account in accounts]
+    equation = whole.steps.equation(gate) if accounts and not any(confirmed) else None
+    if equation is not None:
+        return whole.accounts(Regression(equation))
+    return [account for account in confirmed if account is not None]
 
 
 def _findings(account: Account, single: bool) -> Iterator[Finding]:

@@ -107,9 +107,18 @@ class Regression:
     def _best_steps(
         self, chosen: Sequence[Array], units: Array, size: int
     ) -> tuple[Array, Array, Array]:
-        """Return the numbers (K, N, P), the target (K, N) and the count (K,) of the best steps."""
+        """Return the numbers (K, N, P), the target (K, N) and the count (K,) of the best steps.
+
+        The best are those with the largest numbers in units of the noise.
+        """
         most = max(LEAST_STEPS, STEPS_PER_WEIGHT * size)
-        order = np.argsort(-self.weight[units], axis=1, kind="stable")[:, :most]
+        squares = sum(
+            (numbers[units] if numbers.ndim > 2 else numbers[None]) ** 2
+            @ np.ones(numbers.shape[-1])
+            for numbers in chosen
+        )
+        telling = self.weight[units] * np.sqrt(squares)
+        order = np.argsort(-telling, axis=1, kind="stable")[:, :most]
         weight = np.take_along_axis(self.weight[units], order, axis=1)
         target = np.take_along_axis(self.target[units], order, axis=1)
         parts = [
