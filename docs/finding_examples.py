@@ -10,7 +10,10 @@ from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.problem.findings import FindingType
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.reference import compute, trace
+from rnnparity.reference import Unroller, compute, trace
+from rnnparity.reference.activations import ACTIVATIONS
+from rnnparity.reference.arithmetic import PlainArithmetic
+from rnnparity.reference.cells import OtherActivations
 from rnnparity.report.finding_text import finding_text
 
 LSTM, GRU = "lstm-spread-sequences", "gru-spread-sequences"
@@ -38,6 +41,7 @@ def problems() -> dict[FindingType, Problem]:
         FindingType.OTHER_QUANTITY: _cell_state(),
         FindingType.EFFECTIVE_WEIGHTS: _with_weights("kernel", 0, _permuted_rows),
         FindingType.INITIAL_STATE: _shifted_start(),
+        FindingType.ACTIVATION: _other_activation(),
     }
 
 
@@ -129,3 +133,13 @@ def _shifted_start() -> Problem:
     states = [Tensor.of(name, np.full(shape, value)) for name, value in (("h", 0), ("c", 0.1))]
     outputs = compute(replace(problem, initial_state=tuple(states), case=None))
     return _with_outputs(problem, [tensor.data for tensor in outputs])
+
+
+def _other_activation() -> Problem:
+    """Return an LSTM whose candidate has softsign, its output tanh."""
+    problem = catalogue()[LSTM]
+    unroller = Unroller(problem, PlainArithmetic())
+    cell = object.__new__(OtherActivations)
+    cell.__dict__.update(unroller.cells[""].__dict__, act_g=ACTIVATIONS["softsign"].value)
+    unroller.cells[""] = cell
+    return _with_outputs(problem, unroller.run())

@@ -11,24 +11,8 @@ from rnnparity.faults.fault import Fault
 from rnnparity.faults.options import ACTIVATIONS as NAMES
 from rnnparity.problem.dtypes import Array
 from rnnparity.reference.activations import ACTIVATIONS
-from rnnparity.reference.cells import LSTM, Cell, Step, split
+from rnnparity.reference.cells import LSTM, Cell, OtherActivations, Step
 from rnnparity.reference.number import Function
-
-
-class OtherActivations(LSTM[Array]):
-    """An LSTM with another activation for the candidate or for the output."""
-
-    act_g: Function[Array] | None = None
-    act_h: Function[Array] | None = None
-
-    def step(self, x: Array, *states: Array) -> Step[Array]:
-        h, c = states
-        z_ifo, z_c = split(x + h @ self.U, 3, 1)
-        i, f, o = split(self.ract(z_ifo), 1, 1, 1)
-        g = (self.act_g or self.act)(z_c)
-        c = f * c + i * g
-        h = o * (self.act_h or self.act)(c)
-        return (h, c), {"i": i, "f": f, "g": g, "o": o}
 
 
 class Clipped(LSTM[Array]):

@@ -43,7 +43,6 @@ class FindingType(StrEnum):
     OTHER_QUANTITY = "other-quantity"  # another quantity is returned [name: which]
     EFFECTIVE_WEIGHTS = "effective-weights"  # those that were used [half, block, change, source]
     INITIAL_STATE = "initial-state"  # the states at the start [half, name: what they are]
-    # An experiment on a callable subject also identifies activations.
     ACTIVATION = "activation"  # the one that was used [half, name; block: the gate it belongs to]
 
 

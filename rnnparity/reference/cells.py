@@ -80,6 +80,22 @@ class LSTM(Generic[N]):
         return (h, c), {"i": i, "f": f, "g": g, "o": o}
 
 
+class OtherActivations(LSTM[N]):
+    """An LSTM with another activation for the candidate or for the output."""
+
+    act_g: Function[N] | None = None
+    act_h: Function[N] | None = None
+
+    def step(self, x: N, *states: N) -> Step[N]:
+        h, c = states
+        z_ifo, z_c = split(x + h @ self.U, 3, 1)
+        i, f, o = split(self.ract(z_ifo), 1, 1, 1)
+        g = (self.act_g or self.act)(z_c)
+        c = f * c + i * g
+        h = o * (self.act_h or self.act)(c)
+        return (h, c), {"i": i, "f": f, "g": g, "o": o}
+
+
 class GRU(Generic[N]):
     """The form with `reset_after`: the reset gate acts on the projected state and its bias b_h."""
 

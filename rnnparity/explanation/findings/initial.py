@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -33,9 +33,7 @@ def initial_findings(problem: Problem, half: str, view: View) -> Iterator[Findin
     edits = list(_edits(problem, half, states))
     runs = [_run(problem, edited) for _, edited in edits]
     claims = [
-        claim
-        for (finding, _), outputs in zip(edits, runs, strict=True)
-        for claim in _claims(finding, view, outputs)
+        view.claim(finding, outputs) for (finding, _), outputs in zip(edits, runs, strict=True)
     ]
     found = list(weigh(claims, view.threshold, len(edits)))
     yield from found or _fitted(problem, half, states, view)
@@ -105,19 +103,6 @@ def _run(problem: Problem, states: States) -> list[Array]:
         return [tensor.data for tensor in compute(replace(problem, initial_state=tensors))]
 
 
-def _claims(finding: Finding, view: View, outputs: Sequence[Array]) -> Iterator[Claim]:
-    """Yield the claim on all outputs as one."""
-    parts = [
-        output.claim(finding, predicted)
-        for output, predicted in zip(view.outputs, outputs, strict=True)
-    ]
-    joined = (
-        np.concatenate([getattr(part, name).ravel() for part in parts])
-        for name in ("actual", "predicted", "allowed", "moved")
-    )
-    yield Claim(finding, *joined)
-
-
 def _fitted(problem: Problem, half: str, states: States, view: View) -> Iterator[Finding]:
     """Yield one state that is shifted in every element, or scaled."""
     choices = [
@@ -146,5 +131,5 @@ def _fitted(problem: Problem, half: str, states: States, view: View) -> Iterator
     claims: list[Claim] = []
     for number, (index, change) in enumerate(choices):
         finding = _finding(*names[index], change, value=float(numbers[number]))
-        claims += _claims(finding, view, [array[number] for array in outputs])
+        claims.append(view.claim(finding, [array[number] for array in outputs]))
     yield from weigh(claims, view.threshold, len(choices) * FREEDOM_OF_NUMBER)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.findings.activations import activation_findings
 from rnnparity.explanation.findings.blocks import Base, block_findings
 from rnnparity.explanation.findings.effective import effective_weights
 from rnnparity.explanation.findings.grids import grid_findings, storage_findings
@@ -22,7 +23,7 @@ from rnnparity.explanation.findings.one_step import one_step
 from rnnparity.explanation.findings.quantities import quantity_findings
 from rnnparity.explanation.findings.steps import restart_findings, step_findings
 from rnnparity.problem.findings import Finding, FindingType, WeightBlock, accounts_for_values
-from rnnparity.problem.layers import halves
+from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Tensor
 
 Question = Callable[[HalfProblem], Iterable[Finding]]
@@ -83,6 +84,7 @@ def _of_half(half: HalfProblem) -> Iterator[Finding]:
         restart_findings,
         quantity_findings,
         _of_steps,
+        lambda half: activation_findings(half.problem, half.view.prefix, half.view),
         _effective,
     )
     for question in questions:
@@ -123,4 +125,6 @@ def _of_whole(evidence: Evidence) -> Iterator[Finding]:
     """Yield initial states and changes of blocks that account for the outputs of the whole layer."""
     view, problem = view_of(evidence), evidence.problem
     yield from initial_findings(problem, "", view)
+    if not isinstance(problem.layer, Recurrent):  # else it is its only half
+        yield from activation_findings(problem, "", view)
     yield from block_findings(Base(problem, view, halves(problem.layer)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import EllipsisType
@@ -80,6 +80,18 @@ class View:
     def rows(self, rows: Array) -> View:
         """Return what is seen of some rows of the batch."""
         return replace(self, outputs=tuple(output.part((rows,)) for output in self.outputs))
+
+    def claim(self, finding: Finding, predicted: Sequence[Array]) -> Claim:
+        """Return the claim that all outputs are the predicted ones."""
+        parts = [
+            output.claim(finding, values)
+            for output, values in zip(self.outputs, predicted, strict=True)
+        ]
+        joined = (
+            np.concatenate([getattr(part, name).ravel() for part in parts])
+            for name in ("actual", "predicted", "allowed", "moved")
+        )
+        return Claim(finding, *joined)
 
     @property
     def differing(self) -> Iterator[Output]:

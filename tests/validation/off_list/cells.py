@@ -91,8 +91,10 @@ def quantities_of(layer: Recurrent) -> list[str]:
     """Return the names of what a step computes or has, its states first."""
     candidate = candidate_of(layer)
     names = [*layer.states, *(f"{state} before the step" for state in layer.states)]
-    gates = layer.cell.gates.replace(candidate, "g") if layer.cell.gated else ""
-    return [*names, *(f"gate {gate}" for gate in gates), f"pre-activation of gate {candidate}"]
+    if not layer.cell.gated:
+        return [*names, "pre-activation of gate h"]
+    gates = [f"gate {gate}" for gate in layer.cell.gates if gate != candidate]
+    return [*names, *gates, "the candidate", "pre-activation of the candidate"]
 
 
 def candidate_of(layer: Recurrent) -> str:
@@ -113,10 +115,10 @@ def _simple_rnn(half: Half, x: Array, h: Array) -> States:
 def _lstm(half: Half, x: Array, h: Array, c: Array) -> States:
     z = {gate: half.from_input(x, gate) + half.from_state(h, gate) for gate in "ifco"}
     i, f, g, o = (half.activate(gate, z[gate]) for gate in "ifco")
-    gates = {"gate i": i, "gate f": f, "gate g": g, "gate o": o}
+    gates = {"gate i": i, "gate f": f, "the candidate": g, "gate o": o}
     c = f * c + i * g
     h = o * half.activate(READ_OUT, c)
-    return {"h": h, "c": c, "pre-activation of gate c": z["c"]} | gates
+    return {"h": h, "c": c, "pre-activation of the candidate": z["c"]} | gates
 
 
 def _gru(half: Half, x: Array, h: Array) -> States:
@@ -129,8 +131,8 @@ def _gru(half: Half, x: Array, h: Array) -> States:
         pre_activation = half.from_input(x, "h") + half.from_state(r * h, "h")
     candidate = half.activate("h", pre_activation)
     h = z * h + (1 - z) * candidate
-    gates = {"gate z": z, "gate r": r, "gate g": candidate}
-    return {"h": h, "pre-activation of gate h": pre_activation} | gates
+    gates = {"gate z": z, "gate r": r, "the candidate": candidate}
+    return {"h": h, "pre-activation of the candidate": pre_activation} | gates
 
 
 STEPS: Mapping[str, Callable[..., States]] = {"SimpleRNN": _simple_rnn, "LSTM": _lstm, "GRU": _gru}
