@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from rnnparity.explanation.picture import DECADES, LEVELS
 from rnnparity.problem.findings import LOCATIONS
@@ -18,6 +20,9 @@ from rnnparity.report.page import render_template
 SIZE, LEFT, BELOW = 14, 80, 18
 # A picture of so many columns has room for the name of its axis.
 WIDE = 12
+# The script of a bundle, and the largest file of one that is part of a page.
+SCRIPT, LARGEST = "reproduce.py", 2**22
+EMPTY: Mapping[str, str | bytes] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,12 @@ class Drawing:
     size: int = SIZE
 
 
-def page(explanation: Explanation) -> str:
-    """Return the whole page; its picture has one square for each unit and step."""
+def page(explanation: Explanation, files: Mapping[str, str | bytes] = EMPTY) -> str:
+    """Return the whole page; its picture has one square for each unit and step.
+
+    `files` are those of a bundle (see `bundle.bundle_files`): they are part of the page, where they
+    are not too large, and its script is shown.
+    """
     cause, picture = explanation.cause, explanation.picture
     also_fits = cause.also_fits if cause else ()
     return render_template(
@@ -66,11 +75,21 @@ def page(explanation: Explanation) -> str:
             "step": step_table(explanation.step_values),
             "where": mismatch_text(explanation.first) if explanation.first else "",
             "heat": drawing(picture, explanation.threshold) if picture else None,
+            "files": {name: _as_link(content) for name, content in files.items()},
+            "script": files.get(SCRIPT, ""),
             "evidence": [line.text for line in lines(explanation, with_picture=False)],
             "also_fits": [faults_name(faults) for faults in also_fits],
             "blind_to": [fault_name(fault) for fault in explanation.blind_to],
         },
     )
+
+
+def _as_link(content: str | bytes) -> str:
+    """Return the address of a file that is part of the page, "" where it is too large."""
+    data = content.encode() if isinstance(content, str) else content
+    if len(data) > LARGEST:
+        return ""
+    return f"data:application/octet-stream;base64,{b64encode(data).decode()}"
 
 
 def sentences(explanation: Explanation) -> list[str]:

@@ -8,7 +8,7 @@ from _support.random_problems import SHAPE
 
 from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.results import Picture
-from rnnparity.report.explanation_page import drawing, page, sentences
+from rnnparity.report.explanation_page import LARGEST, drawing, page, sentences
 
 
 def test_page_needs_no_other_file():
@@ -60,3 +60,17 @@ def test_notes_stand_where_no_fault_is_described():
     findings = (Finding(FindingType.ROWS, numbers=(1,)), Finding(FindingType.BELOW_USUAL_NOISE))
     (note,) = sentences(replace(explanation, descriptions=(), findings=findings))
     assert note.startswith("the differences are below the usual noise")
+
+
+def test_script_and_its_files_are_part_of_the_page():
+    explanation = explanation_of(from_port(lstm()))
+    files = {
+        "problem.json": "{}",
+        "reproduce.py": "print(1 < 2)",
+        "model.onnx": b"0" * (LARGEST + 1),
+    }
+    html = page(explanation, files)
+    assert "print(1 &lt; 2)" in html
+    assert 'download="problem.json" href="data:application/octet-stream;base64,e30="' in html
+    assert "model.onnx (too large for this page" in html
+    assert "Script that reproduces it" not in page(explanation)
