@@ -14,8 +14,12 @@ from rnnparity.problem.findings import Finding, FindingType
 FEWEST, MOST_STEPS = 5, 2**16
 # Types that outputs may have been stored in, the finest first.
 STORED = ("float16", "bfloat16")
+# Numbers of a float type lie on a grid by chance of 2 to the power of minus this.
+CHANCE_BITS = 10
 # What was rounded once is off by half a unit and its own noise; what was computed, by more.
 ROUNDED = 1.05
+# The two nearest values are at most so many steps apart.
+PARTS = 16
 # A raw number is correct up to so many steps: one of its own rounding, more of those before it.
 RAW_ERROR = 3.0
 # The rounding of a number of the grid, in parts of its step.
@@ -77,25 +81,36 @@ def _raw(view: View, output: Output) -> Finding | None:
 
 def _step(values: Array) -> float | None:
     """Return the step of the coarsest grid through 0 with all values, None without one."""
-    different = np.unique(np.abs(values[np.isfinite(values)]))
-    gaps = np.diff(different)
-    gaps = gaps[gaps > 0]
+    different = np.unique(np.abs(values[np.isfinite(values) & (values != 0)]))
     if len(different) < FEWEST:
         return None
-    largest = float(different.max())
-    step = float(gaps.min())
-    if step * MOST_STEPS < largest or _is_spacing_of_type(different, largest / step):
-        return None
-    indices = different / step
-    off = np.abs(indices - np.round(indices))
-    if (off > TOLERANCE * np.maximum(1, np.round(indices) / 16)).any():
-        return None
-    return float(np.median(different[indices > 0.5] / np.round(indices[indices > 0.5])))
+    lengths = np.sort(np.concatenate([np.diff(different), different]))
+    for parts in range(1, PARTS + 1):  # the nearest two may be several steps apart
+        step = _refined(lengths, float(lengths[0]) / parts)
+        indices = np.round(different / step)
+        off = np.abs(different / step - indices)
+        # Values are rounded to 24 bits themselves.
+        if indices[-1] < MOST_STEPS and (off <= TOLERANCE + indices * 2.0**-22).all():
+            return None if _is_spacing_of_type(different, step) else step
+    return None
 
 
-def _is_spacing_of_type(values: Array, steps: float) -> bool:
-    """Return whether a grid of so many steps is that of a float type, finer for small numbers."""
-    return any(
-        steps >= 2 ** (dtype.bits - 1) and bool((dtype.round(values) == values).all())
-        for dtype in (FLOAT_TYPES[name] for name in STORED)
-    )
+def _refined(lengths: Array, step: float) -> float:
+    """Return a step that is known from a short length by lengths that are longer and longer."""
+    for length in lengths.tolist():
+        step = length / max(round(length / step), 1)
+    return step
+
+
+def _is_spacing_of_type(values: Array, step: float) -> bool:
+    """Return whether numbers of a float type would lie on a grid of this step by chance.
+
+    The spacing of a type is finer for smaller numbers: each has a chance of spacing / step.
+    """
+    values = values[values > 0]
+    for dtype in (FLOAT_TYPES[name] for name in STORED):
+        spacing = 2 * dtype.u * 2.0 ** np.floor(np.log2(values))
+        bits = float(np.log2(np.maximum(step / spacing, 1)).sum())
+        if bits < CHANCE_BITS and (dtype.round(values) == values).all():
+            return True
+    return False

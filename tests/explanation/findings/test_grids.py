@@ -1,0 +1,56 @@
+"""Values on a grid, and those of a coarser type."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rnnparity.explanation.findings.grids import grid_findings, storage_findings
+from rnnparity.explanation.findings.view import Output, View
+from rnnparity.problem.dtypes import FLOAT_TYPES
+from rnnparity.problem.findings import FindingType
+
+EXPECTED = np.tanh(np.random.default_rng(3).standard_normal((4, 5, 3)))
+
+
+def view(actual):
+    return View("", (Output("output", actual, EXPECTED, np.full(EXPECTED.shape, 1e-6)),), 10.0)
+
+
+@pytest.mark.parametrize("step", [2.0**-8, 2.0**-12, 0.003])
+def test_step_of_a_grid_is_found(step):
+    on_grid = np.float32(np.round(EXPECTED / step) * step).astype(np.float64)
+    (finding,) = grid_findings(view(on_grid))
+    assert finding.value == pytest.approx(step)
+    assert finding.certain
+
+
+def test_raw_numbers_have_a_scale_and_a_zero_point():
+    (finding,) = grid_findings(view(np.round(EXPECTED / 0.0078) - 19))
+    assert finding.numbers == (-19,)
+    assert finding.value == pytest.approx(0.0078, rel=0.01)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_numbers_of_a_type_are_no_grid(dtype):
+    actual = FLOAT_TYPES[dtype].round(EXPECTED + 0.01).astype(np.float64)
+    assert list(grid_findings(view(actual))) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_arbitrary_numbers_are_no_grid(seed):
+    values = np.float32(np.random.default_rng(seed).uniform(0.5, 1, 30)).astype(np.float64)
+    output = Output("output", values.reshape(5, 6), np.zeros((5, 6)), np.full((5, 6), 1e-6))
+    assert list(grid_findings(View("", (output,), 10.0))) == []
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_correct_numbers_that_were_stored_coarsely_are_found(dtype):
+    actual = FLOAT_TYPES[dtype].round(EXPECTED).astype(np.float64)
+    (finding,) = storage_findings(view(actual))
+    assert (finding.type, finding.name) == (FindingType.COARSE_STORAGE, dtype)
+
+
+def test_wrong_numbers_of_a_type_are_not_only_stored_coarsely():
+    actual = FLOAT_TYPES["float16"].round(EXPECTED * 1.01).astype(np.float64)
+    assert list(storage_findings(view(actual))) == []
