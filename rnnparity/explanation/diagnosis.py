@@ -98,14 +98,14 @@ def with_fits(diagnosis: Diagnosis, fits: tuple[Mutant, ...], certain: bool) -> 
         return replace(diagnosis, fits=())
     first, *others = fits
     cause = Cause(first.faults, tuple(mutant.faults for mutant in others), certain)
-    descriptions = tuple(_description(placed) for placed in first.placed)
+    descriptions = tuple(_description(placed, diagnosis.problem) for placed in first.placed)
     explanation = replace(diagnosis.explanation, cause=cause, descriptions=descriptions)
     return replace(diagnosis, explanation=explanation, fits=fits)
 
 
-def _description(placed: PlacedFault) -> FaultDescription:
+def _description(placed: PlacedFault, problem: Problem) -> FaultDescription:
     fault = placed.fault
-    return FaultDescription(fault.description, fault.fix, fault.seen_in)
+    return FaultDescription(fault.description, placed.fix(problem), fault.seen_in, fault.in_file)
 
 
 def _as_float(tensor: Tensor, dtype: str) -> Tensor:
