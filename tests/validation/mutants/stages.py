@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,8 +18,9 @@ LIMITS = {"module": 60, "package": 120, "check": 60, "rest": 1200, "frameworks":
 # Tests of frameworks and of tools, which see of the mutated packages what others see.
 LEFT_OUT = {"subjects", "bench", "benchmarks", "validation"}
 TESTS = CHECKOUT / "tests"
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--tb=no", "--hypothesis-seed=0"]
-CHECK = [sys.executable, "-m", "rnnparity", "check", "reference"]
+PYTEST = ["pytest", "-q", "-n", "0", "--tb=no", "--hypothesis-seed=0"]
+PYTEST += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of what is imported already
+CHECK = ["rnnparity", "check", "reference"]
 
 
 def command_of(stage: str, area: str = "", stem: str = "") -> list[str]:
