@@ -56,7 +56,7 @@ def inconclusive(monkeypatch):
     problem = replace(problem, weights=(kernel, weak, bias))
     outputs = {id_: golden for id_, golden in goldens.outputs.items() if id_ != problem.id}
     without = Goldens(outputs, {problem.id: expect(problem).inconclusive})
-    monkeypatch.setitem(catalogue(), problem.id, problem)
+    monkeypatch.setitem(catalogue()._problems, problem.id, problem)
     monkeypatch.setattr("rnnparity.session.fixtures.read_goldens", lambda *_: without)
     return problem.id
 

@@ -249,6 +249,7 @@ def test_a_block_without_influence_hides_no_fault():
     assert expect(problem, by_gate=True).blind_to == ()
 
 
+@pytest.mark.slow
 def test_no_spread_case_in_float32_is_blind_to_a_gate():
     blind = {
         case.id: blocks
