@@ -9,6 +9,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import filter as filter_names
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,7 +130,7 @@ def stale(
     """
     entries_to_remove = []
     for entry in entries:
-        matched = {case for case in catalogue if entry.matches(case)}
+        matched = {case for pattern in entry.cases for case in filter_names(catalogue, pattern)}
         if not matched:
             entries_to_remove.append(Stale(entry.name, StaleReason.NO_CASE))
         elif entry.applies(subject, versions) and entry.name not in used and matched <= set(ran):

@@ -50,7 +50,8 @@ def words(out):
 @pytest.fixture
 def inconclusive(monkeypatch):
     """The id of a case without golden, whose recurrent kernel is so small that noise hides it."""
-    problem, goldens = catalogue()["gru-spread-last"], read_fixtures().goldens
+    problem = catalogue()["gru-spread-last"]
+    goldens = read_fixtures(only=[id_ for id_ in catalogue() if "spread-last" in id_]).goldens
     kernel, recurrent_kernel, bias = problem.weights
     weak = replace(recurrent_kernel, data=recurrent_kernel.data * np.float32(1e-6))
     problem = replace(problem, weights=(kernel, weak, bias))
