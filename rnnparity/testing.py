@@ -154,7 +154,7 @@ class PytestRun:
         self._searches: dict[str, CauseSearch] = {}
         self._stack = ExitStack()
         try:
-            self._fixtures = read_fixtures()
+            self._fixtures = read_fixtures(only=cases)
         except RequestError as error:
             self._fixtures = error
         self_check()

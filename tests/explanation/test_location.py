@@ -122,7 +122,7 @@ def test_picture_of_a_last_output_has_the_rows_across():
 
 
 def test_large_picture_is_coarser_than_its_output():
-    problem = with_reference(random_problem(spec_of("gru", 80, **SEQUENCES), 0, (1, 90, 3)))
+    problem = with_reference(random_problem(spec_of("simple_rnn", 80, **SEQUENCES), 0, (1, 90, 3)))
     wrong = problem.outputs[0].data.copy()
     wrong[0, 89, 79] += 1e-3
     picture = explanation_of(with_output(problem, wrong)).picture
