@@ -61,7 +61,7 @@ class Engine:
         for t in range(x.shape[1])[:: -1 if layer.go_backwards else 1]:
             before = states
             states, quantities = self.step(layer, x[:, t], states, W, U, b)
-            sequence.append({"previous h": before[0], **quantities}[self.returned])
+            sequence.append({"h before the step": before[0], **quantities}[self.returned])
         output = np.stack(sequence, axis=1) if layer.return_sequences else sequence[-1]
         return Answer((Tensor("output", output.astype(self.dtype)),))
 
@@ -93,12 +93,12 @@ class Engine:
             i, f, g, o = (self.activate(layer, gate, z[gate]) for gate in "ifco")
             c = f * states[1] + i * g
             h = o * self.activate(layer, "output", c)
-            return [h, c], {"h": h, "c": c, "candidate": g}
+            return [h, c], {"h": h, "c": c, "the candidate": g}
         update, r = (self.activate(layer, gate, z[gate]) for gate in "zr")
         reset = r * from_state("h") if layer.reset_after else from_state("h", r * h)
         g = self.activate(layer, "h", from_input("h") + reset)
         h = update * h + (1 - update) * g
-        return [h], {"h": h, "candidate": g}
+        return [h], {"h": h, "the candidate": g}
 
 
 def problem_of(class_name, features=4, units=5, steps=3, seed=0, **options):

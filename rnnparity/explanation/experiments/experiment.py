@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rnnparity.explanation.experiments.model import AS_DECLARED
+from rnnparity.explanation.experiments.fitting import Fit
+from rnnparity.explanation.experiments.model import AS_DECLARED, Equations
 from rnnparity.explanation.experiments.probes import Ask, Laboratory, Probe
 from rnnparity.explanation.experiments.search import (
     TRIED,
     Identified,
+    changed_fits,
     fitted,
     fitted_from_many,
-    plain_fits,
+    unchanged_fits,
     with_states_of,
 )
 from rnnparity.explanation.experiments.system import System
 from rnnparity.explanation.experiments.wording import findings_of
+from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding
 from rnnparity.problem.layers import Layer, Stack, halves
 from rnnparity.problem.problem import Problem
 
-# With more findings than this about weights another activation may be the simpler answer.
-FEW = 3
+# With more findings than this another answer may be simpler: at most so many are compared.
+FEW, ANSWERS = 3, 3
 
 
 class Reason(StrEnum):
@@ -67,35 +70,52 @@ def experiment(problem: Problem, ask: Ask) -> Experiment:
 def _identify(
     laboratory: Laboratory, probes: tuple[Probe, ...], output: int
 ) -> tuple[Finding, ...]:
-    """Return what gives an output: other weights and states, else other equations too."""
-    layer, count = probes[0].problem.layer, len(probes[0].actual)
-    systems = [System(probes, group, output) for group in _groups(layer, output, count)]
+    """Return what gives an output: the answer with the fewest findings of the first that fit."""
     answers: list[tuple[Finding, ...]] = []
-    for system in systems:
-        fit = fitted(system, system.declared, AS_DECLARED)
-        if fit is not None:
-            answers.append(tuple(findings_of(Identified(system, AS_DECLARED, fit))))
+    for found in _answers(laboratory, probes, output):
+        answers.append(tuple(findings_of(found)))
+        if len(answers) == ANSWERS or len(answers[0]) <= FEW:
             break
-    if not answers or len(answers[0]) > FEW:
-        others = _with_other_equations(laboratory, systems, output)
-        answers += [tuple(findings_of(found)) for found in others]
     return min(answers, key=len, default=())
 
 
-def _with_other_equations(
-    laboratory: Laboratory, systems: list[System], output: int
+def _answers(
+    laboratory: Laboratory, probes: tuple[Probe, ...], output: int
 ) -> Iterator[Identified]:
-    """Yield the first equations that fit, screened on one unit with equal weights."""
+    """Yield what gives an output: other weights and states, then other equations too.
+
+    Equations are chosen on one unit with equal weights, whose order does not count there.
+    """
+    layer, count = probes[0].problem.layer, len(probes[0].actual)
+    systems = [System(probes, group, output) for group in _groups(layer, output, count)]
+    for system in systems:
+        if len(system.prefixes) == 1:
+            yield from _fits(system, system.declared, AS_DECLARED, fitted)
     for units in (None, 1):
         plain = tuple(laboratory.plain_probes(units))
-        for system in systems if plain else ():
-            candidates = plain_fits(System(plain, system.prefixes, output))
-            for candidate in candidates[:TRIED]:
-                start = with_states_of(candidate, system)
-                fit = fitted_from_many(system, start, candidate.equations)
-                if fit is not None:
-                    yield Identified(system, candidate.equations, fit)
-                    return
+        for screen in (unchanged_fits, changed_fits):
+            for system in systems if plain else ():
+                candidates = screen(System(plain, system.prefixes, output))
+                yield from _of_candidates(system, candidates[:TRIED])
+
+
+def _of_candidates(system: System, candidates: Sequence[Identified]) -> Iterator[Identified]:
+    """Yield the candidates that fit with the declared weights; if none does, with other weights."""
+    starts = [(with_states_of(found, system), found.equations) for found in candidates]
+    direct = [(start, equations) for start, equations in starts if system.fits(start, equations)]
+    for start, equations in direct or starts:
+        yield from _fits(system, start, equations, fitted_from_many)
+
+
+def _fits(
+    system: System,
+    start: Array,
+    equations: Equations,
+    search: Callable[[System, Array, Equations], Fit | None],
+) -> Iterator[Identified]:
+    fit = search(system, start, equations)
+    if fit is not None:
+        yield Identified(system, equations, fit)
 
 
 def _groups(layer: Layer, output: int, outputs: int) -> list[tuple[str, ...]]:

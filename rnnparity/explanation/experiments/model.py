@@ -119,7 +119,9 @@ def _run_half(half: Half, x: Array) -> Array:
     for t in range(x.shape[-2])[:: -1 if half.layer.go_backwards else 1]:
         before = list(half.start) if equations.restarts else states
         quantities = step(half, names, x[..., t, :], before)
-        quantities |= {f"previous {n}": s for n, s in zip(half.layer.states, before, strict=True)}
+        quantities |= {
+            f"{n} before the step": s for n, s in zip(half.layer.states, before, strict=True)
+        }
         output = quantities[equations.returns]
         states = [quantities[name] for name in half.layer.states]
         if equations.as_state:
@@ -141,8 +143,8 @@ def _pre_activations(half: Half, x: Array, h: Array) -> dict[str, Array]:
 
 
 def _simple_rnn(half: Half, names: Mapping[str, str], x: Array, states: list[Array]) -> Quantities:
-    (z,) = _pre_activations(half, x, *states).values()
-    return {"h": ACTIVATIONS[names["h"]](z), "pre-activation": z}
+    z = _pre_activations(half, x, *states)
+    return {"h": ACTIVATIONS[names["h"]](z["h"]), "pre-activation of gate h": z["h"]}
 
 
 def _lstm(half: Half, names: Mapping[str, str], x: Array, states: list[Array]) -> Quantities:
@@ -151,9 +153,15 @@ def _lstm(half: Half, names: Mapping[str, str], x: Array, states: list[Array]) -
     i, f, g, o = (ACTIVATIONS[names[gate]](z[gate]) for gate in "ifco")
     c = f * c + i * g
     activated = ACTIVATIONS[names[OUTPUT]](c)
-    gates = {"gate i": i, "gate f": f, "gate o": o}
-    inner = {"candidate": g, "c after its activation": activated, "pre-activation": z["c"]}
-    return {"h": o * activated, "c": c, **inner, **gates}
+    return {
+        "h": o * activated,
+        "c": c,
+        "the activation of c": activated,
+        "the candidate": g,
+        "pre-activation of the candidate": z["c"],
+        **{f"gate {gate}": value for gate, value in zip("ifo", (i, f, o), strict=True)},
+        **{f"pre-activation of gate {gate}": z[gate] for gate in "ifo"},
+    }
 
 
 def _gru(half: Half, names: Mapping[str, str], x: Array, states: list[Array]) -> Quantities:
@@ -161,15 +169,22 @@ def _gru(half: Half, names: Mapping[str, str], x: Array, states: list[Array]) ->
     used = half.weights
     from_input = _gates(half, x @ used.kernel + used.bias[..., None, :])
     kernels = _gates(half, used.recurrent_kernel)
-    z, r = (ACTIVATIONS[names[gate]](from_input[gate] + h @ kernels[gate]) for gate in "zr")
+    a_z, a_r = (from_input[gate] + h @ kernels[gate] for gate in "zr")
+    z, r = ACTIVATIONS[names["z"]](a_z), ACTIVATIONS[names["r"]](a_r)
     if half.layer.reset_after:
-        from_state = r * (h @ kernels["h"] + used.second_bias[..., None, :])
+        a_g = from_input["h"] + r * (h @ kernels["h"] + used.second_bias[..., None, :])
     else:
-        from_state = (r * h) @ kernels["h"]
-    pre_activation = from_input["h"] + from_state
-    g = ACTIVATIONS[names["h"]](pre_activation)
-    inner = {"candidate": g, "pre-activation": pre_activation}
-    return {"h": z * h + (1 - z) * g, **inner, "gate z": z, "gate r": r}
+        a_g = from_input["h"] + (r * h) @ kernels["h"]
+    g = ACTIVATIONS[names["h"]](a_g)
+    return {
+        "h": z * h + (1 - z) * g,
+        "the candidate": g,
+        "pre-activation of the candidate": a_g,
+        "gate z": z,
+        "gate r": r,
+        "pre-activation of gate z": a_z,
+        "pre-activation of gate r": a_r,
+    }
 
 
 STEPS: Mapping[str, Callable[..., Quantities]] = {
@@ -177,19 +192,16 @@ STEPS: Mapping[str, Callable[..., Quantities]] = {
     "LSTM": _lstm,
     "GRU": _gru,
 }
-# What may be returned instead of h.
-OTHER_QUANTITIES = {
-    "SimpleRNN": ("pre-activation", "previous h"),
-    "LSTM": (
-        "c",
-        "candidate",
-        "c after its activation",
-        "pre-activation",
-        "previous h",
-        "previous c",
-        "gate i",
-        "gate f",
-        "gate o",
-    ),
-    "GRU": ("candidate", "pre-activation", "previous h", "gate z", "gate r"),
-}
+
+
+_OF_LSTM = ("c", "the activation of c", "c before the step")
+_OF_GATES = ("the candidate", "pre-activation of the candidate")
+
+
+def other_quantities(layer: Recurrent) -> list[str]:
+    """Return the names of what may be returned instead of h."""
+    gates = [gate for gate in layer.cell.gates if gate != CANDIDATES[layer.class_name]]
+    names = ["h before the step", *(_OF_LSTM if layer.class_name == "LSTM" else ())]
+    names += _OF_GATES if gates else ["pre-activation of gate h"]
+    names += [f"gate {gate}" for gate in gates]
+    return names + [f"pre-activation of gate {gate}" for gate in gates]

@@ -12,18 +12,18 @@ from rnnparity.explanation.experiments.fitting import Effort, Fit
 from rnnparity.explanation.experiments.model import (
     AS_DECLARED,
     CANDIDATES,
-    OTHER_QUANTITIES,
     OUTPUT,
     Equations,
     declared_activations,
+    other_quantities,
 )
 from rnnparity.explanation.experiments.system import System
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
 from rnnparity.reference.activations import ACTIVATIONS
 
-# Of fits of one unit, of weights from one step, and of all parameters from weights that fit.
-PLAIN, STEP, ALL = Effort(12, 0.3), Effort(40, 1e-3), Effort(12, 1e-3)
+# Of fits of one unit, of weights from one step, and of what is left once these fit.
+PLAIN, STEP, LAST = Effort(12, 0.3), Effort(40, 0.02), Effort(12, 0.02)
 # The search for weights starts at these multiples of the declared ones, then at random ones.
 FACTORS, RANDOM_STARTS = (1.0, 0.3, 0.01), 3
 # At most this many equations that fit one unit are tried on all.
@@ -52,16 +52,19 @@ class Identified:
 
 def fitted(system: System, start: Array, equations: Equations) -> Fit | None:
     """Return weights and states next to `start` that give all outputs, None if there are none."""
+    fit = system.fit_states(start, equations, LAST)
+    if fit.sigma <= system.threshold:
+        return fit
     first, parameters = system.first_step, start
     if first is not None:
-        weights = first.fit_weights(start, equations, STEP)
-        if weights.sigma > system.threshold:
+        fit = first.fit_weights(start, equations, STEP)
+        if fit.sigma > system.threshold:
             return None
-        if system.distance(weights.parameters, equations) <= system.threshold:
-            return weights
-        parameters = weights.parameters
-    last = system.fit(parameters, equations, ALL)
-    return last if last.sigma <= system.threshold else None
+        if system.fits(fit.parameters, equations):
+            return fit
+        parameters = fit.parameters
+    fit = system.fit(parameters, equations, STEP if first is None else LAST)
+    return fit if fit.sigma <= system.threshold else None
 
 
 def fitted_from_many(system: System, start: Array, equations: Equations) -> Fit | None:
@@ -76,27 +79,35 @@ def fitted_from_many(system: System, start: Array, equations: Equations) -> Fit 
     return next((fit for fit in found if fit is not None), None)
 
 
-def plain_fits(system: System) -> list[Identified]:
-    """Return the equations that fit one unit with equal weights, those with the least changes first.
+def unchanged_fits(system: System) -> list[Identified]:
+    """Return the equations and the use of given states that fit with unchanged weights.
 
-    They are tried as they are; if none fits, with other weights and states.
+    Those with the least changes are first.
     """
-    hypotheses = [(equations, system.declared) for equations in _equations(system)]
-    hypotheses.insert(1, (AS_DECLARED, _with_exchanged_states(system)))
-    exact = [
+    hypotheses = [
+        *((AS_DECLARED, start) for start in _other_uses_of_states(system)),
+        *((equations, system.declared) for equations in _equations(system)),
+    ]
+    found = [
         Identified(system, equations, Fit(start, np.zeros(len(start)), 0.0))
         for equations, start in hypotheses
-        if system.distance(start, equations) <= system.threshold
+        if system.fits(start, equations)
     ]
-    if exact:
-        return sorted(exact, key=lambda found: found.changes)
+    return sorted(found, key=lambda found: found.changes)
+
+
+def changed_fits(system: System) -> list[Identified]:
+    """Return the equations that fit one unit with other weights and states.
+
+    Those with the least changes are first.
+    """
     first = system.first_step or system
     found: list[Identified] = []
-    for equations, start in hypotheses:
-        parameters = first.fit(start, equations, PLAIN).parameters
-        if first.distance(parameters, equations) > system.threshold:
+    for equations in _equations(system):
+        parameters = first.fit(system.declared, equations, PLAIN).parameters
+        if not first.fits(parameters, equations):
             continue
-        fit = system.fit(parameters, equations, ALL)
+        fit = system.fit(parameters, equations, LAST)
         if fit.sigma <= system.threshold:
             found.append(Identified(system, equations, fit))
             if equations == AS_DECLARED and not _weights_moved(found[-1]):
@@ -104,11 +115,17 @@ def plain_fits(system: System) -> list[Identified]:
     return sorted(found, key=lambda found: found.changes)
 
 
-def _with_exchanged_states(system: System) -> Array:
-    """Return the declared parameters, with the given states in reverse order."""
+def _other_uses_of_states(system: System) -> Iterator[Array]:
+    """Yield the declared parameters where given states are not used, or used for each other."""
     parts = system.split(system.declared)
-    exchanged = [replace(part, mix=part.mix[::-1]).vector for part in parts.values()]
-    return np.concatenate(exchanged)
+    most = max(len(part.mix) for part in parts.values())
+    for chosen in product((*range(most), None), repeat=most):
+        changed = []
+        for part in parts.values():
+            count = len(part.mix)
+            rows = [np.eye(count)[n] if n in range(count) else np.zeros(count) for n in chosen]
+            changed.append(replace(part, mix=np.array(rows[:count])).vector)
+        yield np.concatenate(changed)
 
 
 def _weights_moved(found: Identified) -> bool:
@@ -142,7 +159,7 @@ def _equations(system: System) -> Iterator[Equations]:
     half = layers[0]
     cell, gates = _positions(half)
     yield from dict.fromkeys(_with_other_activations(half, [cell, gates, *_singles(half)]))
-    for quantity, as_state in product(OTHER_QUANTITIES[half.class_name], (False, True)):
+    for quantity, as_state in product(other_quantities(half), (False, True)):
         yield Equations(returns=quantity, as_state=as_state)
     yield Equations(restarts=True)
     if gates:

@@ -97,8 +97,14 @@ class System:
         start = used.states(None if given is None else given[prefix])
         return Half(half, equations if fitted else AS_DECLARED, used.weights, start)
 
-    def distance(self, vector: Array, equations: Equations) -> float:
-        """Return the largest distance of an actual value from the model, in sigma."""
+    def fits(self, vector: Array, equations: Equations) -> bool:
+        """Return whether all actual values are within noise of the model, probe by probe."""
+        return all(
+            alone._distance(vector, equations) <= self.threshold
+            for alone in (replace(self, probes=(probe,)) for probe in self.probes)
+        )
+
+    def _distance(self, vector: Array, equations: Equations) -> float:
         model = partial(self.model, equations=equations)
         return float(distances(model, vector, self.data).max())
 
@@ -106,6 +112,11 @@ class System:
         """Return the parameters next to `start`, those of the initial states included."""
         everything = np.arange(len(start))
         return self._fit(start, equations, self._one_block(everything), effort)
+
+    def fit_states(self, start: Array, equations: Equations, effort: Effort) -> Fit:
+        """Return the initial states next to those of `start`; the weights stay."""
+        states = np.flatnonzero(~self.are_weights)
+        return self._fit(start, equations, self._one_block(states), effort)
 
     def fit_weights(self, start: Array, equations: Equations, effort: Effort) -> Fit:
         """Return the weights next to those of `start`; the parameters of the states stay."""
@@ -135,8 +146,10 @@ class System:
         half, features, _ = self.halves[self.prefixes[0]]
         is_one_step = all(probe.problem.inputs.shape[1] == 1 for probe in self.probes)
         mixes_units = half.class_name == "GRU" and not half.reset_after
-        in_stack = isinstance(self.probes[0].problem.layer, Stack)
-        if not is_one_step or mixes_units or in_stack or len(self.prefixes) > 1:
+        layer = self.probes[0].problem.layer
+        last = layer.layers[-1] if isinstance(layer, Stack) else layer
+        is_last = self.prefixes[0] in [prefix for prefix, _ in halves(layer)][-len(halves(last)) :]
+        if not is_one_step or mixes_units or not is_last or len(self.prefixes) > 1:
             return None
         values = np.arange(len(self.data.actual)).reshape(-1, half.units).T
         return Blocks(parameters.by_unit(half, features), values)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from rnnparity.explanation.experiments.measured import Measured
 from rnnparity.explanation.experiments.model import OUTPUT, declared_activations
 from rnnparity.explanation.experiments.parameters import Parameters
 from rnnparity.explanation.experiments.search import ERRORS, Identified
+from rnnparity.explanation.experiments.states import state_findings
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
 from rnnparity.problem.layers import Recurrent
@@ -17,25 +19,9 @@ from rnnparity.problem.layers import Recurrent
 Blocks = Mapping[WeightBlock, Array]
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A block as it was identified, with how far each number may be off."""
-
-    values: Array
-    allowed: Array
-
-    def equals(self, values: Array | float) -> bool:
-        """Return whether the block has these values."""
-        return bool((np.abs(self.values - values) <= self.allowed).all())
-
-    def minus(self, values: Array) -> Measured:
-        """Return the rest of a sum."""
-        return Measured(self.values - values, self.allowed)
-
-
 def findings_of(identified: Identified) -> Iterator[Finding]:
     """Yield every activation, quantity, block and state that is not the declared one."""
-    system, equations = identified.system, identified.equations
+    system = identified.system
     fitted = system.split(identified.fit.parameters)
     errors = system.split(identified.fit.errors)
     sigma = identified.fit.sigma
@@ -44,9 +30,7 @@ def findings_of(identified: Identified) -> Iterator[Finding]:
         about = Finding(FindingType.ACTIVATION, half=prefix, sigma=sigma)
         yield from _of_equations(about, half, identified)
         yield from _of_weights(about, half, identified, fitted[prefix], errors[prefix])
-        yield from _of_states(about, half, fitted[prefix], errors[prefix])
-    if equations.restarts:
-        yield Finding(FindingType.RESTARTS_EVERY_STEP, sigma=sigma)
+        yield from state_findings(about, half, fitted[prefix], errors[prefix])
 
 
 def _of_equations(about: Finding, half: Recurrent, identified: Identified) -> Iterator[Finding]:
@@ -56,6 +40,8 @@ def _of_equations(about: Finding, half: Recurrent, identified: Identified) -> It
         if declared[gate] != name:
             block = None if gate == OUTPUT else WeightBlock(f"{about.half}kernel", gate)
             yield replace(about, name=name, block=block)
+    if equations.restarts:
+        yield replace(about, type=FindingType.RESTARTS_EVERY_STEP)
     if equations.returns != "h":
         yield replace(about, type=FindingType.OTHER_QUANTITY, name=equations.returns)
 
@@ -80,7 +66,7 @@ def _of_weights(
                 found += _changed_sum(block, measured, given)
             else:
                 found += _changed(block, measured, given)
-    for finding in _joined(half, found):
+    for finding in _joined(half, _with_exchanges(found)):
         yield replace(finding, half=about.half, sigma=about.sigma)
 
 
@@ -182,6 +168,21 @@ def _order_of_rows(measured: Measured, given: Array) -> tuple[int, ...] | None:
     return tuple(order)
 
 
+def _with_exchanges(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings, one for two blocks that replace each other."""
+    sources = {f.block: f.source for f in findings if f.change is BlockChange.REPLACED}
+    result: list[Finding] = []
+    done: set[WeightBlock | None] = set()
+    for finding in findings:
+        if finding.block in sources and sources.get(finding.source) == finding.block:
+            if finding.source not in done:
+                result.append(replace(finding, change=BlockChange.EXCHANGED))
+            done.add(finding.block)
+        else:
+            result.append(finding)
+    return result
+
+
 def _joined(half: Recurrent, findings: Sequence[Finding]) -> list[Finding]:
     """Return findings, one for all gates of an array where they have the same change."""
     groups: dict[Finding, list[Finding]] = {}
@@ -207,46 +208,3 @@ def _of_all_gates(finding: Finding) -> Finding:
         source=source and replace(source, gate=""),
         value=value,
     )
-
-
-def _of_states(
-    about: Finding, half: Recurrent, fitted: Parameters, errors: Parameters
-) -> Iterator[Finding]:
-    """Yield what each state is at the start, where it is not the given one, or not zero."""
-    names = half.states
-    allowed = 2 * FLOAT_TYPES[half.compute_dtype].u
-    finding = replace(about, type=FindingType.INITIAL_STATE)
-    for index, name in enumerate(names):
-        mix = Measured(fitted.mix[index], ERRORS * errors.mix[index] + allowed)
-        shift = Measured(fitted.shift[index], ERRORS * errors.shift[index] + allowed)
-        start = Measured(fitted.start[index], ERRORS * errors.start[index] + allowed)
-        for text in (_given_text(name, names, mix, shift), _start_text(name, start)):
-            if text:
-                yield replace(finding, name=text)
-
-
-def _given_text(name: str, names: Sequence[str], mix: Measured, shift: Measured) -> str:
-    """Return what a given state becomes, "" where it is used unchanged."""
-    usual = np.array([float(other == name) for other in names])
-    if not mix.equals(usual):
-        for other, unit in zip(names, np.eye(len(names)), strict=True):
-            if mix.equals(unit):
-                return f"the given {other} is used as {name}"
-        if mix.equals(0):
-            return f"the given {name} is not used"
-        factor = float(mix.values[names.index(name)])
-        if mix.equals(factor * usual):
-            return f"the given {name} is multiplied by {factor:.4g}"
-        return f"another combination of the given states is used as {name}"
-    return "" if shift.equals(0) else f"{_constant(shift)} is added to the given {name}"
-
-
-def _start_text(name: str, start: Measured) -> str:
-    return "" if start.equals(0) else f"{name} starts from {_constant(start)}, not 0"
-
-
-def _constant(measured: Measured) -> str:
-    value = float(np.median(measured.values))
-    if measured.equals(value):
-        return f"{value:.4g}"
-    return "other numbers in each unit"

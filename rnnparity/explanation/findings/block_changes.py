@@ -13,7 +13,6 @@ import numpy as np
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import BlockChange, WeightBlock
 
-SIMPLEST_FIRST = list(BlockChange)
 Blocks = Mapping[WeightBlock, Array]
 
 
@@ -47,20 +46,17 @@ class Estimate:
         return replace(self, numbers=self.numbers - numbers)
 
 
-def changes_of(block: WeightBlock, blocks: Blocks, used: Estimate) -> list[ChangedBlock]:
-    """Return the changes of a block that give the numbers that were used, the simplest first.
+def changes_of(block: WeightBlock, blocks: Blocks, used: Estimate) -> Iterator[ChangedBlock]:
+    """Yield the changes of a block that give the numbers that were used, the simplest first.
 
     The sum of the two rows of a bias is a block without a row: it or one of its rows was changed.
     """
-    found = [
-        changed
-        for changed in _changes(block, blocks, used)
-        if not np.array_equal(changed.numbers, blocks[block]) and used.agrees(changed.numbers)
-    ]
+    for changed in _changes(block, blocks, used):
+        if not np.array_equal(changed.numbers, blocks[block]) and used.agrees(changed.numbers):
+            yield changed
     rows = _rows_of(block, blocks)
     for row, rest in zip(rows, reversed(rows), strict=True):
-        found += changes_of(row, blocks, used.less(blocks[rest]))
-    return sorted(found, key=lambda changed: SIMPLEST_FIRST.index(changed.change))
+        yield from changes_of(row, blocks, used.less(blocks[rest]))
 
 
 def _rows_of(block: WeightBlock, blocks: Blocks) -> list[WeightBlock]:

@@ -98,8 +98,7 @@ def test_block_from_another_array_is_named():
     problem = problem_of("LSTM", features=4, units=4, return_sequences=True)
     first, second = WeightBlock("kernel", "i"), WeightBlock("recurrent_kernel", "c")
     assert blocks(found(problem, Engine(arrays=exchanged))) == [
-        (first, BlockChange.REPLACED, second),
-        (second, BlockChange.REPLACED, first),
+        (first, BlockChange.EXCHANGED, second)
     ]
 
 
@@ -142,23 +141,32 @@ def test_activation_and_block_are_both_named():
 
 
 @pytest.mark.parametrize(
-    ("change", "texts"),
+    ("change", "expected"),
     [
-        (lambda s: [s[0] + 1, s[1]], ["1 is added to the given h", "h starts from 1, not 0"]),
-        (lambda s: s[::-1], ["the given c is used as h", "the given h is used as c"]),
-        (lambda s: [0 * s[0], s[1]], ["the given h is not used"]),
-        (lambda s: [s[0], 0.5 * s[1]], ["the given c is multiplied by 0.5"]),
+        (lambda s: [s[0] + 1, s[1]], ("h", BlockChange.SHIFTED, 1, None)),
+        (lambda s: [s[0] + 0.5, s[1] + 0.5], ("", BlockChange.SHIFTED, 0.5, None)),
+        (lambda s: s[::-1], ("h", BlockChange.EXCHANGED, None, WeightBlock("c", ""))),
+        (lambda s: [s[1], s[1]], ("h", BlockChange.REPLACED, None, WeightBlock("c", ""))),
+        (lambda s: [0 * s[0], s[1]], ("h", BlockChange.MISSING, None, None)),
+        (lambda s: [0 * s[0], 0 * s[1]], ("", BlockChange.MISSING, None, None)),
+        (lambda s: [s[0], 0.5 * s[1]], ("c", BlockChange.SCALED, 0.5, None)),
+        (lambda s: [s[0], s[1] + np.arange(5)], ("c", BlockChange.OTHER, None, None)),
     ],
 )
-def test_initial_states_are_named(change, texts):
-    findings = found(problem_of("LSTM", return_sequences=True), Engine(states=change))
-    assert {finding.type for finding in findings} == {FindingType.INITIAL_STATE}
-    assert [finding.name for finding in findings] == texts
+def test_initial_states_are_named(change, expected):
+    (finding,) = found(problem_of("LSTM", return_sequences=True), Engine(states=change))
+    assert finding.type is FindingType.INITIAL_STATE
+    assert (finding.name, finding.change, finding.value, finding.source) == expected
 
 
 @pytest.mark.parametrize(
     ("class_name", "name"),
-    [("LSTM", "c"), ("LSTM", "candidate"), ("GRU", "candidate"), ("SimpleRNN", "previous h")],
+    [
+        ("LSTM", "c"),
+        ("LSTM", "the candidate"),
+        ("GRU", "the candidate"),
+        ("SimpleRNN", "h before the step"),
+    ],
 )
 def test_other_quantity_is_named(class_name, name):
     (finding,) = found(problem_of(class_name, return_sequences=True), Engine(returned=name))

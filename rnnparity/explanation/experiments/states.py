@@ -1,0 +1,79 @@
+"""The initial states that were identified as findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from rnnparity.explanation.experiments.measured import Measured
+from rnnparity.explanation.experiments.parameters import Parameters
+from rnnparity.explanation.experiments.search import ERRORS
+from rnnparity.problem.dtypes import FLOAT_TYPES
+from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
+from rnnparity.problem.layers import Recurrent
+
+
+def state_findings(
+    about: Finding, half: Recurrent, fitted: Parameters, errors: Parameters
+) -> list[Finding]:
+    """Return what each state is at the start, where it is not the given one, or not zero."""
+    allowed = 2 * FLOAT_TYPES[half.compute_dtype].u
+    found: list[Finding] = []
+    for index, name in enumerate(half.states):
+        mix, shift, start = (
+            Measured(getattr(fitted, part)[index], ERRORS * getattr(errors, part)[index] + allowed)
+            for part in ("mix", "shift", "start")
+        )
+        finding = replace(about, type=FindingType.INITIAL_STATE, name=name)
+        found += dict.fromkeys(
+            [*_of_given(finding, half.states, mix, shift), *_shifted(finding, start)]
+        )
+    return _joined(half, found)
+
+
+def _of_given(
+    finding: Finding, names: Sequence[str], mix: Measured, shift: Measured
+) -> Iterator[Finding]:
+    """Yield what a given state becomes, where it is not used unchanged."""
+    index = names.index(finding.name)
+    usual = np.eye(len(names))[index]
+    factor = float(mix.values[index])
+    if mix.equals(usual):
+        yield from _shifted(finding, shift)
+    elif mix.equals(0):
+        yield replace(finding, change=BlockChange.MISSING)
+        yield from _shifted(finding, shift)
+    elif mix.equals(factor * usual):
+        change = BlockChange.NEGATED if mix.equals(-usual) else BlockChange.SCALED
+        yield replace(finding, change=change, value=round(factor, 4))
+    else:
+        sources = [n for n, unit in enumerate(np.eye(len(names))) if mix.equals(unit)]
+        change = BlockChange.REPLACED if sources else BlockChange.OTHER
+        source = WeightBlock(finding.half + names[sources[0]], "") if sources else None
+        yield replace(finding, change=change, source=source)
+
+
+def _shifted(finding: Finding, shift: Measured) -> Iterator[Finding]:
+    """Yield what is added to a state, where something is."""
+    value = float(np.median(shift.values))
+    if shift.equals(0):
+        return
+    if shift.equals(value):
+        yield replace(finding, change=BlockChange.SHIFTED, value=float(f"{value:.4g}"))
+    else:
+        yield replace(finding, change=BlockChange.OTHER)
+
+
+def _joined(half: Recurrent, findings: Sequence[Finding]) -> list[Finding]:
+    """Return one finding where all states have the same change, or are exchanged."""
+    names = half.states
+    if len(names) == 1 or [finding.name for finding in findings] != list(names):
+        return list(findings)
+    first = findings[0]
+    if all(finding.change is BlockChange.REPLACED for finding in findings):
+        return [replace(first, change=BlockChange.EXCHANGED)]
+    if len({replace(finding, name="") for finding in findings}) == 1:
+        return [replace(first, name="")]
+    return list(findings)
