@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from rnnparity.explanation.diagnosis import diagnose
@@ -23,6 +24,8 @@ from rnnparity.verdict.compare import compare_structure
 
 # This many cases of a subject are searched in full; what is found there is tried on all others.
 SEARCHED = 60
+# In a group of similar cases so many that stay unexplained are searched for pairs of faults.
+THOROUGH = 2
 
 Progress = Callable[[int], None]
 
@@ -38,6 +41,7 @@ class CauseSearch:
     causes: dict[str, Cause] = field(default_factory=dict)
     explanations: dict[str, Explanation] = field(default_factory=dict)
     _known: list[Mutant] = field(default_factory=list)
+    _unexplained: Counter[Hashable] = field(default_factory=Counter)
     _ambiguous: list[Problem] = field(default_factory=list)
 
     def add(self, problem: Problem) -> None:
@@ -46,8 +50,11 @@ class CauseSearch:
         if mutant is not None:
             self.causes[problem.id] = Cause(mutant.faults)
         elif len(self.explanations) < self.searched:
-            diagnosis = diagnose(problem)
+            group = _group(problem)
+            thorough = self._unexplained[group] < THOROUGH
+            diagnosis = diagnose(problem, thorough=thorough)
             cause = diagnosis.explanation.cause or Cause()
+            self._unexplained[group] += not cause.explained
             self.causes[problem.id] = cause
             self.explanations[problem.id] = diagnosis.explanation
             if cause.also_fits:
@@ -83,6 +90,15 @@ def find_causes(problems: Iterable[Problem], progress: Progress) -> CauseSearch:
         progress(done)
     search.settle()
     return search
+
+
+def _group(problem: Problem) -> Hashable:
+    """Return what cases have in common that are likely to differ for the same reason."""
+    layer = problem.layer
+    classes = tuple((prefix, half.class_name) for prefix, half in halves(layer))
+    structure = compare_structure(problem.outputs or (), problem.output_slots())
+    types = tuple(difference.type for difference in structure)
+    return classes, layer.return_sequences, problem.mask is None, types
 
 
 def _first_fit(problem: Problem, known: Sequence[Mutant]) -> Mutant | None:

@@ -62,8 +62,11 @@ class Diagnosis:
     separating: Problem | None = None
 
 
-def diagnose(problem: Problem) -> Diagnosis:
+def diagnose(problem: Problem, *, thorough: bool = True) -> Diagnosis:
     """Search the cause of what is wrong with `problem.outputs`.
+
+    Not `thorough`: only single faults are tried and findings looked for, no pairs of faults and no
+    faults in a coarser dtype.
 
     Raises:
         RequestError: the problem has no outputs.
@@ -76,10 +79,10 @@ def diagnose(problem: Problem) -> Diagnosis:
     actual = tuple(_as_float(tensor, problem.threshold_type) for tensor in problem.outputs)
     problem = problem.with_outputs(actual)
     if all(difference.type is DifferenceType.DTYPE for difference in structure):
-        diagnosis = _diagnose_values(Reading(problem, actual))
+        diagnosis = _diagnose_values(Reading(problem, actual, thorough=thorough))
         structure = with_value_counts(structure, actual, diagnosis.explanation.differences)
     else:
-        diagnosis = _diagnose_readings(problem, actual)
+        diagnosis = _diagnose_readings(problem, actual, thorough)
     explanation = diagnosis.explanation
     if structure:  # a wrong dtype diverges also where the values agree or cannot be judged
         differences = (*structure, *explanation.differences)
@@ -95,14 +98,14 @@ def with_fits(diagnosis: Diagnosis, fits: tuple[Mutant, ...], certain: bool) -> 
         return replace(diagnosis, fits=())
     first, *others = fits
     cause = Cause(first.faults, tuple(mutant.faults for mutant in others), certain)
-    descriptions = tuple(_description(placed) for placed in first.placed)
+    descriptions = tuple(_description(placed, diagnosis.problem) for placed in first.placed)
     explanation = replace(diagnosis.explanation, cause=cause, descriptions=descriptions)
     return replace(diagnosis, explanation=explanation, fits=fits)
 
 
-def _description(placed: PlacedFault) -> FaultDescription:
+def _description(placed: PlacedFault, problem: Problem) -> FaultDescription:
     fault = placed.fault
-    return FaultDescription(fault.description, fault.fix, fault.seen_in)
+    return FaultDescription(fault.description, placed.fix(problem), fault.seen_in, fault.in_file)
 
 
 def _as_float(tensor: Tensor, dtype: str) -> Tensor:
@@ -110,9 +113,12 @@ def _as_float(tensor: Tensor, dtype: str) -> Tensor:
     return tensor if tensor.dtype in FLOAT_TYPES else Tensor.of(tensor.name, tensor.data, dtype)
 
 
-def _diagnose_readings(problem: Problem, actual: tuple[Tensor, ...]) -> Diagnosis:
+def _diagnose_readings(problem: Problem, actual: tuple[Tensor, ...], thorough: bool) -> Diagnosis:
     """Diagnose outputs of wrong structure by the best of the readings that give their shapes."""
-    diagnoses = [_diagnose_values(reading) for reading in readings(problem, actual)]
+    diagnoses = [
+        _diagnose_values(replace(reading, thorough=thorough))
+        for reading in readings(problem, actual)
+    ]
     if not diagnoses:
         partial = tuple(partial_findings(problem, actual))
         findings = (*value_findings(actual), *partial)
@@ -202,7 +208,7 @@ def _diagnose_whole(reading: Reading, blind_to: tuple[FaultId, ...] | None = Non
     tiny = not agrees and evidence.largest_distance(expected.outputs) <= evidence.noise.threshold
     search, found = Search(), Findings()
     if not agrees and not tiny and not all(map(is_constant, actual)):
-        search, found = find_cause(evidence)
+        search, found = find_cause(evidence, reading.thorough)
     if search.candidates:
         blind_to = search.invisible
     elif blind_to is None:

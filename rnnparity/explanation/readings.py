@@ -20,11 +20,15 @@ TIME_FIRST = FaultId("axis-swapped", "outputs time first")
 
 @dataclass(frozen=True)
 class Reading:
-    """A problem edited so that its outputs have the actual shapes, and the faults that do that."""
+    """A problem edited so that its outputs have the actual shapes, and the faults that do that.
+
+    Not `thorough`: only what is found quickly is looked for.
+    """
 
     problem: Problem
     actual: tuple[Tensor, ...]
     placed: tuple[PlacedFault, ...] = ()
+    thorough: bool = True
 
 
 def readings(problem: Problem, actual: Sequence[Tensor]) -> Iterator[Reading]:

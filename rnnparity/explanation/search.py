@@ -23,13 +23,16 @@ NEAR = 25.0
 RANKS = {WHOLE: 0, EVERY_HALF: 1}
 
 
-def find_cause(evidence: Evidence) -> tuple[Search, Findings]:
-    """Try every single fault, look for findings, and try what takes longer where neither helps."""
+def find_cause(evidence: Evidence, thorough: bool) -> tuple[Search, Findings]:
+    """Try every single fault, look for findings, and try what takes longer where neither helps.
+
+    That is left out unless `thorough`.
+    """
     search = Search()
     singles = candidates(evidence.problem)
     scores = try_hypotheses(search, evidence, evidence.noise, singles, record_invisible=True)
     found = find(evidence)
-    if evidence.finite and not found.complete:
+    if thorough and evidence.finite and not found.complete:
         _try_further(search, evidence, singles, scores)
     search.fits = _nearest(search.fits)
     return search, found

@@ -72,6 +72,7 @@ def _forget_bias() -> Iterator[Fault]:
             f"{number:+d} is added to the bias of the forget gate.",
             "Do not add anything: the weights include unit_forget_bias already.",
             seen_in="TensorFlow 1's forget_bias, ports in the style of scikit-learn",
+            in_file=f"the bias of the forget gate in this file seems to be {-number:+d} off.",
             edit=edit_arrays(BIAS, partial(edit_block, 4, 1, shift), "LSTM"))  # fmt: skip
 
 
@@ -79,17 +80,25 @@ def _forget_bias() -> Iterator[Fault]:
 BIAS_FAULTS = (
     Fault("bias-missing", "all of it",
         "The bias is not added.",
-        "Add the bias to every gate.",
+        "Add the bias.",
         edit=edit_arrays(BIAS, np.zeros_like)),
     *_missing_in_one_gate(),
     Fault("bias-doubled", "all of it",
         "The bias is added twice.",
         "Add the bias once; where a framework has two biases for one of Keras, "
         "set one of them to zero.",
+        in_file="the bias in this file seems to be half of that which was used.",
         seen_in="PyTorch's bias_ih and bias_hh", edit=edit_arrays(BIAS, partial(np.multiply, 2))),
+    Fault("bias-halved", "all of it",
+        "Half of the bias is added.",
+        "Add the whole bias.",
+        in_file="the bias in this file seems to be twice that which was used.",
+        seen_in="weights read from PyTorch's bias_ih plus bias_hh, where both are the same",
+        edit=edit_arrays(BIAS, partial(np.multiply, 0.5))),
     Fault("bias-rows-swapped", "GRU",
         "The two biases of the GRU are swapped.",
         "The first row belongs to the inputs, the second to the state.",
+        in_file="the rows of the bias in this file seem to be swapped.",
         seen_in="the GRU's second bias", edit=edit_arrays(BIAS, np.flipud, "GRU", rows=2)),
     *_rows(),
     Fault("bias-row-repeated", "GRU, the sum of both",

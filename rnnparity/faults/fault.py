@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rnnparity.faults.edit import WHOLE_EDITS, Edit
-from rnnparity.problem.layers import halves
+from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import EVERY_HALF, WHOLE, FaultId
 
@@ -16,7 +17,9 @@ class Fault:
 
     `cause` is its name in every report, `variant` distinguishes it from the faults with the same
     cause; both together are unique. `description`, `fix` and `seen_in` (the frameworks where it was
-    seen) are sentences for the user. `needs_mask`: it applies only to problems with a mask.
+    seen) are sentences for the user. `in_file` is another reading: what the weights that were given
+    seem to be where the other side is right. `fix_at` returns the fix for a half with a prefix, where
+    it depends on them. `needs_mask`: it applies only to problems with a mask.
     `freedom` is the decimal logarithm of the number of values that a number in it was chosen from,
     where that number was read off the outputs.
     """
@@ -27,6 +30,8 @@ class Fault:
     fix: str
     edit: Edit
     seen_in: str = ""
+    in_file: str = ""
+    fix_at: Callable[[Recurrent, str], str] | None = None
     needs_mask: bool = False
     freedom: float = 0.0
 
@@ -51,6 +56,13 @@ class PlacedFault:
     def id(self) -> FaultId:
         """The fault and its location as a value for results."""
         return FaultId(self.fault.cause, self.fault.variant, self.location)
+
+    def fix(self, problem: Problem) -> str:
+        """Return the sentence that fixes it in the problem: of the first half that it is in."""
+        prefixes = self.prefixes(problem)
+        if self.fault.fix_at is None or not prefixes:
+            return self.fault.fix
+        return self.fault.fix_at(dict(halves(problem.layer))[prefixes[0]], prefixes[0])
 
     def prefixes(self, problem: Problem) -> list[str]:
         """Return the prefixes of the halves in which it is injected."""

@@ -133,6 +133,24 @@ def _reset_states(step: MaskedStep) -> StepResult:
     return [np.where(step.mask, new, first) for new, first in pairs], _output(step)
 
 
+# Fixes.
+
+
+def _zeros_fix(_: Recurrent, prefix: str) -> str:
+    if prefix.endswith(("forward/", "backward/")):
+        return "Return zeros there: Bidirectional sets zero_output_for_mask in its layers."
+    return "Return zeros there: zero_output_for_mask is set."
+
+
+def _frozen_state_fix(layer: Recurrent, prefix: str) -> str:
+    if _zeros_outputs(layer):
+        return _zeros_fix(layer, prefix)
+    return (
+        "Repeat the previous output; before the first unmasked step return zeros, also with an "
+        "initial state."
+    )
+
+
 # fmt: off
 MASK_FAULTS = (
     Fault("mask-ignored", "every step counts",
@@ -149,17 +167,17 @@ MASK_FAULTS = (
         edit=EditRun(_zero_masked_inputs)),
     Fault("masked-output", "zero",
         "The output of a masked step is zero.",
-        "Keras repeats the previous output unless zero_output_for_mask is set "
-        "(as Bidirectional does).",
+        "Repeat the previous output: zero_output_for_mask is not set.",
         needs_mask=True, edit=EditHalf(_zero_output)),
     Fault("masked-output", "held",
         "The output of a masked step is the previous output.",
-        "Return zeros there: zero_output_for_mask is set (Bidirectional sets it).",
-        needs_mask=True, edit=EditHalf(_repeat_output)),
+        "Return zeros there: zero_output_for_mask is set.",
+        fix_at=_zeros_fix, needs_mask=True, edit=EditHalf(_repeat_output)),
     Fault("masked-output", "the frozen state",
         "The output of a masked step is the state that is kept there.",
-        "Before the first unmasked step return zeros, also with an initial state; then repeat the "
-        "previous output, or return zeros if zero_output_for_mask is set (Bidirectional sets it).",
+        "Repeat the previous output; before the first unmasked step return zeros, also with an "
+        "initial state.",
+        fix_at=_frozen_state_fix,
         seen_in="Keras on JAX and NumPy, loops that return h at every step",
         edit=EditRun(_frozen_state_as_output)),
     Fault("masked-output", "computed",
@@ -180,7 +198,7 @@ MASK_FAULTS = (
         KEEP_STATES,
         needs_mask=True, edit=EditMaskedStep(_zero_states)),
     Fault("masked-state", "leaks",
-        "A masked step changes the state; only its output is repeated.",
+        "A masked step changes the state, though not its own output.",
         KEEP_STATES,
         needs_mask=True, edit=EditMaskedStep(_leak)),
     Fault("masked-state", "reset",

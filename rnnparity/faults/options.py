@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from rnnparity.faults.edit import EditHalf, Half
 from rnnparity.faults.fault import Fault
+from rnnparity.problem.layers import Recurrent
 
 SIGMOIDS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2")
 ACTIVATIONS = ("tanh", "relu", "linear", "sigmoid")
@@ -25,9 +27,17 @@ def _recurrent_activations() -> Iterator[Fault]:
 
         yield Fault("recurrent-activation", name,
             f"The gates use {name}.",
-            "Keras' default is sigmoid. The slope of hard_sigmoid, the default of early Keras "
-            "versions, is 0.2 in Keras 2 and 1/6 in Keras 3.",
-            seen_in="models of Keras 1 and 2, ONNX's HardSigmoid", edit=EditHalf(edit))  # fmt: skip
+            "Use the layer's own recurrent_activation.",
+            seen_in="models of Keras 1 and 2, ONNX's HardSigmoid",
+            fix_at=partial(_recurrent_activation_fix, name), edit=EditHalf(edit))  # fmt: skip
+
+
+def _recurrent_activation_fix(used: str, layer: Recurrent, _: str) -> str:
+    expected = layer.recurrent_activation
+    fix = f"Use {expected}, the layer's recurrent_activation."
+    if "hard_sigmoid" not in used + expected:
+        return fix
+    return f"{fix} The slope of hard_sigmoid is 0.2 in Keras 2 and 1/6 in Keras 3."
 
 
 def _activations() -> Iterator[Fault]:
@@ -39,8 +49,9 @@ def _activations() -> Iterator[Fault]:
             return Half(replace(half.layer, activation=name), half.weights)
 
         yield Fault("activation", name,
-            f"The candidate and the output use {name}.",
-            "Use the layer's own activation for both.",
+            f"The activation is {name}.",
+            "Use the layer's own activation.",
+            fix_at=lambda layer, _: f"Use {layer.activation}, the layer's activation.",
             edit=EditHalf(edit))  # fmt: skip
 
 
@@ -55,15 +66,21 @@ def _flip_reset_after(half: Half) -> Half | None:
     return Half(replace(layer, reset_after=not layer.reset_after), weights)
 
 
+def _reset_after_fix(layer: Recurrent, _: str) -> str:
+    if layer.reset_after:
+        return "The layer has reset_after=True (cuDNN, PyTorch): g = act(x W + b + r * (h U + b'))."
+    return "The layer has reset_after=False: g = act(x W + b + (r * h) U)."
+
+
 # fmt: off
 OPTION_FAULTS = (
     *_recurrent_activations(),
     *_activations(),
     Fault("reset-after", "flipped",
         "The reset gate is applied on the other side of the recurrent product.",
-        "reset_after=True (the default of Keras; cuDNN, PyTorch): "
-        "g = act(x W + b + r * (h U + b')); False: g = act(x W + b + (r * h) U).",
+        "Apply the reset gate as the layer's reset_after states.",
         seen_in="ONNX's linear_before_reset, whose default is the opposite",
+        fix_at=_reset_after_fix,
         edit=EditHalf(_flip_reset_after)),
 )
 # fmt: on

@@ -10,13 +10,11 @@ import numpy as np
 from rnnparity.faults.edit import EditHalf, EditProblem, EditRun, Half, HalfRun, Result
 from rnnparity.faults.fault import Fault
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.layers import halves
+from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Problem
 
-START_FROM_ZEROS = "Start every call and every row from zeros unless the layer is stateful or has an initial_state."
-STATEFUL_PASSES_STATES = (
-    "With stateful=True the states at the end of one call are the start of the next."
-)
+START_FROM_ZEROS = "Start every call and every row from zeros."
+STATES_GO_ON = "With stateful=True the states at the end of one call are the start of the next."
 
 
 def _read_forward(half: Half) -> Half | None:
@@ -32,20 +30,16 @@ def _reverse_output(half: HalfRun) -> Result | None:
     return output[..., ::-1, :], states
 
 
-def _is_backward_half(half: HalfRun) -> bool:
-    return half.prefix.endswith("backward/")
-
-
 def _read_and_return_forward(half: HalfRun) -> Result | None:
     layer = half.layer
-    if not (_is_backward_half(half) and layer.go_backwards and layer.return_sequences):
+    if not (half.prefix.endswith("backward/") and layer.go_backwards and layer.return_sequences):
         return None
     output, states = replace(half, layer=replace(layer, go_backwards=False)).run()
     return output[..., ::-1, :], states  # which Bidirectional reverses again
 
 
 def _last_time_step(half: HalfRun) -> Result | None:
-    if not _is_backward_half(half) or half.layer.return_sequences:
+    if not half.prefix.endswith("backward/") or half.layer.return_sequences:
         return None
     last_mask = None if half.mask is None else half.mask[:, -1:]
     output, _ = replace(half, x=half.x[..., -1:, :], mask=last_mask).run()
@@ -182,16 +176,22 @@ def time_truncated(end: str, count: int) -> Fault:
         edit=EditProblem(edit))  # fmt: skip
 
 
+def _output_order_fix(_: Recurrent, prefix: str) -> str:
+    if prefix.endswith("backward/"):
+        return "Bidirectional reverses the outputs of its backward layer to forward time."
+    return "A layer with go_backwards returns its outputs in processing order."
+
+
 # fmt: off
 TIME_FAULTS = (
     Fault("reverse-ignored", "read forward",
-        "The half that should read from the end reads from the start.",
+        "The sequence is read from the start; it should be read from the end.",
         "Reverse the sequence before the first step.",
         edit=EditHalf(_read_forward)),
     Fault("reverse-output-order", "reversed",
-        "The outputs of the half that reads from the end are in reverse order.",
-        "A layer with go_backwards returns its outputs in processing order; "
-        "Bidirectional reverses them to forward time.",
+        "The outputs of a sequence that is read from the end are in reverse order.",
+        "A layer with go_backwards returns its outputs in processing order.",
+        fix_at=_output_order_fix,
         seen_in="Keras' go_backwards returns processing order, PyTorch and ONNX time order",
         edit=EditRun(_reverse_output)),
     Fault("reverse-ignored", "read and returned forward",
@@ -218,7 +218,7 @@ TIME_FAULTS = (
         edit=EditProblem(_swap_h_and_c)),
     Fault("initial-state-swapped", "two halves",
         "The two halves start from each other's initial states.",
-        "Keras' order is the forward layer's states, then the backward layer's.",
+        "Keras' order of initial states is that of the weights.",
         edit=EditProblem(_swap_halves)),
     Fault("state-carried-over", "from the run before",
         "The run starts from the states at the end of an equal run.",
@@ -235,11 +235,11 @@ TIME_FAULTS = (
         edit=EditRun(_from_half_to_half)),
     Fault("state-not-carried", "every call starts from zeros",
         "Every call starts from zeros.",
-        STATEFUL_PASSES_STATES,
+        STATES_GO_ON,
         edit=EditRun(_start_every_call_from_zeros)),
     Fault("state-not-carried", "every call starts from the initial state",
         "Every call starts from the initial state of the first call.",
-        STATEFUL_PASSES_STATES,
+        STATES_GO_ON,
         seen_in="exported models, in which a stateful layer's states have become constants",
         edit=EditRun(_start_every_call_from_initial)),
     time_truncated("first", 1),

@@ -17,6 +17,11 @@ from rnnparity.problem.dtypes import Array
 # Orders that other frameworks use: https://onnx.ai/onnx/operators/onnx__LSTM.html, onnx__GRU.html,
 # https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html, TensorFlow 1's BasicLSTMCell.
 KNOWN_ORDERS = {"iofc": "ONNX", "icfo": "TensorFlow 1", "rzh": "PyTorch, cuDNN"}
+ORDERS_SEEN = {
+    "LSTM": "ports between Keras, PyTorch and cuDNN (i, f, c, o), ONNX (i, o, f, c) and "
+    "TensorFlow 1 (i, c, f, o)",
+    "GRU": "ports between Keras and ONNX (z, r, h), PyTorch and cuDNN (r, z, n)",
+}
 # Sigmoids: sigmoid(-x) = 1 - sigmoid(x).
 SYMMETRIC = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2")
 
@@ -42,17 +47,27 @@ def _gate_orders() -> Iterator[Fault]:
 
 def _gate_order(class_name: str, order: str) -> Iterator[Fault]:
     keras_order = CELLS[class_name].gates
-    listed = ", ".join(order)
-    framework = f" ({KNOWN_ORDERS[order]})" if order in KNOWN_ORDERS else ""
     blocks = [order.index(gate) for gate in keras_order]
+    # Code for Keras' order computes the same with blocks that arrive in this order.
+    arriving = "".join(keras_order[index] for index in blocks)
+    framework = f" ({KNOWN_ORDERS[order]})" if order in KNOWN_ORDERS else ""
+    if not framework and arriving in KNOWN_ORDERS:
+        framework = f" (from {KNOWN_ORDERS[arriving]})"
     for arrays, names in ARRAYS.items():
         yield Fault("gate-order", f"{class_name} {order}{framework} in {arrays}",
-            f"The blocks of {arrays} are read in the order {listed}; "
-            f"the order of Keras is {', '.join(keras_order)}.",
-            f"Reorder the blocks of {arrays} to {listed}, "
-            "which the code expects, or change the code.",
-            seen_in="ports between Keras, ONNX (i, o, f, c) and PyTorch (GRU: r, z, n)",
+            f"The blocks of {arrays} are read in the order {_listed(order)}; "
+            f"the order of Keras is {_listed(keras_order)}.",
+            f"Reorder the blocks of {arrays} to {_listed(order)}, which the code expects, or change "
+            f"the code. If it expects the order of Keras, they arrive as {_listed(arriving)}.",
+            seen_in=ORDERS_SEEN[class_name],
+            in_file=f"the blocks of {arrays} in this file seem to be in the order {_listed(order)}.",
             edit=edit_arrays(names, partial(_reorder_blocks, blocks), class_name))  # fmt: skip
+
+
+def _listed(order: str) -> str:
+    """Return "i, o, f, c (ONNX)"."""
+    framework = f" ({KNOWN_ORDERS[order]})" if order in KNOWN_ORDERS else ""
+    return f"{', '.join(order)}{framework}"
 
 
 def _reorder_blocks(order: Sequence[int], w: Array) -> Array:
@@ -80,12 +95,14 @@ def _transposed() -> Iterator[Fault]:
         "Every block of the recurrent kernel is transposed.",
         fix,
         seen_in="PyTorch's weight_hh and ONNX's R are (G*H, H)",
+        in_file="the blocks of the recurrent kernel in this file seem to be transposed.",
         edit=edit_arrays(RECURRENT, partial(_transpose_blocks, None)))  # fmt: skip
     for cell in GATED:
         for index, gate in enumerate(cell.gates):
             yield Fault("recurrent-transposed", f"{cell.class_name} gate {gate}",
                 f"The block of gate {gate} in the recurrent kernel is transposed.",
                 fix,
+                in_file=f"the block of gate {gate} in this file seems to be transposed.",
                 edit=edit_arrays(RECURRENT, partial(_transpose_blocks, index), cell.class_name))  # fmt: skip
 
 
@@ -99,14 +116,20 @@ def _reshape_to_transposed(W: Array) -> Array:
     return W.reshape(W.T.shape).T
 
 
-def _interleave(name: str, half: Half) -> Weights | None:
-    """Read the columns as all gates of unit 0, then all gates of unit 1, and so on."""
-    gates = len(half.layer.cell.gates)
-    if gates == 1:
+def _interleave(names: Sequence[str], reverse: bool, half: Half) -> Weights | None:
+    """Read the columns as all gates of unit 0, then all gates of unit 1, and so on.
+
+    In reverse, columns that are in this order are read as whole gates.
+    """
+    gates, units = len(half.layer.cell.gates), half.layer.units
+    if gates == 1 or not set(names) & set(half.weights):
         return None
-    w = half.weights[name]
-    interleaved = w.reshape(len(w), half.layer.units, gates).swapaxes(1, 2).reshape(w.shape)
-    return {**half.weights, name: interleaved}
+    shape = (gates, units) if reverse else (units, gates)
+    changed = {}
+    for name in set(names) & set(half.weights):
+        w = half.weights[name]
+        changed[name] = w.reshape(*w.shape[:-1], *shape).swapaxes(-1, -2).reshape(w.shape)
+    return {**half.weights, **changed}
 
 
 def _layouts() -> Iterator[Fault]:
@@ -125,13 +148,31 @@ def _layouts() -> Iterator[Fault]:
             yield Fault("kernel-layout", f"{name} reshaped to {target}",
                 f"The {name} is reshaped from {source} to {target}, where it should be transposed.",
                 "Transpose the array; reshape keeps the order in memory and scatters its elements.",
+                in_file=f"the {name} in this file seems to have been reshaped from {target} "
+                f"to {source}, where it should be transposed.",
                 edit=edit_arrays((name,), reshape, applies=is_oblong))  # fmt: skip
-        yield Fault("kernel-layout", f"{name} interleaved",
-            f"The columns of the {name} are read as all gates of one unit, "
-            "then all gates of the next.",
-            "Keras' columns are whole gates, one after the other: "
-            "all units of i, then all units of f, and so on.",
-            edit=EditWeights(partial(_interleave, name)))  # fmt: skip
+
+
+def _interleaved() -> Iterator[Fault]:
+    by_units = "all gates of one unit, then all gates of the next"
+    fix = "Keras' columns are whole gates, one after the other, each of them with all units."
+    for variant, names in {
+        "all weights": ALL,
+        "kernel": KERNEL,
+        "recurrent_kernel": RECURRENT,
+    }.items():
+        columns = "all columns" if names == ALL else f"the columns of the {variant}"
+        yield Fault("kernel-layout", f"{variant} interleaved",
+            f"{columns.capitalize()} are read as {by_units}.",
+            fix,
+            in_file=f"{columns} in this file seem to be {by_units}.",
+            edit=EditWeights(partial(_interleave, names, False)))  # fmt: skip
+        yield Fault("kernel-layout", f"{variant} interleaved, read as whole gates",
+            f"{columns.capitalize()} arrive as {by_units}.",
+            fix,
+            in_file=f"{columns} in this file seem to have been reordered by mistake: "
+            f"they were read as {by_units}.",
+            edit=EditWeights(partial(_interleave, names, True)))  # fmt: skip
 
 
 # Gates.
@@ -153,22 +194,26 @@ WEIGHT_FAULTS = (
     *_gate_orders(),
     *_transposed(),
     *_layouts(),
+    *_interleaved(),
     Fault("features-reversed", "kernel",
         "The features of the inputs are read in reverse order.",
         "Feed the features in the order of the kernel's rows.",
+        in_file="the rows of the kernel in this file seem to be in reverse order.",
         edit=edit_arrays(KERNEL, np.flipud)),
     Fault("units-reversed", "recurrent kernel",
         "The units of the previous state are read in reverse order.",
         "The rows of the recurrent kernel are the units in the order of its columns.",
+        in_file="the rows of the recurrent kernel in this file seem to be in reverse order.",
         edit=edit_arrays(RECURRENT, np.flipud)),
     Fault("recurrence-missing", "recurrent kernel",
-        "The previous state does not enter the gates.",
+        "The previous state is not used.",
         "Add h U at every step.",
         edit=edit_arrays(RECURRENT, np.zeros_like)),
     *BIAS_FAULTS,
     Fault("update-gate-complemented", "GRU",
         "z weighs the candidate, 1 - z the previous state.",
         "Keras computes h = z * h' + (1 - z) * g.",
+        in_file="the blocks of z in this file seem to have the opposite sign.",
         seen_in="Cho et al. 2014 and PyTorch differ in what z weighs",
         edit=edit_arrays(ALL, partial(edit_block, 3, 0, np.negative), "GRU", applies=_gates_are_symmetric)),
     Fault("coupled-gates", "LSTM, f = 1 - i",

@@ -106,7 +106,7 @@ def _flags() -> Iterator[Fault]:
 
             yield Fault("return-flags", f"{name} {value}",
                 f"{name} is {value} in the implementation.",
-                f"Set {name} to the layer's value.",
+                f"Set {name} to {not value}, the layer's value.",
                 edit=EditProblem(edit))  # fmt: skip
 
 

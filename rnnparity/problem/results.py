@@ -120,11 +120,15 @@ class FaultId:
 
 @dataclass(frozen=True)
 class FaultDescription:
-    """What a fault is, how it is fixed and where it has been seen, as the list describes it."""
+    """What a fault is, how it is fixed and where it has been seen, as the list describes it.
+
+    `in_file` is what the weights that were given seem to be where the other side is right.
+    """
 
     description: str
     fix: str
     seen_in: str = ""
+    in_file: str = ""
 
 
 @dataclass(frozen=True)

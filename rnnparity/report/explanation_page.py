@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from rnnparity.explanation.picture import DECADES, LEVELS
 from rnnparity.problem.findings import LOCATIONS
-from rnnparity.problem.results import Explanation, Picture
+from rnnparity.problem.results import Explanation, FaultDescription, Picture
 from rnnparity.report.explanation_phrases import ACROSS, mismatch_text, step_table, unit_labels
 from rnnparity.report.explanation_text import headline, lines
 from rnnparity.report.finding_text import finding_text
@@ -95,9 +95,14 @@ def _as_link(content: str | bytes) -> str:
 def sentences(explanation: Explanation) -> list[str]:
     """Return what each fault is and how it is fixed; without a cause, what else was noticed."""
     if explanation.descriptions:
-        return [f"{fault.description} {fault.fix}" for fault in explanation.descriptions]
+        return [_description(fault) for fault in explanation.descriptions]
     notes = [finding for finding in explanation.findings if finding.type not in LOCATIONS]
     return [finding_text(finding) for finding in notes]
+
+
+def _description(fault: FaultDescription) -> str:
+    other = f" Or, if the other side is right: {fault.in_file}" if fault.in_file else ""
+    return f"{fault.description} {fault.fix}{other}"
 
 
 def drawing(picture: Picture, threshold: float | None = None) -> Drawing:

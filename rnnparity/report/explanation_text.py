@@ -192,10 +192,17 @@ def _descriptions(
     if len(faults) == 1:
         yield Line(f"    {descriptions[0].description}")
         yield Line(f"  fix: {descriptions[0].fix}", Style.FIX)
+        yield from _in_file("  ", descriptions[0])
         return
     for fault, description in zip(faults, descriptions, strict=True):
         yield Line(f"    {fault_name(fault)}: {description.description}")
         yield Line(f"      fix: {description.fix}", Style.FIX)
+        yield from _in_file("      ", description)
+
+
+def _in_file(indent: str, description: FaultDescription) -> Iterator[Line]:
+    if description.in_file:
+        yield Line(f"{indent}or, if the other side is right: {description.in_file}")
 
 
 def _shortened(names: Sequence[str]) -> str:

@@ -6,7 +6,9 @@ from _support.explanations import CONSTANT, from_port
 
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.selection import select
-from rnnparity.explanation.causes import find_causes
+from rnnparity.explanation.causes import THOROUGH, find_causes
+from rnnparity.explanation.diagnosis import diagnose
+from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.results import Cause
 
 
@@ -64,3 +66,27 @@ def test_number_of_full_searches_is_limited(short_search):
     found = find_causes([from_port(case, nonsense) for case in chosen], ignore)
     assert set(found.causes.values()) == {Cause()}
     assert len(found.causes) == len(found.explanations) == 2
+
+
+def test_pairs_are_tried_on_the_first_of_similar_cases_only(monkeypatch):
+    thorough = []
+
+    def recorded(problem, **options):
+        thorough.append((problem.layer.return_sequences, options["thorough"]))
+        return diagnose(problem, thorough=False)
+
+    monkeypatch.setattr("rnnparity.explanation.causes.diagnose", recorded)
+    rng = np.random.default_rng(0)
+
+    def nonsense(problem):
+        slots = problem.output_slots()
+        return [rng.standard_normal(slot.shape).astype(np.float32) for slot in slots]
+
+    chosen = [
+        case for case in cases("gru-spread and mask_interior") if isinstance(case.layer, Recurrent)
+    ]
+    find_causes([from_port(case, nonsense) for case in chosen], ignore)
+    for sequences in (False, True):
+        tried = [option for returned, option in thorough if returned is sequences]
+        assert len(tried) > THOROUGH
+        assert tried == [True] * THOROUGH + [False] * (len(tried) - THOROUGH)

@@ -337,10 +337,40 @@ def test_cause_and_variant_identify_a_fault():
 
 def test_description_and_fix_are_sentences():
     for fault in FAULTS:
-        for sentence in (fault.description, fault.fix):
+        for sentence in filter(None, (fault.description, fault.fix, fault.in_file)):
             assert sentence.endswith("."), fault
             assert "  " not in sentence, fault
             assert not re.search(r"\b(turned|anew|told|said|alone|mend)\b", sentence), fault
+
+
+TEXTS = {
+    "plain": (spec_of("lstm", **BOTH), ["Bidirectional", "half", "is set."]),
+    "backwards": (spec_of("lstm", go_backwards=True, **BOTH), ["Bidirectional", "half", "is set."]),
+    "zeros": (spec_of("gru", zero_output_for_mask=True, **SEQUENCES), ["Bidirectional", "not set"]),
+    "reset after": (spec_of("gru", **BOTH), ["reset_after=False", "Bidirectional", "units of f"]),
+    "reset before": (spec_of("gru", reset_after=False, **BOTH), ["reset_after=True", "both rows"]),
+    "simple": (
+        spec_of("simple_rnn", **BOTH),
+        ["gate ", "gates", "candidate", "recurrent_activation"],
+    ),
+    "hard": (spec_of("lstm", recurrent_activation="hard_sigmoid"), ["Use sigmoid", "default is"]),
+    "two ways": (
+        two_ways(spec_of("lstm", **SEQUENCES)),
+        ["is not set", "a layer with go_backwards"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_texts_agree_with_the_config_of_the_layer(name):
+    """A fault's sentences name neither an option that the layer does not have nor one it has."""
+    spec, wrong = TEXTS[name]
+    problem = random_problem(spec, 0, SHAPE, mask=MASK, initial=True)
+    for mutant in mutants(problem):
+        (placed,) = mutant.placed
+        for text in (placed.fault.description, placed.fix(problem)):
+            assert [words for words in wrong if words in text] == [], placed
+            assert text.endswith("."), placed
 
 
 def test_arithmetic_names_the_policy_that_computes_like_it():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, islice, product
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from rnnparity.reference import compute_with_noise
 NOISIER = 5.0
 # Gates, blocks of each, and what may have been done to one.
 HYPOTHESES = 1000.0
+# So many descriptions of what was fitted are tried.
+DESCRIPTIONS = 6
 # All units are solved for where that is no more than this (see `regression.WORK`): a second.
 MOST_WORK = 4e8
 
@@ -107,11 +109,11 @@ class ActualSequence:
             ChangedBlock(block, BlockChange.OTHER, estimate.numbers)
             for block, estimate in zip(blocks, used, strict=True)
         ]
-        simple = [
-            next(changes_of(block, self.blocks, estimate), changed)
+        described = [
+            changes_of(block, self.blocks, estimate) or [changed]
             for block, estimate, changed in zip(blocks, used, other, strict=True)
         ]
-        for changes in (simple, other):
+        for changes in (*islice(product(*described), DESCRIPTIONS), other):
             account = self.account(changes, fit.rank)
             if account is not None:
                 return account
@@ -169,10 +171,14 @@ class ActualSequence:
 
 
 def _not_too_small(sigmas: Array, actual: Array, dtype: FloatType) -> Array:
-    """Return sigmas that are at least half of what is usual: a faulty run may not be as exact."""
+    """Return sigmas that are at least half of what is usual, and the rounding of the actual values.
+
+    What is exact in the expected run, as the zeros of relu are, may not be in the actual one.
+    """
     rounding = dtype.u * np.abs(actual)
-    inexact = sigmas[sigmas > np.median(rounding) / 100]
-    return np.maximum(sigmas, np.median(inexact) / 2 if inexact.size else rounding)
+    inexact = sigmas[sigmas > rounding.mean() / 100]
+    floor: Array = np.maximum(sigmas, rounding)
+    return np.maximum(floor, np.median(inexact) / 2) if inexact.size else floor
 
 
 def blocks_of(problem: Problem) -> Blocks:

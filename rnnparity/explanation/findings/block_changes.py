@@ -13,6 +13,7 @@ import numpy as np
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import BlockChange, WeightBlock
 
+SIMPLEST_FIRST = list(BlockChange)
 Blocks = Mapping[WeightBlock, Array]
 
 
@@ -46,17 +47,20 @@ class Estimate:
         return replace(self, numbers=self.numbers - numbers)
 
 
-def changes_of(block: WeightBlock, blocks: Blocks, used: Estimate) -> Iterator[ChangedBlock]:
-    """Yield the changes of a block that give the numbers that were used, the simplest first.
+def changes_of(block: WeightBlock, blocks: Blocks, used: Estimate) -> list[ChangedBlock]:
+    """Return the changes of a block that give the numbers that were used, the simplest first.
 
     The sum of the two rows of a bias is a block without a row: it or one of its rows was changed.
     """
-    for changed in _changes(block, blocks, used):
-        if not np.array_equal(changed.numbers, blocks[block]) and used.agrees(changed.numbers):
-            yield changed
+    found = [
+        changed
+        for changed in _changes(block, blocks, used)
+        if not np.array_equal(changed.numbers, blocks[block]) and used.agrees(changed.numbers)
+    ]
     rows = _rows_of(block, blocks)
     for row, rest in zip(rows, reversed(rows), strict=True):
-        yield from changes_of(row, blocks, used.less(blocks[rest]))
+        found += changes_of(row, blocks, used.less(blocks[rest]))
+    return sorted(found, key=lambda changed: SIMPLEST_FIRST.index(changed.change))
 
 
 def _rows_of(block: WeightBlock, blocks: Blocks) -> list[WeightBlock]:

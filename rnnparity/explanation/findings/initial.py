@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from rnnparity.reference import compute
 
 # As for blocks: a number that is read off the outputs needs other values as evidence.
 FREEDOM_OF_NUMBER = 1e7
+
+# So near, in what is allowed, the noise of the run itself decides: it may be larger than expected.
+NEARLY = 1e5
 
 States = list[Array]
 Edit = tuple[Finding, States]
@@ -93,43 +96,72 @@ def _finding(
     )
 
 
-def _run(problem: Problem, states: States) -> list[Array]:
+def _with_states(problem: Problem, states: States) -> Problem:
     slots = state_slots(problem.layer, len(problem.inputs.data))
     tensors = tuple(
         Tensor.of(slot.name, state, problem.inputs.dtype)
         for slot, state in zip(slots, states, strict=True)
     )
+    return replace(problem, initial_state=tensors)
+
+
+def _run(problem: Problem, states: States) -> list[Array]:
     with np.errstate(all="ignore"):
-        return [tensor.data for tensor in compute(replace(problem, initial_state=tensors))]
+        return [tensor.data for tensor in compute(_with_states(problem, states))]
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """States of a half that are shifted in every element, or scaled, by a number."""
+
+    finding: Finding
+    indices: tuple[int, ...]
+
+    def edited(self, states: States, number: float) -> States:
+        """Return the states with these changed by a number."""
+        edited = list(states)
+        for index in self.indices:
+            shifted = self.finding.change is BlockChange.SHIFTED
+            edited[index] = states[index] + number if shifted else states[index] * number
+        return edited
+
+
+def _fits(problem: Problem, half: str, states: States) -> Iterator[_Fit]:
+    """Yield each state, and all states of a half."""
+    names = _names(problem, half)
+    groups: dict[tuple[str, str], tuple[int, ...]] = {
+        name: (index,) for index, name in enumerate(names)
+    }
+    for prefix in dict.fromkeys(prefix for prefix, _ in names):
+        indices = tuple(index for index, name in enumerate(names) if name[0] == prefix)
+        if len(indices) > 1:
+            groups[prefix, ""] = indices
+    for (prefix, name), indices in groups.items():
+        yield _Fit(_finding(prefix, name, BlockChange.SHIFTED), indices)
+        if any(states[index].any() for index in indices):
+            yield _Fit(_finding(prefix, name, BlockChange.SCALED), indices)
 
 
 def _fitted(problem: Problem, half: str, states: States, view: View) -> Iterator[Finding]:
-    """Yield one state that is shifted in every element, or scaled."""
-    choices = [
-        (index, change)
-        for index in range(len(states))
-        for change in (BlockChange.SHIFTED, BlockChange.SCALED)
-        if change is BlockChange.SHIFTED or states[index].any()
-    ]
-
-    def edited(choice: tuple[int, BlockChange], number: float) -> States:
-        index, change = choice
-        state = states[index]
-        values = state + number if change is BlockChange.SHIFTED else state * number
-        return _with(states, index, values)
+    """Yield states that are shifted in every element, or scaled."""
+    fits = list(_fits(problem, half, states))
 
     def run(numbers: Array) -> list[Array]:
-        runs = [
-            _run(problem, edited(choice, number))
-            for choice, number in zip(choices, numbers.tolist(), strict=True)
-        ]
+        pairs = zip(fits, numbers.tolist(), strict=True)
+        runs = [_run(problem, fit.edited(states, number)) for fit, number in pairs]
         return [np.stack(arrays) for arrays in zip(*runs, strict=True)]
 
-    start = np.array([float(change is BlockChange.SCALED) for _, change in choices])
+    start = np.array([float(fit.finding.change is BlockChange.SCALED) for fit in fits])
     numbers, outputs = fit_numbers(run, start, view)
-    names = _names(problem, half)
     claims: list[Claim] = []
-    for number, (index, change) in enumerate(choices):
-        finding = _finding(*names[index], change, value=float(numbers[number]))
-        claims.append(view.claim(finding, [array[number] for array in outputs]))
-    yield from weigh(claims, view.threshold, len(choices) * FREEDOM_OF_NUMBER)
+    for index, (fit, number) in enumerate(zip(fits, numbers.tolist(), strict=True)):
+        predicted = [array[index] for array in outputs]
+        finding = replace(fit.finding, value=number)
+        claim = view.claim(finding, predicted)
+        if 1 < claim.distance < NEARLY:
+            edited = _with_states(problem, fit.edited(states, number))
+            claim = view.with_noise_of(edited).claim(finding, predicted)
+        claims.append(claim)
+    found = list(weigh(claims, view.threshold, len(fits) * FREEDOM_OF_NUMBER))
+    # Where one state accounts for what is seen, it is not all of them.
+    yield from [finding for finding in found if finding.name] or found

@@ -21,6 +21,8 @@ from rnnparity.reference.tolerance import expect
 
 # The noise of inputs and recovered states is carried through a step by so many random errors.
 SAMPLES = 6
+# With this error a recovered state is unknown; a larger one may leave the range of its type.
+UNKNOWN = 1e6
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ def _with_carried_noise(
         if errors:
             u = FLOAT_TYPES[half.layer.compute_dtype].u
             size = np.where(np.isfinite(errors[0]), errors[0] * usual, 0) + u * np.abs(states[1])
+            size = np.minimum(size, UNKNOWN)
             c = states[1] + size * generator.standard_normal(size.shape)
             noisy = _with_state(noisy, half.layer, 1, c)
         if input_sigma is not None:

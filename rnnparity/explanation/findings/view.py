@@ -12,6 +12,8 @@ import numpy as np
 from rnnparity.explanation.findings.claim import Claim
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding
+from rnnparity.problem.problem import Problem
+from rnnparity.reference import compute_with_noise
 
 Index = tuple[slice | EllipsisType | Array, ...]
 
@@ -80,6 +82,16 @@ class View:
     def rows(self, rows: Array) -> View:
         """Return what is seen of some rows of the batch."""
         return replace(self, outputs=tuple(output.part((rows,)) for output in self.outputs))
+
+    def with_noise_of(self, problem: Problem) -> View:
+        """Return the view with the noise of a problem with these outputs, where it is larger."""
+        with np.errstate(all="ignore"):
+            sigmas = compute_with_noise(problem).sigmas
+        outputs = tuple(
+            replace(output, allowed=np.fmax(output.allowed, self.threshold * sigma))
+            for output, sigma in zip(self.outputs, sigmas, strict=True)
+        )
+        return replace(self, outputs=outputs)
 
     def claim(self, finding: Finding, predicted: Sequence[Array]) -> Claim:
         """Return the claim that all outputs are the predicted ones."""

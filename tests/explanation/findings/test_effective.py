@@ -126,13 +126,24 @@ def test_the_block_that_was_used_instead_is_named(change):
 
 def test_a_row_of_a_bias_that_is_used_twice_is_told():
     problem = random_problem(LAYERS["GRU"])
-    block = WeightBlock("bias", "z", 1)
-    first = blocks_of(problem)[replace(block, row=0)]
-    (finding,), _ = effective(problem, edited(problem, block, lambda b: first[0]))
-    assert (finding.block, finding.change) == (replace(block, row=None), BlockChange.SCALED) or (
-        finding.block,
-        finding.source,
-    ) == (block, replace(block, row=0))
+    row = WeightBlock("bias", "z", 1)
+    (finding,), _ = effective(problem, edited(problem, row, lambda b: 2 * b))
+    assert summary([finding]) == [changed(row, BlockChange.DOUBLED)]
+
+
+def test_where_only_the_sum_of_two_rows_counts_no_row_is_named():
+    problem = random_problem(LAYERS["GRU"])
+    row = WeightBlock("bias", "r", 0)
+    (finding,), _ = effective(problem, edited(problem, row, lambda b: b + 0.5))
+    assert summary([finding]) == [changed(replace(row, row=None), BlockChange.SHIFTED)]
+
+
+def test_outputs_that_should_be_exact_zeros_have_noise_as_others():
+    problem = random_problem(replace(LAYERS["SimpleRNN"], activation="relu"), steps=40)
+    problem = edited(problem, WeightBlock("bias", "h"), lambda b: b - 1)
+    block = WeightBlock("kernel", "h")
+    (finding,), _ = effective(problem, edited(problem, block, lambda w: -w))
+    assert summary([finding]) == [changed(block, BlockChange.NEGATED)]
 
 
 def test_changes_of_two_arrays_of_a_gate_are_told_apart():

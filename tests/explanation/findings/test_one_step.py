@@ -6,12 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from validation.off_list.changes import ChangedImplementation
+from validation.off_list.draw import draw_change, draw_problem
+from validation.off_list.trials import with_arrays
 
 from rnnparity.catalogue import catalogue
+from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.half_problem import visible_halves
 from rnnparity.explanation.findings.one_step import one_step
 from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.judge import rounded_outputs
@@ -70,3 +75,11 @@ def test_backward_half_is_seen_in_processing_order():
         backward.problem.inputs.data, problem.inputs.data[:, ::-1].astype(np.float32)
     )
     assert backward.step_indices([0]) == (problem.inputs.shape[1] - 1,)
+
+
+def test_cell_state_that_is_hardly_seen_is_unknown():
+    # Where act(c) is flat, the error of the recovered c leaves the range of float32.
+    rng = np.random.default_rng(7000047)
+    problem = draw_problem(rng, "problem")
+    outputs = ChangedImplementation(draw_change(rng, problem))(problem)
+    assert diagnose(with_arrays(problem, outputs)).explanation.verdict is Verdict.DIVERGES

@@ -1,0 +1,45 @@
+"""Other states at the start are found: which state, and how it differs."""
+
+import pytest
+from _support.random_problems import BOTH, SEQUENCES, random_problem, spec_of, two_ways
+from validation.off_list.changes import Change, ChangedImplementation, Kind
+from validation.off_list.trials import with_arrays
+
+from rnnparity.explanation.diagnosis import diagnose
+from rnnparity.problem.findings import BlockChange, Finding, FindingType
+
+STATES = [("gru", "h"), ("simple_rnn", "h"), ("lstm", "h"), ("lstm", "c"), ("lstm", "")]
+
+
+def found(problem, name, change, value, half=""):
+    finding = Finding(FindingType.INITIAL_STATE, name, change=change, value=value, half=half)
+    arrays = ChangedImplementation(Change(Kind.INITIAL_STATE, finding))(problem)
+    findings = diagnose(with_arrays(problem, arrays)).explanation.findings
+    return [each for each in findings if each.type is FindingType.INITIAL_STATE]
+
+
+@pytest.mark.parametrize("config", [{}, SEQUENCES, BOTH])
+@pytest.mark.parametrize("change", [BlockChange.SHIFTED, BlockChange.SCALED])
+@pytest.mark.parametrize(("kind", "name"), STATES)
+def test_changed_initial_state_is_named_with_its_number(kind, name, change, config):
+    problem = random_problem(spec_of(kind, **config), 4, (3, 5, 4), initial=True)
+    (finding,) = found(problem, name, change, 0.375)
+    assert (finding.name, finding.change, finding.certain) == (name, change, True)
+    assert finding.value == pytest.approx(0.375, rel=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["concat", "ave"])
+def test_half_whose_initial_state_differs_is_named(mode):
+    spec = two_ways(spec_of("gru", **SEQUENCES), merge_mode=mode)
+    problem = random_problem(spec, 1, (3, 5, 4))
+    (finding,) = found(problem, "h", BlockChange.SHIFTED, 0.25, "backward/")
+    assert (finding.half, finding.name) == ("backward/", "h")
+
+
+def test_noise_is_that_of_the_states_that_were_used():
+    # The expected outputs are saturated, and so have less noise than the actual ones.
+    problem = random_problem(
+        spec_of("simple_rnn", **SEQUENCES), 0, (3, 4, 4), scale=9, initial=True
+    )
+    (finding,) = found(problem, "h", BlockChange.SCALED, 0.0625)
+    assert finding.change is BlockChange.SCALED
