@@ -207,7 +207,8 @@ def _diagnose_whole(reading: Reading, blind_to: tuple[FaultId, ...] | None = Non
     # hypothesis can be compared with that.
     tiny = not agrees and evidence.largest_distance(expected.outputs) <= evidence.noise.threshold
     search, found = Search(), Findings()
-    if not agrees and not tiny and not all(map(is_constant, actual)):
+    constant = all(map(is_constant, actual)) and not all(map(is_constant, expected.outputs))
+    if not agrees and not tiny and not constant:
         search, found = find_cause(evidence, reading.thorough)
     if search.candidates:
         blind_to = search.invisible

@@ -76,6 +76,18 @@ class Evidence:
         not_zero = self.flat(self.expected_arrays) != 0
         return bool(near[not_zero].mean() > AGREEING_SHARE)
 
+    def without(self, left_out: Sequence[Array]) -> Evidence:
+        """Return the evidence with some values left out: any value agrees where noise is infinite."""
+        outputs, sigmas = self.expected.outputs, self.expected.sigmas
+        actual = tuple(
+            replace(
+                tensor, data=np.where(out, expected.data, tensor.data).astype(tensor.data.dtype)
+            )
+            for tensor, expected, out in zip(self.actual, outputs, left_out, strict=True)
+        )
+        infinite = (np.where(out, np.inf, s) for s, out in zip(sigmas, left_out, strict=True))
+        return Evidence(self.problem, actual, replace(self.expected, sigmas=tuple(infinite)))
+
     def worst_rows(self, count: int) -> Evidence:
         """Return the evidence of the `count` rows that are furthest off."""
         batch = self.problem.inputs.shape[0]

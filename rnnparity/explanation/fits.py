@@ -16,6 +16,7 @@ from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.noise import Noise
 from rnnparity.faults import Batch, Injection, Mutant, as_problem, inject, run_all
 from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import FindingType
 from rnnparity.problem.results import FaultId
 
 # A fit counts where fewer than this are expected by chance among all candidates.
@@ -44,7 +45,8 @@ class Search:
 
     `precision` is the coarser dtype whose noise had to be allowed, or "". `invisible` are the
     single faults that give the expected outputs on these inputs. `within_noise_of` is the coarser
-    dtype whose noise would cover every difference, where nothing else points to that dtype.
+    dtype whose noise would cover every difference, where nothing else points to that dtype. `part`
+    states where only a part of the values was compared.
     """
 
     candidates: int = 0
@@ -52,6 +54,7 @@ class Search:
     precision: str = ""
     invisible: tuple[FaultId, ...] = ()
     within_noise_of: str = ""
+    part: FindingType | None = None
 
     def certain(self, fit: Fit) -> bool:
         """Return whether a fit is more than chance."""
@@ -178,12 +181,13 @@ def _chance(evidence: Evidence, noise: Noise, mutant: Mutant) -> float:
         runs = run_all(injection for injection in single if injection is not None)
         starts += [[array[0] for array in batch.outputs] for batch in runs]
     floors = _joined(noise.floors)
-    predicted = _joined([tensor.data for tensor in mutant.outputs])
+    compared = np.isfinite(floors)
+    predicted = _joined([tensor.data for tensor in mutant.outputs])[compared]
     chances = []
-    for start in map(_joined, starts):
+    for start in (_joined(arrays)[compared] for arrays in starts):
         # A copy has the same value before and after: a state is a copy of the last output.
         _, distinct = np.unique(np.stack([start, predicted]), axis=1, return_index=True)
-        allowed = noise.threshold * floors[distinct] + np.finfo(np.float64).tiny
+        allowed = noise.threshold * floors[compared][distinct] + np.finfo(np.float64).tiny
         moved = np.abs(predicted - start)[distinct]
         share = np.minimum(1, allowed / np.maximum(moved, allowed))
         chances.append(float(np.log10(share).sum()))

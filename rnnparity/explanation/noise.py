@@ -39,7 +39,8 @@ class Noise:
 
 
 def _usual(sigma: Array) -> float:
-    return float(np.median(sigma[sigma > 0])) if sigma.any() else 0.0
+    noisy = sigma[(sigma > 0) & np.isfinite(sigma)]
+    return float(np.median(noisy)) if noisy.size else 0.0
 
 
 def _floor(sigma: Array, usual: float) -> Array:

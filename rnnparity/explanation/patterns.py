@@ -20,14 +20,17 @@ def is_constant(tensor: Tensor) -> bool:
     return tensor.data.size > 1 and bool((tensor.data == tensor.data.flat[0]).all())
 
 
-def value_findings(actual: Sequence[Tensor]) -> tuple[Finding, ...]:
-    """Return the first output that is not finite or constant, if there is one."""
+def value_findings(
+    actual: Sequence[Tensor], expected: Sequence[Tensor] = ()
+) -> tuple[Finding, ...]:
+    """Return the first output that is not finite, or constant and not expected to be."""
+    constant = {tensor.name for tensor in expected if is_constant(tensor)}
     for tensor in actual:
         finite = np.isfinite(tensor.data)
         if not finite.all():
             index = tuple(np.argwhere(~finite)[0].tolist())
             return (Finding(FindingType.NOT_FINITE, tensor.name, index),)
-        if is_constant(tensor):
+        if is_constant(tensor) and tensor.name not in constant:
             value = float(tensor.data.flat[0])
             return (Finding(FindingType.CONSTANT, tensor.name, value=value),)
     return ()
@@ -37,7 +40,9 @@ def numeric_findings(evidence: Evidence, search: Search) -> tuple[Finding, ...]:
     """Return what the size or the dtype of the values shows."""
     if search.within_noise_of and not search.fits:
         return (Finding(FindingType.WITHIN_NOISE_OF, search.within_noise_of),)
-    patterns = value_findings(evidence.actual)
+    patterns = value_findings(evidence.actual, evidence.expected.outputs)
+    if search.part is not None:
+        patterns += (Finding(search.part),)
     if evidence.coarse_dtype and not patterns:
         return (Finding(FindingType.NUMBERS_OF_TYPE, evidence.coarse_dtype),)
     return patterns

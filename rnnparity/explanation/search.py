@@ -6,13 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.search import Findings, find
 from rnnparity.explanation.fits import Fit, Search, try_hypotheses
+from rnnparity.explanation.location import last_layer
 from rnnparity.explanation.pairs import try_pairs
 from rnnparity.explanation.precision import low_precision_fits
 from rnnparity.faults import Injection, candidates
 from rnnparity.faults.fitted import fitted
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import FindingType
+from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.results import EVERY_HALF, WHOLE
 
 # Fits are distinguished where the sums of their squared distances differ by this much: five sigma
@@ -34,6 +40,9 @@ def find_cause(evidence: Evidence, thorough: bool) -> tuple[Search, Findings]:
     found = find(evidence)
     if thorough and evidence.finite and not found.complete:
         _try_further(search, evidence, singles, scores)
+    if not evidence.finite:
+        infinite = [~np.isfinite(array) for array in evidence.actual_arrays]
+        _try_part(search, evidence, infinite, FindingType.FITS_FINITE, thorough)
     search.fits = _nearest(search.fits)
     return search, found
 
@@ -50,6 +59,43 @@ def _try_further(
         try_pairs(search, evidence, singles, scores)
     if not search.fits and not evidence.coarse_dtype:
         _try_coarser(search, evidence, singles)
+    _try_part(search, evidence, _masked_outputs(evidence), FindingType.FITS_UNMASKED)
+
+
+def _try_part(
+    search: Search,
+    evidence: Evidence,
+    left_out: Sequence[Array],
+    name: FindingType,
+    with_pairs: bool = False,
+) -> None:
+    """Try to explain the other values where nothing fits with those that are left out."""
+    if search.fits or not any(out.any() for out in left_out):
+        return
+    part = evidence.without(left_out)
+    if not any(differing.any() for differing in part.differing):
+        return
+    singles = candidates(part.problem)
+    scores = try_hypotheses(search, part, part.noise, singles)
+    if not search.fits:
+        try_hypotheses(search, part, part.noise, _fitted(part))
+    if with_pairs and not search.fits:
+        try_pairs(search, part, singles, scores)
+    search.fits = [fit for fit in search.fits if search.certain(fit)]
+    search.part = name if search.fits else None
+
+
+def _masked_outputs(evidence: Evidence) -> list[Array]:
+    """Return which values are those of masked steps of a sequence, one array an output."""
+    problem = evidence.problem
+    last = last_layer(problem.layer)
+    used = np.ones(problem.inputs.shape[:2], bool) if problem.mask is None else problem.mask
+    if isinstance(last, Recurrent) and last.go_backwards:  # outputs come in processing order
+        used = used[:, ::-1]
+    return [
+        np.broadcast_to(~used[..., None] if array.ndim == 3 else np.array(False), array.shape)
+        for array in evidence.actual_arrays
+    ]
 
 
 def _fitted(evidence: Evidence) -> list[Injection]:

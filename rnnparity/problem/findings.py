@@ -25,6 +25,10 @@ class FindingType(StrEnum):
     NUMBERS_OF_TYPE = "numbers-of-type"  # every value is a number of a coarser type [name]
     WITHIN_NOISE_OF = "within-noise-of"  # as small as the noise of a coarser type [name]
     BELOW_USUAL_NOISE = "below-usual-noise"  # too small for any hypothesis
+    FITS_FINITE = "fits-finite-values"  # the cause fits all of these
+    FITS_UNMASKED = (
+        "fits-unmasked-steps"  # the cause fits all of these; masked steps differ otherwise
+    )
     OTHER_ORDER_AGREES = "other-order-agrees"  # under other names the values agree
 
     # What accounts for the differences.
@@ -114,6 +118,8 @@ PATTERNS = LOCATIONS | {
     FindingType.NUMBERS_OF_TYPE,
     FindingType.WITHIN_NOISE_OF,
     FindingType.BELOW_USUAL_NOISE,
+    FindingType.FITS_FINITE,
+    FindingType.FITS_UNMASKED,
     FindingType.OTHER_ORDER_AGREES,
 }
 # What locates the step or the direction that differs, but does not account for the values.

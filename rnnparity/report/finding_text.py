@@ -22,6 +22,10 @@ FIXED = {
         "the differences are below the usual noise of that output, too small to explain; "
         "check whether an activation is exact to only a few digits"
     ),
+    FindingType.FITS_FINITE: "the cause fits all values that are finite",
+    FindingType.FITS_UNMASKED: (
+        "the cause fits all unmasked steps; the masked ones differ otherwise"
+    ),
     FindingType.OTHER_ORDER_AGREES: "the values agree in this order",
     FindingType.RESTARTS_EVERY_STEP: (
         "every step starts from the initial state: no state is passed on"
