@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations, islice, product
 
 import numpy as np
@@ -28,6 +29,8 @@ from rnnparity.reference import compute_with_noise
 NOISIER = 5.0
 # Gates, blocks of each, and what may have been done to one.
 HYPOTHESES = 1000.0
+# By how much the differences must exceed what is left of them, rms, to rule out other changes.
+CLEAR = 30.0
 # So many descriptions of what was fitted are tried.
 DESCRIPTIONS = 6
 # All units are solved for where that is no more than this (see `regression.WORK`): a second.
@@ -67,14 +70,20 @@ class ActualSequence:
         self.sigmas = _not_too_small(sigmas[:batch, :steps], self.actual, dtype)
         self.used = np.ones((batch, steps), bool) if problem.mask is None else problem.mask
         self.steps = actual_steps(problem, self.actual, self.sigmas)
-        self.expected = self.steps.output()
         self.blocks = blocks_of(problem)
 
+    @cached_property
+    def expected(self) -> Array:
+        """What the given weights compute at every step from the actual output before it."""
+        return self.steps.output()
+
     @property
-    def agrees(self) -> bool:
-        """Whether nothing differs where no step is masked, or nothing can be told."""
-        finite = np.isfinite(self.actual[self.used]).all()
-        return not finite or self._claim(self.expected, 0).distance <= 1
+    def is_telling(self) -> bool:
+        """Whether there are different finite values, and some are not the expected ones."""
+        values = self.actual[self.used]
+        if not np.isfinite(values).all() or (values == values[:1, :1]).all():
+            return False
+        return self._claim(self.expected, 0).distance > 1
 
     def accounts(self, regression: Regression) -> list[Account]:
         """Return the fewest blocks of a gate that account for all differences, in every way."""
@@ -134,10 +143,10 @@ class ActualSequence:
             claim = self._claim(predicted, freedom, compute_with_noise(problem).sigmas[0])
         if not claim.distance <= 1:
             return None
-        certain = bool(np.log10(HYPOTHESES) + claim.chance < np.log10(CHANCE))
+        certain = _is_clear(claim) and np.log10(HYPOTHESES) + claim.chance < np.log10(CHANCE)
         if freedom >= rank and not certain:
             return None
-        return Account(tuple(changes), claim.distance * self.threshold, certain, rank)
+        return Account(tuple(changes), claim.distance * self.threshold, bool(certain), rank)
 
     def _claim(self, predicted: Array, freedom: int, sigmas: Array | None = None) -> Claim:
         """Return the claim that the outputs are these; `freedom` numbers were read off them."""
@@ -168,6 +177,12 @@ class ActualSequence:
             Tensor.of(tensor.name, arrays[tensor.name], variable_dtype(self.layer.dtype))
             for tensor in self.problem.weights
         )
+
+
+def _is_clear(claim: Claim) -> bool:
+    """Return whether little is left of the differences: what is near to the noise fits too much."""
+    left = np.square((claim.actual - claim.predicted) / claim.allowed).mean()
+    return bool(CLEAR**2 * left <= np.square(claim.moved / claim.allowed).mean())
 
 
 def _not_too_small(sigmas: Array, actual: Array, dtype: FloatType) -> Array:

@@ -47,7 +47,7 @@ def effective_weights(
     differences each has a finding that is not certain.
     """
     whole = ActualSequence(_part(problem, VALUES // _units(problem)), sequence_sigmas)
-    if whole.agrees:
+    if not whole.is_telling:
         return [], []
     part = ActualSequence(_part(problem, _enough_steps(problem)), sequence_sigmas)
     accounts: list[Account] = []

@@ -151,7 +151,8 @@ class ActualSteps:
     def active(self, gate: str) -> Array:
         """Return a gate with the weights of the problem."""
         if gate not in self._active:
-            self._active[gate] = ACTIVATIONS[self.activation(gate)](self.expected(gate))
+            with np.errstate(all="ignore"):  # infinity is correct here
+                self._active[gate] = ACTIVATIONS[self.activation(gate)](self.expected(gate))
         return self._active[gate]
 
     def activation(self, gate: str) -> str:

@@ -187,7 +187,7 @@ def test_gates_without_enough_steps_are_not_identifiable():
 
 def test_steps_in_which_relu_is_zero_cannot_be_used():
     problem = random_problem(replace(LAYERS["SimpleRNN"], activation="relu"), batch=2, steps=8)
-    low = edited(problem, WeightBlock("bias", "h"), lambda b: b - 3)
+    low = edited(problem, WeightBlock("bias", "h"), lambda b: b - 1)
     findings, unknown = effective(problem, low)
     assert [finding.change for finding in findings] in ([], [BlockChange.SHIFTED])
     (gate,) = unknown
@@ -210,6 +210,23 @@ def test_noise_is_not_taken_for_weights(name):
 def test_outputs_of_a_coarser_type_are_not_taken_for_other_weights(name):
     problem = random_problem(LAYERS[name])
     assert effective(problem, problem, "float16")[0] == []
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_small_differences_in_a_coarse_type_are_not_attributed_with_certainty(name):
+    problem = random_problem(replace(LAYERS[name], dtype="float16"), steps=60)
+    output = Tensor.of("output", 1.01 * compute(problem)[0].data, "float16")
+    findings, _ = effective_weights(problem.with_outputs((output,)), expect(problem).sigmas[0])
+    assert not any(finding.certain for finding in findings)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, np.nan])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_constant_output_says_nothing_about_weights(name, value):
+    problem = random_problem(LAYERS[name])
+    output = Tensor.of("output", np.full(problem.output_slots()[0].shape, value))
+    sigmas = expect(problem).sigmas[0]
+    assert effective_weights(problem.with_outputs((output,)), sigmas) == ([], [])
 
 
 def test_changes_of_two_gates_are_not_attributed_to_one():
