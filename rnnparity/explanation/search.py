@@ -37,7 +37,8 @@ def find_cause(evidence: Evidence, thorough: bool) -> tuple[Search, Findings]:
     search = Search()
     singles = candidates(evidence.problem)
     scores = try_hypotheses(search, evidence, evidence.noise, singles, record_invisible=True)
-    found = find(evidence)
+    named = any(search.certain(fit) for fit in search.fits)
+    found = find(evidence, quickly=named)
     if thorough and evidence.finite and not found.complete:
         _try_further(search, evidence, singles, scores)
     if not evidence.finite:

@@ -37,10 +37,11 @@ class Findings:
     complete: bool = False
 
 
-def find(evidence: Evidence) -> Findings:
+def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
     """Return what accounts for the outputs that differ; the first answer that does ends the search.
 
-    Empty where an output is not finite: nothing can be compared with it.
+    `quickly`: only what a comparison shows, not the weights, states and activations for which the
+    layer has to run many times. Empty where an output is not finite: nothing can be compared.
     """
     if not evidence.finite:
         return Findings()
@@ -52,9 +53,10 @@ def find(evidence: Evidence) -> Findings:
     differing = [half for half in visible_halves(evidence) if any(half.view.differing)]
     found = tuple(_one_direction(evidence, differing))
     for half in differing:
-        found += tuple(_of_half(half))
-    if differing and all(_accounted(half, found) for half in differing):
-        return Findings(found, complete=True)
+        found += tuple(_of_half(half, QUICK if quickly else (*QUICK, *SLOW)))
+    complete = bool(differing) and all(_accounted(half, found) for half in differing)
+    if complete or quickly:
+        return Findings(found, complete)
     whole = tuple(_of_whole(evidence))
     return Findings((*found, *whole), complete=_any_accounts(whole))
 
@@ -76,22 +78,22 @@ def _one_direction(evidence: Evidence, differing: list[HalfProblem]) -> Iterator
             yield Finding(FindingType.ONE_DIRECTION_ONLY, direction, half=names[0])
 
 
-def _of_half(half: HalfProblem) -> Iterator[Finding]:
+def _of_half(half: HalfProblem, questions: Iterable[Question]) -> Iterator[Finding]:
     """Yield the findings about one half; the first question that accounts for it is the last."""
-    questions: tuple[Question, ...] = (
-        lambda half: moved_findings(half.view) if half.view.prefix else (),
-        masked_findings,
-        restart_findings,
-        quantity_findings,
-        _of_steps,
-        lambda half: activation_findings(half.problem, half.view.prefix, half.view),
-        _effective,
-    )
     for question in questions:
         found = tuple(question(half))
         yield from found
         if _any_accounts(found):
             return
+
+
+def _moved(half: HalfProblem) -> Iterable[Finding]:
+    """Return what is in another position of one half; of a layer without a prefix it is known."""
+    return moved_findings(half.view) if half.view.prefix else ()
+
+
+def _activations(half: HalfProblem) -> Iterable[Finding]:
+    return activation_findings(half.problem, half.view.prefix, half.view)
 
 
 def _of_steps(half: HalfProblem) -> Iterator[Finding]:
@@ -128,3 +130,7 @@ def _of_whole(evidence: Evidence) -> Iterator[Finding]:
     if not isinstance(problem.layer, Recurrent):  # else it is its only half
         yield from activation_findings(problem, "", view)
     yield from block_findings(Base(problem, view, halves(problem.layer)))
+
+
+QUICK: tuple[Question, ...] = (_moved, masked_findings, restart_findings, quantity_findings)
+SLOW: tuple[Question, ...] = (_of_steps, _activations, _effective)
