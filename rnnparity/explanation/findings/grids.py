@@ -22,6 +22,8 @@ ROUNDED = 1.05
 PARTS = 16
 # A raw number is correct up to so many steps: one of its own rounding, more of those before it.
 RAW_ERROR = 3.0
+# The ends of the types of raw numbers: what lies beyond is not told by them.
+SATURATED = (-(2**7), 2**7 - 1, 2**8 - 1, -(2**15), 2**15 - 1)
 # The rounding of a number of the grid, in parts of its step.
 TOLERANCE = 1e-3
 
@@ -61,17 +63,18 @@ def storage_findings(view: View) -> Iterator[Finding]:
 
 def _raw(view: View, output: Output) -> Finding | None:
     """Return the scale and the zero point of integers that are the expected values, quantized."""
-    values = output.actual
-    if (values != np.round(values)).any() or len(np.unique(values)) < FEWEST:
+    if (output.actual != np.round(output.actual)).any():
         return None
-    if np.abs(values).max() >= MOST_STEPS:
+    inside = ~np.isin(output.actual, SATURATED)
+    values, expected = output.actual[inside], output.expected[inside]
+    if len(np.unique(values)) < FEWEST or np.abs(values).max() >= MOST_STEPS:
         return None
-    design = np.stack([values.ravel(), np.ones(values.size)], axis=1)
-    (scale, offset), *_ = np.linalg.lstsq(design, output.expected.ravel(), rcond=None)
+    design = np.stack([values, np.ones(values.size)], axis=1)
+    (scale, offset), *_ = np.linalg.lstsq(design, expected, rcond=None)
     if scale <= 0:
         return None
     zero_point = round(-offset / scale)
-    error = float(np.abs(scale * (values - zero_point) - output.expected).max() / scale)
+    error = float(np.abs(scale * (values - zero_point) - expected).max() / scale)
     if error > RAW_ERROR:
         return None
     return Finding(

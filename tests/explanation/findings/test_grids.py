@@ -31,6 +31,13 @@ def test_raw_numbers_have_a_scale_and_a_zero_point():
     assert finding.value == pytest.approx(0.0078, rel=0.01)
 
 
+def test_saturated_raw_numbers_do_not_count():
+    raw = np.clip(np.round(EXPECTED / 0.005), -128, 127)
+    assert (raw == 127).any()
+    (finding,) = grid_findings(view(raw))
+    assert (finding.numbers, finding.value) == ((0,), pytest.approx(0.005, rel=0.01))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_numbers_of_a_type_are_no_grid(dtype):
     actual = FLOAT_TYPES[dtype].round(EXPECTED + 0.01).astype(np.float64)
