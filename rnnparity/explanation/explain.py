@@ -24,19 +24,23 @@ def explain(problem: Problem, ask: Ask | None = None) -> Diagnosis:
     if ask is None:
         return diagnosis
     diagnosis = probe(diagnosis, ask)
-    cause = diagnosis.explanation.cause
-    if cause is None or (cause.explained and cause.certain):
+    explanation = diagnosis.explanation
+    cause = explanation.cause
+    if cause is None or (cause.explained and cause.certain) or explanation.accounted:
         return diagnosis
     return _with_experiment(diagnosis, ask)
 
 
 def _with_experiment(diagnosis: Diagnosis, ask: Ask) -> Diagnosis:
-    """Add what an experiment finds to the findings."""
+    """Add what an experiment finds; what it accounts for needs no uncertain finding."""
     explanation = diagnosis.explanation
     result = experiment(replace(diagnosis.problem, outputs=None), ask)
+    complete = bool(result.findings) and result.reason is None
+    earlier = [f for f in explanation.findings if f.certain or not complete]
     explanation = replace(
         explanation,
-        findings=(*explanation.findings, *result.findings),
+        findings=(*earlier, *(f for f in result.findings if f not in earlier)),
+        accounted=complete,
         probes=explanation.probes + result.calls,
     )
     return replace(diagnosis, explanation=explanation)

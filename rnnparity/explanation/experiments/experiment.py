@@ -30,16 +30,17 @@ FEW, ANSWERS = 3, 3
 
 
 class Reason(StrEnum):
-    """Why an experiment has no finding."""
+    """Why an experiment does not account for all differences."""
 
     REFUSED = "refused"  # the subject answers no probe
     AGREES = "agrees"  # all probes are answered as expected
     OTHER_EQUATIONS = "other-equations"  # no weights, states and activations give the answers
+    TOO_LARGE = "too-large"  # only layers with too many weights to identify are answered
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What an experiment found, how many problems it asked, and the reason if it found nothing."""
+    """What an experiment found, how many problems it asked, and why that is not all, if so."""
 
     findings: tuple[Finding, ...]
     calls: int
@@ -56,15 +57,22 @@ def experiment(problem: Problem, ask: Ask) -> Experiment:
     probes = laboratory.probes()
     if not probes:
         return Experiment((), laboratory.calls, Reason.REFUSED)
-    outputs = range(len(probes[0].actual))
-    differing = [k for k in outputs if any(probe.differs[k] for probe in probes)]
+    if _differing(probes) and laboratory.ignores_weights:
+        probes = laboratory.probes_with_own_weights()
+    differing = _differing(probes)
     if not differing:
         return Experiment((), laboratory.calls, Reason.AGREES)
-    findings: list[Finding] = []
-    for output in differing:
-        findings += _identify(laboratory, tuple(probes), output)
-    reason = None if findings else Reason.OTHER_EQUATIONS
-    return Experiment(tuple(dict.fromkeys(findings)), laboratory.calls, reason)
+    if laboratory.too_large:
+        return Experiment((), laboratory.calls, Reason.TOO_LARGE)
+    answers = [_identify(laboratory, tuple(probes), output) for output in differing]
+    findings = tuple(dict.fromkeys(finding for answer in answers for finding in answer))
+    return Experiment(findings, laboratory.calls, None if all(answers) else Reason.OTHER_EQUATIONS)
+
+
+def _differing(probes: Sequence[Probe]) -> list[int]:
+    """Return the outputs that are not the expected ones in some probe."""
+    outputs = range(len(probes[0].actual)) if probes else ()
+    return [output for output in outputs if any(probe.differs[output] for probe in probes)]
 
 
 def _identify(
@@ -91,12 +99,21 @@ def _answers(
     for system in systems:
         if len(system.prefixes) == 1:
             yield from _fits(system, system.declared, AS_DECLARED, fitted)
+    if laboratory.ignores_weights:
+        for system in systems:
+            candidates = unchanged_fits(system) or [_declared(system)]
+            yield from _of_candidates(system, candidates[:TRIED])
+        return
     for units in (None, 1):
         plain = tuple(laboratory.plain_probes(units))
         for screen in (unchanged_fits, changed_fits):
             for system in systems if plain else ():
                 candidates = screen(System(plain, system.prefixes, output))
                 yield from _of_candidates(system, candidates[:TRIED])
+
+
+def _declared(system: System) -> Identified:
+    return Identified(system, AS_DECLARED, Fit(system.declared, 0 * system.declared, 0.0))
 
 
 def _of_candidates(system: System, candidates: Sequence[Identified]) -> Iterator[Identified]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import ceil, log2
+from math import ceil, log2, prod
 from typing import Any
 
 import numpy as np
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array, variable_dtype
-from rnnparity.problem.layers import Layer, Recurrent, Stack
+from rnnparity.problem.layers import Layer, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import Slot, state_slots, weight_slots
 
@@ -28,13 +28,25 @@ SIZE, INPUTS, PLAIN_INPUTS = 0.7, 1.0, 2.0
 def build_probe(problem: Problem, layer: Layer, features: int, steps: int, states: bool) -> Problem:
     """Return a probe whose weights are all different, and exact in the compute dtype."""
     rng = np.random.default_rng(1)
-    rows = _rows(problem)
     slots = weight_slots(layer, features)
+    rows = max(_rows(problem), 2 * _weights_of_a_unit(layer, slots))
     inputs = [slots[index].shape[0] or 1 for index in (0, 1)]
     weights = [_different(rng, slot, SIZE / np.sqrt(sum(inputs))) for slot in slots]
     x = rng.normal(0, INPUTS, (rows, steps, features))
     initial = [rng.normal(0, 1, (rows, slot.shape[1] or 0)) for slot in state_slots(layer, rows)]
     return _with_numbers(problem, layer, weights, x, initial if states else None)
+
+
+def _weights_of_a_unit(layer: Layer, slots: Sequence[Slot]) -> int:
+    """Return how many weights a unit of any half has."""
+    sizes = [
+        sum(
+            prod(size or 0 for size in slot.shape) for slot in slots if slot.name.startswith(prefix)
+        )
+        // half.units
+        for prefix, half in halves(layer)
+    ]
+    return max(sizes)
 
 
 def _rows(problem: Problem) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -23,6 +24,8 @@ from rnnparity.reference.tolerance import expect
 
 Ask = Callable[[Problem], Answer]
 
+# Above this many features or units a small layer is asked about instead, of this size.
+LARGE, SMALL_UNITS, SMALL_FEATURES = 8, 6, 5
 # An output past this is left out: the weights have grown it, and its noise is large.
 LARGEST = 1e3
 
@@ -62,14 +65,49 @@ class Laboratory:
         self.calls = 0
         self._ask = ask
         self._layer = with_options(problem.layer, stateful=False)
+        self._features = problem.inputs.shape[2]
 
     def probes(self) -> list[Probe]:
-        """Return the probes with different weights that the subject answers."""
-        features = self.problem.inputs.shape[2]
-        return self._answered(
-            build_probe(self.problem, self._layer, features, steps, states)
-            for states, steps in self._variations()
-        )
+        """Return the probes with different weights that the subject answers.
+
+        A large layer is asked about as a small one, if the subject allows.
+        """
+        own_size = self._layer, self._features
+        if self.too_large:
+            self._layer = with_options(self._layer, units=SMALL_UNITS)
+            self._features = min(self._features, SMALL_FEATURES)
+            probes = self._answered(self._problems())
+            if probes:
+                return probes
+            self._layer, self._features = own_size
+        return self._answered(self._problems())
+
+    @property
+    def too_large(self) -> bool:
+        """Whether there are too many weights to identify."""
+        inside = [half for _, half in halves(self._layer)]
+        return max(self._features, *(half.units for half in inside)) > LARGE
+
+    @cached_property
+    def ignores_weights(self) -> bool:
+        """Whether the subject returns the same with other weights: it has its own."""
+        *_, problem = self._problems()  # without states, which it may refuse
+        negated = tuple(replace(tensor, data=-tensor.data) for tensor in problem.weights)
+        answers = [self._outputs(problem), self._outputs(replace(problem, weights=negated))]
+        if None in answers:
+            return False
+        return all(map(np.array_equal, *(answer for answer in answers if answer)))
+
+    def probes_with_own_weights(self) -> list[Probe]:
+        """Return the probes with the problem's weights that the subject answers."""
+        self._layer = with_options(self.problem.layer, stateful=False)
+        self._features = self.problem.inputs.shape[2]
+        problems = self._problems()
+        return self._answered(replace(p, weights=self.problem.weights) for p in problems)
+
+    def _problems(self) -> Iterator[Problem]:
+        for states, steps in self._variations():
+            yield build_probe(self.problem, self._layer, self._features, steps, states)
 
     def plain_probes(self, units: int | None) -> list[Probe]:
         """Return probes of one unit with equal weights.
@@ -78,7 +116,7 @@ class Laboratory:
         of so many units and features.
         """
         narrow = with_options(self._layer, units=1)
-        wide, features = self._layer, self.problem.inputs.shape[2]
+        wide, features = self._layer, self._features
         if units is not None:
             wide, features = with_options(wide, units=units), units
         answered = []
@@ -104,16 +142,11 @@ class Laboratory:
 
         None where the subject refuses it, or returns other shapes or numbers that are not finite.
         """
-        self.calls += 1
-        count = 2 if _has_two_outputs(problem.layer) else 1
-        try:
-            outputs = self._ask(question).outputs[:count]
-        except (RequestError, Unsupported):
+        outputs = self._outputs(question)
+        if outputs is None:
             return None
-        slots = question.output_slots()[:count]
-        if [tensor.shape for tensor in outputs] != [slot.shape for slot in slots]:
-            return None
-        answers = _apart(question.layer, [tensor.data.astype(np.float64) for tensor in outputs])
+        count = len(outputs)
+        answers = _apart(question.layer, outputs)
         expected = expect(problem)
         correct = _apart(problem.layer, [tensor.data for tensor in expected.outputs[:count]])
         noise = _apart(problem.layer, list(expected.sigmas[:count]))
@@ -128,6 +161,19 @@ class Laboratory:
             for a, c, s in zip(actual, correct, sigmas, strict=True)
         )
         return Probe(problem, actual, sigmas, differs)
+
+    def _outputs(self, question: Problem) -> list[Array] | None:
+        """Return the outputs without states, None if refused or of other shapes."""
+        self.calls += 1
+        count = 2 if _has_two_outputs(question.layer) else 1
+        try:
+            outputs = self._ask(question).outputs[:count]
+        except (RequestError, Unsupported):
+            return None
+        slots = question.output_slots()[:count]
+        if [tensor.shape for tensor in outputs] != [slot.shape for slot in slots]:
+            return None
+        return [tensor.data.astype(np.float64) for tensor in outputs]
 
 
 def _noise(actual: Array, sigmas: Array, u: float) -> Array:

@@ -194,6 +194,32 @@ def test_engine_that_refuses_everything_is_reported():
     assert (result.findings, result.reason) == ((), Reason.REFUSED)
 
 
+def test_engine_with_weights_of_its_own_is_identified():
+    problem = problem_of("LSTM", return_sequences=True)
+    weights = [tensor.data for tensor in problem.weights]
+    assert experiment(problem, Engine(arrays=lambda _: weights)).reason is Reason.AGREES
+    used = changed(1, lambda block: block.T, gate=1)(weights)
+    assert blocks(found(problem, Engine(arrays=lambda _: used))) == [
+        (WeightBlock("recurrent_kernel", "f"), BlockChange.TRANSPOSED, None)
+    ]
+
+
+def test_large_layer_is_asked_about_as_a_small_one():
+    problem = problem_of("GRU", features=40, units=64, return_sequences=True)
+    negated = Engine(arrays=lambda weights: [weights[0], -weights[1], weights[2]])
+    assert blocks(found(problem, negated)) == [
+        (WeightBlock("recurrent_kernel", ""), BlockChange.NEGATED, None)
+    ]
+
+    def refuse_others(asked):
+        if asked.layer != problem.layer:
+            raise Unsupported("another size")
+
+    negated.accepts = refuse_others
+    result = experiment(problem, negated)
+    assert (result.findings, result.reason) == ((), Reason.TOO_LARGE)
+
+
 @pytest.mark.parametrize("class_name", ["SimpleRNN", "LSTM", "GRU"])
 def test_float16_engine_is_identified(class_name):
     problem = problem_of(class_name, return_sequences=True, dtype="float16")
@@ -204,8 +230,8 @@ def test_float16_engine_is_identified(class_name):
 
 
 def test_explanation_has_the_findings_and_the_number_of_calls():
-    engine = Engine(arrays=changed(1, lambda block: 1.7 * block))
-    problem = problem_of("LSTM", return_sequences=True)
+    engine = Engine(arrays=changed(1, lambda block: np.cos(9 * block)))
+    problem = problem_of("LSTM")
     explanation = explain_subject(problem, lambda asked: engine(asked).outputs[0].data).explanation
     (finding,) = [f for f in explanation.findings if f.type is FindingType.EFFECTIVE_WEIGHTS]
     assert finding.block == WeightBlock("recurrent_kernel", "i")
