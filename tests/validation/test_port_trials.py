@@ -305,7 +305,7 @@ def test_command_prints_trials_on_a_subject(run, few_faults):
 
 
 def test_command_prints_trials_on_the_reference(run):
-    status, out, err = run("-n", "2", "-j", "1", "--seed", "79")
+    status, out, err = run("-n", "1", "-j", "1", "--seed", "79")
     assert (status, err) == (0, "")
     types = {line.split()[0] for line in out.splitlines()[1:]}
     assert types == {"float16", "healthy", "pair", "single", "unlisted"}

@@ -11,7 +11,12 @@ from rnnparity.problem.errors import FormatError
 from rnnparity.problem.problem import Case
 from rnnparity.problem.results import FactType
 from rnnparity.reference.tolerance import expect
-from rnnparity.verdict.expectations import check_expectations, check_facts, stated_facts
+from rnnparity.verdict.expectations import (
+    RELATIONS,
+    check_expectations,
+    check_facts,
+    stated_facts,
+)
 
 PROBLEM = catalogue()["lstm-spread-state"]
 EXPECTED = expect(PROBLEM)
@@ -53,6 +58,29 @@ def test_relations_hold_to_the_last_bit():
     assert checked({"relations": [relation]}, (output, moved, c)) == expected
 
 
+@pytest.mark.parametrize(
+    ("relation", "parts"),
+    [
+        ("output == h", {"h": np.s_[:]}),
+        ("output[:, -1] == h", {"h": np.s_[:, -1]}),
+        (
+            "output == concat(forward_h, backward_h)",
+            {"forward_h": np.s_[..., :2], "backward_h": np.s_[..., 2:]},
+        ),
+        ("output[:, -1, :H] == forward_h", {"forward_h": np.s_[:, -1, :2]}),
+        (
+            "output[:, 0, H:] == backward_h",
+            {"forward_h": np.s_[:, 0, :2], "backward_h": np.s_[:, 0, 2:]},
+        ),
+    ],
+)
+def test_a_relation_compares_the_parts_that_it_names(relation, parts):
+    output = np.arange(24.0).reshape(2, 3, 4)
+    arrays = {name: output[part] for name, part in parts.items()}
+    left, right = RELATIONS[relation]({"output": output, **arrays})
+    assert np.array_equal(left, right)
+
+
 def test_an_unknown_relation_is_refused():
     with pytest.raises(FormatError, match="unknown relation: got 'a == b', expected one of"):
         checked({"relations": ["a == b"]})
@@ -72,6 +100,20 @@ def test_printed_digits_allow_half_a_unit_of_the_last_digit(off, count):
 
 def test_the_facts_of_the_reference_hold():
     assert check_facts(PROBLEM, stated_facts(PROBLEM)) == ()
+
+
+SUMMARIES = [case for case in catalogue().values() if "summary" in case.case.expect]
+
+
+@pytest.mark.parametrize("case", SUMMARIES, ids=lambda case: case.id)
+def test_the_stated_summary_is_that_of_the_source(case):
+    summary = case.case.expect["summary"]
+    facts = stated_facts(case)
+    assert facts["summary"] == summary
+    assert check_facts(case, facts) == ()
+    wrong = [["(None, 1)", 1], *summary[1:]]
+    (found,) = check_facts(case, {"summary": wrong})
+    assert found.fact is FactType.SUMMARY
 
 
 def test_wrong_facts_are_differences():

@@ -7,11 +7,20 @@ import pytest
 
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import golden_outputs
+from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import DifferenceType, Verdict, Witness
+from rnnparity.problem.results import CaseResult, DifferenceType, Verdict, Witness
+from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
-from rnnparity.verdict.judge import judge, judge_with_golden, wrong_answer
+from rnnparity.verdict.judge import (
+    golden_drift,
+    judge,
+    judge_with_golden,
+    reference_result,
+    with_known,
+    wrong_answer,
+)
 
 PROBLEM = catalogue()["lstm-spread-sequences-state"]
 EXPECTED = expect(PROBLEM)
@@ -99,6 +108,39 @@ def test_the_witness_that_differs_from_the_other_two_is_the_outlier(
     result = judge_with_golden(PROBLEM, answer, expected, outputs(float(golden)))
     assert result.outlier is outlier
     assert (result.verdict is Verdict.AGREES) == (outlier is None)
+
+
+FLOAT64 = catalogue()["dtype-float64-gru-forward"]
+
+
+@pytest.mark.parametrize(("digits", "drifts"), [(15, False), (9, True)])
+def test_a_golden_of_float64_may_be_off_by_the_noise_of_the_reference(digits, drifts):
+    """It has more digits than the reference computes with."""
+    expected = expect(FLOAT64)
+    golden = [
+        replace(tensor, data=tensor.data * (1 + 10.0**-digits)) for tensor in expected.outputs
+    ]
+    assert bool(golden_drift(golden, expected)) == drifts
+
+
+def test_the_reference_is_judged_without_noise_where_it_equals_its_golden(monkeypatch):
+    answer = Answer(compute(PROBLEM))
+    assert reference_result(PROBLEM, answer, None).verdict is Verdict.AGREES
+    assert reference_result(PROBLEM, answer, outputs(1.0)).verdict is Verdict.DIVERGES
+    monkeypatch.setattr("rnnparity.verdict.judge.expect", None)
+    assert reference_result(PROBLEM, answer, outputs()).verdict is Verdict.AGREES
+
+
+@pytest.mark.parametrize("types", [("values",), ("error",)])
+def test_a_listed_difference_covers_its_types_only(types):
+    entry = KnownDifference("x", "engine", ("lstm-*",), types, {}, "", "", "", "")
+    differs = judge(PROBLEM, Answer(outputs(1.0)), EXPECTED)
+    fails = CaseResult(PROBLEM.id, Verdict.ERROR)
+    for result, difference_type in ((differs, "values"), (fails, "error")):
+        known = with_known(result, [entry], "engine", {})
+        assert (known.verdict is Verdict.KNOWN) == (difference_type in types)
+        assert known.known == (("x",) if difference_type in types else ())
+        assert with_known(result, [entry], "another", {}) == result
 
 
 def test_without_a_golden_there_is_no_outlier():
