@@ -294,7 +294,7 @@ def stale_words(entry, *, subject="keras", versions=VERSIONS, used=(), ran=CASES
 
 def test_an_entry_that_matches_no_case_is_stale(tmp_path):
     assert stale_words(entry_of(tmp_path, cases=["gru-?"])) == [Stale("one", StaleReason.NO_CASE)]
-    assert stale_words(entry_of(tmp_path, cases=[])) == [Stale("one", StaleReason.NO_CASE)]
+    assert stale_words(entry_of(tmp_path, cases=[])) == [Stale("one", StaleReason.NO_CASE, 0)]
     # whoever it is for
     assert stale_words(entry_of(tmp_path, cases=["gru-?"], subject="torch")) == [
         Stale("one", StaleReason.NO_CASE)

@@ -272,3 +272,8 @@ def test_fixtures_contain_the_text_of_dump_pretty(dump):
     row = next(problem for problem in catalogue().values() if problem.id.startswith("edge-"))
     written = dump(row.with_outputs(golden_outputs(row)))
     assert (written in text) == (dump is file_format.dump_pretty)
+
+
+def test_brackets_in_a_text_are_not_nesting():
+    text = "[" * 1000
+    assert file_format.load_json(json.dumps([text]).encode(), "FILE") == [text]

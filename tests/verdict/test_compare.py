@@ -209,6 +209,12 @@ def test_exact_comparison_detects_one_unit_in_the_last_place(dtype, value):
         assert found.sigma == np.inf
 
 
+def test_exact_comparison_names_the_value_with_the_largest_relative_difference():
+    expected = np.array([[1.0, 1e6, 1e-3]], np.float32)
+    actual = Tensor("h", expected + np.array([[1e-3, 1e-1, 1e-4]], np.float32))
+    assert compare_exactly(actual, Tensor("h", expected)).index == (0, 2)
+
+
 def test_exact_comparison_covers_nan_and_infinity():
     strange = Tensor("h", np.array([[np.nan, np.inf, -np.inf, 1.0]], np.float32))
     assert compare_exactly(strange, strange) is None
