@@ -53,7 +53,11 @@ ACCEPTED: Mapping[Kind, tuple[FindingType, ...]] = {
     Kind.SHIFTED: (FindingType.TIME_SHIFTED,),
     Kind.PART: (FindingType.STEPS_MISSING,),
     Kind.TIME_FIRST: (FindingType.OTHER_ORDER_AGREES,),
-    Kind.DIRECTION: (FindingType.ONE_DIRECTION_ONLY, FindingType.HALF_AGREES),
+    Kind.DIRECTION: (
+        FindingType.ONE_DIRECTION_ONLY,
+        FindingType.HALF_AGREES,
+        FindingType.EFFECTIVE_WEIGHTS,
+    ),
     Kind.GRID: (FindingType.QUANTIZED,),
     Kind.RAW: (FindingType.QUANTIZED,),
     Kind.DIGITS: (FindingType.PRINTED_DIGITS,),
@@ -84,6 +88,8 @@ def states(finding: Finding, change: Change) -> bool:
         return False
     if kind in (Kind.BLOCK, Kind.EXCHANGED, Kind.AT_STEPS):
         return _states_block(finding, change)
+    if kind is Kind.DIRECTION and finding.type is FindingType.EFFECTIVE_WEIGHTS:
+        return finding.half == fact.half and finding.change is BlockChange.OTHER
     if finding.type is FindingType.HALF_AGREES:
         return {finding.name, fact.name} == {"forward", "backward"}
     return (

@@ -13,12 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from rnnparity.explanation.diagnosis import Diagnosis, diagnose
+from rnnparity.explanation.evidence import Evidence
 from rnnparity.faults import run_one
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import PATTERNS, Finding
 from rnnparity.problem.layers import Bidirectional, Stack
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import Verdict
+from rnnparity.reference.tolerance import expect
 from rnnparity.report.explanation_json import cause_json
 from rnnparity.report.finding_text import finding_text
 from rnnparity.session.ask import explain_subject
@@ -30,6 +32,8 @@ from validation.off_list.draw import draw_change, draw_problem
 from validation.off_list.judge import Outcome, differ, judge
 
 T = TypeVar("T")
+# Of healthy runs that agree one in so many is explained.
+EXPLAINED = 50
 CORRECT = {Outcome.NAMED, Outcome.BESIDE, Outcome.CAUSE}
 
 
@@ -145,14 +149,22 @@ def _all_near(actual: Sequence[Array], outputs: Sequence[Array]) -> bool:
 
 
 def run_healthy(seed: int) -> tuple[int, str]:
-    """Explain the outputs of unchanged cells; return the seed and what was found, "" if nothing."""
+    """Explain the outputs of unchanged cells; return the seed and what was found, "" if nothing.
+
+    The search begins where an output differs: of those that agree only a part is explained, which
+    takes long because of the faults that would have been detected.
+    """
     with one_blas_thread():
         problem = draw_problem(np.random.default_rng(seed), f"off-list-{seed}")
-        explanation = diagnose(with_arrays(problem, run(problem))).explanation
-    alarms = [finding.type for finding in explanation.findings if finding.type not in PATTERNS]
+        problem = with_arrays(problem, run(problem))
+        evidence = Evidence(problem, problem.outputs or (), expect(problem))
+        if seed % EXPLAINED and not any(part.any() for part in evidence.differing):
+            return seed, ""
+        explanation = diagnose(problem).explanation
+    found = [str(f.type) for f in explanation.findings if f.type not in PATTERNS]
     if explanation.verdict is not Verdict.AGREES:
-        alarms.append(explanation.verdict)  # type: ignore[arg-type]
-    return seed, ", ".join(map(str, alarms))
+        found.append(explanation.verdict)
+    return seed, ", ".join(found)
 
 
 def run_many(
