@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rnnparity.catalogue import catalogue
-from rnnparity.explanation.diagnosis import Diagnosis
-from rnnparity.explanation.explain import explain
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import covering, read_known
 from rnnparity.problem import file_format
@@ -21,6 +20,9 @@ from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.session import REFERENCE, Session, SubjectLike, open_session
 from rnnparity.verdict.judge import rounded_outputs
+
+if TYPE_CHECKING:
+    from rnnparity.explanation.diagnosis import Diagnosis
 
 
 def run(problem: Problem, subject: SubjectLike = REFERENCE) -> Problem:
@@ -76,6 +78,8 @@ def explained(problem: Problem) -> Diagnosis:
     Raises:
         RequestError: the problem has no outputs.
     """
+    from rnnparity.explanation.explain import explain
+
     with one_blas_thread():
         return explain(problem)
 
@@ -90,6 +94,8 @@ def explain_subject(problem: Problem, subject: SubjectLike) -> Diagnosis:
         RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
         SubjectFailedError: it failed on it.
     """
+    from rnnparity.explanation.explain import explain
+
     with open_session(subject) as session:
         outcome = ask_loaded(session, problem)
         known = _KnownDifferences(problem, session.name, session.versions)

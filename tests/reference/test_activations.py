@@ -6,7 +6,7 @@ import pytest
 from mpmath import mp, mpf, workdps
 
 from rnnparity.problem.layers import ACTIVATIONS as NAMES
-from rnnparity.reference.activations import ACTIVATIONS
+from rnnparity.reference.activations import ACTIVATIONS, SELU_ALPHA, SELU_SCALE
 from rnnparity.reference.exact import scalar_function
 
 # Klambauer et al. 2017, with all the digits that Keras has.
@@ -155,3 +155,14 @@ def test_error_has_the_size_of_the_rounding_error_of_float32(name):
         relative = off[~exact] / size[~exact]
         assert 0.05 < np.sqrt(np.mean(relative**2)) < 1
         assert np.abs(relative).max() < 8
+
+
+def test_related_activations_have_related_errors():
+    x = np.linspace(-6, 6, 121)
+    elu, selu, gelu, gelu_tanh = (
+        ACTIVATIONS[name].error(x, ACTIVATIONS[name](x))
+        for name in ("elu", "selu", "gelu", "gelu_tanh")
+    )
+    assert np.allclose(selu[x < 0], SELU_SCALE * SELU_ALPHA * elu[x < 0])
+    assert np.array_equal(gelu, gelu_tanh)
+    assert ACTIVATIONS["tanh"].steepest == 1.0
