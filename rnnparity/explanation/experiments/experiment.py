@@ -106,10 +106,14 @@ def _answers(
         return
     for units in (None, 1):
         plain = tuple(laboratory.plain_probes(units))
+        tried = False
         for screen in (unchanged_fits, changed_fits):
             for system in systems if plain else ():
                 candidates = screen(System(plain, system.prefixes, output))
+                tried = tried or bool(candidates)
                 yield from _of_candidates(system, candidates[:TRIED])
+        if tried:
+            return
 
 
 def _declared(system: System) -> Identified:
@@ -117,11 +121,16 @@ def _declared(system: System) -> Identified:
 
 
 def _of_candidates(system: System, candidates: Sequence[Identified]) -> Iterator[Identified]:
-    """Yield the candidates that fit with the declared weights; if none does, with other weights."""
+    """Yield the candidates that fit with the declared weights; if none does, with other weights.
+
+    Only for the first many weights are tried, and only for one half.
+    """
     starts = [(with_states_of(found, system), found.equations) for found in candidates]
     direct = [(start, equations) for start, equations in starts if system.fits(start, equations)]
-    for start, equations in direct or starts:
-        yield from _fits(system, start, equations, fitted_from_many)
+    for number, (start, equations) in enumerate(direct or starts):
+        is_first = number == 0 and len(system.prefixes) == 1
+        search = fitted_from_many if is_first else fitted
+        yield from _fits(system, start, equations, search)
 
 
 def _fits(

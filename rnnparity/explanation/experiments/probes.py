@@ -155,10 +155,13 @@ class Laboratory:
         )
         if not all(np.isfinite(array).any() for array in actual):
             return None
+        threshold = expected.dtype.threshold
         sigmas = tuple(_noise(*pair, expected.dtype.u) for pair in zip(actual, noise, strict=True))
         differs = tuple(
-            not bool((np.abs(a - c) <= expected.dtype.threshold * s).all())
-            for a, c, s in zip(actual, correct, sigmas, strict=True)
+            not bool((np.abs(a - c) <= threshold * s).all())
+            for a, c, s in zip(
+                actual, correct, sigmas if expected.unpredictable else noise, strict=True
+            )
         )
         return Probe(problem, actual, sigmas, differs)
 
@@ -177,10 +180,13 @@ class Laboratory:
 
 
 def _noise(actual: Array, sigmas: Array, u: float) -> Array:
-    """Return a sigma for each value: at least the rounding of it, and of a typical value."""
+    """Return a sigma for each value: at least the rounding of it, and of a typical value.
+
+    The expected noise is that of the expected values, which the actual ones may be far from.
+    """
     finite = np.isfinite(actual) & (np.abs(actual) < LARGEST)
     typical = np.sqrt(np.mean(np.where(finite, actual, 0) ** 2))
-    least = u * np.maximum(np.abs(actual), max(typical / 10, 1e-3))
+    least = u * np.maximum(np.abs(actual), max(typical, 1e-3))
     noise = np.where(np.isfinite(sigmas), np.maximum(sigmas, least), 10 * least)
     return np.where(finite, noise, np.inf)
 
