@@ -113,7 +113,7 @@ def _quantized(finding: Finding) -> str:
     grid = f"all values lie on a grid, scale {finding.value:.3g}"
     if len(finding.numbers) == 1:
         return f"{grid}, zero point {finding.numbers[0]}: raw quantized numbers, otherwise correct"
-    return f"{grid}; correct up to its step"
+    return f"{grid}; correct up to its step" if finding.certain else grid
 
 
 def _block_text(finding: Finding) -> str:
@@ -123,7 +123,7 @@ def _block_text(finding: Finding) -> str:
         return _not_identifiable(finding)
     change = _change_text(finding)
     if finding.type is FindingType.EFFECTIVE_WEIGHTS:
-        return f"the weights that were used, by least squares: {block} {change}"
+        return f"the weights that were used: {block} {change}"
     steps = f" at {numbered('step', finding.numbers)}" if _is_at_steps(finding) else ""
     return f"{block} {change}{steps}"
 
