@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from _support.random_problems import SEQUENCES, random_problem, spec_of, two_ways
-from validation.off_list.cells import AS_KERAS, Arrays, run, run_half
+from validation.off_list.cells import AS_KERAS, Arrays, Half, run, run_half
 from validation.off_list.changes import Change, ChangedImplementation, Kind
 from validation.off_list.trials import with_arrays
 
@@ -212,8 +212,38 @@ def _first_step_without_recurrent_bias(problem):
     return [np.concatenate([first, rest], axis=1)]
 
 
+class HalfInTF32(Half):
+    """A half whose products round their operands to 10 bits; the bias is added in float32."""
+
+    def from_input(self, x, gate):
+        columns = self.columns(self.kernel, gate)
+        return in_tf32(x) @ in_tf32(columns) + self.columns(self.bias[0], gate)
+
+    def from_state(self, h, gate):
+        product = in_tf32(h) @ in_tf32(self.columns(self.recurrent_kernel, gate))
+        return product + self.columns(self.bias[1], gate) if len(self.bias) == 2 else product
+
+
+def in_tf32(values):
+    """Return the nearest numbers with 10 explicit bits of fraction, ties to even."""
+    bits = values.astype(np.float32).view(np.uint32).astype(np.uint64)
+    bits = (bits + 0xFFF + ((bits >> 13) & 1)) & 0xFFFFE000
+    return bits.astype(np.uint32).view(np.float32)
+
+
+@pytest.mark.parametrize("config", [SEQUENCES, STATES])
+@pytest.mark.parametrize("kind", KINDS)
+def test_products_in_tf32_are_low_precision(kind, config, monkeypatch):
+    problem = problem_of(kind, 2, config)
+    monkeypatch.setattr("validation.off_list.cells.Half", HalfInTF32)
+    explanation = explain_arrays(problem, run(problem))
+    assert explanation.verdict is Verdict.DIVERGES
+    assert causes(explanation) == {"low-precision"}
+    assert "tf32" in explanation.cause.faults[0].variant.lower()
+
+
 @pytest.mark.parametrize("scale", [1.0, 0.3])
-@pytest.mark.parametrize("kind", ["lstm"])
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
 def test_backward_half_not_reversed_with_masked_outputs_held_is_a_pair(kind, scale):
     spec = two_ways(spec_of(kind, 6, **SEQUENCES))
     mask = ["1" * n + "0" * (10 - n) for n in (10, 4, 7, 9, 3, 6, 8, 5)]
