@@ -19,7 +19,7 @@ from _support.random_problems import (
     two_ways,
 )
 
-from rnnparity.problem.dtypes import COMPUTE_DTYPE, FLOAT_TYPES
+from rnnparity.problem.dtypes import COMPUTE_DTYPE, FLOAT_TYPES, widened
 from rnnparity.problem.problem import Tensor
 
 # Nearest, ties to even; the last number of each pair is what the first becomes.
@@ -172,3 +172,9 @@ def test_nothing_is_rounded_between_the_layers_of_a_stack():
     for x in hidden.swapaxes(0, 1):
         h = np.tanh(x @ W + h @ U + b)
     np.testing.assert_allclose(outputs_of(problem)["output"], h, rtol=0, atol=1e-14)
+
+
+def test_bfloat16_is_widened_and_nothing_else():
+    for dtype in FLOAT_TYPES.values():
+        expected = np.float32 if dtype.name == "bfloat16" else dtype.storage
+        assert widened(np.ones(2, dtype.storage)).dtype == expected
