@@ -12,7 +12,7 @@ import pytest
 from _support.fixture_writers import found, is_whole, put, states
 
 from rnnparity.golden.manifest import MANIFEST
-from rnnparity.golden.writing import locked, write_fixtures
+from rnnparity.golden.writing import drift, locked, write_fixtures
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import write_files
 
@@ -157,3 +157,14 @@ def test_a_missing_filelock_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "filelock", None)
     expected = "filelock is missing; run pip install 'rnnparity[regenerate]'"
     assert refusal(tmp_path) == f"writing fixtures: {expected}"
+
+
+def test_drift_names_the_files_that_would_change(tmp_path):
+    texts, manifest = states()["new"]
+    write_fixtures(tmp_path, texts, manifest)
+    assert drift(tmp_path, texts, manifest) == []
+    name = next(iter(texts))
+    (tmp_path / name).write_text("[]")
+    assert drift(tmp_path, texts, manifest) == [name]
+    rest = {other: text for other, text in texts.items() if other != name}
+    assert drift(tmp_path, rest, manifest) == [name]
