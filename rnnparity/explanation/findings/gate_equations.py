@@ -115,7 +115,7 @@ class ActualSteps:
                 needed = self.needed(gate)
             except OutOfRangeError:
                 return None
-            sigma = np.hypot(needed.sigma, self.rounding(gate))
+            sigma = np.hypot(needed.sigma, 2 * self.u * np.abs(needed.value))
             difference = needed.value - self.expected(gate)
         chosen = Noisy(difference[self.used], sigma[self.used])
         return GateEquation(gate, chosen, tuple(self.terms(gate)))
@@ -141,12 +141,6 @@ class ActualSteps:
         """Return the pre-activation of a gate with the weights of the problem."""
         z: Array = self.x @ self.W[gate] + self.h_before @ self.U[gate]
         return z + sum(row[gate] for row in self.b)
-
-    def rounding(self, gate: str) -> Array:
-        """Return the rounding error of a pre-activation, whatever comes of it."""
-        squares: Array = self.x**2 @ self.W[gate] ** 2 + self.h_before**2 @ self.U[gate] ** 2
-        squares += sum(row[gate] ** 2 for row in self.b)
-        return np.sqrt(squares) * self.u
 
     def active(self, gate: str) -> Array:
         """Return a gate with the weights of the problem."""

@@ -19,9 +19,9 @@ LARGEST_SIGMA = 0.02
 STEPS_PER_WEIGHT, LEAST_STEPS = 4, 200
 # Combinations of weights that move the outputs this much less than the strongest are not known:
 # square of the ratio.
-SMALLEST_EFFECT = 1e-10
+SMALLEST_EFFECT = 1e-13
 # Solving again with what is left makes up for the digits that the squares lose.
-REFINEMENTS = 2
+REFINEMENTS = 3
 # Units times the cube of their weights that are solved for at once: some 50 ms.
 WORK = 2e7
 

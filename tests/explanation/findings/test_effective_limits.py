@@ -1,0 +1,91 @@
+"""No weights are found where nothing differs, where too little is known, or in mere noise."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from _support.edited_weights import (
+    FEATURES,
+    LAYERS,
+    UNITS,
+    edited,
+    effective,
+    random_problem,
+)
+
+from rnnparity.explanation.findings.effective import effective_weights
+from rnnparity.problem.findings import BlockChange, WeightBlock
+from rnnparity.problem.problem import Tensor
+from rnnparity.reference import compute
+from rnnparity.reference.tolerance import expect
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_correct_outputs_have_no_finding(name, dtype):
+    for seed in range(5):
+        problem = random_problem(replace(LAYERS[name], dtype=dtype), seed=seed)
+        assert effective(problem, problem, dtype) == ([], [])
+
+
+def test_gates_without_enough_steps_are_not_identifiable():
+    problem = random_problem(LAYERS["LSTM"], batch=1, steps=4)
+    problem = replace(problem, mask=None)
+    other = edited(problem, WeightBlock("kernel", "f"), lambda w: w + np.arange(15).reshape(3, 5))
+    findings, unknown = effective(problem, other)
+    assert findings == []
+    gates = {gate.gate: gate for gate in unknown}
+    assert gates["f"].usable <= 4
+    assert gates["f"].needed == FEATURES + UNITS + 2
+
+
+def test_steps_in_which_relu_is_zero_cannot_be_used():
+    problem = random_problem(replace(LAYERS["SimpleRNN"], activation="relu"), batch=2, steps=8)
+    low = edited(problem, WeightBlock("bias", "h"), lambda b: b - 1)
+    findings, unknown = effective(problem, low)
+    assert [finding.change for finding in findings] in ([], [BlockChange.SHIFTED])
+    (gate,) = unknown
+    assert gate.usable < gate.needed == FEATURES + UNITS + 2
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_noise_is_not_taken_for_weights(name):
+    problem = random_problem(LAYERS[name])
+    expected = compute(problem)[0].data
+    rng = np.random.default_rng(1)
+    for size in (1e-5, 1e-3, 0.1):
+        noisy = expected + size * rng.standard_normal(expected.shape)
+        output = Tensor.of("output", noisy)
+        findings, _ = effective_weights(problem.with_outputs((output,)), expect(problem).sigmas[0])
+        assert findings == []
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_outputs_of_a_coarser_type_are_not_taken_for_other_weights(name):
+    problem = random_problem(LAYERS[name])
+    assert effective(problem, problem, "float16")[0] == []
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_small_differences_in_a_coarse_type_are_not_attributed_with_certainty(name):
+    problem = random_problem(replace(LAYERS[name], dtype="float16"), steps=60)
+    output = Tensor.of("output", 1.01 * compute(problem)[0].data, "float16")
+    findings, _ = effective_weights(problem.with_outputs((output,)), expect(problem).sigmas[0])
+    assert not any(finding.certain for finding in findings)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, np.nan])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_constant_output_says_nothing_about_weights(name, value):
+    problem = random_problem(LAYERS[name])
+    output = Tensor.of("output", np.full(problem.output_slots()[0].shape, value))
+    sigmas = expect(problem).sigmas[0]
+    assert effective_weights(problem.with_outputs((output,)), sigmas) == ([], [])
+
+
+def test_changes_of_two_gates_are_not_attributed_to_one():
+    problem = random_problem(LAYERS["LSTM"])
+    wrong = problem
+    for gate in "if":
+        wrong = edited(wrong, WeightBlock("kernel", gate), lambda w: -w)
+    assert effective(problem, wrong) == ([], [])
