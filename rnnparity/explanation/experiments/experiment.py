@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
 
 from rnnparity.explanation.experiments.fitting import Fit
 from rnnparity.explanation.experiments.model import AS_DECLARED, Equations
@@ -15,6 +16,7 @@ from rnnparity.explanation.experiments.search import (
     changed_fits,
     fitted,
     fitted_from_many,
+    fitted_in_one_block,
     unchanged_fits,
     with_states_of,
 )
@@ -96,9 +98,9 @@ def _answers(
     """
     layer, count = probes[0].problem.layer, len(probes[0].actual)
     systems = [System(probes, group, output) for group in _groups(layer, output, count)]
-    for system in systems:
-        if len(system.prefixes) == 1:
-            yield from _fits(system, system.declared, AS_DECLARED, fitted)
+    single = [system for system in systems if len(system.prefixes) == 1]
+    for search, system in product((fitted, fitted_in_one_block), single):
+        yield from _fits(system, system.declared, AS_DECLARED, search)
     if laboratory.ignores_weights:
         for system in systems:
             candidates = unchanged_fits(system) or [_declared(system)]

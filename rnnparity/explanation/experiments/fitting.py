@@ -17,7 +17,7 @@ from rnnparity.problem.dtypes import Array
 Model = Callable[[Array], Array]
 
 # Dampings relative to the largest curvature.
-DAMPINGS = np.array([0.0, 1e-8, 1e-6, 1e-4, 1e-2, 1.0])
+DAMPINGS = np.array([0.0, 1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 1.0])
 # The step of the numerical derivative, and the smallest curvature that counts, relative to the
 # largest: below it a combination of parameters has no effect.
 STEP, NO_EFFECT = 1e-6, 1e-11
@@ -70,10 +70,8 @@ def fit(model: Model, start: Array, data: Data, blocks: Blocks, effort: Effort) 
     squares = (residuals[blocks.values] ** 2).sum(axis=1)
     for _ in range(effort.iterations):
         slopes = _slopes(model, parameters, data, blocks)
-        curvature, directions = np.linalg.eigh(slopes @ slopes.swapaxes(1, 2))
-        slope = (slopes @ residuals[blocks.values][..., None])[..., 0]
-        steps = _steps(curvature, directions, slope)
-        candidates = np.repeat(parameters[None], len(DAMPINGS), axis=0)
+        steps = _steps(slopes, residuals[blocks.values])
+        candidates = np.repeat(parameters[None], len(steps), axis=0)
         candidates[:, blocks.parameters] += steps
         tried = _residuals(model, candidates, data)
         all_squares = (tried[:, blocks.values] ** 2).sum(axis=2)
@@ -86,7 +84,7 @@ def fit(model: Model, start: Array, data: Data, blocks: Blocks, effort: Effort) 
         if (squares >= (1 - effort.progress) * before).all():
             break
     errors = np.zeros(len(parameters))
-    errors[blocks.parameters] = _errors(curvature, directions)
+    errors[blocks.parameters] = _errors(slopes)
     return Fit(parameters, errors, float(np.abs(residuals).max()))
 
 
@@ -119,18 +117,36 @@ def _slopes(model: Model, parameters: Array, data: Data, blocks: Blocks) -> Arra
     return np.clip(slopes, -LARGEST, LARGEST)[:, blocks.values].swapaxes(0, 1)
 
 
-def _steps(curvature: Array, directions: Array, slope: Array) -> Array:
-    """Return a step for each damping and block, (6, K, n)."""
+def _steps(slopes: Array, residuals: Array) -> Array:
+    """Return steps with axes damping, K, n: damped equally, and in the scale of each parameter.
+
+    The former are better where parameters have little effect as yet, the latter in narrow valleys.
+    """
+    scales = _scales(slopes)
+    scaled = slopes / scales[..., None]
+    return np.concatenate([_damped(slopes, residuals), _damped(scaled, residuals) / scales])
+
+
+def _damped(slopes: Array, residuals: Array) -> Array:
+    """Return a step for each damping and block, with axes damping, K, n."""
+    curvature, directions = np.linalg.eigh(slopes @ slopes.swapaxes(1, 2))
     largest = curvature[:, -1:]
     visible = curvature > NO_EFFECT * largest
     damped = curvature + DAMPINGS[:, None, None] * largest
-    along = (directions.swapaxes(1, 2) @ slope[..., None])[..., 0]
+    along = (directions.swapaxes(1, 2) @ (slopes @ residuals[..., None]))[..., 0]
     steps = np.where(visible, along / np.where(visible, damped, 1), 0)
     return (directions @ steps[..., None])[..., 0]
 
 
-def _errors(curvature: Array, directions: Array) -> Array:
+def _scales(slopes: Array) -> Array:
+    """Return the effect of each parameter, 1 where it has none."""
+    effects = np.linalg.norm(slopes, axis=2)
+    return np.where(effects > 0, effects, 1)
+
+
+def _errors(slopes: Array) -> Array:
     """Return the standard error of each parameter (K, n), infinite where it has no effect."""
+    curvature, directions = np.linalg.eigh(slopes @ slopes.swapaxes(1, 2))
     visible = (curvature > NO_EFFECT * curvature[:, -1:])[:, None]
     inverse = np.where(visible, 1 / np.where(visible, curvature[:, None], 1), 0)
     variances = (directions**2 * inverse).sum(axis=2)

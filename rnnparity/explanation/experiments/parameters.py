@@ -82,6 +82,15 @@ def by_unit(half: Recurrent, features: int) -> Array:
     return weights.reshape(-1, half.units).T
 
 
+def by_gate(half: Recurrent, features: int) -> list[Array]:
+    """Return the indices of the block of each gate in each array."""
+    indices = split(half, features, np.arange(count(half, features)))
+    gates = len(half.cell.gates)
+    arrays = (indices.kernel, indices.recurrent_kernel, indices.bias)
+    blocks = [part.ravel() for array in arrays for part in np.split(array, gates, axis=-1)]
+    return [*blocks, indices.second_bias] if half.bias_rows == 2 else blocks
+
+
 def _shapes(half: Recurrent, features: int) -> list[tuple[int, ...]]:
     units, states = half.units, len(half.states)
     columns = len(half.cell.gates) * units

@@ -55,15 +55,32 @@ def fitted(system: System, start: Array, equations: Equations) -> Fit | None:
     fit = system.fit_states(start, equations, LAST)
     if fit.sigma <= system.threshold:
         return fit
-    first, parameters = system.first_step, start
-    if first is not None:
-        fit = first.fit_weights(start, equations, STEP)
-        if fit.sigma > system.threshold:
-            return None
-        if system.fits(fit.parameters, equations):
+    first = system.first_step
+    if first is None:
+        return _within_noise(system, system.fit(start, equations, STEP))
+    return _completed(system, equations, first.fit_weights(start, equations, STEP))
+
+
+def fitted_in_one_block(system: System, start: Array, equations: Equations) -> Fit | None:
+    """Return other weights in a single block of a gate that give all outputs."""
+    first = system.first_step or system
+    for block in system.gate_blocks:
+        fit = _completed(system, equations, first.fit_weights(start, equations, LAST, block))
+        if fit is not None:
             return fit
-        parameters = fit.parameters
-    fit = system.fit(parameters, equations, STEP if first is None else LAST)
+    return None
+
+
+def _completed(system: System, equations: Equations, weights: Fit) -> Fit | None:
+    """Return weights that fit one step with the states that fit all, None if there are none."""
+    if weights.sigma > system.threshold:
+        return None
+    if system.fits(weights.parameters, equations):
+        return weights
+    return _within_noise(system, system.fit(weights.parameters, equations, LAST))
+
+
+def _within_noise(system: System, fit: Fit) -> Fit | None:
     return fit if fit.sigma <= system.threshold else None
 
 

@@ -118,12 +118,31 @@ class System:
         states = np.flatnonzero(~self.are_weights)
         return self._fit(start, equations, self._one_block(states), effort)
 
-    def fit_weights(self, start: Array, equations: Equations, effort: Effort) -> Fit:
-        """Return the weights next to those of `start`; the parameters of the states stay."""
-        blocks = self._blocks_of_units()
+    def fit_weights(
+        self, start: Array, equations: Equations, effort: Effort, free: Array | None = None
+    ) -> Fit:
+        """Return the weights next to those of `start`; the parameters of the states stay.
+
+        `free` (P,) are the only weights that may change, as many of each unit.
+        """
+        chosen = self.are_weights if free is None else free
+        blocks = self._blocks_of_units(chosen)
         if blocks is None:
-            blocks = self._one_block(np.flatnonzero(self.are_weights))
+            blocks = self._one_block(np.flatnonzero(chosen))
         return self._fit(start, equations, blocks, effort)
+
+    @property
+    def gate_blocks(self) -> list[Array]:
+        """Which parameters (P,) are the block of a gate in an array, for every block."""
+        before, masks = 0, []
+        for prefix in self.prefixes:
+            half, features, own = self.halves[prefix]
+            for indices in parameters.by_gate(half, features):
+                mask = np.zeros(len(self.declared), bool)
+                mask[before + indices] = True
+                masks.append(mask)
+            before += len(own)
+        return masks
 
     def _fit(self, start: Array, equations: Equations, blocks: Blocks, effort: Effort) -> Fit:
         return fit(partial(self.model, equations=equations), start, self.data, blocks, effort)
@@ -141,7 +160,7 @@ class System:
     def _one_block(self, indices: Array) -> Blocks:
         return Blocks(indices[None], np.arange(len(self.data.actual))[None])
 
-    def _blocks_of_units(self) -> Blocks | None:
+    def _blocks_of_units(self, free: Array) -> Blocks | None:
         """Return the weights of each unit, None where a weight has an effect on several units."""
         half, features, _ = self.halves[self.prefixes[0]]
         is_one_step = all(probe.problem.inputs.shape[1] == 1 for probe in self.probes)
@@ -152,4 +171,5 @@ class System:
         if not is_one_step or mixes_units or not is_last or len(self.prefixes) > 1:
             return None
         values = np.arange(len(self.data.actual)).reshape(-1, half.units).T
-        return Blocks(parameters.by_unit(half, features), values)
+        indices = parameters.by_unit(half, features)
+        return Blocks(indices[:, free[indices[0]]], values)
