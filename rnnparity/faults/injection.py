@@ -10,13 +10,14 @@ from rnnparity.faults.edit import (
     Edit,
     EditArithmetic,
     EditHalf,
+    EditOutputs,
     EditProblem,
     EditWeights,
     Half,
     half_of,
 )
 from rnnparity.faults.fault import Fault, PlacedFault
-from rnnparity.problem.dtypes import variable_dtype
+from rnnparity.problem.dtypes import Array, variable_dtype
 from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import EVERY_HALF, WHOLE
@@ -61,7 +62,7 @@ class Injection:
                     return None
                 edited |= changed_halves
             case _:
-                pass  # applied while it runs, see `run.FaultyUnroller`
+                pass  # applied while it runs, see `unroller.FaultyUnroller`
         return Injection(problem, (*self.placed, placed), tuple(edited.items()))
 
     def _edit_halves(
@@ -146,3 +147,20 @@ def _with_layer(layer: Layer, prefix: str, half: Recurrent) -> Layer:
     assert not isinstance(inner, Stack)  # noqa: S101 - a stack contains no stack
     layers[int(number)] = inner
     return Stack(tuple(layers))
+
+
+def edit_outputs(
+    placed: Iterable[PlacedFault], problem: Problem, outputs: list[Array]
+) -> list[Array] | None:
+    """Return the outputs as the faults edit them, None where one does not apply."""
+    edited: list[Array] | None = outputs
+    for fault in placed:
+        match fault.edit:
+            case EditOutputs(function):
+                edited = None if edited is None else function(problem, edited)
+            case EditArithmetic():
+                rounded = fault.edit.round_output
+                edited = None if edited is None else [rounded(array) for array in edited]
+            case _:
+                pass
+    return edited

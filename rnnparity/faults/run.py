@@ -6,32 +6,21 @@ one run: a pass for each would spend a hundred times as long in calls of NumPy a
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from rnnparity.faults.edit import (
-    EditArithmetic,
-    EditCell,
-    EditMaskedStep,
-    EditOutputs,
-    EditRun,
-    HalfRun,
-    MaskedStep,
-    Result,
-    StepResult,
     half_of,
 )
 from rnnparity.faults.fault import Mutant, PlacedFault
-from rnnparity.faults.injection import Injection, edits_run, inject, with_half
+from rnnparity.faults.injection import Injection, edit_outputs, edits_run, inject, with_half
+from rnnparity.faults.unroller import DoesNotApplyError, FaultyUnroller
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import EVERY_HALF, WHOLE
-from rnnparity.reference import TraceStep, Unroller
-from rnnparity.reference.arithmetic import PlainArithmetic
+from rnnparity.reference import TraceStep
 
 # The number of values of weights and outputs that are computed at once: 64 MB.
 BATCH_VALUES = 2**23
@@ -117,9 +106,12 @@ def _prepare(group: Sequence[Injection]) -> tuple[FaultyUnroller, Problem]:
 
 
 def _run(group: Sequence[Injection]) -> Batch | None:
-    unroller, problem = _prepare(group)
-    with np.errstate(all="ignore"):
-        outputs = edit_outputs(group[0].placed, problem, unroller.run())
+    try:
+        unroller, problem = _prepare(group)
+        with np.errstate(all="ignore"):
+            outputs = edit_outputs(group[0].placed, problem, unroller.run())
+    except DoesNotApplyError:
+        return None
     if outputs is None or not unroller.applies:
         return None
     slots = problem.output_slots()
@@ -128,23 +120,6 @@ def _run(group: Sequence[Injection]) -> Batch | None:
         for array, slot in zip(outputs, slots, strict=True)
     ]
     return Batch(group, variants, [slot.name for slot in slots])
-
-
-def edit_outputs(
-    placed: Iterable[PlacedFault], problem: Problem, outputs: list[Array]
-) -> list[Array] | None:
-    """Return the outputs as the faults edit them, None where one does not apply."""
-    edited: list[Array] | None = outputs
-    for fault in placed:
-        match fault.edit:
-            case EditOutputs(function):
-                edited = None if edited is None else function(problem, edited)
-            case EditArithmetic():
-                rounded = fault.edit.round_output
-                edited = None if edited is None else [rounded(array) for array in edited]
-            case _:
-                pass
-    return edited
 
 
 def _variants(problem: Problem, group: Sequence[Injection]) -> dict[str, Array]:
@@ -161,89 +136,3 @@ def _variants(problem: Problem, group: Sequence[Injection]) -> dict[str, Array]:
             elif arrays[0] is not original.weights.get(name):
                 variants[prefix + name] = arrays[0]
     return variants
-
-
-class FaultyUnroller(Unroller[Array]):
-    """A run with faults; afterwards `applies` is whether each of them applied."""
-
-    def __init__(
-        self, problem: Problem, placed: Sequence[PlacedFault], weights: Mapping[str, Array]
-    ) -> None:
-        edits = [fault.edit for fault in placed]
-        arithmetics = [edit.arithmetic for edit in edits if isinstance(edit, EditArithmetic)]
-        super().__init__(problem, arithmetics[0] if arithmetics else PlainArithmetic(), weights)
-        self.placed = placed
-        self.in_half = {
-            prefix: [fault for fault in placed if prefix in fault.prefixes(problem)]
-            for prefix in self.cells
-        }
-        self.applied: set[tuple[PlacedFault, str]] = set()
-        self.previous_states: list[Array] | None = None
-        self.first_states: list[Array] = []
-        for prefix, faults in self.in_half.items():
-            for fault in faults:
-                if not edits_run(fault.edit):  # applied before the run
-                    self.applied.add((fault, prefix))
-                if isinstance(fault.edit, EditCell):
-                    self._replace_cell(fault, fault.edit, prefix)
-
-    def _replace_cell(self, fault: PlacedFault, edit: EditCell, prefix: str) -> None:
-        cell = edit.function(self.cells[prefix])
-        if cell is not None:
-            self.cells[prefix] = cell
-            self.applied.add((fault, prefix))
-
-    @property
-    def applies(self) -> bool:
-        """Whether every fault applied at its location: at EVERY_HALF in two halves or more."""
-        for fault in self.placed:
-            count = sum(applied == fault for applied, _ in self.applied)
-            needed = {WHOLE: 0, EVERY_HALF: 2}.get(fault.location, 1)
-            if count < needed:
-                return False
-        return True
-
-    def run_half(self, layer: Recurrent, prefix: str, x: Array, mask: Array | None) -> Result:
-        edits = [fault for fault in self.in_half[prefix] if isinstance(fault.edit, EditRun)]
-        output, states = self._run_half(edits, prefix, layer, x, mask, self.states[prefix])
-        self.previous_states = states
-        return output, states
-
-    def _run_half(
-        self,
-        faults: Sequence[PlacedFault],
-        prefix: str,
-        layer: Recurrent,
-        x: Array,
-        mask: Array | None,
-        states: list[Array],
-    ) -> Result:
-        """Run a half with the faults around it, the first outermost."""
-        if not faults:
-            self.states[prefix] = self.first_states = states
-            return super().run_half(layer, prefix, x, mask)
-        first, *others = faults
-        compute = partial(self._run_half, others, prefix)
-        run = HalfRun(
-            self.problem, prefix, layer, x, mask, states,
-            self.initial_states[prefix], self.previous_states, compute,
-        )  # fmt: skip
-        result = first.edit.function(run) if isinstance(first.edit, EditRun) else None
-        if result is None:
-            return run.run()
-        self.applied.add((first, prefix))
-        return result
-
-    def masked_step(
-        self,
-        layer: Recurrent,
-        prefix: str,
-        used: Array,
-        before: tuple[list[Array], Array],
-        new: list[Array],
-    ) -> StepResult:
-        for fault in self.in_half[prefix]:
-            if isinstance(fault.edit, EditMaskedStep):
-                self.applied.add((fault, prefix))
-                return fault.edit.function(MaskedStep(layer, used, *before, new, self.first_states))
-        return super().masked_step(layer, prefix, used, before, new)

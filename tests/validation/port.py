@@ -26,7 +26,7 @@ from rnnparity.faults import (
 )
 from rnnparity.faults.edit import Result, half_of
 from rnnparity.faults.injection import edited_problem
-from rnnparity.faults.run import FaultyUnroller
+from rnnparity.faults.unroller import DoesNotApplyError, FaultyUnroller
 from rnnparity.problem.answer import Subject, Unsupported
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import LayerError
@@ -71,8 +71,12 @@ def run_port(subject: Subject, injection: Injection) -> PortAnswer | None:
         outputs = _run_whole(subject, problem)
     if outputs is None:
         prefixes = placed.prefixes(problem)
-        unroller = _Port(problem, in_run, lambda prefix: faulty if prefix in prefixes else subject)
-        outputs, method = unroller.run(), unroller.method
+        engines = dict.fromkeys(prefixes, faulty)
+        try:
+            unroller = _Port(problem, in_run, lambda prefix: engines.get(prefix, subject))
+            outputs, method = unroller.run(), unroller.method
+        except DoesNotApplyError:
+            return None
         if not unroller.applies:
             return None
     if isinstance(placed.edit, EditOutputs):

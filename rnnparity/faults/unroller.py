@@ -1,0 +1,137 @@
+"""A run of the engine with faults in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from rnnparity.faults.edit import (
+    EditArithmetic,
+    EditCell,
+    EditMaskedStep,
+    EditRun,
+    HalfRun,
+    MaskedStep,
+    Result,
+    StepResult,
+)
+from rnnparity.faults.fault import PlacedFault
+from rnnparity.faults.injection import edits_run
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.layers import Recurrent
+from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import EVERY_HALF, WHOLE
+from rnnparity.reference import Unroller
+from rnnparity.reference.arithmetic import PlainArithmetic
+
+
+class DoesNotApplyError(Exception):
+    """A fault cannot apply any more; the rest of the run would be in vain."""
+
+
+def _halves_needed(fault: PlacedFault) -> int:
+    """Return in how many halves a fault must apply at its location."""
+    return {WHOLE: 0, EVERY_HALF: 2}.get(fault.location, 1)
+
+
+class FaultyUnroller(Unroller[Array]):
+    """A run with faults; afterwards `applies` is whether each of them applied."""
+
+    def __init__(
+        self, problem: Problem, placed: Sequence[PlacedFault], weights: Mapping[str, Array]
+    ) -> None:
+        edits = [fault.edit for fault in placed]
+        arithmetics = [edit.arithmetic for edit in edits if isinstance(edit, EditArithmetic)]
+        super().__init__(problem, arithmetics[0] if arithmetics else PlainArithmetic(), weights)
+        self.placed = placed
+        self.in_half = {
+            prefix: [fault for fault in placed if prefix in fault.prefixes(problem)]
+            for prefix in self.cells
+        }
+        self.applied: set[tuple[PlacedFault, str]] = set()
+        self.declined: Counter[PlacedFault] = Counter()
+        self.outermost: PlacedFault | None = None
+        self.previous_states: list[Array] | None = None
+        self.first_states: list[Array] = []
+        for prefix, faults in self.in_half.items():
+            for fault in faults:
+                if not edits_run(fault.edit):  # applied before the run
+                    self.applied.add((fault, prefix))
+                if isinstance(fault.edit, EditCell):
+                    self._replace_cell(fault, fault.edit, prefix)
+
+    def _replace_cell(self, fault: PlacedFault, edit: EditCell, prefix: str) -> None:
+        cell = edit.function(self.cells[prefix])
+        if cell is None:
+            self._decline(fault)
+        else:
+            self.cells[prefix] = cell
+            self.applied.add((fault, prefix))
+
+    def _decline(self, fault: PlacedFault) -> None:
+        """Count a half in which a fault does not apply.
+
+        Raises:
+            DoesNotApplyError: too few halves are left.
+        """
+        self.declined[fault] += 1
+        if len(fault.prefixes(self.problem)) - self.declined[fault] < _halves_needed(fault):
+            raise DoesNotApplyError
+
+    @property
+    def applies(self) -> bool:
+        """Whether every fault applied at its location: at EVERY_HALF in two halves or more."""
+        for fault in self.placed:
+            count = sum(applied == fault for applied, _ in self.applied)
+            if count < _halves_needed(fault):
+                return False
+        return True
+
+    def run_half(self, layer: Recurrent, prefix: str, x: Array, mask: Array | None) -> Result:
+        edits = [fault for fault in self.in_half[prefix] if isinstance(fault.edit, EditRun)]
+        self.outermost = edits[0] if edits and self.problem.calls is None else None
+        output, states = self._run_half(edits, prefix, layer, x, mask, self.states[prefix])
+        self.previous_states = states
+        return output, states
+
+    def _run_half(
+        self,
+        faults: Sequence[PlacedFault],
+        prefix: str,
+        layer: Recurrent,
+        x: Array,
+        mask: Array | None,
+        states: list[Array],
+    ) -> Result:
+        """Run a half with the faults around it, the first outermost."""
+        if not faults:
+            self.states[prefix] = self.first_states = states
+            return super().run_half(layer, prefix, x, mask)
+        first, *others = faults
+        compute = partial(self._run_half, others, prefix)
+        run = HalfRun(
+            self.problem, prefix, layer, x, mask, states,
+            self.initial_states[prefix], self.previous_states, compute,
+        )  # fmt: skip
+        result = first.edit.function(run) if isinstance(first.edit, EditRun) else None
+        if result is None:
+            if first is self.outermost:  # a later run inside another fault may still apply
+                self._decline(first)
+            return run.run()
+        self.applied.add((first, prefix))
+        return result
+
+    def masked_step(
+        self,
+        layer: Recurrent,
+        prefix: str,
+        used: Array,
+        before: tuple[list[Array], Array],
+        new: list[Array],
+    ) -> StepResult:
+        for fault in self.in_half[prefix]:
+            if isinstance(fault.edit, EditMaskedStep):
+                self.applied.add((fault, prefix))
+                return fault.edit.function(MaskedStep(layer, used, *before, new, self.first_states))
+        return super().masked_step(layer, prefix, used, before, new)
