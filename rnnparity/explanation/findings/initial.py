@@ -61,7 +61,7 @@ def _edits(problem: Problem, half: str, states: States) -> Iterator[Edit]:
     """Yield zeros, ones, and states in place of each other."""
     names = _names(problem, half)
     if any(state.any() for state in states):
-        yield _finding("", "", BlockChange.MISSING), [np.zeros_like(state) for state in states]
+        yield _finding(half, "", BlockChange.MISSING), [np.zeros_like(state) for state in states]
     for index, (prefix, name) in enumerate(names):
         if states[index].any() and len(states) > 1:
             zeros = np.zeros_like(states[index])

@@ -23,7 +23,7 @@ def moved_findings(view: View) -> Iterator[Finding]:
     for output in view.differing:
         zero = list(_zero(view, output))
         yield from zero or _permuted(view, output)
-        if output.has_time:
+        if output.has_time and not zero:
             yield from _shifted(view, output)
 
 

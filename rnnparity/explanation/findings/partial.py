@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,4 +46,6 @@ def _part(seen: Array, whole: Output, name: str, threshold: float) -> Iterator[F
         finding = Finding(FindingType.STEPS_MISSING, name, tuple(range(start, start + count)))
         there = Output(whole.name, seen, part.expected, part.allowed)
         claims.append(there.claim(finding, part.expected))
-    yield from list(weigh(claims, threshold, 2 * steps))[:1]
+    found = list(weigh(claims, threshold, 2 * steps))
+    # Where steps are equal, it cannot be told which of them are there.
+    yield from (replace(each, certain=each.certain and len(found) == 1) for each in found[:1])

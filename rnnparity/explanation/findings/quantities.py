@@ -9,7 +9,7 @@ import numpy as np
 from rnnparity.explanation.findings.claim import Claim, weigh
 from rnnparity.explanation.findings.half_problem import HalfProblem
 from rnnparity.explanation.findings.view import Output
-from rnnparity.problem.dtypes import Array
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.problem import Problem
 from rnnparity.reference import TraceStep, trace
@@ -47,7 +47,10 @@ def _claim(half: HalfProblem, output: Output, name: str, values: Array) -> Claim
     else:
         predicted, where = _last(half.used, values), half.all_units(half.used_rows)
     size = max(1.0, float(np.abs(predicted).max() / max(np.abs(output.expected).max(), 1e-30)))
-    wider = Output(output.name, output.actual, output.expected, output.allowed * GROWTH * size)
+    # Where outputs are hardly above zero, their noise is not that of a gate.
+    rounding = half.view.threshold * FLOAT_TYPES[half.layer.compute_dtype].u * np.abs(predicted)
+    allowed = np.maximum(output.allowed * GROWTH * size, rounding)
+    wider = Output(output.name, output.actual, output.expected, allowed)
     return wider.claim(finding, predicted, where)
 
 

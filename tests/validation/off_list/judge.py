@@ -188,6 +188,9 @@ def is_true(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool
     """Return whether a claim gives the actual outputs: the cells are run with what it states."""
     finding = with_full_names(finding)
     kind = EFFECTS.get(finding.type)
+    if finding.type is FindingType.ZERO and not finding.numbers:
+        names = [slot.name for slot in problem.output_slots()]
+        return finding.name in names and not actual[names.index(finding.name)].any()
     if kind is Kind.BLOCK:
         if finding.change is BlockChange.OTHER:
             return False

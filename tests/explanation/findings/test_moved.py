@@ -1,0 +1,36 @@
+"""Outputs in another position: what is claimed where several positions are equal."""
+
+from dataclasses import replace
+
+import numpy as np
+from _support.random_problems import SEQUENCES, random_problem, spec_of
+from validation.off_list.cells import run
+from validation.off_list.trials import with_arrays
+
+from rnnparity.explanation.diagnosis import diagnose
+from rnnparity.problem.findings import FindingType
+
+
+def findings_of(problem, array):
+    return diagnose(with_arrays(problem, [array])).explanation.findings
+
+
+def test_part_that_may_be_of_several_steps_is_not_certain():
+    problem = random_problem(spec_of("simple_rnn", **SEQUENCES), 0, (3, 4, 4))
+    same = np.repeat(problem.inputs.data[:, :1], 4, axis=1)
+    zero = replace(problem.weights[1], data=0 * problem.weights[1].data)
+    weights = (problem.weights[0], zero, problem.weights[2])
+    problem = replace(problem, weights=weights, inputs=replace(problem.inputs, data=same))
+    (finding,) = findings_of(problem, run(problem)[0][:, 3:])
+    assert finding.type is FindingType.STEPS_MISSING
+    assert not finding.certain
+
+
+def test_rows_of_zeros_are_not_taken_for_rows_that_are_masked():
+    mask = ["111111", "111111", "000000"]
+    problem = random_problem(spec_of("gru", **SEQUENCES), 0, (3, 6, 4), mask=mask)
+    (array,) = run(problem)
+    array[1] = 0
+    types = {finding.type for finding in findings_of(problem, array)}
+    assert FindingType.ZERO in types
+    assert not types & {FindingType.ROWS_PERMUTED, FindingType.TIME_SHIFTED}
