@@ -81,6 +81,7 @@ def test_draw_has_equal_shares_and_a_longer_one_begins_with_it():
     assert [mutant.area for mutant in mutants] == 10 * list(AREAS)
     assert mutants == draw(CHECKOUT, 60, 11)[:40]
     assert mutants != draw(CHECKOUT, 40, 12)
+    assert len({mutant.key for mutant in draw(CHECKOUT, 160, 11)}) == 160
 
 
 def test_mutants_change_their_line_only():

@@ -28,7 +28,7 @@ EQUIVALENT = Path(__file__).with_name("equivalent.json")
 
 
 class Results:
-    """What became of each mutant, by rank, in a file that is complete after each."""
+    """What became of each mutant, by key, in a file that is complete after each."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,15 +38,15 @@ class Results:
 
     def add(self, mutant: Mutant, **facts: str | float) -> None:
         """Store and print what a stage did to a mutant."""
-        self.mutants[mutant.rank] = {**mutant.facts(), "line": mutant.line, **facts}
+        self.mutants[mutant.key] = {**mutant.facts(), "line": mutant.line, **facts}
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text(json.dumps(self.mutants, indent=1, ensure_ascii=False) + "\n")
         temporary.replace(self.path)
-        print(json.dumps(self.mutants[mutant.rank], ensure_ascii=False), flush=True)
+        print(json.dumps(self.mutants[mutant.key], ensure_ascii=False), flush=True)
 
     def needs(self, mutant: Mutant, stage: str) -> bool:
         """Return whether a mutant survived all stages before this one, and was not tried in it."""
-        entry = self.mutants.get(mutant.rank, {"killed_by": "", "stage": ""})
+        entry = self.mutants.get(mutant.key, {"killed_by": "", "stage": ""})
         later = STAGES[STAGES.index(stage) :]
         return not entry["killed_by"] and entry["stage"] not in later
 
@@ -99,7 +99,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as folder:
         try_mutants(mutants, arguments.stages, results, Path(folder))
-    entries = [results.mutants[mutant.rank] for mutant in mutants]
+    entries = [results.mutants[mutant.key] for mutant in mutants]
     fates = Counter(entry["stage"] if entry["killed_by"] else "survived" for entry in entries)
     print(f"{len(drawn)} drawn, {len(drawn) - len(mutants)} equivalent, killed by: {dict(fates)}")
 

@@ -34,6 +34,11 @@ class Mutant:
     start: int
     rank: str
 
+    @property
+    def key(self) -> str:
+        """The area and the rank: equal lines of two areas have the same rank."""
+        return f"{self.area} {self.rank}"
+
     def facts(self) -> dict[str, str]:
         """Return what names the mutant to a reader, also after the code moved within its file."""
         names = ("file", "source_line", "before", "after")
