@@ -68,6 +68,9 @@ def printed_digits(actual: Sequence[Tensor]) -> PrintedDigits | None:
     formats += [PrintedDigits(count, True) for count in range(2, MOST_SIGNIFICANT + 1)]
     chances = {printed: _log_chance(printed, fractions, dtype) for printed in formats}
     likely = min(chances, key=chances.__getitem__)
+    # Multiples of 2**-n have n decimals: they are on a binary grid, nobody printed them.
+    if not likely.significant and (fractions * 2.0**likely.count % 1 == 0).all():
+        return None
     return likely if chances[likely] < np.log(CHANCE) else None
 
 

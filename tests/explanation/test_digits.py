@@ -56,6 +56,12 @@ def test_round_numbers_are_no_evidence():
     assert printed_digits([Tensor.of("output", [[0.5, 1.5, -0.5, 3]], "float32")]) is None
 
 
+def test_numbers_on_a_binary_grid_are_not_taken_for_printed_ones():
+    values = np.random.default_rng(0).standard_normal((4, 5, 6))
+    for bits in (4, 6):
+        assert printed_digits([Tensor.of("output", np.rint(values * 2**bits) / 2**bits)]) is None
+
+
 def test_the_cause_of_wrong_printed_numbers_is_found():
     i, f, c, o = np.split(PROBLEM.weights[0].data, 4, axis=-1)
     kernel = replace(PROBLEM.weights[0], data=np.concatenate([f, i, c, o], axis=-1))

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from rnnparity.problem.dtypes import Array
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.findings import (
     LOCATIONS,
     PATTERNS,
@@ -187,17 +187,15 @@ EFFECTS: Mapping[FindingType, Kind] = {
 def is_true(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool:
     """Return whether a claim gives the actual outputs: the cells are run with what it states."""
     finding = with_full_names(finding)
-    kind = EFFECTS.get(finding.type)
+    if finding.type is FindingType.COARSE_STORAGE:
+        return _stored(finding, problem, actual)
     if finding.type is FindingType.ZERO and not finding.numbers:
         names = [slot.name for slot in problem.output_slots()]
         return finding.name in names and not actual[names.index(finding.name)].any()
-    if kind is Kind.BLOCK:
-        if finding.change is BlockChange.OTHER:
-            return False
-        if finding.change is BlockChange.EXCHANGED:
-            kind = Kind.EXCHANGED
-        elif finding.numbers and finding.change is not BlockChange.PERMUTED:
-            kind = Kind.AT_STEPS
+    if finding.type is FindingType.TIME_SHIFTED and finding.half and finding.numbers == (1,):
+        # A half that is late, in the order of processing, returns the state before the step.
+        finding = Finding(FindingType.OTHER_QUANTITY, "h before the step", half=finding.half)
+    kind = _effect(finding)
     if kind is None:
         return False
     try:
@@ -207,6 +205,29 @@ def is_true(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool
     if kind is Kind.SHIFTED:
         outputs = _where_shifted(problem, finding, actual, outputs)
     return not differ(problem, actual, outputs)
+
+
+def _effect(finding: Finding) -> Kind | None:
+    """Return the kind of change that has the effect that a finding states."""
+    kind = EFFECTS.get(finding.type)
+    if kind is not Kind.BLOCK:
+        return kind
+    if finding.change is BlockChange.OTHER:
+        return None
+    if finding.change is BlockChange.EXCHANGED:
+        return Kind.EXCHANGED
+    at_steps = finding.numbers and finding.change is not BlockChange.PERMUTED
+    return Kind.AT_STEPS if at_steps else Kind.BLOCK
+
+
+def _stored(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool:
+    """Return whether all outputs are correct, and numbers of the type of a finding."""
+    dtype = FLOAT_TYPES[finding.name]
+    for array, output in zip(actual, run(problem), strict=True):
+        near = np.abs(array - output) <= 1.1 * dtype.u * np.abs(output) + 1e-7
+        if not (near & (dtype.round(array).astype(float) == array)).all():
+            return False
+    return True
 
 
 def _where_shifted(
