@@ -295,6 +295,10 @@ def _diverging(
     explanation = replace(explanation, first=first, step_values=values)
     diagnosis = replace(diagnosis, explanation=explanation)
     if best is None:
+        if read and explanation.accounted:  # a finding accounts for what the reading leaves
+            explanation = replace(explanation, sigma=np.inf, sigma_with_cause=explanation.sigma)
+            diagnosis = replace(diagnosis, explanation=explanation)
+            return with_fits(diagnosis, (Mutant(read, evidence.expected.outputs),), certain=True)
         return diagnosis
     mutants_that_fit = [
         replace(fit.mutant, placed=(*read, *fit.mutant.placed)) for fit in search.fits

@@ -240,3 +240,14 @@ def test_one_constant_state_hides_no_cause():
     problem = with_faults(problem, placed("masked-state: reset to zeros"))
     assert not problem.outputs[1].data.any()
     assert explanation_of(problem).cause.names == ("masked-state",)
+
+
+def test_flag_is_named_where_a_finding_accounts_for_the_values():
+    """A sequence instead of the last output, stored in float16; its axes B and T are equally long."""
+    problem = random_problem(spec_of("lstm"), 0, (6, 6, 3))
+    sequence = with_reference(random_problem(spec_of("lstm", **SEQUENCES), 0, (6, 6, 3))).outputs[0]
+    stored = Tensor.of("output", sequence.data.astype(np.float16), "float32")
+    diagnosis = diagnose(problem.with_outputs([stored]))
+    assert faults_name(diagnosis.fits[0].faults) == "return-flags: return_sequences True"
+    found = {finding.type for finding in diagnosis.explanation.findings}
+    assert FindingType.COARSE_STORAGE in found

@@ -29,6 +29,7 @@ from rnnparity.faults import (
     run_all,
     run_one,
 )
+from rnnparity.problem.findings import FindingType
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import WHOLE, Cause, FaultId, Verdict
@@ -275,7 +276,10 @@ def judge(problem: Problem, mutant: Mutant, diagnosis: Diagnosis, coarse: bool =
     explanation = diagnosis.explanation
     cause = explanation.cause or Cause()
     same_cause = cause.explained and set(cause.names) == {fault.cause for fault in mutant.faults}
-    only_coarse = coarse and cause.names == ("low-precision",)
+    found = {finding.type for finding in explanation.findings}
+    only_coarse = coarse and (
+        cause.names == ("low-precision",) or FindingType.COARSE_STORAGE in found
+    )
     if not same_cause and (explanation.verdict is not Verdict.DIVERGES or only_coarse):
         detectable = differ(problem, mutant.outputs, expect(problem).outputs, coarse)
         return Outcome.MISSED if detectable else Outcome.UNDETECTED

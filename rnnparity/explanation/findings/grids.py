@@ -45,20 +45,24 @@ def grid_findings(view: View) -> Iterator[Finding]:
 
 
 def storage_findings(view: View) -> Iterator[Finding]:
-    """Yield the coarser type in which correct outputs were stored."""
-    for output in view.differing:
-        for dtype in (FLOAT_TYPES[name] for name in STORED):
-            rounded = dtype.round(output.actual).astype(np.float64)
-            rounding = dtype.u * np.abs(output.expected) + dtype.tiny
-            allowed = ROUNDED * np.maximum(output.allowed, rounding)
-            error = np.abs(output.actual - output.expected)
-            different = len(np.unique(output.actual)) >= FEWEST
-            if different and (rounded == output.actual).all() and (error <= allowed).all():
-                yield Finding(
-                    FindingType.COARSE_STORAGE, dtype.name, half=view.prefix,
-                    sigma=float((error / allowed).max()),
-                )  # fmt: skip
-                break
+    """Yield the coarser type in which correct outputs were stored: all that differ, or none."""
+    found = [_stored(view, output) for output in view.differing]
+    if None not in found:
+        yield from filter(None, found)
+
+
+def _stored(view: View, output: Output) -> Finding | None:
+    """Return the coarsest type in which a correct output was stored."""
+    for dtype in (FLOAT_TYPES[name] for name in STORED):
+        rounded = dtype.round(output.actual).astype(np.float64)
+        rounding = dtype.u * np.abs(output.expected) + dtype.tiny
+        allowed = ROUNDED * np.maximum(output.allowed, rounding)
+        error = np.abs(output.actual - output.expected)
+        different = len(np.unique(output.actual)) >= FEWEST
+        if different and (rounded == output.actual).all() and (error <= allowed).all():
+            sigma = float((error / allowed).max())
+            return Finding(FindingType.COARSE_STORAGE, dtype.name, half=view.prefix, sigma=sigma)
+    return None
 
 
 def _raw(view: View, output: Output) -> Finding | None:
