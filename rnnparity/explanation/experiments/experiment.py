@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import product
 
 from rnnparity.explanation.experiments.fitting import Fit
 from rnnparity.explanation.experiments.model import AS_DECLARED, Equations
@@ -26,6 +25,9 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding
 from rnnparity.problem.layers import Layer, Stack, halves
 from rnnparity.problem.problem import Problem
+
+# Weights and states next to a start under which the equations give all outputs, if there are any.
+Search = Callable[[System, Array, Equations], Fit | None]
 
 # With more findings than this another answer may be simpler: at most so many are compared.
 FEW, ANSWERS = 3, 3
@@ -92,54 +94,60 @@ def _identify(
 def _answers(
     laboratory: Laboratory, probes: tuple[Probe, ...], output: int
 ) -> Iterator[Identified]:
-    """Yield what gives an output: other weights and states, then other equations too.
-
-    Equations are chosen on one unit with equal weights, whose order does not count there.
-    """
+    """Yield what gives an output, what is found quickly first."""
     layer, count = probes[0].problem.layer, len(probes[0].actual)
     systems = [System(probes, group, output) for group in _groups(layer, output, count)]
     single = [system for system in systems if len(system.prefixes) == 1]
-    for search, system in product((fitted, fitted_in_one_block), single):
-        yield from _fits(system, system.declared, AS_DECLARED, search)
+    quick = [system for system in single if system.has_independent_units]
+    slow = [system for system in single if system not in quick]
+    yield from _with_declared_equations(quick, fitted)
+    for system in systems:
+        yield from unchanged_fits(system)
+    yield from _with_declared_equations(slow, fitted)
+    yield from _with_declared_equations(single, fitted_in_one_block)
     if laboratory.ignores_weights:
-        for system in systems:
-            candidates = unchanged_fits(system) or [_declared(system)]
-            yield from _of_candidates(system, candidates[:TRIED])
-        return
+        yield from _with_declared_equations(single, fitted_from_many)
+    else:
+        yield from _with_other_equations(laboratory, systems)
+
+
+def _with_declared_equations(systems: Sequence[System], search: Search) -> Iterator[Identified]:
+    for system in systems:
+        yield from _fits(system, system.declared, AS_DECLARED, search)
+
+
+def _with_other_equations(
+    laboratory: Laboratory, systems: Sequence[System]
+) -> Iterator[Identified]:
+    """Yield equations with weights and states, chosen on one unit with equal weights.
+
+    The order of the weights does not count there.
+    """
     for units in (None, 1):
         plain = tuple(laboratory.plain_probes(units))
         tried = False
         for screen in (unchanged_fits, changed_fits):
             for system in systems if plain else ():
-                candidates = screen(System(plain, system.prefixes, output))
+                candidates = screen(replace(system, probes=plain))
                 tried = tried or bool(candidates)
                 yield from _of_candidates(system, candidates[:TRIED])
         if tried:
             return
 
 
-def _declared(system: System) -> Identified:
-    return Identified(system, AS_DECLARED, Fit(system.declared, 0 * system.declared, 0.0))
-
-
 def _of_candidates(system: System, candidates: Sequence[Identified]) -> Iterator[Identified]:
-    """Yield the candidates that fit with the declared weights; if none does, with other weights.
+    """Yield what fits with the equations and states of candidates.
 
     Only for the first many weights are tried, and only for one half.
     """
-    starts = [(with_states_of(found, system), found.equations) for found in candidates]
-    direct = [(start, equations) for start, equations in starts if system.fits(start, equations)]
-    for number, (start, equations) in enumerate(direct or starts):
+    for number, found in enumerate(candidates):
         is_first = number == 0 and len(system.prefixes) == 1
         search = fitted_from_many if is_first else fitted
-        yield from _fits(system, start, equations, search)
+        yield from _fits(system, with_states_of(found, system), found.equations, search)
 
 
 def _fits(
-    system: System,
-    start: Array,
-    equations: Equations,
-    search: Callable[[System, Array, Equations], Fit | None],
+    system: System, start: Array, equations: Equations, search: Search
 ) -> Iterator[Identified]:
     fit = search(system, start, equations)
     if fit is not None:

@@ -157,6 +157,12 @@ class System:
         ]
         return replace(self, probes=tuple(probes)) if probes else None
 
+    @property
+    def has_independent_units(self) -> bool:
+        """Whether each weight has an effect on a single unit in the first step."""
+        first = self.first_step
+        return first is not None and first._blocks_of_units(self.are_weights) is not None
+
     def _one_block(self, indices: Array) -> Blocks:
         return Blocks(indices[None], np.arange(len(self.data.actual))[None])
 
