@@ -74,7 +74,8 @@ class ProblemSlice:
             if finding.type is FindingType.NOT_FINITE
             else finding
             for finding in findings
-            if finding.type in _OF_THE_WHOLE
+            # What a slice cannot tell may show on all rows and steps.
+            if finding.type in _OF_THE_WHOLE and finding.certain
         )
 
     def _whole_index(self, index: tuple[int, ...]) -> tuple[int, ...]:

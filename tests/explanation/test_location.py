@@ -14,23 +14,14 @@ from _support.explanations import (
 from _support.random_problems import BOTH, SEQUENCES, SHAPE, random_problem, spec_of
 
 from rnnparity.explanation.picture import COLUMNS, ROWS, levels, shrunk
-from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.problem.findings import LOCATIONS, Finding, FindingType
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import Mismatch
 
 MASKED = random_problem(
     spec_of("gru", **BOTH), 0, SHAPE, mask=["111111", "110111", "111111", "011111", "111111"]
 )
-PATTERNS = frozenset(
-    {
-        FindingType.OUTPUT_AGREES,
-        FindingType.ROWS,
-        FindingType.MASKED_ROWS,
-        FindingType.UNITS,
-        FindingType.HALF_AGREES,
-        FindingType.FIRST_STEP_AGREES,
-    }
-)
+LOCATING_TYPES = LOCATIONS | {FindingType.ONE_DIRECTION_ONLY}
 
 
 def with_one_wrong_value(row, step, unit):
@@ -87,14 +78,14 @@ def test_mismatch_of_a_state_has_no_step():
         (
             bidirectional_gru(SEQUENCES, seed=0),
             placed("bias-missing: all of it", "backward/"),
-            [Finding(FindingType.HALF_AGREES, "forward")],
+            [Finding(FindingType.ONE_DIRECTION_ONLY, "backward", half="backward/")],
         ),
         (lstm(), placed("bias-missing: all of it"), []),
     ],
 )
 def test_locations_show_what_agrees(problem, fault, expected):
     findings = explanation_of(with_faults(problem, fault)).findings
-    assert [finding for finding in findings if finding.type in PATTERNS] == expected
+    assert [finding for finding in findings if finding.type in LOCATING_TYPES] == expected
 
 
 def test_only_row_and_unit_that_differ_are_found():

@@ -124,7 +124,9 @@ def test_onnx_port_replaces_one_function_of_an_lstm(function):
         answer = run_port(subject, injection)
         assert answer.method is Method.HALVES
         assert not differ(problem, answer.outputs, batch.mutant(0).outputs), injection.placed[0].id
-    with_parameters = random_problem(spec_of("lstm", recurrent_activation="hard_sigmoid"), 9, SHAPE)
+    # The fault must apply: no function is replaced by itself.
+    activations = {"activation": "softsign", "recurrent_activation": "hard_sigmoid"}
+    with_parameters = random_problem(spec_of("lstm", **activations), 9, SHAPE)
     with pytest.raises(Unsupported, match="one list"):
         run_port(subject, candidates(with_parameters, [function])[0])
 
