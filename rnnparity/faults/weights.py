@@ -58,7 +58,7 @@ def _gate_order(class_name: str, order: str) -> Iterator[Fault]:
             f"The blocks of {arrays} are read in the order {_listed(order)}; "
             f"the order of Keras is {_listed(keras_order)}.",
             f"Reorder the blocks of {arrays} to {_listed(order)}, which the code expects, or change "
-            f"the code. If it expects the order of Keras, they arrive as {_listed(arriving)}.",
+            f"the code. If it expects Keras' order, the blocks that it gets are {_listed(arriving)}.",
             seen_in=ORDERS_SEEN[class_name],
             in_file=f"the blocks of {arrays} in this file seem to be in the order {_listed(order)}.",
             edit=edit_arrays(names, partial(_reorder_blocks, blocks), class_name))  # fmt: skip

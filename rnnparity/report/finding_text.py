@@ -133,7 +133,7 @@ def _not_identifiable(finding: Finding) -> str:
     gates = finding.block.gate if finding.block else ""
     plural = "s" if len(gates) > 1 else ""
     return (
-        f"whether the weights of gate{plural} {', '.join(gates)} differ cannot be told: {usable} "
+        f"whether the weights of gate{plural} {', '.join(gates)} differ cannot be determined: {usable} "
         f"usable steps of {needed} needed; more steps, or rows with different inputs, would do"
     )
 

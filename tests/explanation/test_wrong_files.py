@@ -88,4 +88,6 @@ def test_order_in_which_blocks_arrive_is_named():
     outputs = compute(replace(problem, weights=tuple(weights)), np.float32)
     diagnosis = diagnose(problem.with_outputs(outputs))
     assert faults_name(diagnosis.fits[0].faults).startswith("gate-order: LSTM icof (from ONNX)")
-    assert "they arrive as i, o, f, c (ONNX)" in diagnosis.explanation.descriptions[0].fix
+    assert (
+        "the blocks that it gets are i, o, f, c (ONNX)" in diagnosis.explanation.descriptions[0].fix
+    )

@@ -1,4 +1,4 @@
-"""What was done to a block of weights, told from the numbers that were used instead of it.
+"""What was done to a block of weights, read from the numbers that were used instead of it.
 
 A block is (C, H): C weights of each unit; that of a bias has C=1.
 """

@@ -25,7 +25,7 @@ FEW_UNITS = 4
 
 @dataclass(frozen=True)
 class Identifiability:
-    """A gate that may be the cause, but whose weights cannot be told.
+    """A gate that may be the cause, but whose weights cannot be determined.
 
     `usable` are the steps that can be used, `needed` is the number that it takes; more steps, or
     rows with different inputs, would do.
@@ -40,7 +40,7 @@ class Identifiability:
 def effective_weights(
     problem: Problem, sequence_sigmas: Array
 ) -> tuple[list[Finding], list[Identifiability]]:
-    """Return how the weights of a gate that were used differ, and the gates that cannot be told.
+    """Return how the weights of a gate that were used differ, and the gates that cannot be determined.
 
     The layer of the problem reads forward and returns sequences; the first of its outputs is the
     actual one, `sequence_sigmas` its noise, both (B, T, H). Where several gates account for all

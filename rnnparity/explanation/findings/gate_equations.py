@@ -32,7 +32,7 @@ class OutOfRangeError(Exception):
 
 @dataclass(frozen=True)
 class Noisy:
-    """Numbers with their sigma; NaN where they cannot be told."""
+    """Numbers with their sigma; NaN where they cannot be determined."""
 
     value: Array
     sigma: Array

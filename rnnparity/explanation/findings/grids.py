@@ -22,7 +22,7 @@ ROUNDED = 1.05
 PARTS = 16
 # A raw number is correct up to so many steps: one of its own rounding, more of those before it.
 RAW_ERROR = 3.0
-# The ends of the types of raw numbers: what lies beyond is not told by them.
+# The ends of the types of raw numbers: they do not show what lies beyond.
 SATURATED = (-(2**7), 2**7 - 1, 2**8 - 1, -(2**15), 2**15 - 1)
 # The rounding of a number of the grid, in parts of its step.
 TOLERANCE = 1e-3

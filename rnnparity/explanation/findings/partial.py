@@ -47,5 +47,5 @@ def _part(seen: Array, whole: Output, name: str, threshold: float) -> Iterator[F
         there = Output(whole.name, seen, part.expected, part.allowed)
         claims.append(there.claim(finding, part.expected))
     found = list(weigh(claims, threshold, 2 * steps))
-    # Where steps are equal, it cannot be told which of them are there.
+    # Where steps are equal, it cannot be determined which of them are there.
     yield from (replace(each, certain=each.certain and len(found) == 1) for each in found[:1])

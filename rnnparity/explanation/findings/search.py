@@ -103,7 +103,7 @@ def _of_steps(half: HalfProblem) -> Iterator[Finding]:
 
 
 def _effective(half: HalfProblem) -> Iterator[Finding]:
-    """Yield the weights that were used, or of which gate they cannot be told, where it has steps."""
+    """Yield the weights that were used, or of which gate they cannot be determined, where it has steps."""
     sequence = half.sequence
     if sequence is None:
         return
