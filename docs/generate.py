@@ -274,7 +274,7 @@ GENERATED = (
     numbers,
 )
 PARTS: dict[str, Callable[[], str]] = {function.__name__: function for function in GENERATED}
-PARTS |= {name: partial(measured, name) for name in ("trials", "engines", "fuzz")}
+PARTS |= {name: partial(measured, name) for name in ("trials", "off_list", "engines", "fuzz")}
 
 
 def rendered(text: str) -> str:
