@@ -11,7 +11,7 @@ from rnnparity.faults.fault import Fault
 from rnnparity.faults.options import ACTIVATIONS as NAMES
 from rnnparity.problem.dtypes import Array
 from rnnparity.reference.activations import ACTIVATIONS
-from rnnparity.reference.cells import LSTM, Cell, OtherActivations, Step
+from rnnparity.reference.cells import LSTM, Cell, OtherActivations, Step, altered
 from rnnparity.reference.number import Function
 
 
@@ -42,9 +42,7 @@ def _as(
     def edit(cell: Cell[Array]) -> Cell[Array] | None:
         if not isinstance(cell, LSTM) or type(cell) is not LSTM or cell.act in attributes.values():
             return None
-        copy = object.__new__(faulty)
-        copy.__dict__.update(cell.__dict__, **attributes)
-        return copy
+        return altered(cell, faulty, **attributes)
 
     return edit
 

@@ -184,12 +184,7 @@ PROBLEM_EDITS = (EditWeights, EditHalf, EditProblem)
 def half_of(problem: Problem, prefix: str) -> Half:
     """Return the half with that prefix."""
     layer = dict(halves(problem.layer))[prefix]
-    weights = {}
-    for tensor in problem.weights:
-        name = tensor.name.removeprefix(prefix)
-        if tensor.name.startswith(prefix) and "/" not in name:
-            weights[name] = tensor.data
-    return Half(layer, weights)
+    return Half(layer, {tensor.name: tensor.data for tensor in problem.half_weights(prefix)})
 
 
 def edit_arrays(

@@ -21,9 +21,7 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import TraceStep
-
-# The number of values of weights and outputs that are computed at once: 64 MB.
-BATCH_VALUES = 2**23
+from rnnparity.reference.memory import BATCH_VALUES
 
 
 @dataclass(frozen=True)

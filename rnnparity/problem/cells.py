@@ -18,6 +18,7 @@ class CellSpec:
     `gates` are the letters of the blocks along the last axis of `kernel`, in Keras' order (the
     candidate included). `options` are the arguments that not every cell has. `variants` are the
     configurations that have equations or weights of their own, each with its short name.
+    `candidate` is the gate that is activated by `activation`, not by `recurrent_activation`.
     `two_biases` names the option that adds a second row to the bias, `initial_ones` the gate whose
     bias starts at 1 (`unit_forget_bias`).
     """
@@ -25,6 +26,7 @@ class CellSpec:
     class_name: str
     states: tuple[str, ...]
     gates: str
+    candidate: str
     variants: Mapping[str, Mapping[str, bool]]
     options: frozenset[str] = field(default_factory=frozenset)
     two_biases: str = ""
@@ -45,12 +47,14 @@ _SPECS = (
         class_name="SimpleRNN",
         states=("h",),
         gates="h",
+        candidate="h",
         variants={"simple_rnn": {}},
     ),
     CellSpec(
         class_name="LSTM",
         states=("h", "c"),
         gates="ifco",
+        candidate="c",
         variants={"lstm": {}},
         options=frozenset({"recurrent_activation"}),
         initial_ones="f",
@@ -59,6 +63,7 @@ _SPECS = (
         class_name="GRU",
         states=("h",),
         gates="zrh",
+        candidate="h",
         variants={"gru": {}, "gru_before": {"reset_after": False}},
         options=frozenset({"recurrent_activation", "reset_after"}),
         two_biases="reset_after",

@@ -103,6 +103,15 @@ class Problem:
         types = {half.compute_dtype for _, half in halves(self.layer)} | {self.layer.compute_dtype}
         return min(types, key=lambda name: FLOAT_TYPES[name].bits)
 
+    def half_weights(self, prefix: str) -> tuple[Tensor, ...]:
+        """Return the weights of the half with that prefix, named without it."""
+        named = [(tensor.name.removeprefix(prefix), tensor) for tensor in self.weights]
+        return tuple(
+            Tensor(name, tensor.data)
+            for name, tensor in named
+            if tensor.name.startswith(prefix) and "/" not in name
+        )
+
     def output_slots(self) -> list[Slot]:
         """Return the names, shapes and dtypes that the outputs must have.
 

@@ -12,9 +12,10 @@ https://keras.io/api/layers/recurrent_layers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import Generic, Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
 from rnnparity.reference.number import Function, Index, N
 
+C = TypeVar("C")
 Step: TypeAlias = tuple[tuple[N, ...], dict[str, N]]
 
 
@@ -134,6 +136,15 @@ class GRUResetBefore(Generic[N]):
         g = self.act(x_h + (r * h) @ self.U_h)
         h = z * h + (1 - z) * g
         return (h,), {"z": z, "r": r, "g": g}
+
+
+def altered(cell: C, cell_class: type[C] | None = None, **attributes: object) -> C:
+    """Return a copy of a cell with other attributes, of another class where one is given."""
+    other = copy(cell)
+    if cell_class is not None:
+        other.__class__ = cell_class
+    vars(other).update(attributes)
+    return other
 
 
 def split(z: N, *blocks: int) -> list[N]:

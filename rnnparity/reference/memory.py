@@ -13,6 +13,8 @@ from rnnparity.problem.problem import Problem
 # with tracemalloc: outputs, outputs with every gate, outputs with noise, and one set of weights
 # more.
 PLAIN, TRACE, NOISE, VARIANT = 40, 80, 80, 32
+# Variants of the weights are computed together up to so many values of weights and outputs: 64 MB.
+BATCH_VALUES = 2**23
 # A smaller problem is not worth asking the system: 256 MiB.
 ALWAYS_FITS = 2**28
 GB = 10**9

@@ -7,22 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from validation.off_list.cells import FUNCTIONS
 
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import weight_slots
-
-FUNCTIONS = {
-    "tanh": np.tanh,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
-    "hard_sigmoid_keras2": lambda x: np.clip(0.2 * x + 0.5, 0, 1),
-    "relu": lambda x: np.maximum(x, 0),
-    "linear": lambda x: x,
-    "softsign": lambda x: x / (1 + np.abs(x)),
-    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
-}
 
 
 def unchanged(value):

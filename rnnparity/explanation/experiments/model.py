@@ -18,8 +18,6 @@ from rnnparity.reference.activations import ACTIVATIONS
 
 # The activation of an LSTM's output, beside those of its gates.
 OUTPUT = "output"
-# The candidate, whose activation is `activation`, among the gates of each cell.
-CANDIDATES = {"SimpleRNN": "h", "LSTM": "c", "GRU": "h"}
 
 Quantities: TypeAlias = dict[str, Array]
 
@@ -68,7 +66,7 @@ class Half:
 def declared_activations(layer: Recurrent) -> dict[str, str]:
     """Return the activation of each gate, and of an LSTM's output, as the layer has it."""
     names = dict.fromkeys(layer.cell.gates, layer.recurrent_activation)
-    names[CANDIDATES[layer.class_name]] = layer.activation
+    names[layer.cell.candidate] = layer.activation
     return names | {OUTPUT: layer.activation} if layer.class_name == "LSTM" else names
 
 
@@ -200,7 +198,7 @@ _OF_GATES = ("the candidate", "pre-activation of the candidate")
 
 def other_quantities(layer: Recurrent) -> list[str]:
     """Return the names of what may be returned instead of h."""
-    gates = [gate for gate in layer.cell.gates if gate != CANDIDATES[layer.class_name]]
+    gates = [gate for gate in layer.cell.gates if gate != layer.cell.candidate]
     names = ["h before the step", *(_OF_LSTM if layer.class_name == "LSTM" else ())]
     names += _OF_GATES if gates else ["pre-activation of gate h"]
     names += [f"gate {gate}" for gate in gates]

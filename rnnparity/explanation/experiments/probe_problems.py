@@ -135,7 +135,7 @@ def with_options(layer: Layer, **options: Any) -> Layer:
     """Return the layer with other options in each half."""
     if isinstance(layer, Stack):
         inside = tuple(with_options(inner, **options) for inner in layer.layers)
-        return replace(layer, layers=inside)  # type: ignore[arg-type]
+        return replace(layer, layers=inside)  # type: ignore[arg-type]  # stacks do not nest
     if isinstance(layer, Recurrent):
         return replace(layer, **options)
     forward, backward = (replace(half, **options) for half in (layer.forward, layer.backward))

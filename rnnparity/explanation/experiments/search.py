@@ -11,7 +11,6 @@ import numpy as np
 from rnnparity.explanation.experiments.fitting import Effort, Fit
 from rnnparity.explanation.experiments.model import (
     AS_DECLARED,
-    CANDIDATES,
     OUTPUT,
     Equations,
     declared_activations,
@@ -190,7 +189,7 @@ def _equations(system: System) -> Iterator[Equations]:
 def _positions(half: Recurrent) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return where the activation and the recurrent activation are applied."""
     all_of_them = declared_activations(half)
-    cell = tuple(p for p in all_of_them if p in (CANDIDATES[half.class_name], OUTPUT))
+    cell = tuple(p for p in all_of_them if p in (half.cell.candidate, OUTPUT))
     return cell, tuple(p for p in all_of_them if p not in cell)
 
 

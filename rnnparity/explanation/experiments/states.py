@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnparity.explanation.experiments.measured import Measured
+from rnnparity.explanation.estimate import Estimate
 from rnnparity.explanation.experiments.parameters import Parameters
 from rnnparity.explanation.experiments.search import ERRORS
 from rnnparity.problem.dtypes import FLOAT_TYPES
@@ -23,7 +23,7 @@ def state_findings(
     found: list[Finding] = []
     for index, name in enumerate(half.states):
         mix, shift, start = (
-            Measured(getattr(fitted, part)[index], ERRORS * getattr(errors, part)[index] + allowed)
+            Estimate(getattr(fitted, part)[index], ERRORS * getattr(errors, part)[index] + allowed)
             for part in ("mix", "shift", "start")
         )
         finding = replace(about, type=FindingType.INITIAL_STATE, name=name)
@@ -34,33 +34,33 @@ def state_findings(
 
 
 def _of_given(
-    finding: Finding, names: Sequence[str], mix: Measured, shift: Measured
+    finding: Finding, names: Sequence[str], mix: Estimate, shift: Estimate
 ) -> Iterator[Finding]:
     """Yield what a given state becomes, where it is not used unchanged."""
     index = names.index(finding.name)
     usual = np.eye(len(names))[index]
-    factor = float(mix.values[index])
-    if mix.equals(usual):
+    factor = float(mix.numbers[index])
+    if mix.agrees(usual):
         yield from _shifted(finding, shift)
-    elif mix.equals(0):
+    elif mix.agrees(0):
         yield replace(finding, change=BlockChange.MISSING)
         yield from _shifted(finding, shift)
-    elif mix.equals(factor * usual):
-        change = BlockChange.NEGATED if mix.equals(-usual) else BlockChange.SCALED
+    elif mix.agrees(factor * usual):
+        change = BlockChange.NEGATED if mix.agrees(-usual) else BlockChange.SCALED
         yield replace(finding, change=change, value=round(factor, 4))
     else:
-        sources = [n for n, unit in enumerate(np.eye(len(names))) if mix.equals(unit)]
+        sources = [n for n, unit in enumerate(np.eye(len(names))) if mix.agrees(unit)]
         change = BlockChange.REPLACED if sources else BlockChange.OTHER
         source = WeightBlock(finding.half + names[sources[0]], "") if sources else None
         yield replace(finding, change=change, source=source)
 
 
-def _shifted(finding: Finding, shift: Measured) -> Iterator[Finding]:
+def _shifted(finding: Finding, shift: Estimate) -> Iterator[Finding]:
     """Yield what is added to a state, where something is."""
-    value = float(np.median(shift.values))
-    if shift.equals(0):
+    value = float(np.median(shift.numbers))
+    if shift.agrees(0):
         return
-    if shift.equals(value):
+    if shift.agrees(value):
         yield replace(finding, change=BlockChange.SHIFTED, value=float(f"{value:.4g}"))
     else:
         yield replace(finding, change=BlockChange.OTHER)

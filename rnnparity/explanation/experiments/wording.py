@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from rnnparity.explanation.experiments.measured import Measured
+from rnnparity.explanation.estimate import Estimate
 from rnnparity.explanation.experiments.model import OUTPUT, declared_activations
 from rnnparity.explanation.experiments.parameters import Parameters
 from rnnparity.explanation.experiments.search import ERRORS, Identified
 from rnnparity.explanation.experiments.states import state_findings
+from rnnparity.explanation.findings.block_changes import Blocks, ChangedBlock, blocks_of, changes_of
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
 from rnnparity.problem.layers import Recurrent
-
-Blocks = Mapping[WeightBlock, Array]
 
 
 def findings_of(identified: Identified) -> Iterator[Finding]:
@@ -38,7 +37,7 @@ def _of_equations(about: Finding, half: Recurrent, identified: Identified) -> It
     declared = declared_activations(half)
     for gate, name in equations.activations:
         if declared[gate] != name:
-            block = None if gate == OUTPUT else WeightBlock(f"{about.half}kernel", gate)
+            block = None if gate == OUTPUT else WeightBlock("kernel", gate)
             yield replace(about, name=name, block=block)
     if equations.restarts:
         yield replace(about, type=FindingType.RESTARTS_EVERY_STEP)
@@ -54,43 +53,30 @@ def _of_weights(
     u = FLOAT_TYPES[half.compute_dtype].u
     found: list[Finding] = []
     for name in ("kernel", "recurrent_kernel", "bias"):
-        values, error = getattr(fitted, name), getattr(errors, name)
-        for gate, used, noise in _by_gate(half, values, error):
-            measured = Measured(used, ERRORS * noise + 4 * u * (np.abs(used) + 0.1))
-            block = WeightBlock(about.half + name, gate)
-            if name == "bias" and half.bias_rows == 2 and gate == "h":
-                second = Measured(fitted.second_bias, ERRORS * errors.second_bias + u)
-                found += _changed(replace(block, row=0), measured, given)
+        for gate, used, noise in _by_gate(half, getattr(fitted, name), getattr(errors, name)):
+            block, estimate = WeightBlock(name, gate), _estimate(used, noise, u)
+            if name == "bias" and half.bias_rows == 2 and gate == half.cell.candidate:
+                second = _estimate(fitted.second_bias, errors.second_bias, u)
+                found += _changed(replace(block, row=0), estimate, given)
                 found += _changed(replace(block, row=1), second, given)
-            elif name == "bias" and half.bias_rows == 2:
-                found += _changed_sum(block, measured, given)
-            else:
-                found += _changed(block, measured, given)
+            else:  # of two rows only the sum has an effect
+                found += _changed(block, estimate, given)
     for finding in _joined(half, _with_exchanges(found)):
         yield replace(finding, half=about.half, sigma=about.sigma)
 
 
+def _estimate(used: Array, noise: Array, u: float) -> Estimate:
+    """Return a block (C, H) of which each number may be off by its noise and rounding."""
+    error = ERRORS * noise + 4 * u * (np.abs(used) + 0.1)
+    return Estimate(np.atleast_2d(used), np.atleast_2d(error))
+
+
 def _given_blocks(prefix: str, half: Recurrent, identified: Identified) -> Blocks:
-    """Return the block of each gate in each array of a half; bias rows apart."""
-    weights = identified.system.probes[0].problem.weights
-    blocks: dict[WeightBlock, Array] = {}
-    for tensor in weights:
-        before, _, name = tensor.name.rpartition("/")
-        if (f"{before}/" if before else "") != prefix:
-            continue
-        values = tensor.data.astype(np.float64)
-        for gate, used, _ in _by_gate(half, values, values):
-            if name == "bias" and half.bias_rows == 2:
-                for row in range(2):
-                    blocks[WeightBlock(tensor.name, gate, row)] = used[row]
-            else:
-                blocks[WeightBlock(tensor.name, gate)] = used
-    if not half.use_bias:
-        for gate in half.cell.gates:
-            for row in range(half.bias_rows):
-                key = WeightBlock(f"{prefix}bias", gate, row if half.bias_rows == 2 else None)
-                blocks[key] = np.zeros(half.units)
-    return blocks
+    """Return the blocks of a half; a bias that the layer does not have is zero."""
+    tensors = identified.system.probes[0].problem.half_weights(prefix)
+    weights = {tensor.name: tensor.data for tensor in tensors}
+    weights.setdefault("bias", np.zeros((half.bias_rows, weights["kernel"].shape[1])))
+    return blocks_of(half, weights)
 
 
 def _by_gate(half: Recurrent, values: Array, errors: Array) -> Iterator[tuple[str, Array, Array]]:
@@ -99,73 +85,12 @@ def _by_gate(half: Recurrent, values: Array, errors: Array) -> Iterator[tuple[st
     return zip(half.cell.gates, *parts, strict=True)
 
 
-def _changed(block: WeightBlock, measured: Measured, given: Blocks) -> list[Finding]:
+def _changed(block: WeightBlock, used: Estimate, given: Blocks) -> list[Finding]:
     """Return the finding about a block, none where it is the given one."""
-    if measured.equals(given[block]):
+    if used.agrees(given[block]):
         return []
-    empty = Finding(FindingType.EFFECTIVE_WEIGHTS, block=block)
-    named = next(_names(empty, measured, given[block], given), None)
-    return [named or replace(empty, change=BlockChange.OTHER)]
-
-
-def _changed_sum(block: WeightBlock, measured: Measured, given: Blocks) -> list[Finding]:
-    """Return the finding about two rows of a bias of which only the sum has an effect."""
-    rows = [replace(block, row=row) for row in range(2)]
-    sums = {
-        replace(key, row=None): values + given[replace(key, row=1)]
-        for key, values in given.items()
-        if key.row == 0
-    }
-    found = _changed(block, measured, sums)
-    for row, other in (rows, reversed(rows)):
-        if found and found[0].change is BlockChange.OTHER:
-            found = _changed(row, measured.minus(given[other]), given)
-    return found
-
-
-def _names(empty: Finding, measured: Measured, given: Array, blocks: Blocks) -> Iterator[Finding]:
-    """Yield the simple changes of a block that give what was measured, the likeliest first."""
-    for change, values in _simple_changes(given):
-        if measured.equals(values):
-            yield replace(empty, change=change)
-    for source, values in blocks.items():
-        if source != empty.block and values.shape == given.shape and measured.equals(values):
-            yield replace(empty, change=BlockChange.REPLACED, source=source)
-    order = _order_of_rows(measured, given) if given.ndim == 2 else None
-    if order is not None:
-        yield replace(empty, change=BlockChange.PERMUTED, numbers=order)
-    factor = float((measured.values * given).sum() / max((given**2).sum(), 1e-30))
-    if measured.equals(factor * given):
-        yield replace(empty, change=BlockChange.SCALED, value=factor)
-    shift = float(np.mean(measured.values - given))
-    if measured.equals(given + shift):
-        yield replace(empty, change=BlockChange.SHIFTED, value=shift)
-    for source, values in blocks.items():
-        if values.shape == given.shape and measured.equals(given + values):
-            yield replace(empty, change=BlockChange.ADDED, source=source)
-
-
-def _simple_changes(given: Array) -> Iterator[tuple[BlockChange, Array]]:
-    yield BlockChange.MISSING, np.zeros_like(given)
-    yield BlockChange.DOUBLED, 2 * given
-    yield BlockChange.NEGATED, -given
-    if given.ndim == 2 and given.shape[0] == given.shape[1]:
-        yield BlockChange.TRANSPOSED, given.T
-    yield BlockChange.REVERSED, given[::-1]
-    if given.ndim == 2:
-        yield BlockChange.REVERSED, given[:, ::-1]
-
-
-def _order_of_rows(measured: Measured, given: Array) -> tuple[int, ...] | None:
-    """Return which given row each row is, None where one is none of them."""
-    order = []
-    for values, allowed in zip(measured.values, measured.allowed, strict=True):
-        row = Measured(values, allowed)
-        equal = [n for n in range(len(given)) if row.equals(given[n])]
-        if not equal:
-            return None
-        order.append(equal[0])
-    return tuple(order)
+    other = ChangedBlock(block, BlockChange.OTHER, used.numbers)
+    return [next(iter(changes_of(block, given, used)), other).finding]
 
 
 def _with_exchanges(findings: Sequence[Finding]) -> list[Finding]:

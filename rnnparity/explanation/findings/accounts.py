@@ -9,15 +9,16 @@ from itertools import combinations, islice, product
 
 import numpy as np
 
+from rnnparity.explanation.estimate import Estimate
 from rnnparity.explanation.findings.block_changes import (
-    Blocks,
     ChangedBlock,
-    Estimate,
+    blocks_of,
     changes_of,
 )
 from rnnparity.explanation.findings.cell_steps import actual_steps
 from rnnparity.explanation.findings.claim import Claim
 from rnnparity.explanation.findings.regression import Regression, WeightChange
+from rnnparity.explanation.findings.sequences import used_steps
 from rnnparity.explanation.fits import CHANCE
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array, FloatType, variable_dtype
 from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
@@ -68,9 +69,9 @@ class ActualSequence:
         batch, steps, _ = self.actual.shape
         dtype = FLOAT_TYPES[self.layer.compute_dtype]
         self.sigmas = _not_too_small(sigmas[:batch, :steps], self.actual, dtype)
-        self.used = np.ones((batch, steps), bool) if problem.mask is None else problem.mask
+        self.used = used_steps(problem)
         self.steps = actual_steps(problem, self.actual, self.sigmas)
-        self.blocks = blocks_of(problem)
+        self.blocks = blocks_of(self.layer, {t.name: t.data for t in problem.weights})
 
     @cached_property
     def expected(self) -> Array:
@@ -194,24 +195,3 @@ def _not_too_small(sigmas: Array, actual: Array, dtype: FloatType) -> Array:
     inexact = sigmas[sigmas > rounding.mean() / 100]
     floor: Array = np.maximum(sigmas, rounding)
     return np.maximum(floor, np.median(inexact) / 2) if inexact.size else floor
-
-
-def blocks_of(problem: Problem) -> Blocks:
-    """Return every block of the weights of a single layer, (C, H) each.
-
-    Of a bias with two rows each is a block, and so is their sum.
-    """
-    layer = problem.layer
-    assert isinstance(layer, Recurrent)  # noqa: S101 - a half is one
-    blocks = {}
-    for tensor in problem.weights:
-        by_gate = np.split(tensor.data.astype(np.float64), len(layer.cell.gates), axis=-1)
-        for gate, numbers in zip(layer.cell.gates, by_gate, strict=True):
-            if tensor.name != "bias":
-                blocks[WeightBlock(tensor.name, gate)] = numbers
-                continue
-            rows = np.atleast_2d(numbers)
-            blocks[WeightBlock(tensor.name, gate)] = rows.sum(axis=0, keepdims=True)
-            for row in range(len(rows)) if len(rows) > 1 else ():
-                blocks[WeightBlock(tensor.name, gate, row)] = rows[row : row + 1]
-    return blocks

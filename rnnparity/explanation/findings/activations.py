@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rnnparity.explanation.evidence import rows_of
 from rnnparity.explanation.findings.claim import weigh
-from rnnparity.explanation.findings.view import Output, View
+from rnnparity.explanation.findings.view import View
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType, WeightBlock
 from rnnparity.problem.layers import Recurrent, halves
@@ -18,15 +17,13 @@ from rnnparity.problem.problem import Problem
 from rnnparity.reference import Unroller
 from rnnparity.reference.activations import ACTIVATIONS
 from rnnparity.reference.arithmetic import PlainArithmetic
-from rnnparity.reference.cells import LSTM, Cell, OtherActivations
+from rnnparity.reference.cells import LSTM, Cell, OtherActivations, altered
 from rnnparity.reference.number import Function
 
 # Every activation is tried on so many rows, those that fit there on all.
 FIRST_ROWS = 2
-# The noise of a run with another activation, in that of the expected one.
-GROWTH = 4.0
-# What is not a gate, and the gates that are a candidate.
-OUTPUT, CANDIDATES = "", "ch"
+# What is not a gate.
+OUTPUT = ""
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def activation_findings(problem: Problem, half: str, view: View) -> Iterator[Fin
     hypotheses = len(pairs)
     pairs = _that_hold(rows_of(problem, rows), view.rows(rows), pairs)
     claims = [
-        _wider(view, outputs).claim(_finding(half, place, name), outputs)
+        view.widened(outputs).claim(_finding(half, place, name), outputs)
         for (place, name), outputs in _runs(problem, pairs)
     ]
     found = list(weigh(claims, view.threshold, hypotheses))
@@ -65,9 +62,9 @@ def activation_findings(problem: Problem, half: str, view: View) -> Iterator[Fin
 
 def _places(prefix: str, layer: Recurrent) -> Iterator[Place]:
     """Yield the gates of a half, the candidate, and the output of an LSTM."""
-    gates = "".join(gate for gate in layer.cell.gates if gate not in CANDIDATES)
+    gates = "".join(gate for gate in layer.cell.gates if gate != layer.cell.candidate)
     for gate in layer.cell.gates:
-        if gate in CANDIDATES:
+        if gate == layer.cell.candidate:
             yield Place(prefix, gate, "", layer.activation)
         else:
             yield Place(prefix, gate, gates, layer.recurrent_activation)
@@ -87,19 +84,8 @@ def _that_hold(
     return [
         pair
         for pair, outputs in _runs(problem, pairs)
-        if _wider(view, outputs).claim(Finding(FindingType.ACTIVATION), outputs).distance <= 1
+        if view.widened(outputs).claim(Finding(FindingType.ACTIVATION), outputs).distance <= 1
     ]
-
-
-def _wider(view: View, predicted: Sequence[Array]) -> View:
-    """Return the view with the noise of predicted outputs, which may be larger than expected."""
-    outputs = []
-    for output, values in zip(view.outputs, predicted, strict=True):
-        largest = float(np.abs(output.expected).max())
-        size = max(1.0, float(np.abs(values).max()) / max(largest, 1e-30))
-        allowed = output.allowed * GROWTH * size
-        outputs.append(Output(output.name, output.actual, output.expected, allowed))
-    return replace(view, outputs=tuple(outputs))
 
 
 def _runs(
@@ -123,20 +109,11 @@ def _with_activation(cell: Cell[Array], place: Place, name: str) -> Cell[Array]:
     if place.others:
         usual = ACTIVATIONS[place.usual].value
         by_gate = [function if gate == place.gate else usual for gate in place.others]
-        changed = copy(cell)
-        setattr(changed, "ract", _by_column(by_gate))  # noqa: B010 - a cell without gates has none
-        return changed
+        return altered(cell, ract=_by_column(by_gate))
     if not isinstance(cell, LSTM):
-        changed = copy(cell)
-        setattr(changed, "act", function)  # noqa: B010
-        return changed
-    other = object.__new__(OtherActivations)
-    other.__dict__.update(cell.__dict__)
-    if place.gate:
-        other.act_g = function
-    else:
-        other.act_h = function
-    return other
+        return altered(cell, act=function)
+    part = "act_g" if place.gate else "act_h"
+    return altered(cell, OtherActivations, **{part: function})
 
 
 def _by_column(functions: Sequence[Function[Array]]) -> Function[Array]:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rnnparity.explanation.estimate import Estimate
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.findings import BlockChange, WeightBlock
+from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
+from rnnparity.problem.layers import Recurrent
 
 SIMPLEST_FIRST = list(BlockChange)
 Blocks = Mapping[WeightBlock, Array]
@@ -28,23 +30,36 @@ class ChangedBlock:
     value: float | None = None
     order: tuple[int, ...] = ()
 
+    @property
+    def finding(self) -> Finding:
+        """The change as a finding about the weights that were used."""
+        return Finding(
+            FindingType.EFFECTIVE_WEIGHTS,
+            numbers=self.order,
+            value=self.value,
+            block=self.block,
+            change=self.change,
+            source=self.source,
+        )
 
-@dataclass(frozen=True)
-class Estimate:
-    """Numbers (C, H) with their standard errors; `limit` is the largest error of a correct one."""
 
-    numbers: Array
-    error: Array
-    limit: float
+def blocks_of(layer: Recurrent, weights: Mapping[str, Array]) -> Blocks:
+    """Return every block of the weights of a layer by its name, (C, H) each.
 
-    def agrees(self, numbers: Array) -> bool:
-        """Return whether these may be the numbers."""
-        rounding = 1e-14 * np.abs(numbers).max()
-        return bool((np.abs(self.numbers - numbers) <= self.limit * self.error + rounding).all())
-
-    def less(self, numbers: Array) -> Estimate:
-        """Return the estimate of what is added to these numbers."""
-        return replace(self, numbers=self.numbers - numbers)
+    Of a bias with two rows each is a block, and so is their sum.
+    """
+    blocks = {}
+    for name, array in weights.items():
+        by_gate = np.split(array.astype(np.float64), len(layer.cell.gates), axis=-1)
+        for gate, numbers in zip(layer.cell.gates, by_gate, strict=True):
+            if name != "bias":
+                blocks[WeightBlock(name, gate)] = numbers
+                continue
+            rows = np.atleast_2d(numbers)
+            blocks[WeightBlock(name, gate)] = rows.sum(axis=0, keepdims=True)
+            for row in range(len(rows)) if len(rows) > 1 else ():
+                blocks[WeightBlock(name, gate, row)] = rows[row : row + 1]
+    return blocks
 
 
 def changes_of(block: WeightBlock, blocks: Blocks, used: Estimate) -> list[ChangedBlock]:

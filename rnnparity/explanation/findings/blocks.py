@@ -9,7 +9,7 @@ from types import EllipsisType
 import numpy as np
 
 from rnnparity.explanation.evidence import rows_of
-from rnnparity.explanation.findings.claim import weigh
+from rnnparity.explanation.findings.claim import FREEDOM_OF_NUMBER, weigh
 from rnnparity.explanation.findings.fitting import fit_numbers
 from rnnparity.explanation.findings.view import View
 from rnnparity.problem.dtypes import Array
@@ -17,12 +17,7 @@ from rnnparity.problem.findings import BlockChange, Finding, FindingType, Weight
 from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.problem import Problem
 from rnnparity.reference import variants
-
-# So many values of weights and outputs are computed at once: 64 MB.
-BATCH_VALUES = 2**23
-# A number that is read off the outputs makes one value fit whatever the cause, to seven digits.
-FREEDOM_OF_NUMBER = 1e7
-
+from rnnparity.reference.memory import BATCH_VALUES
 
 # A finding, and the arrays that differ.
 Edit = tuple[Finding, dict[str, Array]]
@@ -137,14 +132,9 @@ def _claims(
             distance = np.nan_to_num(distance, nan=np.inf).reshape(len(findings), -1)
             far = np.maximum(far, distance.max(axis=1, initial=0.0))
     for index in np.flatnonzero(far <= 1).tolist():
-        claims = [
-            output.claim(findings[index], predicted[index])
-            for output, predicted in zip(view.outputs, outputs, strict=True)
-        ]
-        weighed = list(weigh(claims, view.threshold, hypotheses))
-        if weighed:
-            best = max(weighed, key=lambda finding: (finding.certain, finding.sigma or 0.0))
-            yield index, replace(best, sigma=float(far[index]) * view.threshold)
+        claim = view.claim(findings[index], [predicted[index] for predicted in outputs])
+        for finding in weigh([claim], view.threshold, hypotheses):
+            yield index, finding
 
 
 def blocks_of(weights: Mapping[str, Array], prefix: str, layer: Recurrent) -> list[Block]:

@@ -11,6 +11,9 @@ from rnnparity.explanation.fits import CHANCE
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding
 
+# A number that is read off the outputs makes one value fit whatever the cause, to seven digits.
+FREEDOM_OF_NUMBER = 1e7
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -47,7 +50,7 @@ def weigh(claims: Iterable[Claim], threshold: float, hypotheses: float = 1) -> I
     """Yield the findings of the claims that hold.
 
     `hypotheses` is the number of claims that there were to choose from. A claim that moves nothing
-    says nothing, and is left out.
+    is no evidence, and is left out.
     """
     for claim in claims:
         distance = claim.distance

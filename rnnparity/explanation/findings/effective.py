@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from rnnparity.explanation.findings.accounts import NOISIER, Account, ActualSequence
 from rnnparity.explanation.findings.regression import STEPS_PER_WEIGHT, Regression
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.problem.findings import Finding
 from rnnparity.problem.layers import Recurrent, with_return_state
 from rnnparity.problem.problem import Problem, Tensor
 
@@ -31,7 +31,6 @@ class Identifiability:
     rows with different inputs, would do.
     """
 
-    half: str
     gate: str
     usable: int
     needed: int
@@ -61,7 +60,7 @@ def effective_weights(
         if everything.distance > NOISIER * part.threshold:
             continue
         if everything.steps < regression.needed:
-            unknown.append(Identifiability("", gate, everything.steps, regression.needed))
+            unknown.append(Identifiability(gate, everything.steps, regression.needed))
         accounts += _confirmed(part.accounts(regression), gate, whole)
     described = [account for account in accounts if account.described]
     accounts = described or accounts
@@ -83,16 +82,8 @@ def _confirmed(accounts: list[Account], gate: str, whole: ActualSequence) -> lis
 def _findings(account: Account, single: bool) -> Iterator[Finding]:
     """Yield the changes of an account as findings; `single`: there is no other account."""
     for changed in account.changes:
-        yield Finding(
-            FindingType.EFFECTIVE_WEIGHTS,
-            numbers=changed.order,
-            value=changed.value,
-            block=changed.block,
-            change=changed.change,
-            source=changed.source,
-            sigma=account.sigma,
-            certain=single and account.certain,
-        )
+        certain = single and account.certain
+        yield replace(changed.finding, sigma=account.sigma, certain=certain)
 
 
 def _units(problem: Problem) -> int:

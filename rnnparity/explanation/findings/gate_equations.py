@@ -8,12 +8,14 @@ units, C the weights that a unit has in one block; N counts the steps that are n
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from rnnparity.explanation.findings.inverse import invert, value_range
+from rnnparity.explanation.findings.sequences import initial_states, states_before, used_steps
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.findings import WeightBlock
 from rnnparity.problem.layers import Recurrent
@@ -83,7 +85,7 @@ class GateEquation:
     terms: tuple[Term, ...]
 
 
-class ActualSteps:
+class ActualSteps(ABC):
     """The steps of a layer as its actual outputs have them: x (B, T, D), h and h' (B, T, H).
 
     What depends on the cell is in `cell_steps`.
@@ -93,12 +95,9 @@ class ActualSteps:
         dtype = FLOAT_TYPES[layer.compute_dtype]
         self.layer, self.u = layer, dtype.u
         self.x = dtype.round(problem.inputs.data).astype(np.float64)
-        batch, steps, _ = self.x.shape
-        self.used = np.ones((batch, steps), bool) if problem.mask is None else problem.mask
-        self.initial_states = [np.zeros((batch, layer.units))] * len(layer.states)
-        if problem.initial_state is not None:
-            tensors = problem.initial_state
-            self.initial_states = [dtype.round(t.data).astype(np.float64) for t in tensors]
+        self.used = used_steps(problem)
+        states = initial_states(problem)
+        self.initial_states = [dtype.round(state).astype(np.float64) for state in states]
         W, U, *biases = (dtype.round(t.data).astype(np.float64) for t in problem.weights)
         self.W, self.U = self._by_gate(W), self._by_gate(U)
         bias = biases[0] if biases else np.zeros((layer.bias_rows, W.shape[1]))
@@ -125,12 +124,8 @@ class ActualSteps:
         return dict(zip(gates, np.split(array, len(gates), axis=-1), strict=True))
 
     def before(self, states: Array, initial: Array) -> Array:
-        """Return the state before every step: that of the last step that is not masked."""
-        batch, steps = self.used.shape
-        last = np.maximum.accumulate(np.where(self.used, np.arange(1, steps + 1), 0), axis=1)
-        last = np.concatenate([np.zeros((batch, 1), int), last[:, :-1]], axis=1)
-        all_states = np.concatenate([initial[:, None], states], axis=1)
-        return np.take_along_axis(all_states, last[..., None], axis=1)
+        """Return the state before every step."""
+        return states_before(self.used, states, initial)
 
     def noisy_before(self, states: Noisy, initial: Array) -> Noisy:
         """Return `before` with its noise."""
@@ -151,16 +146,17 @@ class ActualSteps:
 
     def activation(self, gate: str) -> str:
         """Return the name of the activation of a gate."""
-        candidate = gate in ("h", "c")
-        return self.layer.activation if candidate else self.layer.recurrent_activation
+        layer = self.layer
+        is_candidate = gate == layer.cell.candidate
+        return layer.activation if is_candidate else layer.recurrent_activation
 
+    @abstractmethod
     def output(self) -> Array:
         """Return the output of every step after the actual one before it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def needed(self, gate: str) -> Noisy:
         """Return the pre-activation of a gate that gives the actual outputs."""
-        raise NotImplementedError
 
     def terms(self, gate: str) -> Iterator[Term]:
         """Yield what the blocks of a gate are multiplied by; of two biases the sum counts."""

@@ -45,10 +45,8 @@ def grid_findings(view: View) -> Iterator[Finding]:
 
 
 def storage_findings(view: View) -> Iterator[Finding]:
-    """Yield the coarser type in which correct outputs were stored: all that differ, or none."""
-    found = [_stored(view, output) for output in view.differing]
-    if None not in found:
-        yield from filter(None, found)
+    """Yield the coarser type in which each correct output was stored."""
+    yield from filter(None, (_stored(view, output) for output in view.differing))
 
 
 def _stored(view: View, output: Output) -> Finding | None:

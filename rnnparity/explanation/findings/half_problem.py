@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.findings.sequences import used_steps
 from rnnparity.explanation.findings.view import Output, View
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves
@@ -45,9 +46,7 @@ class HalfProblem:
     @property
     def used(self) -> Array:
         """Which steps count: (B, T)."""
-        if self.problem.mask is not None:
-            return self.problem.mask
-        return np.ones(self.problem.inputs.shape[:2], bool)
+        return used_steps(self.problem)
 
     @property
     def used_rows(self) -> Array:
@@ -175,17 +174,12 @@ def _alone(
     order = slice(None, None, -1 if half.go_backwards else 1)
     layer = replace(half, go_backwards=False, stateful=False, return_state=return_state)
     dtype = "float64" if half.compute_dtype == "float64" else "float32"
-    weights = [
-        replace(tensor, name=tensor.name.removeprefix(prefix))
-        for tensor in problem.weights
-        if tensor.name.startswith(prefix) and "/" not in tensor.name[len(prefix) :]
-    ]
     arrays, states = _states_of(problem, prefix), None
     if arrays is not None:
         pairs = zip(layer.states, arrays, strict=True)
         states = tuple(Tensor.of(name, array, dtype) for name, array in pairs)
     mask = None if problem.mask is None else problem.mask[:, order]
     return Problem(
-        layer, tuple(weights), Tensor.of("inputs", inputs[:, order], dtype), mask, states,
+        layer, problem.half_weights(prefix), Tensor.of("inputs", inputs[:, order], dtype), mask, states,
         id=problem.id,
     )  # fmt: skip

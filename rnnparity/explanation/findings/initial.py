@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rnnparity.explanation.findings.claim import Claim, weigh
+from rnnparity.explanation.findings.claim import FREEDOM_OF_NUMBER, Claim, weigh
 from rnnparity.explanation.findings.fitting import fit_numbers
+from rnnparity.explanation.findings.sequences import initial_states
 from rnnparity.explanation.findings.view import View
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
@@ -16,9 +17,6 @@ from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import state_slots
 from rnnparity.reference import compute
-
-# As for blocks: a number that is read off the outputs needs other values as evidence.
-FREEDOM_OF_NUMBER = 1e7
 
 # So near, in what is allowed, the noise of the run itself decides: it may be larger than expected.
 NEARLY = 1e5
@@ -32,7 +30,7 @@ def initial_findings(problem: Problem, half: str, view: View) -> Iterator[Findin
 
     `half` is the prefix of the half that the problem is, "" for a whole layer.
     """
-    states = _states(problem)
+    states = initial_states(problem)
     edits = list(_edits(problem, half, states))
     runs = [_run(problem, edited) for _, edited in edits]
     claims = [
@@ -40,14 +38,6 @@ def initial_findings(problem: Problem, half: str, view: View) -> Iterator[Findin
     ]
     found = list(weigh(claims, view.threshold, len(edits)))
     yield from found or _fitted(problem, half, states, view)
-
-
-def _states(problem: Problem) -> States:
-    """Return the initial states in float64, zeros without any."""
-    if problem.initial_state is not None:
-        return [tensor.data.astype(np.float64) for tensor in problem.initial_state]
-    slots = state_slots(problem.layer, len(problem.inputs.data))
-    return [np.zeros(tuple(size or 0 for size in slot.shape)) for slot in slots]
 
 
 def _names(problem: Problem, half: str) -> list[tuple[str, str]]:

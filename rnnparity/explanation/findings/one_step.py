@@ -12,6 +12,7 @@ import numpy as np
 
 from rnnparity.explanation.findings.half_problem import HalfProblem
 from rnnparity.explanation.findings.inverse import invert
+from rnnparity.explanation.findings.sequences import initial_states, states_before
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.problem import Problem, Tensor
@@ -59,7 +60,8 @@ def one_step(half: HalfProblem) -> OneStep | None:
     rows, steps = np.nonzero(half.used)
     if not len(rows):
         return None
-    before = _states_before(half, _initial(half, 0), sequence.actual)
+    used, initial = half.used, initial_states(half.problem)
+    before = states_before(used, sequence.actual, initial[0])
     problem = _rows_problem(half, rows, steps, [before[rows, steps]])
     actual = sequence.actual[rows, steps]
     judged = np.ones(actual.shape, bool)
@@ -71,13 +73,13 @@ def one_step(half: HalfProblem) -> OneStep | None:
         c, slope = recovered
         whole = np.full(sequence.actual.shape, np.nan)
         whole[rows, steps] = c
-        previous = _states_before(half, _initial(half, 1), whole)[rows, steps]
+        previous = states_before(used, whole, initial[1])[rows, steps]
         judged = np.isfinite(previous)
         problem = _with_state(problem, half.layer, 1, np.where(judged, previous, 0.0))
         scale = np.full(sequence.actual.shape, np.nan)
         scale[rows, steps] = slope
-        exact = np.full((len(half.used), half.layer.units), np.inf)
-        errors = [1 / _states_before(half, exact, scale)[rows, steps]]
+        exact = np.full_like(initial[1], np.inf)
+        errors = [1 / states_before(used, scale, exact)[rows, steps]]
     expected = expect(problem)
     if expected.unpredictable:
         return None
@@ -86,23 +88,6 @@ def one_step(half: HalfProblem) -> OneStep | None:
     dtype = FLOAT_TYPES[half.layer.compute_dtype]
     allowed = np.maximum(half.view.threshold * sigma, dtype.u * np.abs(output) + dtype.tiny)
     return OneStep(problem, actual, output, allowed, judged, rows, steps)
-
-
-def _initial(half: HalfProblem, state: int) -> Array:
-    """Return an initial state (B, H) of a half, zeros without one."""
-    if half.problem.initial_state is None:
-        return np.zeros((len(half.used), half.layer.units))
-    return half.problem.initial_state[state].data.astype(np.float64)
-
-
-def _states_before(half: HalfProblem, first: Array, after: Array) -> Array:
-    """Return the state before every step, (B, T, H), from those after it; masked steps keep it."""
-    before = np.empty_like(after)
-    state = first
-    for time in range(after.shape[1]):
-        before[:, time] = state
-        state = np.where(half.used[:, time, None], after[:, time], state)
-    return before
 
 
 def _rows_problem(half: HalfProblem, rows: Array, steps: Array, states: list[Array]) -> Problem:

@@ -22,11 +22,10 @@ from rnnparity.explanation.findings.moved import moved_findings
 from rnnparity.explanation.findings.one_step import one_step
 from rnnparity.explanation.findings.quantities import quantity_findings
 from rnnparity.explanation.findings.steps import restart_findings, step_findings
+from rnnparity.explanation.findings.view import View
 from rnnparity.problem.findings import Finding, FindingType, WeightBlock, accounts_for_values
 from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Tensor
-
-Question = Callable[[HalfProblem], Iterable[Finding]]
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,9 @@ class Findings:
 
     findings: tuple[Finding, ...] = ()
     complete: bool = False
+
+
+Question = Callable[[HalfProblem], Findings]
 
 
 def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
@@ -47,14 +49,15 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
         return Findings()
     view = view_of(evidence)
     for question in (moved_findings, grid_findings, storage_findings):
-        found = tuple(question(view))
-        if _any_accounts(found):
-            return Findings(found, complete=True)
+        answer = _of_each_output(view, question)
+        if answer.complete:
+            return answer
     differing = [half for half in visible_halves(evidence) if any(half.view.differing)]
     found = tuple(_one_direction(evidence, differing))
-    for half in differing:
-        found += tuple(_of_half(half, QUICK if quickly else (*QUICK, *SLOW)))
-    complete = bool(differing) and all(_accounted(half, found) for half in differing)
+    answers = [_of_half(half, QUICK if quickly else (*QUICK, *SLOW)) for half in differing]
+    for answer in answers:
+        found += answer.findings
+    complete = bool(answers) and all(answer.complete for answer in answers)
     if complete or quickly:
         return Findings(found, complete)
     whole = tuple(_of_whole(evidence))
@@ -65,8 +68,11 @@ def _any_accounts(findings: Iterable[Finding]) -> bool:
     return any(map(accounts_for_values, findings))
 
 
-def _accounted(half: HalfProblem, findings: Iterable[Finding]) -> bool:
-    return _any_accounts(finding for finding in findings if finding.half == half.view.prefix)
+def _of_each_output(view: View, question: Callable[[View], Iterable[Finding]]) -> Findings:
+    """Return the answers about each output that differs; complete if each has one."""
+    answers = [tuple(question(replace(view, outputs=(output,)))) for output in view.differing]
+    findings = dict.fromkeys(finding for answer in answers for finding in answer)
+    return Findings(tuple(findings), bool(answers) and all(map(_any_accounts, answers)))
 
 
 def _one_direction(evidence: Evidence, differing: list[HalfProblem]) -> Iterator[Finding]:
@@ -78,18 +84,34 @@ def _one_direction(evidence: Evidence, differing: list[HalfProblem]) -> Iterator
             yield Finding(FindingType.ONE_DIRECTION_ONLY, direction, half=names[0])
 
 
-def _of_half(half: HalfProblem, questions: Iterable[Question]) -> Iterator[Finding]:
-    """Yield the findings about one half; the first question that accounts for it is the last."""
+def _of_half(half: HalfProblem, questions: Iterable[Question]) -> Findings:
+    """Return the findings about one half; the first question that accounts for it is the last."""
+    findings: tuple[Finding, ...] = ()
     for question in questions:
-        found = tuple(question(half))
-        yield from found
-        if _any_accounts(found):
-            return
+        answer = question(half)
+        findings += answer.findings
+        if answer.complete:
+            return Findings(findings, complete=True)
+    return Findings(findings)
 
 
-def _moved(half: HalfProblem) -> Iterable[Finding]:
+def _moved(half: HalfProblem) -> Findings:
     """Return what is in another position of one half; of a layer without a prefix it is known."""
-    return moved_findings(half.view) if half.view.prefix else ()
+    return _of_each_output(half.view, moved_findings) if half.view.prefix else Findings()
+
+
+def _quantities(half: HalfProblem) -> Findings:
+    return _of_each_output(half.view, lambda view: quantity_findings(replace(half, view=view)))
+
+
+def _at_once(question: Callable[[HalfProblem], Iterable[Finding]]) -> Question:
+    """Return the question about a half as one whose answers are about everything that is seen."""
+
+    def ask(half: HalfProblem) -> Findings:
+        findings = tuple(question(half))
+        return Findings(findings, _any_accounts(findings))
+
+    return ask
 
 
 def _activations(half: HalfProblem) -> Iterable[Finding]:
@@ -132,5 +154,10 @@ def _of_whole(evidence: Evidence) -> Iterator[Finding]:
     yield from block_findings(Base(problem, view, halves(problem.layer)))
 
 
-QUICK: tuple[Question, ...] = (_moved, masked_findings, restart_findings, quantity_findings)
-SLOW: tuple[Question, ...] = (_of_steps, _activations, _effective)
+QUICK: tuple[Question, ...] = (
+    _moved,
+    _at_once(masked_findings),
+    _at_once(restart_findings),
+    _quantities,
+)
+SLOW: tuple[Question, ...] = (_at_once(_of_steps), _at_once(_activations), _at_once(_effective))

@@ -62,7 +62,9 @@ def step_base(half: HalfProblem, step: OneStep, rows: Array, numbers: tuple[int,
 
 def restart_findings(half: HalfProblem) -> Iterator[Finding]:
     """Yield that every step starts from the initial state."""
-    problem = half.problem
+    output, problem = half.view.outputs[0], half.problem
+    if not output.differing.any():
+        return
     batch, steps, features = problem.inputs.shape
     states = problem.initial_state
     each = replace(
@@ -75,9 +77,6 @@ def restart_findings(half: HalfProblem) -> Iterator[Finding]:
         else tuple(Tensor(tensor.name, np.repeat(tensor.data, steps, axis=0)) for tensor in states),
     )
     values = compute(each)[0].data.reshape(batch, steps, -1)
-    output = half.view.outputs[0]
-    if not output.differing.any():
-        return
     finding = Finding(FindingType.RESTARTS_EVERY_STEP, half=half.view.prefix)
     if output.has_time:
         claim = output.claim(finding, values, half.all_units(half.used))

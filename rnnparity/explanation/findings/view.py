@@ -15,6 +15,9 @@ from rnnparity.problem.findings import Finding
 from rnnparity.problem.problem import Problem
 from rnnparity.reference import compute_with_noise
 
+# The noise of other values than the expected ones, in theirs, and the smallest size that counts.
+GROWTH, SMALLEST = 4.0, 1e-30
+
 Index = tuple[slice | EllipsisType | Array, ...]
 
 
@@ -47,6 +50,12 @@ class Output:
     def part(self, index: Index) -> Output:
         """Return the values at an index of every array."""
         return Output(self.name, self.actual[index], self.expected[index], self.allowed[index])
+
+    def widened(self, predicted: Array) -> Output:
+        """Return the output with the noise of predicted values, which may be larger than expected."""
+        largest = float(np.abs(self.expected).max())
+        size = max(1.0, float(np.abs(predicted).max()) / max(largest, SMALLEST))
+        return replace(self, allowed=self.allowed * GROWTH * size)
 
     def claim(self, finding: Finding, predicted: Array, where: Array | None = None) -> Claim:
         """Return the claim that the values, or those `where`, are the predicted ones.
@@ -92,6 +101,11 @@ class View:
             for output, sigma in zip(self.outputs, sigmas, strict=True)
         )
         return replace(self, outputs=outputs)
+
+    def widened(self, predicted: Sequence[Array]) -> View:
+        """Return the view with the noise of predicted outputs, which may be larger than expected."""
+        pairs = zip(self.outputs, predicted, strict=True)
+        return replace(self, outputs=tuple(output.widened(values) for output, values in pairs))
 
     def claim(self, finding: Finding, predicted: Sequence[Array]) -> Claim:
         """Return the claim that all outputs are the predicted ones."""

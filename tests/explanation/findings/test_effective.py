@@ -13,7 +13,7 @@ from _support.edited_weights import (
     summary,
 )
 
-from rnnparity.explanation.findings.accounts import blocks_of
+from rnnparity.explanation.findings.block_changes import blocks_of
 from rnnparity.explanation.findings.effective import effective_weights
 from rnnparity.problem.findings import BlockChange, WeightBlock
 from rnnparity.problem.layers import ACTIVATIONS, Recurrent
@@ -68,7 +68,8 @@ def test_what_was_done_to_a_block_is_told(change, edit):
 def test_the_block_that_was_used_instead_is_named(change):
     problem = random_problem(LAYERS["GRU"])
     block, source = WeightBlock("recurrent_kernel", "h"), WeightBlock("recurrent_kernel", "z")
-    other = blocks_of(problem)[source]
+    arrays = {tensor.name: tensor.data for tensor in problem.weights}
+    other = blocks_of(problem.layer, arrays)[source]
     edit = (lambda w: other) if change is BlockChange.REPLACED else (lambda w: w + other)
     (finding,), _ = effective(problem, edited(problem, block, edit))
     assert summary([finding]) == [changed(block, change)]

@@ -66,7 +66,7 @@ ACCEPTED: Mapping[Kind, tuple[FindingType, ...]] = {
 IN_A_HALF = {Kind.INITIAL_STATE, Kind.ACTIVATION, Kind.RETURNED, Kind.RESTARTS, Kind.MASKED}
 WITH_NAME = {Kind.ACTIVATION, Kind.RETURNED, Kind.MASKED, Kind.ZERO, Kind.DIRECTION, Kind.DIGITS}
 WITH_NUMBERS = {Kind.ROWS, Kind.REPEATED, Kind.ZERO, Kind.SHIFTED, Kind.PART, Kind.RAW, Kind.DIGITS}
-# What says where, but not what.
+# What locates a difference, but does not account for it.
 WHERE = LOCATIONS | {
     FindingType.STEP_FOLLOWS,
     FindingType.ONE_DIRECTION_ONLY,
