@@ -19,7 +19,7 @@ from _support.explanations import (
     with_reference,
     with_tensors,
 )
-from _support.random_problems import BOTH, SEQUENCES, SHAPE, random_problem, spec_of
+from _support.random_problems import BOTH, SEQUENCES, SHAPE, random_problem, spec_of, two_ways
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
@@ -140,6 +140,21 @@ def test_constant_outputs_have_no_cause(value):
     explanation = explanation_of(problem.with_outputs(outputs))
     assert explanation.cause == Cause()
     assert Finding(FindingType.CONSTANT, "output", value=value) in explanation.findings
+
+
+def test_an_output_that_should_be_constant_is_no_finding():
+    problem = random_problem(two_ways(spec_of("gru", **SEQUENCES), merge_mode=None), 0, SHAPE)
+    silent = [
+        replace(tensor, data=tensor.data * (not tensor.name.startswith("backward")))
+        for tensor in problem.weights
+    ]
+    problem = with_reference(replace(problem, weights=tuple(silent)))
+    forward, backward = problem.outputs
+    assert not backward.data.any()
+    wrong = problem.with_outputs([replace(forward, data=forward.data[::-1] * 1.5), backward])
+    explanation = explanation_of(wrong)
+    assert explanation.verdict is Verdict.DIVERGES
+    assert "backward_output" not in {finding.name for finding in explanation.findings}
 
 
 def test_values_that_are_not_finite_are_located_and_not_searched():

@@ -24,6 +24,7 @@ from rnnparity.faults import (
     EditArithmetic,
     EditHalf,
     Fault,
+    PlacedFault,
     detecting_cases,
     fault_coverage,
     is_detected,
@@ -371,6 +372,22 @@ def test_texts_agree_with_the_config_of_the_layer(name):
         for text in (placed.fault.description, placed.fix(problem)):
             assert [words for words in wrong if words in text] == [], placed
             assert text.endswith("."), placed
+
+
+def fix_of(spec, cause, variant, prefix):
+    problem = random_problem(spec, 0, SHAPE, mask=MASK)
+    (fault,) = [f for f in FAULTS if (f.cause, f.variant) == (cause, variant)]
+    return PlacedFault(fault, prefix).fix(problem)
+
+
+def test_fix_names_what_the_layer_has():
+    spec = spec_of("lstm", recurrent_activation="relu")
+    fix = fix_of(spec, "recurrent-activation", "hard_sigmoid", "")
+    assert fix.startswith("Use relu, the layer's recurrent_activation.")
+    both = two_ways(spec_of("gru", **SEQUENCES))
+    assert "Bidirectional" in fix_of(both, "masked-output", "held", "backward/")
+    plain = spec_of("gru", zero_output_for_mask=True, **SEQUENCES)
+    assert "Bidirectional" not in fix_of(plain, "masked-output", "held", "")
 
 
 def test_arithmetic_names_the_policy_that_computes_like_it():

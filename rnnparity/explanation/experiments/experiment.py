@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from rnnparity.explanation.experiments.changes import findings_of
 from rnnparity.explanation.experiments.fitting import Fit
 from rnnparity.explanation.experiments.model import AS_DECLARED, Equations
 from rnnparity.explanation.experiments.probes import Ask, Laboratory, Probe
@@ -20,7 +21,6 @@ from rnnparity.explanation.experiments.search import (
     with_states_of,
 )
 from rnnparity.explanation.experiments.system import System
-from rnnparity.explanation.experiments.wording import findings_of
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding
 from rnnparity.problem.layers import Layer, Stack, halves

@@ -89,3 +89,15 @@ def test_changes_of_two_gates_are_not_attributed_to_one():
     for gate in "if":
         wrong = edited(wrong, WeightBlock("kernel", gate), lambda w: -w)
     assert effective(problem, wrong) == ([], [])
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_noise_is_that_of_the_weights_that_were_used(seed):
+    # With these the recurrence amplifies rounding errors, in float32 arithmetic, more than expected.
+    problem = random_problem(LAYERS["SimpleRNN"], seed=seed)
+    amplified = edited(problem, WeightBlock("recurrent_kernel", "h"), lambda w: 20 * w)
+    output = Tensor.of("output", compute(amplified, np.float32)[0].data)
+    sigmas = expect(problem).sigmas[0]
+    (finding,), _ = effective_weights(problem.with_outputs((output,)), sigmas)
+    assert (finding.change, finding.certain) == (BlockChange.SCALED, True)
+    assert finding.value == pytest.approx(20, rel=1e-3)

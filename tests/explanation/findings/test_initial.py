@@ -1,5 +1,7 @@
 """Other states at the start are found: which state, and how it differs."""
 
+from dataclasses import replace
+
 import pytest
 from _support.random_problems import BOTH, SEQUENCES, random_problem, spec_of, two_ways
 from validation.off_list.changes import Change, ChangedImplementation, Kind
@@ -43,3 +45,15 @@ def test_noise_is_that_of_the_states_that_were_used():
     )
     (finding,) = found(problem, "h", BlockChange.SCALED, 0.0625)
     assert finding.change is BlockChange.SCALED
+
+
+def test_a_state_that_accounts_for_it_is_not_all_states():
+    # h has no influence here: it may be shifted as well.
+    problem = random_problem(spec_of("lstm", **SEQUENCES), 4, (3, 5, 4), initial=True)
+    weights = [
+        replace(tensor, data=tensor.data * (tensor.name != "recurrent_kernel"))
+        for tensor in problem.weights
+    ]
+    problem = replace(problem, weights=tuple(weights))
+    (finding,) = found(problem, "c", BlockChange.SHIFTED, 0.375)
+    assert finding.name == "c"
