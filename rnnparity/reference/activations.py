@@ -114,6 +114,13 @@ def _gelu_slope(x: Array, y: Array) -> Array:
     return normal_cdf(x) + x * np.exp(-0.5 * x * x) / sqrt(2 * pi)
 
 
+def _gelu_tanh_slope(x: Array, y: Array) -> Array:
+    scale = sqrt(2 / pi)
+    t = np.tanh(scale * (x + 0.044715 * x**3))
+    slope: Array = 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * scale * (1 + 3 * 0.044715 * x * x)
+    return slope
+
+
 def _silu_slope(x: Array, y: Array) -> Array:
     s = sigmoid(x)
     slope: Array = s * (1 + x * (1 - s))
@@ -173,7 +180,9 @@ ACTIVATIONS = {
         # 1 + erf(x/sqrt2) cancels where x is negative: an error of u there is one of u*x/2 in the
         # product.
         Activation("gelu", gelu, _gelu_slope, lambda x, y: 2 * np.abs(x), scales=True),
-        Activation("gelu_tanh", gelu_tanh, _gelu_slope, lambda x, y: 2 * np.abs(x), scales=True),
+        Activation(
+            "gelu_tanh", gelu_tanh, _gelu_tanh_slope, lambda x, y: 2 * np.abs(x), scales=True
+        ),
         Activation("silu", silu, _silu_slope, _two_y, scales=True),
     )
 }
