@@ -12,7 +12,7 @@ from rnnparity.problem.shapes import Slot, state_slots, weight_slots
 from rnnparity.problem.tensor import Tensor
 
 if TYPE_CHECKING:
-    from rnnparity.problem.problem import Problem
+    from rnnparity.problem.problem import Gradients, Problem
 
 AXES = (("B", "batch"), ("T", "time"), ("D", "feature"))
 
@@ -34,6 +34,26 @@ def check_problem(problem: Problem) -> None:
         slots = state_slots(problem.layer, batch)
         _check_tensors(f"{where}: initial_state", problem.initial_state, slots)
     _check_calls(problem)
+    if problem.cotangents is not None:
+        _check_tensors(f"{where}: cotangents", problem.cotangents, problem.output_slots())
+    if problem.gradients is not None:
+        _check_gradients(problem, problem.gradients)
+
+
+def _check_gradients(problem: Problem, gradients: Gradients) -> None:
+    """Names and shapes only: numbers that are not finite are for the verdict."""
+    where, slots = f"{problem.id}: gradients", problem.gradient_slots()
+    if problem.cotangents is None:
+        raise FormatError(f"{where}: got gradients without cotangents, expected both")
+    if len(gradients) != len(slots):
+        names = ", ".join(slot.name for slot in slots)
+        raise FormatError(f"{where}: got {len(gradients)}, expected {len(slots)}: {names}")
+    for tensor, slot in zip(gradients, slots, strict=True):
+        if tensor is not None and tensor.name != slot.name:
+            raise FormatError(f"{where}: got {tensor.name}, expected {slot.name}")
+        if tensor is not None and tensor.shape != slot.shape:
+            message = f"got shape {tensor.shape}, expected {slot.shape}"
+            raise FormatError(f"{where}: {slot.name}: {message}")
 
 
 def _check_mask(problem: Problem) -> None:

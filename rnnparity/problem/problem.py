@@ -6,13 +6,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from rnnparity.problem.arrays import ArrayLike, as_float, named_states, named_weights
 from rnnparity.problem.checks import check_problem
-from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array, variable_dtype
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.layers import Layer, describe_layer, halves
@@ -30,6 +30,10 @@ class KerasLayer(Protocol):
 
     def get_weights(self) -> Sequence[ArrayLike]:
         """Return its weights in Keras' order."""
+
+
+# In the order of `Problem.gradient_slots`; None where a framework has no gradient.
+Gradients: TypeAlias = tuple[Tensor | None, ...]
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,10 @@ class Problem:
     bool or None, each of `initial_state` (B, H); None starts from zeros. `calls` splits T for a
     stateful layer. `outputs` are those that somebody computed.
 
+    `cotangents`, one for each output, ask for the gradients of sum(cotangent * output) over all
+    outputs; `gradients` are those that somebody computed, in the order of `gradient_slots`, None
+    where there is no gradient, which is not the same as zeros.
+
     Raises:
         FormatError: a name, shape or dtype that the layer does not have, or a number that is not
         finite.
@@ -76,6 +84,8 @@ class Problem:
     initial_state: tuple[Tensor, ...] | None = None
     calls: tuple[int, ...] | None = None
     outputs: tuple[Tensor, ...] | None = None
+    cotangents: tuple[Tensor, ...] | None = None
+    gradients: Gradients | None = None
     id: str = "problem"
     case: Case | None = None
 
@@ -88,8 +98,8 @@ class Problem:
         parts += [name for name in ("mask", "initial_state") if getattr(self, name) is not None]
         if self.calls is not None:
             parts.append(f"calls={list(self.calls)}")
-        if self.outputs is not None:
-            parts.append("outputs")
+        names = ("outputs", "cotangents", "gradients")
+        parts += [name for name in names if getattr(self, name) is not None]
         return f"Problem({', '.join(parts)})"
 
     @property
@@ -120,6 +130,16 @@ class Problem:
         """
         batch, steps, _ = self.inputs.shape
         return output_slots(self.layer, batch, steps)
+
+    def gradient_slots(self) -> list[Slot]:
+        """Return the names, shapes and dtypes that the gradients must have: `inputs`, the weights'
+        names, `initial_state/h`, ... Each has the dtype of what it is the gradient of.
+        """
+        slots = [Slot("inputs", self.inputs.shape, self.inputs.dtype)]
+        for slot in weight_slots(self.layer, self.inputs.shape[-1]):
+            slots.append(replace(slot, dtype=variable_dtype(slot.dtype)))
+        states = self.initial_state or ()
+        return slots + [Slot(f"initial_state/{s.name}", s.shape, s.dtype) for s in states]
 
     def with_outputs(self, outputs: Sequence[Tensor]) -> Problem:
         """Return the same problem with these outputs."""
