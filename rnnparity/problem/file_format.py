@@ -1,4 +1,4 @@
-"""The format `rnnparity/1`: problem files, fixtures, and what is sent to a foreign program.
+"""The format of problem files, of fixtures, and of what is sent to a foreign program.
 
 Data is flat and row-major. float32 is written as %.9g (which every float32 survives), float16 and
 bfloat16 as their exact float32 values, float64 with 17 digits. NaN and infinity are the strings
@@ -19,14 +19,13 @@ from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.json_text import MAX_BYTES, load_json, read_bytes, read_limited
 from rnnparity.problem.keras_config import JsonObject, layer_spec, parse_layer
-from rnnparity.problem.problem import Case, Problem, Tensor
+from rnnparity.problem.problem import Case, Gradients, Problem, Tensor
 from rnnparity.problem.short_form import is_short, parse_short
 
 if TYPE_CHECKING:
     from rnnparity.problem.schema import AnswerFields, ArrayFields, CaseFields, NamedArrayFields
 
 __all__ = [
-    "FORMAT",
     "dump_line",
     "dump_pretty",
     "load_json",
@@ -38,14 +37,14 @@ __all__ = [
     "read_problem",
 ]
 
-FORMAT = "rnnparity/1"
+FORMAT, FORMAT_WITH_COTANGENTS = "rnnparity/1", "rnnparity/2"
 MAX_AXES = 3
 # The words of numbers that JSON has no literal for, as they are written and read.
 WORDS = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _ORDER = (
     *("format", "id", "layer", "weights", "inputs", "mask", "initial_state", "calls"),
-    *("outputs", "case"),
+    *("outputs", "cotangents", "gradients", "case"),
 )
 
 
@@ -72,7 +71,7 @@ def dump_pretty(problem: Problem) -> str:
 def plain_fields(problem: Problem) -> JsonObject:
     """Return the fields of a problem that hold no arrays, as JSON values."""
     fields: JsonObject = {
-        "format": FORMAT,
+        "format": FORMAT if problem.cotangents is None else FORMAT_WITH_COTANGENTS,
         "id": problem.id,
         "layer": layer_spec(problem.layer),
     }
@@ -84,14 +83,15 @@ def plain_fields(problem: Problem) -> JsonObject:
 
 
 def _dump(problem: Problem, layout: _Layout) -> str:
-    states, outputs, mask = problem.initial_state, problem.outputs, problem.mask
+    states, mask = problem.initial_state, problem.mask
     texts = {key: _text(value) for key, value in plain_fields(problem).items()}
     texts["weights"] = _tensors(problem.weights, layout)
     texts["inputs"] = "{" + _tensor(problem.inputs, layout) + "}"
     texts["mask"] = "null" if mask is None else _mask(mask, layout)
     texts["initial_state"] = "null" if states is None else _tensors(states, layout)
-    if outputs is not None:
-        texts["outputs"] = _tensors(outputs, layout)
+    for key in ("outputs", "cotangents", "gradients"):
+        if getattr(problem, key) is not None:
+            texts[key] = _tensors(getattr(problem, key), layout)
     members = [f"{_text(key)}: {texts[key]}" for key in _ORDER if key in texts]
     return "{" + layout.joined(members) + "}"
 
@@ -105,10 +105,13 @@ def _case_fields(case: Case) -> JsonObject:
     return fields
 
 
-def _tensors(tensors: Sequence[Tensor], layout: _Layout) -> str:
+def _tensors(tensors: Sequence[Tensor | None], layout: _Layout) -> str:
     texts = []
     for tensor in tensors:
-        texts.append(f'{{"name": {_text(tensor.name)}, {_tensor(tensor, layout)}}}')
+        if tensor is None:
+            texts.append("null")
+        else:
+            texts.append(f'{{"name": {_text(tensor.name)}, {_tensor(tensor, layout)}}}')
     return f"[{layout.joined(texts)}]"
 
 
@@ -156,7 +159,12 @@ def parse_problem(fields: object, where: str) -> Problem:
     if is_short(fields):
         return parse_short(cast("JsonObject", fields), where)
     row = validate(ProblemFields, fields, where)
-    states, outputs = row.initial_state, row.outputs
+    states, outputs, cotangents = row.initial_state, row.outputs, row.cotangents
+    if cotangents is not None and row.format != FORMAT_WITH_COTANGENTS:
+        raise FormatError(
+            f"{where}: format: got {row.format!r}, expected {FORMAT_WITH_COTANGENTS!r}, "
+            "which has cotangents"
+        )
     try:
         return Problem(
             layer=parse_layer(row.layer),
@@ -166,6 +174,8 @@ def parse_problem(fields: object, where: str) -> Problem:
             initial_state=None if states is None else _read_tensors(states, "initial_state"),
             calls=None if row.calls is None else tuple(row.calls),
             outputs=None if outputs is None else _read_tensors(outputs, "outputs"),
+            cotangents=None if cotangents is None else _read_tensors(cotangents, "cotangents"),
+            gradients=_read_gradients(row.gradients),
             id=row.id,
             case=None if row.case is None else _read_case(row.case, fields),
         )
@@ -173,8 +183,10 @@ def parse_problem(fields: object, where: str) -> Problem:
         raise FormatError(f"{where}: {error}") from None
 
 
-def parse_answer(fields: object, where: str) -> tuple[AnswerFields, tuple[Tensor, ...] | None]:
-    """Return a program's answer, and its outputs as tensors if it has any.
+def parse_answer(
+    fields: object, where: str
+) -> tuple[AnswerFields, tuple[Tensor, ...] | None, Gradients | None]:
+    """Return a program's answer, with its outputs and gradients as tensors if it has any.
 
     Other keys of the object, such as those of the problem, are ignored.
 
@@ -191,9 +203,9 @@ def parse_answer(fields: object, where: str) -> tuple[AnswerFields, tuple[Tensor
     try:
         if answer.outputs is not None:
             outputs = _read_tensors(answer.outputs, "outputs")
+        return answer, outputs, _read_gradients(answer.gradients)
     except FormatError as error:
         raise FormatError(f"{where}: {error}") from None
-    return answer, outputs
 
 
 def _read_case(case: CaseFields, fields: object) -> Case:
@@ -201,6 +213,15 @@ def _read_case(case: CaseFields, fields: object) -> Case:
     values = cast("JsonObject", fields)["case"]
     initializers, expect = values.get("initializers"), values.get("expect") or {}
     return Case(tuple(case.tags), case.why, case.source, initializers, expect)
+
+
+def _read_gradients(arrays: Sequence[NamedArrayFields | None] | None) -> Gradients | None:
+    if arrays is None:
+        return None
+    return tuple(
+        None if fields is None else _read_tensor(fields, fields.name, f"gradients: {fields.name}")
+        for fields in arrays
+    )
 
 
 def _read_tensors(arrays: Sequence[NamedArrayFields], where: str) -> tuple[Tensor, ...]:

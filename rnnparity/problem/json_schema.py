@@ -57,7 +57,7 @@ def schema_text() -> str:
     }
     schema = {
         "$schema": DIALECT,
-        "title": "rnnparity/1",
+        "title": "rnnparity/2",
         "description": "A problem file. A fixture file is a list of problems.",
         **_reference("ProblemFields"),
         "$defs": named,

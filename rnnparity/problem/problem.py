@@ -146,7 +146,7 @@ class Problem:
         return replace(self, outputs=tuple(outputs))
 
     def save(self, path: str | Path) -> None:
-        """Write the problem to a file in the format `rnnparity/1` (docs/format.md).
+        """Write the problem to a file (docs/format.md).
 
         Raises:
             RequestError: the file cannot be written.

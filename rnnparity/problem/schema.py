@@ -85,10 +85,18 @@ class CaseFields(Strict):
     expect: ExpectFields | None = Field(default=None, description="What the source prints.")
 
 
-class ProblemFields(Strict):
-    """The format `rnnparity/1`: a problem file, a row of a fixture, a line to a program."""
+GRADIENTS = (
+    "Of sum(cotangent * output): inputs, the weights by their names, initial_state/h, ... "
+    "null in the list: there is no gradient, which is not zeros."
+)
 
-    format: Literal["rnnparity/1"] = Field(description="Name and version of the format.")
+
+class ProblemFields(Strict):
+    """The format: a problem file, a row of a fixture, a line to a program."""
+
+    format: Literal["rnnparity/1", "rnnparity/2"] = Field(
+        description="Name and version of the format: 2 with cotangents, else 1."
+    )
     id: str = Field(min_length=1, max_length=200, description="Name of the problem.")
     layer: dict[str, Any] = Field(description="The layer in Keras' own configuration.")
     weights: list[NamedArrayFields] = Field(description="In the order of Keras' get_weights().")
@@ -105,6 +113,10 @@ class ProblemFields(Strict):
     outputs: list[NamedArrayFields] | None = Field(
         default=None, description="In Keras' order: the output, then the states if returned."
     )
+    cotangents: list[NamedArrayFields] | None = Field(
+        default=None, description="One for each output; with them gradients are asked for."
+    )
+    gradients: list[NamedArrayFields | None] | None = Field(default=None, description=GRADIENTS)
     case: CaseFields | None = Field(default=None, description="The entry of the catalogue.")
 
 
@@ -113,6 +125,7 @@ class AnswerFields(Strict):
 
     id: str = Field(description="The id of the problem.")
     outputs: list[NamedArrayFields] | None = Field(default=None, description="In Keras' order.")
+    gradients: list[NamedArrayFields | None] | None = Field(default=None, description=GRADIENTS)
     unsupported: str = Field(default="", description="Why the program cannot run the problem.")
     error: str = Field(default="", description="How it failed.")
     versions: dict[str, str] = Field(

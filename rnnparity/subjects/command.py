@@ -79,7 +79,7 @@ class CommandSubject:
         except FormatError as refusal:
             self._kill()
             raise ProgramError(str(refusal)) from None
-        answer, outputs = parse_answer(fields, "answer")
+        answer, outputs, _ = parse_answer(fields, "answer")
         if answer.id != problem.id:
             self._kill()
             raise ProgramError(f"answer: got id {answer.id!r:.60}, expected {problem.id!r:.60}")

@@ -4,14 +4,17 @@ wrong."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from _support.random_problems import BOTH, random_problem, spec_of
 
 from rnnparity.problem import file_format
 from rnnparity.problem.errors import FormatError
+from rnnparity.problem.tensor import Tensor
 
 PROBLEM = random_problem(
     spec_of("lstm", 2, stateful=True, **BOTH),
@@ -27,8 +30,14 @@ OUTPUTS = {
     "dtype": "float32",
     "data": [0.25, "NaN", "Infinity", "-Infinity", *[0] * 8],
 }
+# One gradient is missing, which is not the same as zeros.
+BACKWARD = replace(
+    PROBLEM,
+    cotangents=tuple(Tensor.of(s.name, np.ones(s.shape), s.dtype) for s in PROBLEM.output_slots()),
+    gradients=(None, *(Tensor.of(s.name, np.ones(s.shape)) for s in PROBLEM.gradient_slots()[1:])),
+)
 VALID: dict[str, Any] = {
-    **json.loads(file_format.dump_line(PROBLEM)),
+    **json.loads(file_format.dump_line(BACKWARD)),
     "outputs": [OUTPUTS],
     "case": {
         "tags": ["a"],

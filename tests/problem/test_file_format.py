@@ -14,6 +14,7 @@ from _support.random_problems import (
     stack_of,
     two_ways,
 )
+from _support.valid_problem import BACKWARD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -263,6 +264,22 @@ def test_optional_keys_may_be_missing():
     assert set(fields) == {"format", "id", "layer", "weights", "inputs", "mask", "initial_state"}
     del fields["mask"], fields["initial_state"]
     assert_same_problem(file_format.parse_problem(fields, "short"), BASE)
+
+
+@both_forms
+def test_cotangents_and_gradients_survive(dump):
+    """No gradient stays apart from one of zeros and from NaN."""
+    missing, first, *rest = BACKWARD.gradients
+    problem = replace(
+        BACKWARD,
+        gradients=(missing, replace(first, data=np.full_like(first.data, np.nan)), *rest),
+    )
+    text = dump(problem)
+    assert json.loads(text)["format"] == "rnnparity/2"
+    read = file_format.parse_problem(json.loads(text), "x")
+    assert read.gradients[0] is None
+    assert np.isnan(read.gradients[1].data).all()
+    assert dump(read) == text
 
 
 @both_forms

@@ -143,7 +143,7 @@ def test_a_huge_key_is_cut_off_in_the_message(tmp_path):
 
 @pytest.mark.parametrize(
     "key",
-    [key for key in VALID if key not in ("mask", "initial_state", "calls", "outputs", "case")],
+    ["format", "id", "layer", "weights", "inputs"],
 )
 def test_a_missing_key_is_refused(tmp_path, key):
     fields = {other: value for other, value in VALID.items() if other != key}

@@ -23,7 +23,14 @@ WRONG = {
     "extra_in_array": (put("inputs", "name", "x"), "inputs.name: unknown key"),
     "extra_in_case": (put("case", "id", "x"), "case.id: unknown key"),
     "line_break": (put("a\nb\x1b[31m", 1), "a b\\x1b[31m: unknown key"),
-    "format": (put("format", "rnnparity/2"), "format: got 'rnnparity/2', expected 'rnnparity/1'"),
+    "format": (
+        put("format", "rnnparity/3"),
+        "format: got 'rnnparity/3', expected 'rnnparity/1' or 'rnnparity/2'",
+    ),
+    "format_1": (
+        put("format", "rnnparity/1"),
+        "format: got 'rnnparity/1', expected 'rnnparity/2', which has cotangents",
+    ),
     "no_format": (put("format", ...), "format: is missing"),
     "no_weights": (put("weights", None), "weights: got null, expected a list"),
     "two_wrong": (
@@ -163,6 +170,38 @@ WRONG = {
         "problem: weights: got none, expected kernel, recurrent_kernel, bias",
     ),
     "state": (put("initial_state", 1, ...), "problem: initial_state: got h, expected h, c"),
+    # cotangents and gradients
+    "cotangents": (
+        put("cotangents", 2, ...),
+        "problem: cotangents: got output, h, expected output, h, c",
+    ),
+    "cotangent_shape": (
+        put("cotangents", 1, "shape", [4]),
+        "problem: cotangents: h: got shape (4,), expected (2, 2)",
+    ),
+    "cotangent_nan": (
+        put("cotangents", 1, "data", 1, "NaN"),
+        "problem: cotangents: h[0, 1]: got nan, expected a finite number",
+    ),
+    "cotangent_null": (put("cotangents", 1, None), "cotangents.1: got null, expected an object"),
+    "no_cotangents": (
+        put("cotangents", None),
+        "problem: gradients: got gradients without cotangents, expected both",
+    ),
+    "gradients": (
+        put("gradients", 5, ...),
+        "problem: gradients: got 5, expected 6: inputs, kernel, recurrent_kernel, bias, "
+        "initial_state/h, initial_state/c",
+    ),
+    "gradient_name": (
+        put("gradients", 5, "name", "c"),
+        "problem: gradients: got c, expected initial_state/c",
+    ),
+    "gradient_shape": (
+        put("gradients", 1, "shape", [8, 1]),
+        "problem: gradients: kernel: got shape (8, 1), expected (1, 8)",
+    ),
+    "gradient_zeros": (put("gradients", 0, 0), "gradients.0: got 0, expected an object"),
     # empty axes
     "no_batch": (
         lambda f: f["inputs"].update(shape=[0, 3, 1], data=[]),
