@@ -73,10 +73,12 @@ class PortCall(CallResult):
     """A call of the model, and the verdict on the port's outputs; `unsupported` if not compared.
 
     `problem` has the port's own inputs and its outputs, `tensor` is the name of the first of these.
+    `inputs_differ`: the port's own inputs or states are not those of the model, by more than noise.
     """
 
     problem: Problem | None = None
     tensor: str = ""
+    inputs_differ: bool = False
 
 
 Result = TypeVar("Result", bound=CallResult)
@@ -143,8 +145,22 @@ class PortResult(_Results[PortCall]):
     weights: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def changed_inputs(self) -> PortCall | None:
+        """The first call whose inputs differ although no call before it does.
+
+        Then other layers before it differ, or calls that were not compared. Noise that has grown
+        in an inconclusive call is no such difference.
+        """
+        for call in self.calls:
+            if call.inputs_differ:
+                return call
+            if call.result.failing or call.result.verdict is Verdict.INCONCLUSIVE:
+                return None
+        return None
+
+    @property
     def status(self) -> int:
-        if any(output.differs for output in self.outputs):
+        if self.changed_inputs is not None or any(output.differs for output in self.outputs):
             return DIFFERS
         return 0 if self.outputs and self.first_difference is None else super().status
 

@@ -8,19 +8,23 @@ from dataclasses import replace
 import numpy as np
 
 from rnnparity.models.calls import Call, OutputComparison, PortCall, PortResult, Recording
-from rnnparity.models.locating import Located, locate
-from rnnparity.models.matching import ByName, ByValue, Finder, nearest
+from rnnparity.models.locating import SAME, Located, entering, locate
+from rnnparity.models.matching import ByName, ByValue, Finder, distance, nearest
 from rnnparity.models.ports.port import Port
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.problem import Tensor
+from rnnparity.problem.layers import halves
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import CaseResult, Explanation, Verdict
 from rnnparity.session.ask import explained
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.verdict.judge import judge
 
 NOT_FOUND = "the port has no tensor for it"
+NOT_RECOGNIZED = (
+    "no tensor of the port is near it or explained by a known fault; name one with --map"
+)
 NO_INPUTS = "a layer before it differs, and the port's own inputs of this layer are unknown"
 
 # A final output may be off by so many units of rounding of its largest value, or by so many times
@@ -45,15 +49,15 @@ def compare_port(
     same = bool(outputs) and not any(output.differs for output in outputs)
     with one_blas_thread():
         located = locate(recording.calls, finder, same)
-        calls = _judged(recording.calls, located)
+        calls = _judged(recording.calls, located, NOT_FOUND if port.by_name else NOT_RECOGNIZED)
         calls, explanation = _with_first_cause(calls)
-    differs = any(call.result.failing for call in calls)
-    if differs:
+    result = PortResult(tuple(calls), explanation, name, tuple(outputs), port.weights)
+    if result.first_difference or result.changed_inputs:
         outputs = [replace(output, follows=True) for output in outputs]
     else:
         propagated = max(map(_propagated, calls), default=0.0)
         outputs = [_with_propagated(output, propagated) for output in outputs]
-    return PortResult(tuple(calls), explanation, name, tuple(outputs), port.weights)
+    return replace(result, outputs=tuple(outputs))
 
 
 def _check_layers(calls: Sequence[Call], names: Mapping[str, str]) -> None:
@@ -63,19 +67,31 @@ def _check_layers(calls: Sequence[Call], names: Mapping[str, str]) -> None:
             raise RequestError(f"--map {key}: no such layer; expected {', '.join(layers)}")
 
 
-def _judged(calls: Sequence[Call], located: Sequence[Located | None]) -> list[PortCall]:
+def _judged(
+    calls: Sequence[Call], located: Sequence[Located | None], not_found: str
+) -> list[PortCall]:
     judged: list[PortCall] = []
     differs = False
     for call, found in zip(calls, located, strict=True):
         if found is None:
-            judged.append(_not_compared(call, call.reason or NOT_FOUND))
+            judged.append(_not_compared(call, call.reason or not_found))
         elif found.start is None and differs:
             judged.append(_not_compared(call, NO_INPUTS))
         else:
             result = judge(found.problem, Answer(found.problem.outputs or ()))
             differs |= result.failing
-            judged.append(PortCall(call, result, found.problem, found.end.name))
+            changed = _inputs_differ(call, found.problem)
+            judged.append(PortCall(call, result, found.problem, found.end.name, changed))
     return judged
+
+
+def _inputs_differ(call: Call, own: Problem) -> bool:
+    """Whether what enters a call in the port is not what enters it in the model, but for noise."""
+    assert call.problem is not None  # noqa: S101 - it was found
+    roundings = max(FLOAT_TYPES[half.compute_dtype].u for _, half in halves(own.layer))
+    limit = max(SAME, AMPLIFICATION * roundings)
+    pairs = zip(entering(own), entering(call.problem), strict=True)
+    return any(distance(mine.data, theirs.data) > limit for mine, theirs in pairs)
 
 
 def _not_compared(call: Call, reason: str) -> PortCall:
@@ -91,7 +107,7 @@ def _with_first_cause(calls: list[PortCall]) -> tuple[list[PortCall], Explanatio
         if explanation.verdict is Verdict.DIVERGES:
             return calls, explanation
         result = CaseResult(call.call.id, explanation.verdict, explanation.sigma)
-        calls[index] = PortCall(call.call, result, call.problem, call.tensor)
+        calls[index] = replace(call, result=result)
     return calls, None
 
 

@@ -106,7 +106,7 @@ class _Search:
 
     def _confirm_sources(self, index: int, option: _Option) -> None:
         """Take the inputs of a call that was found as the outputs of the calls that they come from."""
-        for array, match in zip(_entering(self._problem(index)), option.matches, strict=True):
+        for array, match in zip(entering(self._problem(index)), option.matches, strict=True):
             source = self._source(index, array)
             if source is None or match is None or self.located[source[0]] is not None:
                 continue
@@ -129,9 +129,13 @@ class _Search:
             slots = option.problem.output_slots()
             if not self.finder.has([f"{self.calls[index].id}/{slot.name}" for slot in slots]):
                 return
-        single = len(found) == 1
-        outputs = [_choice(self.calls[index], option, matches) for matches in found if single]
-        self.located[index] = _located(option, outputs or [matches[0] for matches in found])
+        outputs = [matches[0] for matches in found]
+        if len(found) == 1 and not self.finder.has([f"{self.calls[index].id}/output"]):
+            choice = _choice(self.calls[index], option, found[0])
+            if choice is None:
+                return
+            outputs = [choice]
+        self.located[index] = _located(option, outputs)
 
     def _bounds(self, index: int) -> tuple[int, int | None]:
         """Return the positions between which the outputs of a call are, by its neighbours."""
@@ -168,14 +172,14 @@ class _Search:
     def _options(self, index: int) -> Iterator[_Option]:
         """Yield a call's problem with what may be its inputs and states in the port."""
         problem = self._problem(index)
-        arrays = _entering(problem)
+        arrays = entering(problem)
         choices = [self._entering_matches(index, array) for array in arrays]
         for matches in product(*choices):
-            entering = [
+            own_arrays = [
                 array if match is None else Tensor.of(array.name, match.data, array.dtype)
                 for array, match in zip(arrays, matches, strict=True)
             ]
-            inputs, *states = entering
+            inputs, *states = own_arrays
             own = replace(problem, inputs=inputs, initial_state=tuple(states) or None)
             yield _Option(own, matches)
 
@@ -205,7 +209,7 @@ class _Search:
         return None
 
 
-def _entering(problem: Problem) -> list[Tensor]:
+def entering(problem: Problem) -> list[Tensor]:
     """Return the inputs and initial states of a problem."""
     return [problem.inputs, *(problem.initial_state or ())]
 
@@ -222,8 +226,11 @@ def _located(option: _Option, matches: Sequence[Match]) -> Located:
     return Located(problem.with_outputs(outputs), option.matches[0], matches[0], agrees)
 
 
-def _choice(call: Call, option: _Option, matches: Sequence[Match]) -> Match:
+def _choice(call: Call, option: _Option, matches: Sequence[Match]) -> Match | None:
     """Return the tensor that is the output of a call that differs.
+
+    None if a single one has its size, which is far off and explained by no known fault: it may be
+    anything, and what nobody knows is blamed on no layer.
 
     Raises:
         AmbiguousError: no known fault explains one of them, and none is clearly the nearest.
@@ -233,8 +240,8 @@ def _choice(call: Call, option: _Option, matches: Sequence[Match]) -> Match:
     if is_nearest and first.distance <= NEAR:
         return first
     fitting = (match for match in matches[:SEARCHED] if _is_explained(option, match))
-    choice = next(fitting, first if is_nearest else None)
-    if choice is None:
+    choice = next(fitting, None)
+    if choice is None and not is_nearest:
         raise AmbiguousError(call, matches)
     return choice
 

@@ -111,7 +111,7 @@ class ByName:
         if tensor.data.size != target.size:
             return [Match(index, tensor.name, tensor.data, np.inf)]
         if tensor.shape == target.shape:  # its axes are the layer's, however far off it is
-            return [Match(index, tensor.name, tensor.data, _distance(tensor.data, target))]
+            return [Match(index, tensor.name, tensor.data, distance(tensor.data, target))]
         return [nearest(index, tensor, target)]
 
     def has(self, keys: Sequence[str]) -> bool:
@@ -125,20 +125,20 @@ def _under(mapping: Mapping[str, Value], key: str) -> Value | None:
 
 def nearest(index: int, tensor: Tensor, target: Array) -> Match:
     """Return a tensor in the order of its axes that is nearest to an array of equal size."""
-    distance, data = min(
-        ((_distance(array, target), array) for array in arrangements(tensor.data, target.shape)),
+    smallest, data = min(
+        ((distance(array, target), array) for array in arrangements(tensor.data, target.shape)),
         key=itemgetter(0),
     )
-    return Match(index, tensor.name, data, distance)
+    return Match(index, tensor.name, data, smallest)
 
 
-def _distance(array: Array, target: Array) -> float:
+def distance(array: Array, target: Array) -> float:
     """Return the root of the mean squared difference, relative to that of the target."""
     scale = np.sqrt(np.mean(np.square(target, dtype=np.float64))) or 1.0
     with np.errstate(over="ignore", invalid="ignore"):
         difference = array.astype(np.float64) - target
-        distance = float(np.sqrt(np.mean(np.square(difference))) / scale)
-    return distance if np.isfinite(distance) else np.inf
+        relative = float(np.sqrt(np.mean(np.square(difference))) / scale)
+    return relative if np.isfinite(relative) else np.inf
 
 
 def arrangements(array: Array, shape: tuple[int, ...]) -> Iterator[Array]:

@@ -24,6 +24,11 @@ def port_headline(result: PortResult) -> str:
         return f"first difference: {first.call.id}{cause}"
     total = len(result.calls)
     compared = f"{result.compared} of {total} calls of recurrent layers agree"
+    changed = result.changed_inputs
+    if changed is not None:
+        return (
+            f"{compared}, but the inputs of {changed.call.id} differ: {_suspects(result, changed)}"
+        )
     if any(output.differs for output in result.outputs):
         if result.compared == total:
             return "all recurrent layers agree, the head differs"
@@ -31,6 +36,15 @@ def port_headline(result: PortResult) -> str:
     if not result.compared and not result.outputs:
         return f"nothing was compared: 0 of {total} calls of recurrent layers"
     return f"{compared}, and so does the final output" if result.outputs else compared
+
+
+def _suspects(result: PortResult, changed: PortCall) -> str:
+    """Return what may have changed the inputs of a call."""
+    before = result.calls[: result.calls.index(changed)]
+    hidden = [call.call.id for call in before if not call.result.verdict.compared]
+    if hidden:
+        return f"{', '.join(hidden)}, or a layer that is not recurrent, differs before it"
+    return "a layer before it that is not recurrent differs"
 
 
 def port_lines(result: PortResult) -> Iterator[Line]:
@@ -115,7 +129,12 @@ def port_json(result: PortResult) -> dict[str, object]:
     return {
         "port": result.port,
         "calls": [
-            call_json(call) | {"tensor": call.tensor or None, "reason": call.result.reason}
+            call_json(call)
+            | {
+                "tensor": call.tensor or None,
+                "inputs_differ": call.inputs_differ,
+                "reason": call.result.reason,
+            }
             for call in result.calls
         ],
         "outputs": [_output_json(output) for output in result.outputs],

@@ -8,6 +8,7 @@ from _support.ported_models import (
     LSTM,
     K,
     call_of,
+    dense,
     outputs_of,
     ported_model,
     recorded_model,
@@ -16,12 +17,13 @@ from _support.ported_models import (
 from _support.random_problems import random_problem
 
 from rnnparity.models.calls import Recording
-from rnnparity.models.comparing import NO_INPUTS, NOT_FOUND, compare_port
+from rnnparity.models.comparing import NO_INPUTS, NOT_FOUND, NOT_RECOGNIZED, compare_port
 from rnnparity.models.locating import AmbiguousError
 from rnnparity.models.ports.port import Port, named_port
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
 from rnnparity.problem.tensor import Tensor
+from rnnparity.report.port_text import port_headline
 
 SWAPPED = ("gate-order", "LSTM fico in all weights")
 BIAS = ("bias-row-dropped", "GRU, the state's bias")
@@ -207,7 +209,7 @@ def test_layer_that_a_healthy_port_does_not_show_is_not_compared():
     assert any(tensor.data.size == 3 * 7 * 6 for tensor in hidden)
     result = compare_port("port", recorded_model(), Port(hidden, port.outputs))
     assert verdicts(result) == [UNSUPPORTED, AGREES]
-    assert result.calls[0].result.reason == NOT_FOUND
+    assert result.calls[0].result.reason == NOT_RECOGNIZED
     assert result.status == 0
 
 
@@ -216,3 +218,40 @@ def test_outputs_of_a_port_beyond_those_of_the_model_are_ignored():
     states = Tensor("h", np.zeros((3, 2), "float32"))
     result = compare_port("port", recorded_model(), Port(port.tensors, (states, *port.outputs)))
     assert [(output.name, output.differs) for output in result.outputs] == [("final", False)]
+
+
+def port_without(port, *names):
+    """A port that does not show the tensors of these names."""
+    return Port(tuple(t for t in port.tensors if not t.name.startswith(names)), port.outputs)
+
+
+def test_wrong_layer_between_two_recurrent_ones_is_a_difference():
+    problem, outputs, second, _, _ = run_model()
+    hidden = dense(outputs[0].data, K, 77)
+    sequence = outputs_of(replace(second, inputs=Tensor("inputs", hidden)))[0].data
+    arrays = {"x": problem.inputs.data, "lstm": outputs[0].data, "dense": hidden, "gru": sequence}
+    arrays["final"] = dense(sequence, 2, 3)
+    tensors = tuple(Tensor(name, data.astype("float32")) for name, data in arrays.items())
+    result = compare_port("port", recorded_model(), Port(tensors, tensors[-1:]))
+    assert verdicts(result) == [AGREES, AGREES]
+    assert result.changed_inputs.call.id == "encoder/second"
+    assert result.status == 1
+    assert "a layer before it that is not recurrent differs" in port_headline(result)
+
+
+@pytest.mark.parametrize("head_seed", [3, 5])
+def test_recurrent_layer_that_differs_unseen_is_a_suspect(head_seed):
+    port = port_without(ported_model({"first": SWAPPED}, head_seed), "lstm", "noise")
+    result = compare_port("port", recorded_model(), port)
+    assert verdicts(result) == [UNSUPPORTED, AGREES]
+    assert (result.first_difference, result.status) == (None, 1)
+    assert "first, or a layer that is not recurrent, differs before it" in port_headline(result)
+
+
+def test_tensor_far_off_that_no_fault_explains_is_no_layer_s_output():
+    port = port_without(ported_model(head_seed=5), "lstm")
+    result = compare_port("port", recorded_model(), port)
+    assert verdicts(result) == [UNSUPPORTED, AGREES]
+    assert result.calls[0].result.reason == NOT_RECOGNIZED
+    assert (result.first_difference, result.changed_inputs, result.status) == (None, None, 1)
+    assert "the final output differs" in port_headline(result)
