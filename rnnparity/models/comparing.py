@@ -25,7 +25,7 @@ NOT_FOUND = "the port has no tensor for it"
 NOT_RECOGNIZED = (
     "no tensor of the port is near it or explained by a known fault; name one with --map"
 )
-NO_INPUTS = "a layer before it differs, and the port's own inputs of this layer are unknown"
+NO_INPUTS = "something before it differs, and the port's own inputs of this layer are unknown"
 
 # A final output may be off by so many units of rounding of its largest value, or by so many times
 # what the outputs of the recurrent layers are off (which is relative to their root mean square).
@@ -79,17 +79,20 @@ def _judged(
             judged.append(_not_compared(call, NO_INPUTS))
         else:
             result = judge(found.problem, Answer(found.problem.outputs or ()))
-            differs |= result.failing
             changed = _inputs_differ(call, found.problem)
+            differs |= result.failing or changed
             judged.append(PortCall(call, result, found.problem, found.end.name, changed))
     return judged
 
 
 def _inputs_differ(call: Call, own: Problem) -> bool:
-    """Whether what enters a call in the port is not what enters it in the model, but for noise."""
-    assert call.problem is not None  # noqa: S101 - it was found
-    roundings = max(FLOAT_TYPES[half.compute_dtype].u for _, half in halves(own.layer))
-    limit = max(SAME, AMPLIFICATION * roundings)
+    """Whether what enters a call in the port is not what enters it in the model.
+
+    They may be off by what the layers before it make of the rounding of their type.
+    """
+    assert call.problem is not None  # noqa: S101 - only calls with a problem are located
+    rounding = max(FLOAT_TYPES[half.compute_dtype].u for _, half in halves(own.layer))
+    limit = max(SAME, AMPLIFICATION * rounding)
     pairs = zip(entering(own), entering(call.problem), strict=True)
     return any(distance(mine.data, theirs.data) > limit for mine, theirs in pairs)
 

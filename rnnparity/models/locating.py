@@ -125,17 +125,14 @@ class _Search:
                 break
         else:
             return
-        if self.same_outputs and max(matches[0].distance for matches in found) > NEAR:
-            slots = option.problem.output_slots()
-            if not self.finder.has([f"{self.calls[index].id}/{slot.name}" for slot in slots]):
+        outputs: list[Match] | None = [matches[0] for matches in found]
+        slots = option.problem.output_slots()
+        if not self.finder.has([f"{self.calls[index].id}/{slot.name}" for slot in slots]):
+            if self.same_outputs and max(matches[0].distance for matches in found) > NEAR:
                 return
-        outputs = [matches[0] for matches in found]
-        if len(found) == 1 and not self.finder.has([f"{self.calls[index].id}/output"]):
-            choice = _choice(self.calls[index], option, found[0])
-            if choice is None:
-                return
-            outputs = [choice]
-        self.located[index] = _located(option, outputs)
+            outputs = _choice(self.calls[index], option, found)
+        if outputs is not None:
+            self.located[index] = _located(option, outputs)
 
     def _bounds(self, index: int) -> tuple[int, int | None]:
         """Return the positions between which the outputs of a call are, by its neighbours."""
@@ -226,27 +223,32 @@ def _located(option: _Option, matches: Sequence[Match]) -> Located:
     return Located(problem.with_outputs(outputs), option.matches[0], matches[0], agrees)
 
 
-def _choice(call: Call, option: _Option, matches: Sequence[Match]) -> Match | None:
-    """Return the tensor that is the output of a call that differs.
+def _choice(call: Call, option: _Option, found: Sequence[Sequence[Match]]) -> list[Match] | None:
+    """Return the tensors that are the outputs of a call that differs.
 
-    None if a single one has its size, which is far off and explained by no known fault: it may be
-    anything, and what nobody knows is blamed on no layer.
+    None where the nearest are far off and no known fault explains them: they may be anything, and
+    what nobody knows is blamed on no layer.
 
     Raises:
-        AmbiguousError: no known fault explains one of them, and none is clearly the nearest.
+        AmbiguousError: no known fault explains a tensor, and none is clearly the nearest.
     """
-    first, *others = matches
-    is_nearest = not others or first.distance * CLEARLY < others[0].distance
-    if is_nearest and first.distance <= NEAR:
-        return first
-    fitting = (match for match in matches[:SEARCHED] if _is_explained(option, match))
-    choice = next(fitting, None)
+    nearest = [matches[0] for matches in found]
+    is_nearest = len(found) > 1 or _is_clearly_nearest(found[0])
+    if is_nearest and max(match.distance for match in nearest) <= NEAR:
+        return nearest
+    # Of several outputs only the nearest tensors are tried together.
+    tried = [nearest] if len(found) > 1 else [[match] for match in found[0][:SEARCHED]]
+    choice = next((matches for matches in tried if _is_explained(option, matches)), None)
     if choice is None and not is_nearest:
-        raise AmbiguousError(call, matches)
+        raise AmbiguousError(call, found[0])
     return choice
 
 
-def _is_explained(option: _Option, match: Match) -> bool:
-    """Whether a known fault explains the outputs of a call, if a tensor holds them."""
-    cause = explained(_located(option, [match]).problem).explanation.cause
+def _is_clearly_nearest(matches: Sequence[Match]) -> bool:
+    return len(matches) == 1 or matches[0].distance * CLEARLY < matches[1].distance
+
+
+def _is_explained(option: _Option, matches: Sequence[Match]) -> bool:
+    """Whether a known fault explains the outputs of a call, if these tensors are its outputs."""
+    cause = explained(_located(option, matches).problem).explanation.cause
     return cause is not None and cause.explained and cause.certain

@@ -34,7 +34,7 @@ class SubjectFailedError(RequestError):
 
 
 class FormatError(RequestError):
-    """A problem file or a fixture that cannot be read as `rnnparity/1`."""
+    """A problem file or a fixture that cannot be read (docs/format.md)."""
 
 
 class LayerError(FormatError):

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import COMPUTE_DTYPE
+from rnnparity.problem.file_format import FORMAT_WITH_COTANGENTS
 from rnnparity.problem.keras_config import config_fields
 from rnnparity.problem.layers import ACTIVATIONS, MERGE_MODES, Recurrent
 from rnnparity.problem.schema import AnswerFields, ManifestFields, ProblemFields
@@ -57,7 +58,7 @@ def schema_text() -> str:
     }
     schema = {
         "$schema": DIALECT,
-        "title": "rnnparity/2",
+        "title": FORMAT_WITH_COTANGENTS,
         "description": "A problem file. A fixture file is a list of problems.",
         **_reference("ProblemFields"),
         "$defs": named,

@@ -17,6 +17,8 @@ from rnnparity.problem.dtypes import Array
 # Keras' constants (Klambauer et al. 2017, "Self-normalizing neural networks").
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
+# Of the approximation of gelu (Hendrycks and Gimpel 2016, "Gaussian Error Linear Units").
+GELU_SCALE, GELU_CUBIC = sqrt(2 / pi), 0.044715
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def gelu(x: Array) -> Array:
 
 def gelu_tanh(x: Array) -> Array:
     """Return the approximation of gelu by tanh, Keras' gelu with approximate=True."""
-    return 0.5 * x * (1 + np.tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))  # type: ignore[no-any-return]
+    return 0.5 * x * (1 + np.tanh(GELU_SCALE * (x + GELU_CUBIC * x**3)))  # type: ignore[no-any-return]
 
 
 def silu(x: Array) -> Array:
@@ -115,9 +117,9 @@ def _gelu_slope(x: Array, y: Array) -> Array:
 
 
 def _gelu_tanh_slope(x: Array, y: Array) -> Array:
-    scale = sqrt(2 / pi)
-    t = np.tanh(scale * (x + 0.044715 * x**3))
-    slope: Array = 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * scale * (1 + 3 * 0.044715 * x * x)
+    t = np.tanh(GELU_SCALE * (x + GELU_CUBIC * x**3))
+    inner_slope = GELU_SCALE * (1 + 3 * GELU_CUBIC * x * x)
+    slope: Array = 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner_slope
     return slope
 
 

@@ -12,7 +12,7 @@ from rnnparity.problem.problem import Problem
 # Upper bounds of the bytes for each number of weights, inputs and sequences of a problem, measured
 # with tracemalloc: outputs, outputs with every gate, outputs with noise, one set of weights more,
 # and gradients (everything that the forward pass computed is kept for the backward pass).
-PLAIN, TRACE, NOISE, VARIANT, GRADIENT = 40, 80, 80, 32, 400
+PLAIN, TRACE, NOISE, VARIANT, GRADIENT = 40, 80, 80, 32, 240
 # Variants of the weights are computed together up to so many values of weights and outputs: 64 MB.
 BATCH_VALUES = 2**23
 # A smaller problem is not worth asking the system: 256 MiB.

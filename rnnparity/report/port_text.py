@@ -55,8 +55,8 @@ def port_lines(result: PortResult) -> Iterator[Line]:
     yield Line(head)
     for call, line in zip(result.calls, rows, strict=True):
         yield Line(line, style_of(call.result))
-        if call.result.reason:
-            yield Line(f"  {_reason(call)}")
+        for sentence in _remarks(result, call):
+            yield Line(f"  {sentence}")
     for output in result.outputs:
         yield Line(output_text(output), _output_style(output))
     for weight, key in result.weights.items():
@@ -82,8 +82,12 @@ def _output_style(output: OutputComparison) -> Style:
 
 
 def port_remarks(result: PortResult) -> list[str]:
-    """Return why calls are not compared, or cannot be judged."""
-    return [f"{call.call.id}: {_reason(call)}" for call in result.calls if call.result.reason]
+    """Return what is remarkable about the calls: why one is not compared, that its inputs differ."""
+    return [
+        f"{call.call.id}: {sentence}"
+        for call in result.calls
+        for sentence in _remarks(result, call)
+    ]
 
 
 def port_row(call: PortCall) -> Sequence[str]:
@@ -103,10 +107,13 @@ def _not_compared(call: PortCall) -> str:
     return NOT_COMPUTED if call.call.problem is None else "not compared"
 
 
-def _reason(call: PortCall) -> str:
+def _remarks(result: PortResult, call: PortCall) -> Iterator[str]:
     if call.result.verdict is Verdict.UNSUPPORTED:
-        return f"{_not_compared(call)}: {call.result.reason}"
-    return call.result.reason
+        yield f"{_not_compared(call)}: {call.result.reason}"
+    elif call.result.reason:
+        yield call.result.reason
+    if call is result.changed_inputs:
+        yield f"its inputs in the port are not those of the model: {_suspects(result, call)}"
 
 
 def model_and_port_json(result: ModelResult) -> dict[str, object]:

@@ -23,7 +23,7 @@ from rnnparity.models.ports.port import Port, named_port
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
 from rnnparity.problem.tensor import Tensor
-from rnnparity.report.port_text import port_headline
+from rnnparity.report.port_text import port_headline, port_json, port_remarks
 
 SWAPPED = ("gate-order", "LSTM fico in all weights")
 BIAS = ("bias-row-dropped", "GRU, the state's bias")
@@ -237,6 +237,28 @@ def test_wrong_layer_between_two_recurrent_ones_is_a_difference():
     assert result.changed_inputs.call.id == "encoder/second"
     assert result.status == 1
     assert "a layer before it that is not recurrent differs" in port_headline(result)
+    assert result.outputs[0].follows
+    (remark,) = port_remarks(result)
+    assert remark.startswith("encoder/second: its inputs in the port are not those of the model")
+    assert [call["inputs_differ"] for call in port_json(result)["calls"]] == [False, True]
+
+
+def test_layer_after_other_inputs_needs_its_own_inputs():
+    """Computed from the model's inputs it would be blamed for what happened before."""
+    first, _, second, _, _ = run_model()
+    other = Tensor("inputs", np.tanh(first.inputs.data))
+    outputs = outputs_of(replace(first, inputs=other))
+    hidden = Tensor("inputs", dense(outputs[0].data, K, 2))
+    arrays = {
+        "first/inputs": other.data,
+        "first/output": outputs[0].data,
+        "encoder/second/output": outputs_of(replace(second, inputs=hidden))[0].data,
+    }
+    result = compare_port("file", recorded_model(), named_port("file.npz", arrays))
+    assert verdicts(result) == [AGREES, UNSUPPORTED]
+    assert result.calls[1].result.reason == NO_INPUTS
+    assert result.changed_inputs is result.calls[0]
+    assert result.status == 1
 
 
 @pytest.mark.parametrize("head_seed", [3, 5])

@@ -1,6 +1,7 @@
 """Problems that do not fit in memory are refused before they are computed."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,16 @@ from _support.random_problems import BOTH, KINDS, SEQUENCES, random_problem, spe
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Tensor
 from rnnparity.reference import compute, compute_with_noise, memory, trace
+from rnnparity.reference.gradients import compute_gradients
 from rnnparity.reference.tolerance import expect
 
-COMPUTATIONS = (compute, trace, compute_with_noise, expect)
+
+def gradients(problem):
+    cotangents = [Tensor.of(s.name, np.ones(s.shape), s.dtype) for s in problem.output_slots()]
+    compute_gradients(replace(problem, cotangents=tuple(cotangents)))
+
+
+COMPUTATIONS = (compute, trace, compute_with_noise, expect, gradients)
 
 
 @pytest.mark.parametrize("computation", COMPUTATIONS)
@@ -48,8 +56,12 @@ def test_this_system_tells_how_much_is_available():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(8, 100, 16), (2, 50, 100)], ids=str)
 @pytest.mark.parametrize("ways", [1, 2])
-def test_estimates_are_above_the_peak_and_below_six_times_of_it(kind, shape, ways, monkeypatch):
-    """Of a problem large enough that the cost of a call does not count."""
+def test_estimates_are_above_the_peak_and_not_far_above(kind, shape, ways, monkeypatch):
+    """Of a problem large enough that the cost of a call does not count.
+
+    Gradients keep what each step computed, but weights once: the estimate is larger where most
+    numbers are weights.
+    """
     spec = spec_of(kind, 64, **BOTH)
     problem = random_problem(two_ways(spec) if ways == 2 else spec, 0, shape)
     estimates = []
@@ -57,7 +69,7 @@ def test_estimates_are_above_the_peak_and_below_six_times_of_it(kind, shape, way
     def record(problem, bytes_per_number):
         estimates.append(bytes_per_number * memory._numbers(problem))
 
-    for module in ("", ".tolerance"):
+    for module in ("", ".tolerance", ".gradients"):
         monkeypatch.setattr(f"rnnparity.reference{module}.check_memory", record)
     for computation in COMPUTATIONS:
         estimates.clear()
@@ -67,4 +79,5 @@ def test_estimates_are_above_the_peak_and_below_six_times_of_it(kind, shape, way
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        assert peak < max(estimates) < 6 * peak, computation.__name__
+        factor = 9 if computation is gradients else 6
+        assert peak < max(estimates) < factor * peak, computation.__name__

@@ -6,11 +6,8 @@ respect to the inputs, a weight or an initial state. Nothing is truncated or cli
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.tensor import Tensor
@@ -18,7 +15,7 @@ from rnnparity.reference.gradients.arithmetic import TapedArithmetic, TapedExact
 from rnnparity.reference.gradients.backward import BackwardUnroller
 from rnnparity.reference.memory import GRADIENT, check_memory
 
-__all__ = ["compute_gradients", "compute_gradients_exactly", "cotangents_of"]
+__all__ = ["compute_gradients", "compute_gradients_exactly"]
 
 
 def compute_gradients(problem: Problem) -> tuple[Tensor, ...]:
@@ -40,23 +37,9 @@ def compute_gradients_exactly(problem: Problem) -> tuple[Tensor, ...]:
     return _gradients(problem, TapedExactArithmetic())
 
 
-def cotangents_of(problem: Problem) -> Sequence[Tensor]:
-    """Return the cotangents of a problem.
-
-    Raises:
-        RequestError: it has none.
-    """
+def _gradients(problem: Problem, arithmetic: TapedArithmetic) -> tuple[Tensor, ...]:
     if problem.cotangents is None:
         raise RequestError(f"{problem.id}: cotangents: got none, expected one for each output")
-    return problem.cotangents
-
-
-def _gradients(problem: Problem, arithmetic: TapedArithmetic) -> tuple[Tensor, ...]:
-    arrays = BackwardUnroller(problem, arithmetic).gradients(cotangents_of(problem))
-    return named_gradients(problem, [np.asarray(array[0], np.float64) for array in arrays])
-
-
-def named_gradients(problem: Problem, arrays: Sequence[Array]) -> tuple[Tensor, ...]:
-    """Return gradients under the names of the problem."""
+    arrays = BackwardUnroller(problem, arithmetic).gradients(problem.cotangents)
     pairs = zip(problem.gradient_slots(), arrays, strict=True)
-    return tuple(Tensor(slot.name, array) for slot, array in pairs)
+    return tuple(Tensor(slot.name, np.asarray(array[0], np.float64)) for slot, array in pairs)

@@ -77,7 +77,7 @@ class TapedArithmetic:
         """Return values as they are after one rounding."""
         return values
 
-    def converted(self, values: Array, source: TapedArithmetic) -> Array:  # noqa: ARG002
+    def converted(self, values: Array, source: TapedArithmetic) -> Array:  # noqa: ARG002 - float64 is the type of all
         """Return values of another arithmetic, of a layer with another type, in this one."""
         return values
 
@@ -91,7 +91,8 @@ class TapedArithmetic:
 
     def sum_rows(self, values: Array) -> Array:
         """Return the sum over axis -2, which is kept."""
-        return values.sum(axis=-2, keepdims=True)  # type: ignore[no-any-return]
+        total: Array = values.sum(axis=-2, keepdims=True)
+        return total
 
     def activation_value(self, name: str, x: Array) -> Array:
         """Return the activation of x."""
@@ -119,7 +120,7 @@ class TapedExactArithmetic(TapedArithmetic):
     def activation_value(self, name: str, x: Array) -> Array:
         return np.asarray(self._exact.activation(name)(x))
 
-    def activation_gradient(self, name: str, x: Array, y: Array, gradient: Array) -> Array:  # noqa: ARG002
+    def activation_gradient(self, name: str, x: Array, y: Array, gradient: Array) -> Array:  # noqa: ARG002 - x is enough
         slope = np.frompyfunc(partial(self._slope, name), 1, 1)
         return self.product(gradient, np.asarray(slope(x)))
 
