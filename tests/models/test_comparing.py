@@ -14,14 +14,14 @@ from _support.ported_models import (
     recorded_model,
     run_model,
 )
-from _support.random_problems import random_problem
+from _support.random_problems import random_problem, spec_of, two_ways
 
-from rnnparity.models.calls import Recording
+from rnnparity.models.calls import PortCall, PortResult, Recording
 from rnnparity.models.comparing import NO_INPUTS, NOT_FOUND, NOT_RECOGNIZED, compare_port
 from rnnparity.models.locating import AmbiguousError
 from rnnparity.models.ports.port import Port, named_port
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.results import CaseResult, Verdict
 from rnnparity.problem.tensor import Tensor
 from rnnparity.report.port_text import port_headline, port_json, port_remarks
 
@@ -48,7 +48,7 @@ def test_fault_of_the_first_layer_is_no_fault_of_the_second():
     assert result.first_difference.call.id == "first"
     assert result.explanation.cause.names == ("gate-order",)
     assert result.calls[0].tensor == "lstm"
-    assert result.status == 1
+    assert (result.changed_inputs, result.status) == (None, 1)
     assert result.outputs[0].follows
 
 
@@ -268,6 +268,38 @@ def test_recurrent_layer_that_differs_unseen_is_a_suspect(head_seed):
     assert verdicts(result) == [UNSUPPORTED, AGREES]
     assert (result.first_difference, result.status) == (None, 1)
     assert "first, or a layer that is not recurrent, differs before it" in port_headline(result)
+
+
+@pytest.mark.parametrize("verdict", [DIVERGES, Verdict.INCONCLUSIVE])
+def test_other_inputs_may_come_from_a_call_before(verdict):
+    first, second = recorded_model().calls
+    before = PortCall(first, CaseResult("first", verdict))
+    after = PortCall(second, CaseResult("second", AGREES), inputs_differ=True)
+    assert PortResult((before, after)).changed_inputs is None
+    assert PortResult((after,)).changed_inputs is after
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "names"),
+    [(0.01, DIVERGES, "forward"), (3.0, UNSUPPORTED, "")],
+    ids=["near", "far"],
+)
+def test_several_outputs_are_the_nearest_tensors_unless_they_are_far_off(error, expected, names):
+    """A tensor that is hardly farther is no reason to ask: only one pair is the nearest."""
+    spec = two_ways(spec_of("gru", 3), merge_mode=None)
+    problem = replace(random_problem(spec, 1, (3, 7, 4)), id="both")
+    outputs = outputs_of(problem)
+    rng = np.random.default_rng(2)
+    off = [error * rng.standard_normal(tensor.shape) for tensor in outputs]
+    arrays = {
+        "forward": outputs[0].data + off[0],
+        "hardly_farther": outputs[0].data + 1.5 * off[0],
+        "backward": outputs[1].data + off[1],
+    }
+    tensors = tuple(Tensor(name, data.astype("float32")) for name, data in arrays.items())
+    recording = Recording((call_of(problem, outputs),), (problem.inputs,), ())
+    (call,) = compare_port("port", recording, Port(tensors, ())).calls
+    assert (call.result.verdict, call.tensor) == (expected, names)
 
 
 def test_tensor_far_off_that_no_fault_explains_is_no_layer_s_output():

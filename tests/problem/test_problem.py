@@ -4,6 +4,7 @@ import doctest
 import importlib
 
 import pytest
+from _support.random_problems import random_problem, spec_of
 
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.errors import FormatError, RequestError
@@ -44,6 +45,16 @@ def test_repr_mentions_outputs():
 def test_repr_of_different_halves_has_both():
     text = repr(catalogue()["halves-units-concat"])
     assert "LSTM(5, return_sequences=True, return_state=True), backward_layer=LSTM(8, " in text
+
+
+@pytest.mark.parametrize(
+    ("dtype", "of_weights"), [("mixed_bfloat16", "float32"), ("float16", "float16")]
+)
+def test_gradients_have_the_dtypes_of_what_they_belong_to(dtype, of_weights):
+    problem = random_problem(spec_of("lstm", 2, dtype=dtype), 0, (2, 3, 2), initial=True)
+    tensors = [problem.inputs, *problem.weights, *problem.initial_state]
+    assert [s.dtype for s in problem.gradient_slots()] == [t.dtype for t in tensors]
+    assert problem.gradient_slots()[1].dtype == of_weights
 
 
 @pytest.mark.parametrize("case", ["gru-spread-last", "dtype-bfloat16-lstm-concat-mask"])
