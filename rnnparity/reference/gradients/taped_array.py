@@ -62,11 +62,14 @@ class TapedArray:
         self._sum = gradient
 
     def flow_back(self) -> None:
-        """Pass the gradient on to what the number was computed from, and forget it."""
+        """Pass the gradient on to what the number was computed from, and forget the latter.
+
+        What is kept until the end would nearly double the memory that gradients take.
+        """
         gradient = self.gradient
         if gradient is not None and self._back is not None:
             self._back(gradient)
-        self._sum = self._back = None
+        self._back = None
 
     def _add_part(self, gradient: Array, index: Index) -> None:
         """Add what flows back from a part; the parts of a number that are used do not overlap."""
