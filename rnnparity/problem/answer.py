@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.problem import Gradients, Problem, Tensor
 
 
 class Unsupported(Exception):  # noqa: N818 - a verdict, not an error
@@ -23,13 +23,15 @@ class Answer:
     """The outputs of a subject in its own dtypes, and the seconds inside the subject.
 
     `facts` are what it states without computing (see `rnnparity.verdict.expectations`); `versions`
-    those that it announces with an answer, as a program does that is not known before.
+    those that it announces with an answer, as a program does that is not known before. `gradients`
+    are there where these were asked for, in the order of `Problem.gradient_slots`.
     """
 
-    outputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
+    gradients: Gradients | None = None
 
 
 class Subject(Protocol):
@@ -43,4 +45,16 @@ class Subject(Protocol):
 
         Raises:
             Unsupported: the subject cannot run this problem.
+        """
+
+
+@runtime_checkable
+class DifferentiableSubject(Subject, Protocol):
+    """An implementation that can also run backward."""
+
+    def gradients(self, problem: Problem) -> Answer:
+        """Return the gradients for the cotangents of one problem; no outputs are needed.
+
+        Raises:
+            Unsupported: the subject has no gradients of this problem.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rnnparity.problem.answer import Answer, Subject, Unsupported
+from rnnparity.problem.answer import Answer, DifferentiableSubject, Subject, Unsupported
 from rnnparity.problem.problem import Problem
 from rnnparity.subjects import user_location
 
@@ -28,14 +28,28 @@ class Outcome:
 
 
 def ask_in_this_process(subject: Subject, problem: Problem) -> Outcome:
-    """Return the outcome of a problem. A subject that raises or exits does not end the run."""
+    """Return the outcome of a problem. A subject that raises or exits does not end the run.
+
+    A problem with cotangents asks for gradients, any other for outputs.
+    """
     try:
-        return Outcome(problem, subject.answer(problem))
+        return Outcome(problem, _answer(subject, problem))
     except Unsupported as reason:
         return Outcome(problem, unsupported=str(reason) or "no reason was given")
     except (Exception, SystemExit) as error:
         line = error_line(error) + user_location(error)
         return Outcome(problem, error=line, exception=error)
+
+
+def _answer(subject: Subject, problem: Problem) -> Answer:
+    if problem.cotangents is None:
+        return subject.answer(problem)
+    if not isinstance(subject, DifferentiableSubject):
+        raise Unsupported("it offers no gradients")
+    answer = subject.gradients(problem)
+    if answer.gradients is None:
+        raise Unsupported("it returned no gradients")
+    return answer
 
 
 def error_line(error: BaseException) -> str:

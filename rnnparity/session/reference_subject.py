@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
 
 import numpy as np
 
 from rnnparity.problem.answer import Answer, Subject, Unsupported
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.problem import Problem
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import compute
+from rnnparity.reference.gradients import compute_gradients
 from rnnparity.verdict.expectations import stated_facts
 
 
@@ -26,8 +28,19 @@ class ReferenceSubject:
 
     def answer(self, problem: Problem) -> Answer:
         start = perf_counter()
-        try:
-            outputs = compute(problem)
-        except RequestError as refusal:  # it does not fit in memory
-            raise Unsupported(str(refusal)) from None
+        outputs = _computed(compute, problem)
         return Answer(outputs, stated_facts(problem), perf_counter() - start)
+
+    def gradients(self, problem: Problem) -> Answer:
+        start = perf_counter()
+        gradients = _computed(compute_gradients, problem)
+        return Answer(gradients=gradients, seconds=perf_counter() - start)
+
+
+def _computed(
+    function: Callable[[Problem], tuple[Tensor, ...]], problem: Problem
+) -> tuple[Tensor, ...]:
+    try:
+        return function(problem)
+    except RequestError as refusal:  # it does not fit in memory
+        raise Unsupported(str(refusal)) from None

@@ -79,7 +79,7 @@ class CommandSubject:
         except FormatError as refusal:
             self._kill()
             raise ProgramError(str(refusal)) from None
-        answer, outputs, _ = parse_answer(fields, "answer")
+        answer, outputs, gradients = parse_answer(fields, "answer")
         if answer.id != problem.id:
             self._kill()
             raise ProgramError(f"answer: got id {answer.id!r:.60}, expected {problem.id!r:.60}")
@@ -87,14 +87,18 @@ class CommandSubject:
             raise Unsupported(answer.unsupported)
         if answer.error:
             raise ProgramError(answer.error)
-        if outputs is None:
+        if outputs is None and (problem.cotangents is None or gradients is None):
             raise ProgramError("answer: expected one of the keys outputs, unsupported, error")
         if other_line:
             raise ProgramError(
                 f"standard output: got {other_line!r:.60}, expected one JSON object a line; "
                 "write messages to standard error"
             )
-        return Answer(outputs, seconds=perf_counter() - start, versions=answer.versions)
+        seconds = perf_counter() - start
+        return Answer(outputs or (), {}, seconds, answer.versions, gradients)
+
+    def gradients(self, problem: Problem) -> Answer:
+        return self.answer(problem)
 
     def _kill(self) -> None:
         """Kill the program: what it may still write belongs to earlier problems."""

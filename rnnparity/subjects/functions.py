@@ -14,9 +14,9 @@ from typing import Protocol
 
 import numpy as np
 
-from rnnparity.problem.answer import Answer, Subject
+from rnnparity.problem.answer import Answer, Subject, Unsupported
 from rnnparity.problem.dtypes import FLOAT_TYPES
-from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.problem import Gradients, Problem, Tensor
 from rnnparity.problem.text import did_you_mean
 from rnnparity.subjects.declarations import SubjectError
 
@@ -55,6 +55,9 @@ class FunctionSubject:
     def answer(self, problem: Problem) -> Answer:
         return Answer(named_outputs(problem, self.function(problem)))
 
+    def gradients(self, problem: Problem) -> Answer:
+        return _gradients_of(self.function, problem)
+
 
 class ForeignSubject:
     """A third party's subject, whose answer may be an Answer or plain arrays."""
@@ -71,6 +74,26 @@ class ForeignSubject:
         if isinstance(answer, Answer):
             return answer
         return Answer(named_outputs(problem, answer))
+
+    def gradients(self, problem: Problem) -> Answer:
+        return _gradients_of(self.subject, problem)
+
+
+def _gradients_of(owner: object, problem: Problem) -> Answer:
+    """Return what the attribute `gradients` of a function or an object, itself a function, gives.
+
+    Raises:
+        Unsupported: there is none.
+    """
+    function = getattr(owner, "gradients", None)
+    if function is None:
+        raise Unsupported("it has no attribute gradients")
+    answer = function(problem)
+    return (
+        answer
+        if isinstance(answer, Answer)
+        else Answer((), gradients=named_gradients(problem, answer))
+    )
 
 
 def function_subject(target: str) -> Subject:
@@ -175,6 +198,26 @@ def named_outputs(problem: Problem, outputs: object) -> tuple[Tensor, ...]:
             _check_flat(arrays, names)
     named = zip(numbered_names(names, len(arrays)), arrays, strict=True)
     return tuple(as_tensor(name, value) for name, value in named)
+
+
+def named_gradients(problem: Problem, gradients: object) -> Gradients:
+    """Return what a function returned as gradients: a sequence in the order of their slots, or by
+    name; None stands for no gradient.
+
+    Raises:
+        TypeError: gradients are missing, or there are others.
+    """
+    names = [slot.name for slot in problem.gradient_slots()]
+    if isinstance(gradients, Mapping):
+        if set(gradients) != set(names):
+            actual = ", ".join(map(str, gradients)) or "none"
+            raise TypeError(f"gradients: got {actual}, expected {', '.join(names)}")
+        gradients = [gradients[name] for name in names]
+    if not isinstance(gradients, list | tuple) or len(gradients) != len(names):
+        got = len(gradients) if isinstance(gradients, list | tuple) else "no sequence"
+        raise TypeError(f"gradients: got {got}, expected {len(names)}: {', '.join(names)}")
+    pairs = zip(names, gradients, strict=True)
+    return tuple(None if value is None else as_tensor(name, value) for name, value in pairs)
 
 
 def numbered_names(names: Sequence[str], count: int) -> list[str]:

@@ -6,11 +6,24 @@ Where Keras' documentation is silent its CPU path decides, so no GPU is used.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
 
 from rnnparity.subjects.declarations import SubjectError
-from rnnparity.subjects.keras_backend import Backend, KerasModel, LayerCall
-from rnnparity.subjects.keras_subject import backend_subjects
+from rnnparity.subjects.keras_backend import (
+    Backend,
+    GradientCall,
+    KerasModel,
+    KerasModule,
+    KerasTensor,
+    LayerCall,
+)
+from rnnparity.subjects.keras_layers import flat
+from rnnparity.subjects.keras_subject import COMPILED, backend_subjects
+
+Traced = TypeVar("Traced", bound=Callable[..., Any])
 
 # The first TensorFlow whose tf.keras is Keras 3.
 OLDEST = (2, 16)
@@ -46,10 +59,35 @@ class TensorFlow(Backend):
 
     def compiled(self, model: KerasModel, call: LayerCall) -> LayerCall:
         del model
+        return self._traced(call)
+
+    def gradient_call(self, model: KerasModel, call: LayerCall) -> GradientCall:
+        run = partial(tape_gradients, self.tf, model, call)
+        return self._traced(run) if self.path in COMPILED else run
+
+    def _traced(self, function: Traced) -> Traced:
         # A traced function takes megabytes.
         self.max_models = 100
-        compiled: LayerCall = self.tf.function(call, jit_compile=self.path == "xla")
-        return compiled
+        traced: Traced = self.tf.function(function, jit_compile=self.path == "xla")
+        return traced
+
+
+def tape_gradients(
+    tf: KerasModule,
+    model: KerasModel,
+    call: LayerCall,
+    x: KerasTensor,
+    mask: KerasTensor | None,
+    states: Sequence[KerasTensor] | None,
+    cotangents: Sequence[KerasTensor],
+) -> Sequence[KerasTensor | None]:
+    """Return the gradients of x, of the weights and of the states by TensorFlow's tape."""
+    sources = [x, *model.trainable_weights, *(states or ())]
+    with tf.GradientTape() as tape:
+        tape.watch([x, *(states or ())])
+        outputs = flat(call(x, mask, states))
+    gradients: Sequence[KerasTensor | None] = tape.gradient(outputs, sources, list(cotangents))
+    return gradients
 
 
 SUBJECTS = backend_subjects(

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.subjects.declarations import SubjectError
 
@@ -26,6 +27,12 @@ KerasTensor: TypeAlias = Any  # a tensor of the backend, symbolic or computed
 # x (B, T, D), mask (B, T) or None, initial states (B, H) each or None -> outputs, maybe nested.
 LayerCall = Callable[[KerasTensor, KerasTensor | None, Sequence[KerasTensor] | None], object]
 Context: TypeAlias = AbstractContextManager[object]
+# x, mask, states, and a cotangent for each output -> the gradients of x, of the weights and of the
+# states; None where there is none.
+GradientCall = Callable[
+    [KerasTensor, KerasTensor | None, Sequence[KerasTensor] | None, Sequence[KerasTensor]],
+    Sequence[KerasTensor | None],
+]
 
 
 class Backend:
@@ -109,6 +116,15 @@ class Backend:
         """Return the call of a model, compiled as the path requires; by default it is unchanged."""
         del model
         return call
+
+    def gradient_call(self, model: KerasModel, call: LayerCall) -> GradientCall:
+        """Return what runs a call of a model forward and backward, compiled as the path requires.
+
+        Raises:
+            Unsupported: there is no such function here.
+        """
+        del model, call
+        raise Unsupported(f"no gradients are computed with Keras on {self.keras_backend}")
 
     def context(self, dtypes: Collection[str]) -> Context:
         """Return what must be active while layers of these types are built and called."""

@@ -9,10 +9,18 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from rnnparity.subjects.declarations import GPU_PATHS, MissingFrameworkError
-from rnnparity.subjects.keras_backend import Backend, Context, KerasModel, KerasTensor, LayerCall
-from rnnparity.subjects.keras_layers import kept_states
+from rnnparity.subjects.keras_backend import (
+    Backend,
+    Context,
+    GradientCall,
+    KerasModel,
+    KerasTensor,
+    LayerCall,
+)
+from rnnparity.subjects.keras_layers import flat, kept_states
 from rnnparity.subjects.keras_subject import backend_subjects
 
 CACHE_BYTES = 2**28
@@ -88,6 +96,28 @@ class Jax(Backend):
             return outputs
 
         return run
+
+    def gradient_call(self, model: KerasModel, call: LayerCall) -> GradientCall:
+        variables = model.trainable_variables
+
+        def back(
+            values: Sequence[KerasTensor],
+            x: KerasTensor,
+            mask: KerasTensor | None,
+            states: Sequence[KerasTensor] | None,
+            cotangents: Sequence[KerasTensor],
+        ) -> Sequence[KerasTensor]:
+            def forward(*sources: Any) -> list[KerasTensor]:
+                x, values, states = sources
+                with self.keras.StatelessScope(list(zip(variables, values, strict=True))):
+                    return flat(call(x, mask, states))
+
+            _, vjp = self.jax.vjp(forward, x, values, states)
+            x_bar, weights, starts = vjp(list(cotangents))
+            return [x_bar, *weights, *(starts or ())]
+
+        traced = self.jax.jit(back) if self.path == "jit" else back
+        return lambda *arguments: traced([v.value for v in variables], *arguments)
 
     def context(self, dtypes: Collection[str]) -> Context:
         """Switch float64 on where a layer has it; JAX computes in float32 otherwise."""

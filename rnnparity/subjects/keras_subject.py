@@ -19,10 +19,16 @@ from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.keras_config import layer_spec
 from rnnparity.problem.layers import Stack, policies
-from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.problem import Gradients, Problem, Tensor
 from rnnparity.subjects.calls import Call, calls_of, join_outputs
 from rnnparity.subjects.declarations import GPU_PATHS, Registration
-from rnnparity.subjects.keras_backend import Backend, KerasModel, KerasTensor, LayerCall
+from rnnparity.subjects.keras_backend import (
+    Backend,
+    GradientCall,
+    KerasModel,
+    KerasTensor,
+    LayerCall,
+)
 from rnnparity.subjects.keras_layers import (
     LayerBuilder,
     apply,
@@ -49,6 +55,7 @@ class KerasSubject:
         self.path = backend.path
         self.models: dict[str, KerasModel] = {}
         self.compiled: dict[str, LayerCall] = {}
+        self.backward: dict[str, GradientCall] = {}
         # Functional models around a layer, for `predict`.
         self.functional: dict[str, KerasModel] = {}
 
@@ -59,20 +66,53 @@ class KerasSubject:
         """Free every model and compiled call; needed where every problem has a new layer."""
         self.models.clear()
         self.compiled.clear()
+        self.backward.clear()
         self.functional.clear()
         self.backend.forget()
 
     def answer(self, problem: Problem) -> Answer:
-        if self.path == "implementation1" and not has_implementation(problem.layer):
-            raise Unsupported("SimpleRNN has no argument implementation")
-        if len(self.models) >= self.backend.max_models:
-            self.forget()
+        self.prepare(problem)
         start = perf_counter()
         with self.backend.context(policies(problem.layer)):
             model = self.model_of(problem)
             outputs = self._run(problem, model)
             facts = self.facts(problem, model)
         return Answer(outputs, facts, perf_counter() - start)
+
+    def gradients(self, problem: Problem) -> Answer:
+        self.prepare(problem)
+        if self.path in ("predict", "reloaded"):
+            raise Unsupported("this path differs in the forward pass only")
+        if len(problem.steps) > 1:
+            raise Unsupported("Keras keeps states in variables, through which no gradient flows")
+        start = perf_counter()
+        with self.backend.context(policies(problem.layer)):
+            gradients = self._gradients(problem, self.model_of(problem))
+        return Answer(seconds=perf_counter() - start, gradients=gradients)
+
+    def prepare(self, problem: Problem) -> None:
+        """Refuse what this path does not have, and make room for one more model.
+
+        Raises:
+            Unsupported: with the reason.
+        """
+        if self.path == "implementation1" and not has_implementation(problem.layer):
+            raise Unsupported("SimpleRNN has no argument implementation")
+        if len(self.models) >= self.backend.max_models:
+            self.forget()
+
+    def _gradients(self, problem: Problem, model: KerasModel) -> Gradients:
+        key = _key(problem)
+        if key not in self.backward:
+            self.backward[key] = self.backend.gradient_call(model, partial(apply, model))
+        (call,) = calls_of(problem)
+        cotangents = [self.backend.tensor(tensor.data) for tensor in problem.cotangents or ()]
+        results = self.backward[key](*self._arguments(problem, call), cotangents)
+        arrays = iter(self.backend.arrays([result for result in results if result is not None]))
+        pairs = zip(problem.gradient_slots(), results, strict=True)
+        return tuple(
+            None if result is None else Tensor(slot.name, next(arrays)) for slot, result in pairs
+        )
 
     def model_of(self, problem: Problem) -> KerasModel:
         """Return a built layer, or a Sequential, with the problem's weights and zero states."""
@@ -115,13 +155,18 @@ class KerasSubject:
             if key not in self.compiled:
                 self.compiled[key] = self.backend.compiled(model, run)
             run = self.compiled[key]
-        x = self.backend.tensor(call.inputs)
+        arrays = self.backend.arrays(flat(run(*self._arguments(problem, call))))
+        return [Tensor("", array) for array in arrays]
+
+    def _arguments(
+        self, problem: Problem, call: Call
+    ) -> tuple[KerasTensor, KerasTensor | None, Sequence[KerasTensor] | None]:
+        """Return the inputs, the mask and the initial states of a call as tensors."""
         mask = None if call.mask is None else self.backend.tensor(call.mask)
         states = None
         if call.initial_state is not None:
             states = self.states(problem, call.initial_state)
-        arrays = self.backend.arrays(flat(run(x, mask, states)))
-        return [Tensor("", array) for array in arrays]
+        return self.backend.tensor(call.inputs), mask, states
 
     def _predict(self, problem: Problem, model: KerasModel, key: str, call: Call) -> list[Tensor]:
         """Run a call by the method `predict` of a functional model with an input an argument."""

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from rnnparity.subjects.declarations import GPU_PATHS, MissingFrameworkError
-from rnnparity.subjects.keras_backend import Backend, Context
+from rnnparity.subjects.keras_backend import (
+    Backend,
+    Context,
+    GradientCall,
+    KerasModel,
+    KerasTensor,
+    LayerCall,
+)
+from rnnparity.subjects.keras_layers import flat
 from rnnparity.subjects.keras_subject import backend_subjects
 
 
@@ -33,8 +41,28 @@ class Torch(Backend):
     def versions(self) -> dict[str, str]:
         return super().versions() | {"torch": str(self.torch.__version__)}
 
+    def gradient_call(self, model: KerasModel, call: LayerCall) -> GradientCall:
+        def run(
+            x: KerasTensor,
+            mask: KerasTensor | None,
+            states: Sequence[KerasTensor] | None,
+            cotangents: Sequence[KerasTensor],
+        ) -> Sequence[KerasTensor | None]:
+            weights = [variable.value for variable in model.trainable_weights]
+            with self.torch.enable_grad():
+                for tensor in (x, *(states or ())):
+                    tensor.requires_grad_()
+                outputs = flat(call(x, mask, states))
+                sources = [x, *weights, *(states or ())]
+                gradients: Sequence[KerasTensor | None] = self.torch.autograd.grad(
+                    outputs, sources, cotangents, allow_unused=True
+                )
+            return gradients
+
+        return run
+
     def context(self, dtypes: Collection[str]) -> Context:
-        """Record nothing for gradients."""
+        """Record nothing for gradients; `gradient_call` does where they are asked for."""
         del dtypes
         context: Context = self.torch.no_grad()
         return context

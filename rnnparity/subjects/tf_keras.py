@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from rnnparity.problem.answer import Answer, Unsupported
+from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent, Stack, called_layers, halves
 from rnnparity.problem.problem import Problem
@@ -78,10 +78,10 @@ class TfKerasSubject(KerasSubject):
     builder = TfKerasBuilder
     backend: TfKeras
 
-    def answer(self, problem: Problem) -> Answer:
+    def prepare(self, problem: Problem) -> None:
         if isinstance(problem.layer, Stack) and problem.layer.return_state:
             raise Unsupported("a Sequential of Keras 2 takes only layers with one output")
-        return super().answer(problem)
+        super().prepare(problem)
 
     def states(self, problem: Problem, states: Sequence[Array]) -> Sequence[KerasTensor]:
         """Cast each state as Keras 3 does; Keras 2 casts only the first argument of a call."""

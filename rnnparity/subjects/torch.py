@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from time import perf_counter
 
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
-from rnnparity.problem.problem import Problem
-from rnnparity.subjects.adapters import layer_outputs, with_lengths
-from rnnparity.subjects.calls import layers_of
+from rnnparity.problem.problem import Gradients, Problem, Tensor
+from rnnparity.subjects.adapters import lengths_of
+from rnnparity.subjects.calls import calls_of, layers_of, split_states
 from rnnparity.subjects.declarations import GPU_PATHS, MissingFrameworkError, Registration
-from rnnparity.subjects.torch_layers import MODULES, Torch, TorchLayers, TorchTensor
+from rnnparity.subjects.functions import named_outputs
+from rnnparity.subjects.torch_layers import (
+    MODULES,
+    Torch,
+    TorchLayers,
+    TorchModule,
+    TorchTensor,
+    weight_gradients,
+)
 
 
 def make(path: str) -> TorchSubject:
@@ -48,27 +56,68 @@ class TorchSubject:
     def answer(self, problem: Problem) -> Answer:
         check_supported(problem)
         start = perf_counter()
+        states = [self.layers.tensor(state.data) for state in problem.initial_state or ()]
         with self.torch.no_grad():
-            outputs = layer_outputs(problem, with_lengths(self._layer))
+            modules = self.layers.of(problem)
+            x = self.layers.tensor(problem.inputs.data)
+            arrays = map(_as_array, self._outputs(problem, modules, x, states))
+            outputs = named_outputs(problem, list(arrays))
         return Answer(outputs, seconds=perf_counter() - start)
 
-    def _layer(
-        self,
-        layer: Recurrent | Bidirectional,
-        weights: Mapping[str, Array],
-        x: Array,
-        lengths: Array | None,
-        states: Sequence[Array],
-    ) -> tuple[list[Array], list[Array]]:
-        """Return the outputs and last states of a layer, see `layer_subject`."""
-        outputs, last = self.layers.run(
-            layer,
-            self.layers.module(layer, weights),
-            self.layers.tensor(x),
-            None if lengths is None else self.torch.from_numpy(lengths),
-            [self.layers.tensor(state) for state in states],
+    def gradients(self, problem: Problem) -> Answer:
+        check_supported(problem)
+        start = perf_counter()
+        gradients = self._gradients(problem)
+        return Answer(seconds=perf_counter() - start, gradients=gradients)
+
+    def _gradients(self, problem: Problem) -> Gradients:
+        """Return the gradients by torch.autograd, through all layers and calls."""
+        with self.torch.no_grad():
+            modules = self.layers.of(problem)
+        x = self.layers.tensor(problem.inputs.data).requires_grad_()
+        states = [self.layers.tensor(s.data).requires_grad_() for s in problem.initial_state or ()]
+        weights = [weight for _, module in modules for weight in module.parameters()]
+        outputs = self._outputs(problem, modules, x, states)
+        cotangents = [
+            self.layers.tensor(cotangent.data).to(output.dtype)
+            for output, cotangent in zip(outputs, problem.cotangents or (), strict=True)
+        ]
+        sources = [x, *weights, *states]
+        found = iter(self.torch.autograd.grad(outputs, sources, cotangents, allow_unused=True))
+        arrays = [_array_if_any(next(found))]
+        for layer, module in modules:
+            # Those of weights are there, as every call uses them.
+            names = dict(module.named_parameters())
+            arrays += weight_gradients(layer, {name: _as_array(next(found)) for name in names})
+        arrays += map(_array_if_any, found)
+        return tuple(
+            None if array is None else Tensor.of(slot.name, array, slot.dtype)
+            for slot, array in zip(problem.gradient_slots(), arrays, strict=True)
         )
-        return [_as_array(output) for output in outputs], [_as_array(state) for state in last]
+
+    def _outputs(
+        self,
+        problem: Problem,
+        modules: Sequence[tuple[Recurrent | Bidirectional, TorchModule]],
+        x: TorchTensor,
+        states: Sequence[TorchTensor],
+    ) -> list[TorchTensor]:
+        """Return a problem's outputs, through which gradients flow back to inputs and states."""
+        by_layer: list[list[TorchTensor] | None] = [None for _ in modules]
+        if states:
+            by_layer = [*split_states(problem, states)]
+        joined: list[list[TorchTensor]] = []
+        for call, inputs in zip(calls_of(problem), x.split(problem.steps, 1), strict=True):
+            lengths = None if call.mask is None else self.torch.from_numpy(lengths_of(call.mask))
+            outputs, kept = [inputs], []
+            for (layer, module), start in zip(modules, by_layer, strict=True):
+                outputs, ends = self.layers.run(layer, module, outputs[0], lengths, start)
+                kept.append(ends if layer.stateful else None)
+            by_layer = kept
+            count = len(outputs) if problem.layer.return_sequences else 0
+            joined.append([*outputs, *(ends if problem.layer.return_state else [])])
+        sequences = [self.torch.cat(parts, 1) for parts in list(zip(*joined, strict=True))[:count]]
+        return [*sequences, *joined[-1][count:]]
 
 
 def check_supported(problem: Problem) -> None:
@@ -129,6 +178,10 @@ def _check_mask(problem: Problem) -> None:
         raise Unsupported(
             "outputs of masked steps are 0 in a packed sequence, Keras repeats the previous output"
         )
+
+
+def _array_if_any(value: TorchTensor | None) -> Array | None:
+    return None if value is None else _as_array(value)
 
 
 def _as_array(value: TorchTensor) -> Array:

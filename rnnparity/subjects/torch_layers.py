@@ -179,6 +179,21 @@ def unpacked(half: Recurrent, arrays: Mapping[str, Array]) -> list[Array]:
     return weights
 
 
+def weight_gradients(
+    layer: Recurrent | Bidirectional, gradients: Mapping[str, Array]
+) -> list[Array]:
+    """Return the gradients of a module's parameters in Keras' order and layout."""
+    half = first_half(layer)
+    arrays = []
+    for _, suffix in TWO_DIRECTIONS if isinstance(layer, Bidirectional) else ONE_DIRECTION:
+        names = ["weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if half.use_bias else ())]
+        named = {name: gradients[f"{name}_l0{suffix}"] for name in names}
+        if half.use_bias and half.bias_rows == 1:  # Keras' one bias is PyTorch's first
+            named["bias_hh"] = np.zeros_like(named["bias_hh"])
+        arrays += unpacked(half, named)
+    return arrays
+
+
 def _gates(half: Recurrent, array: Array) -> Array:
     """Return blocks along the last axis in PyTorch's order, or back: the GRU's are r, z, n."""
     if half.class_name != "GRU":
