@@ -10,7 +10,7 @@ from typing import cast
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.causes import CauseSearch
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.problem import Problem
+from rnnparity.problem.problem import Problem, without_cotangents
 from rnnparity.problem.results import FAILING, CaseResult, Verdict
 from rnnparity.problem.text import visible, visible_lines
 from rnnparity.report.messages import cause_text, failure, fixes, summary
@@ -65,7 +65,7 @@ def assert_parity(actual: object, problem: Problem) -> CaseResult:
     is_subject = callable(actual) or isinstance(actual, str)
     subject = cast("SubjectLike", actual) if is_subject else lambda _: actual
     with open_session(subject) as session:
-        outcome = ask_loaded(session, problem)
+        outcome = ask_loaded(session, without_cotangents(problem))
         result = session.judge(outcome)
     if result.verdict is Verdict.AGREES:
         return result

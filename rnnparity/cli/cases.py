@@ -107,6 +107,12 @@ def run(
         ),
     ],
     subject: Annotated[str, typer.Option(metavar="S", help="Subject that computes.")] = "reference",
+    gradients: Annotated[
+        bool,
+        typer.Option(
+            "--gradients", help="Add gradients, for the file's cotangents or for spread numbers."
+        ),
+    ] = False,
 ) -> None:
     """Compute the outputs of a problem file and print it with them."""
     from rnnparity.problem import file_format
@@ -114,11 +120,13 @@ def run(
 
     if file != "-":
         dump = file_format.dump_pretty if sys.stdout.isatty() else file_format.dump_line
-        typer.echo(dump(run_problem(file_format.read_problem(Path(file)), subject)))
+        typer.echo(
+            dump(run_problem(file_format.read_problem(Path(file)), subject, gradients=gradients))
+        )
         return
     problems = 0
     for problem in _problems_on_stdin():
-        typer.echo(file_format.dump_line(run_problem(problem, subject)))
+        typer.echo(file_format.dump_line(run_problem(problem, subject, gradients=gradients)))
         problems += 1
     if not problems:
         raise RequestError("stdin: got no problem, expected one per line")

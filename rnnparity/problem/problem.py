@@ -241,6 +241,11 @@ class Problem:
         )
 
 
+def without_cotangents(problem: Problem) -> Problem:
+    """Return the problem as one that asks for outputs only."""
+    return replace(problem, cotangents=None, gradients=None)
+
+
 def attached_mask(inputs: ArrayLike) -> ArrayLike | None:
     """Return the mask that Keras keeps with a tensor, None without one.
 

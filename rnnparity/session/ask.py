@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import covering, read_known
 from rnnparity.problem import file_format
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError, SubjectFailedError
-from rnnparity.problem.problem import Problem
+from rnnparity.problem.problem import Problem, without_cotangents
 from rnnparity.problem.results import CaseResult, Cause, DifferenceType, Explanation, Verdict
 from rnnparity.session.fixtures import read_fixtures
 from rnnparity.session.outcome import Outcome
@@ -25,18 +26,25 @@ if TYPE_CHECKING:
     from rnnparity.explanation.diagnosis import Diagnosis
 
 
-def run(problem: Problem, subject: SubjectLike = REFERENCE) -> Problem:
+def run(problem: Problem, subject: SubjectLike = REFERENCE, *, gradients: bool = False) -> Problem:
     """Return the problem with the outputs of a subject, in the subject's dtypes.
 
-    Those of the reference are float64.
+    Those of the reference are float64. With `gradients` these are computed too, for the problem's
+    cotangents or, where it has none, for those of `with_cotangents`.
 
     Raises:
         RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
         SubjectFailedError: it failed on it.
     """
     with open_session(subject) as session:
-        outcome = ask_loaded(session, problem)
-        return problem.with_outputs(_answer(outcome, session.name).outputs)
+        outcome = ask_loaded(session, without_cotangents(problem))
+        outputs = _answer(outcome, session.name).outputs
+        problem = replace(problem, outputs=outputs, gradients=None)
+        if not gradients:
+            return problem
+        problem = with_cotangents(problem)
+        answer = _answer(session.ask(problem), session.name)
+        return replace(problem, gradients=answer.gradients)
 
 
 def ask_loaded(session: Session, problem: Problem) -> Outcome:
@@ -96,6 +104,7 @@ def explain_subject(problem: Problem, subject: SubjectLike) -> Diagnosis:
     """
     from rnnparity.explanation.explain import explain
 
+    problem = without_cotangents(problem)
     with open_session(subject) as session:
         outcome = ask_loaded(session, problem)
         known = _KnownDifferences(problem, session.name, session.versions)
@@ -153,5 +162,5 @@ def _is_case(problem: Problem) -> bool:
     case = catalogue().get(problem.id)
     if case is None:
         return False
-    same = replace(problem, outputs=None, case=case.case)
+    same = replace(without_cotangents(problem), outputs=None, case=case.case)
     return file_format.dump_line(case) == file_format.dump_line(same)

@@ -1,0 +1,26 @@
+"""The cotangents with which gradients are asked for, by the formula of the catalogue's numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rnnparity.catalogue.numbers import spread
+from rnnparity.problem.problem import Problem, Tensor
+
+# That of the first output; the others follow.
+FIRST_SEED = 100
+
+
+def with_cotangents(problem: Problem) -> Problem:
+    """Return the problem with cotangents: its own, or else all different, within 1/2.
+
+    A problem asks for gradients if and only if it has cotangents.
+    """
+    if problem.cotangents is not None:
+        return problem
+    cotangents = []
+    for seed, slot in enumerate(problem.output_slots(), FIRST_SEED):
+        shape = tuple(size or 0 for size in slot.shape)
+        digits = "float64" if slot.dtype == "float64" else "float32"
+        cotangents.append(Tensor.of(slot.name, spread(shape, seed, dtype=digits), slot.dtype))
+    return replace(problem, cotangents=tuple(cotangents))
