@@ -158,6 +158,23 @@ def test_every_change_of_a_row_is_detected(tmp_path, change, seed):
     assert_refused(folder)
 
 
+def add_one(rows, case, key):
+    """Change a number that is given; of a mask, its first step."""
+    field = next(row for row in rows if row["id"] == case)[key]
+    data = (field[0] if isinstance(field, list) else field)["data"]
+    data[0] = not data[0] if key == "mask" else data[0] + 1
+
+
+@pytest.mark.parametrize("key", ["weights", "inputs", "mask", "initial_state"])
+def test_the_changed_key_is_named(tmp_path, key):
+    case = "lstm-spread-last-mask_interior-initial"
+    folder = plain_folder(tmp_path)
+    name = next(name for name, text in contents(folder).items() if f'"id": "{case}"' in text)
+    change_file(folder, name, lambda rows: add_one(rows, case, key))
+    with pytest.raises(FormatError, match=f"{case}: {key} differs"):
+        read_goldens(folder, small_catalogue())
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("change", CHANGES_OF_THE_MANIFEST, ids=lambda change: change.__name__)
 def test_every_change_of_the_manifest_is_detected(tmp_path, change, seed):

@@ -3,6 +3,7 @@
 import doctest
 import importlib
 
+import numpy as np
 import pytest
 from _support.random_problems import random_problem, spec_of
 
@@ -78,3 +79,14 @@ def test_examples_of_the_documentation_run(name, tmp_path, monkeypatch):
     results = doctest.testmod(importlib.import_module(f"rnnparity.problem.{name}"))
     assert results.attempted
     assert not results.failed
+
+
+@pytest.mark.parametrize(("dtype", "kept"), [("float64", True), ("float32", False)])
+def test_inputs_and_states_of_a_float64_layer_keep_their_digits(dtype, kept):
+    problem = random_problem(spec_of("simple_rnn", 2, dtype=dtype), 0, (1, 3, 2))
+    third = np.full((1, 3, 2), 1 / 3)
+    spec, weights = spec_of("simple_rnn", 2, dtype=dtype), [t.data for t in problem.weights]
+    found = Problem.from_arrays(spec, weights, third, initial_state=third[:, 0])
+    assert found.inputs.dtype == dtype
+    assert (found.inputs.data == third).all() == kept
+    assert (found.initial_state[0].data == third[:, 0]).all() == kept

@@ -108,6 +108,13 @@ def test_noise_propagates_through_a_product_with_weights():
     assert_variance(h @ NoisyArray(W, None, FLOAT64), samples @ W)
 
 
+def test_paths_of_a_kernel_are_the_harmonic_mean_of_its_columns():
+    """A column of L equal numbers has L paths, one with a single number has 1."""
+    kernel = NoisyArray(np.array([[1.0, 2.0, 0.0], [0.0, 2.0, 0.0]]), None, FLOAT64)
+    assert kernel.paths == 2 / (1 / 1 + 1 / 2)
+    assert NoisyArray(np.zeros((2, 1)), None, FLOAT64).paths == np.inf
+
+
 def summed_with_roundings(rng, x, W, u):
     """Return x (rows, L) @ W (L, H), every product and every partial sum rounded."""
     total = 0.0

@@ -313,6 +313,9 @@ def test_values_that_leave_the_range_are_unpredictable(dtype, steps):
     assert expected.inconclusive == f"h leaves the range of {dtype}"
 
 
+FLOAT16 = {"dtype": "float16"}
+
+
 def product_of_halves(x):
     spec = two_ways(spec_of("simple_rnn", 1, activation="relu", **FLOAT16), merge_mode="mul")
     return problem_of(spec, [np.ones((1, 1)), np.zeros((1, 1)), np.zeros(1)] * 2, [[[x]]])
@@ -343,7 +346,14 @@ def activation_below_a_closed_gate(x):
     return problem_of(spec, weights, [[[0.0]]])
 
 
-FLOAT16 = {"dtype": "float16"}
+@pytest.mark.parametrize(("part", "leaves"), [(0.99, False), (1.01, True)])
+def test_a_state_may_use_a_sixteenth_of_the_range(part, leaves):
+    spec = spec_of("simple_rnn", 1, activation="linear", use_bias=False, **FLOAT16)
+    largest = float(np.finfo(np.float16).max)
+    problem = problem_of(spec, [np.ones((1, 1)), np.ones((1, 1))], [[[part * largest / 16]]])
+    assert expect(problem).unpredictable == leaves
+
+
 IN_BETWEEN = "a value that h is computed from leaves the range of float16"
 
 

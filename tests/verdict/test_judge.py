@@ -110,6 +110,15 @@ def test_the_witness_that_differs_from_the_other_two_is_the_outlier(
     assert (result.verdict is Verdict.AGREES) == (outlier is None)
 
 
+def test_the_reference_is_the_outlier_where_values_and_finiteness_differ():
+    moved, second, *others = moved_reference(1.0).outputs
+    broken = replace(second, data=np.full_like(second.data, np.nan))
+    expected = replace(EXPECTED, outputs=(moved, broken, *others))
+    result = judge_with_golden(PROBLEM, Answer(outputs()), expected, outputs())
+    assert result.difference_types == {DifferenceType.VALUES, DifferenceType.FINITENESS}
+    assert result.outlier is Witness.REFERENCE
+
+
 FLOAT64 = catalogue()["dtype-float64-gru-forward"]
 
 
