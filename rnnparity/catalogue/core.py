@@ -10,7 +10,10 @@ from rnnparity.catalogue import catalogue
 from rnnparity.problem.errors import FormatError
 
 CORE = Path(__file__).with_name("core.txt")
-_HEAD = "# The core set, computed by `rnnparity regenerate --core`: do not edit.\n"
+_HEAD = """\
+# The core set, computed by `rnnparity regenerate --core`: do not edit.
+# Computed from: {basis}
+"""
 
 
 @cache
@@ -28,6 +31,6 @@ def core() -> tuple[str, ...]:
     return tuple(ids)
 
 
-def core_text(ids: Iterable[str]) -> str:
-    """Return the content of the file that stores a core set."""
-    return _HEAD + "".join(f"{id_}\n" for id_ in ids)
+def core_text(ids: Iterable[str], basis: str) -> str:
+    """Return the content of the file that stores a core set and what it was computed from."""
+    return _HEAD.format(basis=basis) + "".join(f"{id_}\n" for id_ in ids)

@@ -72,7 +72,7 @@ def regenerate(
     if check and done.changed:
         echo(f"{folder}: drifted: {', '.join(done.changed)}; run `rnnparity regenerate`", err=True)
         raise typer.Exit(1)
-    written = f"{len(done.changed)} files written" if done.changed else "up to date"
+    written = f"written: {', '.join(done.changed)}" if done.changed else "up to date"
     echo(f"{folder}: {done.rows} goldens, {len(done.left_out)} cases without, {written}")
 
 
@@ -107,11 +107,12 @@ def _regenerate_core(folder: Path, check: bool, jobs: int | None) -> int:
     from rnnparity.golden.goldens import KNOWN
     from rnnparity.golden.known_differences import read_known
     from rnnparity.problem.files import write_file
-    from rnnparity.session.core import compute_core
+    from rnnparity.session.core import compute_core, core_basis
 
+    known = read_known(folder / KNOWN)
     with show_progress() as progress:
-        core = compute_core(read_known(folder / KNOWN), jobs or os.cpu_count() or 1, progress)
-    text = core_text(core)
+        core = compute_core(known, jobs or os.cpu_count() or 1, progress)
+    text = core_text(core, core_basis(known))
     changed = not CORE.exists() or CORE.read_text(encoding="utf-8") != text
     if check and changed:
         echo(f"{CORE}: drifted; run `rnnparity regenerate --core`", err=True)

@@ -364,6 +364,7 @@ class Score:
 
     detected: int
     applicable: int
+    undetected: tuple[FaultId, ...] = ()
 
 
 @dataclass(frozen=True)

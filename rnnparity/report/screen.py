@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.features import every_option_value
 from rnnparity.problem.results import FAILING, Report, Score, SubjectResult, Verdict
 from rnnparity.report.columns import number_columns
 from rnnparity.report.groups import group_results, plainest
@@ -15,8 +16,10 @@ from rnnparity.report.table import counted, verb
 
 # Of each subject an example of so many groups of failing cases is printed.
 SHOWN = 10
-# So many values of an option that were not covered are named.
-VALUES_SHOWN = 4
+# Option values that were not covered are named if they are so many at most, and so many of an option.
+COVERAGE_SHOWN, VALUES_SHOWN = 30, 4
+# Faults that were not detected are named if they are so many at most.
+FAULTS_SHOWN = 5
 # The columns that are shown even if they are empty.
 ALWAYS = (Verdict.AGREES, Verdict.DIVERGES)
 # What introduces a group below the table.
@@ -132,6 +135,9 @@ def _outcome(subject: SubjectResult) -> str:
 
 def _score(score: Score, constant: Score | None) -> str:
     line = f"mutation score: {score.detected}/{score.applicable}"
+    if score.undetected and len(score.undetected) <= FAULTS_SHOWN:
+        names = (f"{fault.cause} ({fault.variant})" for fault in score.undetected)
+        line = f"{line}, not detected: {', '.join(names)}"
     if constant is None or constant == score:
         return line
     detected = f"{constant.detected}/{constant.applicable}"
@@ -139,7 +145,10 @@ def _score(score: Score, constant: Score | None) -> str:
 
 
 def _coverage(subject: SubjectResult) -> str:
-    """Return which option values no compared case of a subject had."""
+    """Return which option values no compared case of a subject had; of many, how many."""
+    if len(subject.not_covered) > COVERAGE_SHOWN:
+        values = f"{len(subject.not_covered)} of {len(every_option_value())} option values"
+        return f"  not covered by its compared cases: {values}"
     options: dict[str, list[str]] = {}
     for value in subject.not_covered:
         option, name = re.split(r": |=", value, maxsplit=1)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from hashlib import sha256
 from itertools import combinations
 from typing import NamedTuple, TypeAlias
 
-from rnnparity.catalogue import catalogue
+from rnnparity.catalogue import catalogue, digest
 from rnnparity.catalogue.features import features_of, option_values
 from rnnparity.catalogue.profiles import PROFILES
 from rnnparity.faults import FAULTS, Fault, FaultCoverage, fault_coverage, placements
@@ -129,6 +130,21 @@ def without_superfluous(met: Mapping[str, frozenset[Requirement]]) -> list[str]:
             counts.subtract(met[id_])
             kept.remove(id_)
     return kept
+
+
+def core_basis(entries: Iterable[KnownDifference]) -> str:
+    """Return what the core set is computed from: counts, and a digest of the names.
+
+    The stored core set is out of date where this has changed.
+    """
+    lines = [
+        digest(),
+        *(f"{fault.cause}, {fault.variant}" for fault in FAULTS),
+        *(profile.name for profile in PROFILES),
+        *(f"{entry.name} {' '.join(entry.cases)}" for entry in entries),
+    ]
+    names = sha256("\n".join(lines).encode()).hexdigest()[:10]
+    return f"{len(catalogue())} cases, {len(FAULTS)} faults, {names}"
 
 
 def compute_core(

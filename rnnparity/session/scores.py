@@ -9,7 +9,7 @@ from rnnparity.catalogue import catalogue, digest
 from rnnparity.catalogue.features import every_option_value, option_values
 from rnnparity.faults import detecting_cases
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import Report, Score, SubjectResult
+from rnnparity.problem.results import FaultId, Report, Score, SubjectResult
 from rnnparity.session.session import REFERENCE
 
 
@@ -48,5 +48,9 @@ def _not_covered(result: SubjectResult) -> tuple[str, ...]:
 def _score(cases: Sequence[Problem]) -> Score | None:
     """Return the mutation score of cases; None where no fault applies to any of them."""
     detecting = detecting_cases(cases)
-    detected = sum(1 for case in detecting.values() if case)
-    return Score(detected, len(detecting)) if detecting else None
+    if not detecting:
+        return None
+    missed = tuple(
+        FaultId(fault.cause, fault.variant) for fault, case in detecting.items() if not case
+    )
+    return Score(len(detecting) - len(missed), len(detecting), missed)

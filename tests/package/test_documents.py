@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from rnnparity import Verdict, assert_parity, check
+from rnnparity import Unsupported, Verdict, assert_parity, check
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.selection import select
 from rnnparity.report.fuzz_store import dump
 from rnnparity.session.fuzz import FuzzRun, Record
+from rnnparity.verdict.judge import judge
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -117,6 +118,17 @@ def test_half_of_the_documentation_of_subjects_agrees_where_it_is_supported():
     (result,) = check(half, k="lstm and not stack").subjects
     assert result.failing == ()
     assert result.counts[Verdict.AGREES] > 30
+
+
+def test_subject_of_the_contributors_page_agrees_where_it_is_supported():
+    text = (ROOT / "docs" / "CONTRIBUTING.md").read_text("utf-8")
+    (registration,) = snippet("from rnnparity import Unsupported\n", text)["SUBJECTS"]
+    subject = registration.factory()
+    for case in ("simple_rnn-spread-last", "bi_simple_rnn-spread-sum-sequences-state"):
+        problem = catalogue()[case]
+        assert judge(problem, subject.answer(problem)).verdict is Verdict.AGREES
+    with pytest.raises(Unsupported, match="only SimpleRNN"):
+        subject.answer(catalogue()["lstm-spread-last"])
 
 
 def test_converter_of_the_documentation_of_subjects_agrees():

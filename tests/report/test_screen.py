@@ -1,9 +1,13 @@
 """A run on the terminal: the outcome of a subject, and an example of each group of failing cases."""
 
+from dataclasses import replace
+
 import pytest
 from _support.conformance_runs import AGREEING, MASKED, MIXED, PLAIN, report, results, subject
 
-from rnnparity.report.screen import report_lines
+from rnnparity.catalogue.features import every_option_value
+from rnnparity.problem.results import FaultId, Score
+from rnnparity.report.screen import COVERAGE_SHOWN, FAULTS_SHOWN, report_lines
 
 
 def outcome(*verdicts):
@@ -58,3 +62,21 @@ def test_many_cases_with_the_same_cause_have_one_example():
 
 def test_without_failures_there_are_no_examples():
     assert "" not in list(report_lines(report(subject("mine", AGREEING))))
+
+
+def test_a_few_undetected_faults_are_named_and_many_are_counted():
+    few = (FaultId("a", "one"), FaultId("b", "two"))
+    many = few * FAULTS_SHOWN
+    *_, line = report_lines(report(subject("mine", AGREEING), score=Score(3, 5, few)))
+    assert line == "mutation score: 3/5, not detected: a (one), b (two)"
+    *_, line = report_lines(report(subject("mine", AGREEING), score=Score(3, 13, many)))
+    assert line == "mutation score: 3/13"
+
+
+@pytest.mark.parametrize("count", [COVERAGE_SHOWN, COVERAGE_SHOWN + 1])
+def test_a_few_option_values_that_were_not_covered_are_named_and_many_are_counted(count):
+    values = every_option_value()
+    mine = replace(subject("mine", AGREEING), not_covered=values[:count])
+    (line,) = [line for line in report_lines(report(mine)) if "not covered" in line]
+    counted = line.endswith(f": {count} of {len(values)} option values")
+    assert counted == (count > COVERAGE_SHOWN)

@@ -10,6 +10,7 @@ from _support.fixture_folders import IDS, write_folder
 from rnnparity import check
 from rnnparity.catalogue import catalogue, digest
 from rnnparity.catalogue.core import core
+from rnnparity.faults.listed import lookup
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError, SelfCheckError
@@ -55,6 +56,13 @@ def test_the_mutation_score_counts_answered_cases_of_other_subjects_than_the_ref
     assert check("reference", k=FEW).score is None
     score = check(subject_functions.right, k=FEW).score
     assert 0 < score.detected <= score.applicable
+    assert len(score.undetected) == score.applicable - score.detected
+
+
+def test_the_faults_that_a_case_does_not_detect_are_listed():
+    score = check(subject_functions.right, k="lstm-constant-last").score
+    assert len(score.undetected) == score.applicable - score.detected > 0
+    assert all(lookup(fault.cause, fault.variant) for fault in score.undetected)
 
 
 def test_a_subject_without_its_framework_is_skipped(monkeypatch):

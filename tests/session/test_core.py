@@ -19,6 +19,7 @@ from rnnparity.session.core import (
     Printed,
     Shows,
     compute_core,
+    core_basis,
     lost_requirements,
     requirements,
     smallest_cover,
@@ -48,7 +49,24 @@ def known():
 def test_the_stored_set_is_small_and_in_the_order_of_the_catalogue():
     assert len(core()) <= MOST
     assert list(core()) == [id_ for id_ in catalogue() if id_ in set(core())]
-    assert core_text(core()) == CORE.read_text()
+    assert core_text(core(), core_basis(known())) == CORE.read_text(), (
+        "the core set is out of date: run `rnnparity regenerate --core`"
+    )
+
+
+@pytest.mark.parametrize("what", ["catalogue", "FAULTS", "PROFILES", "entries"])
+def test_the_stored_set_is_out_of_date_after_a_new_case_fault_profile_or_difference(
+    monkeypatch, what
+):
+    entries = known()
+    before = core_basis(entries)
+    if what == "entries":
+        entries = entries[1:]
+    elif what == "catalogue":
+        monkeypatch.setattr(core_module, "digest", lambda: "another")
+    else:
+        monkeypatch.setattr(core_module, what, getattr(core_module, what)[1:])
+    assert core_basis(entries) != before
 
 
 def test_an_unknown_case_in_the_stored_set_is_refused(monkeypatch, tmp_path):
