@@ -27,8 +27,9 @@ class Activation:
 
     `slope(x, y)` is f'(x). Near one of the `kinks` noise may move x to the other side, so the
     larger slope there, `steepest`, counts. `error(x, y)` is the size of the rounding error of f
-    itself, in units of u. `scales`: f is x times another function, whose underflow x scales.
-    `overflows`: y may leave the range of a type where x does not come near its end.
+    itself, in units of u; `slope_error(x)` is that of f' where terms of it cancel. `scales`: f is x
+    times another function, whose underflow x scales. `overflows`: y may leave the range of a type
+    where x does not come near its end.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Activation:
     steepest: float = 1.0
     scales: bool = False
     overflows: bool = False
+    slope_error: Callable[[Array], Array] | None = None
 
     def __call__(self, x: Array) -> Array:
         return self.value(x)
@@ -118,15 +120,30 @@ def _gelu_slope(x: Array, y: Array) -> Array:
 
 def _gelu_tanh_slope(x: Array, y: Array) -> Array:
     t = np.tanh(GELU_SCALE * (x + GELU_CUBIC * x**3))
-    inner_slope = GELU_SCALE * (1 + 3 * GELU_CUBIC * x * x)
-    slope: Array = 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner_slope
+    slope: Array = 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * _gelu_tanh_inner_slope(x)
     return slope
+
+
+def _gelu_tanh_inner_slope(x: Array) -> Array:
+    slope: Array = GELU_SCALE * (1 + 3 * GELU_CUBIC * x * x)
+    return slope
+
+
+def _gelu_tanh_slope_error(x: Array) -> Array:
+    """Return what the errors of t leave in 1 + t and 1 - t*t; beyond 5.5 t is 1 in float32."""
+    error: Array = 2 * np.abs(x) * _gelu_tanh_inner_slope(x)
+    return np.where(np.abs(x) < 5.5, 1 + error, 1)
 
 
 def _silu_slope(x: Array, y: Array) -> Array:
     s = sigmoid(x)
     slope: Array = s * (1 + x * (1 - s))
     return slope
+
+
+def _silu_slope_error(x: Array) -> Array:
+    error: Array = sigmoid(x) * (1 + np.abs(x))
+    return error
 
 
 def _two_y(x: Array, y: Array) -> Array:
@@ -161,7 +178,7 @@ ACTIVATIONS = {
         ),
         Activation("relu", relu, lambda x, y: np.where(x > 0, 1.0, 0.0), _no_error, kinks=(0,)),
         Activation("linear", lambda x: x, lambda x, y: np.ones_like(x), _no_error),
-        Activation("softsign", softsign, lambda x, y: (1 - np.abs(y)) ** 2, _two_y),
+        Activation("softsign", softsign, lambda x, y: (1 + np.abs(x)) ** -2, _two_y),
         # exp(x) - 1 computed in two steps loses up to u of exp(x), however small the difference.
         Activation(
             "elu",
@@ -181,10 +198,22 @@ ACTIVATIONS = {
         Activation("exponential", np.exp, lambda x, y: y, _two_y, overflows=True),
         # 1 + erf(x/sqrt2) cancels where x is negative: an error of u there is one of u*x/2 in the
         # product.
-        Activation("gelu", gelu, _gelu_slope, lambda x, y: 2 * np.abs(x), scales=True),
         Activation(
-            "gelu_tanh", gelu_tanh, _gelu_tanh_slope, lambda x, y: 2 * np.abs(x), scales=True
+            "gelu",
+            gelu,
+            _gelu_slope,
+            lambda x, y: 2 * np.abs(x),
+            scales=True,
+            slope_error=np.ones_like,
         ),
-        Activation("silu", silu, _silu_slope, _two_y, scales=True),
+        Activation(
+            "gelu_tanh",
+            gelu_tanh,
+            _gelu_tanh_slope,
+            lambda x, y: 2 * np.abs(x),
+            scales=True,
+            slope_error=_gelu_tanh_slope_error,
+        ),
+        Activation("silu", silu, _silu_slope, _two_y, scales=True, slope_error=_silu_slope_error),
     )
 }

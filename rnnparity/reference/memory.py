@@ -26,7 +26,7 @@ def check_memory(problem: Problem, bytes_per_number: int) -> None:
     Raises:
         RequestError: the message states the shape, the estimate and what to do.
     """
-    needed = bytes_per_number * _numbers(problem)
+    needed = bytes_per_number * numbers_of(problem)
     if needed < ALWAYS_FITS:
         return
     available = available_memory()
@@ -39,7 +39,7 @@ def check_memory(problem: Problem, bytes_per_number: int) -> None:
         )
 
 
-def _numbers(problem: Problem) -> int:
+def numbers_of(problem: Problem) -> int:
     """Return how many numbers weights, inputs and the sequences of all halves have."""
     batch, steps, _ = problem.inputs.shape
     weights = sum(tensor.data.size for tensor in problem.weights)

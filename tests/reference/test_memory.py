@@ -67,7 +67,7 @@ def test_estimates_are_above_the_peak_and_not_far_above(kind, shape, ways, monke
     estimates = []
 
     def record(problem, bytes_per_number):
-        estimates.append(bytes_per_number * memory._numbers(problem))
+        estimates.append(bytes_per_number * memory.numbers_of(problem))
 
     for module in ("", ".tolerance", ".gradients"):
         monkeypatch.setattr(f"rnnparity.reference{module}.check_memory", record)

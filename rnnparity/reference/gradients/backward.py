@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.layers import Recurrent, halves
+from rnnparity.problem.layers import Bidirectional, Recurrent, called_layers, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.tensor import Tensor
 from rnnparity.reference.cells import LSTM
@@ -41,13 +41,22 @@ class BackwardUnroller(Unroller[TapedArray]):
         for prefix, half in halves(self.problem.layer):
             gradients += self._of_weights(prefix, half)
         if self.problem.initial_state is not None:
-            gradients += [self._of(s) for states in self.initial_states.values() for s in states]
+            called = called_layers(self.problem.layer)
+            for states, layer in zip(self.initial_states.values(), called, strict=True):
+                gradients += [self._of_argument(state, layer) for state in states]
         return gradients
 
     def _of_inputs(self) -> Array:
         """Return the gradient of the inputs, which both halves of a Bidirectional read."""
-        first, *second = [self._of(x) for x in self._inputs]
-        return self._inputs[0].arithmetic.rounded(first + second[0]) if second else first
+        called = called_layers(self.problem.layer)[0]
+        first, *second = [self._of_argument(x, called) for x in self._inputs]
+        arithmetic = self._taped.for_dtype(called.compute_dtype)
+        return arithmetic.rounded(first + second[0]) if second else first
+
+    def _of_argument(self, leaf: TapedArray, called: Recurrent | Bidirectional) -> Array:
+        """Return the gradient of what entered a call, in the type of the layer that was called."""
+        arithmetic = self._taped.for_dtype(called.compute_dtype)
+        return arithmetic.converted(self._of(leaf), leaf.arithmetic)
 
     def _of_weights(self, prefix: str, half: Recurrent) -> list[Array]:
         """Return the gradients of the weights of one half, in Keras' order and layout."""

@@ -1,0 +1,109 @@
+"""Stochastic arithmetic: the noise of gradients (Vignes 1993, the idea of CESTAC).
+
+All runs are done at once, along the hidden axis. Every operation, forward and backward, changes its
+result by a random error of the size that `noisy_array` gives to its rounding; how far the runs end
+from the exact result is its noise. A sign is as random as is needed: the errors of many operations
+add up.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.reference.activations import ACTIVATIONS
+from rnnparity.reference.gradients.arithmetic import TapedArithmetic
+from rnnparity.reference.gradients.taped_array import TapedArray
+
+# Noise may move a number over a kink that is so many sigma away.
+NEAR = 4
+
+
+class StochasticArithmetic(TapedArithmetic):
+    """Taped arrays of `runs` runs whose operations round to `dtype` with random errors.
+
+    `reasons` are found on the way: why these runs do not show how far a healthy result may be off.
+    """
+
+    def __init__(
+        self,
+        dtype: str,
+        runs: int,
+        rng: np.random.Generator,
+        tape: list[TapedArray] | None = None,
+        reasons: list[str] | None = None,
+    ) -> None:
+        super().__init__(tape)
+        self.dtype = FLOAT_TYPES[dtype]
+        self.runs = runs
+        self.reasons: list[str] = [] if reasons is None else reasons
+        self._rng = rng
+        # Of an activation, in each run: an approximation errs in the same direction every time.
+        self._direction = self._signs((runs, 1, 1))
+
+    def for_dtype(self, dtype: str) -> StochasticArithmetic:
+        return StochasticArithmetic(dtype, self.runs, self._rng, self.tape, self.reasons)
+
+    def rounded(self, values: Array) -> Array:
+        return self._with_error(values, self.dtype.u * values)
+
+    def converted(self, values: Array, source: TapedArithmetic) -> Array:
+        same = isinstance(source, StochasticArithmetic) and source.dtype.bits <= self.dtype.bits
+        return values if same else self.rounded(values)
+
+    def product(self, x: Array, y: Array) -> Array:
+        return self.rounded(x * y)
+
+    def matmul(self, x: Array, y: Array) -> Array:
+        """A sum of L products rounds L times; the first run stands for all."""
+        product = x @ y
+        terms, u2 = x.shape[-1], self.dtype.u**2
+        each = (x[:1] * x[:1]) @ (y[:1] * y[:1])
+        size = np.sqrt(each * (u2 * terms / 2) + product[:1] ** 2 * (u2 * terms / 3))
+        return self._with_error(product, size, terms)
+
+    def sum_rows(self, values: Array) -> Array:
+        return self.matmul(np.ones((1, 1, values.shape[-2])), values)
+
+    def activation_value(self, name: str, x: Array) -> Array:
+        """Half of the variance of an activation's error is that of its direction."""
+        function = ACTIVATIONS[name]
+        y = function.value(x)
+        size = np.copysign(self.dtype.u / np.sqrt(2) * function.error(x, y), y)
+        return self._with_error(y + self._direction * size, size)
+
+    def activation_gradient(self, name: str, x: Array, y: Array, gradient: Array) -> Array:
+        function = ACTIVATIONS[name]
+        if function.kinks and not self.reasons:
+            sigma, used = x.std(axis=0), (gradient != 0).any(axis=0)
+            near = [np.abs(x.mean(axis=0) - kink) < NEAR * sigma for kink in function.kinks]
+            if (used & np.any(near, axis=0)).any():
+                self.reasons.append(f"rounding may move a number over a kink of {name}")
+        slope = self.rounded(function.slope(x, y))
+        if function.slope_error is not None:
+            slope = self._with_error(slope, self.dtype.u * function.slope_error(x))
+        return self.product(gradient, slope)
+
+    def _with_error(self, values: Array, size: Array, terms: int = 1) -> Array:
+        """Return values with a random error of this size in every run.
+
+        Of the `terms` that were added any may have been flushed to zero; zeros are exact.
+        """
+        if np.abs(values).max(initial=0) > self.dtype.largest / 2:
+            self.reasons.append(f"a gradient leaves the range of {self.dtype.name}")
+        size = size + np.sqrt(terms) * self.dtype.tiny * np.sign(values)
+        error = self._signs((self.runs, *values.shape[1:]))
+        error *= size
+        error += values
+        return error
+
+    def _signs(self, shape: tuple[int, ...]) -> Array:
+        """Return numbers that are 1 or -1."""
+        count = prod(shape)
+        bits = self._rng.bit_generator.random_raw(-(-count // 64)).view(np.uint8)
+        signs: Array = np.unpackbits(bits, count=count).astype(np.float64).reshape(shape)
+        signs *= 2
+        signs -= 1
+        return signs

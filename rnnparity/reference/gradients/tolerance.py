@@ -1,0 +1,71 @@
+"""The tolerance of gradients: as that of outputs, from the noise of stochastic arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.problem import Problem
+from rnnparity.problem.tensor import Tensor
+from rnnparity.reference.gradients import compute_gradients
+from rnnparity.reference.gradients.backward import BackwardUnroller
+from rnnparity.reference.gradients.stochastic import StochasticArithmetic
+from rnnparity.reference.memory import GRADIENT, check_memory, numbers_of
+from rnnparity.reference.tolerance import Expected, expect
+
+# A sigma from so many runs is itself uncertain by 13 %.
+RUNS = 32
+# So many runs at least are done at once, more where they fit into this memory.
+FEWEST_AT_ONCE, BYTES_AT_ONCE = 8, 2**28
+
+
+def expect_gradients(problem: Problem) -> Expected:
+    """Compute the expected gradients, their noise, and whether a fault would be visible.
+
+    `outputs` of the result are the gradients, `visible` has the effect of a relative change in
+    each of them. Where the forward pass is unpredictable so are the gradients.
+
+    Raises:
+        RequestError: the problem has no cotangents, or does not fit in memory.
+    """
+    check_memory(problem, GRADIENT * FEWEST_AT_ONCE)
+    dtype = FLOAT_TYPES[problem.threshold_type]
+    gradients = compute_gradients(problem)
+    forward = expect(problem)
+    reason = forward.inconclusive if forward.unpredictable else ""
+    sigmas = [np.full(tensor.shape, np.inf) for tensor in gradients]
+    visible: dict[str, float] = {}
+    if not reason:
+        with np.errstate(all="ignore"):
+            sigmas, reason = _noise(problem, gradients)
+    if not reason:
+        for tensor, sigma in zip(gradients, sigmas, strict=True):
+            # What is too small for the type is zero there, which no relative change moves.
+            size = np.where(np.abs(tensor.data) > dtype.tiny, np.abs(tensor.data), 0)
+            allowed = dtype.threshold * np.maximum(sigma, np.finfo(float).tiny)
+            visible[tensor.name] = float((dtype.fault * size / allowed).max(initial=0))
+    hidden = [name for name, thresholds in visible.items() if 0 < thresholds <= 1]
+    inconclusive = reason
+    if hidden:
+        inconclusive = (
+            f"a change of {dtype.fault:g} in the gradient of {hidden[0]} would stay hidden"
+        )
+    return Expected(gradients, tuple(sigmas), dtype, inconclusive, bool(reason), visible)
+
+
+def _noise(problem: Problem, gradients: tuple[Tensor, ...]) -> tuple[list[Array], str]:
+    """Return the root mean square error of all runs, and a reason why it shows too little."""
+    at_once = BYTES_AT_ONCE // (GRADIENT * numbers_of(problem))
+    at_once = 2 ** int(np.log2(np.clip(at_once, FEWEST_AT_ONCE, RUNS)))
+    squares = [np.zeros(tensor.shape) for tensor in gradients]
+    for seed in range(RUNS // at_once):
+        rng = np.random.Generator(np.random.SFC64(seed))
+        arithmetic = StochasticArithmetic(problem.layer.compute_dtype, at_once, rng)
+        runs = BackwardUnroller(problem, arithmetic).gradients(problem.cotangents or ())
+        for index, (run, exact) in enumerate(zip(runs, gradients, strict=True)):
+            squares[index] += ((run - exact.data) ** 2).sum(axis=0)
+        if arithmetic.reasons:
+            return squares, arithmetic.reasons[0]
+    sigmas = [np.sqrt(square / RUNS) for square in squares]
+    finite = all(np.isfinite(sigma).all() for sigma in sigmas)
+    return sigmas, "" if finite else "a gradient leaves the range of its type"
