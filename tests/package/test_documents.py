@@ -152,4 +152,4 @@ def test_live_model_of_its_document_agrees():
 def test_parametrized_test_of_the_readme_selects_cases(monkeypatch):
     monkeypatch.setitem(sys.modules, "mylib", SimpleNamespace(my_rnn=None))
     test = snippet("import pytest")["test_keras_parity"]
-    assert select(catalogue().values(), test.pytestmark[0].args[0])
+    assert select(catalogue().tags(), test.pytestmark[0].args[0])
