@@ -61,7 +61,6 @@ def model(
     ] = False,
 ) -> None:
     """Compare every recurrent layer of a saved model."""
-    from itertools import chain
     from json import dumps
 
     from rnnparity.models.judging import judge_recording
@@ -92,7 +91,8 @@ def model(
     if json:
         typer.echo(dumps(model_and_port_json(result), indent=1))
     else:
-        for line in chain(model_lines(result), port_lines(result.port) if result.port else ()):
+        port = result.port
+        for line in port_lines(str(file), result, port) if port else model_lines(result):
             colour, bold = COLOURS[line.style]
             echo(line.text, colour=colour, bold=bold)
     if html is not None:
@@ -119,14 +119,9 @@ def _write_problems(folder: Path, result: ModelResult) -> None:
     from rnnparity.problem.files import write_folder
 
     files: dict[str, str | bytes] = {}
-    problems = [
-        (call.call, call.call.problem and call.call.problem.with_outputs(call.call.outputs))
-        for call in result.calls
-    ]
-    if result.port is not None:
-        problems = [(call.call, call.problem) for call in result.port.calls]
-    for index, (call, problem) in enumerate(problems, start=1):
-        if problem is not None:
-            name = re.sub(r"[^A-Za-z0-9_]+", "-", call.id).strip("-")
-            files[f"{index:02}-{name}.json"] = dump_pretty(problem)
+    calls = result.port.calls if result.port else result.calls
+    for index, call in enumerate(calls, start=1):
+        if call.problem is not None:
+            name = re.sub(r"[^A-Za-z0-9_]+", "-", call.call.id).strip("-")
+            files[f"{index:02}-{name}.json"] = dump_pretty(call.problem)
     write_folder(folder, files)
