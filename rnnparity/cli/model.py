@@ -63,16 +63,10 @@ def model(
     """Compare every recurrent layer of a saved model."""
     from json import dumps
 
-    from rnnparity.models.judging import judge_recording
-    from rnnparity.models.ports.opening import check_port
+    from rnnparity.models.ports.naming import check_port
     from rnnparity.models.saved import check_model_file, record_file
     from rnnparity.problem.array_files import read_arrays
     from rnnparity.problem.files import check_writable, write_file
-    from rnnparity.report.explanation_text import COLOURS
-    from rnnparity.report.model_page import model_page
-    from rnnparity.report.model_text import model_lines
-    from rnnparity.report.port_text import model_and_port_json, port_lines
-    from rnnparity.session.judging import self_check
 
     if html is not None:
         check_writable(html)
@@ -85,6 +79,15 @@ def model(
         raise RequestError("--map needs --against")
     names = _names(mapping or [])
     arrays = None if inputs is None else read_arrays(inputs)
+
+    # What takes a while to import follows the refusals.
+    from rnnparity.models.judging import judge_recording
+    from rnnparity.report.explanation_text import COLOURS
+    from rnnparity.report.model_page import model_page
+    from rnnparity.report.model_text import model_lines
+    from rnnparity.report.port_text import model_and_port_json, port_lines
+    from rnnparity.session.judging import self_check
+
     self_check()
     recording = record_file(file, arrays, imports=imports or (), unsafe=unsafe)
     result = judge_recording(recording, against or None, names)

@@ -11,7 +11,8 @@ from rnnparity.models.comparing import compare_port
 from rnnparity.models.explaining import with_causes
 from rnnparity.models.inputs import generated_inputs, prepared_inputs
 from rnnparity.models.layers import KerasLayer
-from rnnparity.models.ports.opening import PortLike, check_port, open_port
+from rnnparity.models.ports.naming import check_port
+from rnnparity.models.ports.opening import PortLike, open_port
 from rnnparity.models.recording import record
 from rnnparity.models.saved import record_file
 from rnnparity.problem.answer import Answer
