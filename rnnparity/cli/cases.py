@@ -66,15 +66,13 @@ def _cases(k: str, tags: bool) -> Iterator[list[str]]:
     from rnnparity.catalogue import catalogue
     from rnnparity.catalogue.selection import select
 
-    ids = select(catalogue().tags(), k)
+    cases = select(catalogue().values(), k)
     if tags:
-        counts = Counter(tag for tags in catalogue().tags(ids).values() for tag in tags)
+        counts = Counter(tag for case in cases if case.case for tag in case.case.tags)
         yield from ([f"{tag:32} {count:5}"] for tag, count in sorted(counts.items()))
         return
-    width = max(map(len, ids))
-    for id_ in ids:
-        case = catalogue()[id_].case
-        yield [f"{id_:{width}}  {case.why if case else ''}"]
+    width = max(len(case.id) for case in cases)
+    yield from ([f"{case.id:{width}}  {case.case.why if case.case else ''}"] for case in cases)
 
 
 def show(

@@ -20,10 +20,14 @@ value of the union in `edit`, whose function returns None where the fault does n
     )
 
 The tests then require that a case of the catalogue detects it.
+
+`BACKWARD_FAULTS` is a list of its own: what is wrong in the backward pass only, with edits of
+`backward_edit`. It serves the same two purposes for gradients.
 """
 
 from __future__ import annotations
 
+from rnnparity.faults.backward_run import BACKWARD_FAULTS, backward_mutants, run_backward
 from rnnparity.faults.edit import (
     EditArithmetic,
     EditCell,
@@ -42,6 +46,7 @@ from rnnparity.faults.mutation import (
     candidates,
     detecting_cases,
     fault_coverage,
+    gradient_coverage,
     is_detected,
     mutants,
     mutate,
@@ -50,6 +55,7 @@ from rnnparity.faults.run import Batch, run_all, run_one, trace_injection
 from rnnparity.faults.whole import with_flag
 
 __all__ = [
+    "BACKWARD_FAULTS",
     "FAULTS",
     "Batch",
     "EditArithmetic",
@@ -66,9 +72,11 @@ __all__ = [
     "Mutant",
     "PlacedFault",
     "as_problem",
+    "backward_mutants",
     "candidates",
     "detecting_cases",
     "fault_coverage",
+    "gradient_coverage",
     "inject",
     "is_detected",
     "lookup",
@@ -76,6 +84,7 @@ __all__ = [
     "mutate",
     "placements",
     "run_all",
+    "run_backward",
     "run_one",
     "trace_injection",
     "with_flag",

@@ -12,7 +12,8 @@
 | `EditArithmetic` | the arithmetic of the run | the whole layer |
 
 A half is a layer, one direction of a Bidirectional, or a layer or direction in a stack. A function
-of an edit returns None where the fault does not apply.
+of an edit returns None where the fault does not apply. Edits of the backward pass only are in
+`backward_edit`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from rnnparity.faults.backward_edit import WHOLE_BACKWARD_EDITS, BackwardEdit
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Problem
@@ -173,10 +175,11 @@ Edit: TypeAlias = (
     | EditProblem
     | EditOutputs
     | EditArithmetic
+    | BackwardEdit
 )
 
 # Edits of the whole layer: they have no half as their location.
-WHOLE_EDITS = (EditProblem, EditOutputs, EditArithmetic)
+WHOLE_EDITS = (EditProblem, EditOutputs, EditArithmetic, *WHOLE_BACKWARD_EDITS)
 # Edits before the run: the faulty layer is a problem that any implementation can compute.
 PROBLEM_EDITS = (EditWeights, EditHalf, EditProblem)
 

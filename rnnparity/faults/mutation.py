@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rnnparity.faults.backward_run import BACKWARD_FAULTS, backward_mutants
 from rnnparity.faults.fault import Fault, Mutant
 from rnnparity.faults.injection import Injection, placements
 from rnnparity.faults.listed import FAULTS
 from rnnparity.faults.run import run_all
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import FaultId
+from rnnparity.reference.gradients.tolerance import expect_gradients
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.verdict.compare import compare_values
 
@@ -21,7 +23,7 @@ TRIES = 10
 
 @dataclass(frozen=True)
 class FaultCoverage:
-    """The mutants of a problem, by whether the problem's outputs detect them."""
+    """The mutants of a problem, by whether its outputs, or its gradients, detect them."""
 
     detected: tuple[FaultId, ...]
     undetected: tuple[FaultId, ...]
@@ -59,10 +61,24 @@ def fault_coverage(
     problem: Problem, expected: Expected | None = None, faults: Iterable[Fault] = FAULTS
 ) -> FaultCoverage:
     """Return which mutants of the problem its outputs detect."""
-    expected = expected or expect(problem)
+    return _coverage(mutants(problem, faults), expected or expect(problem))
+
+
+def gradient_coverage(
+    problem: Problem, expected: Expected | None = None, faults: Iterable[Fault] = BACKWARD_FAULTS
+) -> FaultCoverage:
+    """Return which mutants of the backward pass the gradients of the problem detect.
+
+    Raises:
+        RequestError: the problem has no cotangents.
+    """
+    return _coverage(backward_mutants(problem, faults), expected or expect_gradients(problem))
+
+
+def _coverage(mutants: Iterable[Mutant], expected: Expected) -> FaultCoverage:
     detected: list[FaultId] = []
     undetected: list[FaultId] = []
-    for mutant in mutants(problem, faults):
+    for mutant in mutants:
         found = detected if is_detected(mutant, expected) else undetected
         found += mutant.faults
     return FaultCoverage(tuple(detected), tuple(undetected))

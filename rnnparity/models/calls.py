@@ -62,15 +62,10 @@ class Recording:
 
 @dataclass(frozen=True, eq=False)
 class CallResult:
-    """A call and the verdict on its outputs; `unsupported` where the layer is not computed.
-
-    `problem` has the outputs that were judged. A result that differs has its cause, and the
-    explanation unless the cause is that of an earlier call.
-    """
+    """A call and the verdict on its outputs; `unsupported` where the layer is not computed."""
 
     call: Call
     result: CaseResult
-    problem: Problem | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +76,7 @@ class PortCall(CallResult):
     `inputs_differ`: the port's own inputs or states are not those of the model, by more than noise.
     """
 
+    problem: Problem | None = None
     tensor: str = ""
     inputs_differ: bool = False
 
@@ -90,20 +86,15 @@ Result = TypeVar("Result", bound=CallResult)
 
 @dataclass(frozen=True, eq=False)
 class _Results(Generic[Result]):
-    """The results of calls in the order of execution."""
+    """The results of calls in the order of execution, and the cause of the first difference."""
 
     calls: tuple[Result, ...]
+    explanation: Explanation | None = None
 
     @property
     def first_difference(self) -> Result | None:
         """The first call whose outputs differ."""
         return next((call for call in self.calls if call.result.failing), None)
-
-    @property
-    def explanation(self) -> Explanation | None:
-        """The explanation of the first call whose outputs differ."""
-        first = self.first_difference
-        return first.result.explanation if first else None
 
     @property
     def compared(self) -> int:

@@ -8,15 +8,14 @@ from pathlib import Path
 
 from rnnparity.models.calls import Call, CallResult, ModelResult, Recording, not_compared
 from rnnparity.models.comparing import compare_port
-from rnnparity.models.explaining import with_causes
 from rnnparity.models.inputs import generated_inputs, prepared_inputs
 from rnnparity.models.layers import KerasLayer
-from rnnparity.models.ports.naming import check_port
-from rnnparity.models.ports.opening import PortLike, open_port
+from rnnparity.models.ports.opening import PortLike, check_port, open_port
 from rnnparity.models.recording import record
 from rnnparity.models.saved import record_file
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
+from rnnparity.session.ask import explained
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.verdict.judge import judge
 
@@ -69,16 +68,21 @@ def judge_recording(
 
 
 def judge_calls(calls: Sequence[Call]) -> ModelResult:
-    """Judge recorded calls, and search the causes of the differences."""
+    """Judge recorded calls, and search the cause of the first difference."""
     with one_blas_thread():
-        return ModelResult(with_causes(list(map(_judge, calls))))
+        results = tuple(map(_judge, calls))
+    result = ModelResult(results)
+    first = result.first_difference
+    if first is None or first.call.problem is None:
+        return result
+    diagnosis = explained(first.call.problem.with_outputs(first.call.outputs))
+    return ModelResult(results, diagnosis.explanation)
 
 
 def _judge(call: Call) -> CallResult:
     if call.problem is None:
         return not_compared(call)
     try:
-        result = judge(call.problem, Answer(call.outputs))
-        return CallResult(call, result, call.problem.with_outputs(call.outputs))
+        return CallResult(call, judge(call.problem, Answer(call.outputs)))
     except RequestError as refusal:  # it does not fit in memory
         return not_compared(replace(call, reason=str(refusal)))

@@ -15,6 +15,9 @@ from rnnparity.reference.engine import Unroller
 from rnnparity.reference.gradients.arithmetic import TapedArithmetic
 from rnnparity.reference.gradients.taped_array import TapedArray
 
+# The arrays of a half, in Keras' order.
+WEIGHTS, STATES = ("kernel", "recurrent_kernel", "bias"), ("h", "c")
+
 
 class BackwardUnroller(Unroller[TapedArray]):
     """A problem unrolled forward, then backward."""
@@ -34,31 +37,42 @@ class BackwardUnroller(Unroller[TapedArray]):
         with np.errstate(over="ignore", invalid="ignore"):
             while self._taped.tape:
                 self._taped.tape.pop().flow_back()
-            return self._of_leaves()
+            return self.leaf_gradients()
 
-    def _of_leaves(self) -> list[Array]:
-        gradients = [self._of_inputs()]
-        for prefix, half in halves(self.problem.layer):
-            gradients += self._of_weights(prefix, half)
+    def half_gradients(self, prefix: str, half: Recurrent) -> dict[str, Array]:
+        """Return the gradients of one half by name, each with a leading axis of runs.
+
+        They are those of the weights, of the inputs in the first layer, and of the initial states
+        (h, c) where the problem has them.
+        """
+        gradients = self._of_weights(prefix, half)
+        index = list(self.cells).index(prefix)
+        called = called_layers(self.problem.layer)[index]
+        if index < len(self._inputs):
+            gradients["inputs"] = self._of_argument(self._inputs[index], called)
         if self.problem.initial_state is not None:
-            called = called_layers(self.problem.layer)
-            for states, layer in zip(self.initial_states.values(), called, strict=True):
-                gradients += [self._of_argument(state, layer) for state in states]
+            for name, state in zip(half.states, self.initial_states[prefix], strict=True):
+                gradients[name] = self._of_argument(state, called)
         return gradients
 
-    def _of_inputs(self) -> Array:
-        """Return the gradient of the inputs, which both halves of a Bidirectional read."""
-        called = called_layers(self.problem.layer)[0]
-        first, *second = [self._of_argument(x, called) for x in self._inputs]
-        arithmetic = self._taped.for_dtype(called.compute_dtype)
-        return arithmetic.rounded(first + second[0]) if second else first
+    def leaf_gradients(self) -> list[Array]:
+        """Return what `gradients` has returned."""
+        layer = self.problem.layer
+        parts = [self.half_gradients(prefix, half) for prefix, half in halves(layer)]
+        inputs, *second = [part["inputs"] for part in parts if "inputs" in part]
+        if second:  # both halves of a Bidirectional read them
+            arithmetic = self._taped.for_dtype(called_layers(layer)[0].compute_dtype)
+            inputs = arithmetic.rounded(inputs + second[0])
+        weights = [part[name] for part in parts for name in WEIGHTS if name in part]
+        states = [part[name] for part in parts for name in STATES if name in part]
+        return [inputs, *weights, *states]
 
     def _of_argument(self, leaf: TapedArray, called: Recurrent | Bidirectional) -> Array:
         """Return the gradient of what entered a call, in the type of the layer that was called."""
         arithmetic = self._taped.for_dtype(called.compute_dtype)
         return arithmetic.converted(self._of(leaf), leaf.arithmetic)
 
-    def _of_weights(self, prefix: str, half: Recurrent) -> list[Array]:
+    def _of_weights(self, prefix: str, half: Recurrent) -> dict[str, Array]:
         """Return the gradients of the weights of one half, in Keras' order and layout."""
         cell = self.cells[prefix]
         biases = [getattr(cell, name) for name in ("b", "b_h")[: half.bias_rows]]
@@ -69,7 +83,7 @@ class BackwardUnroller(Unroller[TapedArray]):
             arrays.append(b if half.bias_rows > 1 else b[..., 0, :])
         if half.class_name == "LSTM":  # the cell has its gates first, which swaps two blocks
             arrays = [LSTM.gates_first(array) for array in arrays]
-        return arrays
+        return dict(zip(WEIGHTS, arrays, strict=False))
 
     def _of(self, leaf: TapedArray) -> Array:
         gradient = leaf.gradient
