@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnnparity.cli.common import echo, problem_of
+from rnnparity.cli.progress import show_progress
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import MODEL_SUFFIXES
 
@@ -79,7 +80,8 @@ def explain(
             check_writable(path)
     problem = _problem_with_outputs(_problem(file, layer, inputs), outputs, subject)
     try:
-        diagnosis = explain_subject(problem, subject) if subject else explained(problem)
+        with show_progress("searching the cause"):
+            diagnosis = explain_subject(problem, subject) if subject else explained(problem)
     except SubjectFailedError as error:  # nothing to explain, but a script shows it
         if bundle is not None:
             write_bundle(bundle, problem, error.failure, subject, None)

@@ -46,8 +46,11 @@ class _Task:
 
 
 @contextmanager
-def show_progress() -> Iterator[ShowProgress]:
-    """Show progress until the context is left. What is printed goes to stderr."""
+def show_progress(start: str = "loading") -> Iterator[ShowProgress]:
+    """Show progress until the context is left, `start` until something is done.
+
+    What is printed goes to stderr.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -62,16 +65,16 @@ def show_progress() -> Iterator[ShowProgress]:
     )
     bar = Bar(*columns, console=console, disable=not console.is_terminal, transient=True)
     with bar:
-        yield _Reporter(console, bar)
+        yield _Reporter(console, bar, start)
 
 
 class _Reporter:
     """Shows a bar and failing cases as they come, or lines in a pipe."""
 
-    def __init__(self, console: Console, bar: Bar) -> None:
+    def __init__(self, console: Console, bar: Bar, start: str) -> None:
         self._console, self._bar = console, bar
         self._tasks: dict[str, _Task] = {}
-        self._loading = bar.add_task("loading", total=None, failing="")
+        self._loading = bar.add_task(start, total=None, failing="")
 
     def __call__(
         self, name: str, done: int, total: int, result: CaseResult | None = None, /
