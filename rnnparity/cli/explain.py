@@ -14,7 +14,7 @@ from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import MODEL_SUFFIXES
 
 if TYPE_CHECKING:
-    from rnnparity.explanation.diagnosis import Diagnosis
+    from rnnparity.explanation.one_reading import Diagnosis
     from rnnparity.problem.problem import Problem
     from rnnparity.problem.results import DifferenceType
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rnnparity.explanation.diagnosis import Diagnosis, diagnose
+from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.experiments.experiment import experiment
+from rnnparity.explanation.one_reading import Diagnosis
 from rnnparity.explanation.probe import Ask, probe
 from rnnparity.explanation.separate import with_separating_problem
 from rnnparity.problem.problem import Problem

@@ -23,7 +23,7 @@ from rnnparity.session.session import REFERENCE, Session, SubjectLike, open_sess
 from rnnparity.verdict.judge import rounded_outputs
 
 if TYPE_CHECKING:
-    from rnnparity.explanation.diagnosis import Diagnosis
+    from rnnparity.explanation.one_reading import Diagnosis
 
 
 def run(problem: Problem, subject: SubjectLike = REFERENCE, *, gradients: bool = False) -> Problem:

@@ -15,8 +15,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from rnnparity.explanation.diagnosis import Diagnosis, diagnose
+from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.one_reading import Diagnosis
 from rnnparity.faults import (
     EditArithmetic,
     EditProblem,

@@ -12,8 +12,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from rnnparity.explanation.diagnosis import Diagnosis, diagnose
+from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.one_reading import Diagnosis
 from rnnparity.faults import run_one
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import PATTERNS, Finding
