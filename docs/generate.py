@@ -14,13 +14,15 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rnnparity.models.calls import Call
     from rnnparity.session.fuzz import FuzzRun
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,30 +90,59 @@ def explained() -> str:
 
 def model() -> str:
     """Return what `rnnparity model` prints of an encoder and a decoder that is docs/example.py's."""
+    from rnnparity.models.judging import judge_calls
+    from rnnparity.report.model_text import model_lines
+
+    encoder, _, wrong_decoder = _calls_of_model()
+    printed = "\n".join(line.text for line in model_lines(judge_calls([encoder, wrong_decoder])))
+    return f"```text\n$ rnnparity model model.keras\n{printed}\n```"
+
+
+def port() -> str:
+    """Return the table of the same model, without the fault, and a port in PyTorch that has it."""
+    from rnnparity.models.calls import Recording
+    from rnnparity.models.comparing import compare_port
+    from rnnparity.models.judging import judge_calls
+    from rnnparity.models.ports.port import Port
+    from rnnparity.problem.tensor import Tensor
+    from rnnparity.report.port_text import port_lines
+
+    encoder, decoder, wrong_decoder = _calls_of_model()
+    tensors = [
+        Tensor(name, data.data)
+        for call in (encoder, wrong_decoder)
+        for name, data in (
+            (f"{call.layer}.input", call.problem.inputs),
+            (f"{call.layer}.output.0", call.outputs[0]),
+        )
+    ]
+    compared = compare_port("port:net", Recording((encoder, decoder), (), ()), Port(tuple(tensors)))
+    lines = port_lines("model.keras", judge_calls([encoder, decoder]), compared)
+    return "\n".join(["```text", *(line.text for line in islice(lines, 6)), "```"])
+
+
+def _calls_of_model() -> Iterator[Call]:
+    """Yield the calls of an encoder, a decoder, and a decoder that is docs/example.py's."""
     from example import swapped_lstm
 
     from rnnparity.catalogue import catalogue
     from rnnparity.golden.goldens import golden_outputs
     from rnnparity.models.calls import Call
-    from rnnparity.models.judging import judge_calls
     from rnnparity.problem.keras_config import layer_spec
     from rnnparity.problem.tensor import Tensor
-    from rnnparity.report.model_text import model_lines
 
     encoder = catalogue()["bi_gru-spread-concat-sequences-mask_right"]
     decoder = catalogue()["lstm-spread-sequences-state-mask_interior"]
     names = [slot.name for slot in decoder.output_slots()]
-    calls = []
     for name, problem, outputs in (
         ("encoder", encoder, golden_outputs(encoder)),
+        ("decoder", decoder, golden_outputs(decoder)),
         ("decoder", decoder, tuple(map(Tensor, names, swapped_lstm(decoder)))),
     ):
         shapes = problem.inputs.shape, problem.mask.shape, outputs[0].shape
         named = replace(problem, id=name, case=None)
         class_name = layer_spec(problem.layer)["class_name"]
-        calls.append(Call(name, class_name, 1, *shapes, named, outputs))
-    printed = "\n".join(line.text for line in model_lines(judge_calls(calls)))
-    return f"```text\n$ rnnparity model model.keras\n{printed}\n```"
+        yield Call(name, class_name, 1, *shapes, named, outputs)
 
 
 def counts() -> str:
@@ -260,6 +291,7 @@ GENERATED = (
     example,
     explained,
     model,
+    port,
     counts,
     verdicts,
     commands,

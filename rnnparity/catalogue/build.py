@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -149,15 +149,23 @@ class CaseSpec:
     calls: Sequence[int] | None = None
     expect: Mapping[str, Any] | None = None
 
-    def build(self) -> Problem:
-        """Return the problem.
+    @cached_property
+    def layer(self) -> Layer:
+        return parse_layer(self.spec)
 
-        It has the tag "plain" if it needs only what every engine has: no mask, no states in or
-        out, float32.
+    @property
+    def all_tags(self) -> tuple[str, ...]:
+        """The tags, with "plain" if the case needs only what every engine has.
+
+        That is float32, no mask and no states in or out.
         """
-        layer = parse_layer(self.spec)
         is_stateless = self.mask is None and not self.initial and self.calls is None
-        plain = ("plain",) if is_stateless and _is_plain(layer) else ()
+        plain = ("plain",) if is_stateless and _is_plain(self.layer) else ()
+        return (*self.tags, *plain)
+
+    def build(self) -> Problem:
+        """Return the problem."""
+        layer = self.layer
         dtype = _wide(layer.compute_dtype)
         inputs = self.inputs
         if inputs is None:
@@ -171,9 +179,7 @@ class CaseSpec:
             initial_state=spread_states(layer, batch) if self.initial else None,
             calls=None if self.calls is None else tuple(self.calls),
             id=self.id,
-            case=Case(
-                (*self.tags, *plain), self.why, self.source, self.initializers, self.expect or {}
-            ),
+            case=Case(self.all_tags, self.why, self.source, self.initializers, self.expect or {}),
         )
 
     def _weights(self, layer: Layer, features: int) -> tuple[Tensor, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.core import core
 from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import COMPUTE_DTYPE
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves, policies
@@ -219,8 +220,8 @@ def features_of(problem: Problem) -> list[str]:
 
 @cache
 def every_option_value() -> tuple[str, ...]:
-    """Return the option values of all cases, in the order of the catalogue."""
-    values = (value for problem in catalogue().values() for value in option_values(problem))
+    """Return the option values of all cases: those of the core set, which has them all."""
+    values = (value for id_ in core() for value in option_values(catalogue()[id_]))
     return tuple(dict.fromkeys(values))
 
 

@@ -7,11 +7,10 @@ value; upper and lower case are the same. The word core matches the cases of the
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from rnnparity.catalogue.core import core
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.problem import Problem
 from rnnparity.problem.text import did_you_mean
 
 _TOKEN = re.compile(r"\s*(\(|\)|[^\s()]+)")
@@ -22,8 +21,10 @@ CORE = "core"
 TAGS = "run `rnnparity list --tags` for the words"
 
 
-def select(cases: Collection[Problem], expression: str) -> list[Problem]:
-    """Return the cases that the expression matches; all of them where it is empty.
+def select(cases: Mapping[str, Sequence[str]], expression: str) -> list[str]:
+    """Return the ids of the cases that the expression matches; all of them where it is empty.
+
+    `cases` are the ids with their tags, as `Catalogue.tags` returns them.
 
     Raises:
         RequestError: a syntax error, or no case matches.
@@ -32,7 +33,9 @@ def select(cases: Collection[Problem], expression: str) -> list[Problem]:
     if not tokens:
         return list(cases)
     try:
-        selected = [case for case in cases if _Reader(expression, tokens, case).matches()]
+        selected = [
+            id_ for id_, tags in cases.items() if _Reader(expression, tokens, id_, tags).matches()
+        ]
     except RecursionError:
         raise RequestError(f"-k {expression[:60]!r}: nested too deeply") from None
     if not selected:
@@ -40,13 +43,13 @@ def select(cases: Collection[Problem], expression: str) -> list[Problem]:
     return selected
 
 
-def _hint(tokens: Collection[str], cases: Collection[Problem]) -> str:
+def _hint(tokens: Collection[str], cases: Mapping[str, Sequence[str]]) -> str:
     """Return a word that a misspelled one may stand for: part of an id, a tag or a tag's value."""
-    tags = {tag.lower() for case in cases if case.case for tag in case.case.tags}
+    tags = {tag.lower() for each in cases.values() for tag in each}
     words = tags | {tag.partition(":")[2] for tag in tags}
-    words |= {CORE} | {part for case in cases for part in re.split("[-_]", case.id.lower())}
+    words |= {CORE} | {part for id_ in cases for part in re.split("[-_]", id_.lower())}
     for token in tokens:
-        if not any(token in case.id.lower() for case in cases) and token not in words | OPERATORS:
+        if not any(token in id_.lower() for id_ in cases) and token not in words | OPERATORS:
             return did_you_mean(token, words, TAGS)
     return "; each word matches some, none matches the whole"
 
@@ -54,8 +57,9 @@ def _hint(tokens: Collection[str], cases: Collection[Problem]) -> str:
 class _Reader:
     """Recursive descent: or-terms of and-terms of words, each possibly after `not`."""
 
-    def __init__(self, expression: str, tokens: list[str], case: Problem) -> None:
-        self.expression, self.tokens, self.case = expression, list(tokens), case
+    def __init__(self, expression: str, tokens: list[str], id: str, tags: Sequence[str]) -> None:
+        self.expression, self.tokens = expression, list(tokens)
+        self.id, self.tags = id, tags
 
     def matches(self) -> bool:
         result = self._or_term()
@@ -95,10 +99,9 @@ class _Reader:
 
     def _word(self, word: str) -> bool:
         if word == CORE:
-            return self.case.id in core()
-        tags = self.case.case.tags if self.case.case else ()
-        return word in self.case.id.lower() or any(
-            word in (tag, tag.partition(":")[2]) for tag in map(str.lower, tags)
+            return self.id in core()
+        return word in self.id.lower() or any(
+            word in (tag, tag.partition(":")[2]) for tag in map(str.lower, self.tags)
         )
 
     def _unreadable(self, why: str) -> RequestError:

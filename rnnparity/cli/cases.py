@@ -66,13 +66,15 @@ def _cases(k: str, tags: bool) -> Iterator[list[str]]:
     from rnnparity.catalogue import catalogue
     from rnnparity.catalogue.selection import select
 
-    cases = select(catalogue().values(), k)
+    ids = select(catalogue().tags(), k)
     if tags:
-        counts = Counter(tag for case in cases if case.case for tag in case.case.tags)
+        counts = Counter(tag for tags in catalogue().tags(ids).values() for tag in tags)
         yield from ([f"{tag:32} {count:5}"] for tag, count in sorted(counts.items()))
         return
-    width = max(len(case.id) for case in cases)
-    yield from ([f"{case.id:{width}}  {case.case.why if case.case else ''}"] for case in cases)
+    width = max(map(len, ids))
+    for id_ in ids:
+        case = catalogue()[id_].case
+        yield [f"{id_:{width}}  {case.why if case else ''}"]
 
 
 def show(

@@ -61,19 +61,12 @@ def model(
     ] = False,
 ) -> None:
     """Compare every recurrent layer of a saved model."""
-    from itertools import chain
     from json import dumps
 
-    from rnnparity.models.judging import judge_recording
-    from rnnparity.models.ports.opening import check_port
+    from rnnparity.models.ports.naming import check_port
     from rnnparity.models.saved import check_model_file, record_file
     from rnnparity.problem.array_files import read_arrays
     from rnnparity.problem.files import check_writable, write_file
-    from rnnparity.report.explanation_text import COLOURS
-    from rnnparity.report.model_page import model_page
-    from rnnparity.report.model_text import model_lines
-    from rnnparity.report.port_text import model_and_port_json, port_lines
-    from rnnparity.session.judging import self_check
 
     if html is not None:
         check_writable(html)
@@ -86,13 +79,23 @@ def model(
         raise RequestError("--map needs --against")
     names = _names(mapping or [])
     arrays = None if inputs is None else read_arrays(inputs)
+
+    # What takes a while to import follows the refusals.
+    from rnnparity.models.judging import judge_recording
+    from rnnparity.report.explanation_text import COLOURS
+    from rnnparity.report.model_page import model_page
+    from rnnparity.report.model_text import model_lines
+    from rnnparity.report.port_text import model_and_port_json, port_lines
+    from rnnparity.session.judging import self_check
+
     self_check()
     recording = record_file(file, arrays, imports=imports or (), unsafe=unsafe)
     result = judge_recording(recording, against or None, names)
     if json:
         typer.echo(dumps(model_and_port_json(result), indent=1))
     else:
-        for line in chain(model_lines(result), port_lines(result.port) if result.port else ()):
+        port = result.port
+        for line in port_lines(str(file), result, port) if port else model_lines(result):
             colour, bold = COLOURS[line.style]
             echo(line.text, colour=colour, bold=bold)
     if html is not None:
@@ -119,14 +122,9 @@ def _write_problems(folder: Path, result: ModelResult) -> None:
     from rnnparity.problem.files import write_folder
 
     files: dict[str, str | bytes] = {}
-    problems = [
-        (call.call, call.call.problem and call.call.problem.with_outputs(call.call.outputs))
-        for call in result.calls
-    ]
-    if result.port is not None:
-        problems = [(call.call, call.problem) for call in result.port.calls]
-    for index, (call, problem) in enumerate(problems, start=1):
-        if problem is not None:
-            name = re.sub(r"[^A-Za-z0-9_]+", "-", call.id).strip("-")
-            files[f"{index:02}-{name}.json"] = dump_pretty(problem)
+    calls = result.port.calls if result.port else result.calls
+    for index, call in enumerate(calls, start=1):
+        if call.problem is not None:
+            name = re.sub(r"[^A-Za-z0-9_]+", "-", call.call.id).strip("-")
+            files[f"{index:02}-{name}.json"] = dump_pretty(call.problem)
     write_folder(folder, files)

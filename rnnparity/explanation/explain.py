@@ -36,12 +36,13 @@ def _with_experiment(diagnosis: Diagnosis, ask: Ask) -> Diagnosis:
     """Add what an experiment finds; what it accounts for needs no uncertain finding."""
     explanation = diagnosis.explanation
     result = experiment(replace(diagnosis.problem, outputs=None), ask)
-    complete = bool(result.findings) and result.reason is None
+    complete = bool(result.findings) and result.end is None
     earlier = [f for f in explanation.findings if f.certain or not complete]
     explanation = replace(
         explanation,
         findings=(*earlier, *(f for f in result.findings if f not in earlier)),
         accounted=complete,
         probes=explanation.probes + result.calls,
+        experiment=result.end,
     )
     return replace(diagnosis, explanation=explanation)

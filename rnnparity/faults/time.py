@@ -178,8 +178,11 @@ def time_truncated(end: str, count: int) -> Fault:
 
 def _output_order_fix(_: Recurrent, prefix: str) -> str:
     if prefix.endswith("backward/"):
-        return "Bidirectional reverses the outputs of its backward layer to forward time."
-    return "A layer with go_backwards returns its outputs in processing order."
+        return (
+            "Reverse the outputs of the backward layer in time before they are merged with those of "
+            "the forward layer."
+        )
+    return "Return the outputs in processing order, the last time step first: the layer has go_backwards."
 
 
 # fmt: off
@@ -190,9 +193,10 @@ TIME_FAULTS = (
         edit=EditHalf(_read_forward)),
     Fault("reverse-output-order", "reversed",
         "The outputs of a sequence that is read from the end are in reverse order.",
-        "A layer with go_backwards returns its outputs in processing order.",
+        "Return the outputs in the order that the layer has in Keras.",
         fix_at=_output_order_fix,
-        seen_in="Keras' go_backwards returns processing order, PyTorch and ONNX time order",
+        seen_in="ports in which a second forward layer gets the flipped input and its outputs are not "
+        "flipped back; PyTorch and ONNX, which have time order where Keras' go_backwards has not",
         edit=EditRun(_reverse_output)),
     Fault("reverse-ignored", "read and returned forward",
         "The backward half reads from the start, and its outputs are not reversed.",
@@ -200,8 +204,7 @@ TIME_FAULTS = (
         edit=EditRun(_read_and_return_forward)),
     Fault("reverse-output-order", "last time step",
         "The output of the backward half is that of its first step.",
-        "Without sequences the backward half's output is that at the first time step, "
-        "where it ends.",
+        "Take the output of the backward half at the first time step, where it ends.",
         seen_in="PyTorch's output[:, -1] of a bidirectional layer", edit=EditRun(_last_time_step)),
     Fault("reverse-over-padding", "row by row",
         "Each row is reversed within its own length; Keras reverses the padding too.",

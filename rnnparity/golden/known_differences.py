@@ -130,12 +130,17 @@ def stale(
     """
     entries_to_remove = []
     for entry in entries:
-        matched = {case for pattern in entry.cases for case in filter_names(catalogue, pattern)}
+        matched = {case for pattern in entry.cases for case in _matching(pattern, catalogue)}
         if not matched:
             entries_to_remove.append(Stale(entry.name, StaleReason.NO_CASE))
         elif entry.applies(subject, versions) and entry.name not in used and matched <= set(ran):
             entries_to_remove.append(Stale(entry.name, StaleReason.ALL_AGREE, len(matched)))
     return entries_to_remove
+
+
+def _matching(pattern: str, catalogue: Collection[str]) -> Collection[str]:
+    """Return the cases that a pattern matches; most patterns are just an id."""
+    return (pattern,) if pattern in catalogue else filter_names(catalogue, pattern)
 
 
 def _range(text: str, where: str) -> SpecifierSet:

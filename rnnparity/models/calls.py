@@ -62,10 +62,15 @@ class Recording:
 
 @dataclass(frozen=True, eq=False)
 class CallResult:
-    """A call and the verdict on its outputs; `unsupported` where the layer is not computed."""
+    """A call and the verdict on its outputs; `unsupported` where the layer is not computed.
+
+    `problem` has the outputs that were judged. A result that differs has its cause, and the
+    explanation unless the cause is that of an earlier call.
+    """
 
     call: Call
     result: CaseResult
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +81,6 @@ class PortCall(CallResult):
     `inputs_differ`: the port's own inputs or states are not those of the model, by more than noise.
     """
 
-    problem: Problem | None = None
     tensor: str = ""
     inputs_differ: bool = False
 
@@ -86,15 +90,20 @@ Result = TypeVar("Result", bound=CallResult)
 
 @dataclass(frozen=True, eq=False)
 class _Results(Generic[Result]):
-    """The results of calls in the order of execution, and the cause of the first difference."""
+    """The results of calls in the order of execution."""
 
     calls: tuple[Result, ...]
-    explanation: Explanation | None = None
 
     @property
     def first_difference(self) -> Result | None:
         """The first call whose outputs differ."""
         return next((call for call in self.calls if call.result.failing), None)
+
+    @property
+    def explanation(self) -> Explanation | None:
+        """The explanation of the first call whose outputs differ."""
+        first = self.first_difference
+        return first.result.explanation if first else None
 
     @property
     def compared(self) -> int:

@@ -1,4 +1,4 @@
-"""From a model and a port of it to the first recurrent layer that differs, and the cause."""
+"""From a model and a port of it to the recurrent layers that differ, and the causes."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from rnnparity.models.calls import Call, OutputComparison, PortCall, PortResult, Recording
+from rnnparity.models.explaining import with_causes
 from rnnparity.models.locating import SAME, Located, entering, locate
 from rnnparity.models.matching import ByName, ByValue, Finder, distance, nearest
 from rnnparity.models.ports.port import Port
-from rnnparity.problem.answer import Answer
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import CaseResult, Explanation, Verdict
-from rnnparity.session.ask import explained
+from rnnparity.problem.results import CaseResult, Verdict
 from rnnparity.session.processes import one_blas_thread
-from rnnparity.verdict.judge import judge
 
 NOT_FOUND = "the port has no tensor for it"
 NOT_RECOGNIZED = (
@@ -50,12 +48,11 @@ def compare_port(
     with one_blas_thread():
         located = locate(recording.calls, finder, same)
         calls = _judged(recording.calls, located, NOT_FOUND if port.by_name else NOT_RECOGNIZED)
-        calls, explanation = _with_first_cause(calls)
-    result = PortResult(tuple(calls), explanation, name, tuple(outputs), port.weights)
+        result = PortResult(with_causes(calls), name, tuple(outputs), port.weights)
     if result.first_difference or result.changed_inputs:
         outputs = [replace(output, follows=True) for output in outputs]
     else:
-        propagated = max(map(_propagated, calls), default=0.0)
+        propagated = max(map(_propagated, result.calls), default=0.0)
         outputs = [_with_propagated(output, propagated) for output in outputs]
     return replace(result, outputs=tuple(outputs))
 
@@ -78,10 +75,9 @@ def _judged(
         elif found.start is None and differs:
             judged.append(_not_compared(call, NO_INPUTS))
         else:
-            result = judge(found.problem, Answer(found.problem.outputs or ()))
             changed = _inputs_differ(call, found.problem)
-            differs |= result.failing or changed
-            judged.append(PortCall(call, result, found.problem, found.end.name, changed))
+            differs |= found.result.failing or changed
+            judged.append(PortCall(call, found.result, found.problem, found.end.name, changed))
     return judged
 
 
@@ -99,19 +95,6 @@ def _inputs_differ(call: Call, own: Problem) -> bool:
 
 def _not_compared(call: Call, reason: str) -> PortCall:
     return PortCall(call, CaseResult(call.id, Verdict.UNSUPPORTED, reason=reason))
-
-
-def _with_first_cause(calls: list[PortCall]) -> tuple[list[PortCall], Explanation | None]:
-    """Explain the first call that differs; one that agrees to the printed digits does not."""
-    for index, call in enumerate(calls):
-        if not call.result.failing or call.problem is None:
-            continue
-        explanation = explained(call.problem).explanation
-        if explanation.verdict is Verdict.DIVERGES:
-            return calls, explanation
-        result = CaseResult(call.call.id, explanation.verdict, explanation.sigma)
-        calls[index] = replace(call, result=result)
-    return calls, None
 
 
 def _propagated(call: PortCall) -> float:

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from rnnparity.models.calls import Call, CallResult, ModelResult, Recording, not_compared
 from rnnparity.models.comparing import compare_port
+from rnnparity.models.explaining import with_causes
 from rnnparity.models.inputs import generated_inputs, prepared_inputs
 from rnnparity.models.layers import KerasLayer
-from rnnparity.models.ports.opening import PortLike, check_port, open_port
+from rnnparity.models.ports.naming import check_port
+from rnnparity.models.ports.opening import PortLike, open_port
 from rnnparity.models.recording import record
 from rnnparity.models.saved import record_file
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
-from rnnparity.session.ask import explained
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.verdict.judge import judge
 
@@ -68,21 +69,16 @@ def judge_recording(
 
 
 def judge_calls(calls: Sequence[Call]) -> ModelResult:
-    """Judge recorded calls, and search the cause of the first difference."""
+    """Judge recorded calls, and search the causes of the differences."""
     with one_blas_thread():
-        results = tuple(map(_judge, calls))
-    result = ModelResult(results)
-    first = result.first_difference
-    if first is None or first.call.problem is None:
-        return result
-    diagnosis = explained(first.call.problem.with_outputs(first.call.outputs))
-    return ModelResult(results, diagnosis.explanation)
+        return ModelResult(with_causes(list(map(_judge, calls))))
 
 
 def _judge(call: Call) -> CallResult:
     if call.problem is None:
         return not_compared(call)
     try:
-        return CallResult(call, judge(call.problem, Answer(call.outputs)))
+        result = judge(call.problem, Answer(call.outputs))
+        return CallResult(call, result, call.problem.with_outputs(call.outputs))
     except RequestError as refusal:  # it does not fit in memory
         return not_compared(replace(call, reason=str(refusal)))

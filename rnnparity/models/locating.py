@@ -13,15 +13,16 @@ from itertools import islice, product
 
 import numpy as np
 
+from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.models.calls import Call
 from rnnparity.models.matching import Finder, Match
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import with_return_state
 from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import CaseResult
 from rnnparity.problem.tensor import Tensor
 from rnnparity.reference import compute
-from rnnparity.session.ask import explained
 from rnnparity.verdict.judge import judge
 
 # Inputs within this relative distance are those of the model; outputs that are farther off than the
@@ -38,13 +39,13 @@ class Located:
     """A call in a port: the problem with the port's own inputs and outputs.
 
     `start` is the match of its input (None: the model's own was taken), `end` that of its first
-    output. `agrees`: no value differs.
+    output. `result` has an explanation where only that has shown which tensor the output is.
     """
 
     problem: Problem
     start: Match | None
     end: Match
-    agrees: bool
+    result: CaseResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +61,9 @@ class AmbiguousError(RequestError):
 
     def __init__(self, call: Call, matches: Sequence[Match]) -> None:
         names = ", ".join(match.name for match in matches[:SEARCHED])
-        example = f"--map {call.id}={matches[0].name}"
         super().__init__(
-            f"{call.id}: several tensors may be its output, which differs: {names}; name it: {example}"
+            f"{call.id}: several tensors may be its output, which differs: {names}; name it: "
+            f"--map {call.id}={matches[0].name}"
         )
 
 
@@ -99,7 +100,7 @@ class _Search:
             if not all(found) or max(matches[0].distance for matches in found) > NEAR:
                 continue
             located = _located(option, [matches[0] for matches in found])
-            if located.agrees:
+            if not located.result.failing:
                 self.located[index] = located
                 self._confirm_sources(index, option)
                 return
@@ -125,14 +126,10 @@ class _Search:
                 break
         else:
             return
-        outputs: list[Match] | None = [matches[0] for matches in found]
-        slots = option.problem.output_slots()
-        if not self.finder.has([f"{self.calls[index].id}/{slot.name}" for slot in slots]):
-            if self.same_outputs and max(matches[0].distance for matches in found) > NEAR:
-                return
-            outputs = _choice(self.calls[index], option, found)
-        if outputs is not None:
-            self.located[index] = _located(option, outputs)
+        if self.finder.has(self._keys(index, option.problem)):
+            self.located[index] = _located(option, [matches[0] for matches in found])
+        elif not self.same_outputs or max(matches[0].distance for matches in found) <= NEAR:
+            self.located[index] = _choice(self.calls[index], option, found)
 
     def _bounds(self, index: int) -> tuple[int, int | None]:
         """Return the positions between which the outputs of a call are, by its neighbours."""
@@ -148,12 +145,14 @@ class _Search:
         self, index: int, option: _Option, after: int = -1, before: int | None = None
     ) -> list[list[Match]]:
         """Return the candidates for each output of a call, nearest first."""
+        keys = self._keys(index, option.problem)
         return [
-            self.finder.candidates(
-                f"{self.calls[index].id}/{tensor.name}", tensor.data, after, before
-            )
-            for tensor in compute(option.problem)
+            self.finder.candidates(key, tensor.data, after, before)
+            for key, tensor in zip(keys, compute(option.problem), strict=True)
         ]
+
+    def _keys(self, index: int, problem: Problem) -> list[str]:
+        return [f"{self.calls[index].id}/{slot.name}" for slot in problem.output_slots()]
 
     def _problem(self, index: int) -> Problem:
         """Return the problem of a call; it returns its states only if the port has them by name."""
@@ -161,8 +160,7 @@ class _Search:
         assert call.problem is not None  # noqa: S101 - only these are looked for
         layer = with_return_state(call.problem.layer, True)
         with_states = replace(call.problem, layer=layer)
-        keys = [f"{call.id}/{slot.name}" for slot in with_states.output_slots()]
-        if self.finder.has(keys):
+        if self.finder.has(self._keys(index, with_states)):
             return with_states
         return replace(call.problem, layer=with_return_state(layer, False))
 
@@ -219,12 +217,11 @@ def _located(option: _Option, matches: Sequence[Match]) -> Located:
         for slot, match in zip(problem.output_slots(), matches, strict=True)
     ]
     result = judge(problem, Answer(tuple(outputs)))
-    agrees = not result.failing
-    return Located(problem.with_outputs(outputs), option.matches[0], matches[0], agrees)
+    return Located(problem.with_outputs(outputs), option.matches[0], matches[0], result)
 
 
-def _choice(call: Call, option: _Option, found: Sequence[Sequence[Match]]) -> list[Match] | None:
-    """Return the tensors that are the outputs of a call that differs.
+def _choice(call: Call, option: _Option, found: Sequence[Sequence[Match]]) -> Located | None:
+    """Return a call that differs with the tensors that are its outputs.
 
     None where the nearest are far off and no known fault explains them: they may be anything, and
     what nobody knows is blamed on no layer.
@@ -233,22 +230,27 @@ def _choice(call: Call, option: _Option, found: Sequence[Sequence[Match]]) -> li
         AmbiguousError: no known fault explains a tensor, and none is clearly the nearest.
     """
     nearest = [matches[0] for matches in found]
-    is_nearest = len(found) > 1 or _is_clearly_nearest(found[0])
+    first = found[0]
+    is_nearest = (
+        len(found) > 1 or len(first) == 1 or first[0].distance * CLEARLY < first[1].distance
+    )
     if is_nearest and max(match.distance for match in nearest) <= NEAR:
-        return nearest
+        return _located(option, nearest)
     # Of several outputs only the nearest tensors are tried together.
-    tried = [nearest] if len(found) > 1 else [[match] for match in found[0][:SEARCHED]]
-    choice = next((matches for matches in tried if _is_explained(option, matches)), None)
-    if choice is None and not is_nearest:
-        raise AmbiguousError(call, found[0])
-    return choice
+    tried = [nearest] if len(found) > 1 else [[match] for match in first[:SEARCHED]]
+    for matches in tried:
+        located = _explained(_located(option, matches))
+        if located is not None:
+            return located
+    if not is_nearest:
+        raise AmbiguousError(call, first)
+    return None
 
 
-def _is_clearly_nearest(matches: Sequence[Match]) -> bool:
-    return len(matches) == 1 or matches[0].distance * CLEARLY < matches[1].distance
-
-
-def _is_explained(option: _Option, matches: Sequence[Match]) -> bool:
-    """Whether a known fault explains the outputs of a call, if these tensors are its outputs."""
-    cause = explained(_located(option, matches).problem).explanation.cause
-    return cause is not None and cause.explained and cause.certain
+def _explained(located: Located) -> Located | None:
+    """Return a call with the explanation of its outputs, None where no known fault gives them."""
+    explanation = diagnose(located.problem).explanation
+    cause = explanation.cause
+    if cause is None or not cause.explained or not cause.certain:
+        return None
+    return replace(located, result=replace(located.result, explanation=explanation))

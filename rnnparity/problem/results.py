@@ -216,6 +216,15 @@ class Slice:
     rest_fits: bool | None = None
 
 
+class ExperimentEnd(StrEnum):
+    """Why an experiment on a subject does not account for all differences."""
+
+    REFUSED = "refused"  # the subject answers no probe
+    AGREES = "agrees"  # all probes are answered as expected
+    OTHER_EQUATIONS = "other-equations"  # no weights, states and activations give the answers
+    TOO_LARGE = "too-large"  # only layers with too many weights to identify are answered
+
+
 @dataclass(frozen=True)
 class Explanation:
     """The search for the cause of one problem's divergence.
@@ -226,7 +235,8 @@ class Explanation:
     these inputs cannot reveal, `probes` the number of further problems that the subject was asked.
     `cause` is None where nothing has to be explained; `descriptions` has one entry for each of its
     faults. `step_values` are those of the unit and step of the first mismatch, the output first.
-    `accounted`: the findings account for every value that differs.
+    `accounted`: the findings account for every value that differs. `experiment` is why an experiment
+    on the subject did not find that, None where it did or there was none.
     """
 
     id: str
@@ -247,6 +257,7 @@ class Explanation:
     picture: Picture | None = None
     slice: Slice | None = None
     probes: int = 0
+    experiment: ExperimentEnd | None = None
     known: tuple[str, ...] = ()
     reason: str = ""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import Explanation, Report, SubjectResult
 from rnnparity.report.groups import group_results, plainest
@@ -29,6 +28,9 @@ def with_examples(run: Run, progress: Progress) -> Report:
         missing = list(_missing(subject, outputs))
         found: dict[str, Explanation] = {}
         for done, problem in enumerate(missing, 1):
+            # Slow to import, and most runs have nothing to explain.
+            from rnnparity.explanation.diagnosis import diagnose
+
             found[problem.id] = diagnose(problem).explanation
             progress(f"{subject.name}: examples", done, len(missing))
         cases = tuple(

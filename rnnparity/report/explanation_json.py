@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from rnnparity.problem.findings import PATTERNS, Finding
-from rnnparity.problem.results import Explanation, Mismatch
+from rnnparity.problem.results import Cause, Explanation, Mismatch
 from rnnparity.report.explanation_phrases import known_texts, slice_text
 from rnnparity.report.messages import UNEXPLAINED, fault_name, faults_name
 
@@ -16,7 +16,7 @@ def as_json(explanation: Explanation) -> dict[str, object]:
     also_fits = cause.also_fits if cause else ()
     content: dict[str, object] = {
         "verdict": str(explanation.verdict),
-        "cause": cause_json(explanation),
+        "cause": cause_json(cause),
         "fault": faults_name(cause.faults) or None if cause else None,
         "first": _first_json(explanation.first) if explanation.first else None,
         "sigma": {
@@ -33,6 +33,8 @@ def as_json(explanation: Explanation) -> dict[str, object]:
             content[key] = [
                 {noun: str(finding.type), **_finding_json(finding)} for finding in chosen
             ]
+    if explanation.experiment:
+        content["experiment"] = str(explanation.experiment)
     if explanation.slice:
         content["slice"] = slice_text(explanation.slice)
     if explanation.known:
@@ -40,11 +42,9 @@ def as_json(explanation: Explanation) -> dict[str, object]:
     return content
 
 
-def cause_json(explanation: Explanation | None) -> str | None:
+def cause_json(cause: Cause | None) -> str | None:
     """Return the names of the causes, or that there is none; None where nothing is explained."""
-    if explanation is None or explanation.cause is None:
-        return None
-    return " + ".join(explanation.cause.names) or UNEXPLAINED
+    return None if cause is None else " + ".join(cause.names) or UNEXPLAINED
 
 
 def _first_json(mismatch: Mismatch) -> dict[str, int | str]:

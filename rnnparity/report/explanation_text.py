@@ -16,7 +16,14 @@ from rnnparity.problem.findings import (
     FindingType,
     accounts_for_values,
 )
-from rnnparity.problem.results import Explanation, FaultDescription, FaultId, Picture, Verdict
+from rnnparity.problem.results import (
+    ExperimentEnd,
+    Explanation,
+    FaultDescription,
+    FaultId,
+    Picture,
+    Verdict,
+)
 from rnnparity.report.columns import number_columns
 from rnnparity.report.explanation_phrases import (
     ACROSS,
@@ -33,6 +40,13 @@ from rnnparity.report.messages import UNEXPLAINED, describe, fault_name, faults_
 BLOCKS = " ▁▂▃▄▅▆▇█"
 # The picture has at most this many rows and columns on a terminal.
 ROWS, COLUMNS = 16, 60
+# Why an experiment does not account for all differences.
+EXPERIMENTS = {
+    ExperimentEnd.REFUSED: "it supports no problem that could show what it computes",
+    ExperimentEnd.AGREES: "other weights and inputs are answered as expected",
+    ExperimentEnd.OTHER_EQUATIONS: "no weights, states and activations give all its answers",
+    ExperimentEnd.TOO_LARGE: "it supports no layer that is small enough to identify",
+}
 # A list of faults names this many.
 FAULTS = 3
 
@@ -184,6 +198,8 @@ def _probes(explanation: Explanation) -> Iterator[Line]:
     if explanation.probes:
         plural = "s" if explanation.probes > 1 else ""
         yield Line(f"  probes: the subject was asked {explanation.probes} further problem{plural}")
+    if explanation.experiment:
+        yield Line(f"  experiment: {EXPERIMENTS[explanation.experiment]}")
 
 
 def _descriptions(

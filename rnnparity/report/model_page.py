@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from rnnparity.models.calls import ModelResult, PortResult
-from rnnparity.problem.results import Explanation
+from collections.abc import Iterator, Sequence
+
+from rnnparity.models.calls import CallResult, ModelResult, PortResult
 from rnnparity.report.explanation_page import drawing
 from rnnparity.report.explanation_text import lines
-from rnnparity.report.model_text import HEADER, model_headline, remarks, row
+from rnnparity.report.model_text import HEADER, difference_headline, model_headline, remarks, row
 from rnnparity.report.page import render_template
 from rnnparity.report.port_text import (
     PORT_HEADER,
@@ -14,50 +15,59 @@ from rnnparity.report.port_text import (
     port_headline,
     port_remarks,
     port_row,
+    titles,
 )
 
 
 def model_page(name: str, result: ModelResult) -> str:
-    """Return the whole page: a row for each call, and the explanation of the first difference.
+    """Return the whole page: a row for each call, and the explanation of each difference.
 
     The headline is that of the port, where the model itself agrees.
     """
     port = result.port
-    own = model_headline(result)
-    section = {
-        "title": "",
-        "header": HEADER,
-        "rows": [row(call) for call in result.calls],
-        "remarks": [
-            f"{call.call.id}: {remark}" for call in result.calls for remark in remarks(call)
-        ],
-        **_explained(result.explanation),
-    }
     of_port = port is not None and result.first_difference is None
-    sections = [section] if port is None else [section, _port_section(port)]
-    headline = port_headline(port) if of_port and port is not None else own
-    return render_template(
-        "model.html.j2", {"name": name, "headline": headline, "sections": sections}
-    )
+    content: dict[str, object] = {
+        "name": name,
+        "headline": port_headline(port) if of_port and port else model_headline(result),
+        "titles": [],
+        "header": HEADER,
+        "rows": map(row, result.calls),
+        "remarks": _remarks(result.calls),
+        "differences": _differences(result.calls),
+    }
+    if port is not None:
+        content |= _with_port(name, result, port)
+    return render_template("model.html.j2", content)
 
 
-def _port_section(port: PortResult) -> dict[str, object]:
+def _with_port(name: str, result: ModelResult, port: PortResult) -> dict[str, object]:
+    """Return what differs on the page of a model and its port."""
+    of_port = [
+        f"{call.call.id}: {text}" for call in port.calls for text in port_remarks(port, call)
+    ]
     weights = [f"{weight}: {key}" for weight, key in port.weights.items()]
     return {
-        "title": f"Compared with {port.port}",
+        "titles": titles(name, port),
         "header": PORT_HEADER,
-        "rows": [port_row(call) for call in port.calls],
-        "remarks": [*port_remarks(port), *map(output_text, port.outputs), *weights],
-        **_explained(port.explanation),
+        "rows": map(port_row, result.calls, port.calls),
+        "remarks": [*_remarks(result.calls), *of_port, *map(output_text, port.outputs), *weights],
+        "differences": [*_differences(result.calls), *_differences(port.calls)],
     }
 
 
-def _explained(explanation: Explanation | None) -> dict[str, object]:
-    """Return the picture and the lines of an explanation, where there is one."""
-    if explanation is None:
-        return {"heat": None, "evidence": []}
-    picture = explanation.picture
-    return {
-        "heat": drawing(picture, explanation.threshold) if picture else None,
-        "evidence": [line.text for line in lines(explanation, with_picture=False)],
-    }
+def _remarks(calls: Sequence[CallResult]) -> list[str]:
+    return [f"{call.call.id}: {remark}" for call in calls for remark in remarks(call)]
+
+
+def _differences(calls: Sequence[CallResult]) -> Iterator[dict[str, object]]:
+    """Yield title, picture and lines of each call that differs."""
+    for call in calls:
+        if not call.result.failing:
+            continue
+        content: dict[str, object] = {"title": difference_headline(call)}
+        explanation = call.result.explanation
+        if explanation is not None:
+            content["evidence"] = [line.text for line in lines(explanation, with_picture=False)]
+            if explanation.picture is not None:
+                content["heat"] = drawing(explanation.picture, explanation.threshold)
+        yield content

@@ -10,7 +10,7 @@ from rnnparity.report.columns import text_columns
 from rnnparity.report.explanation_json import cause_json, finite
 from rnnparity.report.explanation_text import Line, Style, headline
 from rnnparity.report.explanation_text import lines as explanation_lines
-from rnnparity.report.messages import sigma_text
+from rnnparity.report.messages import faults_name, sigma_text
 
 HEADER = ("call", "class", "inputs", "mask", "output", "verdict", "sigma")
 NOT_COMPUTED = "not computed"
@@ -25,17 +25,33 @@ NOTES = {
 def model_headline(result: ModelResult) -> str:
     """Return the results of a model in one line."""
     compared, total = result.compared, len(result.calls)
-    first = result.first_difference
-    if first is not None:
-        cause = f": {headline(result.explanation)}" if result.explanation else ""
-        return f"first difference: {first.call.id}{cause}"
+    if result.first_difference is not None:
+        return f"first difference: {difference_headline(result.first_difference)}"
     if not compared:
         return f"nothing was compared: 0 of {total} calls of recurrent layers"
     return f"{compared} of {total} calls of recurrent layers were compared; all agree"
 
 
+def difference_headline(call: CallResult) -> str:
+    """Return which call differs and its cause in one line."""
+    explanation, cause = call.result.explanation, call.result.cause
+    if explanation is not None:
+        return f"{call.call.id}: {headline(explanation)}"
+    return f"{call.call.id}: {faults_name(cause.faults)}" if cause else call.call.id
+
+
+def difference_lines(calls: Sequence[CallResult]) -> Iterator[Line]:
+    """Yield the explanations of all calls that differ; each but the first has a headline."""
+    for index, call in enumerate(call for call in calls if call.result.failing):
+        if index:
+            yield Line("")
+            yield Line(f"also differs: {difference_headline(call)}", Style.FIRST)
+        if call.result.explanation is not None:
+            yield from explanation_lines(call.result.explanation)
+
+
 def model_lines(result: ModelResult) -> Iterator[Line]:
-    """Yield one aligned line for each call, what is remarkable about it, and the first cause."""
+    """Yield one aligned line for each call, what is remarkable about it, and the causes."""
     head, *rows = text_columns([HEADER, *map(row, result.calls)])
     yield Line(head)
     for call, line in zip(result.calls, rows, strict=True):
@@ -44,8 +60,7 @@ def model_lines(result: ModelResult) -> Iterator[Line]:
             yield Line(f"  {sentence}")
     yield Line("")
     yield Line(model_headline(result), Style.FIRST)
-    if result.explanation is not None:
-        yield from explanation_lines(result.explanation)
+    yield from difference_lines(result.calls)
 
 
 def remarks(call: CallResult) -> list[str]:
@@ -58,17 +73,22 @@ def remarks(call: CallResult) -> list[str]:
 
 def row(result: CallResult) -> Sequence[str]:
     """Return the cells of a call under HEADER."""
-    call, verdict = result.call, result.result.verdict
-    compared = verdict is not Verdict.UNSUPPORTED
+    call = result.call
     return (
         call.id,
         call.class_name,
         str(call.input_shape),
         "-" if call.mask_shape is None else str(call.mask_shape),
         str(call.output_shape),
-        str(verdict) if compared else NOT_COMPUTED,
-        sigma_text(result.result.sigma) if compared else "-",
+        *verdict_cells(result.result),
     )
+
+
+def verdict_cells(result: CaseResult, not_compared: str = NOT_COMPUTED) -> tuple[str, str]:
+    """Return the cells of a verdict and its largest distance in sigma."""
+    if result.verdict is Verdict.UNSUPPORTED:
+        return not_compared, "-"
+    return str(result.verdict), sigma_text(result.sigma)
 
 
 def style_of(result: CaseResult) -> Style:
@@ -84,7 +104,7 @@ def model_json(result: ModelResult) -> dict[str, object]:
     return {
         "calls": [call_json(call) | {"reason": "; ".join(remarks(call))} for call in result.calls],
         "first_difference": first.call.layer if first else None,
-        "cause": cause_json(result.explanation),
+        "cause": cause_json(first.result.cause) if first else None,
     }
 
 
@@ -97,4 +117,5 @@ def call_json(result: CallResult) -> dict[str, object]:
         "call": result.call.number,
         "verdict": str(verdict),
         "sigma": None if verdict is Verdict.UNSUPPORTED else finite(result.result.sigma),
+        "cause": cause_json(result.result.cause),
     }

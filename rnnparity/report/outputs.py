@@ -11,7 +11,6 @@ from rnnparity.golden.known_differences import read_known
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import check_writable, write_file
 from rnnparity.problem.results import Report
-from rnnparity.report.conformance_page import markdown, page
 from rnnparity.report.merge import merge
 from rnnparity.report.store import dump, load
 
@@ -50,6 +49,11 @@ class Outputs:
 
     def write(self, report: Report) -> str:
         """Write the files and return the text for stdout, if one is requested."""
+        if not self.requested:
+            return ""
+        # Templates and pictures, which a run on the terminal does not need.
+        from rnnparity.report.conformance_page import markdown, page
+
         text = ""
         for file, render in ((self.json, dump), (self.markdown, markdown), (self.html, page)):
             if file == STDOUT:

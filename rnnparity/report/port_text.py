@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rnnparity.models.calls import ModelResult, OutputComparison, PortCall, PortResult
+from rnnparity.models.calls import CallResult, ModelResult, OutputComparison, PortCall, PortResult
 from rnnparity.problem.results import Verdict
 from rnnparity.report.columns import text_columns
 from rnnparity.report.explanation_json import cause_json, finite
-from rnnparity.report.explanation_text import Line, Style, headline
-from rnnparity.report.explanation_text import lines as explanation_lines
-from rnnparity.report.messages import sigma_text
-from rnnparity.report.model_text import NOT_COMPUTED, call_json, model_json, style_of
+from rnnparity.report.explanation_text import Line, Style
+from rnnparity.report.model_text import (
+    NOT_COMPUTED,
+    call_json,
+    difference_headline,
+    difference_lines,
+    model_headline,
+    model_json,
+    remarks,
+    style_of,
+    verdict_cells,
+)
 
-PORT_HEADER = ("call", "class", "tensor of the port", "verdict", "sigma")
+PORT_HEADER = ("call", "class", "model", "sigma", "port", "sigma", "output", "tensor of the port")
+NOT_COMPARED = "not compared"
 
 
 def port_headline(result: PortResult) -> str:
     """Return the comparison with a port in one line."""
-    first = result.first_difference
-    if first is not None:
-        cause = f": {headline(result.explanation)}" if result.explanation else ""
-        return f"first difference: {first.call.id}{cause}"
+    if result.first_difference is not None:
+        return f"first difference: {difference_headline(result.first_difference)}"
     total = len(result.calls)
     compared = f"{result.compared} of {total} calls of recurrent layers agree"
     changed = result.changed_inputs
@@ -47,24 +54,33 @@ def _suspects(result: PortResult, changed: PortCall) -> str:
     return "a layer before it that is not recurrent differs"
 
 
-def port_lines(result: PortResult) -> Iterator[Line]:
-    """Yield one aligned line for each call, the final outputs, and the first cause."""
+def port_lines(name: str, result: ModelResult, port: PortResult) -> Iterator[Line]:
+    """Yield one aligned line for each call of a model and its port, the final outputs, the causes."""
+    yield from map(Line, titles(name, port))
     yield Line("")
-    yield Line(f"compared with {result.port}", Style.FIRST)
-    head, *rows = text_columns([PORT_HEADER, *map(port_row, result.calls)])
+    head, *rows = text_columns([PORT_HEADER, *map(port_row, result.calls, port.calls)])
     yield Line(head)
-    for call, line in zip(result.calls, rows, strict=True):
-        yield Line(line, style_of(call.result))
-        for sentence in _remarks(result, call):
+    for own, call, line in zip(result.calls, port.calls, rows, strict=True):
+        yield Line(line, style_of(own.result if own.result.failing else call.result))
+        for sentence in (*remarks(own), *port_remarks(port, call)):
             yield Line(f"  {sentence}")
-    for output in result.outputs:
+    for output in port.outputs:
         yield Line(output_text(output), _output_style(output))
-    for weight, key in result.weights.items():
+    for weight, key in port.weights.items():
         yield Line(f"  {weight}: {key}")
     yield Line("")
-    yield Line(port_headline(result), Style.FIRST)
-    if result.explanation is not None:
-        yield from explanation_lines(result.explanation)
+    yield Line(f"model: {model_headline(result)}", Style.FIRST)
+    yield from difference_lines(result.calls)
+    yield Line(f"port: {port_headline(port)}", Style.FIRST)
+    yield from difference_lines(port.calls)
+
+
+def titles(name: str, port: PortResult) -> tuple[str, str]:
+    """Return what the columns of a model and its port are compared with."""
+    return (
+        f"model: {name}, compared with what Keras specifies",
+        f"port: {port.port}, compared with the same on the port's own inputs",
+    )
 
 
 def output_text(output: OutputComparison) -> str:
@@ -81,35 +97,26 @@ def _output_style(output: OutputComparison) -> Style:
     return Style.DIVERGES if output.differs else Style.AGREES
 
 
-def port_remarks(result: PortResult) -> list[str]:
-    """Return what is remarkable about the calls: why one is not compared, that its inputs differ."""
-    return [
-        f"{call.call.id}: {sentence}"
-        for call in result.calls
-        for sentence in _remarks(result, call)
-    ]
-
-
-def port_row(call: PortCall) -> Sequence[str]:
-    """Return the cells of a call under PORT_HEADER."""
-    verdict = call.result.verdict
-    compared = verdict is not Verdict.UNSUPPORTED
+def port_row(own: CallResult, call: PortCall) -> Sequence[str]:
+    """Return the cells of a call in the model and in the port under PORT_HEADER."""
     return (
         call.call.id,
         call.call.class_name,
+        *verdict_cells(own.result),
+        *verdict_cells(call.result, NOT_COMPUTED if call.call.problem is None else NOT_COMPARED),
+        str(call.call.output_shape),
         call.tensor or "-",
-        str(verdict) if compared else _not_compared(call),
-        sigma_text(call.result.sigma) if compared else "-",
     )
 
 
-def _not_compared(call: PortCall) -> str:
-    return NOT_COMPUTED if call.call.problem is None else "not compared"
+def port_remarks(result: PortResult, call: PortCall) -> Iterator[str]:
+    """Yield why a call is not compared, or that its inputs differ.
 
-
-def _remarks(result: PortResult, call: PortCall) -> Iterator[str]:
+    Why it is not computed, neither in the model nor in the port, is a remark on the model's.
+    """
     if call.result.verdict is Verdict.UNSUPPORTED:
-        yield f"{_not_compared(call)}: {call.result.reason}"
+        if call.call.problem is not None:
+            yield f"{NOT_COMPARED}: {call.result.reason}"
     elif call.result.reason:
         yield call.result.reason
     if call is result.changed_inputs:
@@ -147,7 +154,7 @@ def port_json(result: PortResult) -> dict[str, object]:
         "outputs": [_output_json(output) for output in result.outputs],
         "weights": dict(result.weights),
         "first_difference": first.call.layer if first else None,
-        "cause": cause_json(result.explanation),
+        "cause": cause_json(first.result.cause) if first else None,
     }
 
 

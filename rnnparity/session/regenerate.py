@@ -100,7 +100,7 @@ def regenerate(
         drifted = drift(folder, _all_texts(candidate), _manifest(folder, candidate))
         return Regeneration(drifted, [], len(candidate.rows), candidate.facts["left_out"])
     require_filelock()
-    asked = select(catalogue().values(), k)
+    asked = [catalogue()[id_] for id_ in select(catalogue().tags(), k)]
     with open_session(SECOND_KEY, jobs=jobs) as session:
         versions = {**session.versions, "numpy": np.__version__}
         results = _second_key(session, asked, entries, progress)

@@ -51,15 +51,15 @@ class Selection:
             RequestError: `k` is malformed, or no case is selected.
         """
         whole = self.full or self.k
-        candidates = catalogue() if whole else core()
-        selected = select([catalogue()[id_] for id_ in candidates], self.k)
+        ids = select(catalogue().tags(None if whole else core()), self.k)
+        selected = [catalogue()[id_] for id_ in ids]
         if self.shard is None:
             return selected
         groups = by_configuration(selected)[self.shard.index - 1 :: self.shard.count]
-        ids = {case.id for group in groups for case in group}
-        if not ids:
+        kept = {case.id for group in groups for case in group}
+        if not kept:
             raise RequestError(f"--shard: no case is left for part {self.shard.index}")
-        return [case for case in selected if case.id in ids]
+        return [case for case in selected if case.id in kept]
 
 
 def by_configuration(cases: Iterable[Problem]) -> list[list[Problem]]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from rnnparity.catalogue import catalogue
-from rnnparity.explanation.causes import find_causes
 from rnnparity.golden.known_differences import stale
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import (
@@ -120,6 +119,11 @@ def wrong_outputs(outcome: Outcome, result: CaseResult) -> Iterator[Problem]:
 def with_causes(run: SubjectRun, progress: Progress | None) -> SubjectRun:
     """Return a run with the causes of its failing cases, and their explanations."""
     failing = {result.id for result in run.result.failing}
+    if not failing:
+        return run
+    # Slow to import, and most runs have nothing to explain.
+    from rnnparity.explanation.causes import find_causes
+
     problems = [problem for problem in run.wrong if problem.id in failing]
 
     def report_done(done: int) -> None:

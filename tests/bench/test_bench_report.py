@@ -254,6 +254,7 @@ def test_contender_with_wrong_outputs_is_not_timed(tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_contender_that_is_not_installed_is_skipped_by_name(tmp_path):
     done = bench(tmp_path, "missing")
     assert done.returncode == 0
@@ -270,6 +271,7 @@ def test_selection_of_no_benchmark_is_refused(tmp_path):
     assert done.stderr.startswith("rnnparity: -k 'nobody': selects no benchmark")
 
 
+@pytest.mark.slow
 def test_benchmarks_run_only_where_they_are_named():
     def collected(*words):
         command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *words]

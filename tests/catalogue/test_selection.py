@@ -1,35 +1,24 @@
 """Expressions that choose cases: words, and, or, not, parentheses."""
 
-from dataclasses import replace
-
 import pytest
-from _support.random_problems import random_problem, spec_of
 
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.core import core
 from rnnparity.catalogue.selection import select
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.problem import Case
 
-PROBLEM = random_problem(spec_of("simple_rnn"))
-
-
-def case(id, *tags):
-    return replace(PROBLEM, id=id, case=Case(tags, "for the sake of the test"))
-
-
-CASES = [
-    case("lstm-spread-last", "lstm", "spread", "chosen"),
-    case("lstm-spread-mask_interior", "lstm", "spread", "mask:interior"),
-    case("gru-spread-last", "gru", "spread"),
-    case("gru-constant-mask_left", "gru", "constant", "mask:left", "source:001"),
-    replace(PROBLEM, id="without-words"),
-]
-LAST, INTERIOR, GRU, LEFT, WITHOUT = (problem.id for problem in CASES)
+TAGS = {
+    "lstm-spread-last": ("lstm", "spread", "chosen"),
+    "lstm-spread-mask_interior": ("lstm", "spread", "mask:interior"),
+    "gru-spread-last": ("gru", "spread"),
+    "gru-constant-mask_left": ("gru", "constant", "mask:left", "source:001"),
+    "without-words": (),
+}
+LAST, INTERIOR, GRU, LEFT, WITHOUT = TAGS
 
 
 def selected(expression):
-    return [problem.id for problem in select(CASES, expression)]
+    return select(TAGS, expression)
 
 
 @pytest.mark.parametrize(
@@ -133,13 +122,10 @@ def test_both_sides_are_checked_for_syntax():
 
 
 def test_words_of_the_catalogue_select_its_cases():
-    everything = list(catalogue().values())
-    assert select(everything, "") == everything
+    everything = catalogue().tags()
+    assert select(everything, "") == list(catalogue())
     selected = select(everything, "lstm-spread and sequences and mask:interior and not bi_lstm")
     assert len(selected) > 3
-    assert all(
-        problem.id.startswith("lstm-spread") and "mask_interior" in problem.id
-        for problem in selected
-    )
+    assert all(id_.startswith("lstm-spread") and "mask_interior" in id_ for id_ in selected)
     both = select(everything, "core and lstm-spread")
-    assert [problem.id for problem in both] == [id_ for id_ in core() if "lstm-spread" in id_]
+    assert both == [id_ for id_ in core() if "lstm-spread" in id_]

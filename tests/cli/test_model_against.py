@@ -9,6 +9,7 @@ from _support.ported_models import recorded_model, run_model
 
 from rnnparity.models import saved
 from rnnparity.problem.problem import Problem
+from rnnparity.report.port_text import PORT_HEADER
 
 __all__ = ["here"]
 
@@ -44,24 +45,44 @@ def port(tmp_path):
 def test_first_layer_that_differs_in_a_port_is_explained(here, model, port):
     status, out, err = here("model", model, "--against", port(SWAPPED))
     assert (status, err) == (1, "")
-    own, compared = out.split("compared with ")
-    assert own.splitlines()[-2].startswith("2 of 2 calls of recurrent layers were compared")
-    rows = compared.splitlines()
-    assert rows[1].split() == ["call", "class", "tensor", "of", "the", "port", "verdict", "sigma"]
-    assert rows[2].split()[2:4] == ["first/output", "diverges"]
-    assert rows[3].split()[2:4] == ["encoder/second/output", "agrees"]
-    assert rows[4].endswith("; a layer before it differs")
-    assert rows[6].startswith("first difference: first: gate-order: LSTM fico in all weights")
+    rows = out.splitlines()
+    assert rows[0] == "model: model.keras, compared with what Keras specifies"
+    assert rows[1].startswith("port: /")
+    assert rows[3].split() == [word for name in PORT_HEADER for word in name.split()]
+    assert [row.split()[0] for row in rows[4:6]] == ["first", "encoder/second"]
+    assert rows[4].split()[2:5:2] == ["agrees", "diverges"]
+    assert rows[5].split()[2:5:2] == ["agrees", "agrees"]
+    assert [row.split()[-1] for row in rows[4:6]] == ["first/output", "encoder/second/output"]
+    assert rows[6].endswith("; a layer before it differs")
+    assert rows[8] == "model: 2 of 2 calls of recurrent layers were compared; all agree"
+    assert rows[9].startswith("port: first difference: first: gate-order: LSTM fico in all weights")
     assert "  cause: gate-order: LSTM fico in all weights" in rows
+
+
+def test_every_layer_that_differs_is_explained(here, model, port, tmp_path):
+    file = port({**SWAPPED, "second": ("bias-row-dropped", "GRU, the state's bias")})
+    page = tmp_path / "page.html"
+    status, out, _ = here("model", model, "--against", file, "--html", str(page))
+    assert status == 1
+    assert "port: first difference: first: gate-order: LSTM fico in all weights" in out
+    assert "\nalso differs: encoder/second: bias-row-dropped: GRU, the state's bias" in out
+    for cause in ("gate-order: LSTM fico", "bias-row-dropped: GRU"):
+        assert f"\n  cause: {cause}" in out
+    assert page.read_text().count("<svg ") == 2
+    _, out, _ = here("model", model, "--against", file, "--json")
+    causes = [call["cause"] for call in json.loads(out)["against"]["calls"]]
+    assert causes == ["gate-order", "bias-row-dropped"]
 
 
 def test_healthy_port_and_port_with_another_head(here, model, port):
     status, out, _ = here("model", model, "--against", port())
     assert status == 0
-    assert out.endswith("\n2 of 2 calls of recurrent layers agree, and so does the final output\n")
+    assert out.endswith(
+        "\nport: 2 of 2 calls of recurrent layers agree, and so does the final output\n"
+    )
     status, out, _ = here("model", model, "--against", port(head_seed=5))
     assert status == 1
-    assert out.endswith("\nall recurrent layers agree, the head differs\n")
+    assert out.endswith("\nport: all recurrent layers agree, the head differs\n")
 
 
 def test_comparison_with_a_port_as_json_page_and_problem_files(here, model, port, tmp_path):

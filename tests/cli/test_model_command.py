@@ -71,7 +71,7 @@ def test_saved_model_as_json_page_and_problem_files(here, file, tmp_path):
     content = json.loads(out)
     assert list(content) == ["calls", "first_difference", "cause"]
     assert (content["first_difference"], content["cause"]) == ("second", "gate-order")
-    keys = ["layer", "class_name", "call", "verdict", "sigma", "reason"]
+    keys = ["layer", "class_name", "call", "verdict", "sigma", "cause", "reason"]
     assert [list(call) for call in content["calls"]] == [keys] * 4
     verdicts = ["agrees", "diverges", "agrees", "unsupported"]
     assert [call["verdict"] for call in content["calls"]] == verdicts

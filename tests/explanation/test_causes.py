@@ -13,7 +13,7 @@ from rnnparity.problem.results import Cause
 
 
 def cases(expression):
-    return select(catalogue().values(), expression)
+    return [catalogue()[id_] for id_ in select(catalogue().tags(), expression)]
 
 
 def ignore(done):

@@ -59,7 +59,9 @@ def test_finite_values_that_agree_have_no_cause():
     assert FindingType.FITS_FINITE not in patterns(problem)
 
 
-@pytest.mark.parametrize("direction", ["forward", "backwards", "two ways"])
+@pytest.mark.parametrize(
+    "direction", ["forward", "backwards", pytest.param("two ways", marks=pytest.mark.slow)]
+)
 def test_cause_of_the_unmasked_steps_is_named(direction):
     spec = spec_of("lstm", go_backwards=direction == "backwards", **BOTH)
     problem = random_problem(

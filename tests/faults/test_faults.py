@@ -380,6 +380,14 @@ def fix_of(spec, cause, variant, prefix):
     return PlacedFault(fault, prefix).fix(problem)
 
 
+def test_fix_of_outputs_in_reverse_order_is_an_instruction():
+    both = two_ways(spec_of("lstm", 3))
+    fix = fix_of(both, "reverse-output-order", "reversed", "backward/")
+    assert fix.startswith("Reverse the outputs of the backward layer in time before")
+    plain = fix_of(spec_of("lstm", 3, go_backwards=True), "reverse-output-order", "reversed", "")
+    assert plain.startswith("Return the outputs in processing order")
+
+
 def test_fix_names_what_the_layer_has():
     spec = spec_of("lstm", recurrent_activation="relu")
     fix = fix_of(spec, "recurrent-activation", "hard_sigmoid", "")

@@ -16,6 +16,9 @@ from _support.ported_models import (
 )
 from _support.random_problems import random_problem, spec_of, two_ways
 
+from rnnparity.explanation import causes
+from rnnparity.explanation.diagnosis import diagnose
+from rnnparity.models import locating
 from rnnparity.models.calls import PortCall, PortResult, Recording
 from rnnparity.models.comparing import NO_INPUTS, NOT_FOUND, NOT_RECOGNIZED, compare_port
 from rnnparity.models.locating import AmbiguousError
@@ -23,6 +26,7 @@ from rnnparity.models.ports.port import Port, named_port
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import CaseResult, Verdict
 from rnnparity.problem.tensor import Tensor
+from rnnparity.report.model_text import difference_lines
 from rnnparity.report.port_text import port_headline, port_json, port_remarks
 
 SWAPPED = ("gate-order", "LSTM fico in all weights")
@@ -63,6 +67,43 @@ def test_two_faults_are_two_differences():
     result = compare_port("port", recorded_model(), port)
     assert verdicts(result) == [DIVERGES, DIVERGES]
     assert [call.tensor for call in result.calls] == ["lstm", "gru"]
+    assert [call.result.cause.names for call in result.calls] == [("gate-order",), (BIAS[0],)]
+    assert all(call.result.explanation for call in result.calls)
+
+
+def test_cause_of_two_layers_is_explained_once():
+    first, second = (
+        replace(random_problem(LSTM, seed, (3, 7, 4)), id=name)
+        for seed, name in ((1, "first"), (2, "second"))
+    )
+    calls = tuple(call_of(problem, outputs_of(problem)) for problem in (first, second))
+    arrays = {f"{p.id}/output": outputs_of(p, SWAPPED)[0].data for p in (first, second)}
+    arrays["second/inputs"] = second.inputs.data
+    result = compare_port("file", Recording(calls, (), ()), named_port("file.npz", arrays))
+    assert [call.result.cause.names for call in result.calls] == [("gate-order",)] * 2
+    assert [call.result.explanation is None for call in result.calls] == [False, True]
+    printed = [line.text for line in difference_lines(result.calls)]
+    assert printed[-1] == "also differs: second: gate-order: LSTM fico in all weights"
+    assert [call["cause"] for call in port_json(result)["calls"]] == ["gate-order"] * 2
+
+
+def test_explanation_that_has_found_a_tensor_is_not_searched_twice(monkeypatch):
+    problems = []
+
+    def counted(problem):
+        problems.append(problem)
+        return diagnose(problem)
+
+    monkeypatch.setattr(locating, "diagnose", counted)
+    monkeypatch.setattr(causes, "diagnose", counted)
+    first = recorded_model().calls[0]
+    outputs = outputs_of(first.problem, SWAPPED)[0].data
+    tensors = [("x", first.problem.inputs.data), ("lstm", outputs), ("near", 1.5 * outputs)]
+    port = Port(tuple(Tensor(name, data.astype("float32")) for name, data in tensors))
+    (call,) = compare_port("port", Recording((first,), (), ()), port).calls
+    assert (call.tensor, call.result.cause.names) == ("lstm", ("gate-order",))
+    assert call.result.explanation is not None
+    assert sum(problem.outputs[0].data is call.problem.outputs[0].data for problem in problems) == 1
 
 
 def test_head_that_differs_is_found_where_all_recurrent_layers_agree():
@@ -238,8 +279,9 @@ def test_wrong_layer_between_two_recurrent_ones_is_a_difference():
     assert result.status == 1
     assert "a layer before it that is not recurrent differs" in port_headline(result)
     assert result.outputs[0].follows
-    (remark,) = port_remarks(result)
-    assert remark.startswith("encoder/second: its inputs in the port are not those of the model")
+    (remark,) = port_remarks(result, result.calls[1])
+    assert remark.startswith("its inputs in the port are not those of the model")
+    assert not list(port_remarks(result, result.calls[0]))
     assert [call["inputs_differ"] for call in port_json(result)["calls"]] == [False, True]
 
 

@@ -103,9 +103,9 @@ def snippet(start, text=README):
 
 
 def test_implementation_of_the_readme_agrees_where_it_is_supported():
-    (result,) = check(snippet("import numpy")["my_rnn"], k="simple_rnn").subjects
+    (result,) = check(snippet("import numpy")["my_rnn"], k="simple_rnn and core").subjects
     assert result.failing == ()
-    assert result.counts[Verdict.AGREES] > 30
+    assert result.counts[Verdict.AGREES] > 10
 
 
 def test_implementation_of_the_readme_has_at_most_30_lines():
@@ -115,7 +115,7 @@ def test_implementation_of_the_readme_has_at_most_30_lines():
 
 def test_half_of_the_documentation_of_subjects_agrees_where_it_is_supported():
     half = snippet(f"{NUMPY_FIRST}.subjects", SUBJECTS)["my_lstm"]
-    (result,) = check(half, k="lstm and not stack").subjects
+    (result,) = check(half, k="lstm and core and not stack").subjects
     assert result.failing == ()
     assert result.counts[Verdict.AGREES] > 30
 
@@ -152,4 +152,4 @@ def test_live_model_of_its_document_agrees():
 def test_parametrized_test_of_the_readme_selects_cases(monkeypatch):
     monkeypatch.setitem(sys.modules, "mylib", SimpleNamespace(my_rnn=None))
     test = snippet("import pytest")["test_keras_parity"]
-    assert select(catalogue().values(), test.pytestmark[0].args[0])
+    assert select(catalogue().tags(), test.pytestmark[0].args[0])

@@ -10,6 +10,7 @@ from rnnparity.problem.results import (
     Cause,
     Difference,
     DifferenceType,
+    ExperimentEnd,
     Explanation,
     FaultDescription,
     FaultId,
@@ -21,7 +22,7 @@ from rnnparity.problem.results import (
 )
 from rnnparity.report.explanation_json import as_json
 from rnnparity.report.explanation_phrases import mismatch_text, slice_text
-from rnnparity.report.explanation_text import BLOCKS, COLOURS, Style, headline, lines
+from rnnparity.report.explanation_text import BLOCKS, COLOURS, EXPERIMENTS, Style, headline, lines
 from rnnparity.report.finding_text import finding_text
 
 GATES = FaultId("gate-order", "LSTM iofc (ONNX) in all weights", "forward/")
@@ -257,3 +258,13 @@ def test_json_has_slice_and_known_differences_where_they_exist():
     content = as_json(replace(EXPLAINED, known=known, slice=part))
     assert content["slice"] == slice_text(part)
     assert [entry.split()[0] for entry in content["listed"]] == list(known)
+
+
+@pytest.mark.parametrize("end", ExperimentEnd)
+def test_why_an_experiment_found_nothing_is_stated(end):
+    explanation = replace(UNEXPLAINED, probes=3, experiment=end)
+    texts = [line.text for line in lines(explanation)]
+    asked = texts.index("  probes: the subject was asked 3 further problems")
+    assert texts[asked + 1] == f"  experiment: {EXPERIMENTS[end]}"
+    assert as_json(explanation)["experiment"] == end
+    assert "experiment" not in as_json(UNEXPLAINED)

@@ -194,6 +194,7 @@ def test_fault_that_an_engine_always_refuses_is_given_up(monkeypatch):
     assert dict(result.refused) == {reason: port_trials.MAX_REFUSALS}
 
 
+@pytest.mark.slow
 def test_every_location_is_drawn(monkeypatch):
     use(monkeypatch, in_float32)
     trials = run_fault_trials("engine", index_of(BIAS), 25, 0).trials
@@ -306,6 +307,7 @@ def test_command_prints_trials_on_a_subject(run, few_faults):
     assert out.splitlines()[-1] == last
 
 
+@pytest.mark.slow
 def test_command_prints_trials_on_the_reference(run):
     status, out, err = run("-n", "1", "-j", "1", "--seed", "79")
     assert (status, err) == (0, "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from rnnparity.explanation.experiments.changes import findings_of
 from rnnparity.explanation.experiments.fitting import Fit
@@ -25,6 +24,7 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding
 from rnnparity.problem.layers import Layer, Stack, halves
 from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import ExperimentEnd
 
 # Weights and states next to a start under which the equations give all outputs, if there are any.
 Search = Callable[[System, Array, Equations], Fit | None]
@@ -33,22 +33,13 @@ Search = Callable[[System, Array, Equations], Fit | None]
 FEW, ANSWERS = 3, 3
 
 
-class Reason(StrEnum):
-    """Why an experiment does not account for all differences."""
-
-    REFUSED = "refused"  # the subject answers no probe
-    AGREES = "agrees"  # all probes are answered as expected
-    OTHER_EQUATIONS = "other-equations"  # no weights, states and activations give the answers
-    TOO_LARGE = "too-large"  # only layers with too many weights to identify are answered
-
-
 @dataclass(frozen=True)
 class Experiment:
     """What an experiment found, how many problems it asked, and why that is not all, if so."""
 
     findings: tuple[Finding, ...]
     calls: int
-    reason: Reason | None = None
+    end: ExperimentEnd | None = None
 
 
 def experiment(problem: Problem, ask: Ask) -> Experiment:
@@ -60,17 +51,19 @@ def experiment(problem: Problem, ask: Ask) -> Experiment:
     laboratory = Laboratory(problem, ask)
     probes = laboratory.probes()
     if not probes:
-        return Experiment((), laboratory.calls, Reason.REFUSED)
+        return Experiment((), laboratory.calls, ExperimentEnd.REFUSED)
     if _differing(probes) and laboratory.ignores_weights:
         probes = laboratory.probes_with_own_weights()
     differing = _differing(probes)
     if not differing:
-        return Experiment((), laboratory.calls, Reason.AGREES)
+        return Experiment((), laboratory.calls, ExperimentEnd.AGREES)
     if laboratory.too_large:
-        return Experiment((), laboratory.calls, Reason.TOO_LARGE)
+        return Experiment((), laboratory.calls, ExperimentEnd.TOO_LARGE)
     answers = [_identify(laboratory, tuple(probes), output) for output in differing]
     findings = tuple(dict.fromkeys(finding for answer in answers for finding in answer))
-    return Experiment(findings, laboratory.calls, None if all(answers) else Reason.OTHER_EQUATIONS)
+    return Experiment(
+        findings, laboratory.calls, None if all(answers) else ExperimentEnd.OTHER_EQUATIONS
+    )
 
 
 def _differing(probes: Sequence[Probe]) -> list[int]:

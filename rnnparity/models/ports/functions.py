@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rnnparity.models.ports.naming import class_error
 from rnnparity.models.ports.port import Port, PortRequest, named_port
 from rnnparity.models.worker import limit_memory
 from rnnparity.problem.arrays import as_array
@@ -44,6 +45,8 @@ def run_function(name: str, function: Function, request: PortRequest) -> Port:
     Raises:
         RequestError: it raises, or returns something else.
     """
+    if isinstance(function, type):
+        raise class_error(name)
     run = _run_module if is_torch_module(function) else _run_plain
     try:
         return run(name, function, request)

@@ -1,4 +1,4 @@
-"""ONNX models on ONNX Runtime, every tensor outside of Loop and Scan bodies an output."""
+"""ONNX models on ONNX Runtime, every tensor an output."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rnnparity.models.ports.onnx_bodies import expose_bodies
 from rnnparity.models.ports.port import Port, PortRequest, check_count
 from rnnparity.models.worker import limit_memory
 from rnnparity.problem.dtypes import Array
@@ -27,8 +28,16 @@ def run_onnx(path: str, request: PortRequest) -> Port:
     limit_memory()
     engine.options.graph_optimization_level = engine.runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
+        return _run(path, engine, request, with_bodies=True)
+    except RequestError:  # a tensor whose shape is another at every step cannot be collected
+        return _run(path, engine, request, with_bodies=False)
+
+
+def _run(path: str, engine: OnnxRuntime, request: PortRequest, with_bodies: bool) -> Port:
+    try:
         model = engine.onnx.load(path)
         final = [output.name for output in model.graph.output]
+        exposed = expose_bodies(engine.onnx, model.graph) if with_bodies else set()
         names = _with_all_outputs(engine.onnx, model)
         session = engine.load(model.SerializeToString())
     except Exception as error:  # whatever onnx and the engine raise for a damaged file
@@ -38,7 +47,9 @@ def run_onnx(path: str, request: PortRequest) -> Port:
         arrays = dict(zip(names, engine.run(session, feeds), strict=True))
     except Exception as error:  # likewise
         raise RequestError(f"{path}: does not run on these inputs: {_line(error)}") from None
-    order = [*feeds, *(name for node in model.graph.node for name in node.output)]
+    order = [*feeds]
+    for node in model.graph.node:  # a body is executed before its node returns
+        order += sorted(node.output, key=lambda name: name not in exposed)
     computed = {**feeds, **arrays}
     tensors = [
         tensor

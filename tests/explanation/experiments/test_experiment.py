@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from _support.engines import Engine, problem_of
 
-from rnnparity.explanation.experiments.experiment import Reason, experiment
+from rnnparity.explanation.experiments.experiment import experiment
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.findings import BlockChange, FindingType, WeightBlock
+from rnnparity.problem.results import ExperimentEnd
 from rnnparity.report.explanation_text import lines
 from rnnparity.session.ask import explain_subject
 
@@ -37,7 +38,7 @@ def found(problem, engine):
     """The findings of an experiment that keeps its promises."""
     result = experiment(problem, engine)
     assert result.calls == engine.calls <= CALLS
-    assert (result.reason is None) == bool(result.findings)
+    assert (result.end is None) == bool(result.findings)
     assert all(finding.certain for finding in result.findings)
     return result.findings
 
@@ -52,7 +53,7 @@ def blocks(findings):
 def test_healthy_engine_has_no_finding(class_name, options, sequences):
     problem = problem_of(class_name, return_sequences=sequences, **options)
     result = experiment(problem, Engine())
-    assert (result.findings, result.reason) == ((), Reason.AGREES)
+    assert (result.findings, result.end) == ((), ExperimentEnd.AGREES)
 
 
 @pytest.mark.parametrize(("class_name", "options"), LAYERS)
@@ -191,13 +192,13 @@ def test_engine_that_refuses_everything_is_reported():
         raise Unsupported("nothing")
 
     result = experiment(problem_of("LSTM"), Engine(accepts=refuse))
-    assert (result.findings, result.reason) == ((), Reason.REFUSED)
+    assert (result.findings, result.end) == ((), ExperimentEnd.REFUSED)
 
 
 def test_engine_with_weights_of_its_own_is_identified():
     problem = problem_of("LSTM", return_sequences=True)
     weights = [tensor.data for tensor in problem.weights]
-    assert experiment(problem, Engine(arrays=lambda _: weights)).reason is Reason.AGREES
+    assert experiment(problem, Engine(arrays=lambda _: weights)).end is ExperimentEnd.AGREES
     used = changed(1, lambda block: block.T, gate=1)(weights)
     assert blocks(found(problem, Engine(arrays=lambda _: used))) == [
         (WeightBlock("recurrent_kernel", "f"), BlockChange.TRANSPOSED, None)
@@ -217,13 +218,13 @@ def test_large_layer_is_asked_about_as_a_small_one():
 
     negated.accepts = refuse_others
     result = experiment(problem, negated)
-    assert (result.findings, result.reason) == ((), Reason.TOO_LARGE)
+    assert (result.findings, result.end) == ((), ExperimentEnd.TOO_LARGE)
 
 
 @pytest.mark.parametrize("class_name", ["SimpleRNN", "LSTM", "GRU"])
 def test_float16_engine_is_identified(class_name):
     problem = problem_of(class_name, return_sequences=True, dtype="float16")
-    assert experiment(problem, Engine(dtype=np.float16)).reason is Reason.AGREES
+    assert experiment(problem, Engine(dtype=np.float16)).end is ExperimentEnd.AGREES
     engine = Engine(arrays=changed(1, lambda block: block.T), dtype=np.float16)
     (finding,) = found(problem, engine)
     assert (finding.block.weights, finding.change) == ("recurrent_kernel", BlockChange.TRANSPOSED)

@@ -1,10 +1,15 @@
 """ONNX models: all tensors of a graph, fed with the inputs of the model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from _support.ported_models import dense, recorded_model, run_model
+from _support.ported_models import call_of, dense, outputs_of, recorded_model, run_model
+from _support.random_problems import random_problem
 
+from rnnparity.models.calls import Recording
 from rnnparity.models.comparing import compare_port
+from rnnparity.models.ports import onnx as onnx_port
 from rnnparity.models.ports.onnx import run_onnx
 from rnnparity.models.ports.port import PortRequest
 from rnnparity.problem.errors import RequestError
@@ -81,6 +86,96 @@ def test_fault_of_a_graph_is_explained(tmp_path):
     result = result_of(graph(order=(0, 1, 2, 3)), tmp_path)
     assert [(call.tensor, call.result.verdict) for call in result.calls] == [("Y", DIVERGES)]
     assert result.explanation.cause.names == ("gate-order",)
+
+
+RNN = {"class_name": "SimpleRNN", "config": {"units": 4, "return_sequences": True}}
+
+
+def two_layers():
+    """Problems and outputs of two SimpleRNN layers, of which the second gets the first's sequence."""
+    first = replace(random_problem(RNN, 1, (3, 7, 4)), id="first", initial_state=None)
+    second = replace(random_problem(RNN, 2, (3, 7, 4)), id="second", initial_state=None)
+    outputs = outputs_of(first)
+    second = replace(second, inputs=Tensor("inputs", outputs[0].data))
+    return call_of(first, outputs), call_of(second, outputs_of(second))
+
+
+def step_nodes(name, source):
+    make = onnx.helper.make_node
+    return [
+        make("MatMul", [source, f"{name}_W"], [f"{name}_x"]),
+        make("MatMul", [name, f"{name}_R"], [f"{name}_h"]),
+        make("Sum", [f"{name}_x", f"{name}_h", f"{name}_c"], [f"{name}_sum"]),
+        make("Tanh", [f"{name}_sum"], [f"{name}_new"]),
+    ]
+
+
+def loop_node(operator):
+    """A Loop or Scan node in which both layers make a step; it returns the sequence of the second."""
+    make, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    real, flag = onnx.TensorProto.FLOAT, onnx.TensorProto.BOOL
+    states = [value(name, real, [3, 4]) for name in "ab"]
+    ends = [value(name, real, None) for name in ("a_new", "b_new", "y")]
+    nodes = [*step_nodes("a", "x_t"), *step_nodes("b", "a_new"), make("Identity", ["b_new"], ["y"])]
+    outputs = ["a_T", "b_T", "Y"]
+    if operator == "Scan":
+        starts = [*states, value("x_t", real, [3, 4])]
+        body = onnx.helper.make_graph(nodes, "body", starts, ends)
+        names, axes = ["zeros", "zeros", "x_major"], [0]
+        return make("Scan", names, outputs, body=body, num_scan_inputs=1, scan_output_axes=axes)
+    nodes = [make("Gather", ["x_major", "i"], ["x_t"], axis=0), *nodes]
+    nodes.append(make("Identity", ["go"], ["go_on"]))
+    starts = [value("i", onnx.TensorProto.INT64, []), value("go", flag, []), *states]
+    body = onnx.helper.make_graph(nodes, "body", starts, [value("go_on", flag, []), *ends])
+    return make("Loop", ["T", "", "zeros", "zeros"], outputs, body=body)
+
+
+def looped(tmp_path, operator):
+    """What is recorded of two layers, and the file of an ONNX model with both in one loop."""
+    calls = two_layers()
+    arrays = {"zeros": np.zeros((3, 4), "float32"), "T": np.array(7)}
+    for name, call in zip("ab", calls, strict=True):
+        for weight, tensor in zip("WRc", call.problem.weights, strict=True):
+            arrays[f"{name}_{weight}"] = tensor.data
+    made = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Transpose", ["x"], ["x_major"], perm=[1, 0, 2]),
+            loop_node(operator),
+        ],
+        "port",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [3, 7, 4])],
+        [onnx.helper.make_tensor_value_info("Y", onnx.TensorProto.FLOAT, None)],
+        [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    path = tmp_path / "port.onnx"
+    onnx.save(onnx.helper.make_model(made, opset_imports=opsets, ir_version=9), path)
+    final = Tensor("0", np.swapaxes(calls[1].outputs[0].data, 0, 1))
+    return Recording(calls, (Tensor("x", calls[0].problem.inputs.data),), (final,)), path
+
+
+@pytest.mark.parametrize("operator", ["Loop", "Scan"])
+def test_layers_inside_of_a_loop_are_found(tmp_path, operator):
+    recording, path = looped(tmp_path, operator)
+    port = run_onnx(str(path), PortRequest.of(recording))
+    names = [tensor.name for tensor in port.tensors]
+    assert names.index("a_T/a_new") < names.index("Y")  # the order of execution
+    result = compare_port("port", recording, port)
+    assert [call.result.verdict for call in result.calls] == [AGREES, AGREES]
+    assert result.calls[0].tensor == "a_T/a_new"
+    assert not result.outputs[0].differs
+
+
+def test_loop_whose_tensors_cannot_be_collected_still_runs(tmp_path, monkeypatch):
+    recording, path = looped(tmp_path, "Loop")
+
+    def refused(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr(onnx_port, "expose_bodies", refused)
+    result = compare_port("port", recording, run_onnx(str(path), PortRequest.of(recording)))
+    assert [call.result.verdict for call in result.calls] == [Verdict.UNSUPPORTED, AGREES]
+    assert result.calls[1].tensor == "Y"
 
 
 def test_graph_that_does_not_run_is_refused(tmp_path):

@@ -5,19 +5,36 @@ import pytest
 from _support.ported_models import recorded_model, run_model
 
 from rnnparity.models.comparing import compare_port
-from rnnparity.models.ports.opening import check_port, open_port
+from rnnparity.models.ports.naming import check_port
+from rnnparity.models.ports.opening import open_port
 from rnnparity.problem.errors import RequestError
 
 REFUSED = {
     "missing.onnx": "missing.onnx: file not found",
     "port.txt": "expected a file .* or package.module:object",
     "no_such_module:port": "No module named 'no_such_module'",
-    "folder/x.py:port": "expected a file",
+    "folder/x.py:port": "expected a module, not its file: folder.x:port, where port is",
+    "port.py": "expected a module, not its file: port:NAME, where NAME is an nn.Module or",
+    "folder/x": "expected a file .* or package.module:object",
+    "own_port:nett": "own_port has no 'nett'; did you mean net?",
+    "own_port:start": "own_port has no 'start'; it defines Net, net",
+    "own_port:Net": r"own_port:Net: got a class, .*; add NAME = Net\(...\) to the module and pass own_port:",
+    "broken_port:net": r"invalid syntax \(broken_port.py, line 2\)",
+}
+MODULES = {
+    "own_port": "raise SystemExit('imported')\nclass Net:\n    pass\nnet = Net()\n",
+    "broken_port": "def net(x):\n    return return x\n",
+    "wide_port": "from own_port import *\n",
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_port_that_cannot_be_opened_is_refused_by_its_name(name):
+def test_port_that_cannot_be_opened_is_refused_by_its_name(name, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for module, source in MODULES.items():
+        (tmp_path / f"{module}.py").write_text(source)
+    check_port("own_port:net")
+    check_port("wide_port:nett")  # only the import can know
     with pytest.raises(RequestError, match=REFUSED[name]):
         check_port(name)
 
@@ -50,3 +67,11 @@ def test_function_by_name_runs_in_a_worker_process(tmp_path, monkeypatch):
 
     _, port = open_port("own_port:port", recorded_model())
     assert port.outputs[0].data[0, 0] != os.getpid()
+
+
+def test_class_is_refused_where_only_the_import_shows_it():
+    class Net:
+        pass
+
+    with pytest.raises(RequestError, match="got a class, expected an instance of it or a function"):
+        open_port(Net, recorded_model())

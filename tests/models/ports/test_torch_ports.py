@@ -5,7 +5,8 @@ import pytest
 from _support.ported_models import recorded_model, run_model
 
 from rnnparity.models.comparing import compare_port
-from rnnparity.models.ports.opening import check_port, open_port
+from rnnparity.models.ports.naming import check_port
+from rnnparity.models.ports.opening import open_port
 from rnnparity.models.ports.state_dict import read_state_dict
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import halves
