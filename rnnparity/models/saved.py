@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from rnnparity.models.calls import Recording
 from rnnparity.models.conversion import with_keras_version
 from rnnparity.models.inputs import generated_inputs, prepared_inputs
-from rnnparity.models.keras_2 import METADATA, keras_version, readable
+from rnnparity.models.keras_2 import METADATA, is_keras_2, keras_version, readable
 from rnnparity.models.layers import KerasLayer
 from rnnparity.models.recording import record
 from rnnparity.models.worker import GIB, MEMORY_LIMIT, TIMEOUT_S, in_worker, limit_memory
@@ -80,9 +80,22 @@ def check_model_file(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive.infolist())
-            _ = archive.read(CONFIG), archive.read(METADATA)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+            _ = archive.read(CONFIG)
+            version = keras_version(path)
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        OSError,
+    ) as error:
         raise RequestError(f"{path}: damaged .keras archive: {error}") from None
+    if is_keras_2(version):
+        raise RequestError(
+            f"{path}: a .keras file of Keras {version}, which Keras 3 cannot open; save it as .h5: "
+            f"tf_keras.models.load_model({str(path)!r}).save('model.h5')"
+        )
 
 
 def _check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:

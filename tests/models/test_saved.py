@@ -108,28 +108,11 @@ def test_custom_object_is_imported_or_missed(keras, save, monkeypatch, suffix):
     assert call.id == "port"
 
 
-def test_hard_sigmoid_of_a_file_of_keras_2_is_noted(keras, save, tmp_path):
-    path = save(
-        keras.layers.LSTM(2, recurrent_activation="hard_sigmoid", return_sequences=True),
-        keras.layers.GRU(3),
-    )
-    old = tmp_path / "old.keras"
-    with zipfile.ZipFile(path) as source, zipfile.ZipFile(old, "w") as target:
-        for name in source.namelist():
-            content = source.read(name)
-            if name == saved.METADATA:
-                content = b'{"keras_version": "2.15.0", "date_saved": ""}'
-            target.writestr(name, content)
-    assert [call.notes for call in recorded(keras, path).calls] == [(), ()]
-    assert [list(call.notes) for call in recorded(keras, old).calls] == [
-        ["hard-sigmoid-keras-2"],
-        [],
-    ]
-
-
 def test_h5_file_of_keras_2_is_opened_without_time_major(keras, save):
     h5py = pytest.importorskip("h5py")
-    path = save(keras.layers.LSTM(2, recurrent_activation="hard_sigmoid"), suffix=".h5")
+    layers = keras.layers
+    first = layers.LSTM(2, recurrent_activation="hard_sigmoid", return_sequences=True)
+    path = save(first, layers.GRU(3), suffix=".h5")
 
     def with_time_major(config):
         return {**config, "time_major": False} if "units" in config else config
@@ -141,9 +124,26 @@ def test_h5_file_of_keras_2_is_opened_without_time_major(keras, save):
         recorded(keras, path)
     with h5py.File(path, "r+") as file:
         file.attrs["keras_version"] = "2.15.0"
-    (call,) = recorded(keras, path).calls
-    assert call.notes == (Note.HARD_SIGMOID_KERAS_2,)
+    call, other = recorded(keras, path).calls
+    assert (call.notes, other.notes) == ((Note.HARD_SIGMOID_KERAS_2,), ())
     assert call.problem.layer.recurrent_activation == "hard_sigmoid"
+
+
+def test_decoder_of_an_h5_file_of_keras_2_gets_its_initial_states(keras, tmp_path):
+    tf_keras = pytest.importorskip("tf_keras")
+    layers = tf_keras.layers
+    source, target = layers.Input((5, 4)), layers.Input((6, 4))
+    _, *states = layers.LSTM(3, return_state=True)(source)
+    decoded = layers.LSTM(3, return_sequences=True)(target, initial_state=states)
+    model = tf_keras.Model([source, target], decoded)
+    model.save(tmp_path / "old.h5")
+    recording = recorded(keras, tmp_path / "old.h5")
+    encoder, decoder = recording.calls
+    assert [state.name for state in decoder.problem.initial_state] == ["h", "c"]
+    for state, output in zip(decoder.problem.initial_state, encoder.outputs[1:], strict=True):
+        np.testing.assert_array_equal(state.data, output.data)
+    expected = model([tensor.data for tensor in recording.inputs])
+    np.testing.assert_allclose(recording.outputs[0].data, expected, atol=1e-6)
 
 
 def archive(path, members):
@@ -159,6 +159,11 @@ def test_file_that_is_not_a_model_is_refused(tmp_path):
         "text.h5": (b"hello", "not an HDF5 file"),
         "torn.keras": (b"PK\x03\x04", "damaged .keras archive"),
         "model.onnx": (b"", "got suffix '.onnx', expected a .keras or .h5 file"),
+        "old.keras": (
+            {**whole, "metadata.json": '{"keras_version": "2.15.0"}'},
+            r"of Keras 2.15.0, which Keras 3 cannot open; save it as .h5: tf_keras.models.load_model\(",
+        ),
+        "numbers.keras": ({**whole, "metadata.json": "1 2"}, "damaged .keras archive: Extra data"),
         "plain.keras": ({"a": "b"}, "config.json is missing"),
         "outside.keras": ({**whole, "../evil": ""}, "points outside the archive"),
         "absolute.keras": ({**whole, "/etc/evil": ""}, "points outside the archive"),

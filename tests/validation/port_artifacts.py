@@ -20,7 +20,6 @@ Weights = list[Array]
 @dataclass(frozen=True)
 class Sabotage:
     """A fault of a port: the layer, the causes that name it, and how it is made.
-
     `weights` changes the layer's weights in Keras' order, `option` a Keras option or the wiring.
     """
 
@@ -31,6 +30,11 @@ class Sabotage:
     option: str = ""
     in_torch: bool = True
     in_keras: bool = True
+
+    @property
+    def reported(self) -> str:
+        """The layer, or for a Dense layer what it has changed."""
+        return {"hidden": "inputs of gru", "head": "final output"}.get(self.layer, self.layer)
 
 
 def blocks(array: Array, count: int, order: tuple[int, ...]) -> Array:
@@ -59,6 +63,11 @@ def negated_update(weights: Weights) -> Weights:
     return [array * sign for array in weights]
 
 
+def first_column_larger(weights: Weights) -> Weights:
+    kernel, *rest = weights
+    return [kernel * np.where(np.arange(kernel.shape[1]) == 0, 1.1, 1), *rest]
+
+
 def forget(array: Array) -> Array:
     units = len(array) // 4
     return array + np.repeat([0, 1, 0, 0], units)
@@ -83,11 +92,13 @@ SABOTAGES = (
     Sabotage("reset_after", "gru", ("reset-after",), option="reset_after", in_torch=False),
     Sabotage("bias rows", "gru", ("bias-rows-swapped",), bias(np.flipud), in_keras=False),
     Sabotage("bias doubled", "both", ("bias-doubled",), bias(lambda b: 2 * b), in_keras=False),
+    Sabotage("Dense between", "hidden", (), first_column_larger),
+    Sabotage("Dense at the end", "head", (), first_column_larger),
 )
 
 
 def sabotages(kind: str) -> Iterator[Sabotage]:
-    """Yield the twelve faults that the ports of a kind can have."""
+    """Yield the faults that the ports of a kind can have: twelve of recurrent layers, two others."""
     for sabotage in SABOTAGES:
         if sabotage.in_torch if "torch" in kind else sabotage.in_keras:
             yield sabotage
