@@ -86,7 +86,10 @@ def tape_gradients(
     with tf.GradientTape() as tape:
         tape.watch([x, *(states or ())])
         outputs = flat(call(x, mask, states))
-    gradients: Sequence[KerasTensor | None] = tape.gradient(outputs, sources, list(cotangents))
+    # Keras 2 may return another type than the layer's; that is a difference of its outputs.
+    pairs = zip(cotangents, outputs, strict=True)
+    seeds = [tf.cast(cotangent, output.dtype) for cotangent, output in pairs]
+    gradients: Sequence[KerasTensor | None] = tape.gradient(outputs, sources, seeds)
     return gradients
 
 

@@ -104,10 +104,10 @@ class KerasSubject:
     def _gradients(self, problem: Problem, model: KerasModel) -> Gradients:
         key = _key(problem)
         if key not in self.backward:
-            self.backward[key] = self.backend.gradient_call(model, partial(apply, model))
+            self.backward[key] = self.backend.gradient_call(model, self.layer_call(problem, model))
         (call,) = calls_of(problem)
         cotangents = [self.backend.tensor(tensor.data) for tensor in problem.cotangents or ()]
-        results = self.backward[key](*self._arguments(problem, call), cotangents)
+        results = self.backward[key](*self._arguments(call), cotangents)
         arrays = iter(self.backend.arrays([result for result in results if result is not None]))
         pairs = zip(problem.gradient_slots(), results, strict=True)
         return tuple(
@@ -126,10 +126,10 @@ class KerasSubject:
             reset_states(model)
         return model
 
-    def states(self, problem: Problem, states: Sequence[Array]) -> Sequence[KerasTensor]:
-        """Return initial states (B, H) as the problem's layer takes them."""
+    def layer_call(self, problem: Problem, model: KerasModel) -> LayerCall:
+        """Return what calls a model on tensors of the problem's types."""
         del problem
-        return [self.backend.tensor(state) for state in states]
+        return partial(apply, model)
 
     def facts(self, problem: Problem, model: KerasModel) -> dict[str, object]:
         """Return what Keras states without computing: parameters, symbolic shapes, the summary."""
@@ -150,23 +150,22 @@ class KerasSubject:
         return join_outputs(problem, [run(problem, model, key, call) for call in calls_of(problem)])
 
     def _call(self, problem: Problem, model: KerasModel, key: str, call: Call) -> list[Tensor]:
-        run: LayerCall = partial(apply, model)
+        run = self.layer_call(problem, model)
         if self.path in COMPILED:
             if key not in self.compiled:
                 self.compiled[key] = self.backend.compiled(model, run)
             run = self.compiled[key]
-        arrays = self.backend.arrays(flat(run(*self._arguments(problem, call))))
+        arrays = self.backend.arrays(flat(run(*self._arguments(call))))
         return [Tensor("", array) for array in arrays]
 
     def _arguments(
-        self, problem: Problem, call: Call
+        self, call: Call
     ) -> tuple[KerasTensor, KerasTensor | None, Sequence[KerasTensor] | None]:
         """Return the inputs, the mask and the initial states of a call as tensors."""
         mask = None if call.mask is None else self.backend.tensor(call.mask)
-        states = None
-        if call.initial_state is not None:
-            states = self.states(problem, call.initial_state)
-        return self.backend.tensor(call.inputs), mask, states
+        states = call.initial_state
+        tensors = None if states is None else [self.backend.tensor(state) for state in states]
+        return self.backend.tensor(call.inputs), mask, tensors
 
     def _predict(self, problem: Problem, model: KerasModel, key: str, call: Call) -> list[Tensor]:
         """Run a call by the method `predict` of a functional model with an input an argument."""

@@ -14,8 +14,8 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent, Stack, called_layers, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.subjects.keras import TensorFlow
-from rnnparity.subjects.keras_backend import KerasModel, KerasModule, KerasTensor
-from rnnparity.subjects.keras_layers import LayerBuilder
+from rnnparity.subjects.keras_backend import KerasModel, KerasModule, KerasTensor, LayerCall
+from rnnparity.subjects.keras_layers import LayerBuilder, apply
 from rnnparity.subjects.keras_subject import KerasSubject, backend_subjects
 
 
@@ -83,16 +83,23 @@ class TfKerasSubject(KerasSubject):
             raise Unsupported("a Sequential of Keras 2 takes only layers with one output")
         super().prepare(problem)
 
-    def states(self, problem: Problem, states: Sequence[Array]) -> Sequence[KerasTensor]:
+    def layer_call(self, problem: Problem, model: KerasModel) -> LayerCall:
         """Cast each state as Keras 3 does; Keras 2 casts only the first argument of a call."""
         cast = self.backend.tf.cast
         pairs = zip(halves(problem.layer), called_layers(problem.layer), strict=True)
         types = [(outer, half) for (_, half), outer in pairs for _ in half.states]
-        tensors = super().states(problem, states)
-        return [
-            cast(cast(tensor, outer.compute_dtype), half.compute_dtype)
-            for tensor, (outer, half) in zip(tensors, types, strict=True)
-        ]
+
+        def call(
+            x: KerasTensor, mask: KerasTensor | None, states: Sequence[KerasTensor] | None
+        ) -> object:
+            if states is not None:
+                states = [
+                    cast(cast(tensor, outer.compute_dtype), half.compute_dtype)
+                    for tensor, (outer, half) in zip(states, types, strict=True)
+                ]
+            return apply(model, x, mask, states)
+
+        return call
 
     def facts(self, problem: Problem, model: KerasModel) -> dict[str, object]:
         """Leave the summary out, which Keras 2 prints in another form."""

@@ -75,6 +75,20 @@ def test_torch(torch, name):
         assert_exact(problem, torch.gradients(problem).gradients)
 
 
+@pytest.mark.parametrize("name", ["keras", "tf-keras"])
+def test_mixed_types(name):
+    """A gradient has the type of what it is the gradient of, also where a layer casts it."""
+    pytest.importorskip("tf_keras", reason="tf-keras is not installed")
+    half = spec_of("gru", **BOTH, dtype="mixed_float16")
+    spec = {"class_name": "Bidirectional", "config": {"layer": half, "dtype": "float32"}}
+    problem = with_cotangents(random_problem(spec, 0, SHAPE, initial=True))
+    gradients = run(problem, name, gradients=True).gradients
+    slots = problem.gradient_slots()
+    assert [(g.name, g.dtype) for g in gradients] == [(s.name, s.dtype) for s in slots]
+    for gradient, expected in zip(gradients, compute_gradients(problem), strict=True):
+        np.testing.assert_allclose(gradient.data, expected.data, atol=2e-2)
+
+
 def test_torch_through_calls(torch):
     spec = stack_of(
         spec_of("lstm", 3, **EXACT, **SEQUENCES, stateful=True), spec_of("gru", 2, **EXACT, **BOTH)
