@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 
+from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.core import core
 from rnnparity.catalogue.numbers import spread
 from rnnparity.problem.problem import Problem, Tensor
 
 # That of the first output; the others follow.
 FIRST_SEED = 100
+
+
+@cache
+def gradient_cases() -> Mapping[str, Problem]:
+    """Return the cases that have golden gradients: those of the core set that are one call.
+
+    Through the calls of a stateful layer frameworks pass no gradient.
+    """
+    cases = [catalogue()[id_] for id_ in core()]
+    return {case.id: with_cotangents(case) for case in cases if len(case.steps) == 1}
 
 
 def with_cotangents(problem: Problem) -> Problem:

@@ -62,26 +62,32 @@ def regenerate(
         raise RequestError("NAME is the name of a known difference; it requires --bundles")
     if check and k:
         raise RequestError("--check compares all files; remove -k")
-    with show_progress() as progress:
-        done = regenerate_fixtures(
-            folder, k=k, check=check, jobs=j or os.cpu_count() or 1, progress=progress
-        )
-    if done.refused:
-        _print_refused(folder, done, check)
-        raise typer.Exit(1)
-    if check and done.changed:
-        echo(f"{folder}: drifted: {', '.join(done.changed)}; run `rnnparity regenerate`", err=True)
-        raise typer.Exit(1)
-    written = f"written: {', '.join(done.changed)}" if done.changed else "up to date"
-    echo(f"{folder}: {done.rows} goldens, {len(done.left_out)} cases without, {written}")
+    jobs = j or os.cpu_count() or 1
+    for gradients, what in ((False, "goldens"), (True, "golden gradients")):
+        with show_progress() as progress:
+            done = regenerate_fixtures(
+                folder, k=k, check=check, jobs=jobs, progress=progress, gradients=gradients
+            )
+        if done.refused:
+            _print_refused(folder, done, check, gradients)
+            raise typer.Exit(1)
+        if check and done.changed:
+            files = ", ".join(done.changed)
+            echo(f"{folder}: {what}: drifted: {files}; run `rnnparity regenerate`", err=True)
+            raise typer.Exit(1)
+        written = f"written: {', '.join(done.changed)}" if done.changed else "up to date"
+        echo(f"{folder}: {done.rows} {what}, {len(done.left_out)} cases without, {written}")
 
 
-def _print_refused(folder: Path, done: Regeneration, check: bool) -> None:
+def _print_refused(folder: Path, done: Regeneration, check: bool, gradients: bool) -> None:
     from rnnparity.catalogue import catalogue
+    from rnnparity.catalogue.cotangents import with_cotangents
     from rnnparity.report.messages import failure
 
     for result in done.refused[:SHOWN]:
-        echo(*failure(catalogue()[result.id], result, "keras"), "", err=True)
+        problem = catalogue()[result.id]
+        problem = with_cotangents(problem) if gradients else problem
+        echo(*failure(problem, result, "keras"), "", err=True)
     line = f"{len(done.refused)} cases differ and are not listed in known_differences.toml"
     if not check:
         kept = ", ".join(done.changed) or "none changed"

@@ -20,8 +20,11 @@ from rnnparity.problem.file_format import read_bytes
 from rnnparity.problem.keras_config import JsonObject
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import compute, compute_exactly
+from rnnparity.reference.gradients import compute_gradients, compute_gradients_exactly
 
 KNOWN = "known_differences.toml"
+# The folder with golden gradients, inside that of the golden outputs.
+GRADIENTS = "gradients"
 
 
 def default_folder() -> Path:
@@ -34,11 +37,15 @@ def default_folder() -> Path:
 def golden_outputs(problem: Problem) -> tuple[Tensor, ...]:
     """Return the exact answer: the reference rounded to the dtype of each output.
 
-    Outputs in float64 are computed with hundreds of digits.
+    Outputs in float64 are computed with hundreds of digits. A problem with cotangents has gradients
+    instead.
     """
-    slots = problem.output_slots()
+    slots = problem.answer_slots()
     wide = "float64" in {slot.dtype for slot in slots}
-    exact = compute_exactly(problem) if wide else compute(problem)
+    if problem.cotangents is None:
+        exact = compute_exactly(problem) if wide else compute(problem)
+    else:
+        exact = compute_gradients_exactly(problem) if wide else compute_gradients(problem)
     return tuple(
         Tensor.of(slot.name, tensor.data, slot.dtype)
         for slot, tensor in zip(slots, exact, strict=True)
@@ -47,7 +54,7 @@ def golden_outputs(problem: Problem) -> tuple[Tensor, ...]:
 
 @dataclass(frozen=True)
 class Goldens:
-    """The outputs by case, the reasons why some cases have none, and the manifest.
+    """The outputs (or gradients) by case, why some cases have none, and the manifest.
 
     `missing` are the cases of the catalogue that the fixtures do not have yet.
     """

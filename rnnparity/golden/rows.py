@@ -19,7 +19,7 @@ from rnnparity.problem.errors import FormatError
 from rnnparity.problem.keras_config import JsonObject
 from rnnparity.problem.problem import Problem, Tensor
 
-ARRAYS = frozenset({"weights", "inputs", "mask", "initial_state"})
+ARRAYS = ("weights", "inputs", "mask", "initial_state")
 
 
 def read_rows(content: bytes, path: Path, count: int) -> list[JsonObject]:
@@ -46,20 +46,23 @@ def _has_id(row: object) -> bool:
 
 
 def golden_of(row: JsonObject, problem: Problem, path: Path) -> tuple[Tensor, ...]:
-    """Return the outputs of a row; everything else in it must be what the catalogue has.
+    """Return the outputs of a row, or its gradients where the problem has cotangents.
+
+    Everything else in it must be what the catalogue has.
 
     Raises:
         FormatError: one key differs, or the outputs are not those of the layer.
     """
     where = f"{path}: {problem.id}"
-    outputs = row.pop("outputs", None)
+    key = "outputs" if problem.cotangents is None else "gradients"
+    outputs = row.pop(key, None)
     changed = _first_change(row, problem)
     if changed:
         raise FormatError(f"{where}: {changed} differs from the catalogue; {REMEDY}")
-    slots = problem.output_slots()
+    slots = problem.answer_slots()
     heads = [(slot.name, list(slot.shape), slot.dtype) for slot in slots]
     if not isinstance(outputs, list) or [_head(output, named=True) for output in outputs] != heads:
-        message = "names, shapes or dtypes of the outputs are not those of the layer"
+        message = f"names, shapes or dtypes of the {key} are not those of the layer"
         raise FormatError(f"{where}: {message}; {REMEDY}")
     tensors = []
     for slot, output in zip(slots, outputs, strict=True):
@@ -74,7 +77,8 @@ def golden_of(row: JsonObject, problem: Problem, path: Path) -> tuple[Tensor, ..
 def _first_change(row: JsonObject, problem: Problem) -> str:
     """Return the first key that differs from the catalogue's problem, or ""."""
     plain = file_format.plain_fields(problem)
-    odd = set(row) ^ (set(plain) | ARRAYS)
+    cotangents = () if problem.cotangents is None else ("cotangents",)
+    odd = set(row) ^ {*plain, *ARRAYS, *cotangents}
     if odd:
         return f"the key {min(odd)!r}"
     for key, value in plain.items():
@@ -86,6 +90,7 @@ def _first_change(row: JsonObject, problem: Problem) -> str:
         "initial_state": _same_tensors(row["initial_state"], problem.initial_state),
         "inputs": _same(row["inputs"], problem.inputs.data),
         "mask": row["mask"] is None if mask is None else _same(row["mask"], mask),
+        "cotangents": _same_tensors(row.get("cotangents"), problem.cotangents),
     }
     return next((key for key, unchanged in same.items() if not unchanged), "")
 

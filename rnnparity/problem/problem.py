@@ -141,6 +141,16 @@ class Problem:
         states = self.initial_state or ()
         return slots + [Slot(f"initial_state/{s.name}", s.shape, s.dtype) for s in states]
 
+    def answer_slots(self) -> list[Slot]:
+        """Return what an answer must have: gradients where there are cotangents, else outputs."""
+        return self.output_slots() if self.cotangents is None else self.gradient_slots()
+
+    def with_answer(self, answer: Sequence[Tensor]) -> Problem:
+        """Return the same problem with these gradients, or outputs, see `answer_slots`."""
+        if self.cotangents is None:
+            return self.with_outputs(answer)
+        return replace(self, gradients=tuple(answer))
+
     def with_outputs(self, outputs: Sequence[Tensor]) -> Problem:
         """Return the same problem with these outputs."""
         return replace(self, outputs=tuple(outputs))

@@ -12,9 +12,10 @@ from rnnparity.golden.goldens import Goldens
 from rnnparity.problem.errors import RequestError, SelfCheckError
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import CaseResult, Report, Verdict
-from rnnparity.reference.tolerance import Expected, expect
+from rnnparity.reference.tolerance import Expected
 from rnnparity.session.outcome import Outcome
 from rnnparity.verdict.judge import (
+    expect_answer,
     judge,
     judge_with_golden,
     reference_result,
@@ -45,7 +46,7 @@ def judge_outcome(
     """Judge an outcome: the answer is compared with the reference and with the case's golden."""
     problem, answer = outcome.problem, outcome.answer
     if answer is not None:
-        reference = (expected or {}).get(problem.id) or expect(problem, by_gate=True)
+        reference = (expected or {}).get(problem.id) or expect_answer(problem, by_gate=True)
         result = judge_with_golden(problem, answer, reference, _golden(problem, goldens))
         return replace(result, seconds=answer.seconds)
     if outcome.unsupported:

@@ -1,6 +1,7 @@
 """Regenerating the goldens, which needs two keys.
 
-The reference and tf.keras must agree on every case, or their difference must be listed.
+The reference and tf.keras must agree on every case, or their difference must be listed. Golden
+gradients are in a folder of the fixtures, and regenerated in the same way.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import TypedDict
 import numpy as np
 
 from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.cotangents import gradient_cases
 from rnnparity.catalogue.selection import select
-from rnnparity.golden.goldens import KNOWN, golden_outputs, read_goldens
+from rnnparity.golden.goldens import GRADIENTS, KNOWN, golden_outputs, read_goldens
 from rnnparity.golden.known_differences import KnownDifference, read_known
 from rnnparity.golden.manifest import MANIFEST, SCHEMA, manifest_text
 from rnnparity.golden.writing import (
@@ -34,12 +36,11 @@ from rnnparity.problem.json_schema import schema_text
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import FAILING, CaseResult, Verdict
 from rnnparity.problem.schema import ManifestFields, validate
-from rnnparity.reference.tolerance import expect
 from rnnparity.session.judging import self_check
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.session import Session, open_session
 from rnnparity.session.subject_run import Progress, report_progress
-from rnnparity.verdict.judge import equal_outputs, with_known
+from rnnparity.verdict.judge import equal_outputs, expect_answer, with_known
 
 SECOND_KEY = "keras"
 
@@ -79,12 +80,14 @@ def regenerate(
     check: bool = False,
     jobs: int = 2,
     progress: Progress | None = None,
+    gradients: bool = False,
 ) -> Regeneration:
     """Compute every golden, compare each with tf.keras, and write the files that differ.
 
     With one difference that is not listed no fixture changes: the candidates are kept as `.rej`.
     `k` selects the cases that tf.keras is asked; no golden of another case may change. With `check`
-    nothing is written and tf.keras is not asked: only the files are compared.
+    nothing is written and tf.keras is not asked: only the files are compared. With `gradients` the
+    goldens are those of `gradient_cases`, in a folder of their own.
 
     Raises:
         RequestError: tf.keras is missing, the folder cannot be written, or goldens of cases that
@@ -95,45 +98,48 @@ def regenerate(
             f"{folder / KNOWN}: not found; an empty file states that no difference is known"
         )
     entries = read_known(folder / KNOWN)
+    cases: Mapping[str, Problem] = gradient_cases() if gradients else catalogue()
+    folder = folder / GRADIENTS if gradients else folder
+    schema = {} if gradients else {SCHEMA: schema_text()}
     if check:
-        candidate = _candidate(folder, [], {}, progress)
-        drifted = drift(folder, _all_texts(candidate), _manifest(folder, candidate))
+        candidate = _candidate(folder, cases, [], {}, progress)
+        drifted = drift(folder, {**candidate.texts, **schema}, _manifest(folder, candidate))
         return Regeneration(drifted, [], len(candidate.rows), candidate.facts["left_out"])
     require_filelock()
-    asked = [catalogue()[id_] for id_ in select(catalogue().tags(), k)]
+    asked = [cases[id_] for id_ in select(catalogue().tags(), k) if id_ in cases]
     with open_session(SECOND_KEY, jobs=jobs) as session:
         versions = {**session.versions, "numpy": np.__version__}
         results = _second_key(session, asked, entries, progress)
-    candidate = _candidate(folder, results, versions, progress)
+    candidate = _candidate(folder, cases, results, versions, progress)
     rows, left_out = len(candidate.rows), candidate.facts["left_out"]
     # A case that tf.keras does not run has only one key.
     refused = [result for result in results if result.verdict in FAILING | {Verdict.UNSUPPORTED}]
     if k:
-        _check_others(folder, candidate, {problem.id for problem in asked})
+        _check_others(folder, cases, candidate, {problem.id for problem in asked})
     with locked(folder):
         if refused:
             return Regeneration(_reject(folder, candidate), refused, rows, left_out)
-        changed = write_fixtures(folder, _all_texts(candidate), _manifest(folder, candidate))
+        texts = {**candidate.texts, **schema}
+        changed = write_fixtures(folder, texts, _manifest(folder, candidate))
     return Regeneration(changed, [], rows, left_out)
 
 
-def _check_others(folder: Path, candidate: _Candidate, selected: Collection[str]) -> None:
+def _check_others(
+    folder: Path, cases: Mapping[str, Problem], candidate: _Candidate, selected: Collection[str]
+) -> None:
     """Check that no golden changes but those of the selected cases.
 
     Raises:
         RequestError: one does.
     """
-    before = read_goldens(folder, catalogue())
+    before = read_goldens(folder, cases)
     for row in candidate.rows:
-        same = row.id in before.outputs and equal_outputs(before.outputs[row.id], row.outputs or ())
+        new = [tensor for tensor in row.gradients or row.outputs or () if tensor is not None]
+        same = row.id in before.outputs and equal_outputs(new, before.outputs[row.id])
         if row.id not in selected and not same:
             raise RequestError(
                 f"{row.id}: its golden would change, too; run `rnnparity regenerate` without -k"
             )
-
-
-def _all_texts(candidate: _Candidate) -> dict[str, str]:
-    return {**candidate.texts, SCHEMA: schema_text()}
 
 
 def _second_key(
@@ -155,21 +161,21 @@ def _second_key(
 
 def _candidate(
     folder: Path,
+    problems: Mapping[str, Problem],
     results: Sequence[CaseResult],
     versions: Mapping[str, str],
     progress: Progress | None,
 ) -> _Candidate:
-    """Return the fixtures of the catalogue with the results of the cases that tf.keras was asked."""
-    problems = catalogue()
+    """Return the fixtures of problems, with the results of the cases that tf.keras was asked."""
     rows: list[Problem] = []
     left_out: dict[str, str] = {}
     with one_blas_thread():
         for done, (id_, problem) in enumerate(sorted(problems.items()), 1):
-            reason = expect(problem).inconclusive
+            reason = expect_answer(problem).inconclusive
             if reason:
                 left_out[id_] = reason
             else:
-                rows.append(problem.with_outputs(golden_outputs(problem)))
+                rows.append(problem.with_answer(golden_outputs(problem)))
             report_progress(progress, "goldens", done, len(problems))
     facts: ManifestFacts = {
         "generator": f"rnnparity {version('rnnparity')}",

@@ -25,6 +25,7 @@ from rnnparity.problem.results import (
     Verdict,
     Witness,
 )
+from rnnparity.reference.gradients.tolerance import expect_gradients
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.verdict.compare import (
     Comparison,
@@ -37,18 +38,32 @@ from rnnparity.verdict.expectations import check_expectations
 _BY_VALUE = frozenset({DifferenceType.VALUES, DifferenceType.FINITENESS})
 
 
+def expect_answer(problem: Problem, *, by_gate: bool = False) -> Expected:
+    """Return the expected outputs with their noise, or gradients where there are cotangents.
+
+    Raises:
+        RequestError: the problem does not fit in memory.
+    """
+    if problem.cotangents is None:
+        return expect(problem, by_gate=by_gate)
+    return expect_gradients(problem)
+
+
 def judge(problem: Problem, answer: Answer, expected: Expected | None = None) -> CaseResult:
     """Compare an answer with the reference: structure, values and what the case's source states."""
-    expected = expected or expect(problem)
-    structure = compare_structure(answer.outputs, problem.output_slots())
-    if not _comparable(structure, answer.outputs):
+    expected = expected or expect_answer(problem)
+    outputs = _asked_for(problem, answer, expected)
+    structure = compare_structure(outputs, problem.answer_slots())
+    if not _comparable(structure, outputs):
         return _diverges(problem, structure, float("inf"))
     threshold = expected.dtype.threshold
-    values = compare_values(answer.outputs, expected.outputs, expected.sigmas, threshold)
+    values = compare_values(outputs, expected.outputs, expected.sigmas, threshold)
     if structure:
-        dtypes = with_value_counts(structure, answer.outputs, values.differences)
+        dtypes = with_value_counts(structure, outputs, values.differences)
         return _diverges(problem, (*dtypes, *values.differences), float("inf"))
-    facts = check_expectations(problem, expected, answer.outputs, answer.facts)
+    facts: tuple[Difference, ...] = ()
+    if problem.cotangents is None:
+        facts = check_expectations(problem, expected, outputs, answer.facts)
     if expected.unpredictable:
         values = Comparison((), 0.0)
     differences = values.differences + facts
@@ -57,6 +72,26 @@ def judge(problem: Problem, answer: Answer, expected: Expected | None = None) ->
     if expected.inconclusive:
         return CaseResult(problem.id, Verdict.INCONCLUSIVE, values.sigma, expected.inconclusive)
     return CaseResult(problem.id, Verdict.AGREES, values.sigma, blind_to=expected.blind_to)
+
+
+def _asked_for(problem: Problem, answer: Answer, expected: Expected) -> tuple[Tensor, ...]:
+    """Return the outputs of an answer, or its gradients where the problem has cotangents.
+
+    No gradient (None) is as good as zeros where nothing flows back; elsewhere one is missing.
+    """
+    if problem.cotangents is None:
+        return answer.outputs
+    gradients = answer.gradients or ()
+    if len(gradients) != len(expected.outputs):
+        return tuple(gradient for gradient in gradients if gradient is not None)
+    slots = zip(problem.gradient_slots(), gradients, expected.outputs, strict=True)
+    filled = [
+        Tensor.of(slot.name, zeros.data, slot.dtype)
+        if gradient is None and not zeros.data.any()
+        else gradient
+        for slot, gradient, zeros in slots
+    ]
+    return tuple(gradient for gradient in filled if gradient is not None)
 
 
 def _comparable(structure: Sequence[Difference], outputs: Sequence[Tensor]) -> bool:
@@ -91,7 +126,8 @@ def judge_with_golden(
     drift = golden_drift(golden, expected)
     if result.verdict is Verdict.DIVERGES:
         outlier = Witness.NONE if drift else Witness.SUBJECT
-        if result.difference_types <= _BY_VALUE and _agree(answer.outputs, golden, expected):
+        outputs = _asked_for(problem, answer, expected)
+        if result.difference_types <= _BY_VALUE and _agree(outputs, golden, expected):
             outlier = Witness.REFERENCE
         return replace(result, outlier=outlier)
     if drift:
@@ -146,16 +182,19 @@ def reference_result(
 
     No noise is computed where all outputs are equal to the golden to the last bit.
     """
-    rounded = rounded_outputs(problem, answer.outputs)
-    source = problem.case.expect if problem.case else {}
+    gradients = [gradient for gradient in answer.gradients or () if gradient is not None]
+    asked_for = answer.outputs if problem.cotangents is None else gradients
+    rounded = rounded_outputs(problem, asked_for)
+    source = problem.case.expect if problem.case and problem.cotangents is None else {}
     if golden is not None and not source and equal_outputs(rounded, golden):
         return CaseResult(problem.id, Verdict.AGREES)
-    return judge_with_golden(problem, replace(answer, outputs=rounded), expect(problem), golden)
+    answer = replace(answer, outputs=rounded, gradients=rounded)
+    return judge_with_golden(problem, answer, expect_answer(problem), golden)
 
 
 def rounded_outputs(problem: Problem, outputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Return the reference's outputs, which are float64, in the dtypes that the layer has."""
-    pairs = zip(outputs, problem.output_slots(), strict=True)
+    """Return the reference's answer, which is float64, in the dtypes that the layer has."""
+    pairs = zip(outputs, problem.answer_slots(), strict=True)
     return tuple(Tensor.of(slot.name, tensor.data, slot.dtype) for tensor, slot in pairs)
 
 

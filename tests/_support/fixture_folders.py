@@ -43,10 +43,17 @@ ABOUT: dict[str, Any] = {
 }
 
 
+class SmallCatalogue(dict[str, Problem]):
+    """Some cases, of which an expression can select."""
+
+    def tags(self) -> dict[str, tuple[str, ...]]:
+        return catalogue().tags(self)
+
+
 @cache
-def small_catalogue() -> dict[str, Problem]:
+def small_catalogue() -> SmallCatalogue:
     """The cases that the folder is to be held against."""
-    return {case: catalogue()[case] for case in IDS}
+    return SmallCatalogue({case: catalogue()[case] for case in IDS})
 
 
 @cache

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from _support.fixture_folders import IDS, small_catalogue, write_folder
+from _support.fixture_folders import IDS, SmallCatalogue, small_catalogue, write_folder
 
-from rnnparity.golden.goldens import golden_outputs, read_goldens
+from rnnparity.catalogue.cotangents import with_cotangents
+from rnnparity.golden.goldens import GRADIENTS, golden_outputs, read_goldens
 from rnnparity.golden.manifest import MANIFEST, SCHEMA
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
@@ -206,7 +207,7 @@ def test_an_inconclusive_case_is_left_out_with_the_reason(keras, tmp_path, monke
     def noisy(problem):
         return replace(expect(problem), inconclusive="too much noise" if problem.id == CASE else "")
 
-    monkeypatch.setattr("rnnparity.session.regenerate.expect", noisy)
+    monkeypatch.setattr("rnnparity.session.regenerate.expect_answer", noisy)
     done = regenerate(tmp_path)
     assert (done.rows, done.left_out) == (len(IDS) - 1, {CASE: "too much noise"})
     goldens = read_goldens(tmp_path, small_catalogue())
@@ -252,7 +253,8 @@ def test_check_does_not_ask_keras(keras, written):
 
 
 def remove_case(monkeypatch):
-    without = {id_: problem for id_, problem in small_catalogue().items() if id_ != CASE}
+    without = SmallCatalogue(small_catalogue())
+    del without[CASE]
     monkeypatch.setattr("rnnparity.session.regenerate.catalogue", lambda: without)
 
 
@@ -301,3 +303,42 @@ def test_a_failed_self_check_prevents_every_write(keras, tmp_path, monkeypatch):
     ):
         regenerate(tmp_path)
     assert contents(tmp_path) == {"known_differences.toml": b""}
+
+
+@pytest.fixture
+def gradients(keras, monkeypatch):
+    """Return cases with golden gradients; tf.keras gets them right."""
+    cases = {CASE: with_cotangents(small_catalogue()[CASE])}
+    monkeypatch.setattr("rnnparity.session.regenerate.gradient_cases", lambda: cases)
+    keras.special[CASE] = right_gradients
+    return cases
+
+
+def right_gradients(problem):
+    return Outcome(problem, Answer(gradients=golden_outputs(problem)))
+
+
+def test_golden_gradients_are_written_into_their_own_folder(keras, gradients, written):
+    before = {path.name: path.read_bytes() for path in written.glob("*.json")}
+    done = regenerate(written, gradients=True)
+    assert (done.changed, done.rows) == (["lstm-spread.json", MANIFEST], 1)
+    assert {path.name: path.read_bytes() for path in written.glob("*.json")} == before
+    goldens = read_goldens(written / GRADIENTS, gradients)
+    for golden, exact in zip(goldens.outputs[CASE], golden_outputs(gradients[CASE]), strict=True):
+        np.testing.assert_array_equal(golden.data, exact.data, strict=True)
+    assert regenerate(written, gradients=True, check=True).changed == []
+    path = written / GRADIENTS / "lstm-spread.json"
+    path.write_text(path.read_text().replace("0.1", "0.2", 1))
+    assert regenerate(written, gradients=True, check=True).changed == [path.name]
+
+
+def test_gradients_that_tf_keras_does_not_have_are_refused(keras, gradients, written):
+    keras.special[CASE] = lambda problem: Outcome(problem, Answer(gradients=()))
+    done = regenerate(written, gradients=True)
+    assert [result.id for result in done.refused] == [CASE]
+    assert done.changed == ["lstm-spread.json.rej"]
+
+
+def test_an_expression_selects_cases_with_golden_gradients(keras, gradients, written):
+    regenerate(written, gradients=True)
+    assert regenerate(written, k="gru-spread-last", gradients=True).changed == []
