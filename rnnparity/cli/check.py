@@ -36,6 +36,9 @@ def check(
     full: Annotated[
         bool, typer.Option("--full", help="Run all cases instead of the core set.")
     ] = False,
+    gradients: Annotated[
+        bool, typer.Option("--gradients", help="Compare gradients instead of outputs.")
+    ] = False,
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="Run part I of N; merge the parts with --from.")
     ] = "",
@@ -75,9 +78,10 @@ def check(
     outputs = Outputs(html, markdown, json)
     outputs.check()
     if from_:
-        if subjects or all_ or k or full or shard:
+        if subjects or all_ or k or full or shard or gradients:
             raise RequestError(
-                "--from merges stored runs as they are; remove subjects, --all, --full, --shard, -k"
+                "--from merges stored runs as they are; "
+                "remove subjects, --all, --full, --gradients, --shard, -k"
             )
         report = load_merged(from_, fixtures)
         check_compared(report)
@@ -85,7 +89,7 @@ def check(
         from rnnparity.session.check import Settings
         from rnnparity.session.selection import Selection, Shard
 
-        selection = Selection(k, full, Shard.parse(shard) if shard else None)
+        selection = Selection(k, full, Shard.parse(shard) if shard else None, gradients)
         settings = Settings(j, timeout, fixtures, causes=not no_causes)
         report = _run(subjects or [], all_, selection, settings, outputs)
     _show(report, outputs)

@@ -396,6 +396,7 @@ class Report:
     `score_constant` is the mutation score of the compared cases with constant weights only.
     `without_golden` are the cases that were compared with the reference only, because no golden is
     recorded yet. `interrupted`: the run was ended before all selected cases had a result.
+    `gradients`: these were compared instead of outputs.
     """
 
     subjects: tuple[SubjectResult, ...]
@@ -407,6 +408,7 @@ class Report:
     catalogue: str = ""
     without_golden: tuple[str, ...] = ()
     interrupted: bool = False
+    gradients: bool = False
 
     @property
     def compared(self) -> int:

@@ -6,6 +6,7 @@ Axis letters: B batch, T time, D input features, H units; B and T may be None (n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -104,8 +105,18 @@ def parameter_count(layer: Layer, features: int) -> int:
     )
 
 
-def axis_letters(name: str, rank: int) -> str:
-    """Return the axis letters of inputs ("BTD"), mask ("BT"), an output ("BTH") or state ("BH")."""
+# The axes of weights; the last one is of all gates, and that of two bias rows has no letter.
+_WEIGHT_AXES = {"kernel": ("D", "GH"), "recurrent_kernel": ("H", "GH"), "bias": ("", "GH")}
+
+
+def axis_letters(name: str, rank: int) -> Sequence[str]:
+    """Return the axis letters of inputs ("BTD"), mask ("BT"), an output ("BTH") or state ("BH").
+
+    The columns of weights are those of G gates, "GH".
+    """
+    last_part = name.rpartition("/")[2]
+    if last_part in _WEIGHT_AXES:
+        return _WEIGHT_AXES[last_part][-rank:]
     if name == "inputs":
         return "BTD"
     if name == "mask":

@@ -21,7 +21,7 @@ from rnnparity.report.explanation_page import Drawing, drawing, sentences
 from rnnparity.report.explanation_phrases import mismatch_text
 from rnnparity.report.explanation_text import lines
 from rnnparity.report.groups import WITHOUT_CAUSE, Group, plainest, plainness
-from rnnparity.report.messages import group_title, stale_text, summary
+from rnnparity.report.messages import gradients_command, group_title, stale_text, summary
 from rnnparity.report.page import render_template
 from rnnparity.report.table import Cell, Column, State, columns, counted, headline
 
@@ -168,15 +168,20 @@ def _each_section(number: int, column: Column, report: Report) -> Iterator[Secti
             results=results,
             entries=[entries[name] for name in group.known],
             explanation=explanation,
-            command=reproduce(column.subject, results, explanation),
+            command=reproduce(report, column.subject, results, explanation),
         )
 
 
 def reproduce(
-    subject: SubjectResult, results: Sequence[CaseResult], explanation: Explanation | None = None
+    report: Report,
+    subject: SubjectResult,
+    results: Sequence[CaseResult],
+    explanation: Explanation | None = None,
 ) -> str:
     """Return the command that reproduces the explained or the plainest of some results."""
     result = plainest(results)
+    if report.gradients:
+        return gradients_command(result.id, subject.name)
     has_values = bool(result.differences) and not result.difference_types & WITHOUT_CAUSE
     explained = result.verdict in (Verdict.DIVERGES, Verdict.KNOWN) and has_values
     command = "explain" if explained else "show"

@@ -34,6 +34,11 @@ def merge(reports: Mapping[str, Report], entries: Sequence[KnownDifference]) -> 
                     f"{file}: {what}: got {got}, expected {expected} as in {first_file}; "
                     "run both with the same version of rnnparity"
                 )
+        if report.gradients != first.gradients:
+            raise RequestError(
+                f"{file}: got {_compared(report)}, expected {_compared(first)} as in {first_file}; "
+                "report the two separately"
+            )
     parts: dict[str, dict[str, SubjectResult]] = {}
     for file, report in reports.items():
         for subject in report.subjects:
@@ -43,7 +48,10 @@ def merge(reports: Mapping[str, Report], entries: Sequence[KnownDifference]) -> 
         return first
     merged = replace(
         first,
-        subjects=tuple(_joined(subjects, entries) for subjects in parts.values()),
+        # In a report of gradients no entry is stale: it may be of outputs only.
+        subjects=tuple(
+            _joined(subjects, () if first.gradients else entries) for subjects in parts.values()
+        ),
         skipped=tuple(out for out in skipped if out.subject not in parts),
         known=tuple(dict.fromkeys(entry for report in reports.values() for entry in report.known)),
         score=None,
@@ -54,6 +62,10 @@ def merge(reports: Mapping[str, Report], entries: Sequence[KnownDifference]) -> 
         interrupted=any(report.interrupted for report in reports.values()),
     )
     return with_scores(merged)
+
+
+def _compared(report: Report) -> str:
+    return "gradients" if report.gradients else "outputs"
 
 
 def _joined(

@@ -78,9 +78,16 @@ def failure(
         lines.append(f"  explain: {f'rnnparity explain {words}' if has_command else in_python}")
     if problem.case is not None:
         lines.append(f"  case: {problem.case.why}")
-    if has_command:
+    if has_command and problem.cotangents is None:
         lines.append(f"  rerun: rnnparity show {words}")
+    elif has_command:
+        lines.append(f"  rerun: {gradients_command(result.id, subject)}")
     return lines
+
+
+def gradients_command(case: str, subject: str) -> str:
+    """Return the command that compares the gradients of a subject in one case."""
+    return f"rnnparity check {quote(subject)} --gradients -k {quote(case)}"
 
 
 def fixes(result: CaseResult) -> list[str]:
@@ -116,7 +123,7 @@ def describe(difference: Difference, threshold: float) -> list[str]:
 def _values(difference: Difference, threshold: float) -> list[str]:
     letters = axis_letters(difference.output, len(difference.shape))
     sizes = zip(letters, difference.shape, strict=True)
-    shape = ", ".join(f"{letter}={size}" for letter, size in sizes)
+    shape = ", ".join(f"{letter}={size}" if letter else str(size) for letter, size in sizes)
     counts = f"{difference.differing} of {difference.total} values differ"
     distance = f"{sigma_text(difference.sigma)} sigma ({threshold:g} allowed)"
     if difference.type is DifferenceType.FINITENESS:
@@ -174,13 +181,16 @@ def element(difference: Difference) -> str:
 
 def _structure(difference: Difference) -> str:
     actual, expected = difference.actual, difference.expected
+    # Only gradients have one of the inputs.
+    of_gradients = isinstance(expected, tuple) and "inputs" in expected
+    what = "gradients" if of_gradients else "outputs"
     if difference.type is DifferenceType.COUNT:
         names = f" ({_names(actual)})" if actual else ""
         return (
-            f"outputs: got {_count(actual)}{names}, expected {_count(expected)}: {_names(expected)}"
+            f"{what}: got {_count(actual)}{names}, expected {_count(expected)}: {_names(expected)}"
         )
     if difference.type is DifferenceType.NAMES:
-        return f"outputs: got {_names(actual)}; expected {_names(expected)}"
+        return f"{what}: got {_names(actual)}; expected {_names(expected)}"
     line = (
         f"{difference.output}: got {difference.type} {_value(actual)}, expected {_value(expected)}"
     )

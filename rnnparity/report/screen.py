@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.catalogue.features import every_option_value
 from rnnparity.problem.results import FAILING, Report, Score, SubjectResult, Verdict
 from rnnparity.report.columns import number_columns
@@ -34,6 +35,8 @@ _LABELS = {
 
 def report_lines(report: Report) -> Iterator[str]:
     """Yield a row for each subject, what the subjects' cases have in common, and examples."""
+    if report.gradients:
+        yield "gradients of inputs, weights and initial states"
     yield from number_columns(_table(report))
     for subject in report.subjects:
         yield from _notes(subject)
@@ -47,7 +50,7 @@ def report_lines(report: Report) -> Iterator[str]:
         first, count = report.without_golden[0], len(report.without_golden)
         yield f"{first} has no golden yet ({_cases(count)} without); run `rnnparity regenerate`"
     for subject in report.subjects:
-        yield from _examples(subject)
+        yield from _examples(subject, report.gradients)
 
 
 def skipped_lines(report: Report) -> Iterator[str]:
@@ -59,13 +62,16 @@ def skipped_lines(report: Report) -> Iterator[str]:
         yield f"not run: {', '.join(subjects)}: {reason}"
 
 
-def _examples(subject: SubjectResult) -> Iterator[str]:
+def _examples(subject: SubjectResult, gradients: bool) -> Iterator[str]:
     """Yield the plainest case of each group that fails, and the stale known differences."""
     groups = group_results(subject.cases).items()
     failing = [results for group, results in groups if group.verdict in FAILING]
     for results in failing[:SHOWN]:
         example = plainest(results)
-        yield from ("", *failure(catalogue()[example.id], example, subject.name))
+        problem = catalogue()[example.id]
+        if gradients:
+            problem = with_cotangents(problem)
+        yield from ("", *failure(problem, example, subject.name))
         if len(results) > 1:
             more = f"{len(results) - 1} more case{'s' if len(results) > 2 else ''}"
             yield f"  ... and {more} like it (--json FILE writes all)"

@@ -151,6 +151,8 @@ def headline(report: Report) -> str:
     total = len(cases_of(FEATURES[0]))
     if ran < total:
         sentences.append(f"{ran} of {total} cases were selected.")
+    if report.gradients:
+        sentences.append("Gradients were compared, not outputs.")
     return " ".join(sentences)
 
 

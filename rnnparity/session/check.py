@@ -55,6 +55,7 @@ def check(
     *subjects: SubjectLike,
     k: str = "",
     full: bool = False,
+    gradients: bool = False,
     fixtures: Path | None = None,
     jobs: int | None = None,
     timeout_s: float = TIMEOUT_S,
@@ -62,9 +63,9 @@ def check(
     """Compare subjects (names, or functions from a Problem to its outputs) with the test cases.
 
     The cases are those of the core set, or all (`full`), or those that the expression `k` selects
-    of all. `jobs` is the number of worker processes per subject and `timeout_s` the time limit of a
-    case in a worker, in seconds. A subject that cannot be loaded does not keep the others from
-    running.
+    of all. With `gradients` these are compared instead of outputs. `jobs` is the number of worker
+    processes per subject and `timeout_s` the time limit of a case in a worker, in seconds. A
+    subject that cannot be loaded does not keep the others from running.
 
     Raises:
         RequestError: a subject is unknown, a fixture unreadable, no subject can be loaded, or
@@ -77,7 +78,8 @@ def check(
         True
     """
     settings = Settings(jobs=jobs, timeout_s=timeout_s, fixtures=fixtures)
-    return check_run(subjects or [DEFAULT_SUBJECT], Selection(k, full), settings).report
+    selection = Selection(k, full, gradients=gradients)
+    return check_run(subjects or [DEFAULT_SUBJECT], selection, settings).report
 
 
 def check_run(
@@ -93,7 +95,8 @@ def check_run(
     available, refused = _available(list(dict.fromkeys([*subjects, *optional])))
     cases = selection.cases()
     with one_blas_thread():
-        fixtures = read_fixtures(settings.fixtures, [case.id for case in cases])
+        ids = [case.id for case in cases]
+        fixtures = read_fixtures(settings.fixtures, ids, gradients=selection.gradients)
         self_check()
         runs, failed = _judge_all(available, cases, fixtures, settings)
         refused |= failed
@@ -183,6 +186,7 @@ def _report(runs: Sequence[SubjectRun], skipped: tuple[Skipped, ...], fixtures: 
         catalogue=digest(),
         without_golden=fixtures.goldens.missing,
         interrupted=any(run.interrupted for run in runs),
+        gradients=fixtures.gradients,
     )
     return with_scores(report)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnnparity.catalogue import catalogue
-from rnnparity.golden.goldens import KNOWN, Goldens, default_folder, read_goldens
+from rnnparity.catalogue.cotangents import gradient_cases
+from rnnparity.golden.goldens import GRADIENTS, KNOWN, Goldens, default_folder, read_goldens
 from rnnparity.golden.known_differences import KnownDifference, read_known
 from rnnparity.problem.results import CaseResult
 from rnnparity.reference.tolerance import Expected
@@ -18,10 +19,14 @@ from rnnparity.verdict.judge import with_known
 
 @dataclass(frozen=True)
 class Fixtures:
-    """The goldens of the catalogue, and the entries of the known differences."""
+    """The goldens of the catalogue, and the entries of the known differences.
+
+    `gradients`: the goldens are gradients instead of outputs.
+    """
 
     goldens: Goldens
     known: tuple[KnownDifference, ...]
+    gradients: bool = False
 
     def result(
         self,
@@ -34,12 +39,18 @@ class Fixtures:
         return with_known(result, self.known, session.name, session.versions)
 
 
-def read_fixtures(folder: Path | None = None, only: Collection[str] | None = None) -> Fixtures:
+def read_fixtures(
+    folder: Path | None = None, only: Collection[str] | None = None, *, gradients: bool = False
+) -> Fixtures:
     """Read the fixtures of a folder, or the project's own; of the families of some cases only.
 
     Raises:
         FormatError: a file is missing, malformed, edited or not used.
     """
     folder = folder or default_folder()
-    goldens = read_goldens(folder, catalogue(), only)
-    return Fixtures(goldens, read_known(folder / KNOWN))
+    known = read_known(folder / KNOWN)
+    if not gradients:
+        return Fixtures(read_goldens(folder, catalogue(), only), known)
+    cases = gradient_cases()
+    selected = None if only is None else [case for case in only if case in cases]
+    return Fixtures(read_goldens(folder / GRADIENTS, cases, selected), known, gradients=True)

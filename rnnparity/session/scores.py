@@ -17,10 +17,18 @@ def with_scores(report: Report) -> Report:
     """Return a report with the mutation scores of its compared cases and each subject's coverage.
 
     The scores are those of the cases that any subject but the reference was compared on, together;
-    `score_constant` is that of the cases with constant weights only. A report of another catalogue
-    is returned unchanged.
+    `score_constant` is that of the cases with constant weights only. A report of gradients has
+    none: the faults are those of the outputs. A report of another catalogue is returned unchanged.
     """
     if report.catalogue != digest():
+        return report
+    report = replace(
+        report,
+        subjects=tuple(
+            replace(result, not_covered=_not_covered(result)) for result in report.subjects
+        ),
+    )
+    if report.gradients:
         return report
     answered: dict[str, None] = {}
     for result in report.subjects:
@@ -30,9 +38,6 @@ def with_scores(report: Report) -> Report:
     constant = [problem for problem in cases if problem.case and problem.case.initializers]
     return replace(
         report,
-        subjects=tuple(
-            replace(result, not_covered=_not_covered(result)) for result in report.subjects
-        ),
         score=_score(cases),
         score_constant=_score(constant),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.core import core
+from rnnparity.catalogue.cotangents import gradient_cases, with_cotangents
 from rnnparity.catalogue.selection import select
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
@@ -38,11 +39,15 @@ class Shard:
 
 @dataclass(frozen=True)
 class Selection:
-    """The cases of a run: those that the expression `k` selects, or all (`full`), or the core set."""
+    """The cases of a run: those that the expression `k` selects, or all (`full`), or the core set.
+
+    With `gradients` they have cotangents, and by default are those that have golden gradients.
+    """
 
     k: str = ""
     full: bool = False
     shard: Shard | None = None
+    gradients: bool = False
 
     def cases(self) -> list[Problem]:
         """Return the cases in the order of the catalogue.
@@ -50,9 +55,11 @@ class Selection:
         Raises:
             RequestError: `k` is malformed, or no case is selected.
         """
-        whole = self.full or self.k
-        ids = select(catalogue().tags(None if whole else core()), self.k)
+        default = gradient_cases() if self.gradients else core()
+        ids = select(catalogue().tags(None if self.full or self.k else default), self.k)
         selected = [catalogue()[id_] for id_ in ids]
+        if self.gradients:
+            selected = [with_cotangents(case) for case in selected]
         if self.shard is None:
             return selected
         groups = by_configuration(selected)[self.shard.index - 1 :: self.shard.count]

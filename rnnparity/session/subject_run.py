@@ -18,10 +18,11 @@ from rnnparity.problem.results import (
     Verdict,
 )
 from rnnparity.problem.stored import this_machine
-from rnnparity.reference.tolerance import Expected, expect
+from rnnparity.reference.tolerance import Expected
 from rnnparity.session.fixtures import Fixtures
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.session import Session, SubjectLike, open_session
+from rnnparity.verdict.judge import expect_answer
 
 # Below this many cases a second worker costs more than it saves: a framework loads for seconds.
 CASES_PER_WORKER = 100
@@ -90,6 +91,8 @@ def judge_subject(
 def _stale(
     fixtures: Fixtures, name: str, versions: Mapping[str, str], cases: Sequence[CaseResult]
 ) -> tuple[Stale, ...]:
+    if fixtures.gradients:
+        return ()  # an entry may be of outputs only
     used = {entry for case in cases for entry in case.known}
     ran = {case.id for case in cases if case.verdict is not Verdict.UNSUPPORTED}
     return tuple(stale(fixtures.known, name, versions, used, ran, catalogue()))
@@ -105,13 +108,15 @@ def _expected_while_loading(session: Session, cases: Sequence[Problem]) -> dict[
     for case in cases:
         if session.ready:
             break
-        expected[case.id] = expect(case, by_gate=True)
+        expected[case.id] = expect_answer(case, by_gate=True)
     return expected
 
 
 def wrong_outputs(outcome: Outcome, result: CaseResult) -> Iterator[Problem]:
     """Yield the problem with the actual outputs where a fault may explain their differences."""
     outputs = outcome.answer.outputs if outcome.answer else ()
+    if outcome.problem.cotangents is not None:
+        return  # no fault of the list is one of the backward pass only
     if outputs and not result.difference_types <= _WITHOUT_CAUSE:
         yield outcome.problem.with_outputs(outputs)
 

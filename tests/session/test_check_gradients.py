@@ -1,0 +1,114 @@
+"""Whole runs that compare gradients."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rnnparity import check
+from rnnparity.catalogue.cotangents import gradient_cases
+from rnnparity.golden.goldens import golden_outputs
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.results import Verdict
+from rnnparity.reference import compute
+from rnnparity.report.conformance_page import markdown, page
+from rnnparity.report.merge import merge
+from rnnparity.report.screen import report_lines
+from rnnparity.report.store import dump, parse
+from rnnparity.session.selection import Selection
+
+FEW = "lstm-spread-last-mask_interior-initial or gru-spread-sequences-state-mask_left_empty"
+
+
+def right(problem):
+    return compute(replace(problem, cotangents=None))
+
+
+def wrong(problem):
+    return right(problem)
+
+
+def forward_only(problem):
+    return right(problem)
+
+
+def doubled_bias(problem):
+    return [
+        replace(tensor, data=tensor.data * 2) if tensor.name.endswith("bias") else tensor
+        for tensor in golden_outputs(problem)
+    ]
+
+
+def arrays(function):
+    return lambda problem: [tensor.data for tensor in function(problem)]
+
+
+right.gradients, wrong.gradients = arrays(golden_outputs), arrays(doubled_bias)
+
+
+@pytest.fixture(scope="module")
+def report():
+    return check(right, wrong, k=FEW, gradients=True)
+
+
+def test_gradients_are_judged_like_outputs(report):
+    agreeing, diverging = report.subjects
+    assert {case.verdict for case in agreeing.cases} == {Verdict.AGREES}
+    for case in diverging.cases:
+        (difference,) = case.differences
+        assert (case.verdict, difference.output) == (Verdict.DIVERGES, "bias")
+        assert difference.differing == difference.total
+        np.testing.assert_allclose(difference.actual, 2 * difference.expected, rtol=1e-6)
+    assert report.status == 1
+
+
+def test_a_report_of_gradients_has_no_mutation_score(report):
+    assert (report.gradients, report.score, report.score_constant) == (True, None, None)
+    assert all(case.cause is None for subject in report.subjects for case in subject.cases)
+
+
+def test_a_subject_without_gradients_is_unsupported():
+    with pytest.raises(RequestError, match=r"nothing was compared.*it has no attribute gradients"):
+        check(forward_only, k=FEW, gradients=True)
+
+
+def test_the_reference_agrees_with_its_goldens():
+    report = check("reference", k="gru-spread and core and not stateful", gradients=True)
+    assert report.passed
+    assert not report.without_golden
+
+
+def test_the_default_cases_are_those_with_golden_gradients():
+    assert [case.id for case in Selection(gradients=True).cases()] == list(gradient_cases())
+    (case,) = Selection("lstm-spread-last-mask_interior-initial", gradients=True).cases()
+    assert case.cotangents
+
+
+def test_a_case_without_golden_gradients_is_compared_with_the_reference():
+    case = next(c for c in Selection("lstm-spread").cases() if c.id not in gradient_cases())
+    report = check(right, k=case.id, gradients=True)
+    assert report.passed
+    assert not report.without_golden  # only the core set has some
+
+
+def test_every_rendering_states_that_gradients_were_compared(report):
+    text = "\n".join(report_lines(report))
+    assert text.startswith("gradients of inputs, weights and initial states\n")
+    assert "bias (GH=20): 20 of 20 values differ" in text
+    assert "--gradients -k lstm-spread-last-mask_interior-initial" in text
+    assert "rerun: rnnparity show" not in text
+    for rendered in (page(report), markdown(report)):
+        assert "Gradients were compared, not outputs." in rendered
+    assert "--gradients -k" in page(report)
+
+
+def test_a_stored_report_of_gradients_is_not_merged_with_one_of_outputs(report):
+    stored = parse(json.loads(dump(report)), "g.json")
+    assert stored == report
+    outputs = check(right, k=FEW)
+    with pytest.raises(
+        RequestError, match=r"o\.json: got outputs, expected gradients as in g\.json; report"
+    ):
+        merge({"g.json": stored, "o.json": outputs}, ())
+    assert merge({"g.json": stored}, ()).gradients
