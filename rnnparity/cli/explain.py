@@ -16,7 +16,6 @@ from rnnparity.problem.files import MODEL_SUFFIXES
 if TYPE_CHECKING:
     from rnnparity.explanation.one_reading import Diagnosis
     from rnnparity.problem.problem import Problem
-    from rnnparity.problem.results import DifferenceType
 
 
 def explain(
@@ -70,6 +69,7 @@ def explain(
     from rnnparity.problem.errors import SubjectFailedError
     from rnnparity.problem.files import check_writable, write_file
     from rnnparity.report.bundle import write_bundle
+    from rnnparity.report.explained_bundle import explained_files, write_explained
     from rnnparity.report.explanation_json import as_json
     from rnnparity.report.explanation_page import page
     from rnnparity.report.explanation_text import COLOURS, lines
@@ -95,9 +95,9 @@ def explain(
             echo(line.text, colour=colour, bold=bold)
         _print_commands(diagnosis, _words(file, layer, inputs, subject, outputs))
     if html is not None:
-        write_file(html, page(explanation, _bundle_files(diagnosis, subject)))
+        write_file(html, page(explanation, explained_files(diagnosis, subject)))
     if bundle is not None:
-        written = ", ".join(map(str, _write_bundle(bundle, diagnosis, subject)))
+        written = ", ".join(map(str, write_explained(bundle, diagnosis, subject)))
         echo(f"  bundle: {written}", err=json)  # stdout is the JSON's
     if separate is not None:
         write_file(separate, file_format.dump_pretty(_separating(diagnosis, separate)))
@@ -166,38 +166,3 @@ def _print_commands(diagnosis: Diagnosis, words: list[str]) -> None:
         echo("  separate: --separate FILE writes a problem on which these causes differ")
     if diagnosis.explanation.verdict is Verdict.DIVERGES and words:
         echo(f"  rerun: rnnparity explain {join(words)}")
-
-
-def _bundle_files(diagnosis: Diagnosis, subject: str) -> dict[str, str | bytes]:
-    """Return the files of a bundle, none where no script can be written."""
-    from rnnparity.problem.results import Verdict
-    from rnnparity.report.bundle import bundle_files
-
-    if diagnosis.explanation.verdict is not Verdict.DIVERGES:
-        return {}
-    try:
-        return bundle_files(diagnosis.problem, *_bundle_arguments(diagnosis, subject))
-    except RequestError:
-        return {}
-
-
-def _write_bundle(folder: Path, diagnosis: Diagnosis, subject: str) -> list[Path]:
-    from rnnparity.report.bundle import write_bundle
-
-    return write_bundle(folder, diagnosis.problem, *_bundle_arguments(diagnosis, subject))
-
-
-def _bundle_arguments(diagnosis: Diagnosis, subject: str) -> tuple[str, str, DifferenceType]:
-    """Return the headline, the subject, and the type of difference that a script shows."""
-    from rnnparity.problem.results import DifferenceType
-    from rnnparity.report.bundle import shown_difference
-    from rnnparity.report.explanation_text import headline
-    from rnnparity.report.messages import describe
-
-    explanation = diagnosis.explanation
-    differences = explanation.differences
-    shown = shown_difference(difference.type for difference in differences)
-    sentence = headline(explanation)
-    if shown is DifferenceType.FACT and not explanation.known:
-        sentence = describe(differences[0], explanation.threshold)[0]
-    return sentence, subject, shown

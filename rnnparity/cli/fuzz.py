@@ -15,6 +15,7 @@ from rnnparity.problem.errors import DIFFERS, INTERRUPTED, USAGE, RequestError
 
 if TYPE_CHECKING:
     from rnnparity.session.fuzz import FuzzRun
+    from rnnparity.session.shrink import SmallestFailure
 
 # Without --seeds and -n so many problems are drawn.
 DEFAULT_COUNT = 1000
@@ -33,6 +34,12 @@ def fuzz(
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Store all verdicts as JSON.")
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write a bundle of the smallest problem found of some that fail."
+        ),
+    ] = None,
     from_: StoredRuns = None,
     j: Jobs = None,
     timeout: Annotated[
@@ -41,12 +48,14 @@ def fuzz(
 ) -> None:
     """Run a subject on random problems.
 
-    None may diverge, and small changes of the weights must be detected. `explain`, `show` and `run`
-    take the ids of these problems, such as fuzz-17-3.
+    None may diverge, and small changes of the weights must be detected. Of some that fail the
+    smallest problem that still fails is searched, and its cause. `explain`, `show` and `run` take
+    the ids of these problems, such as fuzz-17-3.
     """
     if from_:
-        if subject or n or seeds or json:
-            raise RequestError("--from merges stored runs; remove SUBJECT, -n, --seeds and --json")
+        if subject or n or seeds or json or out:
+            message = "remove SUBJECT, -n, --seeds, --json and --out"
+            raise RequestError(f"--from merges stored runs; {message}")
         from rnnparity.report.fuzz_store import load_runs
 
         runs = load_runs(from_)
@@ -55,6 +64,8 @@ def fuzz(
     from rnnparity.report.fuzz_text import fuzz_lines
 
     echo(*fuzz_lines(runs))
+    if not from_ and not runs[0].interrupted:
+        _print_smallest(subject or "keras", runs[0], timeout, out)
     raise typer.Exit(_status(runs))
 
 
@@ -77,6 +88,32 @@ def _run(
 
         write_file(json, dump(run))
     return run
+
+
+def _print_smallest(subject: str, run: FuzzRun, timeout: float, out: Path | None) -> None:
+    """Print the smallest problems of some that fail, and write their bundles."""
+    from rnnparity.report.fuzz_text import smallest_lines
+    from rnnparity.session.fuzz import different_failures
+    from rnnparity.session.shrink import smallest_failures
+
+    ids = different_failures(run.records)
+    with show_progress("searching small problems"), sigterm_interrupts():
+        failures = list(smallest_failures(subject, ids, timeout)) if ids else []
+    for failure in failures:
+        echo(*smallest_lines(failure))
+        if out is not None:
+            echo(f"  bundle: {', '.join(_write_bundle(out, failure, subject))}")
+
+
+def _write_bundle(out: Path, failure: SmallestFailure, subject: str) -> list[str]:
+    """Write the bundle of a failure into a folder with its id, and return the files."""
+    from rnnparity.report.bundle import write_bundle
+    from rnnparity.report.explained_bundle import write_explained
+
+    folder = out / failure.problem.id
+    if failure.diagnosis is not None:
+        return list(map(str, write_explained(folder, failure.diagnosis, subject)))
+    return list(map(str, write_bundle(folder, failure.problem, failure.error, subject, None)))
 
 
 def _seeds(text: str) -> range:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
 
+from rnnparity.problem.layers import describe_layer
 from rnnparity.problem.results import Verdict
 from rnnparity.report.columns import number_columns
+from rnnparity.report.explanation_text import headline
 from rnnparity.report.messages import sigma_text
 from rnnparity.report.screen import SHOWN
 from rnnparity.session.fuzz import CHANGES, FuzzRun, Summary, failing, summarize
+from rnnparity.session.shrink import SmallestFailure
 
 HEADER = (
     "dtype",
@@ -66,6 +69,19 @@ def _failing(run: FuzzRun) -> Iterator[str]:
         yield f"  explain: rnnparity explain {record.id} --subject {quote(run.subject)}"
     if len(records) > SHOWN:
         yield f"... and {len(records) - SHOWN} more of {run.subject} (--json FILE writes all)"
+
+
+def smallest_lines(failure: SmallestFailure) -> Iterator[str]:
+    """Yield the smallest problem of one that fails, and its cause."""
+    problem = failure.problem
+    batch, steps, features = problem.inputs.shape
+    given = [name for name in ("mask", "initial_state") if getattr(problem, name) is not None]
+    parts = [describe_layer(problem.layer), f"B={batch} T={steps} D={features}", *given]
+    yield f"smallest problem like {problem.id} that fails: {', '.join(parts)}"
+    if failure.diagnosis is None:
+        yield f"  error: {failure.error}"
+    else:
+        yield f"  cause: {headline(failure.diagnosis.explanation)}"
 
 
 def _numbers(summary: Summary) -> list[str]:

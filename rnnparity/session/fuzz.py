@@ -30,6 +30,8 @@ BATCH = 24
 CHANGED_DRAWS = 2
 # A weight array is changed by a relative amount: all of it alike, or each element up or down.
 CHANGES = ("scaled", "signs")
+# Of so many problems that fail the smallest one is searched.
+SMALLEST = 3
 # A larger distance in sigma, also an infinite one, is recorded as this one.
 FARTHEST = 1e15
 
@@ -238,11 +240,18 @@ def failing(records: Sequence[Record]) -> list[Record]:
     return [record for record in records if not record.change and record.verdict in FAILING]
 
 
+def different_failures(records: Sequence[Record]) -> list[str]:
+    """Return the first problems that fail, one of each verdict and dtype, a few at most."""
+    first = {(record.verdict, record.dtype): record.id for record in reversed(failing(records))}
+    return list(first.values())[::-1][:SMALLEST]
+
+
 def _summary(dtype: str, records: Sequence[Record]) -> Summary:
     healthy = [record for record in records if not record.change]
     compared = [record for record in healthy if record.verdict.compared]
+    asked = [record for record in records if record.verdict is not Verdict.UNSUPPORTED]
     changed = {
-        change: [record for record in records if record.change == change] for change in CHANGES
+        change: [record for record in asked if record.change == change] for change in CHANGES
     }
     fixed = FIXED if dtype == "float32" else {}
     return Summary(

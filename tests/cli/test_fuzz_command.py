@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from _support.command_line import here
+from _support.command_line import here, own_package
 
 from rnnparity.problem.results import Verdict
 from rnnparity.report.fuzz_store import dump, load_runs
@@ -143,6 +143,22 @@ def test_a_subject_is_run_and_its_verdicts_are_stored(here, tmp_path):
     assert (run.subject, run.seeds) == ("reference", (3, 4))
     assert sum(not record.change for record in run.records) == 9
     assert out.splitlines() == list(fuzz_lines([run]))
+
+
+def test_the_smallest_problem_that_fails_is_printed_and_its_bundle_written(
+    here, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(str(own_package(tmp_path)))
+    words = ["own.functions:wrong", "--seeds", "36..36", "-n", "1", "--out", str(tmp_path / "out")]
+    status, out, _ = here("fuzz", *words)
+    assert status == 1
+    smallest = out[out.index("smallest problem") :].splitlines()
+    assert smallest[0].startswith("smallest problem like fuzz-36-0 that fails: ")
+    assert smallest[0].endswith("B=1 T=1 D=1")
+    assert smallest[1].startswith("  cause: ")
+    folder = tmp_path / "out" / "fuzz-36-0"
+    assert smallest[2] == f"  bundle: {folder / 'problem.json'}, {folder / 'reproduce.py'}"
+    assert here("explain", str(folder / "problem.json"))[0] == 1
 
 
 def test_a_random_problem_is_explained_and_shown_by_its_id(here):

@@ -1,0 +1,92 @@
+"""The smallest problem on which a subject still fails, found from a large one by leaving things out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from rnnparity.explanation.one_reading import Diagnosis
+from rnnparity.problem.answer import Answer
+from rnnparity.problem.errors import SubjectFailedError
+from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import CaseResult, Verdict
+from rnnparity.session.outcome import Outcome
+from rnnparity.session.processes import one_blas_thread
+from rnnparity.session.random_problems import problem_of_id
+from rnnparity.session.reductions import reductions
+from rnnparity.session.session import Session, SubjectLike, open_session
+
+# So many smaller problems are asked at most.
+MOST_ASKED = 200
+
+
+@dataclass(frozen=True)
+class SmallestFailure:
+    """The smallest problem found that fails like the random one with the same id.
+
+    `diagnosis` is None where the subject fails with an error, which is `error`.
+    """
+
+    problem: Problem
+    diagnosis: Diagnosis | None = None
+    error: str = ""
+
+
+def shrink(problem: Problem, fails: Callable[[Problem], bool], most: int = MOST_ASKED) -> Problem:
+    """Return a small problem for which `fails` holds, as it does for `problem`.
+
+    Greedy: the first smaller problem that fails is the next to be made smaller, until none of them
+    fails or `most` were asked. The id stays.
+    """
+    smallest, asked = problem, 0
+    candidates = reductions(smallest)
+    while asked < most:
+        smaller = next(candidates, None)
+        if smaller is None:
+            break
+        asked += 1
+        if fails(smaller):
+            smallest = smaller
+            candidates = reductions(smallest)
+    return smallest
+
+
+def smallest_failures(
+    subject: SubjectLike, ids: Iterable[str], timeout_s: float
+) -> Iterator[SmallestFailure]:
+    """Yield, for random problems on which a subject fails, the smallest one and its explanation.
+
+    Raises:
+        RequestError: the subject is unknown or cannot be loaded.
+    """
+    with open_session(subject, timeout_s=timeout_s) as session, one_blas_thread():
+        for id_ in ids:
+            problem = problem_of_id(id_)
+            if problem is not None:
+                yield _smallest_failure(session, problem)
+
+
+def _smallest_failure(session: Session, problem: Problem) -> SmallestFailure:
+    from rnnparity.explanation.explain import explain  # slow to import
+
+    verdict = _ask(session, problem)[1].verdict
+    smallest = shrink(problem, lambda smaller: _ask(session, smaller)[1].verdict is verdict)
+    outcome, result = _ask(session, smallest)
+    if verdict is not Verdict.DIVERGES or outcome.answer is None:
+        return SmallestFailure(smallest, error=result.reason)
+
+    def ask(other: Problem) -> Answer:
+        answer = session.ask(other).answer
+        if answer is None:
+            raise SubjectFailedError(other.id, f"subject {session.name!r} gives no answer")
+        return answer
+
+    return SmallestFailure(smallest, explain(smallest.with_outputs(outcome.answer.outputs), ask))
+
+
+def _ask(session: Session, problem: Problem) -> tuple[Outcome, CaseResult]:
+    """Ask a subject; what it states of a layer without computing is left out."""
+    outcome = session.ask(problem)
+    if outcome.answer is not None:
+        outcome = replace(outcome, answer=replace(outcome.answer, facts={}))
+    return outcome, session.judge(outcome)
