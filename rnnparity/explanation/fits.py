@@ -7,7 +7,7 @@ hardly have produced one: with few values or much noise one of many hypotheses f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,9 @@ from rnnparity.faults import Batch, Injection, Mutant, as_problem, inject, run_a
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import FindingType
 from rnnparity.problem.results import FaultId
+
+# Returns the noise of a faulty run with these outputs, None where it cannot be predicted.
+NoiseWithFault = Callable[[Injection, Sequence[Array]], Noise | None]
 
 # A fit counts where fewer than this are expected by chance among all candidates.
 CHANCE = 0.01
@@ -82,10 +85,35 @@ def try_hypotheses(
     The result is keyed by the identity of the injection, see `_nearness`. With `record_invisible`
     those that give the expected outputs are recorded as well.
     """
+    return try_batches(
+        search, evidence, noise, run_all(hypotheses), _noise_with_fault(evidence, noise),
+        record_invisible,
+    )  # fmt: skip
+
+
+def _noise_with_fault(evidence: Evidence, noise: Noise) -> NoiseWithFault:
+    """Return the noise of a faulty run where a problem computes the same."""
+
+    def raised(injection: Injection, outputs: Sequence[Array]) -> Noise | None:
+        faulty = as_problem(injection)
+        return None if faulty is None else evidence.noise_with_fault(faulty, outputs, noise)
+
+    return raised
+
+
+def try_batches(
+    search: Search,
+    evidence: Evidence,
+    noise: Noise,
+    batches: Iterable[Batch],
+    noise_with_fault: NoiseWithFault,
+    record_invisible: bool = False,
+) -> dict[int, float]:
+    """Do the same with hypotheses that have run; near misses get the noise of the faulty run."""
     scores: dict[int, float] = {}
     misses: list[_Miss] = []
     without_fault = _joined(evidence.distances(evidence.expected_arrays, noise))
-    for batch in run_all(hypotheses):
+    for batch in batches:
         if not _has_shapes_of(evidence, batch):
             continue
         search.candidates += len(batch.injections)
@@ -101,7 +129,7 @@ def try_hypotheses(
             scores[id(injection)] = score
         misses += _near_misses(evidence, noise, batch, distances)
     if not search.fits:
-        search.fits += _by_noise_of_faulty_run(evidence, noise, misses)
+        search.fits += _by_noise_of_faulty_run(evidence, misses, noise_with_fault)
     return scores
 
 
@@ -154,13 +182,12 @@ def _growth(evidence: Evidence, batch: Batch) -> Array:
 
 
 def _by_noise_of_faulty_run(
-    evidence: Evidence, noise: Noise, misses: Iterable[_Miss]
+    evidence: Evidence, misses: Iterable[_Miss], noise_with_fault: NoiseWithFault
 ) -> Iterator[Fit]:
     """Compare near misses once more with the noise of the faulty run, which may be larger."""
     for miss in sorted(misses, key=lambda miss: miss.sigma)[:MISSED]:
-        faulty = as_problem(miss.injection)
         outputs = [tensor.data for tensor in miss.mutant.outputs]
-        raised = None if faulty is None else evidence.noise_with_fault(faulty, outputs, noise)
+        raised = noise_with_fault(miss.injection, outputs)
         if raised is None:
             continue
         distances = _joined(evidence.distances(outputs, raised))

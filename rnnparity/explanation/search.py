@@ -44,7 +44,7 @@ def find_cause(evidence: Evidence, thorough: bool) -> tuple[Search, Findings]:
     if not evidence.finite:
         infinite = [~np.isfinite(array) for array in evidence.actual_arrays]
         _try_part(search, evidence, infinite, FindingType.FITS_FINITE, thorough)
-    search.fits = _nearest(search.fits)
+    search.fits = nearest(search.fits)
     return search, found
 
 
@@ -125,7 +125,7 @@ def _try_coarser(search: Search, evidence: Evidence, singles: Sequence[Injection
             return
 
 
-def _nearest(fits: Sequence[Fit]) -> list[Fit]:
+def nearest(fits: Sequence[Fit]) -> list[Fit]:
     """Return the nearest fit first, then those that noise cannot distinguish from it."""
     ranked = sorted(fits, key=_rank)
     near: dict[frozenset[object], Fit] = {}

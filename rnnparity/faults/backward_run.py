@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 
 import numpy as np
@@ -29,6 +29,7 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import EVERY_HALF, WHOLE
+from rnnparity.reference.arithmetic import Arithmetic
 from rnnparity.reference.gradients.arithmetic import TapedArithmetic
 from rnnparity.reference.gradients.backward import BackwardUnroller
 from rnnparity.reference.gradients.taped_array import TapedArray
@@ -47,53 +48,38 @@ def backward_mutants(
     problem: Problem, faults: Iterable[Fault] = BACKWARD_FAULTS
 ) -> Iterator[Mutant]:
     """Yield the mutants of the backward pass wherever a fault applies; `outputs` are gradients."""
-    without_fault = FaultyBackwardUnroller(problem)
+    without_fault = FaultyBackwardUnroller(problem, TapedArithmetic())
     without_fault.gradients(problem.cotangents or ())
+    names = [slot.name for slot in problem.gradient_slots()]
     for fault in faults:
         for placed in placements(problem, fault):
-            mutant = _mutant(problem, placed, without_fault)
-            if mutant is not None:
-                yield mutant
+            if isinstance(placed.edit, EditGradients | EditHalfGradients):
+                # A fault of the results needs no run of its own.
+                arrays = without_fault.with_fault(placed).leaf_gradients_with_fault()
+            else:
+                arrays = run_backward(problem, placed, TapedArithmetic())
+            if arrays is not None:
+                pairs = zip(names, arrays, strict=True)
+                yield Mutant((placed,), tuple(Tensor(name, array[0]) for name, array in pairs))
 
 
-def run_backward(problem: Problem, placed: PlacedFault) -> Mutant | None:
-    """Return the gradients with a fault of the backward pass, None where it does not apply."""
-    return next(
-        (m for m in backward_mutants(problem, [placed.fault]) if m.placed == (placed,)), None
-    )
+def run_backward(
+    problem: Problem, placed: PlacedFault, arithmetic: TapedArithmetic
+) -> list[Array] | None:
+    """Return the gradients with a fault, each with a leading axis of runs.
 
-
-def _mutant(
-    problem: Problem, placed: PlacedFault, without_fault: FaultyBackwardUnroller
-) -> Mutant | None:
-    """Return the mutant; a fault of the results needs no run of its own."""
+    None where the fault does not apply.
+    """
     if placed.fault.needs_mask and problem.mask is None:
         return None
-    arrays: list[Array] | None
-    match placed.edit:
-        case EditGradients():
-            unroller, arrays = without_fault, without_fault.leaf_gradients()
-        case EditHalfGradients():
-            unroller = without_fault.with_fault(placed)
-            arrays = unroller.leaf_gradients()
-        case EditBetweenSteps() if placed.edit.first >= problem.inputs.shape[1]:
-            return None
-        case _:
-            cotangents = _cotangents(problem, placed)
-            if cotangents is None:
-                return None
-            unroller = FaultyBackwardUnroller(problem, placed)
-            arrays = unroller.gradients(cotangents)
-    needed = {WHOLE: 0, EVERY_HALF: 2}.get(placed.location, 1)
-    if len(unroller.applied) < needed:
+    if isinstance(placed.edit, EditBetweenSteps) and placed.edit.first >= problem.inputs.shape[1]:
         return None
-    names = [slot.name for slot in problem.gradient_slots()]
-    gradients: Gradients | None = dict(zip(names, (array[0] for array in arrays), strict=True))
-    if isinstance(placed.edit, EditGradients) and gradients is not None:
-        gradients = placed.edit.function(problem, gradients)
-    if gradients is None:
+    cotangents = _cotangents(problem, placed)
+    if cotangents is None:
         return None
-    return Mutant((placed,), tuple(Tensor(name, array) for name, array in gradients.items()))
+    unroller = FaultyBackwardUnroller(problem, arithmetic, placed)
+    unroller.gradients(cotangents)
+    return unroller.leaf_gradients_with_fault()
 
 
 def _cotangents(problem: Problem, placed: PlacedFault) -> Sequence[Tensor] | None:
@@ -108,23 +94,13 @@ def _cotangents(problem: Problem, placed: PlacedFault) -> Sequence[Tensor] | Non
     return [Tensor(tensor.name, array) for tensor, array in pairs]
 
 
-class _Arithmetic(TapedArithmetic):
-    """Taped arithmetic in which states pass through `pass_states` between two steps."""
-
-    pass_states: Callable[[_States], _States]
-
-    def between_steps(self, states: _States, U: TapedArray) -> _States:  # noqa: ARG002 - not needed
-        return self.pass_states(states)
-
-
 class FaultyBackwardUnroller(BackwardUnroller):
     """A run with a fault in the backward pass; `applied` are the halves in which it applied."""
 
-    def __init__(self, problem: Problem, placed: PlacedFault | None = None) -> None:
-        arithmetic = _Arithmetic()
-        arithmetic.pass_states = self._pass_states
+    def __init__(
+        self, problem: Problem, arithmetic: TapedArithmetic, placed: PlacedFault | None = None
+    ) -> None:
         super().__init__(problem, arithmetic)
-        self._half = ""
         self._steps: Counter[str] = Counter()
         self._set_fault(placed)
         layers = dict(halves(problem.layer))
@@ -139,28 +115,45 @@ class FaultyBackwardUnroller(BackwardUnroller):
         self.applied: set[str] = set()
         self._edit = None if placed is None else placed.edit
         self._prefixes = [] if placed is None else placed.prefixes(self.problem)
+        # In how many halves it must apply.
+        location = WHOLE if placed is None else placed.location
+        self._needed = {WHOLE: 0, EVERY_HALF: 2}.get(location, 1)
 
     def with_fault(self, placed: PlacedFault) -> FaultyBackwardUnroller:
-        """Return a finished run with a fault in the gradients of its halves."""
+        """Return a finished run with a fault in its gradients."""
         other = copy(self)
         other._set_fault(placed)
         return other
 
-    def run_half(
-        self, layer: Recurrent, prefix: str, x: TapedArray, mask: Array | None
-    ) -> tuple[TapedArray, _States]:
-        self._half = prefix
-        return super().run_half(layer, prefix, x, mask)
+    def leaf_gradients_with_fault(self) -> list[Array] | None:
+        """Return the gradients of a finished run, None where the fault did not apply."""
+        arrays = self.leaf_gradients()
+        if len(self.applied) < self._needed:
+            return None
+        if not isinstance(self._edit, EditGradients):
+            return arrays
+        names = [slot.name for slot in self.problem.gradient_slots()]
+        runs = []
+        for run in range(len(arrays[0])):
+            gradients = dict(zip(names, (array[run] for array in arrays), strict=True))
+            edited = self._edit.function(self.problem, gradients)
+            if edited is None:
+                return None
+            runs.append([edited[name] for name in names])
+        return [np.stack(array) for array in zip(*runs, strict=True)]
 
-    def _pass_states(self, states: _States) -> _States:
-        step = self._steps[self._half]
-        self._steps[self._half] += 1
-        if not isinstance(self._edit, EditBetweenSteps) or self._half not in self._prefixes:
+    def entering_states(
+        self, prefix: str, states: _States, arithmetic: Arithmetic[TapedArray]
+    ) -> _States:
+        states = super().entering_states(prefix, states, arithmetic)
+        step = self._steps[prefix]
+        self._steps[prefix] += 1
+        if not isinstance(self._edit, EditBetweenSteps) or prefix not in self._prefixes:
             return states
         edited = self._edit.function(step, states) if step else None
         if edited is None:
             return states
-        self.applied.add(self._half)
+        self.applied.add(prefix)
         return edited
 
     def masked_step(

@@ -41,13 +41,6 @@ def _keep_last_step(problem: Problem, cotangents: list[Array]) -> list[Array] | 
     return [np.where(last, array, 0) if array.ndim == 3 else array for array in cotangents]
 
 
-def _drop_masked(problem: Problem, cotangents: list[Array]) -> list[Array] | None:
-    if problem.mask is None or not problem.layer.return_sequences:
-        return None
-    used = problem.mask[..., None]
-    return [np.where(used, array, 0) if array.ndim == 3 else array for array in cotangents]
-
-
 def _all(edit: Callable[[Problem, Array], Array], weights_only: bool = False) -> EditGradients:
     """Return the edit of every gradient, or of the weights' only."""
 
@@ -59,6 +52,13 @@ def _all(edit: Callable[[Problem, Array], Array], weights_only: bool = False) ->
         }
 
     return EditGradients(edited)
+
+
+def clipped_values(limit: float) -> Fault:
+    """Return the fault that clips every gradient."""
+    return Fault("gradient-clipped", f"values, to {limit:.6g}",
+        f"Every gradient is clipped to [-{limit:.6g}, {limit:.6g}].",
+        NO_LIMIT, edit=_all(lambda _, array: np.clip(array, -limit, limit)))  # fmt: skip
 
 
 def _over_rows(problem: Problem, array: Array) -> Array:
@@ -98,10 +98,6 @@ WHOLE_BACKWARD_FAULTS = (
         "Only the cotangent of the last step of a sequence is used.",
         "Every step of a returned sequence has its cotangent.",
         edit=EditCotangents(_keep_last_step)),
-    Fault("cotangent-dropped", "masked steps",
-        "The cotangents of masked steps are not used.",
-        "A masked step repeats an output: its cotangent belongs to that output.",
-        edit=EditCotangents(_drop_masked), needs_mask=True),
     Fault("gradient-averaged", "over the rows",
         "All gradients are divided by the number of rows of the batch.",
         SUM, edit=_all(_over_rows)),
@@ -111,9 +107,7 @@ WHOLE_BACKWARD_FAULTS = (
     Fault("gradient-averaged", "weights, over rows and steps",
         "The gradients of the weights are divided by the number of rows times that of steps.",
         SUM, edit=_all(_over_rows_and_steps, weights_only=True)),
-    Fault("gradient-clipped", "values",
-        "Every gradient is clipped to [-1, 1].",
-        NO_LIMIT, edit=_all(lambda _, array: np.clip(array, -LIMIT, LIMIT))),
+    clipped_values(LIMIT),
     Fault("gradient-clipped", "norms",
         "The gradient of each weight array is scaled to a norm of 1 at most.",
         NO_LIMIT,

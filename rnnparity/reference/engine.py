@@ -51,6 +51,7 @@ class Unroller(Generic[N]):
     - `initial_states`, by half: the states, (B, H) each, that a run starts with;
     - `states`, by half, during a run: the states that the half's next call starts with;
     - `run_half` computes one half in one call;
+    - `entering_states` is called before each step of a half;
     - `masked_step` is called after each step of a half in a problem with a mask.
     """
 
@@ -109,7 +110,7 @@ class Unroller(Generic[N]):
         zeros = arithmetic.from_array(np.zeros((x.shape[-3], layer.units)))
         output, outputs = zeros, []
         for time, projected in self._project(layer, cell, x):
-            states = arithmetic.between_steps(states, cell.U)
+            states = self.entering_states(prefix, states, arithmetic)
             new, gates = cell.step(projected, *states)
             if mask is None:
                 states, output = list(new), new[0]
@@ -123,6 +124,10 @@ class Unroller(Generic[N]):
                 self._record(StepRecord(prefix, self._call_start + time, named, gates))
         self.states[prefix] = states if layer.stateful else [zeros] * len(states)
         return (arithmetic.stack(outputs) if layer.return_sequences else output), states
+
+    def entering_states(self, prefix: str, states: list[N], arithmetic: Arithmetic[N]) -> list[N]:
+        """Return the states as they enter a step."""
+        return arithmetic.between_steps(states, self.cells[prefix].U)
 
     def masked_step(
         self,

@@ -8,6 +8,7 @@ add up.
 
 from __future__ import annotations
 
+from copy import copy
 from math import prod
 
 import numpy as np
@@ -15,7 +16,6 @@ import numpy as np
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.reference.activations import ACTIVATIONS
 from rnnparity.reference.gradients.arithmetic import TapedArithmetic
-from rnnparity.reference.gradients.taped_array import TapedArray
 
 # Noise may move a number over a kink that is so many sigma away.
 NEAR = 4
@@ -27,24 +27,19 @@ class StochasticArithmetic(TapedArithmetic):
     `reasons` are found on the way: why these runs do not show how far a healthy result may be off.
     """
 
-    def __init__(
-        self,
-        dtype: str,
-        runs: int,
-        rng: np.random.Generator,
-        tape: list[TapedArray] | None = None,
-        reasons: list[str] | None = None,
-    ) -> None:
-        super().__init__(tape)
+    def __init__(self, dtype: str, runs: int, rng: np.random.Generator) -> None:
+        super().__init__()
         self.dtype = FLOAT_TYPES[dtype]
         self.runs = runs
-        self.reasons: list[str] = [] if reasons is None else reasons
+        self.reasons: list[str] = []
         self._rng = rng
         # Of an activation, in each run: an approximation errs in the same direction every time.
         self._direction = self._signs((runs, 1, 1))
 
     def for_dtype(self, dtype: str) -> StochasticArithmetic:
-        return StochasticArithmetic(dtype, self.runs, self._rng, self.tape, self.reasons)
+        other = copy(self)  # tape, reasons and generator are those of all
+        other.dtype = FLOAT_TYPES[dtype]
+        return other
 
     def rounded(self, values: Array) -> Array:
         return self._with_error(values, self.dtype.u * values)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.tensor import Tensor
 from rnnparity.reference.gradients import compute_gradients
+from rnnparity.reference.gradients.arithmetic import TapedArithmetic
 from rnnparity.reference.gradients.backward import BackwardUnroller
 from rnnparity.reference.gradients.stochastic import StochasticArithmetic
 from rnnparity.reference.memory import GRADIENT, check_memory, numbers_of
 from rnnparity.reference.tolerance import Expected, expect
+
+Backward = Callable[[TapedArithmetic], Sequence[Array]]
 
 # A sigma from so many runs is itself uncertain by 13 %.
 RUNS = 32
@@ -36,8 +41,7 @@ def expect_gradients(problem: Problem) -> Expected:
     sigmas = [np.full(tensor.shape, np.inf) for tensor in gradients]
     visible: dict[str, float] = {}
     if not reason:
-        with np.errstate(all="ignore"):
-            sigmas, reason = _noise(problem, gradients)
+        sigmas, reason = gradient_noise(problem, gradients, _backward(problem))
     if not reason:
         for tensor, sigma in zip(gradients, sigmas, strict=True):
             # What is too small for the type is zero there, which no relative change moves.
@@ -53,19 +57,30 @@ def expect_gradients(problem: Problem) -> Expected:
     return Expected(gradients, tuple(sigmas), dtype, inconclusive, bool(reason), visible)
 
 
-def _noise(problem: Problem, gradients: tuple[Tensor, ...]) -> tuple[list[Array], str]:
-    """Return the root mean square error of all runs, and a reason why it shows too little."""
+def gradient_noise(
+    problem: Problem, exact: Sequence[Tensor], run: Backward
+) -> tuple[list[Array], str]:
+    """Return the root mean square error of all runs, and a reason why it shows too little.
+
+    `run` returns the gradients, each with a leading axis of runs.
+    """
     at_once = BYTES_AT_ONCE // (GRADIENT * numbers_of(problem))
     at_once = 2 ** int(np.log2(np.clip(at_once, FEWEST_AT_ONCE, RUNS)))
-    squares = [np.zeros(tensor.shape) for tensor in gradients]
+    squares = [np.zeros(tensor.shape) for tensor in exact]
     for seed in range(RUNS // at_once):
         rng = np.random.Generator(np.random.SFC64(seed))
         arithmetic = StochasticArithmetic(problem.layer.compute_dtype, at_once, rng)
-        runs = BackwardUnroller(problem, arithmetic).gradients(problem.cotangents or ())
-        for index, (run, exact) in enumerate(zip(runs, gradients, strict=True)):
-            squares[index] += ((run - exact.data) ** 2).sum(axis=0)
+        with np.errstate(all="ignore"):
+            for index, (runs, tensor) in enumerate(zip(run(arithmetic), exact, strict=True)):
+                squares[index] += ((runs - tensor.data) ** 2).sum(axis=0)
         if arithmetic.reasons:
             return squares, arithmetic.reasons[0]
     sigmas = [np.sqrt(square / RUNS) for square in squares]
     finite = all(np.isfinite(sigma).all() for sigma in sigmas)
     return sigmas, "" if finite else "a gradient leaves the range of its type"
+
+
+def _backward(problem: Problem) -> Backward:
+    return lambda arithmetic: BackwardUnroller(problem, arithmetic).gradients(
+        problem.cotangents or ()
+    )

@@ -13,6 +13,7 @@ from _support.random_problems import (
     stack_of,
     two_ways,
 )
+from _support.single_precision import Float32Arithmetic
 
 from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.problem.errors import RequestError
@@ -25,13 +26,6 @@ from rnnparity.reference.gradients.stochastic import StochasticArithmetic
 from rnnparity.reference.gradients.tolerance import expect_gradients
 
 U = 2.0**-24
-
-
-class Float32Arithmetic(TapedArithmetic):
-    """Every operation is done in float32."""
-
-    def plain(self, values):
-        return np.asarray(values, np.float32)
 
 
 class LowTanhArithmetic(Float32Arithmetic):

@@ -1,0 +1,129 @@
+"""The search for the cause of wrong gradients where the outputs are right.
+
+A hypothesis is a fault of the backward pass (`BACKWARD_FAULTS`), or one with a number that is read
+off the gradients. It is compared with the gradients as a fault of the forward pass is with outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.fits import NoiseWithFault, Search, try_batches
+from rnnparity.explanation.noise import Noise
+from rnnparity.explanation.one_reading import Diagnosis, with_fits
+from rnnparity.explanation.patterns import value_findings
+from rnnparity.explanation.search import nearest
+from rnnparity.faults import (
+    BACKWARD_FAULTS,
+    Batch,
+    Fault,
+    Injection,
+    backward_mutants,
+    run_backward,
+)
+from rnnparity.faults.backward_fitted import fitted
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import Cause, Explanation, Verdict
+from rnnparity.reference.gradients.tolerance import expect_gradients, gradient_noise
+from rnnparity.reference.tolerance import Expected
+from rnnparity.verdict.compare import Comparison, compare_values
+
+
+def explain_gradients(problem: Problem) -> Diagnosis:
+    """Search the cause of what is wrong with `problem.gradients`.
+
+    Where there is no gradient (None) zeros are assumed.
+
+    Raises:
+        RequestError: the problem has no gradients.
+    """
+    if problem.gradients is None:
+        raise RequestError(
+            f"{problem.id}: has no gradients to explain; add those of the other implementation"
+        )
+    expected = expect_gradients(problem)
+    actual = tuple(
+        Tensor.of(slot.name, np.zeros(slot.shape), slot.dtype) if tensor is None else tensor
+        for tensor, slot in zip(problem.gradients, problem.gradient_slots(), strict=True)
+    )
+    threshold = expected.dtype.threshold
+    compared = compare_values(actual, expected.outputs, expected.sigmas, threshold)
+    if expected.unpredictable or not compared.differences:
+        reason = expected.inconclusive
+        verdict = Verdict.INCONCLUSIVE if reason else Verdict.AGREES
+        sigma = 0.0 if expected.unpredictable else compared.sigma
+        explanation = Explanation(
+            problem.id, verdict, sigma=sigma, threshold=threshold, reason=reason
+        )
+        return Diagnosis(problem, explanation)
+    return _explained(problem, actual, expected, compared)
+
+
+def _explained(
+    problem: Problem, actual: tuple[Tensor, ...], expected: Expected, compared: Comparison
+) -> Diagnosis:
+    evidence = Evidence(problem, actual, expected)
+    search = Search()
+    _try(search, evidence, BACKWARD_FAULTS, record_invisible=True)
+    if not search.fits and evidence.finite:
+        arrays = evidence.actual_arrays, evidence.expected_arrays
+        _try(search, evidence, fitted(problem, *arrays))
+    fits = nearest(search.fits)
+    explanation = Explanation(
+        problem.id,
+        Verdict.DIVERGES,
+        compared.differences,
+        cause=Cause(),
+        findings=() if fits else value_findings(actual, expected.outputs),
+        sigma=compared.sigma,
+        threshold=expected.dtype.threshold,
+        sigma_with_cause=fits[0].sigma if fits else None,
+        candidates=search.candidates,
+        blind_to=search.invisible,
+    )
+    mutants = tuple(fit.mutant for fit in fits)
+    return with_fits(
+        Diagnosis(problem, explanation), mutants, bool(fits) and search.certain(fits[0])
+    )
+
+
+def _try(
+    search: Search, evidence: Evidence, faults: Iterable[Fault], record_invisible: bool = False
+) -> None:
+    noise = evidence.noise
+    batches = _batches(evidence.problem, faults)
+    try_batches(search, evidence, noise, batches, _noise_with_fault(evidence), record_invisible)
+
+
+def _batches(problem: Problem, faults: Iterable[Fault]) -> Iterator[Batch]:
+    for mutant in backward_mutants(problem, faults):
+        names = [tensor.name for tensor in mutant.outputs]
+        arrays = [tensor.data[None] for tensor in mutant.outputs]
+        yield Batch([Injection(problem, mutant.placed)], arrays, names)
+
+
+def _noise_with_fault(evidence: Evidence) -> NoiseWithFault:
+    """Return the noise of a backward pass with a fault, by stochastic arithmetic."""
+    problem = evidence.problem
+
+    def raised(injection: Injection, outputs: Sequence[Array]) -> Noise | None:
+        (placed,) = injection.placed
+        exact = [
+            Tensor(slot.name, array)
+            for slot, array in zip(problem.gradient_slots(), outputs, strict=True)
+        ]
+        sigmas, reason = gradient_noise(
+            problem, exact, lambda arithmetic: run_backward(problem, placed, arithmetic) or []
+        )
+        if reason:
+            return None
+        pairs = zip(sigmas, evidence.noise.floors, strict=True)
+        return replace(evidence.noise, sigmas=[np.maximum(*pair) for pair in pairs])
+
+    return raised
