@@ -1,6 +1,7 @@
 """Whole runs that compare gradients."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from rnnparity import check
 from rnnparity.catalogue.cotangents import gradient_cases
-from rnnparity.golden.goldens import golden_outputs
+from rnnparity.golden.goldens import GRADIENTS, KNOWN, default_folder, golden_outputs
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
 from rnnparity.reference import compute
@@ -19,6 +20,19 @@ from rnnparity.report.store import dump, parse
 from rnnparity.session.selection import Selection
 
 FEW = "lstm-spread-last-mask_interior-initial or gru-spread-sequences-state-mask_left_empty"
+
+ENTRY = """
+[[difference]]
+name = "of-some-cases"
+subject = "*"
+cases = ["lstm-spread-last-mask_interior-initial", "gru-spread-sequences-state-mask_left_empty*"]
+kinds = ["values"]
+versions = {}
+cause = "none"
+standing = "mistake"
+reason = "for the sake of the test"
+link = "https://example.org"
+"""
 
 
 def right(problem):
@@ -77,6 +91,16 @@ def test_the_reference_agrees_with_its_goldens():
     report = check("reference", k="gru-spread and core and not stateful", gradients=True)
     assert report.passed
     assert not report.without_golden
+
+
+def test_no_known_difference_is_stale(tmp_path):
+    """An entry may be of outputs only, so that gradients that agree do not contradict it."""
+    shutil.copytree(default_folder() / GRADIENTS, tmp_path / GRADIENTS)
+    (tmp_path / KNOWN).write_text(ENTRY)
+    report = check(right, k=FEW, gradients=True, fixtures=tmp_path)
+    assert report.passed
+    known = check(wrong, k=FEW, gradients=True, fixtures=tmp_path)
+    assert {case.verdict for case in known.subjects[0].cases} == {Verdict.KNOWN}
 
 
 def test_the_default_cases_are_those_with_golden_gradients():
