@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import cast
 
 from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.explanation.causes import CauseSearch
+from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem, without_cotangents
 from rnnparity.problem.results import FAILING, CaseResult, Verdict
@@ -37,14 +39,19 @@ class ParityError(AssertionError):
         self.result = result
 
 
-def assert_parity(actual: object, problem: Problem) -> CaseResult:
+def assert_parity(actual: object, problem: Problem, *, gradients: object = None) -> CaseResult:
     """Assert that `actual` is what Keras specifies for `problem`, and return the result.
 
     `actual` is a function from the problem to its outputs, the name of a subject, or the outputs
     themselves: an array, a sequence in Keras' order, or a mapping by name.
 
+    `gradients` are compared after the outputs, and their result is returned: those for
+    `problem.cotangents` (a sequence in the order of `problem.gradient_slots()`, or a mapping by
+    name), a function from a problem with cotangents to them, or True to ask `actual` for them.
+
     Raises:
-        TypeError: `problem` is not a Problem; the outputs come first.
+        TypeError: `problem` is not a Problem; the outputs come first. Or `gradients` is True, but
+            `actual` is not a subject.
         ParityError: something differs, or rounding would hide a fault (which is never a pass). It
             is an AssertionError and states the cause; what the function raised is its `__cause__`.
         RequestError: the subject is unknown or cannot be loaded.
@@ -63,15 +70,48 @@ def assert_parity(actual: object, problem: Problem) -> CaseResult:
             f"got {type(problem).__name__}"
         )
     is_subject = callable(actual) or isinstance(actual, str)
+    if gradients is True and not is_subject:
+        raise TypeError("gradients=True: the first argument must be a subject, or pass gradients")
     subject = cast("SubjectLike", actual) if is_subject else lambda _: actual
+    named = subject if is_subject else None
     with open_session(subject) as session:
-        outcome = ask_loaded(session, without_cotangents(problem))
-        result = session.judge(outcome)
+        result = _agreeing(session, without_cotangents(problem), named)
+        if gradients is None:
+            return result
+        if gradients is True:
+            return _agreeing(session, with_cotangents(problem), named)
+    if problem.cotangents is None and not callable(gradients):
+        raise RequestError(f"{problem.id}: cotangents: got none, expected those of the gradients")
+    function = gradients if callable(gradients) else lambda _: gradients
+    with open_session(_Gradients(function)) as session:
+        return _agreeing(session, with_cotangents(problem), None)
+
+
+class _Gradients:
+    """A function as a subject that has gradients only."""
+
+    def __init__(self, function: Callable[[Problem], object]) -> None:
+        self.gradients = function
+
+    def __call__(self, problem: Problem) -> object:
+        raise Unsupported(f"{problem.id}: only gradients were passed")
+
+
+def _agreeing(session: Session, problem: Problem, subject: SubjectLike | None) -> CaseResult:
+    """Return the result of a subject that agrees; without `subject` its answer was passed in.
+
+    Raises:
+        ParityError: it does not agree.
+    """
+    __tracebackhide__ = True
+    outcome = ask_loaded(session, problem)
+    result = session.judge(outcome)
     if result.verdict is Verdict.AGREES:
         return result
     result = _with_cause(CauseSearch(), outcome, result)
-    name = session.name if is_subject else ""
-    lines = failure(problem, result, name, importable=is_importable(subject))
+    name = "" if subject is None else session.name
+    importable = subject is not None and is_importable(subject)
+    lines = failure(problem, result, name, importable=importable)
     raise ParityError(lines, result) from outcome.exception
 
 

@@ -10,6 +10,7 @@ from _support import subject_functions
 
 from rnnparity import assert_parity
 from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
@@ -107,3 +108,75 @@ def test_an_unknown_subject_is_refused():
 def test_swapped_arguments_are_refused():
     with pytest.raises(TypeError, match="the second argument must be a Problem, got list"):
         assert_parity(PROBLEM, OUTPUTS)
+
+
+WITH_COTANGENTS = with_cotangents(PROBLEM)
+GRADIENTS = {tensor.name: tensor.data for tensor in golden_outputs(WITH_COTANGENTS)}
+
+
+def with_gradients(problem):
+    return OUTPUTS
+
+
+def exact_gradients(problem):
+    return [tensor.data for tensor in golden_outputs(problem)]
+
+
+with_gradients.gradients = exact_gradients
+
+
+@pytest.mark.parametrize(
+    ("actual", "gradients"),
+    [
+        (OUTPUTS, GRADIENTS),
+        (OUTPUTS, list(GRADIENTS.values())),
+        (OUTPUTS, exact_gradients),
+        (with_gradients, True),
+        ("reference", True),
+    ],
+)
+def test_gradients_agree(actual, gradients):
+    result = assert_parity(actual, WITH_COTANGENTS, gradients=gradients)
+    assert (result.verdict, result.sigma < 1) == (Verdict.AGREES, True)
+
+
+def test_a_function_gets_cotangents_for_its_gradients():
+    assert assert_parity(with_gradients, PROBLEM, gradients=True).verdict is Verdict.AGREES
+    assert assert_parity(OUTPUTS, PROBLEM, gradients=exact_gradients).verdict is Verdict.AGREES
+
+
+def test_gradients_that_differ_are_described():
+    wrong = {**GRADIENTS, "bias": 2 * GRADIENTS["bias"]}
+    with pytest.raises(ParityError) as raised:
+        assert_parity(OUTPUTS, WITH_COTANGENTS, gradients=wrong)
+    assert str(raised.value).splitlines()[:2] == [
+        "lstm-spread-sequences-state: diverges",
+        "  bias (GH=20): 20 of 20 values differ",
+    ]
+    with pytest.raises(ParityError, match=r"output \(B=2, T=4, H=5\)"):  # which come first
+        assert_parity([2 * array for array in OUTPUTS], WITH_COTANGENTS, gradients=wrong)
+
+
+@pytest.mark.parametrize(
+    ("gradients", "message"),
+    [
+        ({**GRADIENTS, "bias": None}, "gradients: got 3"),
+        ([1.0], "gradients: got 1, expected 4: inputs, kernel, recurrent_kernel, bias"),
+        ({"kernel": 1.0}, "gradients: got kernel, expected inputs, kernel, recurrent_kernel, bias"),
+        (1.0, "gradients: got no sequence, expected 4: inputs"),
+        ({**GRADIENTS, "bias": GRADIENTS["bias"][:3]}, "bias: got shape"),
+        ({**GRADIENTS, "bias": GRADIENTS["bias"] * np.float32("nan")}, "not finite"),
+    ],
+)
+def test_gradients_of_the_wrong_form_are_described(gradients, message):
+    with pytest.raises(ParityError, match=message):
+        assert_parity(OUTPUTS, WITH_COTANGENTS, gradients=gradients)
+
+
+def test_gradients_need_cotangents_and_a_subject_to_ask():
+    with pytest.raises(RequestError, match="cotangents: got none, expected those of the gradients"):
+        assert_parity(OUTPUTS, PROBLEM, gradients=GRADIENTS)
+    with pytest.raises(TypeError, match="the first argument must be a subject"):
+        assert_parity(OUTPUTS, WITH_COTANGENTS, gradients=True)
+    with pytest.raises(ParityError, match="is unsupported"):
+        assert_parity(subject_functions.right, PROBLEM, gradients=True)
