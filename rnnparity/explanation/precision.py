@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.findings.grids import may_be_fixed_point
 from rnnparity.explanation.fits import Fit
 from rnnparity.explanation.noise import Noise
 from rnnparity.faults import EditArithmetic, Mutant, PlacedFault, mutants
 from rnnparity.faults.precision import PRECISIONS, low_precision
+from rnnparity.problem.dtypes import FLOAT_TYPES
 
 # Outputs that are off in the direction in which rounding to fewer bits moves them: correlated by
 # this much, over this many values at least. With small errors in some weights the correlation was
@@ -39,12 +41,13 @@ def low_precision_fits(evidence: Evidence, noise: Noise) -> list[Fit]:
         key=lambda pair: pair[0],
     )
     correlation, mutant = best
-    if not evidence.coarse_dtype:
-        few = int(evidence.distinct.sum()) < VALUES
-        if few or correlation < CORRELATION:
-            return []
+    correlated = int(evidence.distinct.sum()) >= VALUES and correlation >= CORRELATION
+    if not (evidence.coarse_dtype or correlated):
+        return []
+    values = evidence.flat(evidence.actual_arrays)
+    ambiguous = not correlated and may_be_fixed_point(values, FLOAT_TYPES[evidence.coarse_dtype])
     sigma = evidence.largest_distance(evidence.expected.outputs, noise)
-    return [Fit(mutant, sigma, 0.0, -np.inf)]
+    return [Fit(mutant, sigma, 0.0, 0.0 if ambiguous else -np.inf)]
 
 
 def _correlation(evidence: Evidence, noise: Noise, mutant: Mutant) -> float:

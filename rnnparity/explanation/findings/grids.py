@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from rnnparity.explanation.findings.view import Output, View
-from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array, FloatType
 from rnnparity.problem.findings import Finding, FindingType
 
 # So many different values are needed, this many steps apart at most.
@@ -37,11 +37,42 @@ def grid_findings(view: View) -> Iterator[Finding]:
             continue
         step = _step(output.actual)
         if step is not None:
-            error = float(np.abs(output.actual - output.expected).max())
-            yield Finding(
-                FindingType.QUANTIZED, output.name, value=step, half=view.prefix,
-                sigma=error / step, certain=error <= RAW_ERROR * step,
-            )  # fmt: skip
+            yield _on_grid(view, output, step)
+
+
+def shared_grid_findings(view: View) -> Iterator[Finding]:
+    """Yield the grid on which all outputs lie, where each one has too few values to show it."""
+    step = _step(np.concatenate([output.actual.ravel() for output in view.outputs]))
+    if step is not None:
+        yield from (_on_grid(view, output, step) for output in view.differing)
+
+
+def _on_grid(view: View, output: Output, step: float) -> Finding:
+    error = float(np.abs(output.actual - output.expected).max()) / step
+    return Finding(
+        FindingType.QUANTIZED, output.name, value=step, half=view.prefix,
+        sigma=error, certain=error <= RAW_ERROR,
+    )  # fmt: skip
+
+
+def may_be_fixed_point(values: Array, dtype: FloatType) -> bool:
+    """Return whether numbers of a float type may be fixed-point numbers as well.
+
+    The spacing of the type grows with the numbers: each number of a finer grid has a chance of step
+    / spacing to be one of the type.
+    """
+    sizes = np.unique(np.abs(values[np.isfinite(values) & (values != 0)]))
+    if not sizes.size:
+        return True
+    spacing = _spacing(sizes, dtype)
+    step = spacing[0]
+    while (sizes % (2 * step) == 0).all():
+        step *= 2
+    return bool(np.log2(np.maximum(spacing / step, 1)).sum() < CHANCE_BITS)
+
+
+def _spacing(sizes: Array, dtype: FloatType) -> Array:
+    return np.asarray(2 * dtype.u * 2.0 ** np.floor(np.log2(sizes)))
 
 
 def storage_findings(view: View) -> Iterator[Finding]:
@@ -114,8 +145,7 @@ def _is_spacing_of_type(values: Array, step: float) -> bool:
     """
     values = values[values > 0]
     for dtype in (FLOAT_TYPES[name] for name in STORED):
-        spacing = 2 * dtype.u * 2.0 ** np.floor(np.log2(values))
-        bits = float(np.log2(np.maximum(step / spacing, 1)).sum())
+        bits = float(np.log2(np.maximum(step / _spacing(values, dtype), 1)).sum())
         if bits < CHANCE_BITS and (dtype.round(values) == values).all():
             return True
     return False

@@ -9,7 +9,11 @@ from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.activations import activation_findings
 from rnnparity.explanation.findings.blocks import Base, block_findings
 from rnnparity.explanation.findings.effective import effective_weights
-from rnnparity.explanation.findings.grids import grid_findings, storage_findings
+from rnnparity.explanation.findings.grids import (
+    grid_findings,
+    shared_grid_findings,
+    storage_findings,
+)
 from rnnparity.explanation.findings.half_problem import (
     BACKWARD,
     HalfProblem,
@@ -52,6 +56,9 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
         answer = _of_each_output(view, question)
         if answer.complete:
             return answer
+    shared = tuple(shared_grid_findings(view))
+    if shared and all(map(accounts_for_values, shared)):
+        return Findings(shared, complete=True)
     differing = [half for half in visible_halves(evidence) if any(half.view.differing)]
     found = tuple(_one_direction(evidence, differing))
     answers = [_of_half(half, QUICK if quickly else (*QUICK, *SLOW)) for half in differing]

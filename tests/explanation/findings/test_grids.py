@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnnparity.explanation.findings.grids import grid_findings, storage_findings
+from rnnparity.explanation.findings.grids import (
+    grid_findings,
+    may_be_fixed_point,
+    shared_grid_findings,
+    storage_findings,
+)
 from rnnparity.explanation.findings.view import Output, View
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.findings import FindingType
@@ -61,3 +66,42 @@ def test_correct_numbers_that_were_stored_coarsely_are_found(dtype):
 def test_wrong_numbers_of_a_type_are_not_only_stored_coarsely():
     actual = FLOAT_TYPES["float16"].round(EXPECTED * 1.01).astype(np.float64)
     assert list(storage_findings(view(actual))) == []
+
+
+def test_outputs_share_a_grid_that_one_of_them_is_too_small_to_show():
+    step = 2.0**-10
+    on_grid = np.round(EXPECTED / step) * step
+    sequence = Output("output", on_grid, EXPECTED, np.full(EXPECTED.shape, 1e-6))
+    few = (slice(0, 1), 0, slice(0, 2))
+    last = Output("h", on_grid[few], EXPECTED[few], np.full((1, 2), 1e-6))
+    both = View("", (sequence, last), 10.0)
+    assert [finding.name for finding in grid_findings(both)] == ["output"]
+    shared = list(shared_grid_findings(both))
+    assert [(f.name, f.value, f.certain) for f in shared] == [
+        ("output", step, True),
+        ("h", step, True),
+    ]
+    arbitrary = Output("h", EXPECTED[few] + 0.01, EXPECTED[few], np.full((1, 2), 1e-6))
+    assert list(shared_grid_findings(View("", (sequence, arbitrary), 10.0))) == []
+
+
+COARSE = np.arange(1, 17) / 128  # a grid of numbers of bfloat16
+
+
+@pytest.mark.parametrize(
+    ("values", "may_be"),
+    [
+        (COARSE, True),
+        ([*COARSE, 0.0, np.nan], True),
+        ([0.5 + 2.0**-8, 1.0], True),  # on a grid of 2**-8, 1 is even by a chance of one half
+        ([*COARSE, 2.0**-12], False),  # on a grid of 2**-12 all others are even by chance
+        ([0.0], True),
+    ],
+)
+def test_numbers_of_a_type_on_one_grid_may_be_fixed_point(values, may_be):
+    assert may_be_fixed_point(np.array(values), FLOAT_TYPES["bfloat16"]) == may_be
+
+
+def test_computed_numbers_of_a_type_are_not_fixed_point():
+    dtype = FLOAT_TYPES["bfloat16"]
+    assert not may_be_fixed_point(dtype.round(EXPECTED).astype(float), dtype)

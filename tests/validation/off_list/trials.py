@@ -106,7 +106,7 @@ def run_trial(by_experiment: bool, seed: int) -> Trial:
         repr(problem),
         _is_visible(problem, change),
         change,
-        cause_json(explanation) or "",
+        cause_json(explanation.cause) or "",
         explanation.findings,
         outcome,
         implementation.calls,
