@@ -21,13 +21,14 @@ from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.models import locating
 from rnnparity.models.calls import PortCall, PortResult, Recording
 from rnnparity.models.comparing import NO_INPUTS, NOT_FOUND, NOT_RECOGNIZED, compare_port
+from rnnparity.models.judging import judge_calls
 from rnnparity.models.locating import AmbiguousError
 from rnnparity.models.ports.port import Port, named_port
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import CaseResult, Verdict
 from rnnparity.problem.tensor import Tensor
 from rnnparity.report.model_text import difference_lines
-from rnnparity.report.port_text import port_headline, port_json, port_remarks
+from rnnparity.report.port_text import port_headline, port_json, port_lines, port_remarks
 
 SWAPPED = ("gate-order", "LSTM fico in all weights")
 BIAS = ("bias-row-dropped", "GRU, the state's bias")
@@ -351,3 +352,25 @@ def test_tensor_far_off_that_no_fault_explains_is_no_layer_s_output():
     assert result.calls[0].result.reason == NOT_RECOGNIZED
     assert (result.first_difference, result.changed_inputs, result.status) == (None, None, 1)
     assert "the final output differs" in port_headline(result)
+
+
+def test_outputs_that_agree_to_their_printed_digits_do_not_differ():
+    first, (output,), *_ = run_model()
+    recording = Recording((call_of(first, (output,)),), (), ())
+    (call,) = compare_port("f", recording, named_port("f", {"first": output.data.round(4)})).calls
+    assert (call.result.verdict, call.result.cause) == (AGREES, None)
+    (call,) = compare_port("f", recording, named_port("f", {"first": output.data + 1e-4})).calls
+    assert call.result.verdict is DIVERGES
+
+
+def test_layer_that_is_not_computed_is_explained_once_in_the_table():
+    first, second = recorded_model().calls
+    calls = (first, replace(second, problem=None, reason="a custom cell"))
+    recording = Recording(calls, recorded_model().inputs, ())
+    result = compare_port("port", recording, ported_model())
+    printed = [line.text for line in port_lines("model", judge_calls(calls), result)]
+    (row,) = [line for line in printed if line.startswith("encoder/second")]
+    assert row.count("not computed") == 2
+    assert [line for line in printed if "a custom cell" in line] == [
+        "  not computed: a custom cell"
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from symtable import Class, Symbol, symtable
@@ -50,7 +51,8 @@ def check_port(name: str) -> None:
             "function or an nn.Module"
         )
     check_installed(name)
-    if "." not in module:  # to find a module inside a package imports the package
+    # To find a module inside a package would import the package.
+    if "." not in module and module not in sys.modules:
         _check_source(name, module, attribute)
 
 

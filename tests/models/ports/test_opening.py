@@ -35,6 +35,7 @@ def test_port_that_cannot_be_opened_is_refused_by_its_name(name, tmp_path, monke
         (tmp_path / f"{module}.py").write_text(source)
     check_port("own_port:net")
     check_port("wide_port:nett")  # only the import can know
+    check_port("__main__:net")  # likewise
     with pytest.raises(RequestError, match=REFUSED[name]):
         check_port(name)
 
