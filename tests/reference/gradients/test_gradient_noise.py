@@ -120,6 +120,14 @@ def test_sigma_of_one_product_is_its_rounding(dtype, u, most):
         assert 0.65 * u * size <= sigma.item() <= most * u * size
 
 
+@pytest.mark.parametrize("rows", [1, 16])
+def test_products_that_may_be_flushed_to_zero(rows):
+    """Of a sum each may be: those of 2**-128 are, where no subnormal numbers are kept."""
+    problem = scalar(2.0**-2, [[[0.5]], [[0.0]], [0.5]], 2.0**-126, rows=rows)
+    _, kernel, _, _ = expect_gradients(problem).sigmas
+    assert rows * 2.0**-128 < 10 * kernel.item() < 100 * rows * 2.0**-128
+
+
 def test_the_same_noise_every_time():
     problem = with_cotangents(random_problem(spec_of("gru", 3, **BOTH), 0))
     first, second = expect_gradients(problem), expect_gradients(problem)
