@@ -351,6 +351,18 @@ def test_dropped_cotangents(variant, kept):
         np.testing.assert_allclose(array, expected[name], rtol=1e-12)
 
 
+def test_only_cotangents_of_outputs_are_not_left_out():
+    assert faulty(chain(2), "cotangent-dropped", "outputs") is None
+    assert faulty(chain(2), "cotangent-dropped", "states") is None
+
+
+def test_outputs_that_are_zero_at_masked_steps_are_not_repeated():
+    spec = spec_of("gru", 3, zero_output_for_mask=True, **BOTH)
+    problem = with_cotangents(random_problem(spec, 0, (1, 3, 2), mask=("101",)))
+    assert faulty(problem, "masked-gradient", "repeated output") is None
+    assert faulty(problem, "masked-gradient", "stops") is not None
+
+
 def test_faults_of_masks_need_one():
     problem = with_cotangents(random_problem(spec_of("gru", 3, **BOTH), 0))
     assert faulty(problem, "masked-gradient", "stops") is None

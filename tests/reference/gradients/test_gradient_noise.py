@@ -152,7 +152,7 @@ def test_runs_in_several_parts(monkeypatch):
     for one, other in zip(whole, parts, strict=True):
         assert np.sqrt((one**2).mean() / (other**2).mean()) == pytest.approx(1, abs=0.2)
     ratios = np.concatenate([np.ravel(a / b) for a, b in zip(whole, parts, strict=True)])
-    assert 0.1 < np.std(ratios) < 0.3  # 0.18, of two sigmas from 32 runs; 0.35 from 8
+    assert 0.1 < np.std(ratios) < 0.24  # 0.18, of two sigmas from 32 runs; 0.28 if one is from 8
 
 
 @pytest.mark.parametrize(
