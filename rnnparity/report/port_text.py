@@ -21,7 +21,7 @@ from rnnparity.report.model_text import (
     verdict_cells,
 )
 
-PORT_HEADER = ("call", "class", "model", "sigma", "port", "sigma", "output", "tensor of the port")
+PORT_HEADER = ("call", "class", "model", "sigma", "port", "sigma", "tensor of the port")
 NOT_COMPARED = "not compared"
 
 
@@ -104,7 +104,6 @@ def port_row(own: CallResult, call: PortCall) -> Sequence[str]:
         call.call.class_name,
         *verdict_cells(own.result),
         *verdict_cells(call.result, NOT_COMPUTED if call.call.problem is None else NOT_COMPARED),
-        str(call.call.output_shape),
         call.tensor or "-",
     )
 
