@@ -51,6 +51,13 @@ def explain(
         Path | None,
         typer.Option(metavar="X", help="The inputs of a saved model: .npy, .npz by names, .json."),
     ] = None,
+    gradients: Annotated[
+        bool,
+        typer.Option(
+            "--gradients",
+            help="With --subject: explain its gradients, too, if its outputs are right.",
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an HTML page.")] = None,
     bundle: Annotated[
@@ -73,7 +80,6 @@ def explain(
     from rnnparity.report.explanation_json import as_json
     from rnnparity.report.explanation_page import page
     from rnnparity.report.explanation_text import COLOURS, lines
-    from rnnparity.session.ask import explain_subject, explained
 
     for path in (html, separate):
         if path is not None:
@@ -81,7 +87,7 @@ def explain(
     problem = _problem_with_outputs(_problem(file, layer, inputs), outputs, subject)
     try:
         with show_progress("searching the cause"):
-            diagnosis = explain_subject(problem, subject) if subject else explained(problem)
+            diagnosis = _diagnosis(problem, subject, gradients)
     except SubjectFailedError as error:  # nothing to explain, but a script shows it
         if bundle is not None:
             write_bundle(bundle, problem, error.failure, subject, None)
@@ -93,7 +99,7 @@ def explain(
         for line in lines(explanation):
             colour, bold = COLOURS[line.style]
             echo(line.text, colour=colour, bold=bold)
-        _print_commands(diagnosis, _words(file, layer, inputs, subject, outputs))
+        _print_commands(diagnosis, _words(file, layer, inputs, subject, outputs, gradients))
     if html is not None:
         write_file(html, page(explanation, explained_files(diagnosis, subject)))
     if bundle is not None:
@@ -102,6 +108,16 @@ def explain(
     if separate is not None:
         write_file(separate, file_format.dump_pretty(_separating(diagnosis, separate)))
     raise typer.Exit(explanation.verdict.status)
+
+
+def _diagnosis(problem: Problem, subject: str, gradients: bool) -> Diagnosis:
+    from rnnparity.session.ask import explain_subject, explained
+
+    if subject:
+        return explain_subject(problem, subject, gradients=gradients)
+    if gradients:
+        raise RequestError("--gradients asks a subject; add --subject")
+    return explained(problem)
 
 
 def _problem(file: str, layer: str, inputs: Path | None) -> Problem:
@@ -146,7 +162,12 @@ def _separating(diagnosis: Diagnosis, file: Path) -> Problem:
 
 
 def _words(
-    file: str, layer: str, inputs: Path | None, subject: str, outputs: Path | None
+    file: str,
+    layer: str,
+    inputs: Path | None,
+    subject: str,
+    outputs: Path | None,
+    gradients: bool,
 ) -> list[str]:
     """Return the arguments that ask for the same explanation, none where it came from stdin."""
     options = {
@@ -156,6 +177,7 @@ def _words(
         "--outputs": outputs,
     }
     chosen = [word for name, value in options.items() if value for word in (name, str(value))]
+    chosen += ["--gradients"] if gradients else []
     return [] if file == "-" else [file, *chosen]
 
 

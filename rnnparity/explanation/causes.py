@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.gradients import explain_gradients
 from rnnparity.faults import Mutant, PlacedFault, run_one
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
@@ -45,7 +46,13 @@ class CauseSearch:
     _ambiguous: list[Problem] = field(default_factory=list)
 
     def add(self, problem: Problem) -> None:
-        """Search the cause of a problem's wrong outputs, that of an earlier one first."""
+        """Search the cause of a problem's wrong outputs, that of an earlier one first.
+
+        Where there are cotangents, the cause is that of wrong gradients.
+        """
+        if problem.cotangents is not None:
+            self._add_gradients(problem)
+            return
         mutant = _first_fit(problem, self._known)
         if mutant is not None:
             self.causes[problem.id] = Cause(mutant.faults)
@@ -61,6 +68,12 @@ class CauseSearch:
                 self._ambiguous.append(problem)
             elif cause.unambiguous:
                 self._known.append(diagnosis.fits[0])
+
+    def _add_gradients(self, problem: Problem) -> None:
+        if len(self.explanations) < self.searched:
+            explanation = explain_gradients(problem).explanation
+            self.causes[problem.id] = explanation.cause or Cause()
+            self.explanations[problem.id] = explanation
 
     def settle(self) -> None:
         """Decide where several faults fit, once a later case has shown which one it is."""

@@ -180,13 +180,14 @@ def reproduce(
 ) -> str:
     """Return the command that reproduces the explained or the plainest of some results."""
     result = plainest(results)
-    if report.gradients:
+    if report.gradients and not explanation:
         return gradients_command(result.id, subject.name)
     has_values = bool(result.differences) and not result.difference_types & WITHOUT_CAUSE
     explained = result.verdict in (Verdict.DIVERGES, Verdict.KNOWN) and has_values
     command = "explain" if explained else "show"
     case = explanation.id if explanation else result.id
-    return f"rnnparity {command} {quote(case)} --subject {quote(subject.name)}"
+    option = " --gradients" if report.gradients else ""
+    return f"rnnparity {command} {quote(case)} --subject {quote(subject.name)}{option}"
 
 
 def cell_summary(cell: Cell) -> str:

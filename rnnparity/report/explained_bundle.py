@@ -14,7 +14,8 @@ from rnnparity.report.messages import describe
 
 def explained_files(diagnosis: Diagnosis, subject: str) -> dict[str, str | bytes]:
     """Return the files of a bundle by name, none where no script can be written."""
-    if diagnosis.explanation.verdict is not Verdict.DIVERGES:
+    of_outputs = diagnosis.problem.gradients is None
+    if diagnosis.explanation.verdict is not Verdict.DIVERGES or not of_outputs:
         return {}
     try:
         return bundle_files(diagnosis.problem, *_arguments(diagnosis, subject))
@@ -26,8 +27,10 @@ def write_explained(folder: Path, diagnosis: Diagnosis, subject: str) -> list[Pa
     """Write the bundle into a folder and return its files.
 
     Raises:
-        RequestError: as `bundle.write_bundle`.
+        RequestError: as `bundle.write_bundle`; or gradients are wrong, for which there is no script.
     """
+    if diagnosis.problem.gradients is not None:
+        raise RequestError("bundle: got wrong gradients, expected wrong outputs")
     return write_bundle(folder, diagnosis.problem, *_arguments(diagnosis, subject))
 
 

@@ -73,9 +73,7 @@ def failure(
     if result.cause:
         lines.append(f"  cause: {cause_text(result.cause)}")
         lines += [f"  fix: {fix}" for fix in fixes(result)]
-        outputs = "outputs" if not subject else "function"
-        in_python = f"rnnparity.explain(problem, {outputs}) in Python"
-        lines.append(f"  explain: {f'rnnparity explain {words}' if has_command else in_python}")
+        lines += _explain_commands(problem, words if has_command else "", subject)
     if problem.case is not None:
         lines.append(f"  case: {problem.case.why}")
     if has_command and problem.cotangents is None:
@@ -83,6 +81,19 @@ def failure(
     elif has_command:
         lines.append(f"  rerun: {gradients_command(result.id, subject)}")
     return lines
+
+
+def _explain_commands(problem: Problem, words: str, subject: str) -> list[str]:
+    """Return the line with the command that explains a failure; without `words` it is Python."""
+    of_gradients = problem.cotangents is not None
+    if words:
+        option = " --gradients" if of_gradients else ""
+        return [f"  explain: rnnparity explain {words}{option}"]
+    if of_gradients and not subject:
+        return []
+    outputs = "function" if subject else "outputs"
+    option = ", gradients=True" if of_gradients else ""
+    return [f"  explain: rnnparity.explain(problem, {outputs}{option}) in Python"]
 
 
 def gradients_command(case: str, subject: str) -> str:

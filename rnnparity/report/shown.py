@@ -30,12 +30,15 @@ class ShownExplanation(Explanation):
         return f'<iframe srcdoc="{escape(page(self))}" width="100%" height="{HEIGHT}"></iframe>'
 
 
-def explain(problem: Problem, outputs: SubjectLike | object | None = None) -> ShownExplanation:
+def explain(
+    problem: Problem, outputs: SubjectLike | object | None = None, *, gradients: bool = False
+) -> ShownExplanation:
     """Return the cause of what is wrong with outputs.
 
     `outputs` are those of another implementation (an array, a sequence in Keras' order, or a
     mapping by name), a function from the problem to them, or the name of a subject. Without them
-    the problem's own are explained.
+    the problem's own are explained, or its gradients if its outputs are right. With `gradients` a
+    subject is asked for these, too.
 
     Raises:
         RequestError: there are no outputs, or the subject cannot run the problem.
@@ -51,7 +54,7 @@ def explain(problem: Problem, outputs: SubjectLike | object | None = None) -> Sh
     if outputs is None:
         diagnosis = explained(problem)
     elif callable(outputs) or isinstance(outputs, str):
-        diagnosis = explain_subject(problem, outputs)
+        diagnosis = explain_subject(problem, outputs, gradients=gradients)
     else:
         diagnosis = explained(problem.with_outputs(named_outputs(problem, outputs)))
     return ShownExplanation(**vars(diagnosis.explanation))

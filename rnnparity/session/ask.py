@@ -83,45 +83,76 @@ def check_case(
 def explained(problem: Problem) -> Diagnosis:
     """Explain a problem's outputs, with an input that would separate causes that fit equally well.
 
+    If they are right, or there are none, its gradients are explained where it has some.
+
     Raises:
-        RequestError: the problem has no outputs.
+        RequestError: the problem has no outputs and no gradients.
     """
     from rnnparity.explanation.explain import explain
+    from rnnparity.explanation.gradients import explain_gradients
 
     with one_blas_thread():
-        return explain(problem)
+        if problem.gradients is None:
+            return explain(problem)
+        if problem.outputs is not None:
+            diagnosis = explain(without_cotangents(problem))
+            if diagnosis.explanation.verdict is Verdict.DIVERGES:
+                return diagnosis
+        return explain_gradients(problem)
 
 
-def explain_subject(problem: Problem, subject: SubjectLike) -> Diagnosis:
+def explain_subject(
+    problem: Problem, subject: SubjectLike, *, gradients: bool = False
+) -> Diagnosis:
     """Explain the outputs of a subject, and ask it again where inputs can separate causes.
 
     Wrong facts are added to the differences, and the known differences of the subject that cover
-    them are named.
+    them are named. With `gradients` these are explained if the outputs are right.
 
     Raises:
         RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
         SubjectFailedError: it failed on it.
     """
+    with open_session(subject) as session:
+        diagnosis = _outputs_explained(session, without_cotangents(problem))
+        if not gradients or diagnosis.explanation.verdict is Verdict.DIVERGES:
+            return diagnosis
+        return _gradients_explained(session, with_cotangents(problem))
+
+
+def _outputs_explained(session: Session, problem: Problem) -> Diagnosis:
     from rnnparity.explanation.explain import explain
 
-    problem = without_cotangents(problem)
-    with open_session(subject) as session:
-        outcome = ask_loaded(session, problem)
-        known = _KnownDifferences(problem, session.name, session.versions)
-        if outcome.error and known.of({"error"}):
-            names = ", ".join(known.of({"error"}))
-            outcome = replace(outcome, error=f"{outcome.error}; known difference: {names}")
-        outputs = _answer(outcome, session.name).outputs
-        if session.name == REFERENCE:
-            outputs = rounded_outputs(problem, outputs)
+    outcome = ask_loaded(session, problem)
+    known = _KnownDifferences(problem, session.name, session.versions)
+    if outcome.error and known.of({"error"}):
+        names = ", ".join(known.of({"error"}))
+        outcome = replace(outcome, error=f"{outcome.error}; known difference: {names}")
+    outputs = _answer(outcome, session.name).outputs
+    if session.name == REFERENCE:
+        outputs = rounded_outputs(problem, outputs)
 
-        def ask(separating: Problem) -> Answer:
-            return _answer(session.ask(separating), session.name)
+    def ask(separating: Problem) -> Answer:
+        return _answer(session.ask(separating), session.name)
 
-        with one_blas_thread():
-            diagnosis = explain(problem.with_outputs(outputs), ask)
-        result = session.judge(outcome)
+    with one_blas_thread():
+        diagnosis = explain(problem.with_outputs(outputs), ask)
+    result = session.judge(outcome)
     explanation = _with_facts(diagnosis.explanation, result)
+    return _with_known(replace(diagnosis, explanation=explanation), known)
+
+
+def _gradients_explained(session: Session, problem: Problem) -> Diagnosis:
+    from rnnparity.explanation.gradients import explain_gradients
+
+    gradients = _answer(session.ask(problem), session.name).gradients
+    with one_blas_thread():
+        diagnosis = explain_gradients(replace(problem, gradients=gradients))
+    return _with_known(diagnosis, _KnownDifferences(problem, session.name, session.versions))
+
+
+def _with_known(diagnosis: Diagnosis, known: _KnownDifferences) -> Diagnosis:
+    explanation = diagnosis.explanation
     types = {difference.type for difference in explanation.differences}
     return replace(diagnosis, explanation=replace(explanation, known=known.of(types)))
 

@@ -30,6 +30,9 @@ CASES_PER_WORKER = 100
 # No fault of the list is the cause of these differences.
 _WITHOUT_CAUSE = frozenset({DifferenceType.FACT, DifferenceType.DTYPE})
 
+# Gradients are explained if they have the right number, names and shapes.
+_IN_GRADIENTS = frozenset({DifferenceType.DTYPE, DifferenceType.FINITENESS, DifferenceType.VALUES})
+
 # Called with what is running, the number of cases that are done, that of all, and the last result.
 Progress = Callable[[str, int, int, CaseResult | None], None]
 
@@ -114,11 +117,13 @@ def _expected_while_loading(session: Session, cases: Sequence[Problem]) -> dict[
 
 def wrong_outputs(outcome: Outcome, result: CaseResult) -> Iterator[Problem]:
     """Yield the problem with the actual outputs where a fault may explain their differences."""
-    outputs = outcome.answer.outputs if outcome.answer else ()
-    if outcome.problem.cotangents is not None:
-        return  # no fault of the list is one of the backward pass only
-    if outputs and not result.difference_types <= _WITHOUT_CAUSE:
-        yield outcome.problem.with_outputs(outputs)
+    answer, problem = outcome.answer, outcome.problem
+    if answer is None or result.difference_types <= _WITHOUT_CAUSE:
+        return
+    if problem.cotangents is None and answer.outputs:
+        yield problem.with_outputs(answer.outputs)
+    if problem.cotangents is not None and result.difference_types <= _IN_GRADIENTS:
+        yield replace(problem, gradients=answer.gradients)
 
 
 def with_causes(run: SubjectRun, progress: Progress | None) -> SubjectRun:

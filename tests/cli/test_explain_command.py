@@ -22,6 +22,7 @@ from _support.explanations import (
 )
 
 from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.explanation.probe import PROBES
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
@@ -251,3 +252,28 @@ def test_failure_that_is_known_names_its_entry(here, monkeypatch):
     err = here("explain", "halves-lstm_gru-sum-mask", "--subject", "keras")[2]
     name = "initial-state-is-split-in-the-middle"
     assert f"IndexError: list index out of range; known difference: {name}" in err
+
+
+def test_wrong_gradients_of_a_file_are_explained(here, tmp_path):
+    problem = with_cotangents(catalogue()[CASE])
+    gradients = [
+        replace(tensor, data=2 * tensor.data) if tensor.name == "bias" else tensor
+        for tensor in golden_outputs(problem)
+    ]
+    path = tmp_path / "mine.json"
+    path.write_text(dump_pretty(problem.with_answer(gradients)))
+    status, out, err = here("explain", str(path))
+    assert (status, err) == (1, "")
+    assert out.splitlines()[1] == "  bias (GH=20): 20 of 20 values differ"
+    assert "  cause: gradient-doubled: bias" in out.splitlines()
+    status, _, err = here("explain", str(path), "--bundle", str(tmp_path / "bundle"))
+    assert (status, err) == (2, "rnnparity: bundle: got wrong gradients, expected wrong outputs\n")
+    status, out, err = here("explain", str(path), "--gradients")
+    assert (status, out) == (2, "")
+    assert err == "rnnparity: --gradients asks a subject; add --subject\n"
+
+
+def test_gradients_of_a_subject_are_explained_if_they_are_asked_for(here):
+    words = ("explain", CASE, "--subject", "reference", "--gradients")
+    status, out, _ = here(*words)
+    assert (status, out.splitlines()[0]) == (0, f"{CASE}: agrees")

@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rnnparity import check
+from rnnparity import check, explain, run
 from rnnparity.catalogue.cotangents import gradient_cases
 from rnnparity.golden.goldens import GRADIENTS, KNOWN, default_folder, golden_outputs
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
-from rnnparity.reference import compute
 from rnnparity.report.conformance_page import markdown, page
 from rnnparity.report.merge import merge
 from rnnparity.report.screen import report_lines
@@ -36,7 +35,7 @@ link = "https://example.org"
 
 
 def right(problem):
-    return compute(replace(problem, cotangents=None))
+    return [tensor.data for tensor in golden_outputs(replace(problem, cotangents=None))]
 
 
 def wrong(problem):
@@ -79,7 +78,52 @@ def test_gradients_are_judged_like_outputs(report):
 
 def test_a_report_of_gradients_has_no_mutation_score(report):
     assert (report.gradients, report.score, report.score_constant) == (True, None, None)
-    assert all(case.cause is None for subject in report.subjects for case in subject.cases)
+
+
+def named(cause):
+    return [(fault.cause, fault.variant) for fault in cause.faults]
+
+
+def test_a_failing_case_has_the_cause_of_its_gradients(report):
+    for case in report.subjects[1].cases:
+        assert named(case.cause) == [("gradient-doubled", "bias")]
+    for case in report.subjects[1].cases:
+        assert case.explanation.differences == case.differences
+
+
+def test_gradients_of_the_wrong_form_have_no_cause():
+    def nameless(problem):
+        return right(problem)
+
+    nameless.gradients = lambda problem: [0.0] * len(problem.gradient_slots())
+    (subject,) = check(nameless, k=FEW, gradients=True).subjects
+    assert {case.verdict for case in subject.cases} == {Verdict.DIVERGES}
+    assert {case.cause for case in subject.cases} == {None}
+
+
+def test_gradients_are_explained_where_the_outputs_are_right():
+    problem = gradient_cases()["gru-spread-sequences-state-mask_left_empty"]
+    found = explain(problem, wrong, gradients=True)
+    assert named(found.cause) == [("gradient-doubled", "bias")]
+    assert [difference.output for difference in found.differences] == ["bias"]
+    assert "gradient-doubled: bias" in str(found)
+    assert explain(problem, wrong).verdict is Verdict.AGREES  # its outputs
+    assert explain(problem, right, gradients=True).verdict is Verdict.AGREES
+    stored = run(problem, wrong, gradients=True)
+    assert explain(stored).cause == found.cause
+    assert explain(replace(stored, outputs=None)).cause == found.cause
+
+
+def test_wrong_outputs_are_explained_before_wrong_gradients():
+    def doubled(problem):
+        return [2 * array for array in right(problem)]
+
+    doubled.gradients = wrong.gradients
+    problem = gradient_cases()["gru-spread-sequences-state-mask_left_empty"]
+    found = explain(problem, doubled, gradients=True)
+    assert {difference.output for difference in found.differences} == {"output", "h"}
+    stored = run(problem, doubled, gradients=True)
+    assert explain(stored).differences == found.differences
 
 
 def test_a_subject_without_gradients_is_unsupported():
@@ -120,11 +164,12 @@ def test_every_rendering_states_that_gradients_were_compared(report):
     text = "\n".join(report_lines(report))
     assert text.startswith("gradients of inputs, weights and initial states\n")
     assert "bias (GH=20): 20 of 20 values differ" in text
-    assert "--gradients -k lstm-spread-last-mask_interior-initial" in text
+    assert "cause: gradient-doubled: bias" in text
+    assert "rerun: rnnparity check" in text
     assert "rerun: rnnparity show" not in text
     for rendered in (page(report), markdown(report)):
         assert "Gradients were compared, not outputs." in rendered
-    assert "--gradients -k" in page(report)
+    assert "--gradients" in page(report)
 
 
 def test_a_stored_report_of_gradients_is_not_merged_with_one_of_outputs(report):
