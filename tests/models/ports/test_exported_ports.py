@@ -1,8 +1,9 @@
 """What Keras exports, healthy and sabotaged, against the model that it was exported from."""
 
+import numpy as np
 import pytest
 from _support.frameworks import keras
-from validation.port_artifacts import SABOTAGES, keras_model
+from validation.port_artifacts import SABOTAGES, each, keras_model
 
 from rnnparity import from_model
 from rnnparity.models.ports.port import PortRequest
@@ -47,3 +48,27 @@ def test_file_that_is_no_tflite_model_is_refused(tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(RequestError, match="cannot be loaded as TFLite"):
         run_tflite(str(path), PortRequest((), frozenset()))
+
+
+@pytest.mark.slow
+def test_layers_in_one_loop_of_an_exported_model_are_found(keras, tmp_path):
+    pytest.importorskip("tf2onnx")
+    pytest.importorskip("onnxruntime")
+    layers = keras.layers
+    start = keras.Input(batch_shape=(3, 7, 4))
+    first, second = (
+        layers.LSTM(5, return_sequences=True),
+        layers.GRU(6, return_sequences=True),
+    )
+    model = keras.Sequential([start, first, second])
+    cells = [layers.LSTMCell(5), layers.GRUCell(6)]
+    port = keras.Sequential([start, layers.RNN(cells, return_sequences=True)])
+    weights = model.get_weights()
+    weights[:3] = each(4, (0, 2, 1, 3))(weights[:3])
+    port.set_weights(weights)
+    port(np.zeros((3, 7, 4), "float32"))  # Keras exports what has been called
+    path = tmp_path / "port.onnx"
+    port.export(str(path), format="onnx", verbose=False)
+    result = from_model(model, against=path).port
+    assert [call.result.verdict for call in result.calls] == [Verdict.DIVERGES, Verdict.AGREES]
+    assert result.explanation.cause.names == ("gate-order",)
