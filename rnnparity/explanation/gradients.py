@@ -26,10 +26,11 @@ from rnnparity.faults import (
     run_backward,
 )
 from rnnparity.faults.backward_fitted import fitted
-from rnnparity.problem.dtypes import Array
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import Cause, Explanation, Verdict
+from rnnparity.problem.shapes import Slot
 from rnnparity.reference.gradients.tolerance import expect_gradients, gradient_noise
 from rnnparity.reference.tolerance import Expected
 from rnnparity.verdict.compare import Comparison, compare_values
@@ -49,7 +50,7 @@ def explain_gradients(problem: Problem) -> Diagnosis:
         )
     expected = expect_gradients(problem)
     actual = tuple(
-        Tensor.of(slot.name, np.zeros(slot.shape), slot.dtype) if tensor is None else tensor
+        _as_float(tensor, slot)
         for tensor, slot in zip(problem.gradients, problem.gradient_slots(), strict=True)
     )
     threshold = expected.dtype.threshold
@@ -63,6 +64,15 @@ def explain_gradients(problem: Problem) -> Diagnosis:
         )
         return Diagnosis(problem, explanation)
     return _explained(problem, actual, expected, compared)
+
+
+def _as_float(tensor: Tensor | None, slot: Slot) -> Tensor:
+    """Return numbers of a float type: zeros where there are none, integers converted."""
+    if tensor is not None and tensor.dtype in FLOAT_TYPES:
+        return tensor
+    shape = tuple(size or 0 for size in slot.shape)
+    values = np.zeros(shape) if tensor is None else tensor.data
+    return Tensor.of(slot.name, values, slot.dtype)
 
 
 def _explained(

@@ -173,6 +173,13 @@ def test_no_gradient_counts_as_zeros():
     assert explanation.cause.faults == (FaultId("gradient-missing", "initial states", ""),)
 
 
+def test_gradients_that_are_integers():
+    problem = healthy(lstm())
+    gradients = [replace(t, data=np.zeros(t.shape, "i4")) for t in problem.gradients]
+    explanation = explain_gradients(replace(problem, gradients=tuple(gradients))).explanation
+    assert explanation.cause.faults == (FaultId("gradient-missing", "half", ""),)
+
+
 def test_gradient_that_is_not_finite():
     problem = edited(lstm(), lambda name, a: np.full_like(a, np.nan) if name == "bias" else a)
     explanation = explain_gradients(problem).explanation
