@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from rnnparity.testing import PytestRun, RnnCase
+    from rnnparity.session.pytest_run import PytestRun
+    from rnnparity.testing import RnnCase
 
 _RUN: pytest.StashKey[PytestRun] = pytest.StashKey()
 # Properties of a test's report: that it used `rnn_case`, the cause of its failure, and the fix.
@@ -124,7 +125,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 @pytest.fixture
 def rnn_case(request: pytest.FixtureRequest) -> RnnCase:
     """Return one case of the catalogue; see `rnnparity.testing.RnnCase`."""
-    from rnnparity.testing import PytestRun, RnnCase
+    from rnnparity.session.pytest_run import PytestRun
+    from rnnparity.testing import RnnCase
 
     request.node.user_properties.append((_CASE, request.param))
     stash = request.config.stash
