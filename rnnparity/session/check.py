@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from rnnparity.catalogue import digest
 from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import KnownEntry, Report, Skipped
+from rnnparity.problem.results import KnownEntry, Report, Skipped, SubjectResult
 from rnnparity.session.fixtures import Fixtures, read_fixtures
 from rnnparity.session.judging import check_compared, self_check
 from rnnparity.session.processes import one_blas_thread
@@ -110,8 +110,14 @@ def check_run(
             if settings.on_verdicts is not None:
                 settings.on_verdicts(report)
             runs = [with_causes(run, settings.progress) for run in runs]
-            report = replace(report, subjects=tuple(run.result for run in runs))
+            report = replace(report, subjects=tuple(_covered_as(report, runs)))
     return Run(report, {run.result.name: run.wrong for run in runs})
+
+
+def _covered_as(report: Report, runs: Sequence[SubjectRun]) -> Iterator[SubjectResult]:
+    """Yield the results of runs with the coverage that a report of the same runs has."""
+    for run, before in zip(runs, report.subjects, strict=True):
+        yield replace(run.result, not_covered=before.not_covered)
 
 
 def _available(

@@ -65,6 +65,13 @@ def test_the_faults_that_a_case_does_not_detect_are_listed():
     assert all(lookup(fault.cause, fault.variant) for fault in score.undetected)
 
 
+@pytest.mark.parametrize("function", ["right", "wrong"])
+def test_coverage_is_that_of_the_compared_cases_whether_or_not_they_fail(function):
+    (result,) = check(getattr(subject_functions, function), k="lstm-spread-last").subjects
+    assert "Layer: LSTM" not in result.not_covered
+    assert "Layer: SimpleRNN" in result.not_covered
+
+
 def test_a_subject_without_its_framework_is_skipped(monkeypatch):
     judge_subject = check_module.judge_subject
 
