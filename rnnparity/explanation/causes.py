@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.gradients import explain_gradients
 from rnnparity.faults import Mutant, PlacedFault, run_one
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
@@ -71,7 +70,7 @@ class CauseSearch:
 
     def _add_gradients(self, problem: Problem) -> None:
         if len(self.explanations) < self.searched:
-            explanation = explain_gradients(problem).explanation
+            explanation = diagnose(problem).explanation
             self.causes[problem.id] = explanation.cause or Cause()
             self.explanations[problem.id] = explanation
 

@@ -12,36 +12,32 @@ from dataclasses import replace
 import numpy as np
 
 from rnnparity.explanation.findings.partial import partial_findings
+from rnnparity.explanation.gradients import explain_gradients
 from rnnparity.explanation.one_reading import Diagnosis, diagnose_reading
-from rnnparity.explanation.patterns import (
-    value_findings,
-)
+from rnnparity.explanation.patterns import value_findings
 from rnnparity.explanation.readings import Reading, readings
 from rnnparity.explanation.slices import ProblemSlice, fits_whole, is_huge, slice_of
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import (
-    Cause,
-    DifferenceType,
-    Explanation,
-    Verdict,
-)
+from rnnparity.problem.results import Cause, DifferenceType, Explanation, Verdict
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import compare_structure
 from rnnparity.verdict.judge import with_value_counts
 
 
 def diagnose(problem: Problem, *, thorough: bool = True) -> Diagnosis:
-    """Search the cause of what is wrong with `problem.outputs`.
+    """Search the cause of what is wrong with `problem.outputs`, or with its gradients.
 
-    Not `thorough`: only single faults are tried and findings looked for, no pairs of faults and no
-    faults in a coarser dtype.
+    The gradients are explained where it has cotangents. Not `thorough`: only single faults are
+    tried and findings looked for, no pairs of faults and no faults in a coarser dtype.
 
     Raises:
-        RequestError: the problem has no outputs.
+        RequestError: the problem has no outputs, or no gradients.
     """
+    if problem.cotangents is not None:
+        return explain_gradients(problem)
     if not problem.outputs:
         raise RequestError(
             f"{problem.id}: has no outputs to explain; add those of the other implementation"

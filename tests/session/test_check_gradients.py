@@ -13,9 +13,11 @@ from rnnparity.golden.goldens import GRADIENTS, KNOWN, default_folder, golden_ou
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
 from rnnparity.report.conformance_page import markdown, page
+from rnnparity.report.examples import with_examples
 from rnnparity.report.merge import merge
 from rnnparity.report.screen import report_lines
 from rnnparity.report.store import dump, parse
+from rnnparity.session.check import Settings, check_run
 from rnnparity.session.selection import Selection
 
 FEW = "lstm-spread-last-mask_interior-initial or gru-spread-sequences-state-mask_left_empty"
@@ -181,3 +183,15 @@ def test_a_stored_report_of_gradients_is_not_merged_with_one_of_outputs(report):
     ):
         merge({"g.json": stored, "o.json": outputs}, ())
     assert merge({"g.json": stored}, ()).gradients
+
+
+def test_a_known_difference_of_gradients_has_an_explanation_on_the_page(tmp_path):
+    """The search for causes leaves none in a case that is known."""
+    shutil.copytree(default_folder(), tmp_path / "fixtures")
+    (tmp_path / "fixtures" / KNOWN).write_text(ENTRY)
+    settings = Settings(fixtures=tmp_path / "fixtures")
+    run = check_run([wrong], Selection(FEW, gradients=True), settings)
+    assert {case.verdict for case in run.report.subjects[0].cases} == {Verdict.KNOWN}
+    report = with_examples(run, lambda *_: None)
+    explained = [case.explanation for case in report.subjects[0].cases if case.explanation]
+    assert [explanation.cause.names for explanation in explained] == [("gradient-doubled",)]
