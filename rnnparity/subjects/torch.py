@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from time import perf_counter
 
@@ -10,10 +10,9 @@ from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
 from rnnparity.problem.problem import Gradients, Problem, Tensor
-from rnnparity.subjects.adapters import lengths_of
+from rnnparity.subjects.adapters import layer_outputs, lengths_of, with_lengths
 from rnnparity.subjects.calls import calls_of, layers_of, split_states
 from rnnparity.subjects.declarations import GPU_PATHS, MissingFrameworkError, Registration
-from rnnparity.subjects.functions import named_outputs
 from rnnparity.subjects.torch_layers import (
     MODULES,
     Torch,
@@ -56,13 +55,27 @@ class TorchSubject:
     def answer(self, problem: Problem) -> Answer:
         check_supported(problem)
         start = perf_counter()
-        states = [self.layers.tensor(state.data) for state in problem.initial_state or ()]
         with self.torch.no_grad():
-            modules = self.layers.of(problem)
-            x = self.layers.tensor(problem.inputs.data)
-            arrays = map(_as_array, self._outputs(problem, modules, x, states))
-            outputs = named_outputs(problem, list(arrays))
+            outputs = layer_outputs(problem, with_lengths(self._layer))
         return Answer(outputs, seconds=perf_counter() - start)
+
+    def _layer(
+        self,
+        layer: Recurrent | Bidirectional,
+        weights: Mapping[str, Array],
+        x: Array,
+        lengths: Array | None,
+        states: Sequence[Array],
+    ) -> tuple[list[Array], list[Array]]:
+        """Return the outputs and last states of a layer, see `layer_subject`."""
+        outputs, last = self.layers.run(
+            layer,
+            self.layers.module(layer, weights),
+            self.layers.tensor(x),
+            None if lengths is None else self.torch.from_numpy(lengths),
+            [self.layers.tensor(state) for state in states],
+        )
+        return [_as_array(output) for output in outputs], [_as_array(state) for state in last]
 
     def gradients(self, problem: Problem) -> Answer:
         check_supported(problem)
@@ -77,7 +90,7 @@ class TorchSubject:
         x = self.layers.tensor(problem.inputs.data).requires_grad_()
         states = [self.layers.tensor(s.data).requires_grad_() for s in problem.initial_state or ()]
         weights = [weight for _, module in modules for weight in module.parameters()]
-        outputs = self._outputs(problem, modules, x, states)
+        outputs = self._recorded_outputs(problem, modules, x, states)
         cotangents = [
             self.layers.tensor(cotangent.data).to(output.dtype)
             for output, cotangent in zip(outputs, problem.cotangents or (), strict=True)
@@ -95,14 +108,17 @@ class TorchSubject:
             for slot, array in zip(problem.gradient_slots(), arrays, strict=True)
         )
 
-    def _outputs(
+    def _recorded_outputs(
         self,
         problem: Problem,
         modules: Sequence[tuple[Recurrent | Bidirectional, TorchModule]],
         x: TorchTensor,
         states: Sequence[TorchTensor],
     ) -> list[TorchTensor]:
-        """Return a problem's outputs, through which gradients flow back to inputs and states."""
+        """Return a problem's outputs, through which gradients flow back to inputs and states.
+
+        `layer_outputs` passes arrays from layer to layer, which would end that.
+        """
         by_layer: list[list[TorchTensor] | None] = [None for _ in modules]
         if states:
             by_layer = [*split_states(problem, states)]
