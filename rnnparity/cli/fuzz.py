@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +53,8 @@ def fuzz(
     smallest problem that still fails is searched, and its cause. `explain`, `show` and `run` take
     the ids of these problems, such as fuzz-17-3.
     """
+    from rnnparity.problem.files import write_folder
+
     if from_:
         if subject or n or seeds or json or out:
             message = "remove SUBJECT, -n, --seeds, --json and --out"
@@ -60,6 +63,8 @@ def fuzz(
 
         runs = load_runs(from_)
     else:
+        if out is not None:
+            write_folder(out, {})  # refused before the run, not after it
         runs = [_run(subject or "keras", n, seeds, json, j, timeout)]
     from rnnparity.report.fuzz_text import fuzz_lines
 
@@ -106,14 +111,27 @@ def _print_smallest(subject: str, run: FuzzRun, timeout: float, out: Path | None
 
 
 def _write_bundle(out: Path, failure: SmallestFailure, subject: str) -> list[str]:
-    """Write the bundle of a failure into a folder with its id, and return the files."""
-    from rnnparity.report.bundle import write_bundle
-    from rnnparity.report.explained_bundle import write_explained
+    """Write the bundle of a failure into a folder with its id, and return the files.
 
-    folder = out / failure.problem.id
+    Where no script can be written, as for a function that raises, the problem is the only file.
+    """
+    from rnnparity.problem.file_format import dump_pretty
+    from rnnparity.problem.files import write_folder
+    from rnnparity.report.bundle import bundle_files
+    from rnnparity.report.explained_bundle import explained_files
+
     if failure.diagnosis is not None:
-        return list(map(str, write_explained(folder, failure.diagnosis, subject)))
-    return list(map(str, write_bundle(folder, failure.problem, failure.error, subject, None)))
+        problem = failure.diagnosis.problem
+        files = explained_files(failure.diagnosis, subject)
+    else:
+        problem = failure.problem
+        files = {}
+        with suppress(RequestError):
+            files = bundle_files(problem, failure.error, subject, None)
+    files = files or {"problem.json": dump_pretty(problem)}
+    folder = out / problem.id
+    write_folder(folder, files)
+    return [str(folder / name) for name in files]
 
 
 def _seeds(text: str) -> range:

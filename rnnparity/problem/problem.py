@@ -93,14 +93,19 @@ class Problem:
         check_problem(self)
 
     def __repr__(self) -> str:
+        return f"Problem({self.id!r}, {self.description})"
+
+    @property
+    def description(self) -> str:
+        """The layer, the sizes and what is given: "GRU(5), B=2 T=4 D=6, mask"."""
         batch, steps, features = self.inputs.shape
-        parts = [repr(self.id), describe_layer(self.layer), f"B={batch} T={steps} D={features}"]
+        parts = [describe_layer(self.layer), f"B={batch} T={steps} D={features}"]
         parts += [name for name in ("mask", "initial_state") if getattr(self, name) is not None]
         if self.calls is not None:
             parts.append(f"calls={list(self.calls)}")
         names = ("outputs", "cotangents", "gradients")
         parts += [name for name in names if getattr(self, name) is not None]
-        return f"Problem({', '.join(parts)})"
+        return ", ".join(parts)
 
     @property
     def steps(self) -> tuple[int, ...]:

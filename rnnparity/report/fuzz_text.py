@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
 
-from rnnparity.problem.layers import describe_layer
 from rnnparity.problem.results import Verdict
 from rnnparity.report.columns import number_columns
 from rnnparity.report.explanation_text import headline
@@ -74,10 +73,7 @@ def _failing(run: FuzzRun) -> Iterator[str]:
 def smallest_lines(failure: SmallestFailure) -> Iterator[str]:
     """Yield the smallest problem of one that fails, and its cause."""
     problem = failure.problem
-    batch, steps, features = problem.inputs.shape
-    given = [name for name in ("mask", "initial_state") if getattr(problem, name) is not None]
-    parts = [describe_layer(problem.layer), f"B={batch} T={steps} D={features}", *given]
-    yield f"smallest problem like {problem.id} that fails: {', '.join(parts)}"
+    yield f"smallest problem like {problem.id} that fails: {problem.description}"
     if failure.diagnosis is None:
         yield f"  error: {failure.error}"
     else:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from time import monotonic
 
 from rnnparity.explanation.one_reading import Diagnosis
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import SubjectFailedError
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import CaseResult, Verdict
+from rnnparity.problem.results import FAILING, CaseResult, Verdict
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.random_problems import problem_of_id
 from rnnparity.session.reductions import reductions
 from rnnparity.session.session import Session, SubjectLike, open_session
 
-# So many smaller problems are asked at most.
-MOST_ASKED = 200
+# So many smaller problems are asked at most, for so many seconds.
+MOST_ASKED, MOST_SECONDS = 200, 120.0
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,12 @@ def shrink(problem: Problem, fails: Callable[[Problem], bool], most: int = MOST_
     """Return a small problem for which `fails` holds, as it does for `problem`.
 
     Greedy: the first smaller problem that fails is the next to be made smaller, until none of them
-    fails or `most` were asked. The id stays.
+    fails, `most` were asked or MOST_SECONDS are over. The id stays.
     """
     smallest, asked = problem, 0
+    end = monotonic() + MOST_SECONDS
     candidates = reductions(smallest)
-    while asked < most:
+    while asked < most and monotonic() < end:
         smaller = next(candidates, None)
         if smaller is None:
             break
@@ -56,20 +58,22 @@ def smallest_failures(
 ) -> Iterator[SmallestFailure]:
     """Yield, for random problems on which a subject fails, the smallest one and its explanation.
 
+    Where it fails no longer, as one that is sometimes too slow, there is none.
+
     Raises:
         RequestError: the subject is unknown or cannot be loaded.
     """
     with open_session(subject, timeout_s=timeout_s) as session, one_blas_thread():
         for id_ in ids:
             problem = problem_of_id(id_)
-            if problem is not None:
-                yield _smallest_failure(session, problem)
+            verdict = _ask(session, problem)[1].verdict if problem else Verdict.AGREES
+            if problem is not None and verdict in FAILING:
+                yield _smallest_failure(session, problem, verdict)
 
 
-def _smallest_failure(session: Session, problem: Problem) -> SmallestFailure:
+def _smallest_failure(session: Session, problem: Problem, verdict: Verdict) -> SmallestFailure:
     from rnnparity.explanation.explain import explain  # slow to import
 
-    verdict = _ask(session, problem)[1].verdict
     smallest = shrink(problem, lambda smaller: _ask(session, smaller)[1].verdict is verdict)
     outcome, result = _ask(session, smallest)
     if verdict is not Verdict.DIVERGES or outcome.answer is None:

@@ -5,6 +5,7 @@ import json
 import pytest
 from _support.command_line import here, own_package
 
+from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import Verdict
 from rnnparity.report.fuzz_store import dump, load_runs
 from rnnparity.report.fuzz_text import fuzz_lines
@@ -159,6 +160,21 @@ def test_the_smallest_problem_that_fails_is_printed_and_its_bundle_written(
     folder = tmp_path / "out" / "fuzz-36-0"
     assert smallest[2] == f"  bundle: {folder / 'problem.json'}, {folder / 'reproduce.py'}"
     assert here("explain", str(folder / "problem.json"))[0] == 1
+
+
+def test_a_function_that_raises_has_a_problem_file_instead_of_a_bundle(here, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(own_package(tmp_path)))
+    words = ["own.functions:raises", "--seeds", "36..36", "-n", "1", "--out", str(tmp_path / "out")]
+    status, out, _ = here("fuzz", *words)
+    file = tmp_path / "out" / "fuzz-36-0" / "problem.json"
+    assert (status, out.splitlines()[-1]) == (1, f"  bundle: {file}")
+    assert Problem.load(file).inputs.shape == (1, 1, 1)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_run(here, tmp_path):
+    (tmp_path / "file").touch()
+    status, out, err = here("fuzz", "reference", "-n", "1", "--out", str(tmp_path / "file"))
+    assert (status, out, err.count("\n")) == (2, "", 1)
 
 
 def test_a_random_problem_is_explained_and_shown_by_its_id(here):

@@ -154,3 +154,21 @@ def test_one_failure_of_each_verdict_and_dtype_is_shrunk():
         Record("g", "float16", Verdict.DIVERGES, 99.0),
     ]
     assert different_failures(records) == ["b", "d", "e"][:SMALLEST]
+
+
+def healthy(problem):
+    slots = problem.output_slots()
+    return [
+        np.asarray(tensor.data, slot.dtype)
+        for tensor, slot in zip(compute(problem), slots, strict=True)
+    ]
+
+
+def test_a_failure_that_does_not_occur_again_has_no_smallest_problem():
+    assert list(smallest_failures(healthy, IDS, 60)) == []
+
+
+def test_shrinking_ends_in_time(monkeypatch):
+    problem = random_problem(spec_of("lstm", 4, **BOTH), 0, (3, 8, 4))
+    monkeypatch.setattr("rnnparity.session.shrink.MOST_SECONDS", 0.0)
+    assert shrink(problem, lambda _: True) is problem
