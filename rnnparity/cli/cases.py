@@ -68,7 +68,7 @@ def _cases(k: str, tags: bool) -> Iterator[list[str]]:
 
     ids = select(catalogue().tags(), k)
     if tags:
-        counts = Counter(tag for tags in catalogue().tags(ids).values() for tag in tags)
+        counts = Counter(tag for each in catalogue().tags(ids).values() for tag in each)
         yield from ([f"{tag:32} {count:5}"] for tag, count in sorted(counts.items()))
         return
     width = max(map(len, ids))

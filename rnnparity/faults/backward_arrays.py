@@ -8,18 +8,14 @@ from itertools import combinations
 
 import numpy as np
 
-from rnnparity.faults.backward_edit import (
-    EditHalfGradients,
-    Gradients,
-)
+from rnnparity.faults.backward_edit import EditHalfGradients, Gradients
 from rnnparity.faults.edit import ArrayEdit
 from rnnparity.faults.fault import Fault
 from rnnparity.problem.cells import CELLS
 from rnnparity.problem.layers import Recurrent
+from rnnparity.reference.gradients.backward import STATES, WEIGHTS
 
 ONCE = "Add each contribution once; start every backward pass from zero gradients."
-
-_GatedArrays = ("kernel", "recurrent_kernel", "bias")
 
 
 def _edit_arrays(names: Sequence[str], edit: ArrayEdit, rows: int = 0) -> EditHalfGradients:
@@ -57,7 +53,7 @@ def _unreversed_inputs(layer: Recurrent, gradients: Gradients) -> Gradients | No
     return {**gradients, "inputs": gradients["inputs"][..., ::-1, :]}
 
 
-def _swapped_states(layer: Recurrent, gradients: Gradients) -> Gradients | None:  # noqa: ARG001
+def _swapped_states(_: Recurrent, gradients: Gradients) -> Gradients | None:
     if "h" not in gradients or "c" not in gradients:
         return None
     return {**gradients, "h": gradients["c"], "c": gradients["h"]}
@@ -72,7 +68,7 @@ def _exchanged_gates() -> Iterator[Fault]:
     for cell in CELLS.values():
         for pair in combinations(range(len(cell.gates)), 2):
             gates = " and ".join(cell.gates[index] for index in pair)
-            for name in _GatedArrays:
+            for name in WEIGHTS:
                 yield Fault("gradient-gates-swapped", f"{cell.class_name}, {gates}, {name}",
                     f"Gates {gates} are exchanged in the gradient of {name}.",
                     f"The blocks of a gradient have the order of its array: {', '.join(cell.gates)}.",
@@ -101,7 +97,7 @@ ARRAY_FAULTS = (
     Fault("gradient-missing", "initial states",
         "The gradients of the initial states are zero.",
         "Let gradients flow back to the initial states.",
-        edit=_edit_arrays(["h", "c"], np.zeros_like)),
+        edit=_edit_arrays(STATES, np.zeros_like)),
     Fault("gradient-missing", "inputs",
         "The gradient of the inputs is zero in this half.",
         "Let gradients flow back to the inputs.",
@@ -109,7 +105,7 @@ ARRAY_FAULTS = (
     Fault("gradient-missing", "half",
         "All gradients of this half are zero.",
         "Let gradients flow back through both halves and every layer.",
-        edit=_edit_arrays(["inputs", *_GatedArrays, "h", "c"], np.zeros_like)),
+        edit=_edit_arrays(["inputs", *WEIGHTS, *STATES], np.zeros_like)),
     Fault("gradient-bias-rows", "GRU, swapped",
         "The rows of the bias' gradient are swapped.",
         "The first row belongs to the inputs, the second to the state.",

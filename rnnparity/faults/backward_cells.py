@@ -7,18 +7,21 @@ from functools import partial
 
 import numpy as np
 
-from rnnparity.faults.backward_edit import (
-    EditBackwardCell,
-    detached,
-    rewired,
-    unchanged,
-)
+from rnnparity.faults.backward_edit import EditBackwardCell, detached, rewired, unchanged
 from rnnparity.faults.fault import Fault
 from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
 from rnnparity.reference.activations import ACTIVATIONS
-from rnnparity.reference.cells import Cell, OtherActivations, Step, altered
+from rnnparity.reference.cells import (
+    GRU,
+    LSTM,
+    Cell,
+    GRUResetBefore,
+    OtherActivations,
+    Step,
+    altered,
+)
 from rnnparity.reference.gradients.taped_array import TapedArray
 from rnnparity.reference.number import Function
 
@@ -65,11 +68,11 @@ def _edit_slope(part: str, make: Callable[[str, str], _Slope | None]) -> _CellEd
     return edit
 
 
-def _no_slope(name: str, other: str) -> _Slope | None:  # noqa: ARG001
+def _no_slope(name: str, _: str) -> _Slope | None:
     return None if name == "linear" else lambda x, _: np.ones_like(x)
 
 
-def _slope_at_output(name: str, other: str) -> _Slope:  # noqa: ARG001
+def _slope_at_output(name: str, _: str) -> _Slope:
     function = ACTIVATIONS[name]
     return lambda _, y: function.slope(y, function.value(y))
 
@@ -79,16 +82,16 @@ def _slope_of_other(name: str, other: str) -> _Slope | None:
     return None if function is None or name == other else function.slope
 
 
-def _slope_of_other_form(name: str, other: str) -> _Slope | None:  # noqa: ARG001
+def _slope_of_other_form(name: str, _: str) -> _Slope | None:
     form = ACTIVATIONS.get(OTHER_FORMS.get(name, ""))
     return None if form is None else lambda x, _: form.slope(x, form.value(x))
 
 
 def _no_slope_in(part: str, layer: Recurrent, cell: Cell[TapedArray]) -> Cell[TapedArray] | None:
     """Omit the derivative in one of the two places where an LSTM has its activation."""
-    if layer.class_name != "LSTM" or layer.activation == "linear":
+    if not isinstance(cell, LSTM) or layer.activation == "linear":
         return None
-    function = _with_slope(getattr(cell, "act"), lambda x, _: np.ones_like(x))  # noqa: B009
+    function = _with_slope(cell.act, lambda x, _: np.ones_like(x))
     return altered(cell, OtherActivations, **{part: function})
 
 
@@ -96,9 +99,9 @@ def _detach_gate(
     class_name: str, index: int, layer: Recurrent, cell: Cell[TapedArray]
 ) -> Cell[TapedArray] | None:
     """Let nothing flow back through a block of what the recurrent activation returns."""
-    if layer.class_name != class_name:
+    if layer.class_name != class_name or not isinstance(cell, LSTM | GRU | GRUResetBefore):
         return None
-    ract: Function[TapedArray] = getattr(cell, "ract")  # noqa: B009
+    ract = cell.ract
     columns = slice(index * layer.units, (index + 1) * layer.units)
 
     def without_block(gradient: Array) -> Array:

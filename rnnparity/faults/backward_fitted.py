@@ -48,7 +48,7 @@ def _factor(actual: Sequence[Array], expected: Sequence[Array]) -> float | None:
 
 
 def _scaled(what: str, names: Sequence[str], factor: float) -> Fault:
-    def times(problem: Problem, gradients: Gradients) -> Gradients:  # noqa: ARG001 - the same for all
+    def times(_: Problem, gradients: Gradients) -> Gradients:
         return {n: factor * array if n in names else array for n, array in gradients.items()}
 
     return Fault("gradient-scaled", f"{what}, by {factor:.6g}",

@@ -31,7 +31,7 @@ def _detach_every(count: int, step: int, states: _Numbers) -> _Numbers | None:
     return None if step % count else [detached(state) for state in states]
 
 
-def _detach_state(index: int, step: int, states: _Numbers) -> _Numbers | None:  # noqa: ARG001 - at every step
+def _detach_state(index: int, _: int, states: _Numbers) -> _Numbers | None:
     if len(states) == 1:
         return None
     return [detached(state) if n == index else state for n, state in enumerate(states)]
@@ -41,11 +41,11 @@ def _detach_state(index: int, step: int, states: _Numbers) -> _Numbers | None:  
 # that of the cell.
 
 
-def _as_if_used(used: Array, before: TapedArray, new: TapedArray) -> Sequence[Target]:  # noqa: ARG001
+def _as_if_used(_used: Array, _before: TapedArray, new: TapedArray) -> Sequence[Target]:
     return [(new, unchanged)]
 
 
-def _stops(used: Array, before: TapedArray, new: TapedArray) -> Sequence[Target]:  # noqa: ARG001
+def _stops(used: Array, _before: TapedArray, new: TapedArray) -> Sequence[Target]:
     return [(new, lambda gradient: np.where(used, gradient, 0))]
 
 

@@ -69,7 +69,7 @@ def _over_rows_and_steps(problem: Problem, array: Array) -> Array:
     return array / (problem.inputs.shape[0] * problem.inputs.shape[1])
 
 
-def _limited_norm(problem: Problem, array: Array) -> Array:  # noqa: ARG001
+def _limited_norm(_: Problem, array: Array) -> Array:
     return array / max(1.0, float(np.linalg.norm(array)) / LIMIT)
 
 

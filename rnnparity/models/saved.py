@@ -85,8 +85,8 @@ def check_model_file(path: Path) -> None:
     except (
         zipfile.BadZipFile,
         EOFError,
-        NotImplementedError,
-        RuntimeError,
+        NotImplementedError,  # a compression that zipfile does not have
+        RuntimeError,  # an encrypted member
         ValueError,
         OSError,
     ) as error:

@@ -5,8 +5,8 @@ import pytest
 from _support.ported_models import recorded_model, run_model
 
 from rnnparity.models.comparing import compare_port
-from rnnparity.models.ports.naming import check_port
-from rnnparity.models.ports.opening import open_port
+from rnnparity.models.ports.naming import SUFFIXES, check_port
+from rnnparity.models.ports.opening import RUNNERS, STATE_DICTS, open_port
 from rnnparity.problem.errors import RequestError
 
 REFUSED = {
@@ -76,3 +76,8 @@ def test_class_is_refused_where_only_the_import_shows_it():
 
     with pytest.raises(RequestError, match="got a class, expected an instance of it or a function"):
         open_port(Net, recorded_model())
+
+
+def test_every_suffix_that_is_accepted_is_opened():
+    """The names are checked before what opens them is imported."""
+    assert set(SUFFIXES) == {*RUNNERS, *STATE_DICTS}
