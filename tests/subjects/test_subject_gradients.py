@@ -75,6 +75,15 @@ def test_torch(torch, name):
         assert_exact(problem, torch.gradients(problem).gradients)
 
 
+def assert_near(problem, name, distance):
+    """Assert that a subject's gradients have their names and types, and nearly their values."""
+    gradients = run(problem, name, gradients=True).gradients
+    slots = problem.gradient_slots()
+    assert [(g.name, g.dtype) for g in gradients] == [(s.name, s.dtype) for s in slots]
+    for gradient, expected in zip(gradients, compute_gradients(problem), strict=True):
+        np.testing.assert_allclose(gradient.data, expected.data, atol=distance)
+
+
 @pytest.mark.parametrize("name", ["keras", "tf-keras"])
 def test_mixed_types(name):
     """A gradient has the type of what it is the gradient of, also where a layer casts it."""
@@ -82,11 +91,7 @@ def test_mixed_types(name):
     half = spec_of("gru", **BOTH, dtype="mixed_float16")
     spec = {"class_name": "Bidirectional", "config": {"layer": half, "dtype": "float32"}}
     problem = with_cotangents(random_problem(spec, 0, SHAPE, initial=True))
-    gradients = run(problem, name, gradients=True).gradients
-    slots = problem.gradient_slots()
-    assert [(g.name, g.dtype) for g in gradients] == [(s.name, s.dtype) for s in slots]
-    for gradient, expected in zip(gradients, compute_gradients(problem), strict=True):
-        np.testing.assert_allclose(gradient.data, expected.data, atol=2e-2)
+    assert_near(problem, name, 2e-2)
 
 
 def test_torch_through_calls(torch):
@@ -131,11 +136,7 @@ def test_other_backends(name, package):
     pytest.importorskip("keras", reason="Keras is not installed")
     spec = two_ways(spec_of("lstm", **BOTH))
     problem = with_cotangents(random_problem(spec, 0, SHAPE, mask=RIGHT, initial=True))
-    gradients = run(problem, name, gradients=True).gradients
-    slots = problem.gradient_slots()
-    assert [(g.name, g.dtype) for g in gradients] == [(s.name, s.dtype) for s in slots]
-    for gradient, expected in zip(gradients, compute_gradients(problem), strict=True):
-        np.testing.assert_allclose(gradient.data, expected.data, atol=2e-6)
+    assert_near(problem, name, 2e-6)
 
 
 def outputs(problem):
