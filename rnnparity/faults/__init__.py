@@ -15,7 +15,7 @@ value of the union in `edit`, whose function returns None where the fault does n
         cause="bias-doubled",
         variant="all of it",
         description="The bias is added twice.",
-        fix="Keras has one bias; where a framework has two, set one of them to zero.",
+        fix="Add the bias once; where a framework has two, set one of them to zero.",
         edit=EditWeights(_double_bias),
     )
 

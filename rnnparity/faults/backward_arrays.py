@@ -71,7 +71,7 @@ def _exchanged_gates() -> Iterator[Fault]:
             for name in WEIGHTS:
                 yield Fault("gradient-gates-swapped", f"{cell.class_name}, {gates}, {name}",
                     f"Gates {gates} are exchanged in the gradient of {name}.",
-                    f"The blocks of a gradient have the order of its array: {', '.join(cell.gates)}.",
+                    f"Order the blocks of a gradient like those of its array: {', '.join(cell.gates)}.",
                     edit=EditHalfGradients(partial(_swap_gates, cell.class_name, name, pair)))  # fmt: skip
 
 
@@ -108,28 +108,28 @@ ARRAY_FAULTS = (
         edit=_edit_arrays(["inputs", *WEIGHTS, *STATES], np.zeros_like)),
     Fault("gradient-bias-rows", "GRU, swapped",
         "The rows of the bias' gradient are swapped.",
-        "The first row belongs to the inputs, the second to the state.",
+        "Return the gradient of the inputs' bias in the first row, that of the state's in the second.",
         edit=_edit_arrays(["bias"], _rows([1, 0]), rows=2)),
     Fault("gradient-bias-rows", "GRU, first in both",
         "The gradient of the second bias is that of the first: the reset gate is missing in it.",
-        "With reset_after the gradient of the candidate's second bias is multiplied by r.",
+        "Multiply the gradient of the candidate's second bias by r: the layer has reset_after.",
         edit=_edit_arrays(["bias"], _rows([0, 0]), rows=2)),
     Fault("gradient-bias-rows", "GRU, second in both",
         "The gradient of the first bias is that of the second: the reset gate is in both.",
-        "With reset_after only the second bias of the candidate is multiplied by r.",
+        "Multiply only the gradient of the candidate's second bias by r, not that of the first.",
         edit=_edit_arrays(["bias"], _rows([1, 1]), rows=2)),
     *_exchanged_gates(),
     Fault("gradient-transposed", "recurrent kernel",
         "Each gate's block of the recurrent kernel's gradient is transposed.",
-        "Row j of the recurrent kernel belongs to unit j of the state before.",
+        "Transpose each block of the gradient: row j belongs to unit j of the state before.",
         edit=EditHalfGradients(_transposed_blocks)),
     Fault("gradient-not-reversed", "inputs",
         "The gradient of the inputs is in processing order.",
-        "Reverse it: the inputs were read from their end.",
+        "Reverse the gradient of the inputs in time: the inputs were read from their end.",
         edit=EditHalfGradients(_unreversed_inputs)),
     Fault("gradient-states-swapped", "LSTM",
         "The gradients of the initial h and c are swapped.",
-        "Keras' order is h, c.",
+        "Return the gradients of the initial states in Keras' order: h, then c.",
         edit=EditHalfGradients(_swapped_states)),
 )
 # fmt: on

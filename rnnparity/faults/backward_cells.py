@@ -150,7 +150,8 @@ def _slopes() -> Iterator[Fault]:
             edit=EditBackwardCell(_edit_slope(part, _slope_of_other)))  # fmt: skip
         yield Fault("derivative-of-other-form", what,
             f"The derivative of the {what} is that of its other form.",
-            "hard_sigmoid has the slope 1/6 (0.2 in Keras 2); gelu has an exact form and that of tanh.",
+            "Use the derivative of the layer's own form: hard_sigmoid has the slope 1/6, in Keras 2 0.2; "
+            "gelu is exact, gelu_tanh approximate.",
             seen_in="gelu with the derivative of the other form",
             edit=EditBackwardCell(_edit_slope(part, _slope_of_other_form)))  # fmt: skip
     for part, where in (("act_g", "candidate"), ("act_h", "output")):
@@ -176,11 +177,11 @@ CELL_BACKWARD_FAULTS = (
     *_gates(),
     Fault("gradient-path-missing", "GRU, z*h'",
         "Nothing flows back through the product of the update gate with the state before.",
-        "The state before enters the new state directly and by its projection: add both gradients.",
+        "Add both gradients of the state before: it enters the new state directly and by its projection.",
         edit=EditBackwardCell(partial(_edit_gru_path, True))),
     Fault("gradient-path-missing", "GRU, projection",
         "Nothing flows back through the projection of the state before.",
-        "The state before enters the new state directly and by its projection: add both gradients.",
+        "Add both gradients of the state before: it enters the new state directly and by its projection.",
         edit=EditBackwardCell(partial(_edit_gru_path, False))),
 )
 # fmt: on

@@ -12,7 +12,7 @@ from rnnparity.faults.fault import Fault
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.problem import Problem
 
-SUM = "The gradient is that of the sum of cotangent times output; nothing is averaged."
+SUM = "Sum over rows and steps, do not average: the gradient is that of the sum of cotangent times output."
 NO_LIMIT = "Compare gradients before the optimizer clips them."
 LIMIT = 1.0
 
@@ -84,7 +84,7 @@ def _limited_together(problem: Problem, gradients: Gradients) -> Gradients:
 WHOLE_BACKWARD_FAULTS = (
     Fault("cotangent-dropped", "states",
         "The cotangents of the returned states are not used.",
-        "Returned states are outputs: what flows back from them is added.",
+        "Add what flows back from the returned states: they are outputs.",
         edit=_drop_cotangents(_is_state)),
     Fault("cotangent-dropped", "outputs",
         "The cotangents of the outputs are not used, only those of the states.",
@@ -92,11 +92,11 @@ WHOLE_BACKWARD_FAULTS = (
         edit=_drop_cotangents(lambda name: not _is_state(name))),
     Fault("cotangent-dropped", "state c",
         "The cotangent of the returned c is not used.",
-        "Returned states are outputs: what flows back from them is added.",
+        "Add what flows back from the returned states: they are outputs.",
         edit=_drop_cotangents(lambda name: name.endswith("c"))),
     Fault("cotangent-dropped", "all steps but the last",
         "Only the cotangent of the last step of a sequence is used.",
-        "Every step of a returned sequence has its cotangent.",
+        "Use the cotangent of every step of a returned sequence.",
         edit=EditCotangents(_keep_last_step)),
     Fault("gradient-averaged", "over the rows",
         "All gradients are divided by the number of rows of the batch.",

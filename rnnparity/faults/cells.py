@@ -64,7 +64,7 @@ def cell_clipped(limit: float) -> Fault:
     """Return the fault that clips the cell state at -limit and limit."""
     return Fault("peephole-or-clip", f"LSTM, cell clipped at {limit:.4g}",
         f"The cell state is clipped at {limit:.4g}.",
-        "Keras' LSTM does not clip.",
+        "Remove the clipping: Keras' LSTM has none.",
         seen_in="TensorFlow 1's cell_clip, ONNX's clip", edit=EditCell(_as(Clipped, limit=limit)))  # fmt: skip
 
 
@@ -73,7 +73,7 @@ CELL_FAULTS = (
     *_activations(),
     Fault("peephole-or-clip", "LSTM, peephole",
         "The gates see the cell state as well.",
-        "Keras' LSTM has no peepholes.",
+        "Remove the peepholes: Keras' LSTM has none.",
         seen_in="TensorFlow 1's LSTMCell(use_peepholes=True), ONNX's P",
         edit=EditCell(_as(Peephole))),
     cell_clipped(0.1),

@@ -20,7 +20,7 @@ from rnnparity.faults.fault import Fault
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
 
-KEEP_STATES = "A masked step must not change any state, whatever its inputs."
+KEEP_STATES = "Leave every state unchanged at a masked step, whatever its inputs."
 
 
 def _zeros_outputs(layer: Recurrent) -> bool:
@@ -138,8 +138,10 @@ def _reset_states(step: MaskedStep) -> StepResult:
 
 def _zeros_fix(_: Recurrent, prefix: str) -> str:
     if prefix.endswith(("forward/", "backward/")):
-        return "Return zeros there: Bidirectional sets zero_output_for_mask in its layers."
-    return "Return zeros there: zero_output_for_mask is set."
+        return (
+            "Return zeros at masked steps: Bidirectional sets zero_output_for_mask in its layers."
+        )
+    return "Return zeros at masked steps: zero_output_for_mask is set."
 
 
 def _frozen_state_fix(layer: Recurrent, prefix: str) -> str:
@@ -155,7 +157,7 @@ def _frozen_state_fix(layer: Recurrent, prefix: str) -> str:
 MASK_FAULTS = (
     Fault("mask-ignored", "every step counts",
         "Masked steps are computed like any other.",
-        "Where the mask is False every state keeps its value.",
+        "Keep the value of every state where the mask is False.",
         edit=EditRun(_ignore_mask)),
     Fault("mask-not-reversed", "as given",
         "The sequence is reversed, the mask is not.",
@@ -171,7 +173,7 @@ MASK_FAULTS = (
         needs_mask=True, edit=EditHalf(_zero_output)),
     Fault("masked-output", "held",
         "The output of a masked step is the previous output.",
-        "Return zeros there: zero_output_for_mask is set.",
+        "Return zeros at masked steps: zero_output_for_mask is set.",
         fix_at=_zeros_fix, needs_mask=True, edit=EditHalf(_repeat_output)),
     Fault("masked-output", "the frozen state",
         "The output of a masked step is the state that is kept there.",
@@ -191,7 +193,7 @@ MASK_FAULTS = (
         seen_in="tf.keras itself with unroll=True", edit=EditRun(_zero_by_unreversed_mask)),
     Fault("masked-output", "zero without sequences",
         "The output of a layer without sequences is zero if its last step is masked.",
-        "zero_output_for_mask counts only if return_sequences is True.",
+        "Repeat the previous output: zero_output_for_mask counts only if return_sequences is True.",
         seen_in="tf.keras itself (keras-team/keras issue 17596)", edit=EditRun(_zero_last_output)),
     Fault("masked-state", "reset to zeros",
         "A masked step sets the state to zeros.",

@@ -68,8 +68,8 @@ def _flip_reset_after(half: Half) -> Half | None:
 
 def _reset_after_fix(layer: Recurrent, _: str) -> str:
     if layer.reset_after:
-        return "The layer has reset_after=True (cuDNN, PyTorch): g = act(x W + b + r * (h U + b'))."
-    return "The layer has reset_after=False: g = act(x W + b + (r * h) U)."
+        return "Compute g = act(x W + b + r * (h U + b')): the layer has reset_after=True (cuDNN, PyTorch)."
+    return "Compute g = act(x W + b + (r * h) U): the layer has reset_after=False."
 
 
 # fmt: off

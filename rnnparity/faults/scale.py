@@ -57,7 +57,7 @@ def dropout_on_inputs(rate: float, keep: Array | None = None) -> Fault:
 
     return Fault("dropout-active", f"inputs, rate {rate:g}",
         "Features of the inputs are dropped, the others scaled up.",
-        "Dropout belongs to training: call the layer with training=False or after eval().",
+        "Switch dropout off: call the layer with training=False or after eval().",
         edit=EditRun(edit))  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def dropout_on_outputs(rate: float, keep: Array | None = None) -> Fault:
 
     return Fault("dropout-active", f"outputs, rate {rate:g}",
         "Some of the outputs are zero, the others scaled up.",
-        "Dropout belongs to training: switch it off.",
+        "Switch dropout off: it belongs to training.",
         seen_in="PyTorch's dropout between the layers of a stack", edit=EditRun(edit))  # fmt: skip
 
 

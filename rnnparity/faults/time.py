@@ -14,7 +14,9 @@ from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Problem
 
 START_FROM_ZEROS = "Start every call and every row from zeros."
-STATES_GO_ON = "With stateful=True the states at the end of one call are the start of the next."
+STATES_GO_ON = (
+    "Start each call from the states at the end of the call before: the layer is stateful."
+)
 
 
 def _read_forward(half: Half) -> Half | None:
@@ -217,11 +219,11 @@ TIME_FAULTS = (
         edit=EditProblem(_ignore_initial_state)),
     Fault("initial-state-swapped", "h and c",
         "The initial h and c are swapped.",
-        "Keras' order is h, c.",
+        "Pass the initial states in Keras' order: h, then c.",
         edit=EditProblem(_swap_h_and_c)),
     Fault("initial-state-swapped", "two halves",
         "The two halves start from each other's initial states.",
-        "Keras' order of initial states is that of the weights.",
+        "Pass the initial states of the forward half first, then those of the backward half.",
         edit=EditProblem(_swap_halves)),
     Fault("state-carried-over", "from the run before",
         "The run starts from the states at the end of an equal run.",

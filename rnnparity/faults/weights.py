@@ -90,7 +90,7 @@ def _transpose_blocks(gate: int | None, U: Array) -> Array:
 
 
 def _transposed() -> Iterator[Fault]:
-    fix = "Keras computes h U with U (H, G*H); transpose an array that comes as (G*H, H)."
+    fix = "Transpose an array that comes as (G*H, H): Keras computes h U with U (H, G*H)."
     yield Fault("recurrent-transposed", "whole",
         "Every block of the recurrent kernel is transposed.",
         fix,
@@ -155,7 +155,7 @@ def _layouts() -> Iterator[Fault]:
 
 def _interleaved() -> Iterator[Fault]:
     by_units = "all gates of one unit, then all gates of the next"
-    fix = "Keras' columns are whole gates, one after the other, each of them with all units."
+    fix = "Order the columns as whole gates, one after the other, each of them with all units."
     for variant, names in {
         "all weights": ALL,
         "kernel": KERNEL,
@@ -202,7 +202,7 @@ WEIGHT_FAULTS = (
         edit=edit_arrays(KERNEL, np.flipud)),
     Fault("units-reversed", "recurrent kernel",
         "The units of the previous state are read in reverse order.",
-        "The rows of the recurrent kernel are the units in the order of its columns.",
+        "Order the rows of the recurrent kernel like the units in the columns of each gate.",
         in_file="the rows of the recurrent kernel in this file seem to be in reverse order.",
         edit=edit_arrays(RECURRENT, np.flipud)),
     Fault("recurrence-missing", "recurrent kernel",
@@ -212,7 +212,7 @@ WEIGHT_FAULTS = (
     *BIAS_FAULTS,
     Fault("update-gate-complemented", "GRU",
         "z weighs the candidate, 1 - z the previous state.",
-        "Keras computes h = z * h' + (1 - z) * g.",
+        "Compute h = z * h' + (1 - z) * g, as Keras does.",
         in_file="the blocks of z in this file seem to have the opposite sign.",
         seen_in="Cho et al. 2014 and PyTorch differ in what z weighs",
         edit=edit_arrays(ALL, partial(edit_block, 3, 0, np.negative), "GRU", applies=_gates_are_symmetric)),
