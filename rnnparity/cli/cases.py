@@ -51,12 +51,13 @@ def _subjects() -> Iterator[list[str]]:
 
 
 def _faults() -> Iterator[list[str]]:
-    from rnnparity.faults import FAULTS
+    from rnnparity.faults import BACKWARD_FAULTS, FAULTS
     from rnnparity.report.messages import variant_name
 
-    for fault in FAULTS:
-        name = variant_name(fault.cause, fault.variant)
-        yield [name, f"  {fault.description} {fault.fix}"]
+    for faults, mark in ((FAULTS, ""), (BACKWARD_FAULTS, " (backward pass)")):
+        for fault in faults:
+            name = variant_name(fault.cause, fault.variant)
+            yield [f"{name}{mark}", f"  {fault.description} {fault.fix}"]
 
 
 def _cases(k: str, tags: bool) -> Iterator[list[str]]:

@@ -48,13 +48,15 @@ def backward_mutants(
     problem: Problem, faults: Iterable[Fault] = BACKWARD_FAULTS
 ) -> Iterator[Mutant]:
     """Yield the mutants of the backward pass wherever a fault applies; `outputs` are gradients."""
-    without_fault = FaultyBackwardUnroller(problem, TapedArithmetic())
-    without_fault.gradients(problem.cotangents or ())
+    without_fault: FaultyBackwardUnroller | None = None
     names = [slot.name for slot in problem.gradient_slots()]
     for fault in faults:
         for placed in placements(problem, fault):
             if isinstance(placed.edit, EditGradients | EditHalfGradients):
                 # A fault of the results needs no run of its own.
+                if without_fault is None:
+                    without_fault = FaultyBackwardUnroller(problem, TapedArithmetic())
+                    without_fault.gradients(problem.cotangents or ())
                 arrays = without_fault.with_fault(placed).leaf_gradients_with_fault()
             else:
                 arrays = run_backward(problem, placed, TapedArithmetic())
@@ -78,6 +80,8 @@ def run_backward(
     if cotangents is None:
         return None
     unroller = FaultyBackwardUnroller(problem, arithmetic, placed)
+    if isinstance(placed.edit, EditBackwardCell) and not unroller.applies:
+        return None
     unroller.gradients(cotangents)
     return unroller.leaf_gradients_with_fault()
 
@@ -119,6 +123,11 @@ class FaultyBackwardUnroller(BackwardUnroller):
         location = WHOLE if placed is None else placed.location
         self._needed = {WHOLE: 0, EVERY_HALF: 2}.get(location, 1)
 
+    @property
+    def applies(self) -> bool:
+        """Whether the fault applied in as many halves as it must."""
+        return len(self.applied) >= self._needed
+
     def with_fault(self, placed: PlacedFault) -> FaultyBackwardUnroller:
         """Return a finished run with a fault in its gradients."""
         other = copy(self)
@@ -128,7 +137,7 @@ class FaultyBackwardUnroller(BackwardUnroller):
     def leaf_gradients_with_fault(self) -> list[Array] | None:
         """Return the gradients of a finished run, None where the fault did not apply."""
         arrays = self.leaf_gradients()
-        if len(self.applied) < self._needed:
+        if not self.applies:
             return None
         if not isinstance(self._edit, EditGradients):
             return arrays

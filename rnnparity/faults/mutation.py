@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import TypeAlias
 
 from rnnparity.faults.backward_run import BACKWARD_FAULTS, backward_mutants
 from rnnparity.faults.fault import Fault, Mutant
@@ -19,6 +21,7 @@ from rnnparity.verdict.compare import compare_values
 # A fault is tried on so many problems to which it applies: what none of them detects, others hardly
 # do.
 TRIES = 10
+_ByFault: TypeAlias = Iterable[tuple[Fault, Iterable[Mutant]]]
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,35 @@ def detecting_cases(problems: Iterable[Problem]) -> dict[Fault, str]:
     The id is "" if none does. A fault is tried on the first TRIES problems to which it applies;
     those with constant weights, which detect the fewest faults, come last.
     """
+
+    def by_fault(problem: Problem, faults: Iterable[Fault]) -> _ByFault:
+        return ((fault, mutate(problem, fault)) for fault in faults)
+
+    return _detecting(problems, FAULTS, by_fault, expect)
+
+
+def gradient_detecting_cases(problems: Iterable[Problem]) -> dict[Fault, str]:
+    """Return the same of the faults of the backward pass, and of problems with cotangents."""
+
+    def by_fault(problem: Problem, faults: Iterable[Fault]) -> _ByFault:
+        # They come in the order of the faults, from one run of the problem without a fault.
+        return groupby(backward_mutants(problem, faults), lambda mutant: mutant.fault)
+
+    return _detecting(problems, BACKWARD_FAULTS, by_fault, expect_gradients)
+
+
+def _detecting(
+    problems: Iterable[Problem],
+    faults: Iterable[Fault],
+    mutants_by_fault: Callable[[Problem, Sequence[Fault]], _ByFault],
+    expect: Callable[[Problem], Expected],
+) -> dict[Fault, str]:
     cases: dict[Fault, str] = {}
-    tries = dict.fromkeys(FAULTS, TRIES)
+    tries = dict.fromkeys(faults, TRIES)
     for problem in sorted(problems, key=_has_constant_weights):
         expected: Expected | None = None
-        for fault in list(tries):
-            mutants_of_fault = mutate(problem, fault)
+        for fault, of_fault in mutants_by_fault(problem, list(tries)):
+            mutants_of_fault = list(of_fault)
             if not mutants_of_fault:
                 continue
             expected = expected or expect(problem)

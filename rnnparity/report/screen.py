@@ -43,7 +43,7 @@ def report_lines(report: Report) -> Iterator[str]:
         if subject.not_covered and subject.compared:
             yield _coverage(subject)
     if report.score:
-        yield _score(report.score, report.score_constant)
+        yield _score(report.score, report.score_constant, report.gradients)
     if report.interrupted:
         yield "interrupted: the report has the cases that were finished"
     if report.without_golden:
@@ -139,8 +139,9 @@ def _outcome(subject: SubjectResult) -> str:
     return f"passed: {f'{compared} of {total}' if rest else total}{rest}"
 
 
-def _score(score: Score, constant: Score | None) -> str:
-    line = f"mutation score: {score.detected}/{score.applicable}"
+def _score(score: Score, constant: Score | None, gradients: bool) -> str:
+    faults = " faults of the backward pass" if gradients else ""
+    line = f"mutation score: {score.detected}/{score.applicable}{faults}"
     if score.undetected and len(score.undetected) <= FAULTS_SHOWN:
         names = (f"{fault.cause} ({fault.variant})" for fault in score.undetected)
         line = f"{line}, not detected: {', '.join(names)}"

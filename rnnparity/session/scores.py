@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rnnparity.catalogue import catalogue, digest
+from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.catalogue.features import every_option_value, option_values
-from rnnparity.faults import detecting_cases
+from rnnparity.faults import detecting_cases, gradient_detecting_cases
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import FaultId, Report, Score, SubjectResult
 from rnnparity.session.session import REFERENCE
@@ -17,8 +18,8 @@ def with_scores(report: Report) -> Report:
     """Return a report with the mutation scores of its compared cases and each subject's coverage.
 
     The scores are those of the cases that any subject but the reference was compared on, together;
-    `score_constant` is that of the cases with constant weights only. A report of gradients has
-    none: the faults are those of the outputs. A report of another catalogue is returned unchanged.
+    `score_constant` is that of the cases with constant weights only. In a report of gradients the
+    faults are those of the backward pass. A report of another catalogue is returned unchanged.
     """
     if report.catalogue != digest():
         return report
@@ -28,8 +29,6 @@ def with_scores(report: Report) -> Report:
             replace(result, not_covered=_not_covered(result)) for result in report.subjects
         ),
     )
-    if report.gradients:
-        return report
     answered: dict[str, None] = {}
     for result in report.subjects:
         if result.name != REFERENCE:
@@ -38,8 +37,8 @@ def with_scores(report: Report) -> Report:
     constant = [problem for problem in cases if problem.case and problem.case.initializers]
     return replace(
         report,
-        score=_score(cases),
-        score_constant=_score(constant),
+        score=_score(cases, report.gradients),
+        score_constant=_score(constant, report.gradients),
     )
 
 
@@ -50,9 +49,12 @@ def _not_covered(result: SubjectResult) -> tuple[str, ...]:
     return tuple(value for value in every_option_value() if value not in covered)
 
 
-def _score(cases: Sequence[Problem]) -> Score | None:
+def _score(cases: Sequence[Problem], gradients: bool) -> Score | None:
     """Return the mutation score of cases; None where no fault applies to any of them."""
-    detecting = detecting_cases(cases)
+    if gradients:
+        detecting = gradient_detecting_cases([with_cotangents(problem) for problem in cases])
+    else:
+        detecting = detecting_cases(cases)
     if not detecting:
         return None
     missed = tuple(

@@ -11,6 +11,7 @@ from _support.fixture_folders import change_file, write_folder
 
 from rnnparity import __version__
 from rnnparity.catalogue import catalogue
+from rnnparity.faults import BACKWARD_FAULTS
 from rnnparity.golden.goldens import default_folder
 from rnnparity.problem import file_format as wire
 from rnnparity.reference import compute
@@ -350,6 +351,13 @@ def test_list_takes_a_word(here):
 def test_the_only_variant_of_a_fault_is_not_listed(here):
     _, out, _ = here("list", "--faults", "bias-missing")
     assert out.splitlines()[0] == "bias-missing"
+
+
+def test_faults_of_the_backward_pass_are_listed_as_such(here):
+    _, out, _ = here("list", "--faults", "backward pass")
+    names = out.splitlines()[::2]
+    assert "gradient-doubled: bias (backward pass)" in names
+    assert sum(name.endswith(" (backward pass)") for name in names) == len(BACKWARD_FAULTS)
 
 
 def test_a_renamed_option_names_its_successor(here):

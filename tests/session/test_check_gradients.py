@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from rnnparity import check, explain, run
-from rnnparity.catalogue.cotangents import gradient_cases
+from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.cotangents import gradient_cases, with_cotangents
+from rnnparity.faults import backward_mutants
 from rnnparity.golden.goldens import GRADIENTS, KNOWN, default_folder, golden_outputs
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
@@ -78,8 +80,22 @@ def test_gradients_are_judged_like_outputs(report):
     assert report.status == 1
 
 
-def test_a_report_of_gradients_has_no_mutation_score(report):
-    assert (report.gradients, report.score, report.score_constant) == (True, None, None)
+def test_the_mutation_score_counts_faults_of_the_backward_pass(report):
+    cases = [with_cotangents(catalogue()[case.id]) for case in report.subjects[0].cases]
+    mutants = [mutant for case in cases for mutant in backward_mutants(case)]
+    score = report.score
+    assert score.applicable == len({mutant.fault for mutant in mutants}) > 50
+    assert score.detected == score.applicable - len(score.undetected) > 50
+    text = "\n".join(report_lines(report))
+    assert (
+        f"mutation score: {score.detected}/{score.applicable} faults of the backward pass" in text
+    )
+
+
+def test_few_cases_leave_faults_of_the_backward_pass_undetected():
+    score = check(right, k="sources-001-textbook", gradients=True).score
+    assert 0 < score.detected < score.applicable
+    assert {fault.cause for fault in score.undetected}
 
 
 def named(cause):
