@@ -13,6 +13,7 @@ from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import COMPUTE_DTYPE
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves, policies
 from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import OptionValue
 
 Predicate = Callable[[Problem], bool]
 # Patterns of a row of a mask, a character for each step: 1 is used, 0 is masked.
@@ -209,27 +210,27 @@ def cases_of(feature: Feature) -> frozenset[str]:
     return frozenset(case for case, problem in catalogue().items() if feature.matches(problem))
 
 
-def features_of(problem: Problem) -> list[str]:
-    """Return the names of the features that a case has, "all cases" left out."""
+def features_of(problem: Problem) -> list[OptionValue]:
+    """Return the features that a case has, "all cases" left out."""
     return [
-        f"{feature.group}: {feature.name}"
+        OptionValue(feature.group, feature.name)
         for feature in FEATURES
         if feature is not ALL and feature.matches(problem)
     ]
 
 
 @cache
-def every_option_value() -> tuple[str, ...]:
+def every_option_value() -> tuple[OptionValue, ...]:
     """Return the option values of all cases: those of the core set, which has them all."""
     values = (value for id_ in core() for value in option_values(catalogue()[id_]))
     return tuple(dict.fromkeys(values))
 
 
-def option_values(problem: Problem) -> list[str]:
+def option_values(problem: Problem) -> list[OptionValue]:
     """Return the features of a case, and each activation of its halves."""
     values = dict.fromkeys(features_of(problem))
     for _, half in halves(problem.layer):
-        values[f"activation={half.activation}"] = None
+        values[OptionValue("activation", half.activation)] = None
         if half.cell.gated:
-            values[f"recurrent_activation={half.recurrent_activation}"] = None
+            values[OptionValue("recurrent_activation", half.recurrent_activation)] = None
     return list(values)

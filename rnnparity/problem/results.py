@@ -327,6 +327,14 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class OptionValue:
+    """A value that cases have of an option: ("activation", "relu"), ("Mask", "a gap inside")."""
+
+    option: str
+    value: str
+
+
+@dataclass(frozen=True)
 class SubjectResult:
     """All results of one subject; `date` is UTC, `seconds` those inside the subject's own code.
 
@@ -340,7 +348,7 @@ class SubjectResult:
     seconds: float = 0.0
     date: str = ""
     machine: Machine | None = None
-    not_covered: tuple[str, ...] = ()
+    not_covered: tuple[OptionValue, ...] = ()
 
     @property
     def counts(self) -> Counter[Verdict]:

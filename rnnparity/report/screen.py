@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -157,9 +156,8 @@ def _coverage(subject: SubjectResult) -> str:
         values = f"{len(subject.not_covered)} of {len(every_option_value())} option values"
         return f"  not covered by its compared cases: {values}"
     options: dict[str, list[str]] = {}
-    for value in subject.not_covered:
-        option, name = re.split(r": |=", value, maxsplit=1)
-        options.setdefault(option, []).append(name)
+    for missing in subject.not_covered:
+        options.setdefault(missing.option, []).append(missing.value)
     texts = [
         f"{option} ({', '.join(names) if len(names) <= VALUES_SHOWN else f'{len(names)} values'})"
         for option, names in options.items()

@@ -20,7 +20,7 @@ from rnnparity.faults import FAULTS, Fault, FaultCoverage, fault_coverage, place
 from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import FaultId
+from rnnparity.problem.results import FaultId, OptionValue
 from rnnparity.reference.tolerance import expect
 from rnnparity.session.processes import start_pool
 from rnnparity.session.subject_run import Progress, report_progress
@@ -38,10 +38,10 @@ class Detects(NamedTuple):
 
 
 class Contains(NamedTuple):
-    """To contain an option value, or two features or options at once."""
+    """To contain an option value, or two features or two tags at once."""
 
     profile: str
-    values: tuple[str, ...]
+    values: tuple[OptionValue | str, ...]
 
 
 class Shows(NamedTuple):
@@ -65,8 +65,11 @@ def requirements(
 ) -> frozenset[Requirement]:
     """Return what a case meets that detects these faults."""
     layer = layer_class(problem)
-    values = [(value,) for value in option_values(problem)]
-    pairs = [*combinations(features_of(problem), 2), *combinations(_options(problem), 2)]
+    contained: list[tuple[OptionValue | str, ...]] = [
+        *((value,) for value in option_values(problem)),
+        *combinations(features_of(problem), 2),
+        *combinations(_options(problem), 2),
+    ]
     shown = [entry.name for entry in entries if entry.matches(problem.id)]
     detected = list(detected)
     from_source = problem.case is not None and "sources" in problem.case.tags
@@ -74,7 +77,7 @@ def requirements(
     for profile in PROFILES:
         if profile.accepts(problem):
             met.update(Detects(profile.name, layer, fault) for fault in detected)
-            met.update(Contains(profile.name, each) for each in (*values, *pairs))
+            met.update(Contains(profile.name, values) for values in contained)
             met.update(Shows(profile.name, name) for name in shown)
     return frozenset(met)
 

@@ -10,7 +10,7 @@ from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.catalogue.features import every_option_value, option_values
 from rnnparity.faults import detecting_cases, gradient_detecting_cases
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import FaultId, Report, Score, SubjectResult
+from rnnparity.problem.results import FaultId, OptionValue, Report, Score, SubjectResult
 from rnnparity.session.session import REFERENCE
 
 
@@ -42,7 +42,7 @@ def with_scores(report: Report) -> Report:
     )
 
 
-def _not_covered(result: SubjectResult) -> tuple[str, ...]:
+def _not_covered(result: SubjectResult) -> tuple[OptionValue, ...]:
     """Return the option values of the catalogue that no compared case of a subject had."""
     compared = [catalogue()[case.id] for case in result.cases if case.outputs_compared]
     covered = {value for problem in compared for value in option_values(problem)}

@@ -15,7 +15,7 @@ from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError, SelfCheckError
 from rnnparity.problem.findings import WeightBlock
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.results import OptionValue, Verdict
 from rnnparity.report.store import dump, parse
 from rnnparity.session import check as check_module
 from rnnparity.session.check import Settings
@@ -68,8 +68,8 @@ def test_the_faults_that_a_case_does_not_detect_are_listed():
 @pytest.mark.parametrize("function", ["right", "wrong"])
 def test_coverage_is_that_of_the_compared_cases_whether_or_not_they_fail(function):
     (result,) = check(getattr(subject_functions, function), k="lstm-spread-last").subjects
-    assert "Layer: LSTM" not in result.not_covered
-    assert "Layer: SimpleRNN" in result.not_covered
+    assert OptionValue("Layer", "LSTM") not in result.not_covered
+    assert OptionValue("Layer", "SimpleRNN") in result.not_covered
 
 
 def test_a_subject_without_its_framework_is_skipped(monkeypatch):
@@ -139,8 +139,9 @@ def test_verdicts_are_there_before_causes_are_searched():
 
 def test_option_values_that_no_compared_case_had_are_listed():
     (few,) = check("reference", k=FEW).subjects
-    assert {"Mask: a row without any step", "activation=relu"} <= set(few.not_covered)
-    assert "Layer: LSTM" not in few.not_covered
+    missing = {OptionValue("Mask", "a row without any step"), OptionValue("activation", "relu")}
+    assert missing <= set(few.not_covered)
+    assert OptionValue("Layer", "LSTM") not in few.not_covered
     (every,) = check("reference").subjects
     assert not every.not_covered
 
