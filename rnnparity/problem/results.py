@@ -91,7 +91,8 @@ class Difference:
     `actual` and `expected` are counts, tuples of names, shapes, dtype names, numbers, or what a
     fact states. For values and finiteness they belong to the worst element: its `index`, its
     distance `sigma`, how many of the `total` elements differ, and the first index of axis T that
-    differs where the output has that axis. `shape` is the shape of the actual output.
+    differs where the output has that axis. `shape` is the shape of the actual output. `gradients`:
+    a count or names that differ are those of the gradients.
     """
 
     type: DifferenceType
@@ -107,6 +108,7 @@ class Difference:
     first_step: int | None = None
     fact: FactType | None = None
     of: Witness = Witness.SUBJECT
+    gradients: bool = False
 
 
 @dataclass(frozen=True)

@@ -192,9 +192,7 @@ def element(difference: Difference) -> str:
 
 def _structure(difference: Difference) -> str:
     actual, expected = difference.actual, difference.expected
-    # Only gradients have one of the inputs.
-    of_gradients = isinstance(expected, tuple) and "inputs" in expected
-    what = "gradients" if of_gradients else "outputs"
+    what = "gradients" if difference.gradients else "outputs"
     if difference.type is DifferenceType.COUNT:
         names = f" ({_names(actual)})" if actual else ""
         return (

@@ -21,17 +21,19 @@ class Comparison:
     sigma: float
 
 
-def compare_structure(actual: Sequence[Tensor], slots: Sequence[Slot]) -> tuple[Difference, ...]:
-    """Return the differences in count, names, shapes and dtypes from the layer's output slots.
+def compare_structure(
+    actual: Sequence[Tensor], slots: Sequence[Slot], *, gradients: bool = False
+) -> tuple[Difference, ...]:
+    """Return the differences in count, names, shapes and dtypes from a layer's outputs or gradients.
 
     Only the first of the four that differs is returned: shapes that differ hide dtypes.
     """
     names = tuple(tensor.name for tensor in actual)
     expected_names = tuple(slot.name for slot in slots)
-    if len(names) != len(expected_names):
-        return (Difference(DifferenceType.COUNT, actual=names, expected=expected_names),)
     if names != expected_names:
-        return (Difference(DifferenceType.NAMES, actual=names, expected=expected_names),)
+        same_count = len(names) == len(expected_names)
+        type_ = DifferenceType.NAMES if same_count else DifferenceType.COUNT
+        return (Difference(type_, actual=names, expected=expected_names, gradients=gradients),)
     pairs = list(zip(actual, slots, strict=True))
     shapes = [
         Difference(DifferenceType.SHAPE, tensor.name, tensor.shape, slot.shape, tensor.shape)

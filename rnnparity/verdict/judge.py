@@ -53,7 +53,8 @@ def judge(problem: Problem, answer: Answer, expected: Expected | None = None) ->
     """Compare an answer with the reference: structure, values and what the case's source states."""
     expected = expected or expect_answer(problem)
     outputs = _asked_for(problem, answer, expected)
-    structure = compare_structure(outputs, problem.answer_slots())
+    slots = problem.answer_slots()
+    structure = compare_structure(outputs, slots, gradients=problem.cotangents is not None)
     if not _comparable(structure, outputs):
         return _diverges(problem, structure, float("inf"))
     threshold = expected.dtype.threshold

@@ -18,6 +18,7 @@ from rnnparity.problem.results import (
     Verdict,
     Witness,
 )
+from rnnparity.problem.shapes import Slot
 from rnnparity.reference.tolerance import expect
 from rnnparity.report.groups import Group
 from rnnparity.report.messages import (
@@ -28,6 +29,7 @@ from rnnparity.report.messages import (
     sigma_text,
     summary,
 )
+from rnnparity.verdict.compare import compare_structure
 from rnnparity.verdict.judge import judge, judge_with_golden
 
 CASE = "lstm-spread-sequences-state"
@@ -249,6 +251,14 @@ def test_float64_values_that_differ_do_not_look_alike():
     assert describe(difference, 10.0)[1].startswith(
         "worst: h[0, 0]: got 0.33333333333333331, expected 0.33333333333334331, off by 1e-14; "
     )
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_names_that_differ_are_those_of_outputs_or_of_gradients(gradients):
+    names, slots = [Tensor.of("h", np.zeros(1))], [Slot("inputs", (1,), "float64")]
+    (difference,) = compare_structure(names, slots, gradients=gradients)
+    what = "gradients" if gradients else "outputs"
+    assert describe(difference, 10.0) == [f"{what}: got h; expected inputs"]
 
 
 def test_a_state_has_the_axes_of_a_state():
