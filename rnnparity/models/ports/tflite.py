@@ -1,12 +1,16 @@
-"""TFLite models on LiteRT's interpreter, with all tensors of the main graph kept."""
+"""TFLite models on LiteRT's interpreter, with all tensors of the main graph and of its loops kept."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from rnnparity.models.ports.port import Port, PortRequest, check_count
+from rnnparity.models.ports.tflite_bodies import tensors_of_steps, with_signatures
 from rnnparity.models.worker import limit_memory
+from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.tensor import Tensor
 from rnnparity.session.outcome import error_line
@@ -23,10 +27,7 @@ def run_tflite(path: str, request: PortRequest) -> Port:
     """
     make: Any = interpreter_class()
     limit_memory()
-    try:
-        interpreter = make(path, num_threads=1, experimental_preserve_all_tensors=True)
-    except Exception as error:  # whatever the interpreter raises for a damaged file
-        raise RequestError(f"{path}: cannot be loaded as TFLite: {error_line(error)}") from None
+    interpreter = _load(path, make, model_path=path)
     slots = _in_order(interpreter, request.inputs)
     check_count(path, len(slots), len(request.inputs))
     try:
@@ -38,7 +39,37 @@ def run_tflite(path: str, request: PortRequest) -> Port:
         interpreter.invoke()
     except Exception as error:  # likewise
         raise RequestError(f"{path}: does not run on these inputs: {error_line(error)}") from None
-    return Port(tuple(_tensors(interpreter, slots, request)), tuple(_final(interpreter)))
+    main = _main_tensors(interpreter)
+    bodies = _bodies(path, make, main, request) if interpreter.num_subgraphs() > 1 else {}
+    tensors = tuple(_tensors(interpreter, slots, main, bodies, request))
+    return Port(tensors, tuple(_final(interpreter, main)))
+
+
+def _load(path: str, make: Any, **source: object) -> Interpreter:
+    """Return an interpreter with a model; `source` is its file or its content."""
+    try:
+        return make(num_threads=1, experimental_preserve_all_tensors=True, **source)
+    except Exception as error:  # whatever the interpreter raises for a damaged file
+        raise RequestError(f"{path}: cannot be loaded as TFLite: {error_line(error)}") from None
+
+
+def _bodies(
+    path: str, make: Any, main: Mapping[int, Array], request: PortRequest
+) -> dict[int, list[Tensor]]:
+    """Return the tensors inside of each loop, by the first tensor that the loop returns."""
+    try:
+        content, loops = with_signatures(Path(path).read_bytes())
+        interpreter = _load(path, make, model_content=content)
+        return {
+            loop.outputs[0]: [
+                tensor
+                for name, array in tensors_of_steps(interpreter, loop, main, request.sizes)
+                for tensor in request.kept(name, array)
+            ]
+            for loop in loops
+        }
+    except Exception:  # a body that does not run alone (with resources, say): its results remain
+        return {}
 
 
 def _in_order(interpreter: Interpreter, inputs: Sequence[Tensor]) -> list[dict[str, Any]]:
@@ -54,24 +85,35 @@ def _in_order(interpreter: Interpreter, inputs: Sequence[Tensor]) -> list[dict[s
 
 
 def _tensors(
-    interpreter: Interpreter, slots: Sequence[dict[str, Any]], request: PortRequest
-) -> list[Tensor]:
-    """Return the inputs, then what each operator of the main graph returns, in their order."""
+    interpreter: Interpreter,
+    slots: Sequence[dict[str, Any]],
+    main: Mapping[int, Array],
+    bodies: Mapping[int, Sequence[Tensor]],
+    request: PortRequest,
+) -> Iterator[Tensor]:
+    """Yield the inputs, then what each operator of the main graph returns, in their order.
+
+    What a loop returns comes after what is computed in its body.
+    """
     details = {detail["index"]: detail["name"] for detail in interpreter.get_tensor_details()}
     operators = interpreter._get_ops_details()  # public nowhere
     order = [slot["index"] for slot in slots]
-    order += [index for operator in operators for index in operator["outputs"]]
-    tensors: list[Tensor] = []
+    order += [int(index) for operator in operators for index in operator["outputs"]]
     for index in dict.fromkeys(order):
-        try:
-            array = interpreter.get_tensor(index)
-        except ValueError:  # a tensor without data, such as a resource
-            continue
-        tensors += request.kept(details[index], array.copy())
+        yield from bodies.get(index, ())
+        if index in main:
+            yield from request.kept(details[index], main[index])
+
+
+def _main_tensors(interpreter: Interpreter) -> dict[int, Array]:
+    """Return the tensors of the main graph by their index."""
+    tensors = {}
+    for detail in interpreter.get_tensor_details():
+        with suppress(ValueError):  # a tensor without data, such as a resource
+            tensors[detail["index"]] = interpreter.get_tensor(detail["index"]).copy()
     return tensors
 
 
-def _final(interpreter: Interpreter) -> list[Tensor]:
+def _final(interpreter: Interpreter, main: Mapping[int, Array]) -> list[Tensor]:
     """Return the final outputs, in the order of the signature where there is one."""
-    slots = interpreter.get_output_details()
-    return [Tensor(slot["name"], interpreter.get_tensor(slot["index"])) for slot in slots]
+    return [Tensor(slot["name"], main[slot["index"]]) for slot in interpreter.get_output_details()]

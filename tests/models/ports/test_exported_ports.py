@@ -6,8 +6,10 @@ from _support.frameworks import keras
 from validation.port_artifacts import SABOTAGES, each, keras_model
 
 from rnnparity import from_model
+from rnnparity.models.ports import tflite
 from rnnparity.models.ports.port import PortRequest
 from rnnparity.models.ports.tflite import run_tflite
+from rnnparity.models.recording import record
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
 
@@ -50,10 +52,8 @@ def test_file_that_is_no_tflite_model_is_refused(tmp_path):
         run_tflite(str(path), PortRequest((), frozenset()))
 
 
-@pytest.mark.slow
-def test_layers_in_one_loop_of_an_exported_model_are_found(keras, tmp_path):
-    pytest.importorskip("tf2onnx")
-    pytest.importorskip("onnxruntime")
+def fused(keras):
+    """Return an LSTM and a GRU, and a port with both in one loop and the LSTM's gates in another order."""
     layers = keras.layers
     start = keras.Input(batch_shape=(3, 7, 4))
     first, second = (
@@ -67,6 +67,32 @@ def test_layers_in_one_loop_of_an_exported_model_are_found(keras, tmp_path):
     weights[:3] = each(4, (0, 2, 1, 3))(weights[:3])
     port.set_weights(weights)
     port(np.zeros((3, 7, 4), "float32"))  # Keras exports what has been called
+    return model, port
+
+
+def test_layers_in_one_loop_of_a_tflite_model_are_found(keras, exported, monkeypatch):
+    model, port = fused(keras)
+    path = exported(port)
+    result = from_model(model, against=path).port
+    assert [call.result.verdict for call in result.calls] == [Verdict.DIVERGES, Verdict.AGREES]
+    assert "lstm_cell" in result.calls[0].tensor
+    assert result.explanation.cause.names == ("gate-order",)
+
+    def refuse(_):
+        raise RuntimeError
+
+    monkeypatch.setattr(tflite, "with_signatures", refuse)
+    request = PortRequest.of(record(model, np.ones((3, 7, 4), "float32")))
+    names = [tensor.name for tensor in run_tflite(str(path), request).tensors]
+    assert names
+    assert not any("lstm_cell" in name for name in names)
+
+
+@pytest.mark.slow
+def test_layers_in_one_loop_of_an_onnx_model_are_found(keras, tmp_path):
+    pytest.importorskip("tf2onnx")
+    pytest.importorskip("onnxruntime")
+    model, port = fused(keras)
     path = tmp_path / "port.onnx"
     port.export(str(path), format="onnx", verbose=False)
     result = from_model(model, against=path).port
