@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.dtypes import Array
@@ -120,6 +120,17 @@ def interpreter_class() -> Callable[..., Interpreter]:
     with quiet():
         from ai_edge_litert.interpreter import Interpreter as LiteRTInterpreter
     return LiteRTInterpreter  # type: ignore[no-any-return]
+
+
+def file_schema() -> Any:
+    """Return the module with the classes of what a model's file holds.
+
+    Raises:
+        ImportError: it is missing.
+    """
+    from ai_edge_litert import schema_py_generated
+
+    return schema_py_generated
 
 
 def make() -> LiteRTSubject:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rnnparity.problem.dtypes import Array
+from rnnparity.subjects.litert import file_schema
 
 # A module, an object of the file's schema, or an interpreter of the package ai_edge_litert.
 LiteRT: TypeAlias = Any
@@ -56,8 +57,8 @@ class Loop:
 def with_signatures(content: bytes) -> tuple[bytes, list[Loop]]:
     """Return a model with signatures for the parts of its loops, and the loops."""
     import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
 
+    schema = file_schema()
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(content), 0))
     loops = list(_loops(schema, model))
     parts = {part.key: part for loop in loops for part in (loop.condition, loop.body)}
