@@ -35,7 +35,8 @@ def from_onnx(
 
     `model` is a path, bytes or an onnx.ModelProto; `inputs` are by name, or one array where it has
     one. The model runs once, on `engine` ("onnxruntime", where it is installed, or
-    "onnx-reference"), and each problem has the inputs, weights and states that its node gets.
+    "onnx-reference"), and each problem has the inputs, weights and states that its node gets. Of an If
+    node the branch counts that is taken in this run.
 
     The problem's outputs have the axes B, T, H whatever the node's layout: the sequence, of which the
     directions are concatenated, and the last states. That of a node with direction "reverse" is in
@@ -60,6 +61,7 @@ def from_onnx(
     """
     if find_spec("onnx") is None:
         raise RequestError("from_onnx: package onnx is missing; run pip install 'rnnparity[onnx]'")
+    from rnnparity.subjects.onnx_models.branches import with_taken_branches
     from rnnparity.subjects.onnx_models.nodes import load_model, model_inputs, recurrent_nodes
 
     engine = engine or ("onnxruntime" if find_spec("onnxruntime") else "onnx-reference")
@@ -71,6 +73,7 @@ def from_onnx(
         if len(names) != 1:
             raise FormatError(f"inputs: got one array, expected a dict of {', '.join(names)}")
         inputs = {names[0]: inputs}
+    loaded = with_taken_branches(loaded, inputs, ENGINES[engine]())
     nodes = recurrent_nodes(loaded, inputs, ENGINES[engine]())
     return [_problem(node) for node in nodes]
 

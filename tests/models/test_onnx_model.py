@@ -114,6 +114,42 @@ def test_random_node_of_every_operator(operator, options, direction, seed):
     assert_same_outputs(problem, model, x)
 
 
+def in_branches(first, second):
+    """A model with an If in an If; the branch taken is the GRU of one of two models of equal names."""
+
+    def branch(graph, outputs):
+        del graph.input[:], graph.output[:]
+        graph.output.extend(helper.make_tensor_value_info(name, FLOAT, None) for name in outputs)
+        return graph
+
+    def choice(name, then, otherwise, outputs):
+        return helper.make_node(
+            "If", ["flag"], outputs, name, then_branch=then, else_branch=otherwise
+        )
+
+    names = ["Y", "Y_h"]
+    inner = choice("inner", branch(first.graph, names), branch(second.graph, names), ["z", "z_h"])
+    nodes = [helper.make_node("Greater", ["total", "zero"], ["flag"]), inner]
+    outer = helper.make_graph(nodes, "body", [], [])
+    other = graph_of([helper.make_node("Identity", ["x"], [name]) for name in "zh"], {}, "zh").graph
+    outer = choice("outer", branch(outer, ["z", "z_h"]), branch(other, "zh"), ["Y", "Y_h"])
+    outer.input[0] = "always"
+    total = helper.make_node("ReduceSum", ["x"], ["total"], keepdims=0)
+    arrays = {"zero": np.float32(0), "always": np.array(True), "W": np.zeros(1, np.float32)}
+    return graph_of([total, outer], arrays, ["Y", "Y_h"])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_node_of_the_branch_that_is_taken(sign):
+    models = [model_of("GRU", seed, linear_before_reset=1) for seed in (1, 2)]
+    x = sign * np.abs(inputs_of(3))
+    model = in_branches(*(type(model).FromString(model.SerializeToString()) for model in models))
+    (problem,) = from_onnx(model, x)
+    assert problem.id == "node"
+    assert_same_outputs(problem, models[sign < 0], x)
+    assert_same_outputs(problem, model, x)
+
+
 @pytest.mark.parametrize(
     ("operator", "options", "activation", "recurrent_activation"),
     [
@@ -210,10 +246,14 @@ def with_peepholes():
 
 
 def in_a_loop():
-    inner = model_of("GRU")
-    body = inner.graph
-    node = helper.make_node("If", ["flag"], ["z"], "branch", then_branch=body, else_branch=body)
-    return graph_of([node], {"flag": np.array(True)}, ["z"])
+    body = model_of("GRU").graph
+    flag = helper.make_tensor_value_info("flag", TensorProto.BOOL, [])
+    del body.input[:]
+    body.input.extend([helper.make_tensor_value_info("i", TensorProto.INT64, []), flag])
+    body.output.insert(0, helper.make_tensor_value_info("flag_out", TensorProto.BOOL, []))
+    body.node.append(helper.make_node("Identity", ["flag"], ["flag_out"]))
+    node = helper.make_node("Loop", ["count", ""], ["z", "z_h"], "loop", body=body)
+    return graph_of([node], {"count": np.array(2)}, ["z"])
 
 
 @pytest.mark.parametrize(
@@ -242,7 +282,7 @@ def in_a_loop():
             lambda: graph_of([helper.make_node("Neg", ["x"], ["y"])], {}, ["y"]),
             "model: no node RNN",
         ),
-        (in_a_loop, "node 'branch': GRU in the body of If"),
+        (in_a_loop, "node 'loop': GRU in the body of Loop"),
         (lambda: b"no model", "model: cannot be read as an ONNX model"),
         (lambda: "missing.onnx", "missing.onnx: cannot be read as an ONNX model"),
         (lambda: 7, "model: got int, expected a path or a ModelProto"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,7 +13,7 @@ from rnnparity.models.ports.onnx_bodies import expose_bodies
 from rnnparity.models.ports.port import Port, PortRequest, check_count
 from rnnparity.models.worker import limit_memory
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.errors import RequestError
+from rnnparity.problem.errors import FormatError, RequestError
 from rnnparity.problem.tensor import Tensor
 from rnnparity.subjects.onnx_engines import OnnxRuntime
 
@@ -28,52 +30,96 @@ def run_onnx(path: str, request: PortRequest) -> Port:
     limit_memory()
     engine.options.graph_optimization_level = engine.runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return _run(path, engine, request, with_bodies=True)
-    except RequestError:  # a tensor whose shape is another at every step cannot be collected
-        return _run(path, engine, request, with_bodies=False)
-
-
-def _run(path: str, engine: OnnxRuntime, request: PortRequest, with_bodies: bool) -> Port:
-    try:
         model = engine.onnx.load(path)
-        final = [output.name for output in model.graph.output]
-        exposed = expose_bodies(engine.onnx, model.graph) if with_bodies else set()
-        names = _with_all_outputs(engine.onnx, model)
-        session = engine.load(model.SerializeToString())
-    except Exception as error:  # whatever onnx and the engine raise for a damaged file
+    except Exception as error:  # whatever onnx raises for a damaged file
         raise RequestError(f"{path}: cannot be loaded as ONNX: {_line(error)}") from None
-    feeds = _feeds(path, engine, model, request.inputs)
-    try:
-        arrays = dict(zip(names, engine.run(session, feeds), strict=True))
-    except Exception as error:  # likewise
-        raise RequestError(f"{path}: does not run on these inputs: {_line(error)}") from None
-    order = [*feeds]
-    for node in model.graph.node:  # a body is executed before its node returns
-        order += sorted(node.output, key=lambda name: name not in exposed)
-    computed = {**feeds, **arrays}
-    tensors = [
-        tensor
-        for name in dict.fromkeys(order)
-        if isinstance(computed.get(name), np.ndarray)
-        for tensor in request.kept(name, computed[name])
-    ]
-    return Port(tuple(tensors), tuple(Tensor(name, arrays[name]) for name in final))
+    graph = _Graph(path, engine, model, _feeds(path, engine, model, request.inputs))
+    with suppress(FormatError):  # it does not run; then the message comes from the whole model
+        graph = replace(graph, model=_with_branches(graph))
+    return graph.run(request)
+
+
+def _with_branches(graph: _Graph) -> OnnxModel:
+    from rnnparity.subjects.onnx_models.branches import with_taken_branches
+
+    return with_taken_branches(graph.model, graph.feeds, graph.engine)
+
+
+@dataclass(frozen=True, eq=False)
+class _Graph:
+    """A model, what is fed to it, and the engine that runs it."""
+
+    path: str
+    engine: OnnxRuntime
+    model: OnnxModel
+    feeds: Mapping[str, Array]
+
+    def run(self, request: PortRequest) -> Port:
+        """Return what it computes, with the tensors of bodies that have a wanted size."""
+        try:
+            wanted = self._of_size(request.sizes)
+            return self._port(request, lambda name: name in wanted)
+        except RequestError:  # a tensor whose shape is another at every step cannot be collected
+            return self._port(request, lambda _: False)
+
+    def _of_size(self, sizes: frozenset[int]) -> set[str]:
+        """Return the tensors of bodies that have one of these sizes, all steps together.
+
+        A first run collects the sizes only: all tensors would need much memory.
+        """
+        model = self._copy()
+        names = expose_bodies(self.engine.onnx, model.graph, lambda _: True, sizes=True)
+        if not names:
+            return set()
+        counts = self._arrays(model, sorted(names))
+        fitting = {name: int(array.sum()) for name, array in counts.items()}
+        return {name for name, size in fitting.items() if size in sizes}
+
+    def _port(self, request: PortRequest, is_wanted: Callable[[str], bool]) -> Port:
+        model = self._copy()
+        exposed = expose_bodies(self.engine.onnx, model.graph, is_wanted)
+        final = [output.name for output in model.graph.output]
+        inner = [name for node in model.graph.node for name in node.output if name]
+        arrays = self._arrays(model, list(dict.fromkeys([*final, *inner])))
+        order = [*self.feeds]
+        for node in model.graph.node:  # a body is executed before its node returns
+            order += sorted(node.output, key=lambda name: name not in exposed)
+        computed = {**self.feeds, **arrays}
+        tensors = [
+            tensor
+            for name in dict.fromkeys(order)
+            if isinstance(computed.get(name), np.ndarray)
+            for tensor in request.kept(name, computed[name])
+        ]
+        return Port(tuple(tensors), tuple(Tensor(name, arrays[name]) for name in final))
+
+    def _copy(self) -> OnnxModel:
+        model = type(self.model)()
+        model.CopyFrom(self.model)
+        return model
+
+    def _arrays(self, model: OnnxModel, names: Sequence[str]) -> dict[str, Array]:
+        """Return tensors of a model, which are made its outputs."""
+        make = self.engine.onnx.helper.make_empty_tensor_value_info
+        known = {output.name for output in model.graph.output}
+        model.graph.output.extend(make(name) for name in names if name not in known)
+        order = [output.name for output in model.graph.output]
+        try:
+            session = self.engine.load(model.SerializeToString())
+        except Exception as error:  # whatever the engine raises for a damaged file
+            raise RequestError(f"{self.path}: cannot be loaded as ONNX: {_line(error)}") from None
+        try:
+            values = self.engine.run(session, self.feeds)
+        except Exception as error:  # likewise
+            message = f"{self.path}: does not run on these inputs: {_line(error)}"
+            raise RequestError(message) from None
+        arrays = dict(zip(order, values, strict=True))
+        return {name: arrays[name] for name in names}
 
 
 def _line(error: Exception) -> str:
     """Return an error of ONNX Runtime in one line without its code."""
     return " ".join(str(error).split()).rpartition(" : ")[2]
-
-
-def _with_all_outputs(onnx: OnnxModel, model: OnnxModel) -> list[str]:
-    """Make every tensor of the graph an output of the model, and return the names of all."""
-    names = [output.name for output in model.graph.output]
-    inner = [name for node in model.graph.node for name in node.output if name]
-    for name in dict.fromkeys(inner):
-        if name not in names:
-            model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
-            names.append(name)
-    return names
 
 
 def _feeds(

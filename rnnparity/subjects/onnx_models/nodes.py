@@ -72,8 +72,10 @@ def recurrent_nodes(
     nodes = [node for node in model.graph.node if _is_recurrent(node)]
     if not nodes:
         loops = sorted({node.op_type for node in model.graph.node} & {"Loop", "Scan"})
-        hint = f"; a layer that was written as a {loops[0]} is not recognized" if loops else ""
-        raise FormatError(f"model: no node RNN, LSTM or GRU{hint}")
+        form = f"as a {loops[0]}" if loops else "in other operators"
+        raise FormatError(
+            f"model: no node RNN, LSTM or GRU; a layer that was written {form} is not recognized"
+        )
     names = list(dict.fromkeys(name for node in nodes for name in node.input if name))
     values = tensor_values(model, inputs, names, engine)
     return [

@@ -9,12 +9,12 @@ from _support.random_problems import random_problem
 
 from rnnparity.models.calls import Recording
 from rnnparity.models.comparing import compare_port
-from rnnparity.models.ports import onnx as onnx_port
 from rnnparity.models.ports.onnx import run_onnx
 from rnnparity.models.ports.port import PortRequest
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import Verdict
 from rnnparity.problem.tensor import Tensor
+from rnnparity.subjects.onnx_engines import OnnxRuntime
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -166,16 +166,70 @@ def test_layers_inside_of_a_loop_are_found(tmp_path, operator):
     assert not result.outputs[0].differs
 
 
-def test_loop_whose_tensors_cannot_be_collected_still_runs(tmp_path, monkeypatch):
+def edited(path, edit):
+    model = onnx.load(path)
+    edit(model.graph)
+    onnx.save(model, path)
+
+
+def test_loop_whose_tensors_cannot_be_collected_still_runs(tmp_path):
     recording, path = looped(tmp_path, "Loop")
 
-    def refused(*_):
-        raise RuntimeError
+    def add_sequence(graph):
+        (body,) = (attribute.g for attribute in graph.node[1].attribute)
+        body.node.append(onnx.helper.make_node("SequenceConstruct", ["a_new"], ["list"]))
 
-    monkeypatch.setattr(onnx_port, "expose_bodies", refused)
+    edited(path, add_sequence)
     result = compare_port("port", recording, run_onnx(str(path), PortRequest.of(recording)))
     assert [call.result.verdict for call in result.calls] == [Verdict.UNSUPPORTED, AGREES]
     assert result.calls[1].tensor == "Y"
+
+
+def test_only_tensors_of_a_loop_that_may_be_compared_are_collected(tmp_path, monkeypatch):
+    recording, path = looped(tmp_path, "Loop")
+    counts = []
+    run = OnnxRuntime.run
+
+    def counted(engine, session, feeds):
+        arrays = run(engine, session, feeds)
+        counts.append(sum(array.size for array in arrays))
+        return arrays
+
+    def add_large_tensor(graph):
+        (body,) = (attribute.g for attribute in graph.node[1].attribute)
+        shape = onnx.numpy_helper.from_array(np.array([1000]), "shape")
+        body.initializer.append(shape)
+        body.node.append(onnx.helper.make_node("ConstantOfShape", ["shape"], ["large"]))
+
+    edited(path, add_large_tensor)
+    monkeypatch.setattr(OnnxRuntime, "run", counted)
+    port = run_onnx(str(path), PortRequest.of(recording))
+    assert "a_T/a_new" in [tensor.name for tensor in port.tensors]
+    assert len(counts) == 2
+    assert max(counts) < 7 * 1000
+
+
+def test_layer_in_a_branch_is_found(tmp_path):
+    whole = graph()
+    make, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    *inner, last = whole.graph.node
+    branches = {
+        f"{name}_branch": onnx.helper.make_graph(
+            nodes, name, [], [value(output, onnx.TensorProto.FLOAT, None)]
+        )
+        for name, nodes, output in (
+            ("then", inner, "hidden"),
+            ("else", [make("Identity", ["x"], ["same"])], "same"),
+        )
+    }
+    del whole.graph.node[:]
+    whole.graph.node.extend([make("If", ["flag"], ["taken"], **branches), last])
+    last = whole.graph.node[1]
+    last.input[0] = "taken"
+    whole.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "flag"))
+    result = result_of(whole, tmp_path)
+    assert [(call.tensor, call.result.verdict) for call in result.calls] == [("Y", AGREES)]
+    assert [(output.name, output.differs) for output in result.outputs] == [("z", False)]
 
 
 def test_graph_that_does_not_run_is_refused(tmp_path):
