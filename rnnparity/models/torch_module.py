@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,6 +26,8 @@ MODES = {
     "LSTM": ("LSTM", "tanh"),
     "GRU": ("GRU", "tanh"),
 }
+# The number of blocks in a cell's weights -> the mode of a module with the same equations.
+CELL_MODES = {1: "RNN", 3: "GRU", 4: "LSTM"}
 
 
 def from_torch(
@@ -34,11 +37,12 @@ def from_torch(
     *,
     id: str = "from_torch",
 ) -> Problem:
-    """Return the problem of an nn.RNN, nn.LSTM or nn.GRU, whose outputs are those of the module.
+    """Return the problem of an nn.RNN, nn.LSTM, nn.GRU or a cell, whose outputs are the module's.
 
     `inputs` are what the module takes: (B, T, D) with `batch_first`, else (T, B, D), (T, D) for one
     row, or a PackedSequence, whose padding becomes the mask. `states` is `h_0` (layers * directions,
-    B, H), for an LSTM `(h_0, c_0)`. Several layers are a stack, two directions a Bidirectional.
+    B, H), for an LSTM `(h_0, c_0)`. Several layers are a stack, two directions a Bidirectional. An
+    nn.RNNCell, nn.LSTMCell or nn.GRUCell takes (B, D) and states (B, H): it is one step of its layer.
 
     The problem's outputs have the axes B, T, H: the sequence, which is 0 at padded steps, and the
     last states of the last layer (Keras returns no others), forward's, then backward's.
@@ -53,6 +57,8 @@ def from_torch(
     >>> [(slot.name, slot.shape) for slot in problem.output_slots()]
     [('output', (2, 5, 6)), ('1/forward_h', (2, 3)), ('1/backward_h', (2, 3))]
     """
+    if hasattr(module, "weight_ih"):
+        module, inputs, states = _one_step(module, inputs, states)
     _check_module(module)
     x, mask = (
         _padded(inputs) if hasattr(inputs, "batch_sizes") else (_batched(module, inputs), None)
@@ -72,10 +78,44 @@ def from_torch(
     return Problem.from_arrays(spec, weights, x, mask, initial, id=id)
 
 
+def _one_step(
+    cell: TorchModule, inputs: TensorLike, states: TensorLike | None
+) -> tuple[TorchModule, Array, TensorLike | None]:
+    """Return a cell as a module of one layer, and its inputs and states as such a module takes them."""
+    units = int(cell.weight_hh.shape[1])
+    mode = CELL_MODES[int(cell.weight_hh.shape[0]) // units]
+    if mode == "RNN":
+        mode = f"RNN_{cell.nonlinearity.upper()}"
+    arrays = {
+        f"{name}_l0": getattr(cell, name)
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    }
+    module = SimpleNamespace(
+        mode=mode,
+        hidden_size=units,
+        num_layers=1,
+        bidirectional=False,
+        batch_first=True,
+        proj_size=0,
+        training=False,
+        bias=arrays["bias_ih_l0"] is not None,
+        **arrays,
+    )
+    x = np.atleast_2d(as_array(inputs))
+    if x.ndim != 2:
+        raise FormatError(f"inputs: got shape {x.shape}, expected (B, D), one step of a cell")
+    if states is not None:
+        given = states if isinstance(states, list | tuple) else [states]
+        states = [np.atleast_2d(as_array(state))[None] for state in given]
+    return module, x[:, None], states
+
+
 def _check_module(module: TorchModule) -> None:
     if getattr(module, "mode", None) not in MODES or not hasattr(module, "weight_ih_l0"):
         name = type(module).__name__
-        raise FormatError(f"module: got {name}, expected nn.RNN, nn.LSTM or nn.GRU")
+        raise FormatError(
+            f"module: got {name}, expected nn.RNN, nn.LSTM, nn.GRU or one of their cells"
+        )
     if module.proj_size:
         raise FormatError(
             f"module: proj_size: got {module.proj_size}, expected 0: Keras projects no states"

@@ -51,6 +51,30 @@ def called(module, inputs, states):
     return y, ends if isinstance(ends, tuple) else (ends,)
 
 
+@pytest.mark.parametrize("scripted", [False, True])
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("with_states", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (torch.nn.RNNCell, {"nonlinearity": "relu"}),
+        (torch.nn.LSTMCell, {}),
+        (torch.nn.GRUCell, {"bias": False}),
+    ],
+)
+def test_cell_is_one_step_of_its_layer(kind, options, with_states, scripted):
+    torch.manual_seed(1)
+    cell = kind(D, H, **options)
+    x = torch.randn(B, D)
+    states = [torch.randn(B, H) for _ in range(1 + (kind is torch.nn.LSTMCell))]
+    argument = tuple(states) if len(states) > 1 else states[0]
+    ends = cell(x, argument) if with_states else cell(x)
+    ends = ends if isinstance(ends, tuple) else (ends,)
+    module = torch.jit.script(cell) if scripted else cell
+    problem = from_torch(module, x, argument if with_states else None)
+    assert_equal_outputs(problem, ends[0][:, None], [end[None] for end in ends])
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize(("kind", "options"), KINDS)
@@ -127,7 +151,7 @@ def dropping():
         (dropping, "module: dropout: got 0.5 between layers in training; call module.eval()"),
         (
             lambda: torch.nn.LSTMCell(D, H),
-            "module: got LSTMCell, expected nn.RNN, nn.LSTM or nn.GRU",
+            r"inputs: got shape \(6, 3, 4\), expected \(B, D\), one step of a cell",
         ),
         (lambda: "model.pt", "module: got str, expected"),
     ],
