@@ -120,9 +120,8 @@ def test_half_of_the_documentation_of_subjects_agrees_where_it_is_supported():
     assert result.counts[Verdict.AGREES] > 30
 
 
-def test_subject_of_the_contributors_page_agrees_where_it_is_supported():
-    text = (ROOT / "docs" / "CONTRIBUTING.md").read_text("utf-8")
-    (registration,) = snippet("from rnnparity import Unsupported\n", text)["SUBJECTS"]
+def test_subject_module_of_the_documentation_agrees_where_it_is_supported():
+    (registration,) = snippet("from rnnparity import Unsupported\n", SUBJECTS)["SUBJECTS"]
     subject = registration.factory()
     for case in ("simple_rnn-spread-last", "bi_simple_rnn-spread-sum-sequences-state"):
         problem = catalogue()[case]
