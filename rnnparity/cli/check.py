@@ -13,6 +13,7 @@ from rnnparity.cli.common import (
     Expression,
     Fixtures,
     Jobs,
+    Precision,
     StoredRuns,
     discard_stdout,
     echo,
@@ -64,6 +65,7 @@ def check(
         float, typer.Option(min=1, metavar="S", help="Seconds allowed for each case in a worker.")
     ] = 120,
     fixtures: Fixtures = None,
+    precision: Precision = "",
 ) -> None:
     """Compare subjects with the test cases: by default with the core set of the catalogue.
 
@@ -72,16 +74,19 @@ def check(
     are known differences, 1 a case diverges or errs, 2 the request is invalid or nothing was
     compared, 130 Ctrl-C.
     """
+    from rnnparity.problem.dtypes import declared_precision
     from rnnparity.report.outputs import Outputs, load_merged
     from rnnparity.session.judging import check_compared
 
     outputs = Outputs(html, markdown, json)
     outputs.check()
+    if precision:
+        declared_precision(precision)
     if from_:
-        if subjects or all_ or k or full or shard or gradients:
+        if subjects or all_ or k or full or shard or gradients or precision:
             raise RequestError(
                 "--from merges stored runs as they are; "
-                "remove subjects, --all, --full, --gradients, --shard, -k"
+                "remove subjects, --all, --full, --gradients, --precision, --shard, -k"
             )
         report = load_merged(from_, fixtures)
         check_compared(report)
@@ -90,7 +95,7 @@ def check(
         from rnnparity.session.selection import Selection, Shard
 
         selection = Selection(k, full, Shard.parse(shard) if shard else None, gradients)
-        settings = Settings(j, timeout, fixtures, causes=not no_causes)
+        settings = Settings(j, timeout, fixtures, causes=not no_causes, precision=precision)
         report = _run(subjects or [], all_, selection, settings, outputs)
     _show(report, outputs)
     raise typer.Exit(report.status)

@@ -47,6 +47,14 @@ StoredRuns = Annotated[
         "--from", metavar="FILE", help="Merge what --json wrote instead of running; repeatable."
     ),
 ]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar="P",
+        help="Coarser arithmetic of the subject: float16, bfloat16 or 2**-N. Verdicts state it.",
+    ),
+]
 Case = Annotated[
     str, typer.Argument(metavar="CASE", help="Id of a case, as listed by `rnnparity list`.")
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnparity.cli.common import Jobs, StoredRuns, echo, fail, sigterm_interrupts
+from rnnparity.cli.common import Jobs, Precision, StoredRuns, echo, fail, sigterm_interrupts
 from rnnparity.cli.progress import show_progress
 from rnnparity.problem.errors import DIFFERS, INTERRUPTED, USAGE, RequestError
 
@@ -46,6 +46,7 @@ def fuzz(
     timeout: Annotated[
         float, typer.Option(min=1, metavar="S", help="Seconds allowed for each problem.")
     ] = 120,
+    precision: Precision = "",
 ) -> None:
     """Run a subject on random problems.
 
@@ -65,17 +66,23 @@ def fuzz(
     else:
         if out is not None:
             write_folder(out, {})  # refused before the run, not after it
-        runs = [_run(subject or "keras", n, seeds, json, j, timeout)]
+        runs = [_run(subject or "keras", n, seeds, json, j, timeout, precision)]
     from rnnparity.report.fuzz_text import fuzz_lines
 
     echo(*fuzz_lines(runs))
     if not from_ and not runs[0].interrupted:
-        _print_smallest(subject or "keras", runs[0], timeout, out)
+        _print_smallest(subject or "keras", runs[0], timeout, out, precision)
     raise typer.Exit(_status(runs))
 
 
 def _run(
-    subject: str, n: int | None, seeds: str, json: Path | None, j: int | None, timeout: float
+    subject: str,
+    n: int | None,
+    seeds: str,
+    json: Path | None,
+    j: int | None,
+    timeout: float,
+    precision: str,
 ) -> FuzzRun:
     """Run a subject and store the run, also an interrupted one."""
     from rnnparity.problem.files import check_writable, write_file
@@ -87,7 +94,8 @@ def _run(
     if json is not None:
         check_writable(json)
     with show_progress() as progress, sigterm_interrupts():
-        run = run_fuzz(subject, drawn, limit, j or os.cpu_count() or 1, timeout, progress)
+        jobs = j or os.cpu_count() or 1
+        run = run_fuzz(subject, drawn, limit, jobs, timeout, progress, precision)
     if json is not None and run.records:
         from rnnparity.report.fuzz_store import dump
 
@@ -95,7 +103,9 @@ def _run(
     return run
 
 
-def _print_smallest(subject: str, run: FuzzRun, timeout: float, out: Path | None) -> None:
+def _print_smallest(
+    subject: str, run: FuzzRun, timeout: float, out: Path | None, precision: str
+) -> None:
     """Print the smallest problems of some that fail, and write their bundles."""
     from rnnparity.report.fuzz_text import smallest_lines
     from rnnparity.session.fuzz import different_failures
@@ -103,7 +113,7 @@ def _print_smallest(subject: str, run: FuzzRun, timeout: float, out: Path | None
 
     ids = different_failures(run.records)
     with show_progress("searching small problems"), sigterm_interrupts():
-        failures = list(smallest_failures(subject, ids, timeout)) if ids else []
+        failures = list(smallest_failures(subject, ids, timeout, precision)) if ids else []
     for failure in failures:
         echo(*smallest_lines(failure))
         if out is not None:

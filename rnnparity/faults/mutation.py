@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeAlias
@@ -12,6 +12,7 @@ from rnnparity.faults.fault import Fault, Mutant
 from rnnparity.faults.injection import Injection, placements
 from rnnparity.faults.listed import FAULTS
 from rnnparity.faults.run import run_all
+from rnnparity.problem.dtypes import FloatType
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import FaultId
 from rnnparity.reference.gradients.tolerance import expect_gradients
@@ -87,27 +88,38 @@ def _coverage(mutants: Iterable[Mutant], expected: Expected) -> FaultCoverage:
     return FaultCoverage(tuple(detected), tuple(undetected))
 
 
-def detecting_cases(problems: Iterable[Problem]) -> dict[Fault, str]:
+def detecting_cases(
+    problems: Iterable[Problem], precisions: Mapping[str, FloatType] | None = None
+) -> dict[Fault, str]:
     """Return the faults that apply to any problem, each with the id of a problem that detects it.
 
     The id is "" if none does. A fault is tried on the first TRIES problems to which it applies;
-    those with constant weights, which detect the fewest faults, come last.
+    those with constant weights, which detect the fewest faults, come last. `precisions` has, by id,
+    what was declared by the engines that were compared on a problem.
     """
 
     def by_fault(problem: Problem, faults: Iterable[Fault]) -> _ByFault:
         return ((fault, mutate(problem, fault)) for fault in faults)
 
-    return _detecting(problems, FAULTS, by_fault, expect)
+    def expected(problem: Problem) -> Expected:
+        return expect(problem, precision=(precisions or {}).get(problem.id))
+
+    return _detecting(problems, FAULTS, by_fault, expected)
 
 
-def gradient_detecting_cases(problems: Iterable[Problem]) -> dict[Fault, str]:
+def gradient_detecting_cases(
+    problems: Iterable[Problem], precisions: Mapping[str, FloatType] | None = None
+) -> dict[Fault, str]:
     """Return the same of the faults of the backward pass, and of problems with cotangents."""
 
     def by_fault(problem: Problem, faults: Iterable[Fault]) -> _ByFault:
         # They come in the order of the faults, from one run of the problem without a fault.
         return groupby(backward_mutants(problem, faults), lambda mutant: mutant.fault)
 
-    return _detecting(problems, BACKWARD_FAULTS, by_fault, expect_gradients)
+    def expected(problem: Problem) -> Expected:
+        return expect_gradients(problem, (precisions or {}).get(problem.id))
+
+    return _detecting(problems, BACKWARD_FAULTS, by_fault, expected)
 
 
 def _detecting(

@@ -6,12 +6,15 @@ float64 and round the result.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
+
+from rnnparity.problem.errors import RequestError
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -24,7 +27,7 @@ class FloatType:
     below may be flushed to zero; in float64 a larger one, whose square is a number), `largest` the
     greatest finite number. `threshold` is the largest error, in sigma, of a correct implementation;
     `fault` the relative change in one weight array that the noise must not hide. Their source:
-    docs/tolerance.md.
+    docs/tolerance.md. `absolute` is an error that every operation makes besides, as in fixed point.
     """
 
     name: str
@@ -34,6 +37,7 @@ class FloatType:
     largest: float
     threshold: float
     fault: float
+    absolute: float = 0.0
 
     @property
     def u(self) -> float:
@@ -50,6 +54,13 @@ class FloatType:
         with np.errstate(over="ignore"):
             return array.astype(self.storage, copy=False)
 
+    def storage_error(self, values: Array) -> Array:
+        """Return how far storing numbers in this type may move them; zeros stay."""
+        size = np.abs(values)
+        error: Array = np.where(size < self.tiny, size, self.u * size)
+        error += self.absolute * (size > 0)
+        return error
+
 
 FLOAT_TYPES = {
     float_type.name: float_type
@@ -60,6 +71,39 @@ FLOAT_TYPES = {
         FloatType("float64", np.float64, 53, 2.0**-500, 1.7976931348623157e308, 10.0, 1e-3),
     )
 }
+
+# What an engine may declare as N in 2**-N: coarser than float32, and fine enough to see a fault.
+_FEWEST_BITS, _MOST_BITS = 4, 23
+# The relative change of a weight array that 2**-N must not hide, in 2**-N: most numbers are smaller
+# than 1, so that it is more than the 64 roundings of float16. At most that of bfloat16.
+_FAULT_ROUNDINGS, _LARGEST_FAULT = 256, 0.3
+
+
+def declared_precision(text: str) -> FloatType:
+    """Return the arithmetic that an engine declares: float16, bfloat16, or 2**-N.
+
+    With 2**-N every operation may be off by that part of its result, or of 1 if that is larger.
+
+    Raises:
+        RequestError: the text is none of these.
+    """
+    if text in ("float16", "bfloat16"):
+        return FLOAT_TYPES[text]
+    match = re.fullmatch(r"2\*\*-(\d{1,2})", text)
+    if match is None or not _FEWEST_BITS <= int(match[1]) <= _MOST_BITS:
+        powers = f"2**-{_FEWEST_BITS} to 2**-{_MOST_BITS}"
+        raise RequestError(f"precision: got {text!r}, expected float16, bfloat16, or {powers}")
+    carrier, error = FLOAT_TYPES["float32"], 2.0 ** -int(match[1])
+    fault = min(_LARGEST_FAULT, max(carrier.fault, _FAULT_ROUNDINGS * error))
+    tiny, largest = carrier.tiny, carrier.largest
+    return FloatType(text, np.float32, int(match[1]), tiny, largest, 5.0, fault, error)
+
+
+def arithmetic_type(dtype: str, precision: FloatType | None) -> FloatType:
+    """Return the type in which an engine computes a layer of `dtype`: the declared one if coarser."""
+    own = FLOAT_TYPES[dtype]
+    return precision if precision is not None and precision.bits < own.bits else own
+
 
 # Keras' dtype policies and the dtype of each computation (keras.dtype_policies.DTypePolicy).
 COMPUTE_DTYPE = {

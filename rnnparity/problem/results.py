@@ -273,7 +273,8 @@ class CaseResult:
     where it was not searched; `explanation` is there for the cases that were explained in full.
     `outlier` is the one of subject, reference and golden that differs from the other two. Where it
     agrees, `blind_to` are the blocks of weights in which a change would have stayed in the noise,
-    though not in the whole array.
+    though not in the whole array. `precision` is the declared one that the verdict is relative to,
+    "" where it is that of the layer's own type.
     """
 
     id: str
@@ -287,6 +288,7 @@ class CaseResult:
     explanation: Explanation | None = None
     blind_to: tuple[WeightBlock, ...] = ()
     seconds: float = 0.0
+    precision: str = ""
 
     @property
     def outputs_compared(self) -> bool:
@@ -359,6 +361,11 @@ class SubjectResult:
     @property
     def failing(self) -> tuple[CaseResult, ...]:
         return tuple(case for case in self.cases if case.failing)
+
+    @property
+    def precision(self) -> str:
+        """The declared precision that verdicts are relative to; "" without one."""
+        return next((case.precision for case in self.cases if case.precision), "")
 
     @property
     def compared(self) -> int:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rnnparity.problem.dtypes import Array
+from rnnparity.problem.dtypes import Array, FloatType
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import Slot
 from rnnparity.reference.arithmetic import PlainArithmetic
@@ -101,11 +101,14 @@ class NoisyOutputs:
     extremes: Mapping[str, StateExtremes]
 
 
-def compute_with_noise(problem: Problem) -> NoisyOutputs:
-    """Return the outputs with the noise that arithmetic in each layer's type leaves in them."""
+def compute_with_noise(problem: Problem, precision: FloatType | None = None) -> NoisyOutputs:
+    """Return the outputs with the noise that arithmetic in each layer's type leaves in them.
+
+    A declared precision counts for the layers whose type is finer.
+    """
     check_memory(problem, NOISE)
     recorder = ExtremesRecorder()
-    unroller = Unroller(problem, NoiseArithmetic(problem.layer.compute_dtype))
+    unroller = Unroller(problem, NoiseArithmetic(problem.layer.compute_dtype, precision))
     noisy = unroller.run(recorder.record)
     outputs = _named(unroller.slots, [output.value for output in noisy])
     return NoisyOutputs(outputs, tuple(output.sigma for output in noisy), recorder.extremes())

@@ -25,7 +25,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.dtypes import Array, FloatType, arithmetic_type
 from rnnparity.reference.activations import ACTIVATIONS
 from rnnparity.reference.noisy_array import NoisyArray, or_zeros
 from rnnparity.reference.number import Function
@@ -43,17 +43,29 @@ _MEAN = np.eye(SAMPLES)[None] / SAMPLES
 
 
 class NoiseArithmetic:
-    """Arrays with noise whose operations round to `dtype`."""
+    """Arrays with noise whose operations round to `dtype`, or to a declared precision if coarser.
 
-    def __init__(self, dtype: str, rng: np.random.Generator | None = None) -> None:
-        self.dtype = FLOAT_TYPES[dtype]
+    An engine of a declared precision also rounds the numbers that it is given, of type `dtype`.
+    """
+
+    def __init__(
+        self,
+        dtype: str,
+        precision: FloatType | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        self.dtype = arithmetic_type(dtype, precision)
+        self._precision = precision
+        self._rounds_arrays = self.dtype.name != dtype
         self._rng = rng or np.random.default_rng(0)
 
     def for_dtype(self, dtype: str) -> NoiseArithmetic:
-        return NoiseArithmetic(dtype, self._rng)
+        return NoiseArithmetic(dtype, self._precision, self._rng)
 
     def from_array(self, values: Array) -> NoisyArray:
-        return NoisyArray(np.asarray(values, np.float64), None, self.dtype)
+        values = np.asarray(values, np.float64)
+        var = self.dtype.storage_error(values) ** 2 if self._rounds_arrays else None
+        return NoisyArray(values, var, self.dtype)
 
     def activation(self, name: str) -> Function[NoisyArray]:
         function = ACTIVATIONS[name]

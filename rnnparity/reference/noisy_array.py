@@ -121,6 +121,8 @@ class NoisyArray:
         """Return the variance of a result y, rounded once."""
         var = y * self.dtype.u
         var *= var
+        if self.dtype.absolute:
+            var += self.dtype.absolute**2
         return _with_overflow(var, y, self.dtype)
 
     def __add__(self, other: NoisyArray) -> NoisyArray:
@@ -167,6 +169,8 @@ class NoisyArray:
             term_var += self.var
         var = term_var @ W.square
         var += (u2 * terms / 3) * (y * y)
+        if self.dtype.absolute:
+            var += terms * self.dtype.absolute**2
         if W.has_equal_rows and (self.var is not None or self.sources is not None):
             var = np.maximum(var, self._coherent(W, y))
         if self.dtype.largest < WIDE:  # any part of the sum may overflow
@@ -200,7 +204,7 @@ class NoisyArray:
         var = function.error(x, y) * self.dtype.u
         var *= var
         tiny = self.dtype.tiny * np.maximum(np.abs(x), 1) if function.scales else self.dtype.tiny
-        var += tiny**2
+        var += tiny**2 + self.dtype.absolute**2
         var = _with_overflow(var, y, self.dtype)
         if function.overflows and self.dtype.largest >= WIDE:
             # From here on the product with a number of the same size leaves the range.

@@ -8,12 +8,12 @@ never a pass.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 
-from rnnparity.problem.dtypes import FLOAT_TYPES, Array, FloatType
+from rnnparity.problem.dtypes import Array, FloatType, arithmetic_type
 from rnnparity.problem.findings import WeightBlock
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem, Tensor
@@ -28,13 +28,16 @@ LARGEST_ERROR = 0.1
 # amplified too. In 5,820 random float32 problems the largest distance was 6.4 sigma below this
 # limit and 9.8 above; 2.5 % of the problems lie above.
 LARGEST_AMPLIFICATION = 300
+# The effect of weights that an engine rounds is the root mean square of so many random roundings.
+ROUNDINGS = 16
 
 
 @dataclass(frozen=True)
 class Expected:
     """The outputs of the reference (float64) with a sigma for each value, in the values' units.
 
-    `dtype` is the type whose threshold and fault size apply. `inconclusive` is the reason why noise
+    `dtype` is the type whose threshold and fault size apply, `precision` its name where it was
+    declared and is coarser than the problem's own. `inconclusive` is the reason why noise
     would hide a fault, or empty. `unpredictable`: the noise model does not hold, so that no value
     can be judged. `visible` has, for each weight array, the effect of a relative change by the
     type's fault size, in thresholds (0: the array has no influence). `blind_to` are the blocks of
@@ -48,28 +51,35 @@ class Expected:
     unpredictable: bool
     visible: Mapping[str, float]
     blind_to: tuple[WeightBlock, ...] = ()
+    precision: str = ""
 
 
-def expect(problem: Problem, *, by_gate: bool = False) -> Expected:
+def expect(
+    problem: Problem, *, by_gate: bool = False, precision: FloatType | None = None
+) -> Expected:
     """Compute the expected outputs, their noise, and whether a fault would be visible.
 
     With `by_gate` also in each gate's block of the weights, which takes several times as long where
-    the layer is large.
+    the layer is large. `precision` is the arithmetic that the engine declares.
 
     Raises:
         RequestError: the problem does not fit in memory.
     """
-    dtype = FLOAT_TYPES[problem.threshold_type]
+    dtype = arithmetic_type(problem.threshold_type, precision)
+    declared = dtype.name if dtype is precision else ""
     arrays = [(tensor.name, slice(None)) for tensor in problem.weights]
     blocks = _blocks(problem) if by_gate else {}
-    check_memory(problem, NOISE + VARIANT * (len(arrays) + len(blocks)))
+    sets = max(len(arrays) + len(blocks), ROUNDINGS if declared else 0)
+    check_memory(problem, NOISE + VARIANT * sets)
     effects: list[float] = []
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        noisy = compute_with_noise(problem)
+        noisy = compute_with_noise(problem, precision)
+        if declared:
+            noisy = _with_rounded_weights(problem, noisy, dtype)
         unpredictable = (
             _equal_units(problem)
-            or _too_noisy(problem, noisy, dtype)
-            or _too_large(problem, noisy, dtype)
+            or _too_noisy(problem, noisy, dtype, precision)
+            or _too_large(problem, noisy, dtype, precision)
         )
         if not unpredictable:
             effects = _effects(problem, noisy, dtype, [*arrays, *blocks.values()])
@@ -78,8 +88,36 @@ def expect(problem: Problem, *, by_gate: bool = False) -> Expected:
     blind_to = tuple(block for block, effect in hidden if 0 < effect <= 1)
     inconclusive = unpredictable or _hidden_fault(visible, dtype)
     return Expected(
-        noisy.outputs, noisy.sigmas, dtype, inconclusive, bool(unpredictable), visible, blind_to
+        noisy.outputs,
+        noisy.sigmas,
+        dtype,
+        inconclusive,
+        bool(unpredictable),
+        visible,
+        blind_to,
+        declared,
     )
+
+
+def _with_rounded_weights(problem: Problem, noisy: NoisyOutputs, dtype: FloatType) -> NoisyOutputs:
+    """Return outputs whose noise includes that of weights rounded to a declared precision.
+
+    A rounded weight is off by the same amount at every step, which the noise of independent errors
+    does not show.
+    """
+    rng = np.random.default_rng(0)
+    weights = {}
+    for tensor in problem.weights:
+        values = tensor.data.astype(np.float64)
+        signs = rng.choice([-1.0, 1.0], (ROUNDINGS, *values.shape))
+        weights[tensor.name] = values + signs * dtype.storage_error(values)
+    sigmas = [
+        np.sqrt(sigma**2 + ((values - expected.data) ** 2).mean(axis=0))
+        for sigma, values, expected in zip(
+            noisy.sigmas, variants(problem, weights), noisy.outputs, strict=True
+        )
+    ]
+    return replace(noisy, sigmas=tuple(sigmas))
 
 
 def _equal_units(problem: Problem) -> str:
@@ -96,10 +134,12 @@ def _equal_units(problem: Problem) -> str:
     return ""
 
 
-def _too_noisy(problem: Problem, noisy: NoisyOutputs, dtype: FloatType) -> str:
+def _too_noisy(
+    problem: Problem, noisy: NoisyOutputs, dtype: FloatType, precision: FloatType | None
+) -> str:
     """Return the reason why a state may overflow or its noise is not linear, at any step."""
     types = {
-        prefix + name: FLOAT_TYPES[half.compute_dtype]
+        prefix + name: arithmetic_type(half.compute_dtype, precision)
         for prefix, half in halves(problem.layer)
         for name in half.states
     }
@@ -117,13 +157,16 @@ def _too_noisy(problem: Problem, noisy: NoisyOutputs, dtype: FloatType) -> str:
     return ""
 
 
-def _too_large(problem: Problem, noisy: NoisyOutputs, dtype: FloatType) -> str:
+def _too_large(
+    problem: Problem, noisy: NoisyOutputs, dtype: FloatType, precision: FloatType | None
+) -> str:
     """Return the reason why an output may overflow: that of merged halves, or in a narrower type."""
     slots = problem.output_slots()
     for slot, output, sigmas in zip(slots, noisy.outputs, noisy.sigmas, strict=True):
         largest = np.abs(output.data) + dtype.threshold * sigmas
-        if not (largest < FLOAT_TYPES[slot.dtype].largest).all():
-            return f"{slot.name} leaves the range of {slot.dtype}"
+        slot_type = arithmetic_type(slot.dtype, precision)
+        if not (largest < slot_type.largest).all():
+            return f"{slot.name} leaves the range of {slot_type.name}"
     return ""
 
 

@@ -21,7 +21,7 @@ def merge(reports: Mapping[str, Report], entries: Sequence[KnownDifference]) -> 
 
     Raises:
         RequestError: the reports are of different versions or catalogues of rnnparity, or two of them contain
-        the same case of a subject, or ran the subject in different versions.
+        the same case of a subject, or ran the subject in different versions or precisions.
     """
     (first_file, first), *others = reports.items()
     for file, report in others:
@@ -106,6 +106,11 @@ def _check_parts(parts: Mapping[str, SubjectResult]) -> None:
             raise RequestError(
                 f"{file}: {part.name}: got {_versions(part)}, expected {_versions(first)} as in "
                 f"{first_file}"
+            )
+        if part.precision != first.precision:
+            raise RequestError(
+                f"{file}: {part.name}: got {part.precision or 'no declared precision'}, expected "
+                f"{first.precision or 'no declared precision'} as in {first_file}"
             )
         twice = [result.id for result in part.cases if result.id in files]
         if twice:

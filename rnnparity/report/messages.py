@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from math import isfinite
 from shlex import quote
 
-from rnnparity.problem.dtypes import FLOAT_TYPES
+from rnnparity.problem.dtypes import FLOAT_TYPES, declared_precision
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import (
     WHOLE,
@@ -59,11 +59,13 @@ def failure(
     """
     verb = _VERBS.get(result.verdict, str(result.verdict))
     lines = [f"{result.id}: {subject} {verb}" if subject else f"{result.id}: {verb}"]
+    if result.precision:
+        lines.append(f"  declared precision: {result.precision}")
     if result.reason:
         lines.append(f"  {result.reason}")
     else:
         for difference in result.differences:
-            lines += [f"  {line}" for line in describe(difference, _threshold(problem))]
+            lines += [f"  {line}" for line in describe(difference, _threshold(problem, result))]
     if result.known:
         lines.append(f"  known: {', '.join(result.known)}")
     if result.outlier:
@@ -113,12 +115,14 @@ def summary(result: CaseResult, problem: Problem) -> str:
     line = result.reason
     if not line and result.differences:
         difference = result.differences[0]
-        threshold = _threshold(problem)
+        threshold = _threshold(problem, result)
         line = element(difference) if difference.index else describe(difference, threshold)[0]
     return f"{', '.join(result.known)}: {line}" if result.known else line
 
 
-def _threshold(problem: Problem) -> float:
+def _threshold(problem: Problem, result: CaseResult) -> float:
+    if result.precision:
+        return declared_precision(result.precision).threshold
     return FLOAT_TYPES[problem.threshold_type].threshold
 
 

@@ -87,9 +87,16 @@ def _table(report: Report) -> list[list[str]]:
     verdicts = [verdict for verdict in Verdict if counts[verdict] or verdict in ALWAYS]
     rows = [["subject", *verdicts, "max error"]]
     for subject in report.subjects:
-        cells = [str(subject.counts[verdict] or "-") for verdict in verdicts]
+        cells = [_count(subject, verdict) for verdict in verdicts]
         rows.append([subject.name, *cells, _max_error(subject)])
     return rows
+
+
+def _count(subject: SubjectResult, verdict: Verdict) -> str:
+    """Return the number of cases with a verdict; agreement states the declared precision."""
+    count = subject.counts[verdict]
+    to = f" to {subject.precision}" if verdict is Verdict.AGREES and subject.precision else ""
+    return f"{count}{to}" if count else "-"
 
 
 def _max_error(subject: SubjectResult) -> str:
@@ -101,7 +108,8 @@ def _max_error(subject: SubjectResult) -> str:
 def _notes(subject: SubjectResult) -> Iterator[str]:
     """Yield the outcome of a subject, then its groups."""
     versions = ", ".join(f"{name} {version}" for name, version in subject.versions.items())
-    yield f"{subject.name} {_outcome(subject)}{f' ({versions})' if versions else ''}"
+    relative = f"; verdicts are relative to {subject.precision}" if subject.precision else ""
+    yield f"{subject.name} {_outcome(subject)}{relative}{f' ({versions})' if versions else ''}"
     for group, results in group_results(subject.cases).items():
         if group.verdict is Verdict.INCONCLUSIVE:
             continue

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnparity.faults import fault_coverage
 from rnnparity.problem.answer import Answer
-from rnnparity.problem.dtypes import Array
+from rnnparity.problem.dtypes import Array, declared_precision
 from rnnparity.problem.keras_config import layer_spec
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import CaseResult, Verdict
@@ -25,7 +25,8 @@ WIDTH, VALUES = 110, 400
 
 def show(problem: Problem, subject: str, outcome: Outcome, result: CaseResult) -> Iterator[str]:
     """Yield everything about one case in lines; the rows of a batch are side by side."""
-    expected = expect(problem)
+    declared = declared_precision(result.precision) if result.precision else None
+    expected = expect(problem, precision=declared)
     for part in (
         _head(problem),
         _numbers(problem),
@@ -138,4 +139,5 @@ def _verdict(problem: Problem, subject: str, result: CaseResult) -> list[str]:
     if result.verdict in (Verdict.DIVERGES, Verdict.ERROR, Verdict.KNOWN):
         return failure(problem, result, subject)
     reason = f": {result.reason}" if result.reason else ""
-    return [f"{subject} {result.verdict} (max error: {sigma_text(result.sigma)} sigma){reason}"]
+    verdict = f"{result.verdict} to {result.precision}" if result.precision else result.verdict
+    return [f"{subject} {verdict} (max error: {sigma_text(result.sigma)} sigma){reason}"]

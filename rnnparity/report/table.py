@@ -96,9 +96,13 @@ class Column:
 
     @property
     def outcome(self) -> str:
+        precision = self.subject.precision
+        if not self.subject.compared:
+            return "not compared"
         if not self.subject.passed:
-            return "failed" if self.subject.compared else "not compared"
-        return "passed, known differences" if self.total.state is State.KNOWN else "passed"
+            return f"failed, compared to {precision}" if precision else "failed"
+        known = ", known differences" if self.total.state is State.KNOWN else ""
+        return f"passed, agrees to {precision}{known}" if precision else f"passed{known}"
 
 
 def columns(report: Report) -> list[Column]:

@@ -40,7 +40,8 @@ class Settings:
     `jobs` is the number of worker processes per subject and `timeout_s` the time limit of a case in
     a worker, in seconds. `progress` is called with the subject, the number of cases that are done,
     that of all, and the last result. With `causes` the causes of what fails are searched when all
-    verdicts are there; `on_verdicts` is called before with the report so far.
+    verdicts are there; `on_verdicts` is called before with the report so far. `precision` is what
+    the subjects declare to compute in, "" what their registrations state.
     """
 
     jobs: int | None = None
@@ -49,6 +50,7 @@ class Settings:
     causes: bool = True
     progress: Progress | None = None
     on_verdicts: Callable[[Report], None] | None = None
+    precision: str = ""
 
 
 def check(
@@ -59,13 +61,16 @@ def check(
     fixtures: Path | None = None,
     jobs: int | None = None,
     timeout_s: float = TIMEOUT_S,
+    precision: str = "",
 ) -> Report:
     """Compare subjects (names, or functions from a Problem to its outputs) with the test cases.
 
     The cases are those of the core set, or all (`full`), or those that the expression `k` selects
     of all. With `gradients` these are compared instead of outputs. `jobs` is the number of worker
-    processes per subject and `timeout_s` the time limit of a case in a worker, in seconds. A
-    subject that cannot be loaded does not keep the others from running.
+    processes per subject and `timeout_s` the time limit of a case in a worker, in seconds.
+    `precision` is a coarser arithmetic that the subjects declare (float16, bfloat16 or 2**-N),
+    which verdicts are then relative to. A subject that cannot be loaded does not keep the others
+    from running.
 
     Raises:
         RequestError: a subject is unknown, a fixture unreadable, no subject can be loaded, or
@@ -77,7 +82,7 @@ def check(
         >>> check("reference", k="lstm-spread-last").passed
         True
     """
-    settings = Settings(jobs=jobs, timeout_s=timeout_s, fixtures=fixtures)
+    settings = Settings(jobs=jobs, timeout_s=timeout_s, fixtures=fixtures, precision=precision)
     selection = Selection(k, full, gradients=gradients)
     return check_run(subjects or [DEFAULT_SUBJECT], selection, settings).report
 
@@ -163,7 +168,13 @@ def _judge_all(
     for subject in subjects:
         try:
             run = judge_subject(
-                subject, cases, fixtures, settings.jobs, settings.timeout_s, settings.progress
+                subject,
+                cases,
+                fixtures,
+                settings.jobs,
+                settings.timeout_s,
+                settings.progress,
+                settings.precision,
             )
         except RequestError as error:
             refused[subject] = error

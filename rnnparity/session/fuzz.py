@@ -13,7 +13,13 @@ from datetime import UTC, datetime
 import numpy as np
 
 from rnnparity import __version__
-from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.dtypes import (
+    FLOAT_TYPES,
+    Array,
+    FloatType,
+    arithmetic_type,
+    declared_precision,
+)
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import FAILING, CaseResult, Verdict
 from rnnparity.reference.tolerance import Expected, expect
@@ -42,10 +48,11 @@ FIXED = {"np.allclose": (1e-5, 1e-8), "torch": (1.3e-6, 1e-5), "onnx": (1e-3, 1e
 
 @dataclass(frozen=True)
 class Record:
-    """One verdict. `change` is "" for a healthy problem, else how its weights were changed.
+    """One verdict, by the threshold of `dtype`.
 
-    `id` is that of the healthy problem. `rejected_by` names the fixed tolerances that reject the
-    outputs, `reason` is that of an error.
+    `change` is "" for a healthy problem, else how its weights were changed. `id` is that of the
+    healthy problem. `rejected_by` names the fixed tolerances that reject the outputs, `reason` is
+    that of an error.
     """
 
     id: str
@@ -80,9 +87,11 @@ def fuzz(
     jobs: int = 1,
     timeout_s: float = TIMEOUT_S,
     progress: Progress | None = None,
+    precision: str = "",
 ) -> FuzzRun:
     """Ask a subject all problems of the seeds, or `limit` of them besides those with changes.
 
+    Verdicts are relative to a declared `precision`, by default that of the subject's registration.
     A problem on which the subject dies or hangs is an error; the run goes on. What is finished
     survives Ctrl-C.
 
@@ -93,7 +102,8 @@ def fuzz(
     records: list[Record] = []
     done = 0
     interrupted = False
-    with open_session(subject, jobs=jobs, timeout_s=timeout_s) as session, one_blas_thread():
+    opened = open_session(subject, jobs=jobs, timeout_s=timeout_s, precision=precision)
+    with opened as session, one_blas_thread():
         versions = dict(session.versions)
         try:
             for question, result, record in _answered(session, seeds, total):
@@ -125,33 +135,33 @@ def _answered(
     """Yield questions with their results, in the order in which the answers come in."""
     for start in range(0, len(seeds), BATCH):
         left = total - DRAWS * start
-        questions = _questions(seeds[start : start + BATCH], left)
+        questions = _questions(seeds[start : start + BATCH], left, session.precision)
         asked = {question.problem.id: question for question in questions}
         for outcome in session.ask_all([question.problem for question in questions]):
             question = asked[outcome.problem.id]
-            expected = expect(question.healthy)
+            expected = expect(question.healthy, precision=session.precision)
             result = _judged(session, outcome, expected)
             if not question.change or _must_be_detected(question, expected):
                 yield question, result, _record(question, result, outcome, expected)
 
 
-def _questions(seeds: range, limit: int) -> list[_Question]:
+def _questions(seeds: range, limit: int, precision: FloatType | None) -> list[_Question]:
     """Return the first `limit` problems of seeds, and some of them with changed weights."""
     problems = [problem for seed in seeds for problem in problems_of_seed(seed)][: max(limit, 0)]
     questions = []
     for index, problem in enumerate(problems):
         questions.append(_Question(problem, problem))
         if index % DRAWS < CHANGED_DRAWS:
-            questions += [_changed(problem, index, change) for change in CHANGES]
+            questions += [_changed(problem, index, change, precision) for change in CHANGES]
     return questions
 
 
-def _changed(problem: Problem, seed: int, change: str) -> _Question:
-    """Return a problem with one weight array changed by the fault size of its dtype."""
+def _changed(problem: Problem, seed: int, change: str, precision: FloatType | None) -> _Question:
+    """Return a problem with one weight array changed by the fault size of its arithmetic."""
     rng = np.random.default_rng([seed, len(problem.weights)])
     index = int(rng.integers(len(problem.weights)))
     tensor = problem.weights[index]
-    size = FLOAT_TYPES[problem.threshold_type].fault
+    size = arithmetic_type(problem.threshold_type, precision).fault
     signs = rng.choice([-1.0, 1.0], tensor.shape) if change == "signs" else 1.0
     values = tensor.data.astype(np.float64) * (1 + size * signs)
     weights = list(problem.weights)
@@ -178,7 +188,7 @@ def _record(
     compared = not question.change and result.verdict.compared
     return Record(
         question.healthy.id,
-        question.healthy.threshold_type,
+        expected.dtype.name,
         result.verdict,
         min(result.sigma, FARTHEST),
         question.change,
@@ -276,7 +286,7 @@ def _detected(records: Sequence[Record]) -> list[Record]:
 
 
 def _smallest_detected(dtype: str, records: Sequence[Record]) -> float:
-    float_type = FLOAT_TYPES[dtype]
+    float_type = FLOAT_TYPES.get(dtype) or declared_precision(dtype)
     at_threshold = float_type.fault * float_type.threshold
     changes = [at_threshold / max(record.sigma, 1e-9) for record in records]
     return float(np.quantile(changes, 0.99))

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import Goldens
+from rnnparity.problem.dtypes import FloatType
 from rnnparity.problem.errors import RequestError, SelfCheckError
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import CaseResult, Report, Verdict
@@ -42,11 +43,17 @@ def judge_outcome(
     outcome: Outcome,
     goldens: Goldens | None = None,
     expected: Mapping[str, Expected] | None = None,
+    *,
+    precision: FloatType | None = None,
 ) -> CaseResult:
-    """Judge an outcome: the answer is compared with the reference and with the case's golden."""
+    """Judge an outcome: the answer is compared with the reference and with the case's golden.
+
+    The tolerance is that of the problem's own type, or of a declared precision that is coarser.
+    """
     problem, answer = outcome.problem, outcome.answer
     if answer is not None:
-        reference = (expected or {}).get(problem.id) or expect_answer(problem, by_gate=True)
+        reference = (expected or {}).get(problem.id)
+        reference = reference or expect_answer(problem, by_gate=True, precision=precision)
         result = judge_with_golden(problem, answer, reference, _golden(problem, goldens))
         return replace(result, seconds=answer.seconds)
     if outcome.unsupported:

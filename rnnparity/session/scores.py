@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import inf
 
 from rnnparity.catalogue import catalogue, digest
 from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.catalogue.features import every_option_value, option_values
 from rnnparity.faults import detecting_cases, gradient_detecting_cases
+from rnnparity.problem.dtypes import declared_precision
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import FaultId, OptionValue, Report, Score, SubjectResult
 from rnnparity.session.session import REFERENCE
@@ -29,17 +31,34 @@ def with_scores(report: Report) -> Report:
             replace(result, not_covered=_not_covered(result)) for result in report.subjects
         ),
     )
-    answered: dict[str, None] = {}
-    for result in report.subjects:
-        if result.name != REFERENCE:
-            answered.update((case.id, None) for case in result.cases if case.outputs_compared)
+    answered = _precisions(report)
     cases = [catalogue()[id_] for id_ in answered]
     constant = [problem for problem in cases if problem.case and problem.case.initializers]
     return replace(
         report,
-        score=_score(cases, report.gradients),
-        score_constant=_score(constant, report.gradients),
+        score=_score(cases, answered, report.gradients),
+        score_constant=_score(constant, answered, report.gradients),
     )
+
+
+def _precisions(report: Report) -> dict[str, str]:
+    """Return the compared cases by id, each with the finest precision that an engine declared.
+
+    It is "" where an engine computes in the case's own type.
+    """
+    answered: dict[str, str] = {}
+    for result in report.subjects:
+        if result.name == REFERENCE:
+            continue
+        for case in result.cases:
+            if case.outputs_compared:
+                declared = (case.precision, answered.get(case.id, case.precision))
+                answered[case.id] = max(declared, key=_bits)
+    return answered
+
+
+def _bits(precision: str) -> float:
+    return declared_precision(precision).bits if precision else inf
 
 
 def _not_covered(result: SubjectResult) -> tuple[OptionValue, ...]:
@@ -49,12 +68,16 @@ def _not_covered(result: SubjectResult) -> tuple[OptionValue, ...]:
     return tuple(value for value in every_option_value() if value not in covered)
 
 
-def _score(cases: Sequence[Problem], gradients: bool) -> Score | None:
+def _score(
+    cases: Sequence[Problem], precisions: Mapping[str, str], gradients: bool
+) -> Score | None:
     """Return the mutation score of cases; None where no fault applies to any of them."""
+    declared = {id_: declared_precision(name) for id_, name in precisions.items() if name}
     if gradients:
-        detecting = gradient_detecting_cases([with_cotangents(problem) for problem in cases])
+        problems = [with_cotangents(problem) for problem in cases]
+        detecting = gradient_detecting_cases(problems, declared)
     else:
-        detecting = detecting_cases(cases)
+        detecting = detecting_cases(cases, declared)
     if not detecting:
         return None
     missed = tuple(

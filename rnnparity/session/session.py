@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol, TypeAlias
 
 from rnnparity.problem.answer import Subject
+from rnnparity.problem.dtypes import FloatType, declared_precision
 from rnnparity.problem.problem import Problem
 from rnnparity.session.judging import Judge, judge_outcome, judge_reference
 from rnnparity.session.outcome import Outcome, ask_in_this_process
@@ -15,7 +16,7 @@ from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.reference_subject import ReferenceSubject
 from rnnparity.session.selection import by_configuration
 from rnnparity.session.workers import TIMEOUT_S, Workers
-from rnnparity.subjects import FunctionSubject, check_installed, name_of
+from rnnparity.subjects import FunctionSubject, check_installed, name_of, registration
 
 REFERENCE = "reference"
 
@@ -28,6 +29,8 @@ class Session(Protocol):
 
     name: str
     judge: Judge
+    # What it declares to compute in, where that is coarser than a problem's own type.
+    precision: FloatType | None
     # Whether it works while this process does something else, so that asking ahead saves time.
     parallel: bool
 
@@ -56,9 +59,16 @@ class LocalSession:
     parallel = False
     ready = True
 
-    def __init__(self, name: str, subject: Subject, judge: Judge = judge_outcome) -> None:
+    def __init__(
+        self,
+        name: str,
+        subject: Subject,
+        judge: Judge | None = None,
+        precision: FloatType | None = None,
+    ) -> None:
         self.name = name
-        self.judge = judge
+        self.precision = precision
+        self.judge = judge or partial(judge_outcome, precision=precision)
         self._subject = subject
 
     @property
@@ -77,9 +87,10 @@ class WorkerSession:
 
     parallel = True
 
-    def __init__(self, name: str, workers: Workers) -> None:
+    def __init__(self, name: str, workers: Workers, precision: FloatType | None = None) -> None:
         self.name = name
-        self.judge: Judge = judge_outcome
+        self.precision = precision
+        self.judge: Judge = partial(judge_outcome, precision=precision)
         self._workers = workers
 
     @property
@@ -99,25 +110,29 @@ class WorkerSession:
 
 @contextmanager
 def open_session(
-    subject: SubjectLike, *, jobs: int = 1, timeout_s: float = TIMEOUT_S
+    subject: SubjectLike, *, jobs: int = 1, timeout_s: float = TIMEOUT_S, precision: str = ""
 ) -> Iterator[Session]:
     """Open a session with a subject; leaving the context ends its worker processes.
 
     A function and the reference run in this process, every other subject in `jobs` worker
-    processes, where a problem may take `timeout_s` seconds.
+    processes, where a problem may take `timeout_s` seconds. Without a declared `precision` it is
+    that of the subject's registration, if any; the reference has none.
 
     Raises:
-        RequestError: no subject has that name.
+        RequestError: no subject has that name, or there is no such precision.
     """
     check_name(subject)
+    if not precision and not callable(subject):
+        precision = registration(subject).precision
+    declared = declared_precision(precision) if precision else None
     if callable(subject):
-        yield LocalSession(name_of(subject), FunctionSubject(subject))
+        yield LocalSession(name_of(subject), FunctionSubject(subject), precision=declared)
     elif subject == REFERENCE:
         with one_blas_thread():
             yield LocalSession(subject, ReferenceSubject(), judge_reference)
     else:
         with Workers(subject, jobs, timeout_s) as workers:
-            yield WorkerSession(subject, workers)
+            yield WorkerSession(subject, workers, declared)
 
 
 def check_name(subject: SubjectLike) -> None:

@@ -54,7 +54,7 @@ def shrink(problem: Problem, fails: Callable[[Problem], bool], most: int = MOST_
 
 
 def smallest_failures(
-    subject: SubjectLike, ids: Iterable[str], timeout_s: float
+    subject: SubjectLike, ids: Iterable[str], timeout_s: float, precision: str = ""
 ) -> Iterator[SmallestFailure]:
     """Yield, for random problems on which a subject fails, the smallest one and its explanation.
 
@@ -63,7 +63,8 @@ def smallest_failures(
     Raises:
         RequestError: the subject is unknown or cannot be loaded.
     """
-    with open_session(subject, timeout_s=timeout_s) as session, one_blas_thread():
+    opened = open_session(subject, timeout_s=timeout_s, precision=precision)
+    with opened as session, one_blas_thread():
         for id_ in ids:
             problem = problem_of_id(id_)
             verdict = _ask(session, problem)[1].verdict if problem else Verdict.AGREES

@@ -56,6 +56,7 @@ def judge_subject(
     jobs: int | None,
     timeout_s: float,
     progress: Progress | None,
+    precision: str = "",
 ) -> SubjectRun:
     """Run a subject on cases and judge every outcome. What is finished survives Ctrl-C.
 
@@ -65,7 +66,7 @@ def judge_subject(
     jobs = jobs or _default_jobs(len(cases))
     results: dict[str, CaseResult] = {}
     wrong: list[Problem] = []
-    with open_session(subject, jobs=jobs, timeout_s=timeout_s) as session:
+    with open_session(subject, jobs=jobs, timeout_s=timeout_s, precision=precision) as session:
         expected = _expected_while_loading(session, cases)
         versions = dict(session.versions)
         interrupted = False
@@ -111,7 +112,7 @@ def _expected_while_loading(session: Session, cases: Sequence[Problem]) -> dict[
     for case in cases:
         if session.ready:
             break
-        expected[case.id] = expect_answer(case, by_gate=True)
+        expected[case.id] = expect_answer(case, by_gate=True, precision=session.precision)
     return expected
 
 

@@ -20,7 +20,8 @@ class Registration:
 
     `factory` returns the subject; it is called in a worker process and imports the framework.
     `packages` are the modules that must be importable, and `extra` is the extra of this project that
-    installs them ("" where they are the user's). Lists are sorted by `rank`, then by the module's
+    installs them ("" where they are the user's). `precision` is what the engine declares to compute
+    in where that is coarser than the layer's type, as of --precision. Lists are sorted by `rank`, then by the module's
     name.
     """
 
@@ -31,6 +32,7 @@ class Registration:
     extra: str = ""
     rank: int = 100
     needs_gpu: bool = False
+    precision: str = ""
 
 
 class SubjectError(RequestError):

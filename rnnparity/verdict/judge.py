@@ -15,7 +15,7 @@ from rnnparity.golden import known_differences
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.answer import Answer
-from rnnparity.problem.dtypes import FLOAT_TYPES
+from rnnparity.problem.dtypes import FLOAT_TYPES, FloatType
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import (
     FAILING,
@@ -38,20 +38,28 @@ from rnnparity.verdict.expectations import check_expectations
 _BY_VALUE = frozenset({DifferenceType.VALUES, DifferenceType.FINITENESS})
 
 
-def expect_answer(problem: Problem, *, by_gate: bool = False) -> Expected:
+def expect_answer(
+    problem: Problem, *, by_gate: bool = False, precision: FloatType | None = None
+) -> Expected:
     """Return the expected outputs with their noise, or gradients where there are cotangents.
+
+    The noise is that of the problem's own type, or of a declared precision that is coarser.
 
     Raises:
         RequestError: the problem does not fit in memory.
     """
     if problem.cotangents is None:
-        return expect(problem, by_gate=by_gate)
-    return expect_gradients(problem)
+        return expect(problem, by_gate=by_gate, precision=precision)
+    return expect_gradients(problem, precision)
 
 
 def judge(problem: Problem, answer: Answer, expected: Expected | None = None) -> CaseResult:
     """Compare an answer with the reference: structure, values and what the case's source states."""
     expected = expected or expect_answer(problem)
+    return replace(_judged(problem, answer, expected), precision=expected.precision)
+
+
+def _judged(problem: Problem, answer: Answer, expected: Expected) -> CaseResult:
     outputs = _asked_for(problem, answer, expected)
     slots = problem.answer_slots()
     structure = compare_structure(outputs, slots, gradients=problem.cotangents is not None)
@@ -132,7 +140,8 @@ def judge_with_golden(
             outlier = Witness.REFERENCE
         return replace(result, outlier=outlier)
     if drift:
-        return replace(_diverges(problem, (drift,), result.sigma), outlier=Witness.GOLDEN)
+        drifted = _diverges(problem, (drift,), result.sigma)
+        return replace(drifted, outlier=Witness.GOLDEN, precision=result.precision)
     return result
 
 

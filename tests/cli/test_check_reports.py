@@ -98,7 +98,7 @@ def test_a_closed_pipe_leaves_the_exit_status_of_the_run(stored, options):
         (
             "--from a.json keras",
             "--from merges stored runs as they are; "
-            "remove subjects, --all, --full, --gradients, --shard, -k",
+            "remove subjects, --all, --full, --gradients, --precision, --shard, -k",
         ),
         ("--from a.json -k lstm", "--from merges stored runs as they are"),
         ("--from a.json --all", "--from merges stored runs as they are"),

@@ -19,8 +19,15 @@ from _support.random_problems import (
     two_ways,
 )
 
-from rnnparity.problem.dtypes import COMPUTE_DTYPE, FLOAT_TYPES, widened
-from rnnparity.problem.problem import Tensor
+from rnnparity.problem.dtypes import (
+    COMPUTE_DTYPE,
+    FLOAT_TYPES,
+    arithmetic_type,
+    declared_precision,
+    widened,
+)
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.tensor import Tensor
 
 # Nearest, ties to even; the last number of each pair is what the first becomes.
 ROUNDED = {
@@ -178,3 +185,23 @@ def test_bfloat16_is_widened_and_nothing_else():
     for dtype in FLOAT_TYPES.values():
         expected = np.float32 if dtype.name == "bfloat16" else dtype.storage
         assert widened(np.ones(2, dtype.storage)).dtype == expected
+
+
+@pytest.mark.parametrize("text", ["float32", "16", "2**16", "2**-3", "2**-24", "2^-8", "FLOAT16"])
+def test_a_precision_that_cannot_be_declared_is_refused(text):
+    with pytest.raises(RequestError, match=r"precision: got .*, expected float16, bfloat16, or"):
+        declared_precision(text)
+
+
+def test_a_declared_precision_counts_where_it_is_coarser_than_the_own_type():
+    fixed = declared_precision("2**-12")
+    assert arithmetic_type("float32", fixed) is fixed
+    assert arithmetic_type("bfloat16", fixed).name == "bfloat16"
+    assert arithmetic_type("float32", None).name == "float32"
+
+
+def test_storing_a_number_moves_it_by_a_rounding_and_a_small_one_to_zero():
+    values = np.array([0.0, -2.0, 2.0**-16])
+    float16, fixed = declared_precision("float16"), declared_precision("2**-8")
+    assert float16.storage_error(values).tolist() == [0, 2.0**-10, 2.0**-16]
+    assert fixed.storage_error(values).tolist() == [0, 2.0**-7 + 2.0**-8, 2.0**-24 + 2.0**-8]

@@ -18,7 +18,7 @@ from _support.random_problems import (
     two_ways,
 )
 
-from rnnparity.problem.dtypes import FLOAT_TYPES
+from rnnparity.problem.dtypes import FLOAT_TYPES, declared_precision
 from rnnparity.reference import Unroller, compute_with_noise
 from rnnparity.reference.activations import ACTIVATIONS
 from rnnparity.reference.arithmetic import PlainArithmetic
@@ -304,3 +304,21 @@ def test_errors_that_cancel_leave_no_negative_variance():
     difference = np.array([[[1.0]], [[-1.0]]])
     number = NoisyArray(np.zeros((1, 1)), None, FLOAT32, difference, covariance)
     assert number.noise == [[0]]
+
+
+def test_an_operation_in_fixed_point_has_an_absolute_error_besides():
+    fixed = NoiseArithmetic("float32", declared_precision("2**-8"))
+    x = NoisyArray(np.full((1, 3), 1e-6), None, fixed.dtype)
+    kernel = NoisyArray(np.full((3, 1), 1e-6), None, fixed.dtype)
+    error = 2.0**-8
+    for result in (x + x, x * x, fixed.activation("tanh")(x)):
+        np.testing.assert_allclose(result.sigma, error, rtol=1e-3)
+    np.testing.assert_allclose((x @ kernel).sigma, np.sqrt(3) * error, rtol=1e-3)
+
+
+def test_an_engine_with_a_declared_precision_rounds_the_numbers_that_it_is_given():
+    values = np.array([0.0, 0.3])
+    for precision, sigma in ((None, [0, 0]), ("float16", [0, 0.3 * 2.0**-11])):
+        declared = declared_precision(precision) if precision else None
+        array = NoiseArithmetic("float32", declared).for_dtype("float32").from_array(values)
+        assert array.sigma.tolist() == pytest.approx(sigma)

@@ -68,7 +68,7 @@ def test_the_first_problems_of_the_seeds_are_asked_and_counted():
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_array_is_off_by_the_fault_size(change):
     problem = next(p for seed in SEEDS for p in problems_of_seed(seed))
-    question = fuzzing._changed(problem, 1, change)
+    question = fuzzing._changed(problem, 1, change, None)
     size = FLOAT_TYPES[problem.threshold_type].fault
     pairs = zip(question.healthy.weights, question.problem.weights, strict=True)
     different = [(a, b) for a, b in pairs if not np.array_equal(a.data, b.data)]

@@ -13,9 +13,10 @@ from math import prod
 
 import numpy as np
 
-from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.dtypes import Array, FloatType, arithmetic_type
 from rnnparity.reference.activations import ACTIVATIONS
 from rnnparity.reference.gradients.arithmetic import TapedArithmetic
+from rnnparity.reference.gradients.taped_array import TapedArray
 
 # Noise may move a number over a kink that is so many sigma away.
 NEAR = 4
@@ -24,12 +25,20 @@ NEAR = 4
 class StochasticArithmetic(TapedArithmetic):
     """Taped arrays of `runs` runs whose operations round to `dtype` with random errors.
 
+    With a declared precision that is coarser they round to that, the given arrays too.
     `reasons` are found on the way: why these runs do not show how far a healthy result may be off.
     """
 
-    def __init__(self, dtype: str, runs: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        dtype: str,
+        runs: int,
+        rng: np.random.Generator,
+        precision: FloatType | None = None,
+    ) -> None:
         super().__init__()
-        self.dtype = FLOAT_TYPES[dtype]
+        self._precision = precision
+        self._set_type(dtype)
         self.runs = runs
         self.reasons: list[str] = []
         self._rng = rng
@@ -38,8 +47,19 @@ class StochasticArithmetic(TapedArithmetic):
 
     def for_dtype(self, dtype: str) -> StochasticArithmetic:
         other = copy(self)  # tape, reasons and generator are those of all
-        other.dtype = FLOAT_TYPES[dtype]
+        other._set_type(dtype)
         return other
+
+    def _set_type(self, dtype: str) -> None:
+        self.dtype = arithmetic_type(dtype, self._precision)
+        self._rounds_arrays = self.dtype.name != dtype
+
+    def from_array(self, values: Array) -> TapedArray:
+        if not self._rounds_arrays:
+            return super().from_array(values)
+        exact = self.plain(values)[None]
+        signs = self._signs((self.runs, *exact.shape[1:]))
+        return TapedArray(exact + signs * self.dtype.storage_error(exact), self)
 
     def rounded(self, values: Array) -> Array:
         return self._with_error(values, self.dtype.u * values)
@@ -88,7 +108,8 @@ class StochasticArithmetic(TapedArithmetic):
         """
         if np.abs(values).max(initial=0) > self.dtype.largest / 2:
             self.reasons.append(f"a gradient leaves the range of {self.dtype.name}")
-        size = size + np.sqrt(terms) * self.dtype.tiny * np.sign(values)
+        floor = self.dtype.tiny + self.dtype.absolute
+        size = size + np.sqrt(terms) * floor * np.sign(values)
         error = self._signs((self.runs, *values.shape[1:]))
         error *= size
         error += values

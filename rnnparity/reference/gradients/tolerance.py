@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.dtypes import Array, FloatType, arithmetic_type
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.tensor import Tensor
 from rnnparity.reference.gradients import compute_gradients
@@ -24,7 +24,7 @@ RUNS = 32
 FEWEST_AT_ONCE, BYTES_AT_ONCE = 8, 2**28
 
 
-def expect_gradients(problem: Problem) -> Expected:
+def expect_gradients(problem: Problem, precision: FloatType | None = None) -> Expected:
     """Compute the expected gradients, their noise, and whether a fault would be visible.
 
     `outputs` of the result are the gradients, `visible` has the effect of a relative change in
@@ -34,14 +34,14 @@ def expect_gradients(problem: Problem) -> Expected:
         RequestError: the problem has no cotangents, or does not fit in memory.
     """
     check_memory(problem, GRADIENT * FEWEST_AT_ONCE)
-    dtype = FLOAT_TYPES[problem.threshold_type]
+    dtype = arithmetic_type(problem.threshold_type, precision)
     gradients = compute_gradients(problem)
-    forward = expect(problem)
+    forward = expect(problem, precision=precision)
     reason = forward.inconclusive if forward.unpredictable else ""
     sigmas = [np.full(tensor.shape, np.inf) for tensor in gradients]
     visible: dict[str, float] = {}
     if not reason:
-        sigmas, reason = gradient_noise(problem, gradients, _backward(problem))
+        sigmas, reason = gradient_noise(problem, gradients, _backward(problem), precision)
     if not reason:
         for tensor, sigma in zip(gradients, sigmas, strict=True):
             # What is too small for the type is zero there, which no relative change moves.
@@ -54,11 +54,19 @@ def expect_gradients(problem: Problem) -> Expected:
         inconclusive = (
             f"a change of {dtype.fault:g} in the gradient of {hidden[0]} would stay hidden"
         )
-    return Expected(gradients, tuple(sigmas), dtype, inconclusive, bool(reason), visible)
+    return Expected(
+        gradients,
+        tuple(sigmas),
+        dtype,
+        inconclusive,
+        bool(reason),
+        visible,
+        precision=forward.precision,
+    )
 
 
 def gradient_noise(
-    problem: Problem, exact: Sequence[Tensor], run: Backward
+    problem: Problem, exact: Sequence[Tensor], run: Backward, precision: FloatType | None = None
 ) -> tuple[list[Array], str]:
     """Return the root mean square error of all runs, and a reason why it shows too little.
 
@@ -69,7 +77,7 @@ def gradient_noise(
     squares = [np.zeros(tensor.shape) for tensor in exact]
     for seed in range(RUNS // at_once):
         rng = np.random.Generator(np.random.SFC64(seed))
-        arithmetic = StochasticArithmetic(problem.layer.compute_dtype, at_once, rng)
+        arithmetic = StochasticArithmetic(problem.layer.compute_dtype, at_once, rng, precision)
         with np.errstate(all="ignore"):
             for index, (runs, tensor) in enumerate(zip(run(arithmetic), exact, strict=True)):
                 squares[index] += ((runs - tensor.data) ** 2).sum(axis=0)

@@ -141,8 +141,8 @@ def test_runs_in_several_parts(monkeypatch):
     whole = expect_gradients(problem).sigmas
     arithmetics = []
 
-    def recorded(dtype, runs, rng):
-        arithmetics.append(StochasticArithmetic(dtype, runs, rng))
+    def recorded(dtype, runs, rng, precision):
+        arithmetics.append(StochasticArithmetic(dtype, runs, rng, precision))
         return arithmetics[-1]
 
     monkeypatch.setattr(tolerance, "BYTES_AT_ONCE", 0)
