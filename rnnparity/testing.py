@@ -62,7 +62,7 @@ def assert_parity(actual: object, problem: Problem, *, gradients: object = None)
     is_subject = callable(actual) or isinstance(actual, str)
     if gradients is True and not is_subject:
         raise TypeError("gradients=True: the first argument must be a subject, or pass gradients")
-    subject = cast("SubjectLike", actual) if is_subject else lambda _: actual
+    subject = cast("SubjectLike", actual) if is_subject else _Outputs(actual)
     named = subject if is_subject else None
     with open_session(subject) as session:
         result = _agreeing(session, without_cotangents(problem), named)
@@ -77,8 +77,22 @@ def assert_parity(actual: object, problem: Problem, *, gradients: object = None)
         return _agreeing(session, with_cotangents(problem), None)
 
 
+class _Outputs:
+    """Outputs that were passed in, as a subject."""
+
+    takes_dropout_masks = True
+
+    def __init__(self, outputs: object) -> None:
+        self._outputs = outputs
+
+    def __call__(self, _: Problem) -> object:
+        return self._outputs
+
+
 class _Gradients:
     """A function as a subject that has gradients only."""
+
+    takes_dropout_masks = True
 
     def __init__(self, function: Callable[[Problem], object]) -> None:
         self.gradients = function

@@ -169,8 +169,17 @@ def rows_of(problem: Problem, rows: Sequence[int] | Array) -> Problem:
     initial_state = problem.initial_state
     if initial_state is not None:
         initial_state = _tensor_rows(initial_state, rows)
-    mask = None if problem.mask is None else problem.mask[rows]
-    return replace(problem, inputs=inputs, mask=mask, initial_state=initial_state, outputs=None)
+    masks = problem.dropout_masks
+    if masks is not None:
+        masks = tuple(replace(mask, data=mask.data[:, rows]) for mask in masks)
+    return replace(
+        problem,
+        inputs=inputs,
+        mask=None if problem.mask is None else problem.mask[rows],
+        initial_state=initial_state,
+        dropout_masks=masks,
+        outputs=None,
+    )
 
 
 def _tensor_rows(tensors: Sequence[Tensor], rows: Sequence[int] | Array) -> tuple[Tensor, ...]:

@@ -21,7 +21,10 @@ def explain(problem: Problem, ask: Ask | None = None) -> Diagnosis:
     Raises:
         RequestError: the problem has no outputs.
     """
-    diagnosis = with_separating_problem(diagnose(problem))
+    diagnosis = diagnose(problem)
+    if problem.dropout_masks is not None:  # other problems would have none, or others
+        return diagnosis
+    diagnosis = with_separating_problem(diagnosis)
     if ask is None:
         return diagnosis
     diagnosis = probe(diagnosis, ask)

@@ -38,7 +38,8 @@ def find_cause(evidence: Evidence, thorough: bool) -> tuple[Search, Findings]:
     singles = candidates(evidence.problem)
     scores = try_hypotheses(search, evidence, evidence.noise, singles, record_invisible=True)
     named = any(search.certain(fit) for fit in search.fits)
-    found = find(evidence, quickly=named)
+    # What is looked for beyond the list knows nothing of dropout.
+    found = Findings() if evidence.problem.dropout_masks else find(evidence, quickly=named)
     if thorough and evidence.finite and not found.complete:
         _try_further(search, evidence, singles, scores)
     if not evidence.finite:

@@ -106,6 +106,8 @@ class FaultyUnroller(Unroller[Array]):
     ) -> Result:
         """Run a half with the faults around it, the first outermost."""
         if not faults:
+            if self.problem.dropout_masks and x.shape[-3] != len(self.problem.inputs.data):
+                raise DoesNotApplyError  # of fewer rows it is not known which masks are theirs
             self.states[prefix] = self.first_states = states
             return super().run_half(layer, prefix, x, mask)
         first, *others = faults

@@ -16,6 +16,7 @@ from rnnparity.golden.manifest import REMEDY
 from rnnparity.problem import file_format
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import FormatError
+from rnnparity.problem.file_format import KEYS_OF_2
 from rnnparity.problem.keras_config import JsonObject
 from rnnparity.problem.problem import Problem, Tensor
 
@@ -77,8 +78,8 @@ def golden_of(row: JsonObject, problem: Problem, path: Path) -> tuple[Tensor, ..
 def _first_change(row: JsonObject, problem: Problem) -> str:
     """Return the first key that differs from the catalogue's problem, or ""."""
     plain = file_format.plain_fields(problem)
-    cotangents = () if problem.cotangents is None else ("cotangents",)
-    odd = set(row) ^ {*plain, *ARRAYS, *cotangents}
+    present = [key for key in KEYS_OF_2 if getattr(problem, key) is not None]
+    odd = set(row) ^ {*plain, *ARRAYS, *present}
     if odd:
         return f"the key {min(odd)!r}"
     for key, value in plain.items():
@@ -90,7 +91,7 @@ def _first_change(row: JsonObject, problem: Problem) -> str:
         "initial_state": _same_tensors(row["initial_state"], problem.initial_state),
         "inputs": _same(row["inputs"], problem.inputs.data),
         "mask": row["mask"] is None if mask is None else _same(row["mask"], mask),
-        "cotangents": _same_tensors(row.get("cotangents"), problem.cotangents),
+        **{key: _same_tensors(row.get(key), getattr(problem, key)) for key in KEYS_OF_2},
     }
     return next((key for key, unchanged in same.items() if not unchanged), "")
 

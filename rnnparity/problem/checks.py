@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnparity.problem.errors import FormatError
-from rnnparity.problem.shapes import Slot, state_slots, weight_slots
+from rnnparity.problem.shapes import Slot, dropout_slots, state_slots, weight_slots
 from rnnparity.problem.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def check_problem(problem: Problem) -> None:
         slots = state_slots(problem.layer, batch)
         _check_tensors(f"{where}: initial_state", problem.initial_state, slots)
     _check_calls(problem)
+    if problem.dropout_masks is not None:
+        _check_dropout_masks(problem, problem.dropout_masks)
     if problem.cotangents is not None:
         _check_tensors(f"{where}: cotangents", problem.cotangents, problem.output_slots())
     if problem.gradients is not None:
@@ -61,6 +63,24 @@ def _check_mask(problem: Problem) -> None:
     if mask is not None and (mask.dtype != bool or mask.shape != expected):
         actual = f"got {mask.dtype} of shape {mask.shape}"
         raise FormatError(f"{problem.id}: mask: {actual}, expected bool of shape {expected}")
+
+
+def _check_dropout_masks(problem: Problem, masks: Sequence[Tensor]) -> None:
+    """Check that each mask is one that the layer may have, for all gates or for each."""
+    where = f"{problem.id}: dropout_masks"
+    batch, _, features = problem.inputs.shape
+    slots = {slot.name: slot for slot in dropout_slots(problem.layer, batch, features)}
+    names = [tensor.name for tensor in masks]
+    if not names or names != [name for name in slots if name in names]:
+        actual, expected = ", ".join(names) or "none", ", ".join(slots)
+        raise FormatError(f"{where}: got {actual}, expected some of {expected}, in this order")
+    for tensor in masks:
+        gates, *rest = slots[tensor.name].shape
+        shapes = sorted({(1, *rest), (gates, *rest)})
+        if tensor.shape not in shapes:
+            expected = " or ".join(map(str, shapes))
+            raise FormatError(f"{where}: {tensor.name}: got {tensor.shape}, expected {expected}")
+        _check_finite(f"{where}: {tensor.name}", tensor)
 
 
 def _check_calls(problem: Problem) -> None:

@@ -37,14 +37,16 @@ __all__ = [
     "read_problem",
 ]
 
-FORMAT, FORMAT_WITH_COTANGENTS = "rnnparity/1", "rnnparity/2"
+FORMAT, FORMAT_2 = "rnnparity/1", "rnnparity/2"
+# The keys that only version 2 has.
+KEYS_OF_2 = ("cotangents", "dropout_masks")
 MAX_AXES = 3
 # The words of numbers that JSON has no literal for, as they are written and read.
 WORDS = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _ORDER = (
     *("format", "id", "layer", "weights", "inputs", "mask", "initial_state", "calls"),
-    *("outputs", "cotangents", "gradients", "case"),
+    *("dropout_masks", "outputs", "cotangents", "gradients", "case"),
 )
 
 
@@ -71,7 +73,9 @@ def dump_pretty(problem: Problem) -> str:
 def plain_fields(problem: Problem) -> JsonObject:
     """Return the fields of a problem that hold no arrays, as JSON values."""
     fields: JsonObject = {
-        "format": FORMAT if problem.cotangents is None else FORMAT_WITH_COTANGENTS,
+        "format": FORMAT_2
+        if any(getattr(problem, key) is not None for key in KEYS_OF_2)
+        else FORMAT,
         "id": problem.id,
         "layer": layer_spec(problem.layer),
     }
@@ -89,7 +93,7 @@ def _dump(problem: Problem, layout: _Layout) -> str:
     texts["inputs"] = "{" + _tensor(problem.inputs, layout) + "}"
     texts["mask"] = "null" if mask is None else _mask(mask, layout)
     texts["initial_state"] = "null" if states is None else _tensors(states, layout)
-    for key in ("outputs", "cotangents", "gradients"):
+    for key in ("dropout_masks", "outputs", "cotangents", "gradients"):
         if getattr(problem, key) is not None:
             texts[key] = _tensors(getattr(problem, key), layout)
     members = [f"{_text(key)}: {texts[key]}" for key in _ORDER if key in texts]
@@ -160,11 +164,11 @@ def parse_problem(fields: object, where: str) -> Problem:
         return parse_short(cast("JsonObject", fields), where)
     row = validate(ProblemFields, fields, where)
     states, outputs, cotangents = row.initial_state, row.outputs, row.cotangents
-    if cotangents is not None and row.format != FORMAT_WITH_COTANGENTS:
-        raise FormatError(
-            f"{where}: format: got {row.format!r}, expected {FORMAT_WITH_COTANGENTS!r}, "
-            "which has cotangents"
-        )
+    masks = row.dropout_masks
+    for key in KEYS_OF_2:
+        if getattr(row, key) is not None and row.format != FORMAT_2:
+            expected = f"{FORMAT_2!r}, which has {key}"
+            raise FormatError(f"{where}: format: got {row.format!r}, expected {expected}")
     try:
         return Problem(
             layer=parse_layer(row.layer),
@@ -176,6 +180,7 @@ def parse_problem(fields: object, where: str) -> Problem:
             outputs=None if outputs is None else _read_tensors(outputs, "outputs"),
             cotangents=None if cotangents is None else _read_tensors(cotangents, "cotangents"),
             gradients=_read_gradients(row.gradients),
+            dropout_masks=None if masks is None else _read_tensors(masks, "dropout_masks"),
             id=row.id,
             case=None if row.case is None else _read_case(row.case, fields),
         )

@@ -61,6 +61,10 @@ class Problem:
     bool or None, each of `initial_state` (B, H); None starts from zeros. `calls` splits T for a
     stateful layer. `outputs` are those that somebody computed.
 
+    `dropout_masks` are what a layer in training multiplies by, the same in every call: `inputs`
+    (G, B, D) or (1, B, D) and `recurrent` (G, B, H) or (1, B, H), with the prefix of their half.
+    Without them there is no dropout.
+
     `cotangents`, one for each output, ask for the gradients of sum(cotangent * output) over all
     outputs; `gradients` are those that somebody computed, in the order of `gradient_slots`, None
     where there is no gradient, which is not the same as zeros.
@@ -86,6 +90,7 @@ class Problem:
     outputs: tuple[Tensor, ...] | None = None
     cotangents: tuple[Tensor, ...] | None = None
     gradients: Gradients | None = None
+    dropout_masks: tuple[Tensor, ...] | None = None
     id: str = "problem"
     case: Case | None = None
 
@@ -100,7 +105,8 @@ class Problem:
         """The layer, the sizes and what is given: "GRU(5), B=2 T=4 D=6, mask"."""
         batch, steps, features = self.inputs.shape
         parts = [describe_layer(self.layer), f"B={batch} T={steps} D={features}"]
-        parts += [name for name in ("mask", "initial_state") if getattr(self, name) is not None]
+        given = ("mask", "initial_state", "dropout_masks")
+        parts += [name for name in given if getattr(self, name) is not None]
         if self.calls is not None:
             parts.append(f"calls={list(self.calls)}")
         names = ("outputs", "cotangents", "gradients")

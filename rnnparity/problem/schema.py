@@ -95,7 +95,7 @@ class ProblemFields(Strict):
     """The format: a problem file, a row of a fixture, a line to a program."""
 
     format: Literal["rnnparity/1", "rnnparity/2"] = Field(
-        description="Name and version of the format: 2 with cotangents, else 1."
+        description="Name and version of the format: 2 with cotangents or dropout_masks, else 1."
     )
     id: str = Field(min_length=1, max_length=200, description="Name of the problem.")
     layer: dict[str, Any] = Field(description="The layer in Keras' own configuration.")
@@ -109,6 +109,11 @@ class ProblemFields(Strict):
     )
     calls: list[int] | None = Field(
         default=None, description="Time steps of each call of a stateful layer; their sum is T."
+    )
+    dropout_masks: list[NamedArrayFields] | None = Field(
+        default=None,
+        description="Factors in training: inputs (G or 1, B, D) and recurrent (G or 1, B, H). "
+        "null: no dropout.",
     )
     outputs: list[NamedArrayFields] | None = Field(
         default=None, description="In Keras' order: the output, then the states if returned."

@@ -69,6 +69,21 @@ def state_slots(layer: Layer, batch: int | None) -> list[Slot]:
     ]
 
 
+def dropout_slots(layer: Layer, batch: int, features: int) -> list[Slot]:
+    """Return the dropout masks that a layer may have: of the inputs and of the recurrent product.
+
+    The shapes are (G, B, D) and (G, B, H), one mask for each of G gates; one for all is (1, ...).
+    """
+    slots = []
+    widths = {slot.name: slot.shape[0] for slot in weight_slots(layer, features)}
+    for prefix, half in halves(layer):
+        gates, dtype = len(half.cell.gates), half.compute_dtype
+        width = widths[f"{prefix}kernel"]
+        slots.append(Slot(f"{prefix}inputs", (gates, batch, width), dtype))
+        slots.append(Slot(f"{prefix}recurrent", (gates, batch, half.units), dtype))
+    return slots
+
+
 def output_slots(layer: Layer, batch: int | None, steps: int | None) -> list[Slot]:
     """Return the outputs in Keras' order: the output (two with merge_mode None), then states."""
     if isinstance(layer, Stack):

@@ -34,6 +34,9 @@ class Arithmetic(Protocol[N]):
     def join(self, numbers: Sequence[N], axis: int) -> N:
         """Join along an axis, like `numpy.concatenate`."""
 
+    def join_columns(self, numbers: Sequence[N]) -> N:
+        """Join what one step has computed along the last axis; errors in common stay in common."""
+
     def stack(self, numbers: Sequence[N]) -> N:
         """Stack steps: (..., B, H) each -> (..., B, T, H)."""
 
@@ -67,6 +70,9 @@ class PlainArithmetic:
             leading = np.broadcast_shapes(*(array.shape[:-1] for array in numbers))
             numbers = [np.broadcast_to(array, (*leading, array.shape[-1])) for array in numbers]
         return np.concatenate(numbers, axis)
+
+    def join_columns(self, numbers: Sequence[Array]) -> Array:
+        return self.join(numbers, -1)
 
     def stack(self, numbers: Sequence[Array]) -> Array:
         # The first steps have no variants where these enter by the recurrent kernel.

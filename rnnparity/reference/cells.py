@@ -11,27 +11,31 @@ https://keras.io/api/layers/recurrent_layers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from functools import lru_cache
-from itertools import accumulate, pairwise
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
-from rnnparity.reference.number import Function, Index, N
+from rnnparity.reference.arithmetic import Arithmetic
+from rnnparity.reference.number import Function, N
+from rnnparity.reference.products import Dropout, Product, products, split
 
 C = TypeVar("C")
 Step: TypeAlias = tuple[tuple[N, ...], dict[str, N]]
 
 
 class Cell(Protocol[N]):
-    """A cell with weights W (D, G*H), U (H, G*H), b (1, G*H) for G gates, and states (B, H)."""
+    """A cell with weights W (D, G*H), U (H, G*H), b (1, G*H) for G gates, and states (B, H).
+
+    `of_x` is the product with W.
+    """
 
     W: N
     U: N
+    of_x: Product[N]
 
     def project(self, x: N) -> N:
         """Return x W + b for rows of inputs: (rows, D) -> (rows, G*H)."""
@@ -43,24 +47,28 @@ class Cell(Protocol[N]):
 class SimpleRNN(Generic[N]):
     """h = act(x W + h' U + b)."""
 
-    def __init__(self, weights: Sequence[N], act: Function[N]) -> None:
+    def __init__(self, weights: Sequence[N], dropout: Dropout[N], act: Function[N]) -> None:
         self.W, self.U, self.b = weights
+        self.of_x, self.of_h = products(self.W, self.U, dropout)
         self.act = act
 
     def project(self, x: N) -> N:
-        return x @ self.W + self.b
+        return self.of_x(x) + self.b
 
     def step(self, x: N, *states: N) -> Step[N]:
         (h,) = states
-        h = self.act(x + h @ self.U)
+        h = self.act(x + self.of_h(h))
         return (h,), {}
 
 
 class LSTM(Generic[N]):
     """Gates i, f, o and the candidate g, in blocks i, f, o, c: one call of ract does the gates."""
 
-    def __init__(self, weights: Sequence[N], act: Function[N], ract: Function[N]) -> None:
+    def __init__(
+        self, weights: Sequence[N], dropout: Dropout[N], act: Function[N], ract: Function[N]
+    ) -> None:
         self.W, self.U, self.b = weights
+        self.of_x, self.of_h = products(self.W, self.U, dropout)
         self.act, self.ract = act, ract
 
     @staticmethod
@@ -69,12 +77,17 @@ class LSTM(Generic[N]):
         i, f, c, o = split(w, 1, 1, 1, 1)
         return np.concatenate([i, f, o, c], axis=-1)
 
+    @staticmethod
+    def gate_order(masks: Sequence[Array]) -> Sequence[Array]:
+        """Return one mask, or those of Keras' gates i, f, c, o, in the order i, f, o, c."""
+        return masks if len(masks) < 2 else [masks[0], masks[1], masks[3], masks[2]]
+
     def project(self, x: N) -> N:
-        return x @ self.W + self.b
+        return self.of_x(x) + self.b
 
     def step(self, x: N, *states: N) -> Step[N]:
         h, c = states
-        z_ifo, z_c = split(x + h @ self.U, 3, 1)
+        z_ifo, z_c = split(x + self.of_h(h), 3, 1)
         i, f, o = split(self.ract(z_ifo), 1, 1, 1)
         g = self.act(z_c)
         c = f * c + i * g
@@ -90,7 +103,7 @@ class OtherActivations(LSTM[N]):
 
     def step(self, x: N, *states: N) -> Step[N]:
         h, c = states
-        z_ifo, z_c = split(x + h @ self.U, 3, 1)
+        z_ifo, z_c = split(x + self.of_h(h), 3, 1)
         i, f, o = split(self.ract(z_ifo), 1, 1, 1)
         g = (self.act_g or self.act)(z_c)
         c = f * c + i * g
@@ -101,17 +114,20 @@ class OtherActivations(LSTM[N]):
 class GRU(Generic[N]):
     """The form with `reset_after`: the reset gate acts on the projected state and its bias b_h."""
 
-    def __init__(self, weights: Sequence[N], act: Function[N], ract: Function[N]) -> None:
+    def __init__(
+        self, weights: Sequence[N], dropout: Dropout[N], act: Function[N], ract: Function[N]
+    ) -> None:
         self.W, self.U, self.b, self.b_h = weights
+        self.of_x, self.of_h = products(self.W, self.U, dropout)
         self.act, self.ract = act, ract
 
     def project(self, x: N) -> N:
-        return x @ self.W + self.b
+        return self.of_x(x) + self.b
 
     def step(self, x: N, *states: N) -> Step[N]:
         (h,) = states
         x_zr, x_h = split(x, 2, 1)
-        h_zr, h_h = split(h @ self.U + self.b_h, 2, 1)
+        h_zr, h_h = split(self.of_h(h) + self.b_h, 2, 1)
         z, r = split(self.ract(x_zr + h_zr), 1, 1)
         g = self.act(x_h + r * h_h)
         h = z * h + (1 - z) * g
@@ -121,19 +137,23 @@ class GRU(Generic[N]):
 class GRUResetBefore(Generic[N]):
     """The form without `reset_after`: the reset gate acts on the state before it is projected."""
 
-    def __init__(self, weights: Sequence[N], act: Function[N], ract: Function[N]) -> None:
+    def __init__(
+        self, weights: Sequence[N], dropout: Dropout[N], act: Function[N], ract: Function[N]
+    ) -> None:
         self.W, self.U, self.b = weights
-        self.U_zr, self.U_h = split(self.U, 2, 1)
+        U_zr, U_h = split(self.U, 2, 1)
+        self.of_x, self.of_h = products(self.W, U_zr, dropout, slice(2))
+        _, self.of_rh = products(self.W, U_h, dropout, slice(-1, None))
         self.act, self.ract = act, ract
 
     def project(self, x: N) -> N:
-        return x @ self.W + self.b
+        return self.of_x(x) + self.b
 
     def step(self, x: N, *states: N) -> Step[N]:
         (h,) = states
         x_zr, x_h = split(x, 2, 1)
-        z, r = split(self.ract(x_zr + h @ self.U_zr), 1, 1)
-        g = self.act(x_h + (r * h) @ self.U_h)
+        z, r = split(self.ract(x_zr + self.of_h(h)), 1, 1)
+        g = self.act(x_h + self.of_rh(r * h))
         h = z * h + (1 - z) * g
         return (h,), {"z": z, "r": r, "g": g}
 
@@ -147,33 +167,29 @@ def altered(cell: C, cell_class: type[C] | None = None, **attributes: object) ->
     return other
 
 
-def split(z: N, *blocks: int) -> list[N]:
-    """Split the last axis into blocks of H columns: split(z, 3, 1) gives (B, 3H) and (B, H)."""
-    return [z[index] for index in _indices(z.shape[-1], blocks)]
-
-
-@lru_cache
-def _indices(columns: int, blocks: tuple[int, ...]) -> list[Index]:
-    """Return the index of each block, kept since every step has the same."""
-    units = columns // sum(blocks)
-    ends = [units * end for end in accumulate(blocks, initial=0)]
-    return [(..., slice(start, end)) for start, end in pairwise(ends)]
-
-
 def make_cell(
     layer: Recurrent,
     arrays: Sequence[Array],
-    from_array: Callable[[Array], N],
-    act: Function[N],
-    ract: Function[N],
+    masks: Mapping[str, Sequence[Array]],
+    arithmetic: Arithmetic[N],
 ) -> Cell[N]:
-    """Return the cell of `layer`, its weights converted by `from_array`.
+    """Return the cell of `layer`, its weights and dropout masks as numbers of the arithmetic.
 
-    The arrays are W, U, b as Keras keeps them, and for GRU with `reset_after` the second bias.
+    The arrays are W, U, b as Keras keeps them, and for GRU with `reset_after` the second bias. The
+    masks of `inputs` and of `recurrent` products, where there are any, are one or one a gate.
     """
-    if layer.class_name == "LSTM":
-        return LSTM([from_array(LSTM.gates_first(array)) for array in arrays], act, ract)
+    from_array, is_lstm = arithmetic.from_array, layer.class_name == "LSTM"
+    act = arithmetic.activation(layer.activation)
+    ract = arithmetic.activation(layer.recurrent_activation)
+    inputs, recurrent = (
+        [from_array(mask) for mask in (LSTM.gate_order(found) if is_lstm else found)]
+        for found in (masks.get("inputs", ()), masks.get("recurrent", ()))
+    )
+    dropout = Dropout(inputs, recurrent, arithmetic.join_columns)
+    if is_lstm:
+        return LSTM([from_array(LSTM.gates_first(array)) for array in arrays], dropout, act, ract)
     weights = [from_array(array) for array in arrays]
     if layer.class_name == "SimpleRNN":
-        return SimpleRNN(weights, act)
-    return GRU(weights, act, ract) if layer.reset_after else GRUResetBefore(weights, act, ract)
+        return SimpleRNN(weights, dropout, act)
+    cell_class = GRU if layer.reset_after else GRUResetBefore
+    return cell_class(weights, dropout, act, ract)

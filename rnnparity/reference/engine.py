@@ -172,9 +172,12 @@ class Unroller(Generic[N]):
             b = dtype.round(arrays[f"{prefix}bias"])
             b = b.reshape(*b.shape[: b.ndim - rows], rows, columns)
         biases = [b[..., row : row + 1, :] for row in range(rows)]
-        act = arithmetic.activation(layer.activation)
-        ract = arithmetic.activation(layer.recurrent_activation)
-        return make_cell(layer, [W, U, *biases], arithmetic.from_array, act, ract)
+        masks = {
+            tensor.name.removeprefix(prefix): list(dtype.round(tensor.data))
+            for tensor in self.problem.dropout_masks or ()
+            if tensor.name.startswith(prefix)
+        }
+        return make_cell(layer, [W, U, *biases], masks, arithmetic)
 
     def _states_at_start(self) -> dict[str, list[N]]:
         """Return the initial states of each half: the problem's, else zeros."""
@@ -235,11 +238,11 @@ class Unroller(Generic[N]):
     def _project(self, layer: Recurrent, cell: Cell[N], x: N) -> Iterator[tuple[int, N]]:
         """Yield the time and x W + b (..., B, G*H) of each step, in processing order.
 
-        One product serves many steps.
+        One product serves many steps, unless dropout masks have to meet the rows of each.
         """
         *_, batch, steps, features = x.shape
         width = cell.W.shape[-1]
-        count = max(1, PROJECTED_VALUES // (batch * width))
+        count = 1 if cell.of_x.masks else max(1, PROJECTED_VALUES // (batch * width))
         direction = -1 if layer.go_backwards else 1
         for start in range(0, steps, count)[::direction]:
             block = x[..., start : start + count, :].swapaxes(-3, -2)

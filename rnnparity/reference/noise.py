@@ -87,6 +87,13 @@ class NoiseArithmetic:
         var = np.concatenate([number.noise for number in numbers], axis)
         return NoisyArray(value, var, numbers[0].dtype)
 
+    def join_columns(self, numbers: Sequence[NoisyArray]) -> NoisyArray:
+        value = np.concatenate([number.value for number in numbers], -1)
+        var = np.concatenate([or_zeros(number.var, number.value) for number in numbers], -1)
+        sources = [number.sources for number in numbers if number.sources is not None]
+        joined = np.concatenate(sources, -1) if len(sources) == len(numbers) else None
+        return NoisyArray(value, var, numbers[0].dtype, joined, numbers[0].covariance)
+
     def stack(self, numbers: Sequence[NoisyArray]) -> NoisyArray:
         value = np.stack([number.value for number in numbers], axis=-2)
         var = np.stack([number.noise for number in numbers], axis=-2)

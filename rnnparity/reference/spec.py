@@ -2,8 +2,9 @@
 
 This page is for reading beside Keras' documentation; `engine` is the fast version, tested equal.
 Axis letters: B batch, T time, D input features, H units. A cell gets one step: its input x (B, D),
-the states h and c (B, H) before it, and the weights as Keras keeps them, W (D, G*H), U (H, G*H) and
-b (G*H,), with a block of H columns for each of G gates. It returns the states after the step.
+the states h and c (B, H) before it, and `weights`: W (D, G*H), U (H, G*H) and b (G*H,) as Keras
+keeps them, with a block of H columns for each of G gates, and the factors of dropout m_x (G or 1,
+B, D) and m_h (G or 1, B, H), which are 1 outside of training. It returns the states after the step.
 
 Sources: Keras 3, https://keras.io/api/layers/recurrent_layers; where that is silent, keras/src:
 [cell] `call` in layers/rnn/simple_rnn.py, lstm.py and gru.py; [loop] backend/tensorflow/rnn.py, the
@@ -26,33 +27,44 @@ Fn = Callable[[Array], Array]
 Cells = dict[str, Callable[..., Arrays]]
 
 
-def simple_rnn(x: Array, h: Array, W: Array, U: Array, b: Array, act: Fn, _: Fn) -> Arrays:
+def product(x: Array, m: Array, W: Array) -> Array:
+    """Return (x * m) W, where each block of W may have its own mask [cell]."""
+    blocks = np.split(W, len(m), axis=-1)
+    return np.concatenate([(x * m[k]) @ W_k for k, W_k in enumerate(blocks)], axis=-1)
+
+
+def simple_rnn(x: Array, h: Array, weights: Arrays, act: Fn, _: Fn) -> Arrays:
     """Return h of SimpleRNN [cell]. Elman 1990."""
-    return [act(x @ W + h @ U + b)]
+    W, U, b, m_x, m_h = weights
+    return [act(product(x, m_x, W) + product(h, m_h, U) + b)]
 
 
-def lstm(x: Array, h: Array, c: Array, W: Array, U: Array, b: Array, act: Fn, ract: Fn) -> Arrays:
+def lstm(x: Array, h: Array, c: Array, weights: Arrays, act: Fn, ract: Fn) -> Arrays:
     """Return h and c of LSTM [cell]. Hochreiter & Schmidhuber 1997, Gers et al. 2000."""
-    z_i, z_f, z_c, z_o = np.split(x @ W + h @ U + b, 4, axis=-1)
+    W, U, b, m_x, m_h = weights
+    z_i, z_f, z_c, z_o = np.split(product(x, m_x, W) + product(h, m_h, U) + b, 4, axis=-1)
     i, f, o = ract(z_i), ract(z_f), ract(z_o)
     g = act(z_c)
     c = f * c + i * g
     return [o * act(c), c]
 
 
-def gru(x: Array, h: Array, W: Array, U: Array, b: Array, act: Fn, ract: Fn) -> Arrays:
+def gru(x: Array, h: Array, weights: Arrays, act: Fn, ract: Fn) -> Arrays:
     """Return h of GRU without `reset_after` [cell]. Cho et al. 2014."""
-    x_z, x_r, x_h = np.split(x @ W + b, 3, axis=-1)
-    U_z, U_r, U_h = np.split(U, 3, axis=-1)
-    z, r = ract(x_z + h @ U_z), ract(x_r + h @ U_r)
-    g = act(x_h + (r * h) @ U_h)
+    W, U, b, m_x, m_h = weights
+    x_z, x_r, x_h = np.split(product(x, m_x, W) + b, 3, axis=-1)
+    U_zr, U_h = np.split(U, [2 * h.shape[-1]], axis=-1)
+    h_z, h_r = np.split(product(h, m_h[:2], U_zr), 2, axis=-1)
+    z, r = ract(x_z + h_z), ract(x_r + h_r)
+    g = act(x_h + (r * h * m_h[-1]) @ U_h)
     return [z * h + (1 - z) * g]
 
 
-def gru_reset_after(x: Array, h: Array, W: Array, U: Array, b: Array, act: Fn, ract: Fn) -> Arrays:
+def gru_reset_after(x: Array, h: Array, weights: Arrays, act: Fn, ract: Fn) -> Arrays:
     """Return h of GRU with `reset_after`, the form of cuDNN; b is (2, 3H) [cell]."""
-    x_z, x_r, x_h = np.split(x @ W + b[0], 3, axis=-1)
-    h_z, h_r, h_h = np.split(h @ U + b[1], 3, axis=-1)
+    W, U, b, m_x, m_h = weights
+    x_z, x_r, x_h = np.split(product(x, m_x, W) + b[0], 3, axis=-1)
+    h_z, h_r, h_h = np.split(product(h, m_h, U) + b[1], 3, axis=-1)
     z, r = ract(x_z + h_z), ract(x_r + h_r)
     g = act(x_h + r * h_h)
     return [z * h + (1 - z) * g]
@@ -71,7 +83,7 @@ def recurrent(
     act, ract = ACTIVATIONS[half.activation], ACTIVATIONS[half.recurrent_activation]
     output, outputs = np.zeros_like(states[0]), []
     for t in range(x.shape[1])[:: -1 if half.go_backwards else 1]:
-        new_states = cells[half.class_name](x[:, t], *states, *weights, act, ract)
+        new_states = cells[half.class_name](x[:, t], *states, weights, act, ract)
         used = mask[:, t, None]
         output = np.where(used, new_states[0], 0 if zeros and half.return_sequences else output)
         states = [np.where(used, new, old) for new, old in zip(new_states, states, strict=True)]
@@ -117,12 +129,15 @@ def outputs(problem: Problem) -> Arrays:
     xs = [rounded(rounded(x, first), half) for _, half in halves(first)]
     arrays = iter([tensor.data for tensor in problem.weights])
     initial_states = iter([tensor.data for tensor in problem.initial_state or ()])
+    dropout = {tensor.name: tensor.data for tensor in problem.dropout_masks or ()}
     inside = [half for _, half in halves(layer)]
     weights, states, zeros = [], [], []
-    for half, called in zip(inside, called_layers(layer), strict=True):
+    for (prefix, half), called in zip(halves(layer), called_layers(layer), strict=True):
         no_bias = np.zeros((2, 1) if half.class_name == "GRU" and half.reset_after else 1)
         W_U_b = [next(arrays), next(arrays), next(arrays) if half.use_bias else no_bias]
-        weights.append([rounded(array, half) for array in W_U_b])
+        ones = np.ones((1, 1, 1))
+        masks = [dropout.get(f"{prefix}{name}", ones) for name in ("inputs", "recurrent")]
+        weights.append([rounded(array, half) for array in (*W_U_b, *masks)])
         zeros.append([np.zeros((len(x), half.units)) for _ in half.states])
         first_states = [rounded(next(initial_states, zero), called) for zero in zeros[-1]]
         states.append([rounded(state, half) for state in first_states])

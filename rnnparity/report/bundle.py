@@ -182,6 +182,8 @@ def _check(problem: Problem, family: Family, path: str, shown: DifferenceType | 
         RequestError: they cannot.
     """
     reason = _obstacle(problem, family, path, shown)
+    if problem.dropout_masks is not None:
+        reason = "dropout masks, which no framework takes as an argument"
     if reason:
         raise RequestError(
             f"{problem.id}: cannot write a script for {reason}; use the problem file directly"

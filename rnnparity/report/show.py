@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -56,6 +57,8 @@ def _head(problem: Problem) -> Iterator[str]:
 def _numbers(problem: Problem) -> Iterator[str]:
     for tensor in (problem.inputs, *problem.weights, *(problem.initial_state or ())):
         yield from _tensor(tensor)
+    for tensor in problem.dropout_masks or ():
+        yield from _tensor(replace(tensor, name=f"dropout mask {tensor.name}"))
     if problem.mask is not None:
         rows = ["".join("1" if used else "0" for used in row) for row in problem.mask]
         yield f"mask {problem.mask.shape}: {' '.join(rows)}"

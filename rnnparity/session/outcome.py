@@ -42,6 +42,9 @@ def ask_in_this_process(subject: Subject, problem: Problem) -> Outcome:
 
 
 def _answer(subject: Subject, problem: Problem) -> Answer:
+    # One that does not know of them would leave them out.
+    if problem.dropout_masks is not None and not getattr(subject, "takes_dropout_masks", False):
+        raise Unsupported("it takes no dropout masks")
     if problem.cotangents is None:
         return subject.answer(problem)
     if not isinstance(subject, DifferentiableSubject):

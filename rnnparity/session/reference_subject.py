@@ -23,6 +23,8 @@ def make() -> Subject:
 class ReferenceSubject:
     """NumPy in float64; its outputs keep that type, so that nothing is lost."""
 
+    takes_dropout_masks = True
+
     def versions(self) -> dict[str, str]:
         return {"numpy": np.__version__}
 

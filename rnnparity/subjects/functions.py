@@ -43,11 +43,13 @@ class FunctionSubject:
     """A subject from a function of a Problem.
 
     The function returns a sequence of arrays in Keras' order, a mapping of arrays by name, or one
-    array; it raises `Unsupported` for a problem that it cannot compute.
+    array; it raises `Unsupported` for a problem that it cannot compute. It gets problems with
+    dropout masks if it has a true attribute `takes_dropout_masks`.
     """
 
     def __init__(self, function: Function) -> None:
         self.function = function
+        self.takes_dropout_masks = bool(getattr(function, "takes_dropout_masks", False))
 
     def versions(self) -> dict[str, str]:
         return {}
@@ -64,6 +66,7 @@ class ForeignSubject:
 
     def __init__(self, subject: PlainSubject) -> None:
         self.subject = subject
+        self.takes_dropout_masks = bool(getattr(subject, "takes_dropout_masks", False))
 
     def versions(self) -> dict[str, str]:
         versions = self.subject.versions()

@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from rnnparity.problem.dtypes import Array
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.keras_config import layer_spec
-from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack
+from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.subjects.keras_backend import Backend, KerasModel, KerasTensor
+
+# A rate between 0 and 1 switches dropout on; with masks that are given, its value does not matter.
+RATE = 0.5
 
 
 class LayerBuilder:
@@ -119,16 +122,17 @@ def apply(
     x: KerasTensor,
     mask: KerasTensor | None,
     states: Sequence[KerasTensor] | None,
+    **training: bool,
 ) -> object:
     """Call a layer or a Sequential; only the layers of the latter can take initial states."""
     if not hasattr(model, "layers"):
-        return model(x, mask=mask, initial_state=states)
+        return model(x, mask=mask, initial_state=states, **training)
     if states is None:
-        return model(x, mask=mask)
+        return model(x, mask=mask, **training)
     remaining = list(states)
     for layer in model.layers:
         count = _state_count(layer)
-        x = layer(x, mask=mask, initial_state=remaining[:count])
+        x = layer(x, mask=mask, initial_state=remaining[:count], **training)
         remaining = remaining[count:]
     return x
 
@@ -163,6 +167,39 @@ def reset_states(model: KerasModel) -> None:
             # Keras 3 has one name for it, Keras 2 the other.
             reset = layer.reset_state if hasattr(layer, "reset_state") else layer.reset_states
             reset()
+
+
+def set_dropout_masks(backend: Backend, problem: Problem, model: KerasModel) -> None:
+    """Give the problem's dropout masks to the cells, in place of those that Keras would draw.
+
+    A cell keeps the masks of a call in two attributes and draws what is not there
+    (keras/src/layers/rnn/dropout_rnn_cell.py); afterwards it forgets them.
+    """
+    arrays = {tensor.name: tensor.data for tensor in problem.dropout_masks or ()}
+    layers = getattr(model, "layers", [model])
+    built = [half for layer in layers for half in _halves(layer)]
+    for (prefix, half), layer in zip(halves(problem.layer), built, strict=True):
+        inputs, recurrent = arrays.get(f"{prefix}inputs"), arrays.get(f"{prefix}recurrent")
+        cell = layer.cell
+        if half.cell.gated and (recurrent is not None or (inputs is not None and len(inputs) > 1)):
+            cell.implementation = 1
+        # Keras 3.15 raises for a mask a gate on the way to cuDNN.
+        layer.use_cudnn = False
+        cell.dropout = 0.0 if inputs is None else RATE
+        cell.recurrent_dropout = 0.0 if recurrent is None else RATE
+        cell._dropout_mask = _cell_masks(backend, half, cell, inputs)
+        cell._recurrent_dropout_mask = _cell_masks(backend, half, cell, recurrent)
+
+
+def _cell_masks(backend: Backend, half: Recurrent, cell: KerasModel, mask: Array | None) -> object:
+    """Return a mask as a cell keeps it: a list with one a gate, or one for all gates."""
+    if mask is None:
+        return None
+    mask = FLOAT_TYPES[half.compute_dtype].round(mask)
+    if getattr(cell, "implementation", 2) == 2:
+        return backend.tensor(mask[0])
+    masks = np.broadcast_to(mask, (len(half.cell.gates), *mask.shape[1:]))
+    return [backend.tensor(part) for part in masks]
 
 
 def _halves(layer: KerasModel) -> Iterator[KerasModel]:

@@ -37,6 +37,7 @@ from rnnparity.subjects.keras_layers import (
     flat,
     has_implementation,
     reset_states,
+    set_dropout_masks,
     set_weights,
 )
 
@@ -48,6 +49,7 @@ class KerasSubject:
     """One path through Keras; models are kept by configuration, compiled calls by model."""
 
     builder: type[LayerBuilder] = LayerBuilder
+    takes_dropout_masks = True
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -96,6 +98,8 @@ class KerasSubject:
         Raises:
             Unsupported: with the reason.
         """
+        if problem.dropout_masks is not None and self.path in ("predict", "reloaded"):
+            raise Unsupported("this path does not run in training")
         if self.path == "implementation1" and not has_implementation(problem.layer):
             raise Unsupported("SimpleRNN has no argument implementation")
         if len(self.models) >= self.backend.max_models:
@@ -127,9 +131,20 @@ class KerasSubject:
         return model
 
     def layer_call(self, problem: Problem, model: KerasModel) -> LayerCall:
-        """Return what calls a model on tensors of the problem's types."""
-        del problem
-        return partial(apply, model)
+        """Return what calls a model on tensors of the problem's types.
+
+        Dropout masks are set before each call, as Keras drops those that it has used.
+        """
+        if problem.dropout_masks is None:
+            return partial(apply, model)
+
+        def call(
+            x: KerasTensor, mask: KerasTensor | None, states: Sequence[KerasTensor] | None
+        ) -> object:
+            set_dropout_masks(self.backend, problem, model)
+            return apply(model, x, mask, states, training=True)
+
+        return call
 
     def facts(self, problem: Problem, model: KerasModel) -> dict[str, object]:
         """Return what Keras states without computing: parameters, symbolic shapes, the summary."""
@@ -246,9 +261,13 @@ def _make(subject: type[KerasSubject], backend: type[Backend], path: str) -> Ker
 
 
 def _key(problem: Problem) -> str:
-    """Return what a built model depends on, the numbers of constant initializers included."""
+    """Return what a built model depends on, the numbers of constant initializers included.
+
+    So are dropout masks, which are constants of a compiled call.
+    """
     shape, dtype = batch_shape(problem), problem.inputs.dtype
-    parts = [layer_spec(problem.layer), shape, dtype, constant_initializers(problem)]
+    masks = [(mask.name, mask.data.tolist()) for mask in problem.dropout_masks or ()]
+    parts = [layer_spec(problem.layer), shape, dtype, constant_initializers(problem), masks]
     return json.dumps(parts, default=dict)
 
 

@@ -76,6 +76,7 @@ class TfKerasSubject(KerasSubject):
     """One path through Keras 2."""
 
     builder = TfKerasBuilder
+    takes_dropout_masks = False
     backend: TfKeras
 
     def prepare(self, problem: Problem) -> None:

@@ -12,7 +12,7 @@ from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import Array, variable_dtype
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.shapes import state_slots, weight_slots
+from rnnparity.problem.shapes import dropout_slots, state_slots, weight_slots
 from rnnparity.reference import compute
 
 # The four kinds of cell: class name and what its configuration says beyond the units.
@@ -84,6 +84,24 @@ def random_problem(
         tuple(states) if initial else None,
         None if calls is None else tuple(calls),
     )
+
+
+def with_dropout(problem: Problem, *names: str, seed: int = 0, shared: bool = False) -> Problem:
+    """Add dropout masks of zeros and 1 / (1 - rate), different in every gate unless `shared`.
+
+    `names` are "inputs" and "recurrent"; without any, both.
+    """
+    rng = np.random.default_rng(seed)
+    batch, _, features = problem.inputs.shape
+    masks = []
+    for slot in dropout_slots(problem.layer, batch, features):
+        name = slot.name.rpartition("/")[2]
+        if name in (names or ("inputs", "recurrent")):
+            rate = 0.3 if name == "inputs" else 0.4
+            shape = (1, *slot.shape[1:]) if shared else slot.shape
+            mask = (rng.random(shape) >= rate) / (1 - rate)
+            masks.append(Tensor.of(slot.name, mask, problem.inputs.dtype))
+    return replace(problem, dropout_masks=tuple(masks))
 
 
 def problem_of(

@@ -33,6 +33,10 @@ OUTPUTS = {
 # One gradient is missing, which is not the same as zeros.
 BACKWARD = replace(
     PROBLEM,
+    dropout_masks=(
+        Tensor.of("inputs", np.ones((1, 2, 1))),
+        Tensor.of("recurrent", np.ones((4, 2, 2))),
+    ),
     cotangents=tuple(Tensor.of(s.name, np.ones(s.shape), s.dtype) for s in PROBLEM.output_slots()),
     gradients=(None, *(Tensor.of(s.name, np.ones(s.shape)) for s in PROBLEM.gradient_slots()[1:])),
 )

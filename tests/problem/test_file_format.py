@@ -13,6 +13,7 @@ from _support.random_problems import (
     spec_of,
     stack_of,
     two_ways,
+    with_dropout,
 )
 from _support.valid_problem import BACKWARD
 from hypothesis import given, settings
@@ -279,6 +280,18 @@ def test_cotangents_and_gradients_survive(dump):
     read = file_format.parse_problem(json.loads(text), "x")
     assert read.gradients[0] is None
     assert np.isnan(read.gradients[1].data).all()
+    assert dump(read) == text
+
+
+@both_forms
+@pytest.mark.parametrize("shared", [True, False])
+def test_dropout_masks_survive(dump, shared):
+    problem = with_dropout(random_problem(two_ways(spec_of("gru", **BOTH))), shared=shared)
+    text = dump(problem)
+    assert json.loads(text)["format"] == "rnnparity/2"
+    read = file_format.parse_problem(json.loads(text), "x")
+    for mask, other in zip(read.dropout_masks, problem.dropout_masks, strict=True):
+        assert_same_tensor(mask, other)
     assert dump(read) == text
 
 

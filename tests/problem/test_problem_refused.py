@@ -170,6 +170,28 @@ WRONG = {
         "problem: weights: got none, expected kernel, recurrent_kernel, bias",
     ),
     "state": (put("initial_state", 1, ...), "problem: initial_state: got h, expected h, c"),
+    # dropout masks
+    "no_dropout_masks": (
+        put("dropout_masks", []),
+        "problem: dropout_masks: got none, expected some of inputs, recurrent, in this order",
+    ),
+    "dropout_name": (
+        put("dropout_masks", 1, "name", "h"),
+        "problem: dropout_masks: got inputs, h, expected some of inputs, recurrent, in this order",
+    ),
+    "dropout_order": (
+        lambda f: f["dropout_masks"].reverse(),
+        "problem: dropout_masks: got recurrent, inputs, "
+        "expected some of inputs, recurrent, in this order",
+    ),
+    "dropout_shape": (
+        put("dropout_masks", 1, "shape", [2, 4, 2]),
+        "problem: dropout_masks: recurrent: got (2, 4, 2), expected (1, 2, 2) or (4, 2, 2)",
+    ),
+    "dropout_nan": (
+        put("dropout_masks", 0, "data", 1, "NaN"),
+        "problem: dropout_masks: inputs[0, 1, 0]: got nan, expected a finite number",
+    ),
     # cotangents and gradients
     "cotangents": (
         put("cotangents", 2, ...),

@@ -53,6 +53,9 @@ class TapedArithmetic:
 
         return TapedArray(np.concatenate(_same_runs(numbers), axis), self, back)
 
+    def join_columns(self, numbers: Sequence[TapedArray]) -> TapedArray:
+        return self.join(numbers, -1)
+
     def stack(self, numbers: Sequence[TapedArray]) -> TapedArray:
         def back(gradient: Array) -> None:
             for step, number in enumerate(numbers):

@@ -1,0 +1,63 @@
+"""The matrix products of the cells, with dropout of what enters them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from typing import Generic
+
+from rnnparity.reference.number import Index, N
+
+
+class Product(Generic[N]):
+    """The product x W, where x may be dropped out: multiplied before by one mask for all gates, or
+    by one for each.
+
+    The masks are those of x, `join` joins the products of the gates.
+    """
+
+    def __init__(
+        self, W: N, masks: Sequence[N] = (), join: Callable[[Sequence[N]], N] | None = None
+    ) -> None:
+        self.W, self.masks, self.join = W, masks, join
+        self.blocks = split(W, *(1 for _ in masks)) if len(masks) > 1 else [W]
+
+    def __call__(self, x: N) -> N:
+        if not self.masks:
+            return x @ self.W
+        products = [(x * mask) @ block for mask, block in zip(self.masks, self.blocks, strict=True)]
+        return products[0] if self.join is None or len(products) == 1 else self.join(products)
+
+
+@dataclass(frozen=True)
+class Dropout(Generic[N]):
+    """The dropout masks of a cell, (B, D) and (B, H) each: none, one, or one a gate in the order
+    of the cell's blocks.
+    """
+
+    inputs: Sequence[N] = ()
+    recurrent: Sequence[N] = ()
+    join: Callable[[Sequence[N]], N] | None = None
+
+
+def products(
+    W: N, U: N, dropout: Dropout[N], gates: slice = slice(None)
+) -> tuple[Product[N], Product[N]]:
+    """Return the products with both kernels; `gates` are those of U."""
+    of_x = Product(W, dropout.inputs, dropout.join)
+    return of_x, Product(U, dropout.recurrent[gates], dropout.join)
+
+
+def split(z: N, *blocks: int) -> list[N]:
+    """Split the last axis into blocks of H columns: split(z, 3, 1) gives (B, 3H) and (B, H)."""
+    return [z[index] for index in _indices(z.shape[-1], blocks)]
+
+
+@lru_cache
+def _indices(columns: int, blocks: tuple[int, ...]) -> list[Index]:
+    """Return the index of each block, kept since every step has the same."""
+    units = columns // sum(blocks)
+    ends = [units * end for end in accumulate(blocks, initial=0)]
+    return [(..., slice(start, end)) for start, end in pairwise(ends)]
