@@ -122,7 +122,7 @@ def _try_coarser(search: Search, evidence: Evidence, singles: Sequence[Injection
         if not evidence.coarse_dtype:  # only the size of the errors points to a coarser dtype
             search.fits = [fit for fit in search.fits if search.certain(fit)]
         if search.fits:
-            search.precision = noise.dtype
+            search.precision, search.by_size = noise.dtype, not evidence.coarse_dtype
             return
 
 

@@ -177,7 +177,9 @@ def _cause(explanation: Explanation) -> Iterator[Line]:
     yield from _descriptions(cause.faults, explanation.descriptions)
     yield Line(f"  evidence: {evidence_text(explanation)}")
     if not cause.certain:
-        yield Line("  low confidence: too few values to rule out a chance match")
+        yield Line(
+            "  low confidence: the values are too few or too coarse to rule out a chance match"
+        )
     for seen_in in dict.fromkeys(fault.seen_in for fault in explanation.descriptions):
         if seen_in:
             yield Line(f"  seen in: {seen_in}")

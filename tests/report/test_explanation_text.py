@@ -116,7 +116,10 @@ def test_doubts_and_alternatives_are_stated():
     cause = Cause((GATES,), ((BIAS,), (BIAS, GATES)), certain=False)
     doubtful = text(replace(EXPLAINED, cause=cause, probes=2, precision="float16"))
     name = "gate-order: LSTM iofc (ONNX) in all weights (forward)"
-    assert "  low confidence: too few values to rule out a chance match" in doubtful
+    assert (
+        "  low confidence: the values are too few or too coarse to rule out a chance match"
+        in doubtful
+    )
     assert "  probes: the subject was asked 2 further problems" in doubtful
     assert (
         f"  equally consistent with these inputs: bias-missing, bias-missing + {name}" in doubtful

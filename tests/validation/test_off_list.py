@@ -120,6 +120,25 @@ def test_another_claim_that_gives_the_same_outputs_is_not_wrong():
     assert outcome_of(scaled, change=Change(Kind.BLOCK, doubled)) is Outcome.BESIDE
 
 
+def test_claims_that_are_true_together_are_not_wrong():
+    problem = lstm()
+    exchanged = replace(SCALED, change=BlockChange.EXCHANGED, source=WeightBlock("kernel", "i"))
+    change = Change(Kind.EXCHANGED, exchanged)
+    actual = ChangedImplementation(change)(problem)
+    replaced = replace(exchanged, change=BlockChange.REPLACED)
+    back = replace(replaced, block=replaced.source, source=replaced.block)
+    assert judge(explanation_with(replaced, back), change, problem, actual) is Outcome.BESIDE
+    assert judge(explanation_with(replaced), change, problem, actual) is Outcome.WRONG
+
+
+def test_blocks_that_are_exchanged_at_a_step_are_run_with_that_step():
+    source = WeightBlock("kernel", "i")
+    at_step = replace(SCALED, change=BlockChange.EXCHANGED, source=source, numbers=(1,))
+    assert outcome_of(at_step, change=Change(Kind.AT_STEPS, at_step)) is Outcome.NAMED
+    everywhere = replace(at_step, numbers=())
+    assert outcome_of(at_step, change=Change(Kind.EXCHANGED, everywhere)) is Outcome.WRONG
+
+
 def test_change_within_the_noise_is_not_detectable():
     same = Change(Kind.BLOCK, replace(SCALED, value=1.0))
     assert outcome_of(change=same) is Outcome.UNDETECTED

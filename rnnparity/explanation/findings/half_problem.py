@@ -53,6 +53,19 @@ class HalfProblem:
         """Which rows have a step that counts: (B,)."""
         return np.array(self.used.any(axis=1))
 
+    @property
+    def varies_before_first_step(self) -> bool:
+        """Whether the output differs between masked steps that come before any other.
+
+        Whatever is returned there, nothing was computed yet: the mask is not what was used.
+        """
+        if self.sequence is None:
+            return False
+        before = self.all_units(np.cumsum(self.used, axis=1) == 0)
+        actual = self.sequence.actual
+        far = np.abs(actual - actual[:, :1]) > self.sequence.allowed
+        return bool(far[before].any())
+
     def all_units(self, where: Array) -> Array:
         """Return (B, T) or (B,) as an array with the axis of the units."""
         units = self.layer.units

@@ -31,6 +31,18 @@ from rnnparity.problem.findings import Finding, FindingType, WeightBlock, accoun
 from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Tensor
 
+# What is read off the unmasked steps only.
+UNMASKED = frozenset(
+    {
+        FindingType.RESTARTS_EVERY_STEP,
+        FindingType.OTHER_QUANTITY,
+        FindingType.BLOCK,
+        FindingType.EFFECTIVE_WEIGHTS,
+        FindingType.INITIAL_STATE,
+        FindingType.ACTIVATION,
+    }
+)
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -96,8 +108,11 @@ def _of_half(half: HalfProblem, questions: Iterable[Question]) -> Findings:
     findings: tuple[Finding, ...] = ()
     for question in questions:
         answer = question(half)
-        findings += answer.findings
-        if answer.complete:
+        found = answer.findings
+        if half.varies_before_first_step:
+            found = tuple(replace(f, certain=f.certain and f.type not in UNMASKED) for f in found)
+        findings += found
+        if answer.complete and _any_accounts(found):
             return Findings(findings, complete=True)
     return Findings(findings)
 

@@ -15,7 +15,7 @@ from rnnparity.explanation.findings.initial import initial_findings
 from rnnparity.explanation.findings.one_step import OneStep
 from rnnparity.explanation.findings.view import Output, View
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
 from rnnparity.problem.problem import Tensor
 from rnnparity.reference import compute
 
@@ -41,7 +41,10 @@ def step_findings(half: HalfProblem, step: OneStep) -> Iterator[Finding]:
         )
     if (wrong <= first).all():
         base = step_base(half, step, wrong, ())
-        yield from initial_findings(base.problem, half.view.prefix, base.view)
+        initial = list(initial_findings(base.problem, half.view.prefix, base.view))
+        yield from initial
+        if any(map(accounts_for_values, initial)):
+            return  # a block would be changed at these steps of these rows only
     yield from block_findings(step_base(half, step, wrong, half.step_indices(steps)))
 
 

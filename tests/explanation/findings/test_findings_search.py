@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from _support.random_problems import SEQUENCES, random_problem, spec_of
+from validation.off_list.changes import Change, ChangedImplementation, Kind
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.search import find
-from rnnparity.problem.findings import FindingType, accounts_for_values
+from rnnparity.problem.findings import (
+    BlockChange,
+    Finding,
+    FindingType,
+    WeightBlock,
+    accounts_for_values,
+)
 from rnnparity.problem.problem import Tensor
 from rnnparity.reference import compute, trace
 from rnnparity.reference.tolerance import expect
@@ -50,3 +58,17 @@ def test_findings_about_each_output_account_for_both():
     both = found(WRONG[FindingType.ROWS_PERMUTED], compute(PROBLEM)[2].data[::-1])
     assert both.complete
     assert accounting(both) == {FindingType.ROWS_PERMUTED}
+
+
+@pytest.mark.parametrize(("at_masked", "certain"), [(-1.0, True), (np.arange(5.0), False)])
+def test_change_of_a_block_needs_a_mask_that_was_used(at_masked, certain):
+    spec = spec_of("lstm", **SEQUENCES)
+    problem = random_problem(spec, 3, (3, 5, 4), mask=["11111", "11111", "00000"])
+    block = WeightBlock("kernel", "f")
+    change = Finding(FindingType.BLOCK, block=block, change=BlockChange.NEGATED)
+    (sequence,) = ChangedImplementation(Change(Kind.BLOCK, change))(problem)
+    sequence[2] = np.reshape(at_masked, (-1, 1))
+    actual = Tensor.of("output", sequence)
+    findings = find(Evidence(problem, (actual,), expect(problem))).findings
+    (found_block,) = [finding for finding in findings if finding.type is FindingType.BLOCK]
+    assert (found_block.block, found_block.certain) == (block, certain)

@@ -8,7 +8,7 @@ from validation.off_list.changes import Change, ChangedImplementation, Kind
 from validation.off_list.trials import with_arrays
 
 from rnnparity.explanation.diagnosis import diagnose
-from rnnparity.problem.findings import BlockChange, Finding, FindingType
+from rnnparity.problem.findings import BlockChange, Finding, FindingType, accounts_for_values
 
 STATES = [("gru", "h"), ("simple_rnn", "h"), ("lstm", "h"), ("lstm", "c"), ("lstm", "")]
 
@@ -57,3 +57,16 @@ def test_a_state_that_accounts_for_it_is_not_all_states():
     problem = replace(problem, weights=tuple(weights))
     (finding,) = found(problem, "c", BlockChange.SHIFTED, 0.375)
     assert finding.name == "c"
+
+
+def test_rows_that_start_at_other_steps_are_no_change_at_these_steps():
+    # With h scaled at its first step each row computes as with a scaled recurrent kernel there.
+    mask = ["1111", "0001", "0000", "0000"]
+    problem = random_problem(
+        spec_of("simple_rnn", **SEQUENCES), 1, (4, 4, 4), initial=True, mask=mask
+    )
+    finding = Finding(FindingType.INITIAL_STATE, "h", change=BlockChange.SCALED, value=0.75)
+    arrays = ChangedImplementation(Change(Kind.INITIAL_STATE, finding))(problem)
+    findings = diagnose(with_arrays(problem, arrays)).explanation.findings
+    accounting = [each.type for each in findings if accounts_for_values(each)]
+    assert accounting == [FindingType.INITIAL_STATE]

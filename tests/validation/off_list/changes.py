@@ -159,6 +159,8 @@ def changed_block(problem: Problem, finding: Finding, seed: int = 0) -> Array:
 
 def _with_changed_block(problem: Problem, change: Change) -> Problem:
     finding = change.finding
+    if finding.change is BlockChange.EXCHANGED:
+        return _with_exchanged_blocks(problem, change)
     assert finding.block is not None
     return with_block(problem, finding.block, changed_block(problem, finding, change.seed))
 

@@ -22,7 +22,13 @@ from rnnparity.problem.results import Explanation
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import distances
 from validation.off_list.cells import run
-from validation.off_list.changes import Change, ChangedImplementation, Kind
+from validation.off_list.changes import (
+    Change,
+    ChangedImplementation,
+    Kind,
+    changed_block,
+    with_block,
+)
 
 
 class Outcome(StrEnum):
@@ -207,6 +213,16 @@ def is_true(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool
     return not differ(problem, actual, outputs)
 
 
+def are_true(findings: Sequence[Finding], problem: Problem, actual: Sequence[Array]) -> bool:
+    """Return whether changes of several blocks give the actual outputs together."""
+    given = problem
+    for finding in map(with_full_names, findings):
+        if _effect(finding) is not Kind.BLOCK or finding.block is None:
+            return False
+        problem = with_block(problem, finding.block, changed_block(given, finding))
+    return not differ(given, actual, run(problem))
+
+
 def _effect(finding: Finding) -> Kind | None:
     """Return the kind of change that has the effect that a finding states."""
     kind = EFFECTS.get(finding.type)
@@ -214,10 +230,9 @@ def _effect(finding: Finding) -> Kind | None:
         return kind
     if finding.change is BlockChange.OTHER:
         return None
-    if finding.change is BlockChange.EXCHANGED:
-        return Kind.EXCHANGED
-    at_steps = finding.numbers and finding.change is not BlockChange.PERMUTED
-    return Kind.AT_STEPS if at_steps else Kind.BLOCK
+    if finding.numbers and finding.change is not BlockChange.PERMUTED:
+        return Kind.AT_STEPS
+    return Kind.EXCHANGED if finding.change is BlockChange.EXCHANGED else Kind.BLOCK
 
 
 def _stored(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool:
@@ -266,12 +281,13 @@ def judge(
     claims = [finding for finding in explanation.findings if finding.type not in PATTERNS]
     certain = [f for f in claims if f.certain and f.type not in WHERE]
     named = names(explanation, change)
-    if any(not (states(f, change) or is_true(f, problem, actual)) for f in certain):
+    wrong = [f for f in certain if not (states(f, change) or is_true(f, problem, actual))]
+    if wrong and not are_true(wrong, problem, actual):
         return Outcome.WRONG
     if named:
         others = [f for f in claims if f.type not in WHERE and not states(f, change)]
         return Outcome.BESIDE if others else Outcome.NAMED
-    if any(is_true(finding, problem, actual) for finding in claims):
+    if wrong or any(is_true(finding, problem, actual) for finding in claims):
         return Outcome.BESIDE
     if explanation.cause is not None and explanation.cause.explained:
         return Outcome.CAUSE
