@@ -318,7 +318,7 @@ def _origin(runs: Sequence[FuzzRun]) -> str:
     """Return how many verdicts each subject gave, the range of all seeds, and the versions."""
     verdicts: Counter[str] = Counter()
     for run in runs:
-        verdicts[run.subject] += sum(not record.change for record in run.records)
+        verdicts[run.subject] += run.tally.problems
     counts = ", ".join(f"{subject} ({count:,} verdicts)" for subject, count in verdicts.items())
     first, last = min(run.seeds[0] for run in runs), max(run.seeds[1] for run in runs)
     versions = {f"{name} {version}": None for run in runs for name, version in run.versions.items()}
@@ -329,10 +329,10 @@ def fuzz_entry(files: Sequence[str]) -> dict[str, object]:
     """Return the table of stored runs of `rnnparity fuzz`, as it is in the measurements."""
     from rnnparity.report.fuzz_store import load_runs
     from rnnparity.report.fuzz_text import HEADER, summary_rows
-    from rnnparity.session.fuzz import summarize
+    from rnnparity.session.fuzz_tally import merged
 
     runs = load_runs([Path(file) for file in files])
-    summaries = summarize([record for run in runs for record in run.records])
+    summaries = merged(run.tally for run in runs).summaries()
     rows = summary_rows(summaries)
     for dtype, summary in summaries.items():
         for name, count in summary.rejected_elsewhere.items():

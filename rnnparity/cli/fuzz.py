@@ -27,13 +27,22 @@ def fuzz(
         str | None, typer.Argument(metavar="SUBJECT", help="As of `check`. Default: keras.")
     ] = None,
     n: Annotated[
-        int | None, typer.Option("-n", min=1, help="Number of problems. Default: 1000, or all.")
+        int | None,
+        typer.Option(
+            "-n",
+            min=1,
+            help="Number of problems, rounded up to whole seeds. Default: 1000, or all of --seeds.",
+        ),
     ] = None,
     seeds: Annotated[
-        str, typer.Option(metavar="A..B", help="Seeds; each stands for some problems of a layer.")
+        str, typer.Option(metavar="A..B", help="Seeds; each stands for eight problems of a layer.")
     ] = "",
     json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Store all verdicts as JSON.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Append the verdicts of each seed as a line of JSON; seeds that it has are skipped.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -85,22 +94,14 @@ def _run(
     precision: str,
 ) -> FuzzRun:
     """Run a subject and store the run, also an interrupted one."""
-    from rnnparity.problem.files import check_writable, write_file
+    from rnnparity.report.fuzz_store import StoredLog
+    from rnnparity.session.fuzz import Log
     from rnnparity.session.fuzz import fuzz as run_fuzz
-    from rnnparity.session.random_problems import DRAWS
 
-    limit = n if n or seeds else DEFAULT_COUNT
-    drawn = _seeds(seeds) if seeds else range(-(-(limit or 0) // DRAWS))
-    if json is not None:
-        check_writable(json)
+    drawn = _seeds(seeds, n)
+    log = Log() if json is None else StoredLog(json)
     with show_progress() as progress, sigterm_interrupts():
-        jobs = j or os.cpu_count() or 1
-        run = run_fuzz(subject, drawn, limit, jobs, timeout, progress, precision)
-    if json is not None and run.records:
-        from rnnparity.report.fuzz_store import dump
-
-        write_file(json, dump(run))
-    return run
+        return run_fuzz(subject, drawn, j or os.cpu_count() or 1, timeout, progress, precision, log)
 
 
 def _print_smallest(
@@ -108,10 +109,10 @@ def _print_smallest(
 ) -> None:
     """Print the smallest problems of some that fail, and write their bundles."""
     from rnnparity.report.fuzz_text import smallest_lines
-    from rnnparity.session.fuzz import different_failures
+    from rnnparity.session.fuzz import SMALLEST
     from rnnparity.session.shrink import smallest_failures
 
-    ids = different_failures(run.records)
+    ids = run.tally.different_failures(SMALLEST)
     with show_progress("searching small problems"), sigterm_interrupts():
         failures = list(smallest_failures(subject, ids, timeout, precision)) if ids else []
     for failure in failures:
@@ -144,22 +145,24 @@ def _write_bundle(out: Path, failure: SmallestFailure, subject: str) -> list[str
     return [str(folder / name) for name in files]
 
 
-def _seeds(text: str) -> range:
-    match = re.fullmatch(r"(\d{1,12})\.\.(\d{1,12})", text)
+def _seeds(text: str, n: int | None) -> range:
+    """Return the seeds of --seeds and -n, whole ones."""
+    from rnnparity.session.random_problems import DRAWS
+
+    match = re.fullmatch(r"(\d{1,12})\.\.(\d{1,12})", text or "0..999999999999")
     if match is None or int(match[1]) > int(match[2]):
         raise RequestError(f"--seeds: got {text!r}, expected FIRST..LAST, such as 0..99")
-    return range(int(match[1]), int(match[2]) + 1)
+    seeds = range(int(match[1]), int(match[2]) + 1)
+    limit = n if n or text else DEFAULT_COUNT
+    return seeds[: -(-limit // DRAWS)] if limit else seeds
 
 
 def _status(runs: list[FuzzRun]) -> int:
-    from rnnparity.session.fuzz import failing
-
     if any(run.interrupted for run in runs):
         return INTERRUPTED
-    records = [record for run in runs for record in run.records]
-    if failing(records):
+    if any(run.tally.failures for run in runs):
         return DIFFERS
-    if not any(record.verdict.compared for record in records):
+    if not any(run.tally.compared for run in runs):
         return fail("nothing was compared: no problem is supported and conclusive", USAGE)
     return 0
 

@@ -1,99 +1,182 @@
-"""Stored runs of `rnnparity fuzz`: JSON that is the dump of `fuzz.FuzzRun`, read back strictly."""
+"""Stored runs of `rnnparity fuzz`: JSON lines, what was run and then the records of each seed.
+
+A line is appended when a seed is finished, so that a run that was killed continues where it
+stopped. Files of version 1, one JSON object with all records, are read.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import BinaryIO
 
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Verdict
-from rnnparity.problem.stored import Strict, load_stored, validated
-from rnnparity.session.fuzz import FARTHEST, FuzzRun, Record
+from rnnparity.problem.files import check_writable
+from rnnparity.problem.json_text import load_json, read_limited
+from rnnparity.problem.stored import load_stored, validated
+from rnnparity.report.fuzz_format import FORMAT, Head, OldRun, SeedLine, head_of
+from rnnparity.session.fuzz import FuzzRun, Log
+from rnnparity.session.fuzz_tally import Record, SeedRecords, SeedSet
 
-FORMAT = "rnnparity-fuzz/1"
 AGAIN = "write it with `rnnparity fuzz --json`"
+_OLD = b'"rnnparity-fuzz/1"'
 
 
-class _RecordFields(Strict):
-    """A `fuzz.Record` as it is stored."""
+class StoredLog(Log):
+    """A log in a file, which is created, or continued where it has the same run."""
 
-    id: str
-    dtype: Literal["float16", "bfloat16", "float32", "float64"]
-    verdict: Literal["agrees", "diverges", "inconclusive", "unsupported", "error"]
-    sigma: Annotated[float, Field(ge=0, le=FARTHEST)]
-    change: Literal["", "scaled", "signs"]
-    rejected_by: list[Literal["np.allclose", "torch", "onnx"]]
-    reason: str
+    def __init__(self, path: Path) -> None:
+        """Read what is finished.
 
-    def record(self) -> Record:
-        """Return the record."""
-        return Record(
-            self.id,
-            self.dtype,
-            Verdict(self.verdict),
-            self.sigma,
-            self.change,
-            tuple(self.rejected_by),
-            self.reason,
-        )
+        Raises:
+            RequestError: the file cannot be written, or is not a stored run of this version.
+        """
+        super().__init__()
+        check_writable(path)
+        self._path = path
+        self._head: FuzzRun | None = None
+        self._finished = SeedSet()
+        self._length = 0
+        if path.exists() and path.stat().st_size:
+            self._read()
 
+    def _read(self) -> None:
+        with self._path.open("rb") as file:
+            if _OLD in file.read(100):
+                message = (
+                    "is a run of an earlier version; name a new file and merge both with --from"
+                )
+                raise RequestError(f"{self._path}: {message}")
+            file.seek(0)
+            stored = _Lines(file, str(self._path))
+            self._head = stored.head
+            for seed in stored:
+                super().add(seed)
+                self._finished.add(seed.seed)
+            self._length = stored.length
 
-class _RunFields(Strict):
-    """A `fuzz.FuzzRun` as it is stored."""
+    def begin(self, run: FuzzRun) -> None:
+        """Write what is run, or check that the file has the same; what was cut off is removed.
 
-    format: str
-    subject: str
-    versions: dict[str, str]
-    seeds: Annotated[list[int], Field(min_length=2, max_length=2)]
-    records: Annotated[list[_RecordFields], Field(min_length=1)]
-    date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
-    rnnparity: str
-    interrupted: bool
+        Raises:
+            RequestError: the file has another subject, version or precision.
+        """
+        if self._head is None:
+            self._path.write_bytes(_line(head_of(run).model_dump()))
+            return
+        for what in ("subject", "versions", "rnnparity", "precision"):
+            actual, expected = getattr(self._head, what), getattr(run, what)
+            if actual != expected:
+                message = (
+                    f"{what}: got {actual or 'none'}, expected {expected or 'none'} to continue"
+                )
+                raise RequestError(f"{self._path}: {message}; name a new file")
+        with self._path.open("r+b") as file:
+            file.truncate(self._length)
 
+    def has(self, seed: int) -> bool:
+        return seed in self._finished
 
-def dump(run: FuzzRun) -> str:
-    """Return a run as JSON."""
-    return json.dumps({"format": FORMAT, **asdict(run)}) + "\n"
+    def add(self, seed: SeedRecords) -> None:
+        super().add(seed)
+        with self._path.open("ab") as file:
+            file.write(_line(SeedLine.of(seed)))
 
 
 def load_runs(files: Sequence[Path]) -> list[FuzzRun]:
-    """Return the runs in files.
+    """Return the runs in files, each with its counts.
 
     Raises:
         RequestError: a file is unreadable or malformed, two are of different versions of rnnparity,
-        or a verdict occurs twice.
+            or a seed of a subject occurs twice.
     """
     runs: list[FuzzRun] = []
-    seen: set[tuple[str, str, str]] = set()
+    seen: dict[str, SeedSet] = {}
     for file in files:
-        run = _load(file)
+        run = _load(file, seen)
         if runs and run.rnnparity != runs[0].rnnparity:
             expected = f"expected {runs[0].rnnparity} as in {files[0]}"
             raise RequestError(f"{file}: rnnparity: got {run.rnnparity}, {expected}")
-        for record in run.records:
-            verdict = (run.subject, record.id, record.change)
-            if verdict in seen:
-                raise RequestError(f"{file}: {run.subject}: {record.id} occurs twice")
-            seen.add(verdict)
         runs.append(run)
     return runs
 
 
-def _load(file: Path) -> FuzzRun:
-    fields = validated(_RunFields, load_stored(file, FORMAT, AGAIN), str(file), AGAIN)
-    first, last = fields.seeds
-    records = tuple(record.record() for record in fields.records)
-    return FuzzRun(
-        fields.subject,
-        fields.versions,
-        (first, last),
-        records,
-        fields.date,
-        fields.rnnparity,
-        fields.interrupted,
+def _load(path: Path, seen: dict[str, SeedSet]) -> FuzzRun:
+    """Return the run in a file, and enter its seeds into those that were `seen` by subject."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from None
+    with file:
+        run, seeds = _old_run(path) if _OLD in file.read(100) else _new_run(file, path)
+        numbers = seen.setdefault(run.subject, SeedSet())
+        first, last = run.seeds
+        for seed in seeds:
+            if seed.seed in numbers:
+                raise RequestError(f"{path}: {run.subject}: seed {seed.seed} occurs twice")
+            numbers.add(seed.seed)
+            run.tally.add(seed)
+            first, last = min(first, seed.seed), max(last, seed.seed)
+    if not run.tally.problems:
+        raise RequestError(f"{path}: records: got none, expected at least one; {AGAIN}")
+    return replace(run, seeds=(first, last))
+
+
+def _new_run(file: BinaryIO, path: Path) -> tuple[FuzzRun, Iterator[SeedRecords]]:
+    file.seek(0)
+    lines = _Lines(file, str(path))
+    return lines.head, iter(lines)
+
+
+def _old_run(path: Path) -> tuple[FuzzRun, Iterator[SeedRecords]]:
+    value = load_stored(path, "rnnparity-fuzz/1", AGAIN)
+    fields = validated(OldRun, value, str(path), AGAIN)
+    records = sorted((each.record() for each in fields.records), key=lambda record: record.order)
+    return fields.run(), (
+        SeedRecords(seed, tuple(of_seed)) for seed, of_seed in groupby(records, _seed)
     )
+
+
+def _seed(record: Record) -> int:
+    return record.order[0]
+
+
+class _Lines:
+    """The lines of a stored run, read one by one; a last line that was cut off is left out.
+
+    `length` is the number of bytes of the lines that were read.
+    """
+
+    def __init__(self, file: BinaryIO, where: str) -> None:
+        self._file, self._where = file, where
+        self.length = 0
+        self._number = 0
+        value = self._next()
+        name = value.get("format") if isinstance(value, dict) else None
+        if name != FORMAT:
+            what = f"got format {name!r:.60}" if name else "got a file without a format"
+            raise RequestError(f"{where}: {what}, expected {FORMAT!r}; {AGAIN}")
+        self.head = validated(Head, value, where, AGAIN).run()
+
+    def __iter__(self) -> Iterator[SeedRecords]:
+        while (value := self._next()) is not None:
+            where = f"{self._where}: line {self._number}"
+            yield validated(SeedLine, value, where, AGAIN).records_of_seed()
+
+    def _next(self) -> object:
+        line = read_limited(self._file.readline, self._where)
+        if not line.endswith(b"\n"):
+            return None
+        self._number += 1
+        self.length += len(line)
+        try:
+            return load_json(line, f"{self._where}: line {self._number}")
+        except RequestError as error:
+            raise RequestError(f"{error}; {AGAIN}") from None
+
+
+def _line(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"

@@ -9,8 +9,8 @@ from rnnparity.problem.results import Verdict
 from rnnparity.report.columns import number_columns
 from rnnparity.report.explanation_text import headline
 from rnnparity.report.messages import sigma_text
-from rnnparity.report.screen import SHOWN
-from rnnparity.session.fuzz import CHANGES, FuzzRun, Summary, failing, summarize
+from rnnparity.session.fuzz import FuzzRun
+from rnnparity.session.fuzz_tally import CHANGES, Summary, merged
 from rnnparity.session.shrink import SmallestFailure
 
 HEADER = (
@@ -34,7 +34,7 @@ def fuzz_lines(runs: Sequence[FuzzRun]) -> Iterator[str]:
     """
     for run in runs:
         yield from _failing(run)
-    summaries = summarize([record for run in runs for record in run.records])
+    summaries = merged(run.tally for run in runs).summaries()
     yield from number_columns([HEADER, *summary_rows(summaries)])
     for dtype, summary in summaries.items():
         for name, count in summary.rejected_elsewhere.items():
@@ -51,23 +51,23 @@ def summary_rows(summaries: Mapping[str, Summary]) -> list[list[str]]:
 def origin(run: FuzzRun) -> str:
     """Return the subject of a run, its seeds and its versions."""
     versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
-    healthy = sum(not record.change for record in run.records)
     first, last = run.seeds
     ending = ", interrupted" if run.interrupted else ""
-    where = f"{healthy} verdicts, seeds {first}..{last}{ending}"
+    relative = f" to {run.precision}" if run.precision else ""
+    where = f"{run.tally.problems} verdicts{relative}, seeds {first}..{last}{ending}"
     return f"{run.subject}: {where}{f' ({versions})' if versions else ''}"
 
 
 def _failing(run: FuzzRun) -> Iterator[str]:
-    records = failing(run.records)
-    for record in records[:SHOWN]:
+    for record in run.tally.failing:
         what = f"{record.verdict} ({sigma_text(record.sigma)} sigma)"
         if record.verdict is Verdict.ERROR:
             what = f"{record.verdict}: {record.reason}"
         yield f"{record.id}: {run.subject} {what}"
         yield f"  explain: rnnparity explain {record.id} --subject {quote(run.subject)}"
-    if len(records) > SHOWN:
-        yield f"... and {len(records) - SHOWN} more of {run.subject} (--json FILE writes all)"
+    further = run.tally.failures - len(run.tally.failing)
+    if further:
+        yield f"... and {further} more of {run.subject} (--json FILE writes all)"
 
 
 def smallest_lines(failure: SmallestFailure) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """`rnnparity fuzz`: what is printed and stored, and its exit status."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,16 +8,22 @@ from _support.command_line import here, own_package
 
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import Verdict
-from rnnparity.report.fuzz_store import dump, load_runs
+from rnnparity.report.fuzz_store import StoredLog, load_runs
 from rnnparity.report.fuzz_text import fuzz_lines
-from rnnparity.session.fuzz import FuzzRun, Record
+from rnnparity.session.fuzz import FuzzRun
+from rnnparity.session.fuzz_tally import Record, SeedRecords, Tally
 
 __all__ = ["here"]
 
 
 def run_of(*records, subject="keras", seeds=(0, 9), **fields):
     fields = {"date": "2026-11-30", "rnnparity": "0.2", **fields}
-    return FuzzRun(subject, {"keras": "3.15.1"}, seeds, records, **fields)
+    seeds_of_records = {record.order[0]: None for record in records}
+    finished = [
+        SeedRecords(seed, tuple(record for record in records if record.order[0] == seed))
+        for seed in seeds_of_records
+    ]
+    return FuzzRun(subject, {"keras": "3.15.1"}, seeds, **fields), finished
 
 
 def record(number=0, verdict="agrees", sigma=0.5, **fields):
@@ -35,10 +42,16 @@ WRONG = run_of(
 )
 
 
+RECORD = dataclasses.asdict(record())
+
+
 @pytest.fixture
 def stored(tmp_path):
     def store(name, run):
-        (tmp_path / name).write_text(dump(run))
+        log = StoredLog(tmp_path / name)
+        log.begin(run[0])
+        for seed in run[1]:
+            log.add(seed)
         return str(tmp_path / name)
 
     return store
@@ -46,7 +59,9 @@ def stored(tmp_path):
 
 def test_a_run_is_stored_and_read_back(stored, tmp_path):
     stored("a.json", FINE)
-    assert load_runs([tmp_path / "a.json"]) == [FINE]
+    (run,) = load_runs([tmp_path / "a.json"])
+    assert run == FINE[0]
+    assert run.tally.summaries() == Tally(FINE[1]).summaries()
 
 
 @pytest.mark.parametrize(
@@ -55,17 +70,33 @@ def test_a_run_is_stored_and_read_back(stored, tmp_path):
         (FINE, 0),
         (WRONG, 1),
         (run_of(record(0, "inconclusive"), record(1, "unsupported")), 2),
-        (run_of(record(), interrupted=True), 130),
     ],
 )
 def test_the_exit_status_of_a_run(here, stored, run, status):
     assert here("fuzz", "--from", stored("a.json", run))[0] == status
 
 
-def test_an_interrupted_run_is_announced_once(here, stored):
-    status, out, err = here("fuzz", "--from", stored("a.json", run_of(record(), interrupted=True)))
+def old(run, **fields):
+    """Return a run as version 1 stored it."""
+    records = [dataclasses.asdict(record) for seed in run[1] for record in seed.records]
+    head = dataclasses.asdict(dataclasses.replace(run[0], tally=None))
+    del head["tally"], head["precision"]
+    return {"format": "rnnparity-fuzz/1", **head, "records": records, **fields}
+
+
+def test_an_interrupted_run_is_announced_once(here, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(old(FINE, interrupted=True)))
+    status, out, err = here("fuzz", "--from", str(tmp_path / "a.json"))
     assert (status, err) == (130, "rnnparity: interrupted\n")
     assert ", interrupted" in out
+
+
+def test_a_run_of_version_1_gives_the_same_table(here, stored, tmp_path):
+    (tmp_path / "old.json").write_text(json.dumps(old(FINE)))
+    tables = [
+        here("fuzz", "--from", path) for path in (stored("a.json", FINE), tmp_path / "old.json")
+    ]
+    assert tables[0] == tables[1]
 
 
 def test_stored_runs_are_merged_into_one_table(here, stored):
@@ -90,18 +121,18 @@ def test_stored_runs_are_merged_into_one_table(here, stored):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "rnnparity-report/2"}, "expected 'rnnparity-fuzz/1'"),
+        ({"format": "rnnparity-report/2"}, "expected 'rnnparity-fuzz/2'"),
         ({"seeds": [1]}, "seeds"),
         ({"more": 1}, "more"),
         ({"records": []}, "records"),
         ({"date": "today"}, "date"),
-        ({"records": [{**json.loads(dump(FINE))["records"][0], "verdict": "known"}]}, "verdict"),
-        ({"records": [{**json.loads(dump(FINE))["records"][0], "sigma": -1.0}]}, "sigma"),
+        ({"records": [{**RECORD, "verdict": "known"}]}, "verdict"),
+        ({"records": [{**RECORD, "sigma": -1.0}]}, "sigma"),
     ],
 )
 def test_a_malformed_run_is_refused_in_one_line(here, tmp_path, change, message):
     path = tmp_path / "a.json"
-    path.write_text(json.dumps({**json.loads(dump(FINE)), **change}))
+    path.write_text(json.dumps(old(FINE, **change)))
     status, out, err = here("fuzz", "--from", str(path))
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert str(path) in err
@@ -110,11 +141,13 @@ def test_a_malformed_run_is_refused_in_one_line(here, tmp_path, change, message)
 
 def test_runs_that_do_not_belong_together_are_refused(here, stored):
     first = stored("a.json", FINE)
-    for run, message in (
-        (FINE, "keras: fuzz-0-0 occurs twice"),
-        (run_of(record(7), rnnparity="0.3"), "rnnparity: got 0.3, expected 0.2"),
+    for number, (run, message) in enumerate(
+        (
+            (FINE, "keras: seed 0 occurs twice"),
+            (run_of(record(7), rnnparity="0.3"), "rnnparity: got 0.3, expected 0.2"),
+        )
     ):
-        status, _, err = here("fuzz", "--from", first, "--from", stored("b.json", run))
+        status, _, err = here("fuzz", "--from", first, "--from", stored(f"{number}.json", run))
         assert (status, message in err) == (2, True)
 
 
@@ -136,13 +169,13 @@ def test_a_bad_request_is_refused_in_one_line(here, words, message):
 
 def test_a_subject_is_run_and_its_verdicts_are_stored(here, tmp_path):
     path = tmp_path / "run.json"
-    words = ["reference", "--seeds", "3..4", "-n", "9", "--json", str(path)]
+    words = ["reference", "--seeds", "3..9", "-n", "9", "--json", str(path)]
     status, out, _ = here("fuzz", *words)
     assert status == 0
     assert out.startswith("dtype ")
     (run,) = load_runs([path])
     assert (run.subject, run.seeds) == ("reference", (3, 4))
-    assert sum(not record.change for record in run.records) == 9
+    assert run.tally.problems == 16  # two whole seeds
     assert out.splitlines() == list(fuzz_lines([run]))
 
 

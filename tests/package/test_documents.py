@@ -11,8 +11,9 @@ import pytest
 from rnnparity import Unsupported, Verdict, assert_parity, check
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.selection import select
-from rnnparity.report.fuzz_store import dump
-from rnnparity.session.fuzz import FuzzRun, Record
+from rnnparity.report.fuzz_store import StoredLog
+from rnnparity.session.fuzz import FuzzRun
+from rnnparity.session.fuzz_tally import Record, SeedRecords
 from rnnparity.verdict.judge import judge
 
 ROOT = Path(__file__).parents[2]
@@ -61,8 +62,9 @@ def test_table_of_fuzzing_is_that_of_its_stored_runs(tmp_path, monkeypatch):
     versions = {"keras": "3.15.1"}
     for subject, verdict in (("keras", Verdict.AGREES), ("keras:xla", Verdict.INCONCLUSIVE)):
         record = Record("fuzz-4-0", "float64", verdict, 0.5)
-        run = FuzzRun(subject, versions, (4, 5), (record,), "2026-11-30", "0.2")
-        (tmp_path / f"{subject}.json").write_text(dump(run))
+        log = StoredLog(tmp_path / f"{subject}.json")
+        log.begin(FuzzRun(subject, versions, (4, 5), date="2026-11-30", rnnparity="0.2"))
+        log.add(SeedRecords(4, (record,)))
     files = [str(tmp_path / name) for name in ("keras.json", "keras:xla.json")]
     entry = generate.fuzz_entry(files)
     assert entry["command"] == "rnnparity fuzz --from keras.json keras:xla.json"

@@ -8,7 +8,8 @@ from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.results import Verdict
 from rnnparity.reference import compute
 from rnnparity.session import fuzz as fuzzing
-from rnnparity.session.fuzz import CHANGES, DRAWS, failing, fuzz, summarize
+from rnnparity.session.fuzz import DRAWS, Log, fuzz
+from rnnparity.session.fuzz_tally import CHANGES
 from rnnparity.session.random_problems import problems_of_seed
 
 SEEDS = range(12)
@@ -26,6 +27,22 @@ def off(problem):
     return rounded(problem, 1e-3)
 
 
+class Kept(Log):
+    """A log that has what was passed to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.seeds = []
+
+    def add(self, seed):
+        super().add(seed)
+        self.seeds.append(seed)
+
+    @property
+    def records(self):
+        return [record for seed in self.seeds for record in seed.records]
+
+
 @pytest.fixture
 def few_draws(monkeypatch):
     """Two problems of a seed, each of which is also asked with changed weights."""
@@ -38,9 +55,9 @@ def test_a_healthy_subject_raises_no_alarm_and_changes_are_detected():
     run = fuzz(rounded, SEEDS)
     assert run.subject.endswith("test_fuzz:rounded")
     assert run.seeds == (0, 11)
-    parts = summarize(run.records)
+    parts = run.tally.summaries()
     assert sum(part.verdicts for part in parts.values()) == 24
-    assert failing(run.records) == []
+    assert run.tally.failures == 0
     single = parts["float32"]
     assert single.changed["scaled"] > 3
     assert single.detected["scaled"] == single.changed["scaled"]
@@ -50,25 +67,26 @@ def test_a_healthy_subject_raises_no_alarm_and_changes_are_detected():
 @pytest.mark.usefixtures("few_draws")
 def test_a_small_error_is_counted_as_a_failure():
     run = fuzz(off, SEEDS)
-    single = summarize(run.records)["float32"]
+    single = run.tally.summaries()["float32"]
     assert single.failing == single.compared > 0
     assert single.rejected_elsewhere["torch"] > 0
-    assert {record.verdict for record in failing(run.records)} == {Verdict.DIVERGES}
+    assert {record.verdict for record in run.tally.failing} == {Verdict.DIVERGES}
 
 
-def test_the_first_problems_of_the_seeds_are_asked_and_counted():
-    calls = []
-    run = fuzz(rounded, SEEDS, 3, progress=lambda *arguments: calls.append(arguments))
-    healthy = [record.id for record in run.records if not record.change]
-    assert healthy == [f"fuzz-0-{draw}" for draw in range(3)]
-    assert calls[-1][1:3] == (3, 3)
-    assert {record.change for record in run.records} <= {"", *CHANGES}
+def test_all_problems_of_the_seeds_are_asked_and_counted():
+    calls, log = [], Kept()
+    fuzz(rounded, SEEDS[:1], progress=lambda *arguments: calls.append(arguments), log=log)
+    healthy = [record.id for record in log.records if not record.change]
+    assert healthy == [f"fuzz-0-{draw}" for draw in range(DRAWS)]
+    assert calls[-1][1:3] == (DRAWS, DRAWS)
+    assert {record.change for record in log.records} <= {"", *CHANGES}
+    assert log.tally.problems == DRAWS
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_array_is_off_by_the_fault_size(change):
     problem = next(p for seed in SEEDS for p in problems_of_seed(seed))
-    question = fuzzing._changed(problem, 1, change, None)
+    question = fuzzing._changed(problem, 0, 1, change, None)
     size = FLOAT_TYPES[problem.threshold_type].fault
     pairs = zip(question.healthy.weights, question.problem.weights, strict=True)
     different = [(a, b) for a, b in pairs if not np.array_equal(a.data, b.data)]
@@ -83,19 +101,21 @@ def test_an_infinite_distance_is_recorded_as_a_number():
     def missing(problem):
         return list(rounded(problem).values())[:-1]
 
-    run = fuzz(missing, range(1), 1)
-    assert failing(run.records)[0].sigma == fuzzing.FARTHEST
+    run = fuzz(missing, range(1))
+    assert run.tally.failing[0].sigma == fuzzing.FARTHEST
 
 
-def test_ctrl_c_keeps_what_is_finished():
+@pytest.mark.usefixtures("few_draws")
+def test_ctrl_c_keeps_the_seeds_that_are_finished():
     def interrupted(problem):
-        if problem.id == "fuzz-0-2":
+        if problem.id == "fuzz-2-1":
             raise KeyboardInterrupt
         return rounded(problem)
 
-    run = fuzz(interrupted, SEEDS)
+    log = Kept()
+    run = fuzz(interrupted, SEEDS, log=log)
     assert run.interrupted
-    assert {record.id for record in run.records} == {"fuzz-0-0", "fuzz-0-1"}
+    assert [seed.seed for seed in log.seeds] == [0, 1]
 
 
 FAILING = """
@@ -122,9 +142,20 @@ def fails(problem):
 def test_a_subject_that_fails_costs_one_problem(tmp_path, monkeypatch, statement, reason):
     monkeypatch.syspath_prepend(own_package(tmp_path))
     (tmp_path / "own" / "failing.py").write_text(FAILING.format(statement=statement))
-    run = fuzz("own.failing:fails", range(3, 4), timeout_s=15)
-    (record,) = failing(run.records)
+    log = Kept()
+    run = fuzz("own.failing:fails", range(3, 4), timeout_s=15, log=log)
+    (record,) = run.tally.failing
     assert (record.id, record.verdict) == ("fuzz-3-1", Verdict.ERROR)
     assert record.reason.startswith(reason)
-    others = {record.id for record in run.records} - {"fuzz-3-1"}
+    others = {record.id for record in log.records} - {"fuzz-3-1"}
     assert others == {f"fuzz-3-{draw}" for draw in range(DRAWS)} - {"fuzz-3-1"}
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_equal_seeds_give_equal_tables_for_any_number_of_workers(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(own_package(tmp_path))
+    (tmp_path / "own" / "failing.py").write_text(FAILING.format(statement="return []"))
+    tallies = [fuzz("own.failing:fails", range(2, 8), jobs=jobs).tally for jobs in (1, 3)]
+    assert tallies[0].summaries() == tallies[1].summaries()
+    assert tallies[0].failing == tallies[1].failing
+    assert tallies[0].failures == 1

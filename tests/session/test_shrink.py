@@ -11,7 +11,8 @@ from rnnparity.problem.layers import Bidirectional, Recurrent, halves
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import Verdict
 from rnnparity.reference import compute
-from rnnparity.session.fuzz import SMALLEST, Record, different_failures
+from rnnparity.session.fuzz import SMALLEST
+from rnnparity.session.fuzz_tally import Record, SeedRecords, Tally
 from rnnparity.session.random_problems import problems_of_seed
 from rnnparity.session.reductions import reductions
 from rnnparity.session.shrink import shrink, smallest_failures
@@ -145,15 +146,20 @@ def test_an_error_is_shrunk_as_an_error():
 
 def test_one_failure_of_each_verdict_and_dtype_is_shrunk():
     records = [
-        Record("a", "float32", Verdict.AGREES, 0.0),
-        Record("b", "float32", Verdict.DIVERGES, 99.0),
-        Record("c", "float32", Verdict.DIVERGES, 99.0),
-        Record("d", "float64", Verdict.DIVERGES, 99.0),
-        Record("e", "float32", Verdict.ERROR, 0.0),
-        Record("f", "float32", Verdict.DIVERGES, 99.0, change="scaled"),
-        Record("g", "float16", Verdict.DIVERGES, 99.0),
+        Record("fuzz-0-0", "float32", Verdict.AGREES, 0.0),
+        Record("fuzz-0-1", "float32", Verdict.DIVERGES, 99.0),
+        Record("fuzz-0-2", "float32", Verdict.DIVERGES, 99.0),
+        Record("fuzz-1-0", "float64", Verdict.DIVERGES, 99.0),
+        Record("fuzz-1-1", "float32", Verdict.ERROR, 0.0),
+        Record("fuzz-2-0", "float32", Verdict.DIVERGES, 99.0, change="scaled"),
+        Record("fuzz-2-1", "float16", Verdict.DIVERGES, 99.0),
     ]
-    assert different_failures(records) == ["b", "d", "e"][:SMALLEST]
+    seeds = [
+        SeedRecords(seed, tuple(r for r in records if r.order[0] == seed)) for seed in range(3)
+    ]
+    expected = ["fuzz-0-1", "fuzz-1-0", "fuzz-1-1"][:SMALLEST]
+    for order in (seeds, seeds[::-1]):
+        assert Tally(order).different_failures(SMALLEST) == expected
 
 
 def healthy(problem):

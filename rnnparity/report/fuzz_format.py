@@ -1,0 +1,124 @@
+"""The values of a stored run of `rnnparity fuzz`, checked when they are read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from rnnparity.problem.results import Verdict
+from rnnparity.problem.stored import Strict
+from rnnparity.session.fuzz import FARTHEST, FuzzRun
+from rnnparity.session.fuzz_tally import Record, SeedRecords
+
+FORMAT = "rnnparity-fuzz/2"
+
+_Date = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
+_Precision = Annotated[str, Field(pattern=r"^(|b?float16|2\*\*-\d{1,2})$")]
+
+
+class RecordFields(Strict):
+    """A `Record`; what has its default may be missing."""
+
+    id: Annotated[str, Field(pattern=r"^fuzz-\d{1,18}-\d{1,3}$")]
+    dtype: Annotated[str, Field(pattern=r"^(b?float16|float(32|64)|2\*\*-\d{1,2})$")]
+    verdict: Literal["agrees", "diverges", "inconclusive", "unsupported", "error"]
+    sigma: Annotated[float, Field(ge=0, le=FARTHEST)]
+    change: Literal["", "scaled", "signs"] = ""
+    rejected_by: list[Literal["np.allclose", "torch", "onnx"]] = Field(default_factory=list)
+    reason: str = ""
+
+    def record(self) -> Record:
+        """Return the record."""
+        return Record(
+            self.id,
+            self.dtype,
+            Verdict(self.verdict),
+            self.sigma,
+            self.change,
+            tuple(self.rejected_by),
+            self.reason,
+        )
+
+
+class Head(Strict):
+    """The first line: what is run."""
+
+    format: Literal["rnnparity-fuzz/2"]
+    subject: str
+    versions: dict[str, str]
+    date: _Date
+    rnnparity: str
+    precision: _Precision = ""
+    seeds: Annotated[list[int], Field(min_length=2, max_length=2)]
+
+    def run(self) -> FuzzRun:
+        """Return the run, without any records."""
+        first, last = self.seeds
+        return FuzzRun(
+            self.subject,
+            self.versions,
+            (first, last),
+            date=self.date,
+            rnnparity=self.rnnparity,
+            precision=self.precision,
+        )
+
+
+def head_of(run: FuzzRun) -> Head:
+    """Return the first line of a run."""
+    return Head(
+        format="rnnparity-fuzz/2",
+        subject=run.subject,
+        versions=dict(run.versions),
+        date=run.date,
+        rnnparity=run.rnnparity,
+        precision=run.precision,
+        seeds=list(run.seeds),
+    )
+
+
+class SeedLine(Strict):
+    """The line of a seed."""
+
+    seed: int
+    records: list[RecordFields]
+
+    @staticmethod
+    def of(seed: SeedRecords) -> dict[str, Any]:
+        """Return a seed as it is stored: records without the fields that have their default."""
+        records = [
+            {key: value for key, value in asdict(record).items() if value not in ("", ())}
+            for record in seed.records
+        ]
+        return {"seed": seed.seed, "records": records}
+
+    def records_of_seed(self) -> SeedRecords:
+        """Return the records of the seed."""
+        return SeedRecords(self.seed, tuple(fields.record() for fields in self.records))
+
+
+class OldRun(Strict):
+    """A run as version 1 stored it."""
+
+    format: str
+    subject: str
+    versions: dict[str, str]
+    seeds: Annotated[list[int], Field(min_length=2, max_length=2)]
+    records: Annotated[list[RecordFields], Field(min_length=1)]
+    date: _Date
+    rnnparity: str
+    interrupted: bool
+
+    def run(self) -> FuzzRun:
+        """Return the run, without its records."""
+        first, last = self.seeds
+        return FuzzRun(
+            self.subject,
+            self.versions,
+            (first, last),
+            date=self.date,
+            rnnparity=self.rnnparity,
+            interrupted=self.interrupted,
+        )
