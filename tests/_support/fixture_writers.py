@@ -93,7 +93,7 @@ def kill(folder, seed, count):
     start = time.monotonic()
     put(folder, "new")
     once = time.monotonic() - start
-    came = Counter()
+    outcomes = Counter()
     for _ in range(count):
         writer = os.fork()
         if writer == 0:
@@ -104,15 +104,15 @@ def kill(folder, seed, count):
         time.sleep(rng.uniform(0, 4 * once))
         os.kill(writer, signal.SIGKILL)
         os.waitpid(writer, 0)
-        came[found(folder)] += 1
-        came["left behind"] += any(folder.glob("*.tmp"))
+        outcomes[found(folder)] += 1
+        outcomes["left behind"] += any(folder.glob("*.tmp"))
         if rng.random() < 0.5:
             name = rng.choice(["old", "new"])
             put(folder, name)
             if not is_whole(folder, name) or found(folder) != name or any(folder.glob("*.tmp")):
                 raise AssertionError(f"writing the {name} state did not repair the folder")
-            came["repaired"] += 1
-    return came
+            outcomes["repaired"] += 1
+    return outcomes
 
 
 def write(folder, name, number):

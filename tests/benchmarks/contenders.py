@@ -126,12 +126,12 @@ def keras_numpy(problem: Problem) -> Call:
     needs("keras")
     pipe = _numpy_process()
     pipe.send(problem)
-    said = pipe.recv()
-    if isinstance(said, str):
-        raise LeftOutError(said)
+    message = pipe.recv()
+    if isinstance(message, str):
+        raise LeftOutError(message)
 
     def call() -> Any:
-        pipe.send(said)
+        pipe.send(message)
         return pipe.recv()
 
     return call

@@ -27,32 +27,32 @@ def start(*words):
 
 def killed(folder, seed, count):
     writer = start("kill", folder, seed, count)
-    said, _ = writer.communicate()
+    reports, _ = writer.communicate()
     assert writer.returncode == 0
-    came = Counter(json.loads(said))
-    print(f"{count} kills: {came}")
-    assert came["old"] + came["new"] + came["mixed"] == count
-    return came
+    outcomes = Counter(json.loads(reports))
+    print(f"{count} kills: {outcomes}")
+    assert outcomes["old"] + outcomes["new"] + outcomes["mixed"] == count
+    return outcomes
 
 
 def test_thirty_kills_leave_nothing_torn(tmp_path):
-    came = killed(tmp_path, 1, 30)
-    assert came["repaired"] > 5
+    outcomes = killed(tmp_path, 1, 30)
+    assert outcomes["repaired"] > 5
 
 
 @pytest.mark.slow
 def test_a_thousand_kills_leave_nothing_torn(tmp_path):
-    came = killed(tmp_path, 2, 1000)
-    assert min(came["old"], came["new"], came["left behind"], came["repaired"]) > 20
+    outcomes = killed(tmp_path, 2, 1000)
+    assert min(outcomes["old"], outcomes["new"], outcomes["left behind"], outcomes["repaired"]) > 20
 
 
 def test_two_writers_at_once_leave_one_whole_state(tmp_path):
     writers = [start("write", tmp_path, name, 15) for name in ("old", "new")]
-    said = [json.loads(writer.communicate()[0]) for writer in writers]
+    reports = [json.loads(writer.communicate()[0]) for writer in writers]
     assert [writer.returncode for writer in writers] == [0, 0]
     assert found(tmp_path) in ("old", "new")
     # They did meet: a writer alone has something to change but once.
-    assert sum(each["changed"] for each in said) > 2
+    assert sum(each["changed"] for each in reports) > 2
 
 
 def test_only_what_changed_is_written(tmp_path):
