@@ -12,6 +12,7 @@ from rnnparity.cli.cases import list_, run, show
 from rnnparity.cli.check import check
 from rnnparity.cli.common import discard_stdout, echo, fail
 from rnnparity.cli.explain import explain
+from rnnparity.cli.export import export
 from rnnparity.cli.fuzz import fuzz, sweep
 from rnnparity.cli.model import model
 from rnnparity.cli.regenerate import regenerate
@@ -35,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (check, list_, show, run, explain, model, regenerate, fuzz, bench):
+for command in (check, list_, show, run, explain, model, regenerate, fuzz, bench, export):
     app.command(command.__name__.rstrip("_"))(command)
 app.command(
     hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}

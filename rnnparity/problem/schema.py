@@ -40,6 +40,15 @@ class NamedArrayFields(ArrayFields):
     name: str = Field(description="Keras' name with a prefix: kernel, forward/bias, 0/backward_h.")
 
 
+class ExpectedArrayFields(NamedArrayFields):
+    """An output or a gradient that is expected."""
+
+    tolerance: list[FiniteFloat] | None = Field(
+        default=None,
+        description="The allowed difference from each element of data, in its units; not read.",
+    )
+
+
 class InitializerFields(Strict):
     """The number that fills each array, where the layer is built with constant initializers."""
 
@@ -95,7 +104,7 @@ class ProblemFields(Strict):
     """The format: a problem file, a row of a fixture, a line to a program."""
 
     format: Literal["rnnparity/1", "rnnparity/2"] = Field(
-        description="Name and version of the format: 2 with cotangents or dropout_masks, else 1."
+        description="Version 2 with cotangents, dropout_masks or tolerances, else 1."
     )
     id: str = Field(min_length=1, max_length=200, description="Name of the problem.")
     layer: dict[str, Any] = Field(description="The layer in Keras' own configuration.")
@@ -115,13 +124,13 @@ class ProblemFields(Strict):
         description="Factors in training: inputs (G or 1, B, D) and recurrent (G or 1, B, H). "
         "null: no dropout.",
     )
-    outputs: list[NamedArrayFields] | None = Field(
+    outputs: list[ExpectedArrayFields] | None = Field(
         default=None, description="In Keras' order: the output, then the states if returned."
     )
     cotangents: list[NamedArrayFields] | None = Field(
         default=None, description="One for each output; with them gradients are asked for."
     )
-    gradients: list[NamedArrayFields | None] | None = Field(default=None, description=GRADIENTS)
+    gradients: list[ExpectedArrayFields | None] | None = Field(default=None, description=GRADIENTS)
     case: CaseFields | None = Field(default=None, description="The entry of the catalogue.")
 
 

@@ -1,0 +1,32 @@
+"""`rnnparity export`: the test vectors, for engines in other languages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnnparity.cli.common import Expression, echo
+from rnnparity.cli.progress import show_progress
+
+
+def export(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder to write; created if it is missing.")
+    ],
+    k: Expression = "",
+) -> None:
+    """Write the cases as test vectors, with tolerances and checkers in C++ and JavaScript.
+
+    By default those of the core set.
+    """
+    from rnnparity.report.vectors import VERSION, export_vectors
+
+    with show_progress() as progress:
+        export_ = export_vectors(folder, k=k, progress=progress)
+    left_out = f", {export_.left_out} left out" if export_.left_out else ""
+    echo(
+        f"{folder}: vectors {VERSION}, {export_.outputs} problems with outputs, "
+        f"{export_.gradients} with gradients{left_out}"
+    )
