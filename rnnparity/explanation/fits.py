@@ -119,9 +119,9 @@ def try_batches(
     """Do the same with hypotheses that have run; near misses get the noise of the faulty run."""
     scores: dict[int, float] = {}
     misses: list[_Miss] = []
-    without_fault = _joined(evidence.distances(evidence.expected_arrays, noise))
+    without_fault = joined(evidence.distances(evidence.expected_arrays, noise))
     for batch in batches:
-        if not _has_shapes_of(evidence, batch):
+        if not has_shapes_of(evidence, batch):
             continue
         search.candidates += len(batch.injections)
         if record_invisible:
@@ -140,12 +140,14 @@ def try_batches(
     return scores
 
 
-def _has_shapes_of(evidence: Evidence, batch: Batch) -> bool:
+def has_shapes_of(evidence: Evidence, batch: Batch) -> bool:
+    """Return whether the outputs of a batch have the shapes of the actual ones."""
     shapes = [array.shape[1:] for array in batch.outputs]
     return shapes == [array.shape for array in evidence.actual_arrays]
 
 
-def _joined(parts: Sequence[Array]) -> Array:
+def joined(parts: Sequence[Array]) -> Array:
+    """Return all values of some arrays."""
     return np.concatenate([part.ravel() for part in parts])
 
 
@@ -160,10 +162,11 @@ def _invisible(evidence: Evidence, batch: Batch) -> tuple[FaultId, ...]:
 
 def _fits(evidence: Evidence, noise: Noise, batch: Batch, distances: Array) -> Iterator[Fit]:
     for n in np.flatnonzero(distances.max(axis=1) <= noise.threshold).tolist():
-        yield _fit(evidence, noise, batch.mutant(n), distances[n])
+        yield fit_of(evidence, noise, batch.mutant(n), distances[n])
 
 
-def _fit(evidence: Evidence, noise: Noise, mutant: Mutant, distances: Array) -> Fit:
+def fit_of(evidence: Evidence, noise: Noise, mutant: Mutant, distances: Array) -> Fit:
+    """Return a mutant as a fit; `distances` are those of all values, in sigma."""
     squares = float((distances[evidence.distinct] ** 2).sum())
     return Fit(mutant, float(distances.max()), squares, _chance(evidence, noise, mutant))
 
@@ -197,9 +200,9 @@ def _by_noise_of_faulty_run(
         raised = noise_with_fault(miss.injection, outputs)
         if raised is None:
             continue
-        distances = _joined(evidence.distances(outputs, raised))
+        distances = joined(evidence.distances(outputs, raised))
         if distances.max() <= raised.threshold:
-            yield _fit(evidence, raised, miss.mutant, distances)
+            yield fit_of(evidence, raised, miss.mutant, distances)
 
 
 def _chance(evidence: Evidence, noise: Noise, mutant: Mutant) -> float:
@@ -214,11 +217,11 @@ def _chance(evidence: Evidence, noise: Noise, mutant: Mutant) -> float:
         single = [inject(evidence.problem, [placed]) for placed in mutant.placed]
         runs = run_all(injection for injection in single if injection is not None)
         starts += [[array[0] for array in batch.outputs] for batch in runs]
-    floors = _joined(noise.floors)
+    floors = joined(noise.floors)
     compared = np.isfinite(floors)
-    predicted = _joined([tensor.data for tensor in mutant.outputs])[compared]
+    predicted = joined([tensor.data for tensor in mutant.outputs])[compared]
     chances = []
-    for start in (_joined(arrays)[compared] for arrays in starts):
+    for start in (joined(arrays)[compared] for arrays in starts):
         # A copy has the same value before and after: a state is a copy of the last output.
         _, distinct = np.unique(np.stack([start, predicted]), axis=1, return_index=True)
         allowed = noise.threshold * floors[compared][distinct] + np.finfo(np.float64).tiny

@@ -47,14 +47,17 @@ def _floor(sigma: Array, usual: float) -> Array:
     return np.where(sigma > 0, np.maximum(sigma, usual / 2), usual)
 
 
-def noise_of(problem: Problem, outputs: Sequence[Array], dtype: str = "") -> Noise | None:
+def noise_of(
+    problem: Problem, outputs: Sequence[Array], dtype: str = "", *, roughly: bool = False
+) -> Noise | None:
     """Return the noise of a problem in a dtype ("": its own), None where it cannot be predicted.
 
     In a coarser dtype the rounding of the weights moves the outputs as well; that is part of the
-    noise.
+    noise. `roughly`: noise that has grown too far to be exact will do, if it is finite.
     """
     noisy = expect(in_type(problem, dtype) if dtype else problem)
-    if noisy.unpredictable:
+    finite = all(np.isfinite(sigma).all() for sigma in noisy.sigmas)
+    if noisy.unpredictable and not (roughly and finite):
         return None
     sigmas = list(noisy.sigmas)
     if dtype:

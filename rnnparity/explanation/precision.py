@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.grids import may_be_fixed_point
-from rnnparity.explanation.fits import Fit
-from rnnparity.explanation.noise import Noise
-from rnnparity.faults import EditArithmetic, Mutant, PlacedFault, mutants
+from rnnparity.explanation.fits import Fit, fit_of, has_shapes_of, joined
+from rnnparity.explanation.noise import Noise, noise_of
+from rnnparity.faults import (
+    EditArithmetic,
+    Injection,
+    Mutant,
+    PlacedFault,
+    as_problem,
+    mutants,
+    run_all,
+)
 from rnnparity.faults.precision import PRECISIONS, low_precision
 from rnnparity.problem.dtypes import FLOAT_TYPES
 
@@ -16,6 +26,8 @@ from rnnparity.problem.dtypes import FLOAT_TYPES
 # this much, over this many values at least. With small errors in some weights the correlation was
 # up to 0.74 by chance (42 problems of 12 values and more).
 CORRELATION, VALUES = 0.9, 12
+# So many hypotheses are compared with the noise of their own runs.
+TRIED = 8
 
 
 def is_low_precision(placed: PlacedFault) -> bool:
@@ -48,6 +60,41 @@ def low_precision_fits(evidence: Evidence, noise: Noise) -> list[Fit]:
     ambiguous = not correlated and may_be_fixed_point(values, FLOAT_TYPES[evidence.coarse_dtype])
     sigma = evidence.largest_distance(evidence.expected.outputs, noise)
     return [Fit(mutant, sigma, 0.0, 0.0 if ambiguous else -np.inf)]
+
+
+def fits_with_own_noise(
+    evidence: Evidence, dtype: str, hypotheses: Iterable[Injection]
+) -> list[Fit]:
+    """Return the hypotheses that fit within the noise of their own runs in a dtype.
+
+    That of the expected run cannot be predicted there, and theirs may only be roughly known. Only the
+    nearest are tried.
+    """
+    actual = joined(evidence.actual_arrays)
+    unit = FLOAT_TYPES[dtype].u
+    scale = np.maximum(np.abs(actual), np.median(np.abs(actual))) + np.finfo(np.float64).tiny
+    near: list[tuple[float, Injection, Mutant]] = []
+    for batch in run_all(hypotheses):
+        if not has_shapes_of(evidence, batch):
+            continue
+        for index, injection in enumerate(batch.injections):
+            mutant = batch.mutant(index)
+            values = joined([tensor.data for tensor in mutant.outputs])
+            with np.errstate(invalid="ignore", over="ignore"):
+                error = np.nan_to_num(np.abs(values - actual) / scale, nan=np.inf)
+            score = float(np.log10(np.maximum(error, unit)).mean())
+            near.append((score, injection, mutant))
+    near.sort(key=lambda one: one[0])
+    fits = []
+    for _, injection, mutant in near[:TRIED]:
+        outputs, faulty = [tensor.data for tensor in mutant.outputs], as_problem(injection)
+        noise = None if faulty is None else noise_of(faulty, outputs, dtype, roughly=True)
+        if noise is None:
+            continue
+        distances = joined(evidence.distances(outputs, noise))
+        if distances.max() <= noise.threshold:
+            fits.append(fit_of(evidence, noise, mutant, distances))
+    return fits
 
 
 def _correlation(evidence: Evidence, noise: Noise, mutant: Mutant) -> float:

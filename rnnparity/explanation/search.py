@@ -12,8 +12,9 @@ from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.search import Findings, find
 from rnnparity.explanation.fits import Fit, Search, try_hypotheses
 from rnnparity.explanation.location import last_layer
+from rnnparity.explanation.noise import noise_of
 from rnnparity.explanation.pairs import try_pairs
-from rnnparity.explanation.precision import low_precision_fits
+from rnnparity.explanation.precision import fits_with_own_noise, low_precision_fits
 from rnnparity.faults import Injection, candidates
 from rnnparity.faults.fitted import fitted
 from rnnparity.problem.dtypes import Array
@@ -109,7 +110,9 @@ def _try_coarser(search: Search, evidence: Evidence, singles: Sequence[Injection
     """Try low precision with no fault, then faults within the noise of a coarser dtype."""
     if evidence.mostly_agrees:
         return
+    predicted = set()
     for noise in evidence.coarser_noises():
+        predicted.add(noise.dtype)
         if evidence.coarse_dtype not in ("", noise.dtype):
             continue
         distance = evidence.largest_distance(evidence.expected.outputs, noise)
@@ -124,6 +127,21 @@ def _try_coarser(search: Search, evidence: Evidence, singles: Sequence[Injection
         if search.fits:
             search.precision, search.by_size = noise.dtype, not evidence.coarse_dtype
             return
+    if evidence.coarse_dtype and evidence.coarse_dtype not in predicted:
+        _try_roughly(search, evidence, [*singles, *_fitted(evidence)])
+
+
+def _try_roughly(search: Search, evidence: Evidence, hypotheses: Sequence[Injection]) -> None:
+    """Do the same in a dtype whose noise is only roughly known: what fits has low confidence."""
+    dtype, expected = evidence.coarse_dtype, evidence.expected
+    noise = noise_of(evidence.problem, evidence.expected_arrays, dtype, roughly=True)
+    if noise is not None and evidence.largest_distance(expected.outputs, noise) <= noise.threshold:
+        search.fits = low_precision_fits(evidence, noise)
+    else:
+        search.candidates += len(hypotheses)
+        search.fits = fits_with_own_noise(evidence, dtype, hypotheses)
+        search.precision = dtype if search.fits else ""
+    search.by_size = bool(search.fits)
 
 
 def nearest(fits: Sequence[Fit]) -> list[Fit]:

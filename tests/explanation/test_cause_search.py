@@ -19,10 +19,12 @@ from _support.random_problems import MASK, SEQUENCES, SHAPE, random_problem, spe
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
+from rnnparity.explanation.noise import in_type
 from rnnparity.problem.findings import FindingType
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import Cause, Verdict
 from rnnparity.reference import compute
+from rnnparity.reference.tolerance import expect
 from rnnparity.report.messages import faults_name
 
 
@@ -198,6 +200,17 @@ def test_fault_in_float16_is_named_within_its_noise(dtype):
     stored = [replace(t, data=t.data.astype(np.float32) * np.float32(0.99999)) for t in outputs]
     explanation = explanation_of(problem.with_outputs(stored))
     assert explanation.cause == Cause((fault.id,), certain=False)
+
+
+@pytest.mark.parametrize("name", ["gate-order: GRU rzh (PyTorch, cuDNN) in all weights", ""])
+def test_noise_of_float16_that_is_only_roughly_known_gives_low_confidence(name):
+    problem = random_problem(spec_of("gru"), 0, SHAPE, scale=6)
+    assert expect(in_type(problem, "float16")).unpredictable
+    faults = [placed(name)] if name else []
+    outputs = with_faults(problem, *faults, NUMPY_FLOAT16).outputs
+    cause = explanation_of(problem.with_outputs(outputs)).cause
+    assert faults_name(cause.faults) == (name or "low-precision: float16")
+    assert not cause.certain
 
 
 @pytest.mark.parametrize("size", [1e-3, 3e-5])
