@@ -19,7 +19,7 @@ from rnnparity.explanation.readings import Reading, readings
 from rnnparity.explanation.slices import ProblemSlice, fits_whole, is_huge, slice_of
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import Cause, DifferenceType, Explanation, Verdict
 from rnnparity.reference.tolerance import expect
@@ -109,7 +109,13 @@ def _diagnose_values(reading: Reading) -> Diagnosis:
     if not is_huge(reading.problem):
         return diagnose_reading(reading)
     part = slice_of(reading.problem, reading.actual)
-    diagnosis = diagnose_reading(replace(reading, problem=part.problem, actual=part.actual))
+    expected = expect(part.problem)
+    sigma = max(float(sigmas.max()) for sigmas in expected.sigmas)
+    moved = part.moved(sigma, expected.dtype.threshold)
+    thorough = reading.thorough and not moved
+    diagnosis = diagnose_reading(
+        replace(reading, problem=part.problem, actual=part.actual, thorough=thorough)
+    )
     explanation = diagnosis.explanation
     if explanation.verdict is not Verdict.DIVERGES:
         # The rows that are furthest off agree: the verdict must be that on all of them.
@@ -117,21 +123,32 @@ def _diagnose_values(reading: Reading) -> Diagnosis:
     return replace(
         diagnosis,
         problem=reading.problem,
-        explanation=_on_slice(explanation, part, _rest_fits(reading, part, diagnosis)),
+        explanation=_on_slice(explanation, part, _rest_fits(reading, diagnosis, sigma), moved),
     )
 
 
-def _rest_fits(reading: Reading, part: ProblemSlice, diagnosis: Diagnosis) -> bool | None:
+def _rest_fits(reading: Reading, diagnosis: Diagnosis, sigma: float) -> bool | None:
     """Return whether the cause found on a slice explains the whole; None without a cause."""
     if not diagnosis.fits:
         return None
     placed = diagnosis.fits[0].placed[len(reading.placed) :]
-    sigma = max(float(sigmas.max()) for sigmas in expect(part.problem).sigmas)
     return fits_whole(reading.problem, reading.actual, placed, sigma)
 
 
-def _on_slice(explanation: Explanation, part: ProblemSlice, rest_fits: bool | None) -> Explanation:
-    """Return the explanation of a slice with row indices of the whole problem."""
+def _on_slice(
+    explanation: Explanation,
+    part: ProblemSlice,
+    rest_fits: bool | None,
+    moved: tuple[Finding, ...],
+) -> Explanation:
+    """Return the explanation of a slice with row indices of the whole problem.
+
+    `moved` accounts for the whole, if there is any.
+    """
+    findings = part.whole_findings(explanation.findings)
+    if moved and not (explanation.cause and explanation.cause.explained):
+        types = {finding.type for finding in moved}
+        findings = (*(each for each in findings if each.type not in types), *moved)
     first = explanation.first
     if first is not None:
         first = replace(first, row=part.whole_row(first.row))
@@ -140,5 +157,7 @@ def _on_slice(explanation: Explanation, part: ProblemSlice, rest_fits: bool | No
         slice=part.description(rest_fits),
         first=first,
         differences=part.whole_differences(explanation.differences),
-        findings=part.whole_findings(explanation.findings),
+        findings=findings,
+        accounted=(explanation.accounted and any(map(accounts_for_values, findings)))
+        or bool(moved),
     )

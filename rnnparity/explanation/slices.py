@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 
 from rnnparity.explanation.evidence import rows_of
+from rnnparity.explanation.findings.moved import moved_findings
+from rnnparity.explanation.findings.view import Output, View
 from rnnparity.faults import PlacedFault, run_one, with_flag
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import Difference, Slice
@@ -47,10 +50,14 @@ _OF_THE_WHOLE = frozenset(
 
 @dataclass(frozen=True)
 class ProblemSlice:
-    """A part of a problem, its actual outputs, and which part it is."""
+    """A part of a problem, its actual outputs, and which part it is.
+
+    `whole` are the actual and the expected outputs of the whole problem.
+    """
 
     problem: Problem
     actual: tuple[Tensor, ...]
+    whole: tuple[tuple[Tensor, Tensor], ...] = field(repr=False)
     rows: tuple[int, ...]
     batch: int
     steps: int
@@ -75,8 +82,33 @@ class ProblemSlice:
             else finding
             for finding in findings
             # What a slice cannot tell may show on all rows and steps.
-            if finding.type in _OF_THE_WHOLE and finding.certain
+            if finding.type in _OF_THE_WHOLE and finding.certain and self._holds(finding)
         )
+
+    def _holds(self, finding: Finding) -> bool:
+        """Return whether a constant is that of the whole output."""
+        if finding.type is not FindingType.CONSTANT:
+            return True
+        outputs = {actual.name: actual.data for actual, _ in self.whole}
+        return bool((outputs[finding.name] == finding.value).all())
+
+    def moved(self, sigma: float, threshold: float) -> tuple[Finding, ...]:
+        """Return how the whole outputs are the expected ones in another position; `sigma` is the slice's.
+
+        Nothing is returned unless that accounts for each output that differs.
+        """
+        outputs = [
+            Output(
+                actual.name,
+                actual.data.astype(np.float64),
+                expected.data,
+                np.full(expected.shape, REST * sigma),
+            )
+            for actual, expected in self.whole
+        ]
+        view = View("", tuple(outputs), threshold)
+        found = {output.name: _moved(view, output) for output in view.differing}
+        return tuple(dict.fromkeys(chain(*found.values()))) if all(found.values()) else ()
 
     def _whole_index(self, index: tuple[int, ...]) -> tuple[int, ...]:
         return (self.whole_row(index[0]), *index[1:]) if index else ()
@@ -92,11 +124,15 @@ def is_huge(problem: Problem) -> bool:
     return sum(tensor.data.size for tensor in problem.weights) * batch * steps > HUGE
 
 
+def _moved(view: View, output: Output) -> tuple[Finding, ...]:
+    found = moved_findings(replace(view, outputs=(output,)))
+    return tuple(finding for finding in found if accounts_for_values(finding))
+
+
 def slice_of(problem: Problem, actual: Sequence[Tensor]) -> ProblemSlice:
     """Return a small part of a problem that differs most. One pass runs over the whole."""
-    errors = [
-        _errors(tensor, expected) for tensor, expected in zip(actual, compute(problem), strict=True)
-    ]
+    whole = tuple(zip(actual, compute(problem), strict=True))
+    errors = [_errors(tensor, expected) for tensor, expected in whole]
     by_row = np.sum([part.reshape(len(part), -1).max(axis=1) for part in errors], axis=0)
     rows = np.sort(np.argsort(by_row, kind="stable")[::-1][:ROWS])
     part = rows_of(problem, rows)
@@ -106,7 +142,7 @@ def slice_of(problem: Problem, actual: Sequence[Tensor]) -> ProblemSlice:
     if steps < total:
         part = _first_steps(part, steps)
         outputs = (replace(outputs[0], data=outputs[0].data[:, :steps]),)
-    return ProblemSlice(part, outputs, tuple(rows.tolist()), len(by_row), steps, total)
+    return ProblemSlice(part, outputs, whole, tuple(rows.tolist()), len(by_row), steps, total)
 
 
 def fits_whole(

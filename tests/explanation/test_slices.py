@@ -72,3 +72,27 @@ def test_value_that_is_not_finite_has_the_index_of_the_whole_problem():
     wrong[13, 5, 7] = np.nan
     findings = explanation_of(with_output(problem, wrong)).findings
     assert findings == (Finding(FindingType.NOT_FINITE, "output", (13, 5, 7)),)
+
+
+def test_rows_of_a_huge_problem_that_are_permuted_are_found():
+    problem = with_reference(large_gru())
+    order = (2, 11, 3, 10, 0, 4, 7, 5, 14, 12, 6, 9, 13, 8, 1, 15)
+    explanation = explanation_of(with_output(problem, problem.outputs[0].data[list(order)]))
+    (finding,) = explanation.findings
+    assert (finding.type, finding.numbers) == (FindingType.ROWS_PERMUTED, order)
+    assert finding.certain
+    assert explanation.accounted
+    assert explanation.slice.batch == 16
+
+
+@pytest.mark.parametrize(
+    ("index", "name", "numbers"),
+    [(np.s_[1:], "row", range(1, 16)), (np.s_[:, 30:], "step", range(30, 40))],
+)
+def test_zeros_in_a_huge_problem_are_found(index, name, numbers):
+    problem = with_reference(large_gru())
+    data = problem.outputs[0].data.copy()
+    data[index] = 0
+    (finding,) = explanation_of(with_output(problem, data)).findings
+    assert (finding.type, finding.name) == (FindingType.ZERO, name)
+    assert finding.numbers == tuple(numbers)

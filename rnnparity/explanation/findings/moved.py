@@ -14,6 +14,8 @@ from rnnparity.problem.findings import Finding, FindingType
 
 # Rows are compared by so many of their values at first.
 COMPARED = 64
+# Of more rows the order is not determined: every row is compared with every other.
+MOST_ROWS = 2000
 # The axes of an output by what an index is called.
 AXES = {"row": 0, "step": 1, "unit": -1}
 
@@ -30,8 +32,10 @@ def moved_findings(view: View) -> Iterator[Finding]:
 def _permuted(view: View, output: Output) -> Iterator[Finding]:
     """Yield which expected row each actual row is."""
     batch = len(output.actual)
+    if not 2 <= batch <= MOST_ROWS:
+        return
     order = _nearest_rows(output)
-    if batch < 2 or (order == np.arange(batch)).all():
+    if (order == np.arange(batch)).all():
         return
     finding = Finding(FindingType.ROWS_PERMUTED, numbers=tuple(order.tolist()), half=view.prefix)
     claim = output.claim(finding, output.expected[order])
@@ -44,10 +48,13 @@ def _nearest_rows(output: Output) -> Array:
     batch = len(output.actual)
     actual, expected = (array.reshape(batch, -1) for array in (output.actual, output.expected))
     telling = np.argsort(expected.std(axis=0))[::-1][:COMPARED]
-    apart = np.abs(actual[:, None, telling] - expected[None, :, telling]).max(axis=-1)
-    # An equal distance to its own row comes first: equal rows are not permuted.
-    apart[np.diag_indices(batch)] *= 1 - 1e-9
-    nearest: Array = np.nan_to_num(apart, nan=np.inf).argmin(axis=1)
+    actual, expected = actual[:, telling], expected[:, telling]
+    nearest = np.arange(batch)
+    for row, values in enumerate(actual):
+        apart = np.abs(expected - values).max(axis=1)
+        # An equal distance to its own row comes first: equal rows are not permuted.
+        apart[row] *= 1 - 1e-9
+        nearest[row] = np.nan_to_num(apart, nan=np.inf).argmin()
     return nearest
 
 
