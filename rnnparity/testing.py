@@ -88,6 +88,8 @@ class _Outputs:
     def __call__(self, _: Problem) -> object:
         return self._outputs
 
+    train = __call__
+
 
 class _Gradients:
     """A function as a subject that has gradients only."""

@@ -28,7 +28,7 @@ def gradient_cases() -> Mapping[str, Problem]:
 def with_cotangents(problem: Problem) -> Problem:
     """Return the problem with cotangents: its own, or else all different, within 1/2.
 
-    A problem asks for gradients if and only if it has cotangents.
+    A problem asks for gradients if and only if it has cotangents. A training step is left out.
     """
     if problem.cotangents is not None:
         return problem
@@ -37,4 +37,4 @@ def with_cotangents(problem: Problem) -> Problem:
         shape = tuple(size or 0 for size in slot.shape)
         digits = "float64" if slot.dtype == "float64" else "float32"
         cotangents.append(Tensor.of(slot.name, spread(shape, seed, dtype=digits), slot.dtype))
-    return replace(problem, cotangents=tuple(cotangents))
+    return replace(problem, cotangents=tuple(cotangents), training_step=None)

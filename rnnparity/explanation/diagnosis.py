@@ -36,6 +36,10 @@ def diagnose(problem: Problem, *, thorough: bool = True) -> Diagnosis:
     Raises:
         RequestError: the problem has no outputs, or no gradients.
     """
+    if problem.training_step is not None:
+        raise RequestError(
+            f"{problem.id}: a training step is not explained; explain its gradients instead"
+        )
     if problem.cotangents is not None:
         return explain_gradients(problem)
     if not problem.outputs:

@@ -21,6 +21,10 @@ from rnnparity.problem.keras_config import JsonObject
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import compute, compute_exactly
 from rnnparity.reference.gradients import compute_gradients, compute_gradients_exactly
+from rnnparity.reference.gradients.training import (
+    compute_training_step,
+    compute_training_step_exactly,
+)
 
 KNOWN = "known_differences.toml"
 # The folder with golden gradients, inside that of the golden outputs.
@@ -38,11 +42,13 @@ def golden_outputs(problem: Problem) -> tuple[Tensor, ...]:
     """Return the exact answer: the reference rounded to the dtype of each output.
 
     Outputs in float64 are computed with hundreds of digits. A problem with cotangents has gradients
-    instead.
+    instead, one with a training step the weights after it.
     """
     slots = problem.answer_slots()
     wide = "float64" in {slot.dtype for slot in slots}
-    if problem.cotangents is None:
+    if problem.training_step is not None:
+        exact = compute_training_step_exactly(problem) if wide else compute_training_step(problem)
+    elif problem.cotangents is None:
         exact = compute_exactly(problem) if wide else compute(problem)
     else:
         exact = compute_gradients_exactly(problem) if wide else compute_gradients(problem)

@@ -18,7 +18,7 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.file_format import KEYS_OF_2
 from rnnparity.problem.keras_config import JsonObject
-from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.problem import Problem, Tensor, TrainingStep
 
 ARRAYS = ("weights", "inputs", "mask", "initial_state")
 
@@ -91,9 +91,18 @@ def _first_change(row: JsonObject, problem: Problem) -> str:
         "initial_state": _same_tensors(row["initial_state"], problem.initial_state),
         "inputs": _same(row["inputs"], problem.inputs.data),
         "mask": row["mask"] is None if mask is None else _same(row["mask"], mask),
-        **{key: _same_tensors(row.get(key), getattr(problem, key)) for key in KEYS_OF_2},
+        "cotangents": _same_tensors(row.get("cotangents"), problem.cotangents),
+        "dropout_masks": _same_tensors(row.get("dropout_masks"), problem.dropout_masks),
+        "training_step": _same_step(row.get("training_step"), problem.training_step),
     }
     return next((key for key, unchanged in same.items() if not unchanged), "")
+
+
+def _same_step(fields: object, step: TrainingStep | None) -> bool:
+    if step is None or not isinstance(fields, dict) or set(fields) != {"lr", "targets"}:
+        return fields is step
+    same_lr = repr(fields["lr"]) == repr(step.lr)
+    return same_lr and _same_tensors(fields["targets"], step.targets)
 
 
 def _same_tensors(fields: object, tensors: Sequence[Tensor] | None) -> bool:

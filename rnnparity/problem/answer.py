@@ -49,6 +49,18 @@ class Subject(Protocol):
 
 
 @runtime_checkable
+class TrainableSubject(Subject, Protocol):
+    """An implementation that can also be trained."""
+
+    def train(self, problem: Problem) -> Answer:
+        """Return the weights after the problem's training step, as outputs.
+
+        Raises:
+            Unsupported: the subject cannot do this step.
+        """
+
+
+@runtime_checkable
 class DifferentiableSubject(Subject, Protocol):
     """An implementation that can also run backward."""
 

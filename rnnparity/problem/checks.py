@@ -12,7 +12,7 @@ from rnnparity.problem.shapes import Slot, dropout_slots, state_slots, weight_sl
 from rnnparity.problem.tensor import Tensor
 
 if TYPE_CHECKING:
-    from rnnparity.problem.problem import Gradients, Problem
+    from rnnparity.problem.problem import Gradients, Problem, TrainingStep
 
 AXES = (("B", "batch"), ("T", "time"), ("D", "feature"))
 
@@ -38,8 +38,22 @@ def check_problem(problem: Problem) -> None:
         _check_dropout_masks(problem, problem.dropout_masks)
     if problem.cotangents is not None:
         _check_tensors(f"{where}: cotangents", problem.cotangents, problem.output_slots())
+    if problem.training_step is not None:
+        _check_training_step(problem, problem.training_step)
     if problem.gradients is not None:
         _check_gradients(problem, problem.gradients)
+
+
+def _check_training_step(problem: Problem, step: TrainingStep) -> None:
+    where = f"{problem.id}: training_step"
+    if not (step.lr > 0 and np.isfinite(step.lr) and float(np.float32(step.lr)) == step.lr):
+        example = "a positive number that float32 represents exactly, such as 0.125"
+        raise FormatError(f"{where}: lr: got {step.lr}, expected {example}")
+    _check_tensors(f"{where}: targets", step.targets, problem.output_slots())
+    if problem.cotangents is not None:
+        raise FormatError(f"{where}: got cotangents too, expected one of both")
+    if len(problem.steps) > 1:
+        raise FormatError(f"{where}: got {len(problem.steps)} calls, expected one")
 
 
 def _check_gradients(problem: Problem, gradients: Gradients) -> None:

@@ -19,11 +19,17 @@ from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.json_text import MAX_BYTES, load_json, read_bytes, read_limited
 from rnnparity.problem.keras_config import JsonObject, layer_spec, parse_layer
-from rnnparity.problem.problem import Case, Gradients, Problem, Tensor
+from rnnparity.problem.problem import Case, Gradients, Problem, Tensor, TrainingStep
 from rnnparity.problem.short_form import is_short, parse_short
 
 if TYPE_CHECKING:
-    from rnnparity.problem.schema import AnswerFields, ArrayFields, CaseFields, NamedArrayFields
+    from rnnparity.problem.schema import (
+        AnswerFields,
+        ArrayFields,
+        CaseFields,
+        NamedArrayFields,
+        TrainingStepFields,
+    )
 
 __all__ = [
     "dump_line",
@@ -39,14 +45,14 @@ __all__ = [
 
 FORMAT, FORMAT_2 = "rnnparity/1", "rnnparity/2"
 # The keys that only version 2 has.
-KEYS_OF_2 = ("cotangents", "dropout_masks")
+KEYS_OF_2 = ("cotangents", "dropout_masks", "training_step")
 MAX_AXES = 3
 # The words of numbers that JSON has no literal for, as they are written and read.
 WORDS = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _ORDER = (
     *("format", "id", "layer", "weights", "inputs", "mask", "initial_state", "calls"),
-    *("dropout_masks", "outputs", "cotangents", "gradients", "case"),
+    *("dropout_masks", "training_step", "outputs", "cotangents", "gradients", "case"),
 )
 
 
@@ -96,6 +102,11 @@ def _dump(problem: Problem, layout: _Layout) -> str:
     for key in ("dropout_masks", "outputs", "cotangents", "gradients"):
         if getattr(problem, key) is not None:
             texts[key] = _tensors(getattr(problem, key), layout)
+    if problem.training_step is not None:
+        step = problem.training_step
+        texts["training_step"] = (
+            f'{{"lr": {step.lr!r}, "targets": {_tensors(step.targets, layout)}}}'
+        )
     members = [f"{_text(key)}: {texts[key]}" for key in _ORDER if key in texts]
     return "{" + layout.joined(members) + "}"
 
@@ -180,6 +191,7 @@ def parse_problem(fields: object, where: str) -> Problem:
             outputs=None if outputs is None else _read_tensors(outputs, "outputs"),
             cotangents=None if cotangents is None else _read_tensors(cotangents, "cotangents"),
             gradients=_read_gradients(row.gradients),
+            training_step=_read_training_step(row.training_step),
             dropout_masks=None if masks is None else _read_tensors(masks, "dropout_masks"),
             id=row.id,
             case=None if row.case is None else _read_case(row.case, fields),
@@ -227,6 +239,12 @@ def _read_gradients(arrays: Sequence[NamedArrayFields | None] | None) -> Gradien
         None if fields is None else _read_tensor(fields, fields.name, f"gradients: {fields.name}")
         for fields in arrays
     )
+
+
+def _read_training_step(fields: TrainingStepFields | None) -> TrainingStep | None:
+    if fields is None:
+        return None
+    return TrainingStep(fields.lr, _read_tensors(fields.targets, "training_step: targets"))
 
 
 def _read_tensors(arrays: Sequence[NamedArrayFields], where: str) -> tuple[Tensor, ...]:

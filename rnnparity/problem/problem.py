@@ -19,7 +19,7 @@ from rnnparity.problem.layers import Layer, describe_layer, halves
 from rnnparity.problem.shapes import Slot, output_slots, state_slots, weight_slots
 from rnnparity.problem.tensor import Tensor
 
-__all__ = ["Case", "KerasLayer", "Problem", "Tensor"]
+__all__ = ["Case", "KerasLayer", "Problem", "Tensor", "TrainingStep"]
 
 
 class KerasLayer(Protocol):
@@ -34,6 +34,19 @@ class KerasLayer(Protocol):
 
 # In the order of `Problem.gradient_slots`; None where a framework has no gradient.
 Gradients: TypeAlias = tuple[Tensor | None, ...]
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """One step of gradient descent: after = before - lr * gradient, for every weight.
+
+    The loss is the sum, over all outputs, of the mean of (output - target)^2 over all elements.
+    `targets` have the names and shapes of the outputs; `lr` is a number of float32, as Keras keeps
+    it.
+    """
+
+    lr: float
+    targets: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,9 @@ class Problem:
     (G, B, D) or (1, B, D) and `recurrent` (G, B, H) or (1, B, H), with the prefix of their half.
     Without them there is no dropout.
 
+    With a `training_step` the answer of an implementation is not the outputs, but the weights after
+    it.
+
     `cotangents`, one for each output, ask for the gradients of sum(cotangent * output) over all
     outputs; `gradients` are those that somebody computed, in the order of `gradient_slots`, None
     where there is no gradient, which is not the same as zeros.
@@ -91,6 +107,7 @@ class Problem:
     cotangents: tuple[Tensor, ...] | None = None
     gradients: Gradients | None = None
     dropout_masks: tuple[Tensor, ...] | None = None
+    training_step: TrainingStep | None = None
     id: str = "problem"
     case: Case | None = None
 
@@ -109,7 +126,7 @@ class Problem:
         parts += [name for name in given if getattr(self, name) is not None]
         if self.calls is not None:
             parts.append(f"calls={list(self.calls)}")
-        names = ("outputs", "cotangents", "gradients")
+        names = ("outputs", "cotangents", "gradients", "training_step")
         parts += [name for name in names if getattr(self, name) is not None]
         return ", ".join(parts)
 
@@ -146,14 +163,23 @@ class Problem:
         """Return the names, shapes and dtypes that the gradients must have: `inputs`, the weights'
         names, `initial_state/h`, ... Each has the dtype of what it is the gradient of.
         """
-        slots = [Slot("inputs", self.inputs.shape, self.inputs.dtype)]
-        for slot in weight_slots(self.layer, self.inputs.shape[-1]):
-            slots.append(replace(slot, dtype=variable_dtype(slot.dtype)))
-        states = self.initial_state or ()
-        return slots + [Slot(f"initial_state/{s.name}", s.shape, s.dtype) for s in states]
+        inputs = Slot("inputs", self.inputs.shape, self.inputs.dtype)
+        states = [
+            Slot(f"initial_state/{s.name}", s.shape, s.dtype) for s in self.initial_state or ()
+        ]
+        return [inputs, *self.weight_slots(), *states]
+
+    def weight_slots(self) -> list[Slot]:
+        """Return the names, shapes and dtypes of the weights, in Keras' order."""
+        slots = weight_slots(self.layer, self.inputs.shape[-1])
+        return [replace(slot, dtype=variable_dtype(slot.dtype)) for slot in slots]
 
     def answer_slots(self) -> list[Slot]:
-        """Return what an answer must have: gradients where there are cotangents, else outputs."""
+        """Return what an answer must have: outputs, or gradients where there are cotangents, or the
+        weights after a training step.
+        """
+        if self.training_step is not None:
+            return self.weight_slots()
         return self.output_slots() if self.cotangents is None else self.gradient_slots()
 
     def with_answer(self, answer: Sequence[Tensor]) -> Problem:

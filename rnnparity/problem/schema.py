@@ -94,6 +94,13 @@ class CaseFields(Strict):
     expect: ExpectFields | None = Field(default=None, description="What the source prints.")
 
 
+class TrainingStepFields(Strict):
+    """One step of gradient descent on the mean squared error (docs/format.md)."""
+
+    lr: FiniteFloat = Field(description="The learning rate, a number of float32.")
+    targets: list[NamedArrayFields] = Field(description="One for each output.")
+
+
 GRADIENTS = (
     "Of sum(cotangent * output): inputs, the weights by their names, initial_state/h, ... "
     "null in the list: there is no gradient, which is not zeros."
@@ -104,7 +111,7 @@ class ProblemFields(Strict):
     """The format: a problem file, a row of a fixture, a line to a program."""
 
     format: Literal["rnnparity/1", "rnnparity/2"] = Field(
-        description="Version 2 with cotangents, dropout_masks or tolerances, else 1."
+        description="Version 2 with cotangents, dropout_masks, training_step or tolerances, else 1."
     )
     id: str = Field(min_length=1, max_length=200, description="Name of the problem.")
     layer: dict[str, Any] = Field(description="The layer in Keras' own configuration.")
@@ -124,8 +131,13 @@ class ProblemFields(Strict):
         description="Factors in training: inputs (G or 1, B, D) and recurrent (G or 1, B, H). "
         "null: no dropout.",
     )
+    training_step: TrainingStepFields | None = Field(
+        default=None, description="With it the weights after one step are asked for."
+    )
     outputs: list[ExpectedArrayFields] | None = Field(
-        default=None, description="In Keras' order: the output, then the states if returned."
+        default=None,
+        description="In Keras' order: the output, then the states if returned. "
+        "With training_step the weights after it.",
     )
     cotangents: list[NamedArrayFields] | None = Field(
         default=None, description="One for each output; with them gradients are asked for."

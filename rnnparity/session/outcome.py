@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rnnparity.problem.answer import Answer, DifferentiableSubject, Subject, Unsupported
+from rnnparity.problem.answer import (
+    Answer,
+    DifferentiableSubject,
+    Subject,
+    TrainableSubject,
+    Unsupported,
+)
 from rnnparity.problem.problem import Problem
 from rnnparity.subjects import user_location
 
@@ -30,7 +36,8 @@ class Outcome:
 def ask_in_this_process(subject: Subject, problem: Problem) -> Outcome:
     """Return the outcome of a problem. A subject that raises or exits does not end the run.
 
-    A problem with cotangents asks for gradients, any other for outputs.
+    A problem with cotangents asks for gradients, one with a training step for the weights after it,
+    any other for outputs.
     """
     try:
         return Outcome(problem, _answer(subject, problem))
@@ -45,6 +52,10 @@ def _answer(subject: Subject, problem: Problem) -> Answer:
     # One that does not know of them would leave them out.
     if problem.dropout_masks is not None and not getattr(subject, "takes_dropout_masks", False):
         raise Unsupported("it takes no dropout masks")
+    if problem.training_step is not None:
+        if not isinstance(subject, TrainableSubject):
+            raise Unsupported("it does no training steps")
+        return subject.train(problem)
     if problem.cotangents is None:
         return subject.answer(problem)
     if not isinstance(subject, DifferentiableSubject):

@@ -12,6 +12,7 @@ from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import compute
 from rnnparity.reference.gradients import compute_gradients
+from rnnparity.reference.gradients.training import compute_training_step
 from rnnparity.verdict.expectations import stated_facts
 
 
@@ -37,6 +38,11 @@ class ReferenceSubject:
         start = perf_counter()
         gradients = _computed(compute_gradients, problem)
         return Answer(gradients=gradients, seconds=perf_counter() - start)
+
+    def train(self, problem: Problem) -> Answer:
+        start = perf_counter()
+        weights = _computed(compute_training_step, problem)
+        return Answer(weights, seconds=perf_counter() - start)
 
 
 def _computed(

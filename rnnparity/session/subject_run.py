@@ -121,6 +121,8 @@ def wrong_outputs(outcome: Outcome, result: CaseResult) -> Iterator[Problem]:
     answer, problem = outcome.answer, outcome.problem
     if answer is None or result.difference_types <= _WITHOUT_CAUSE:
         return
+    if problem.training_step is not None:
+        return  # what is wrong with a step is to be seen in its gradients
     if problem.cotangents is None and answer.outputs:
         yield problem.with_outputs(answer.outputs)
     if problem.cotangents is not None and result.difference_types <= _IN_GRADIENTS:

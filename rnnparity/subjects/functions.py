@@ -60,6 +60,13 @@ class FunctionSubject:
     def gradients(self, problem: Problem) -> Answer:
         return _gradients_of(self.function, problem)
 
+    def train(self, problem: Problem) -> Answer:
+        """Return the weights after a training step from the function's attribute `train`."""
+        train = getattr(self.function, "train", None)
+        if train is None:
+            raise Unsupported("it has no attribute train")
+        return Answer(named_outputs(problem, train(problem)))
+
 
 class ForeignSubject:
     """A third party's subject, whose answer may be an Answer or plain arrays."""
@@ -193,7 +200,8 @@ def named_outputs(problem: Problem, outputs: object) -> tuple[Tensor, ...]:
         raise TypeError("returned None, expected outputs")
     if isinstance(outputs, Mapping):
         return tuple(as_tensor(str(name), value) for name, value in outputs.items())
-    names = [slot.name for slot in problem.output_slots()]
+    slots = problem.output_slots() if problem.training_step is None else problem.weight_slots()
+    names = [slot.name for slot in slots]
     arrays: Sequence[object] = [outputs]
     if isinstance(outputs, list | tuple):
         arrays = outputs

@@ -34,6 +34,7 @@ class TensorFlow(Backend):
 
     keras_backend = "tensorflow"
     subject = "keras"
+    trains = True
 
     def start(self) -> None:
         import tensorflow as tf

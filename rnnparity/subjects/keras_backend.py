@@ -41,6 +41,8 @@ class Backend:
     keras_backend = ""
     # The subject's name, before any path.
     subject = ""
+    # Whether training steps are asked of it.
+    trains = False
     # So many built models are kept that a worker stays below 2 GiB.
     max_models = 400
 

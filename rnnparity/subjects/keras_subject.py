@@ -13,10 +13,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
-
 from rnnparity.problem.answer import Answer, Unsupported
-from rnnparity.problem.dtypes import Array
 from rnnparity.problem.keras_config import layer_spec
 from rnnparity.problem.layers import Stack, policies
 from rnnparity.problem.problem import Gradients, Problem, Tensor
@@ -29,6 +26,7 @@ from rnnparity.subjects.keras_backend import (
     KerasTensor,
     LayerCall,
 )
+from rnnparity.subjects.keras_functional import FunctionalModels
 from rnnparity.subjects.keras_layers import (
     LayerBuilder,
     apply,
@@ -58,8 +56,7 @@ class KerasSubject:
         self.models: dict[str, KerasModel] = {}
         self.compiled: dict[str, LayerCall] = {}
         self.backward: dict[str, GradientCall] = {}
-        # Functional models around a layer, for `predict`.
-        self.functional: dict[str, KerasModel] = {}
+        self.functional = FunctionalModels(self.keras)
 
     def versions(self) -> dict[str, str]:
         return self.backend.versions()
@@ -91,6 +88,30 @@ class KerasSubject:
         with self.backend.context(policies(problem.layer)):
             gradients = self._gradients(problem, self.model_of(problem))
         return Answer(seconds=perf_counter() - start, gradients=gradients)
+
+    def train(self, problem: Problem) -> Answer:
+        """Return the weights after one step through `fit` of a model around the layer."""
+        self.prepare(problem)
+        if self.path in ("predict", "reloaded"):
+            raise Unsupported("this path differs in the forward pass only")
+        if problem.training_step is None or not self.backend.trains:
+            raise Unsupported("only Keras 3 on TensorFlow is trained here")
+        if problem.dropout_masks is not None:
+            raise Unsupported("a training step with dropout masks is not done here")
+        if problem.mask is not None and problem.layer.return_sequences:
+            raise Unsupported("Keras leaves masked steps out of the loss, a training step does not")
+        if policies(problem.layer) - {"float32", "float64"}:
+            raise Unsupported("how Keras scales a loss in 16 bits is not specified here")
+        start = perf_counter()
+        with self.backend.context(policies(problem.layer)):
+            model = self.model_of(problem)
+            (call,) = calls_of(problem)
+            options = {"run_eagerly": self.path not in COMPILED, "jit_compile": self.path == "xla"}
+            self.functional.fit(model, call, problem.training_step, options)
+            arrays = [variable.value.numpy() for variable in model.trainable_weights]
+        pairs = zip(problem.weight_slots(), arrays, strict=True)
+        weights = tuple(Tensor(slot.name, array) for slot, array in pairs)
+        return Answer(weights, seconds=perf_counter() - start)
 
     def prepare(self, problem: Problem) -> None:
         """Refuse what this path does not have, and make room for one more model.
@@ -161,8 +182,16 @@ class KerasSubject:
         key = _key(problem)
         if self.path == "reloaded":
             model = self._reloaded(problem, model)
-        run = self._predict if self.path == "predict" else self._call
-        return join_outputs(problem, [run(problem, model, key, call) for call in calls_of(problem)])
+        calls = calls_of(problem)
+        if self.path == "predict":
+            results = [self._predicted(model, key, call) for call in calls]
+        else:
+            results = [self._call(problem, model, key, call) for call in calls]
+        return join_outputs(problem, results)
+
+    def _predicted(self, model: KerasModel, key: str, call: Call) -> list[Tensor]:
+        outputs = flat(self.functional.predict(model, key, call))
+        return [Tensor("", array) for array in outputs]
 
     def _call(self, problem: Problem, model: KerasModel, key: str, call: Call) -> list[Tensor]:
         run = self.layer_call(problem, model)
@@ -181,39 +210,6 @@ class KerasSubject:
         states = call.initial_state
         tensors = None if states is None else [self.backend.tensor(state) for state in states]
         return self.backend.tensor(call.inputs), mask, tensors
-
-    def _predict(self, problem: Problem, model: KerasModel, key: str, call: Call) -> list[Tensor]:
-        """Run a call by the method `predict` of a functional model with an input an argument."""
-        del problem
-        arguments = [call.inputs]
-        if call.mask is not None:
-            arguments.append(call.mask)
-        arguments += call.initial_state or ()
-        # The calls of a stateful run have different shapes, and only the first has states.
-        key = f"{key} {[argument.shape for argument in arguments]} {call.mask is None}"
-        if key not in self.functional:
-            self.functional[key] = self._functional(model, arguments, call.mask is not None)
-        batch = len(call.inputs)
-        config = self.keras.config
-        floatx = config.floatx()
-        if any(argument.dtype == np.float64 for argument in arguments):
-            # `predict` casts arrays to Keras' default float type.
-            config.set_floatx("float64")
-        try:
-            outputs = self.functional[key].predict(arguments, verbose=0, batch_size=batch)
-        finally:
-            config.set_floatx(floatx)
-        return [Tensor("", array) for array in flat(outputs)]
-
-    def _functional(
-        self, model: KerasModel, arguments: Sequence[Array], has_mask: bool
-    ) -> KerasModel:
-        inputs = [
-            self.keras.Input(batch_shape=array.shape, dtype=array.dtype.name) for array in arguments
-        ]
-        x, *states = inputs
-        mask = states.pop(0) if has_mask else None
-        return self.keras.Model(inputs, apply(model, x, mask, states or None))
 
     def _reloaded(self, problem: Problem, model: KerasModel) -> KerasModel:
         """Return the model as it is after it was saved and loaded."""

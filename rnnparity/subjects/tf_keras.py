@@ -23,6 +23,7 @@ class TfKeras(TensorFlow):
     """Keras 2, with TensorFlow's functions where Keras 3 has `keras.ops`."""
 
     subject = "tf-keras"
+    trains = False
 
     def import_keras(self) -> KerasModule:
         import tf_keras

@@ -19,6 +19,8 @@ from rnnparity.subjects.torch_layers import (
     TorchLayers,
     TorchModule,
     TorchTensor,
+    module_weights,
+    trained_parameters,
     weight_gradients,
 )
 
@@ -82,6 +84,43 @@ class TorchSubject:
         start = perf_counter()
         gradients = self._gradients(problem)
         return Answer(seconds=perf_counter() - start, gradients=gradients)
+
+    def train(self, problem: Problem) -> Answer:
+        """Return the weights after one step of torch.optim.SGD.
+
+        Where Keras has one bias and PyTorch two, only the first is trained: with both, their sum
+        would move twice as far.
+        """
+        check_supported(problem)
+        step = problem.training_step
+        assert step is not None  # noqa: S101 - it is asked for one
+        start = perf_counter()
+        with self.torch.no_grad():
+            modules = self.layers.of(problem)
+        x = self.layers.tensor(problem.inputs.data)
+        states = [self.layers.tensor(state.data) for state in problem.initial_state or ()]
+        outputs = self._recorded_outputs(problem, modules, x, states)
+        loss = sum(
+            self.torch.nn.functional.mse_loss(output, self.layers.tensor(target.data))
+            for output, target in zip(outputs, step.targets, strict=True)
+        )
+        parameters = [p for layer, module in modules for p in trained_parameters(layer, module)]
+        optimizer = self.torch.optim.SGD(parameters, lr=step.lr)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        arrays = [
+            array
+            for layer, module in modules
+            for array in module_weights(
+                layer, {name: _as_array(p.detach()) for name, p in module.named_parameters()}
+            )
+        ]
+        weights = tuple(
+            Tensor.of(slot.name, array, slot.dtype)
+            for slot, array in zip(problem.weight_slots(), arrays, strict=True)
+        )
+        return Answer(weights, seconds=perf_counter() - start)
 
     def _gradients(self, problem: Problem) -> Gradients:
         """Return the gradients by torch.autograd, through all layers and calls."""

@@ -183,15 +183,36 @@ def weight_gradients(
     layer: Recurrent | Bidirectional, gradients: Mapping[str, Array]
 ) -> list[Array]:
     """Return the gradients of a module's parameters in Keras' order and layout."""
+    if not has_second_bias(first_half(layer)):  # Keras' one bias is PyTorch's first
+        gradients = {
+            name: np.zeros_like(array) if name.startswith("bias_hh") else array
+            for name, array in gradients.items()
+        }
+    return module_weights(layer, gradients)
+
+
+def module_weights(layer: Recurrent | Bidirectional, arrays: Mapping[str, Array]) -> list[Array]:
+    """Return the parameters of a module, by name, in Keras' order and layout."""
     half = first_half(layer)
-    arrays = []
+    weights = []
     for _, suffix in TWO_DIRECTIONS if isinstance(layer, Bidirectional) else ONE_DIRECTION:
         names = ["weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if half.use_bias else ())]
-        named = {name: gradients[f"{name}_l0{suffix}"] for name in names}
-        if half.use_bias and half.bias_rows == 1:  # Keras' one bias is PyTorch's first
-            named["bias_hh"] = np.zeros_like(named["bias_hh"])
-        arrays += unpacked(half, named)
-    return arrays
+        weights += unpacked(half, {name: arrays[f"{name}_l0{suffix}"] for name in names})
+    return weights
+
+
+def trained_parameters(layer: Recurrent | Bidirectional, module: TorchModule) -> list[TorchTensor]:
+    """Return the parameters of a module that Keras has too."""
+    return [
+        parameter
+        for name, parameter in module.named_parameters()
+        if has_second_bias(first_half(layer)) or not name.startswith("bias_hh")
+    ]
+
+
+def has_second_bias(half: Recurrent) -> bool:
+    """Whether Keras too has a bias beside the recurrent kernel."""
+    return half.bias_rows > 1
 
 
 def _gates(half: Recurrent, array: Array) -> Array:

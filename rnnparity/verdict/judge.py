@@ -25,7 +25,7 @@ from rnnparity.problem.results import (
     Verdict,
     Witness,
 )
-from rnnparity.reference.gradients.tolerance import expect_gradients
+from rnnparity.reference.gradients.tolerance import expect_gradients, expect_training_step
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.verdict.compare import (
     Comparison,
@@ -41,13 +41,15 @@ _BY_VALUE = frozenset({DifferenceType.VALUES, DifferenceType.FINITENESS})
 def expect_answer(
     problem: Problem, *, by_gate: bool = False, precision: FloatType | None = None
 ) -> Expected:
-    """Return the expected outputs with their noise, or gradients where there are cotangents.
+    """Return the expected answer with its noise, see `Problem.answer_slots`.
 
     The noise is that of the problem's own type, or of a declared precision that is coarser.
 
     Raises:
         RequestError: the problem does not fit in memory.
     """
+    if problem.training_step is not None:
+        return expect_training_step(problem, precision)
     if problem.cotangents is None:
         return expect(problem, by_gate=by_gate, precision=precision)
     return expect_gradients(problem, precision)
@@ -71,7 +73,7 @@ def _judged(problem: Problem, answer: Answer, expected: Expected) -> CaseResult:
         dtypes = with_value_counts(structure, outputs, values.differences)
         return _diverges(problem, (*dtypes, *values.differences), float("inf"))
     facts: tuple[Difference, ...] = ()
-    if problem.cotangents is None:
+    if problem.cotangents is None and problem.training_step is None:
         facts = check_expectations(problem, expected, outputs, answer.facts)
     if expected.unpredictable:
         values = Comparison((), 0.0)

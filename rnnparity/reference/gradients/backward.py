@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Bidirectional, Recurrent, called_layers, halves
-from rnnparity.problem.problem import Problem
+from rnnparity.problem.problem import Problem, TrainingStep
 from rnnparity.problem.tensor import Tensor
 from rnnparity.reference.cells import LSTM
 from rnnparity.reference.engine import Unroller
@@ -34,6 +34,26 @@ class BackwardUnroller(Unroller[TapedArray]):
         for output, cotangent in zip(self.run(), cotangents, strict=True):
             plain = self._taped.plain(cotangent.data)
             output.add_gradient(np.broadcast_to(plain, (self._taped.runs, *plain.shape)))
+        return self._flow_back()
+
+    def weights_after(self, step: TrainingStep) -> list[Array]:
+        """Return the weights after a training step, each with a leading axis of runs."""
+        for output, target in zip(self.run(), step.targets, strict=True):
+            arithmetic = output.arithmetic
+            error = arithmetic.rounded(output.value - arithmetic.plain(target.data))
+            slope = arithmetic.rounded(error * 2 / target.data.size)
+            output.add_gradient(np.broadcast_to(slope, (self._taped.runs, *output.shape)))
+        _, *gradients = self._flow_back()
+        lr = self._taped.plain(np.asarray(step.lr))
+        after = []
+        # The gradients of initial states follow.
+        for weight, gradient in zip(self.problem.weights, gradients, strict=False):
+            arithmetic = self._taped.for_dtype(weight.dtype)
+            before = arithmetic.plain(weight.data)
+            after.append(arithmetic.rounded(before - arithmetic.product(lr, gradient)))
+        return after
+
+    def _flow_back(self) -> list[Array]:
         with np.errstate(over="ignore", invalid="ignore"):
             while self._taped.tape:
                 self._taped.tape.pop().flow_back()

@@ -13,6 +13,7 @@ from rnnparity.reference.gradients import compute_gradients
 from rnnparity.reference.gradients.arithmetic import TapedArithmetic
 from rnnparity.reference.gradients.backward import BackwardUnroller
 from rnnparity.reference.gradients.stochastic import StochasticArithmetic
+from rnnparity.reference.gradients.training import compute_training_step, step_of
 from rnnparity.reference.memory import GRADIENT, check_memory, numbers_of
 from rnnparity.reference.tolerance import Expected, expect
 
@@ -34,20 +35,54 @@ def expect_gradients(problem: Problem, precision: FloatType | None = None) -> Ex
         RequestError: the problem has no cotangents, or does not fit in memory.
     """
     check_memory(problem, GRADIENT * FEWEST_AT_ONCE)
-    dtype = arithmetic_type(problem.threshold_type, precision)
     gradients = compute_gradients(problem)
+    sizes = [np.abs(tensor.data) for tensor in gradients]
+    return _expected(problem, gradients, sizes, _backward(problem), precision)
+
+
+def expect_training_step(problem: Problem, precision: FloatType | None = None) -> Expected:
+    """Compute the expected weights after a training step, and the same about them.
+
+    `visible` has the effect of a relative change in the gradient of each weight: the next to nothing
+    of a step that is too small for the type.
+
+    Raises:
+        RequestError: the problem has no training step, or does not fit in memory.
+    """
+    check_memory(problem, GRADIENT * FEWEST_AT_ONCE)
+    step, after = step_of(problem), compute_training_step(problem)
+    changes = [
+        np.abs(tensor.data - before.data.astype(np.float64))
+        for tensor, before in zip(after, problem.weights, strict=True)
+    ]
+
+    def run(arithmetic: TapedArithmetic) -> Sequence[Array]:
+        return BackwardUnroller(problem, arithmetic).weights_after(step)
+
+    return _expected(problem, after, changes, run, precision)
+
+
+def _expected(
+    problem: Problem,
+    exact: tuple[Tensor, ...],
+    sizes: Sequence[Array],
+    run: Backward,
+    precision: FloatType | None,
+) -> Expected:
+    """Return exact results with the noise of `run`; `sizes` are those of what a fault changes."""
+    dtype = arithmetic_type(problem.threshold_type, precision)
     forward = expect(problem, precision=precision)
     reason = forward.inconclusive if forward.unpredictable else ""
-    sigmas = [np.full(tensor.shape, np.inf) for tensor in gradients]
+    sigmas = [np.full(tensor.shape, np.inf) for tensor in exact]
     visible: dict[str, float] = {}
     if not reason:
-        sigmas, reason = gradient_noise(problem, gradients, _backward(problem), precision)
+        sigmas, reason = gradient_noise(problem, exact, run, precision)
     if not reason:
-        for tensor, sigma in zip(gradients, sigmas, strict=True):
+        for tensor, sigma, size in zip(exact, sigmas, sizes, strict=True):
             # What is too small for the type is zero there, which no relative change moves.
-            size = np.where(np.abs(tensor.data) > dtype.tiny, np.abs(tensor.data), 0)
+            kept = np.where(size > dtype.tiny, size, 0)
             allowed = dtype.threshold * np.maximum(sigma, np.finfo(float).tiny)
-            visible[tensor.name] = float((dtype.fault * size / allowed).max(initial=0))
+            visible[tensor.name] = float((dtype.fault * kept / allowed).max(initial=0))
     hidden = [name for name, thresholds in visible.items() if 0 < thresholds <= 1]
     inconclusive = reason
     if hidden:
@@ -55,7 +90,7 @@ def expect_gradients(problem: Problem, precision: FloatType | None = None) -> Ex
             f"a change of {dtype.fault:g} in the gradient of {hidden[0]} would stay hidden"
         )
     return Expected(
-        gradients,
+        exact,
         tuple(sigmas),
         dtype,
         inconclusive,
