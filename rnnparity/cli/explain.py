@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from rnnparity.problem.files import MODEL_SUFFIXES
 
 if TYPE_CHECKING:
     from rnnparity.explanation.one_reading import Diagnosis
+    from rnnparity.explanation.pairs import Progress
     from rnnparity.problem.problem import Problem
 
 
@@ -86,8 +88,9 @@ def explain(
             check_writable(path)
     problem = _problem_with_outputs(_problem(file, layer, inputs), outputs, subject)
     try:
-        with show_progress("searching the cause"):
-            diagnosis = _diagnosis(problem, subject, gradients)
+        with show_progress("searching the cause") as report:
+            progress = partial(report, "pairs of faults, in parts")
+            diagnosis = _diagnosis(problem, subject, gradients, progress)
     except SubjectFailedError as error:  # nothing to explain, but a script shows it
         if bundle is not None:
             write_bundle(bundle, problem, error.failure, subject, None)
@@ -110,14 +113,14 @@ def explain(
     raise typer.Exit(explanation.verdict.status)
 
 
-def _diagnosis(problem: Problem, subject: str, gradients: bool) -> Diagnosis:
+def _diagnosis(problem: Problem, subject: str, gradients: bool, progress: Progress) -> Diagnosis:
     from rnnparity.session.ask import explain_subject, explained
 
     if subject:
-        return explain_subject(problem, subject, gradients=gradients)
+        return explain_subject(problem, subject, gradients=gradients, progress=progress)
     if gradients:
         raise RequestError("--gradients asks a subject; add --subject")
-    return explained(problem)
+    return explained(problem, progress)
 
 
 def _problem(file: str, layer: str, inputs: Path | None) -> Problem:

@@ -14,6 +14,7 @@ import numpy as np
 from rnnparity.explanation.findings.partial import partial_findings
 from rnnparity.explanation.gradients import explain_gradients
 from rnnparity.explanation.one_reading import Diagnosis, diagnose_reading
+from rnnparity.explanation.pairs import Progress
 from rnnparity.explanation.patterns import value_findings
 from rnnparity.explanation.readings import Reading, readings
 from rnnparity.explanation.slices import ProblemSlice, fits_whole, is_huge, slice_of
@@ -27,11 +28,14 @@ from rnnparity.verdict.compare import compare_structure
 from rnnparity.verdict.judge import with_value_counts
 
 
-def diagnose(problem: Problem, *, thorough: bool = True) -> Diagnosis:
+def diagnose(
+    problem: Problem, *, thorough: bool = True, progress: Progress | None = None
+) -> Diagnosis:
     """Search the cause of what is wrong with `problem.outputs`, or with its gradients.
 
     The gradients are explained where it has cotangents. Not `thorough`: only single faults are
-    tried and findings looked for, no pairs of faults and no faults in a coarser dtype.
+    tried and findings looked for, no pairs of faults and no faults in a coarser dtype. `progress` is
+    called while pairs are tried.
 
     Raises:
         RequestError: the problem has no outputs, or no gradients.
@@ -50,10 +54,10 @@ def diagnose(problem: Problem, *, thorough: bool = True) -> Diagnosis:
     actual = tuple(_as_float(tensor, problem.threshold_type) for tensor in problem.outputs)
     problem = problem.with_outputs(actual)
     if all(difference.type is DifferenceType.DTYPE for difference in structure):
-        diagnosis = _diagnose_values(Reading(problem, actual, thorough=thorough))
+        diagnosis = _diagnose_values(Reading(problem, actual, (), thorough, progress))
         structure = with_value_counts(structure, actual, diagnosis.explanation.differences)
     else:
-        diagnosis = _diagnose_readings(problem, actual, thorough)
+        diagnosis = _diagnose_readings(problem, actual, thorough, progress)
     explanation = diagnosis.explanation
     if structure:  # a wrong dtype diverges also where the values agree or cannot be judged
         differences = (*structure, *explanation.differences)
@@ -68,10 +72,12 @@ def _as_float(tensor: Tensor, dtype: str) -> Tensor:
     return tensor if tensor.dtype in FLOAT_TYPES else Tensor.of(tensor.name, tensor.data, dtype)
 
 
-def _diagnose_readings(problem: Problem, actual: tuple[Tensor, ...], thorough: bool) -> Diagnosis:
+def _diagnose_readings(
+    problem: Problem, actual: tuple[Tensor, ...], thorough: bool, progress: Progress | None
+) -> Diagnosis:
     """Diagnose outputs of wrong structure by the best of the readings that give their shapes."""
     diagnoses = [
-        _diagnose_values(replace(reading, thorough=thorough))
+        _diagnose_values(replace(reading, thorough=thorough, progress=progress))
         for reading in readings(problem, actual)
     ]
     if not diagnoses:

@@ -7,21 +7,25 @@ from dataclasses import replace
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.experiments.experiment import experiment
 from rnnparity.explanation.one_reading import Diagnosis
+from rnnparity.explanation.pairs import Progress
 from rnnparity.explanation.probe import Ask, probe
 from rnnparity.explanation.separate import with_separating_problem
 from rnnparity.problem.problem import Problem
 
 
-def explain(problem: Problem, ask: Ask | None = None) -> Diagnosis:
+def explain(
+    problem: Problem, ask: Ask | None = None, progress: Progress | None = None
+) -> Diagnosis:
     """Search the cause of wrong outputs, and a problem that separates the causes that fit.
 
     With `ask` the subject is asked such problems until one cause is left; where there is none, or
-    none that is certain, it is asked chosen problems that show what it computes.
+    none that is certain, it is asked chosen problems that show what it computes. `progress` is called
+    while pairs of faults are tried.
 
     Raises:
         RequestError: the problem has no outputs.
     """
-    diagnosis = diagnose(problem)
+    diagnosis = diagnose(problem, progress=progress)
     if problem.dropout_masks is not None:  # other problems would have none, or others
         return diagnosis
     diagnosis = with_separating_problem(diagnosis)

@@ -70,7 +70,7 @@ def diagnose_reading(reading: Reading, blind_to: tuple[FaultId, ...] | None = No
     search, found = Search(), Findings()
     constant = all(map(is_constant, actual)) and not all(map(is_constant, expected.outputs))
     if not agrees and not tiny and not constant:
-        search, found = find_cause(evidence, reading.thorough)
+        search, found = find_cause(evidence, reading.thorough, reading.progress)
     if search.candidates:
         blind_to = search.invisible
     elif blind_to is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,9 @@ PAIRS, PARTS = 7_000, 4
 WORK = 1e10
 # Pairs are tried on this many rows first.
 ROWS = 4
+
+# Called with the number of parts that were tried, and that of all.
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,20 @@ class _Single:
 
 
 def try_pairs(
-    search: Search, evidence: Evidence, singles: Sequence[Injection], scores: Mapping[int, float]
+    search: Search,
+    evidence: Evidence,
+    singles: Sequence[Injection],
+    scores: Mapping[int, float],
+    progress: Progress | None = None,
 ) -> None:
     """Try pairs on the few rows that are furthest off, and those that fit there on all rows."""
     part = evidence.worst_rows(ROWS)
     ranked = _ranked(singles, scores, part.problem)
     first = ranked[: _affordable(part, len(ranked))]
-    for share in np.array_split(np.arange(len(first)), min(PARTS, len(first))):
+    parts = min(PARTS, len(first))
+    for number, share in enumerate(np.array_split(np.arange(len(first)), parts)):
+        if progress is not None:
+            progress(number, parts)
         pairs = [pair for n in share.tolist() for pair in _pairs(first[n], ranked[n + 1 :])]
         on_part = Search()
         try_hypotheses(on_part, part, part.noise, pairs)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+from rnnparity.explanation.pairs import Progress
 from rnnparity.faults import FAULTS, PlacedFault, inject
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import WHOLE, FaultId
@@ -22,13 +23,15 @@ TIME_FIRST = FaultId("axis-swapped", "outputs time first")
 class Reading:
     """A problem edited so that its outputs have the actual shapes, and the faults that do that.
 
-    Not `thorough`: only what is found quickly is looked for.
+    Not `thorough`: only what is found quickly is looked for. `progress` is called while pairs of
+    faults are tried.
     """
 
     problem: Problem
     actual: tuple[Tensor, ...]
     placed: tuple[PlacedFault, ...] = ()
     thorough: bool = True
+    progress: Progress | None = None
 
 
 def readings(problem: Problem, actual: Sequence[Tensor]) -> Iterator[Reading]:

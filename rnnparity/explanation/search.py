@@ -13,7 +13,7 @@ from rnnparity.explanation.findings.search import Findings, find
 from rnnparity.explanation.fits import Fit, Search, try_hypotheses
 from rnnparity.explanation.location import last_layer
 from rnnparity.explanation.noise import noise_of
-from rnnparity.explanation.pairs import try_pairs
+from rnnparity.explanation.pairs import Progress, try_pairs
 from rnnparity.explanation.precision import fits_with_own_noise, low_precision_fits
 from rnnparity.faults import Injection, candidates
 from rnnparity.faults.fitted import fitted
@@ -30,10 +30,12 @@ NEAR = 25.0
 RANKS = {WHOLE: 0, EVERY_HALF: 1}
 
 
-def find_cause(evidence: Evidence, thorough: bool) -> tuple[Search, Findings]:
+def find_cause(
+    evidence: Evidence, thorough: bool, progress: Progress | None = None
+) -> tuple[Search, Findings]:
     """Try every single fault, look for findings, and try what takes longer where neither helps.
 
-    That is left out unless `thorough`.
+    That is left out unless `thorough`. `progress` is called while pairs of faults are tried.
     """
     search = Search()
     singles = candidates(evidence.problem)
@@ -42,7 +44,7 @@ def find_cause(evidence: Evidence, thorough: bool) -> tuple[Search, Findings]:
     # What is looked for beyond the list knows nothing of dropout.
     found = Findings() if evidence.problem.dropout_masks else find(evidence, quickly=named)
     if thorough and evidence.finite and not found.complete:
-        _try_further(search, evidence, singles, scores)
+        _try_further(search, evidence, singles, scores, progress)
     if not evidence.finite:
         infinite = [~np.isfinite(array) for array in evidence.actual_arrays]
         _try_part(search, evidence, infinite, FindingType.FITS_FINITE, thorough)
@@ -51,7 +53,11 @@ def find_cause(evidence: Evidence, thorough: bool) -> tuple[Search, Findings]:
 
 
 def _try_further(
-    search: Search, evidence: Evidence, singles: Sequence[Injection], scores: Mapping[int, float]
+    search: Search,
+    evidence: Evidence,
+    singles: Sequence[Injection],
+    scores: Mapping[int, float],
+    progress: Progress | None,
 ) -> None:
     """Try numbers read off the outputs, pairs and low precision, until something fits."""
     if not search.fits and evidence.coarse_dtype:
@@ -59,7 +65,7 @@ def _try_further(
     if not search.fits:
         try_hypotheses(search, evidence, evidence.noise, _fitted(evidence))
     if not search.fits:
-        try_pairs(search, evidence, singles, scores)
+        try_pairs(search, evidence, singles, scores, progress)
     if not search.fits and not evidence.coarse_dtype:
         _try_coarser(search, evidence, singles)
     _try_part(search, evidence, _masked_outputs(evidence), FindingType.FITS_UNMASKED)

@@ -29,10 +29,7 @@ def as_json(explanation: Explanation) -> dict[str, object]:
     }
     for key, noun, is_pattern in (("findings", "finding", False), ("patterns", "pattern", True)):
         chosen = [f for f in explanation.findings if (f.type in PATTERNS) is is_pattern]
-        if chosen:
-            content[key] = [
-                {noun: str(finding.type), **_finding_json(finding)} for finding in chosen
-            ]
+        content[key] = [{noun: str(finding.type), **_finding_json(finding)} for finding in chosen]
     if explanation.experiment:
         content["experiment"] = str(explanation.experiment)
     if explanation.slice:

@@ -24,6 +24,7 @@ from rnnparity.verdict.judge import rounded_outputs
 
 if TYPE_CHECKING:
     from rnnparity.explanation.one_reading import Diagnosis
+    from rnnparity.explanation.pairs import Progress
 
 
 def run(problem: Problem, subject: SubjectLike = REFERENCE, *, gradients: bool = False) -> Problem:
@@ -80,10 +81,11 @@ def check_case(
         return outcome, compared_with.result(session, outcome)
 
 
-def explained(problem: Problem) -> Diagnosis:
+def explained(problem: Problem, progress: Progress | None = None) -> Diagnosis:
     """Explain a problem's outputs, with an input that would separate causes that fit equally well.
 
-    If they are right, or there are none, its gradients are explained where it has some.
+    If they are right, or there are none, its gradients are explained where it has some. `progress` is
+    called while pairs of faults are tried.
 
     Raises:
         RequestError: the problem has no outputs and no gradients.
@@ -93,34 +95,39 @@ def explained(problem: Problem) -> Diagnosis:
 
     with one_blas_thread():
         if problem.gradients is None:
-            return explain(problem)
+            return explain(problem, progress=progress)
         if problem.outputs is not None:
-            diagnosis = explain(without_cotangents(problem))
+            diagnosis = explain(without_cotangents(problem), progress=progress)
             if diagnosis.explanation.verdict is Verdict.DIVERGES:
                 return diagnosis
         return explain_gradients(problem)
 
 
 def explain_subject(
-    problem: Problem, subject: SubjectLike, *, gradients: bool = False
+    problem: Problem,
+    subject: SubjectLike,
+    *,
+    gradients: bool = False,
+    progress: Progress | None = None,
 ) -> Diagnosis:
     """Explain the outputs of a subject, and ask it again where inputs can separate causes.
 
     Wrong facts are added to the differences, and the known differences of the subject that cover
-    them are named. With `gradients` these are explained if the outputs are right.
+    them are named. With `gradients` these are explained if the outputs are right. `progress` is called
+    while pairs of faults are tried.
 
     Raises:
         RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
         SubjectFailedError: it failed on it.
     """
     with open_session(subject) as session:
-        diagnosis = _outputs_explained(session, without_cotangents(problem))
+        diagnosis = _outputs_explained(session, without_cotangents(problem), progress)
         if not gradients or diagnosis.explanation.verdict is Verdict.DIVERGES:
             return diagnosis
         return _gradients_explained(session, with_cotangents(problem))
 
 
-def _outputs_explained(session: Session, problem: Problem) -> Diagnosis:
+def _outputs_explained(session: Session, problem: Problem, progress: Progress | None) -> Diagnosis:
     from rnnparity.explanation.explain import explain
 
     outcome = ask_loaded(session, problem)
@@ -136,7 +143,7 @@ def _outputs_explained(session: Session, problem: Problem) -> Diagnosis:
         return _answer(session.ask(separating), session.name)
 
     with one_blas_thread():
-        diagnosis = explain(problem.with_outputs(outputs), ask)
+        diagnosis = explain(problem.with_outputs(outputs), ask, progress)
     result = session.judge(outcome)
     explanation = _with_facts(diagnosis.explanation, result)
     return _with_known(replace(diagnosis, explanation=explanation), known)

@@ -230,3 +230,17 @@ def test_coarse_noise_is_excluded_where_most_values_agree():
     wrong = problem.outputs[0].data.copy()
     wrong[1, 2:, 0] += 0.01
     assert explanation_of(with_output(problem, wrong)).cause == Cause()
+
+
+def test_progress_is_reported_while_pairs_are_tried():
+    problem = with_reference(lstm())
+    calls = []
+    report = lambda *numbers: calls.append(numbers)  # noqa: E731
+    diagnose(with_faults(problem, placed("forget-bias: +1")), progress=report)
+    assert calls == []
+    data = problem.outputs[0].data
+    diagnose(
+        with_output(problem, data + 0.1 * np.random.default_rng(0).standard_normal(data.shape)),
+        progress=report,
+    )
+    assert calls == [(0, 4), (1, 4), (2, 4), (3, 4)]

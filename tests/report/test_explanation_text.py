@@ -244,6 +244,8 @@ def test_json_has_every_key():
         "certain": True,
         "also_fits": [],
         "blind_to": [],
+        "findings": [],
+        "patterns": [],
     }  # fmt: skip
 
 
