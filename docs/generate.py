@@ -306,7 +306,10 @@ GENERATED = (
     numbers,
 )
 PARTS: dict[str, Callable[[], str]] = {function.__name__: function for function in GENERATED}
-PARTS |= {name: partial(measured, name) for name in ("trials", "off_list", "engines", "fuzz")}
+PARTS |= {
+    name: partial(measured, name)
+    for name in ("trials", "off_list", "engines", "fuzz", "gradient_conventions")
+}
 
 
 def rendered(text: str) -> str:

@@ -171,7 +171,7 @@ ACTIVATIONS = {
         Activation(
             "hard_sigmoid_keras2",
             hard_sigmoid_keras2,
-            lambda x, y: np.where(np.abs(x) < 2.5, 0.2, 0.0),
+            lambda x, y: np.where(np.abs(x) <= 2.5, 0.2, 0.0),
             lambda x, y: y + np.where(np.abs(x) < 2.5, 0.2 * np.abs(x), 0),
             kinks=(-2.5, 2.5),
             steepest=0.2,
@@ -189,7 +189,7 @@ ACTIVATIONS = {
         Activation(
             "selu",
             selu,
-            lambda x, y: np.where(x > 0, SELU_SCALE, y + SELU_SCALE * SELU_ALPHA),
+            lambda x, y: np.where(x >= 0, SELU_SCALE, y + SELU_SCALE * SELU_ALPHA),
             lambda x, y: np.where(x > 0, y, 2 * SELU_SCALE * SELU_ALPHA),
             kinks=(0,),
             steepest=SELU_SCALE * SELU_ALPHA,

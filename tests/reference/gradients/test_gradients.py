@@ -19,6 +19,7 @@ from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import ACTIVATIONS
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import Unroller, compute
+from rnnparity.reference.activations import SELU_SCALE
 from rnnparity.reference.exact import ExactArithmetic
 from rnnparity.reference.gradients import compute_gradients, compute_gradients_exactly
 
@@ -204,6 +205,26 @@ def test_slope_at_a_kink_is_that_of_keras(compute):
     problem = problem_of(spec, [[[1.0]], [[1.0]]], [[[0.0]]])
     gradients = compute(replace(problem, cotangents=(Tensor("output", np.ones((1, 1))),)))
     assert [tensor.data.tolist() for tensor in gradients] == [[[[0.0]]], [[0.0]], [[0.0]]]
+
+
+@pytest.mark.parametrize(
+    ("name", "kink", "slope"),
+    [
+        ("hard_sigmoid", -3.0, 0.0),
+        ("hard_sigmoid", 3.0, 0.0),
+        ("hard_sigmoid_keras2", -2.5, 0.2),
+        ("hard_sigmoid_keras2", 2.5, 0.2),
+        ("selu", 0.0, SELU_SCALE),
+        ("elu", 0.0, 1.0),
+    ],
+)
+@pytest.mark.parametrize("compute", [compute_gradients, compute_gradients_exactly])
+def test_slopes_at_kinks_are_those_of_tensorflow(compute, name, kink, slope):
+    """docs/gradients.md has what other frameworks do there."""
+    spec = spec_of("simple_rnn", 1, **EXACT, activation=name, use_bias=False)
+    problem = problem_of(spec, [[[1.0]], [[1.0]]], [[[kink]]])
+    inputs, *_ = compute(replace(problem, cotangents=(Tensor("output", np.ones((1, 1))),)))
+    assert inputs.data.item() == pytest.approx(slope, rel=1e-15)
 
 
 def test_repr_and_missing_cotangents():
