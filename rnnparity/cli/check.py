@@ -59,7 +59,15 @@ def check(
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write all results as JSON; - for stdout.")
     ] = None,
+    site: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the table as a site, a page for each subject."),
+    ] = None,
     from_: StoredRuns = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Show what changed since a run that --json wrote."),
+    ] = None,
     j: Jobs = None,
     timeout: Annotated[
         float, typer.Option(min=1, metavar="S", help="Seconds allowed for each case in a worker.")
@@ -78,7 +86,7 @@ def check(
     from rnnparity.report.outputs import Outputs, load_merged
     from rnnparity.session.judging import check_compared
 
-    outputs = Outputs(html, markdown, json)
+    outputs = Outputs(html, markdown, json, site, baseline, fixtures)
     outputs.check()
     if precision:
         declared_precision(precision)
@@ -121,6 +129,7 @@ def _run(
 
 def _show(report: Report, outputs: Outputs) -> None:
     """Write the files, and print what is not written to stdout."""
+    from rnnparity.report.changes_text import change_lines
     from rnnparity.report.screen import report_lines, skipped_lines
 
     try:
@@ -129,6 +138,8 @@ def _show(report: Report, outputs: Outputs) -> None:
             typer.echo(text, nl=False)
         else:
             echo(*report_lines(report))
+            changes = outputs.changes(report)
+            echo(*(change_lines(changes) if changes else ()))
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe has gone
         # The exit status must still be that of the run.

@@ -90,7 +90,15 @@ class Section:
         return any(result.cause and result.cause.also_fits for result in self.results)
 
 
-def page(report: Report) -> str:
+@dataclass(frozen=True)
+class Links:
+    """Where the page of a site leads: to its index, and to the folder of the known differences."""
+
+    home: str = ""
+    differences: str = ""
+
+
+def page(report: Report, links: Links | None = None) -> str:
     """Return the whole page: one file without scripts and without external resources."""
     table = columns(report)
     sections = [_sections(number, column, report) for number, column in enumerate(table)]
@@ -99,6 +107,7 @@ def page(report: Report) -> str:
         "sections": sections,
         "overflow_below": _overflow_below(len(table)),
         "stale_text": stale_text,
+        "links": links or Links(),
     }
     return render_template("conformance.html.j2", words)
 

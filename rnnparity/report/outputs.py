@@ -1,4 +1,4 @@
-"""What `rnnparity check` writes: HTML, Markdown and JSON, from a run or from stored runs."""
+"""What `rnnparity check` writes: HTML, Markdown, JSON and a site, from a run or from stored runs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import read_known
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.files import check_writable, write_file
+from rnnparity.problem.files import check_writable, write_file, write_folder
 from rnnparity.problem.results import Report
+from rnnparity.report.changes import Changes, changes_since
 from rnnparity.report.merge import merge
 from rnnparity.report.store import dump, load
 
@@ -19,15 +20,21 @@ STDOUT = Path("-")
 
 @dataclass(frozen=True)
 class Outputs:
-    """Files to write a report to; "-" is stdout, for one of them."""
+    """Files to write a report to; "-" is stdout, for one of them. `site` is a folder.
+
+    `baseline` is the file of an earlier run, `fixtures` the folder of the known differences.
+    """
 
     html: Path | None = None
     markdown: Path | None = None
     json: Path | None = None
+    site: Path | None = None
+    baseline: Path | None = None
+    fixtures: Path | None = None
 
     @property
     def requested(self) -> bool:
-        return any((self.html, self.markdown, self.json))
+        return any((self.html, self.markdown, self.json, self.site))
 
     def check(self) -> None:
         """Check that the files can be written, before minutes of running.
@@ -41,6 +48,18 @@ class Outputs:
                 raise RequestError(f"{file}: --html, --markdown and --json must be different files")
             if file != STDOUT:
                 check_writable(file)
+        if self.site is not None:
+            write_folder(self.site, {})
+        if self.baseline is not None:
+            load(self.baseline)
+
+    def changes(self, report: Report) -> Changes | None:
+        """Return what changed since the earlier run; None without one.
+
+        Raises:
+            RequestError: its file is unreadable, or does not belong to the report.
+        """
+        return changes_since(load(self.baseline), report) if self.baseline else None
 
     def keep(self, report: Report) -> None:
         """Write the JSON file of a run whose causes are still to be searched."""
@@ -60,6 +79,10 @@ class Outputs:
                 text = render(report)
             elif file is not None:
                 write_file(file, render(report))
+        if self.site is not None:
+            from rnnparity.report.site import write_site
+
+            write_site(report, self.site, changes=self.changes(report), fixtures=self.fixtures)
         return text
 
 

@@ -1,6 +1,7 @@
 """`check` with --html, --markdown, --json and --from."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from _support.command_line import command, here, own_package, start
@@ -48,6 +49,41 @@ def nothing_is_run(monkeypatch):
         raise AssertionError("run")
 
     monkeypatch.setattr("rnnparity.session.check.check_run", run)
+
+
+@pytest.mark.usefixtures("nothing_is_run")
+def test_changes_since_a_baseline_are_printed_and_on_the_site(here, stored, tmp_path):
+    before = stored("before.json", report(subject("mine", MIXED, {"port": "0.9"})))
+    now = stored("now.json", report(subject("mine", AGREEING), subject("other", AGREEING)))
+    site = tmp_path / "site"
+    status, out, err = here("check", "--from", now, "--baseline", before, "--site", str(site))
+    assert (status, err) == (0, "")
+    printed = out.partition("since the earlier run:\n")[2].splitlines()
+    assert printed[:3] == [
+        "  other: new",
+        "  mine: port 0.9 to 1.0",
+        f"    1 case: diverges, now agrees: {MASKED}",
+    ]
+    assert f"1 case: diverges, now agrees: {MASKED}" in (site / "index.html").read_text()
+    status, out, _ = here("check", "--from", now, "--baseline", now)
+    assert out.endswith("since the earlier run: no verdict and no version changed\n")
+
+
+@pytest.mark.usefixtures("nothing_is_run")
+def test_baseline_and_site_are_checked_before_anything_runs(here, stored, tmp_path):
+    missing, file = tmp_path / "missing.json", tmp_path / "file"
+    file.write_text("x")
+    for words, message in (
+        (["--baseline", str(missing)], "missing.json: cannot be read"),
+        (["--site", str(file)], "file: cannot be written"),
+    ):
+        status, out, err = here("check", "keras", *words)
+        assert (status, out) == (2, "")
+        assert message in err
+    gradients = stored("g.json", replace(report(subject("mine", AGREEING)), gradients=True))
+    now = stored("now.json", report(subject("mine", AGREEING)))
+    status, _, err = here("check", "--from", now, "--baseline", gradients)
+    assert (status, "one of the two reports is of gradients" in err) == (2, True)
 
 
 @pytest.mark.usefixtures("nothing_is_run")

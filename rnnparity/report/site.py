@@ -1,0 +1,175 @@
+"""The conformance table as a site: an index, a page for each subject and for each known difference.
+
+Every page is one file without external resources; the index has a short script for its filter, and
+is complete without it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+from rnnparity.catalogue.features import FEATURES
+from rnnparity.golden.goldens import KNOWN, default_folder
+from rnnparity.golden.known_differences import read_known
+from rnnparity.problem.files import write_folder
+from rnnparity.problem.results import CaseResult, KnownEntry, Report, SubjectResult
+from rnnparity.report.changes import Changes
+from rnnparity.report.conformance_page import (
+    MARKS,
+    STANDINGS,
+    Links,
+    Row,
+    cell_summary,
+    page,
+    reproduce,
+    versions,
+)
+from rnnparity.report.known_bundles import BUNDLES
+from rnnparity.report.page import render_template
+from rnnparity.report.store import dump
+from rnnparity.report.table import columns, headline
+
+INDEX, TABLE, REPORT = "index.html", "table.html", "report.json"
+SUBJECTS, DIFFERENCES = "subjects", "differences"
+SCRIPT = "reproduce.py"
+# On the page of a difference so many cases of a subject are named.
+SHOWN = 12
+
+
+def write_site(
+    report: Report, folder: Path, *, changes: Changes | None = None, fixtures: Path | None = None
+) -> None:
+    """Write the site into a folder.
+
+    `changes` are those since an earlier run. `fixtures` is the folder of the known differences.
+
+    Raises:
+        RequestError: a file cannot be written.
+    """
+    names = file_names(report)
+    subjects = {
+        names[subject.name]: page(
+            one_subject(report, subject), Links(f"../{INDEX}", f"../{DIFFERENCES}/")
+        )
+        for subject in report.subjects
+    }
+    differences: dict[str, str] = {}
+    bundles: dict[str, dict[str, bytes]] = {}
+    for entry in report.known:
+        bundles[entry.name] = _bundle((fixtures or default_folder()) / BUNDLES / entry.name)
+        text = _difference_page(report, entry, names, fixtures, bundles[entry.name])
+        differences[f"{entry.name}.html"] = text
+    index = {
+        INDEX: _index(report, names, changes),
+        TABLE: page(report, Links(INDEX, f"{DIFFERENCES}/")),
+        REPORT: dump(report),
+    }
+    # The index comes last: its links lead to files that are there.
+    for name, content in bundles.items():
+        if content:
+            write_folder(folder / DIFFERENCES / name, content)
+    if differences:
+        write_folder(folder / DIFFERENCES, differences)
+    write_folder(folder / SUBJECTS, subjects)
+    write_folder(folder, index)
+
+
+def file_names(report: Report) -> dict[str, str]:
+    """Return a file name for each subject: letters and digits of its name, and no name twice."""
+    names: dict[str, str] = {}
+    for subject in report.subjects:
+        plain = re.sub(r"[^A-Za-z0-9.]+", "-", subject.name).strip("-.")[:60] or "subject"
+        name, number = plain, 1
+        while f"{name}.html" in names.values():
+            number += 1
+            name = f"{plain}-{number}"
+        names[subject.name] = f"{name}.html"
+    return names
+
+
+def one_subject(report: Report, subject: SubjectResult) -> Report:
+    """Return the part of a report that is about one subject."""
+    used = {name for case in subject.cases for name in case.known}
+    known = tuple(entry for entry in report.known if entry.name in used)
+    return replace(
+        report, subjects=(subject,), known=known, skipped=(), score=None, score_constant=None
+    )
+
+
+def _index(report: Report, names: Mapping[str, str], changes: Changes | None) -> str:
+    rows = [Row(number, feature) for number, feature in enumerate(FEATURES)]
+    grouped = [
+        (group, list(members))
+        for group, members in groupby(rows, key=lambda row: row.feature.group)
+    ]
+    words = {
+        "report": report,
+        "headline": headline(report),
+        "columns": columns(report),
+        "groups": grouped,
+        "files": {name: f"{SUBJECTS}/{file}" for name, file in names.items()},
+        "table": TABLE,
+        "report_file": REPORT,
+        "differences": [(entry, f"{DIFFERENCES}/{entry.name}.html") for entry in report.known],
+        "affected": {entry.name: len(list(_affected(report, entry))) for entry in report.known},
+        "standings": STANDINGS,
+        "marks": MARKS,
+        "summary": cell_summary,
+        "versions": versions,
+        "changes": changes,
+    }
+    return render_template("site_index.html.j2", words)
+
+
+@dataclass(frozen=True)
+class _Affected:
+    """A subject that shows a known difference: its page, its cases and the command to see one."""
+
+    subject: SubjectResult
+    cases: Sequence[CaseResult]
+    command: str
+
+    @property
+    def first(self) -> Sequence[str]:
+        return [case.id for case in self.cases[:SHOWN]]
+
+
+def _affected(report: Report, entry: KnownEntry) -> Iterator[_Affected]:
+    for subject in report.subjects:
+        cases = [case for case in subject.cases if entry.name in case.known]
+        if cases:
+            yield _Affected(subject, cases, reproduce(report, subject, cases))
+
+
+def _difference_page(
+    report: Report,
+    entry: KnownEntry,
+    names: Mapping[str, str],
+    fixtures: Path | None,
+    bundle: Mapping[str, bytes],
+) -> str:
+    listed = {each.name: each for each in read_known((fixtures or default_folder()) / KNOWN)}
+    ranges = listed[entry.name].versions if entry.name in listed else {}
+    words = {
+        "entry": entry,
+        "home": f"../{INDEX}",
+        "standing": STANDINGS.get(entry.standing, entry.standing),
+        "ranges": [(package, str(releases)) for package, releases in sorted(ranges.items())],
+        "affected": list(_affected(report, entry)),
+        "files": {name: f"../{SUBJECTS}/{file}" for name, file in names.items()},
+        "script": bundle.get(SCRIPT, b"").decode(),
+        "bundle": {name: f"{entry.name}/{name}" for name in bundle},
+        "versions": versions,
+    }
+    return render_template("site_difference.html.j2", words)
+
+
+def _bundle(folder: Path) -> dict[str, bytes]:
+    """Return the files of a bundle by name; none where it has not been written."""
+    if not folder.is_dir():
+        return {}
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
