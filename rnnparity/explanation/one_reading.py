@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnparity.explanation.digits import printed_digits
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.findings.search import Findings
+from rnnparity.explanation.findings.search import Findings, find
 from rnnparity.explanation.fits import Search
 from rnnparity.explanation.location import first_mismatch
 from rnnparity.explanation.patterns import (
@@ -69,7 +69,9 @@ def diagnose_reading(reading: Reading, blind_to: tuple[FaultId, ...] | None = No
     tiny = not agrees and evidence.largest_distance(expected.outputs) <= evidence.noise.threshold
     search, found = Search(), Findings()
     constant = all(map(is_constant, actual)) and not all(map(is_constant, expected.outputs))
-    if not agrees and not tiny and not constant:
+    if constant and not any(tensor.data.any() for tensor in actual):
+        found = find(evidence, quickly=True)
+    elif not agrees and not tiny and not constant:
         search, found = find_cause(evidence, reading.thorough, reading.progress)
     if search.candidates:
         blind_to = search.invisible
@@ -127,7 +129,13 @@ _REPEATS = {
 def _without_repetition(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """Leave out what another finding states as well, and more."""
     repeated = {type_ for finding in findings for type_ in _REPEATS.get(finding.type, ())}
-    return tuple(finding for finding in findings if finding.type not in repeated)
+    zero = {finding.name for finding in findings if finding.type is FindingType.ZERO}
+    return tuple(
+        finding
+        for finding in findings
+        if finding.type not in repeated
+        and not (finding.type is FindingType.CONSTANT and finding.name in zero)
+    )
 
 
 def _diverging(

@@ -159,9 +159,9 @@ def _findings(findings: Iterable[Finding]) -> Iterator[Line]:
         texts = [finding_text(finding) for finding in findings if finding.type in types]
         if texts:
             yield Line(f"  {label}: {'; '.join(texts)}")
-    for finding in findings:
-        if finding.type not in PATTERNS:
-            yield Line(f"  finding: {finding_text(finding)}", Style.FINDING)
+    texts = [finding_text(finding) for finding in findings if finding.type not in PATTERNS]
+    for text in dict.fromkeys(texts):  # several outputs may have the same
+        yield Line(f"  finding: {text}", Style.FINDING)
 
 
 def _cause(explanation: Explanation) -> Iterator[Line]:

@@ -85,9 +85,10 @@ def _steps_missing(finding: Finding) -> str:
 
 
 def _zero(finding: Finding) -> str:
+    if not finding.numbers:
+        return f"{finding.name} is 0 everywhere; check whether it was computed"
     verb = "are" if len(finding.numbers) > 1 else "is"
-    what = numbered(finding.name, finding.numbers) if finding.numbers else finding.name
-    return f"{what} {verb} zero; all other values agree"
+    return f"{numbered(finding.name, finding.numbers)} {verb} zero; all other values agree"
 
 
 def _masked_steps(finding: Finding) -> str:

@@ -122,7 +122,7 @@ def test_cause_has_the_description_of_its_fault():
         ),
         (
             lambda o: [Tensor("output", np.zeros_like(o[0].data)), *o[1:]],
-            Finding(FindingType.CONSTANT, "output", value=0.0),
+            Finding(FindingType.ZERO, "output", sigma=0.0),
         ),
     ],
 )
@@ -133,13 +133,20 @@ def test_values_without_information_are_a_finding(change, finding):
     assert finding in explanation.findings
 
 
-@pytest.mark.parametrize("value", [0.0, 0.5])
-def test_constant_outputs_have_no_cause(value):
+@pytest.mark.parametrize(
+    ("value", "finding"),
+    [
+        (0.0, Finding(FindingType.ZERO, "output", sigma=0.0)),
+        (0.5, Finding(FindingType.CONSTANT, "output", value=0.5)),
+    ],
+)
+def test_constant_outputs_have_no_cause(value, finding):
     problem = with_reference(lstm())
     outputs = [replace(t, data=np.full_like(t.data, value)) for t in problem.outputs]
     explanation = explanation_of(problem.with_outputs(outputs))
     assert explanation.cause == Cause()
-    assert Finding(FindingType.CONSTANT, "output", value=value) in explanation.findings
+    assert finding in explanation.findings
+    assert explanation.accounted == (value == 0)
 
 
 def test_an_output_that_should_be_constant_is_no_finding():

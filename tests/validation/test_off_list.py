@@ -149,6 +149,20 @@ def test_no_change_misleads():
     assert [trial.description for trial in trials if trial.outcome is Outcome.WRONG] == []
 
 
+@pytest.mark.parametrize(
+    ("by_experiment", "seed"),
+    [
+        (False, 23_000_412),  # the size of the errors pointed to bfloat16, with a listed fault
+        (False, 23_000_591),  # rows in another order, of which one is masked
+        (True, 24_000_246),  # a changed step that is the first one of some rows
+        (True, 24_000_661),  # numbers read off few values fitted several gates
+    ],
+)
+def test_change_that_misled_before_does_not(by_experiment, seed):
+    trial = run_trial(by_experiment, seed)
+    assert trial.outcome is not Outcome.WRONG, trial.description
+
+
 @pytest.mark.slow
 def test_most_of_many_changes_are_located():
     trials = [run_trial(False, 92_000_000 + seed) for seed in range(200)]

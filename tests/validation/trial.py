@@ -17,6 +17,7 @@ from rich.table import Table
 
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.noise import noise_of
 from rnnparity.explanation.one_reading import Diagnosis
 from rnnparity.faults import (
     EditArithmetic,
@@ -312,7 +313,9 @@ def differ(
         rtol = 1e-2 if coarse else 1e-5
         return not all(np.allclose(tensor.data, array, rtol=rtol) for tensor, array in pairs)
     evidence = Evidence(problem, tuple(outputs), expected)
-    noise = next(evidence.coarser_noises(), evidence.noise) if coarse else evidence.noise
+    noise = evidence.noise
+    if coarse:
+        noise = noise_of(problem, evidence.expected_arrays, "float16", roughly=True) or noise
     return any(
         bool((sigmas > noise.threshold).any()) for sigmas in evidence.distances(arrays, noise)
     )

@@ -97,7 +97,8 @@ def block_findings(base: Base) -> list[Finding]:
     part = base.part(base.first_rows)
     edits = [edit for prefix, layer in base.halves for edit in _edits(part.weights, prefix, layer)]
     found = _that_hold(part, edits, len(edits))
-    if not found:
+    fitted = not found
+    if fitted:
         edits = _fitted(part)
         found = _that_hold(part, edits, len(edits) * FREEDOM_OF_NUMBER)
     if found and part is not base:
@@ -106,7 +107,16 @@ def block_findings(base: Base) -> list[Finding]:
     findings = [
         replace(finding, half=base.half or finding.half, numbers=base.steps) for _, finding in found
     ]
+    if fitted and len({_arrays(finding) for finding in findings}) > 1:
+        # What fits several gates was read off too few values.
+        findings = [replace(finding, certain=False) for finding in findings]
     return sorted(findings, key=lambda finding: finding.sigma or 0.0)
+
+
+def _arrays(finding: Finding) -> tuple[str, str, str]:
+    """Return the half, the array and the gate of a finding: rows of a bias may have the same effect."""
+    assert finding.block is not None  # noqa: S101 - it is about one
+    return finding.half, finding.block.weights, finding.block.gate
 
 
 def _that_hold(base: Base, edits: Sequence[Edit], hypotheses: float) -> list[tuple[int, Finding]]:

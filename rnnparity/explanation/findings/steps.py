@@ -40,7 +40,7 @@ def step_findings(half: HalfProblem, step: OneStep) -> Iterator[Finding]:
             FindingType.STEP_FOLLOWS, numbers=half.step_indices(steps), half=half.view.prefix
         )
     if (wrong <= first).all():
-        base = step_base(half, step, wrong, ())
+        base = step_base(half, step, first, ())
         initial = list(initial_findings(base.problem, half.view.prefix, base.view))
         yield from initial
         if any(map(accounts_for_values, initial)):

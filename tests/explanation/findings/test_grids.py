@@ -88,6 +88,17 @@ def test_outputs_share_a_grid_that_one_of_them_is_too_small_to_show():
 COARSE = np.arange(1, 17) / 128  # a grid of numbers of bfloat16
 
 
+def test_outputs_share_raw_numbers_that_one_of_them_is_too_small_to_show():
+    raw = np.round(EXPECTED / 0.0078) - 19
+    small = Output("h", raw[:1, -1], EXPECTED[:1, -1], np.full((1, 3), 1e-6))
+    both = View("", (*view(raw).outputs, small), 10.0)
+    findings = list(shared_grid_findings(both))
+    assert [(finding.name, finding.numbers) for finding in findings] == [
+        ("output", (-19,)),
+        ("h", (-19,)),
+    ]
+
+
 @pytest.mark.parametrize(
     ("values", "may_be"),
     [

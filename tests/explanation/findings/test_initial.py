@@ -8,7 +8,14 @@ from validation.off_list.changes import Change, ChangedImplementation, Kind
 from validation.off_list.trials import with_arrays
 
 from rnnparity.explanation.diagnosis import diagnose
-from rnnparity.problem.findings import BlockChange, Finding, FindingType, accounts_for_values
+from rnnparity.problem.findings import (
+    BlockChange,
+    Finding,
+    FindingType,
+    WeightBlock,
+    accounts_for_values,
+)
+from rnnparity.reference import compute
 
 STATES = [("gru", "h"), ("simple_rnn", "h"), ("lstm", "h"), ("lstm", "c"), ("lstm", "")]
 
@@ -70,3 +77,17 @@ def test_rows_that_start_at_other_steps_are_no_change_at_these_steps():
     findings = diagnose(with_arrays(problem, arrays)).explanation.findings
     accounting = [each.type for each in findings if accounts_for_values(each)]
     assert accounting == [FindingType.INITIAL_STATE]
+
+
+def test_state_that_accounts_for_some_rows_only_is_no_finding():
+    # Where row 1 starts the recurrent kernel is doubled, as if its h were; row 0 starts before.
+    problem = random_problem(
+        spec_of("simple_rnn", **SEQUENCES), 1, (2, 4, 4), initial=True, mask=["1111", "0011"]
+    )
+    block = WeightBlock("recurrent_kernel", "h")
+    finding = Finding(FindingType.BLOCK, block=block, change=BlockChange.DOUBLED, numbers=(2,))
+    (sequence,) = ChangedImplementation(Change(Kind.AT_STEPS, finding))(problem)
+    (expected,) = compute(problem)
+    sequence[0] = expected.data[0]
+    findings = diagnose(with_arrays(problem, [sequence])).explanation.findings
+    assert FindingType.INITIAL_STATE not in {each.type for each in findings}

@@ -16,12 +16,14 @@ def permuted_rows(outputs: list[Array], finding: Finding) -> list[Array]:
 
 
 def zeros(outputs: list[Array], finding: Finding) -> list[Array]:
-    """Return the outputs with zeros in rows, or in steps of the sequence."""
+    """Return the outputs with zeros in rows or units, or in steps of the sequence."""
     changed = [output.copy() for output in outputs]
     for output in changed:
         numbers = [n for n in finding.numbers if n < output.shape[0]]
         if finding.name == "row":
             output[numbers] = 0
+        elif finding.name == "unit":
+            output[..., list(finding.numbers)] = 0
         elif output.ndim == 3:
             output[:, [n for n in finding.numbers if n < output.shape[1]]] = 0
     return changed
