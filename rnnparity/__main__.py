@@ -14,6 +14,7 @@ from rnnparity.cli.common import discard_stdout, echo, fail
 from rnnparity.cli.explain import explain
 from rnnparity.cli.export import export
 from rnnparity.cli.fuzz import fuzz, sweep
+from rnnparity.cli.history import bisect, history
 from rnnparity.cli.model import model
 from rnnparity.cli.regenerate import regenerate
 from rnnparity.problem.errors import (
@@ -36,7 +37,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (check, list_, show, run, explain, model, regenerate, fuzz, bench, export):
+_COMMANDS = (
+    *(check, list_, show, run, explain, model),
+    *(regenerate, fuzz, history, bisect, bench, export),
+)
+for command in _COMMANDS:
     app.command(command.__name__.rstrip("_"))(command)
 app.command(
     hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}

@@ -8,6 +8,7 @@ can be continued, divided and merged.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -159,13 +160,15 @@ def _answered(
     """Yield the questions of seeds with their results, in the order in which answers come in."""
     questions = [question for seed in seeds for question in _questions(seed, session.precision)]
     asked = {question.problem.id: question for question in questions}
+    waiting = Counter(question.healthy.id for question in questions)
     healthy: dict[str, Expected] = {}
     for outcome in session.ask_all([question.problem for question in questions]):
-        question = asked[outcome.problem.id]
+        question = asked.pop(outcome.problem.id)
         id_ = question.healthy.id
-        if id_ not in healthy:
-            healthy[id_] = expect(question.healthy, precision=session.precision)
-        expected = healthy[id_]
+        waiting[id_] -= 1
+        expected = healthy.pop(id_, None) or expect(question.healthy, precision=session.precision)
+        if waiting[id_]:  # what was computed serves the changes of the problem
+            healthy[id_] = expected
         result = _judged(session, outcome, expected)
         if question.change and not _must_be_detected(question, expected):
             yield question, result, None

@@ -110,13 +110,19 @@ class WorkerSession:
 
 @contextmanager
 def open_session(
-    subject: SubjectLike, *, jobs: int = 1, timeout_s: float = TIMEOUT_S, precision: str = ""
+    subject: SubjectLike,
+    *,
+    jobs: int = 1,
+    timeout_s: float = TIMEOUT_S,
+    precision: str = "",
+    folder: str = "",
 ) -> Iterator[Session]:
     """Open a session with a subject; leaving the context ends its worker processes.
 
     A function and the reference run in this process, every other subject in `jobs` worker
     processes, where a problem may take `timeout_s` seconds. Without a declared `precision` it is
-    that of the subject's registration, if any; the reference has none.
+    that of the subject's registration, if any; the reference has none. Workers find the modules in
+    `folder` before those of the same name: another release of a framework.
 
     Raises:
         RequestError: no subject has that name, or there is no such precision.
@@ -131,7 +137,7 @@ def open_session(
         with one_blas_thread():
             yield LocalSession(subject, ReferenceSubject(), judge_reference)
     else:
-        with Workers(subject, jobs, timeout_s) as workers:
+        with Workers(subject, jobs, timeout_s, folder) as workers:
             yield WorkerSession(subject, workers, declared)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,14 +22,17 @@ class _State:
     name: str = ""
     subject: Subject | None = None
     failure: RequestError | None = None
+    folder: str = ""
 
 
 _STATE = _State()
 
 
-def prepare_worker(subject: str) -> None:
-    """Set up a worker process for a subject."""
-    _STATE.name = subject
+def prepare_worker(subject: str, folder: str = "") -> None:
+    """Set up a worker process for a subject; modules in `folder` come first."""
+    _STATE.name, _STATE.folder = subject, folder
+    if folder:
+        sys.path.insert(0, folder)
     prepare_process()
 
 
@@ -37,12 +41,25 @@ def load() -> tuple[dict[str, str], RequestError | None]:
     if _STATE.subject is None and _STATE.failure is None:
         try:
             _STATE.subject = make_subject(_STATE.name)
+            _check_folder()
         except RequestError as error:
             _STATE.failure = error
         except (Exception, SystemExit) as error:  # whatever an imported module may raise
             _STATE.failure = SubjectError(_STATE.name, f"cannot be loaded: {error_line(error)}")
     versions = _STATE.subject.versions() if _STATE.subject else {}
     return versions, _STATE.failure
+
+
+def _check_folder() -> None:
+    """Check that the subject uses the modules of the folder, if there is one.
+
+    Raises:
+        SubjectError: it does not.
+    """
+    files = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
+    if _STATE.folder and not any(Path(_STATE.folder) in Path(file).parents for file in files):
+        _STATE.subject = None
+        raise SubjectError(_STATE.name, f"uses no module in {_STATE.folder}")
 
 
 def answer(problem: Problem) -> Outcome:

@@ -62,10 +62,16 @@ class _Queue:
 
 
 class Workers:
-    """A number of worker processes with one subject; leaving the context kills them."""
+    """A number of worker processes with one subject; leaving the context kills them.
 
-    def __init__(self, subject: str, count: int, timeout_s: float = TIMEOUT_S) -> None:
+    Modules in `folder` come before those of the same name.
+    """
+
+    def __init__(
+        self, subject: str, count: int, timeout_s: float = TIMEOUT_S, folder: str = ""
+    ) -> None:
         self.subject = subject
+        self.folder = folder
         self.timeout_s = timeout_s
         self.pools: list[ProcessPoolExecutor] = []
         self._loading: list[Future[tuple[dict[str, str], RequestError | None]]] = []
@@ -164,7 +170,7 @@ class Workers:
         return Outcome(task.problem, error=error)
 
     def _start(self) -> None:
-        pool = start_pool(1, worker.prepare_worker, self.subject)
+        pool = start_pool(1, worker.prepare_worker, self.subject, self.folder)
         self.pools.append(pool)
         with hidden_main():
             self._loading.append(pool.submit(worker.load))

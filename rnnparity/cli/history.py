@@ -1,0 +1,113 @@
+"""`rnnparity history` and `bisect`: what released versions of a framework compute."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnnparity.cli.common import Expression, echo, fail, problem_of, sigterm_interrupts
+from rnnparity.cli.progress import show_progress
+from rnnparity.problem.errors import USAGE, RequestError
+
+Package = Annotated[
+    str, typer.Option(metavar="P", help="Package whose releases are run, as pip names it.")
+]
+Subject = Annotated[
+    str, typer.Option(metavar="S", help="Subject that uses it. Default: that of the same name.")
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Folder of installed releases. Default: in ~/.cache/rnnparity."
+    ),
+]
+Timeout = Annotated[float, typer.Option(min=1, metavar="S", help="Seconds allowed for each case.")]
+
+
+def history(
+    releases: Annotated[
+        str,
+        typer.Option(
+            metavar="A..B",
+            help="First and last release: the last of each minor version; or versions with commas.",
+        ),
+    ],
+    package: Package = "keras",
+    k: Expression = "",
+    full: Annotated[
+        bool, typer.Option("--full", help="Run all cases instead of the core set.")
+    ] = False,
+    subject: Subject = "",
+    cache: Cache = None,
+    timeout: Timeout = 120,
+) -> None:
+    """Compare releases of a framework with the test cases, and mark what changed.
+
+    Each release is installed without its dependencies into a cache and runs in a worker process
+    with the other packages of this environment.
+    """
+    from rnnparity.report.history_text import history_lines
+    from rnnparity.session.fixtures import read_fixtures
+    from rnnparity.session.history import history as run_history
+    from rnnparity.session.releases import chosen, default_cache, installed
+    from rnnparity.session.selection import Selection
+
+    _check_subject(subject or package)
+    cases = Selection(k, full).cases()
+    folder = (cache or default_cache()).resolve()
+    fixtures = read_fixtures(None, [case.id for case in cases])
+    with show_progress() as progress, sigterm_interrupts():
+        versions = chosen(package, releases)
+        installs = [partial(installed, package, version, folder) for version in versions]
+        found = run_history(subject or package, installs, cases, fixtures, timeout, progress)
+        results = list(found)
+    echo(*history_lines(package, results))
+    if not any(case.verdict.compared for result in results for case in result.cases):
+        raise typer.Exit(fail("nothing was compared", USAGE))
+
+
+def bisect(
+    case: Annotated[str, typer.Argument(metavar="CASE|FILE", help="Id of a case, or a problem.")],
+    good: Annotated[str, typer.Option(metavar="A", help="Release to compare with.")],
+    bad: Annotated[str, typer.Option(metavar="B", help="Later release that differs from it.")],
+    package: Package = "keras",
+    subject: Subject = "",
+    cache: Cache = None,
+    timeout: Timeout = 120,
+) -> None:
+    """Find the first release of a framework that answers a problem differently.
+
+    It differs if the verdict does, or a number by more than the tolerance.
+    """
+    from rnnparity.report.history_text import first_difference_lines, tried_line
+    from rnnparity.session.first_difference import first_difference
+    from rnnparity.session.releases import between, default_cache, installed
+
+    _check_subject(subject or package)
+    problem = problem_of(case)
+    folder = (cache or default_cache()).resolve()
+    versions = [str(version) for version in between(package, good, bad)]
+    if len(versions) < 2:
+        raise RequestError(f"{package}: got {versions[0]} only, expected two releases or more")
+    with sigterm_interrupts():
+        found = first_difference(
+            problem,
+            subject or package,
+            versions,
+            lambda version: installed(package, version, folder),
+            timeout,
+            lambda tried: echo(tried_line(tried)),
+        )
+    echo(*first_difference_lines(package, found))
+
+
+def _check_subject(subject: str) -> None:
+    """Refuse a subject that is unknown before anything is installed."""
+    from rnnparity.session.session import REFERENCE, check_name
+
+    check_name(subject)
+    if subject == REFERENCE:
+        raise RequestError(f"subject {subject!r}: uses no release of a framework")

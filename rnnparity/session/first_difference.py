@@ -1,0 +1,109 @@
+"""The first release of a framework that computes something else, found by bisection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import Verdict
+from rnnparity.reference.tolerance import Expected
+from rnnparity.session.history import check_version, distance
+from rnnparity.session.processes import one_blas_thread
+from rnnparity.session.releases import Release
+from rnnparity.session.session import open_session
+from rnnparity.session.workers import TIMEOUT_S
+from rnnparity.verdict.judge import expect_answer
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a release computes: its verdict, and how far it is from the good one in sigma.
+
+    It `differs` if the verdict is another one, or a number is off by more than the tolerance.
+    """
+
+    version: str
+    verdict: Verdict
+    from_good: float
+    differs: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class FirstDifference:
+    """The last release that computes the same as the good one, and the first that does not."""
+
+    last: Tried
+    first: Tried
+
+
+def first_difference(
+    problem: Problem,
+    subject: str,
+    versions: Sequence[str],
+    install: Callable[[str], Release],
+    timeout_s: float = TIMEOUT_S,
+    tried: Callable[[Tried], None] = lambda _: None,
+) -> FirstDifference:
+    """Return where the answer to a problem changes between the first version and the last.
+
+    `tried` is called with each release that was run.
+
+    Raises:
+        RequestError: the last release computes what the first does, or one cannot be run.
+    """
+    with one_blas_thread():
+        expected = expect_answer(problem)
+        good = _answered(problem, subject, install(versions[0]), expected, timeout_s)
+
+        def ask(version: str) -> Tried:
+            answer = _answered(problem, subject, install(version), expected, timeout_s)
+            result = _compared(version, answer, good, expected)
+            tried(result)
+            return result
+
+        results = {0: _compared(versions[0], good, good, expected)}
+        tried(results[0])
+        low, high = 0, len(versions) - 1
+        results[high] = ask(versions[high])
+        if not results[high].differs:
+            raise RequestError(f"{versions[high]} computes what {versions[0]} does")
+        while high - low > 1:
+            middle = (low + high) // 2
+            results[middle] = ask(versions[middle])
+            if results[middle].differs:
+                high = middle
+            else:
+                low = middle
+    return FirstDifference(results[low], results[high])
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """A verdict without regard to known differences, its reason, and the outputs."""
+
+    verdict: Verdict
+    reason: str
+    outputs: Sequence[Tensor]
+
+
+def _answered(
+    problem: Problem, subject: str, release: Release, expected: Expected, timeout_s: float
+) -> _Answered:
+    with open_session(subject, timeout_s=timeout_s, folder=str(release.folder)) as session:
+        check_version(session.versions, release)
+        outcome = session.ask(problem)
+        result = session.judge(outcome, None, {problem.id: expected})
+    return _Answered(
+        result.verdict, result.reason, outcome.answer.outputs if outcome.answer else ()
+    )
+
+
+def _compared(version: str, answer: _Answered, good: _Answered, expected: Expected) -> Tried:
+    moved = 0.0
+    if answer.outputs and good.outputs:
+        moved = distance(answer.outputs, good.outputs, expected)
+    differs = answer.verdict is not good.verdict or moved > expected.dtype.threshold
+    return Tried(version, answer.verdict, moved, differs, answer.reason)

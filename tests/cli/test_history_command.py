@@ -1,0 +1,142 @@
+"""`rnnparity history` and `bisect` over releases of a small framework, without a network."""
+
+import sys
+
+import pytest
+from _support.command_line import here
+from _support.released import RELEASES, install
+from packaging.version import Version
+
+from rnnparity.problem.errors import RequestError
+from rnnparity.session import releases
+from rnnparity.session.releases import between, chosen, installed
+from rnnparity.session.session import open_session
+
+__all__ = ["here"]
+
+SUBJECT = ["--package", "littlernn", "--subject", "littlernn:layers"]
+CASE = "simple_rnn-spread-last"
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory):
+    return tmp_path_factory.mktemp("wheels")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory, wheels):
+    folder = tmp_path_factory.mktemp("cache")
+    install(wheels, folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, cache, wheels):
+    """The newest release is in this environment, and pip finds all of them."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.syspath_prepend(str(cache / "littlernn-2.1.0"))
+    yield
+    sys.modules.pop("littlernn", None)
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """What pip finds, without its second."""
+    versions = [Version(text) for text in RELEASES if "rc" not in text]
+    monkeypatch.setattr(releases, "_available", lambda _: versions)
+
+
+@pytest.mark.usefixtures("found")
+def test_a_range_has_the_last_release_of_each_minor_version():
+    assert chosen("littlernn", "1.0..1.3") == ["1.0.0", "1.1.1", "1.2.0", "1.3.0"]
+    assert chosen("littlernn", "1.1..2") == ["1.1.1", "1.2.0", "1.3.0", "2.0.0", "2.1.0"]
+    assert chosen("littlernn", "1.1.0,1.4.0rc1") == ["1.1.0", "1.4.0rc1"]
+    assert [str(v) for v in between("littlernn", "1.1", "1.2.0")] == ["1.1.0", "1.1.1", "1.2.0"]
+
+
+def test_the_final_releases_are_those_that_pip_finds():
+    assert chosen("littlernn", "1.3..2.0") == ["1.3.0", "2.0.0"]
+
+
+@pytest.mark.usefixtures("found")
+@pytest.mark.parametrize(
+    ("package", "text", "message"),
+    [
+        ("littlernn", "3.0..4.0", "no release from 3.0 to 4.0"),
+        ("littlernn", "latest", "got 'latest', expected versions like"),
+        ("--index-url=x", "1.0..2.0", "package: got '--index-url=x'"),
+    ],
+)
+def test_releases_that_do_not_exist_are_refused(package, text, message):
+    with pytest.raises(RequestError, match=message):
+        chosen(package, text)
+
+
+def test_a_release_is_installed_once_and_an_unknown_one_leaves_nothing(tmp_path, monkeypatch):
+    with pytest.raises(RequestError, match=r"pip install littlernn==7\.0: No matching"):
+        installed("littlernn", "7.0", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    folder = installed("littlernn", "1.0.0", tmp_path).folder
+    assert (folder / "littlernn" / "__init__.py").is_file()
+    monkeypatch.setattr(releases, "_pip", None)
+    assert installed("littlernn", "1.0.0", tmp_path).folder == folder
+
+
+def test_a_subject_that_does_not_use_the_release_is_refused(tmp_path):
+    opened = open_session("littlernn:layers", folder=str(tmp_path))
+    with opened as session, pytest.raises(RequestError, match="uses no module in"):
+        _ = session.versions
+
+
+@pytest.mark.usefixtures("found")
+def test_the_table_marks_what_changed(here, cache):
+    words = ["history", *SUBJECT, "--cache", str(cache), "-k", CASE, "--releases", "1.1..2.1"]
+    status, out, _ = here(*words)
+    lines = out.splitlines()
+    assert status == 0
+    assert lines[1].split() == ["1.1.1", "1.2.0", "1.3.0", "2.1.0"]
+    cells = {
+        line.rsplit(None, 4)[0]: line.rsplit(None, 4)[1:] for line in lines[2:] if ": " not in line
+    }
+    assert cells["agree"][1:] == ["-*", "-", f"{cells['agree'][0]}*"]
+    assert cells["not listed"] == ["-", f"{cells['agree'][0]}*", cells["agree"][0], "-*"]
+    assert cells["moved beyond the tolerance"] == ["-", cells["agree"][0], "0", cells["agree"][0]]
+    assert cells["numbers moved"][2] != "0"
+    assert any(
+        line.startswith("1.2.0: agrees -> diverges: simple_rnn-spread-last") for line in lines
+    )
+    assert (
+        "2.0.0 was not run: subject 'littlernn:layers': cannot be loaded: OSError: no library"
+        in out
+    )
+
+
+@pytest.mark.usefixtures("found")
+def test_bisect_finds_the_first_release_that_differs(here, cache):
+    words = ["bisect", CASE, *SUBJECT, "--cache", str(cache), "--good", "1.0", "--bad", "1.3.0"]
+    status, out, _ = here(*words)
+    lines = out.splitlines()
+    assert status == 0
+    assert lines[0] == "1.0.0: agrees, as the good one"
+    assert lines[1].startswith("1.3.0: diverges, differs from the good one")
+    assert lines[-2:] == [
+        "first release that differs: littlernn 1.2.0",
+        "last release that does not: littlernn 1.1.1",
+    ]
+
+
+@pytest.mark.usefixtures("found")
+def test_bisect_refuses_releases_that_compute_the_same(here, cache):
+    words = ["bisect", CASE, *SUBJECT, "--cache", str(cache), "--good", "1.0.0", "--bad", "1.1.1"]
+    status, _, err = here(*words)
+    assert (status, err) == (2, "rnnparity: 1.1.1 computes what 1.0.0 does\n")
+
+
+@pytest.mark.parametrize("subject", ["no-such", "reference"])
+def test_a_subject_without_releases_is_refused(here, cache, subject):
+    words = ["--package", "littlernn", "--subject", subject, "--releases", "1.0.0"]
+    status, _, err = here("history", *words, "--cache", str(cache), "-k", CASE)
+    assert status == 2
+    assert subject in err
