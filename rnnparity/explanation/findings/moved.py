@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import lgamma, log
 
 import numpy as np
@@ -38,7 +39,8 @@ def _permuted(view: View, output: Output) -> Iterator[Finding]:
     if (order == np.arange(batch)).all():
         return
     finding = Finding(FindingType.ROWS_PERMUTED, numbers=tuple(order.tolist()), half=view.prefix)
-    claim = output.claim(finding, output.expected[order])
+    moved = replace(output, allowed=output.allowed[order])  # the noise is that of the values
+    claim = moved.claim(finding, output.expected[order])
     hypotheses = min(batch * log(batch), lgamma(batch + 1)) / log(10)
     yield from weigh([claim], view.threshold, 10.0 ** min(hypotheses, 300))
 
@@ -91,10 +93,11 @@ def _shifted(view: View, output: Output) -> Iterator[Finding]:
         late, early = slice(by, None), slice(None, -by)
         for number, source, target in ((by, early, late), (-by, late, early)):
             finding = Finding(FindingType.TIME_SHIFTED, output.name, (number,), half=view.prefix)
-            predicted = np.zeros_like(output.expected)
+            predicted, allowed = np.zeros_like(output.expected), output.allowed.copy()
             predicted[:, target] = output.expected[:, source]
+            allowed[:, target] = output.allowed[:, source]
             there = np.zeros(output.actual.shape, bool)
             there[:, target] = True
-            claims.append(output.claim(finding, predicted, there))
+            claims.append(replace(output, allowed=allowed).claim(finding, predicted, there))
     found = list(weigh(claims, view.threshold, len(claims)))
     yield from found[:1]

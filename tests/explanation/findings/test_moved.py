@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from _support.random_problems import SEQUENCES, random_problem, spec_of
 from validation.off_list.cells import run
 from validation.off_list.trials import with_arrays
 
 from rnnparity.explanation.diagnosis import diagnose
-from rnnparity.problem.findings import FindingType
+from rnnparity.problem.findings import PATTERNS, FindingType
 
 
 def findings_of(problem, array):
@@ -34,3 +35,23 @@ def test_rows_of_zeros_are_not_taken_for_rows_that_are_masked():
     types = {finding.type for finding in findings_of(problem, array)}
     assert FindingType.ZERO in types
     assert not types & {FindingType.ROWS_PERMUTED, FindingType.TIME_SHIFTED}
+
+
+@pytest.mark.parametrize(
+    ("move", "type_"),
+    [
+        (lambda array: array[[1, 0, 2]], FindingType.ROWS_PERMUTED),
+        (lambda array: np.roll(array, 1, axis=1), FindingType.TIME_SHIFTED),
+    ],
+)
+def test_noise_of_moved_values_is_that_of_where_they_come_from(move, type_):
+    # Most values are zero, and so is their noise.
+    problem = random_problem(spec_of("gru", use_bias=False, **SEQUENCES), 0, (3, 6, 4))
+    inputs = problem.inputs.data.copy()
+    inputs[1:] = 0
+    problem = replace(problem, inputs=replace(problem.inputs, data=inputs))
+    array = move(run(problem)[0])
+    if type_ is FindingType.TIME_SHIFTED:
+        array[:, 0] = 0
+    (finding,) = [f for f in findings_of(problem, array) if f.type not in PATTERNS]
+    assert finding.type is type_
