@@ -44,6 +44,10 @@ class LayerError(FormatError):
         super().__init__(f"{where}: {what}")
 
 
+class LayerClassError(LayerError):
+    """A layer of a class that is not computed."""
+
+
 class SelfCheckError(Exception):
     """The self-check failed: a subject that is wrong on purpose passed. Exit status 1."""
 

@@ -19,7 +19,7 @@ from rnnparity.problem.config_values import (
     read_policy,
     read_units,
 )
-from rnnparity.problem.errors import LayerError, shown
+from rnnparity.problem.errors import LayerClassError, LayerError, shown
 from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack
 from rnnparity.problem.text import did_you_mean
 
@@ -98,7 +98,7 @@ def _parse_single(class_name: str, config: Config, where: str) -> Recurrent | Bi
     if class_name in CELLS:
         return _parse_recurrent(class_name, config, f"{where}.config")
     known = f"{', '.join(CELLS)}, Bidirectional, or a Sequential of them"
-    raise LayerError(f"{where}.class_name", f"got {class_name!r}, expected {known}")
+    raise LayerClassError(f"{where}.class_name", f"got {class_name!r}, expected {known}")
 
 
 def _parse_recurrent(class_name: str, config: Config, where: str) -> Recurrent:

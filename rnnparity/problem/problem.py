@@ -13,7 +13,7 @@ import numpy as np
 from rnnparity.problem.arrays import ArrayLike, as_float, named_states, named_weights
 from rnnparity.problem.checks import check_problem
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array, variable_dtype
-from rnnparity.problem.errors import FormatError
+from rnnparity.problem.errors import FormatError, LayerClassError
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.layers import Layer, describe_layer, halves
 from rnnparity.problem.shapes import Slot, output_slots, state_slots, weight_slots
@@ -247,9 +247,15 @@ class Problem:
             raise FormatError(f"layer: got {type(layer).__name__}, expected a Keras layer")
         spec = {"class_name": type(layer).__name__, "config": layer.get_config()}
         mask = attached_mask(inputs) if mask is None else mask
-        return cls.from_arrays(
-            spec, layer.get_weights(), inputs, mask, initial_state, calls=calls, id=id
-        )
+        try:
+            return cls.from_arrays(
+                spec, layer.get_weights(), inputs, mask, initial_state, calls=calls, id=id
+            )
+        except LayerClassError as error:
+            raise FormatError(
+                f"{error}; rnnparity.from_model(model, inputs) takes a model with other layers too, "
+                "with RNN(cell) and TimeDistributed"
+            ) from None
 
     @classmethod
     def from_arrays(

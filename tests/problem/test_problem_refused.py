@@ -4,8 +4,12 @@ that names it."""
 import copy
 import json
 
+import numpy as np
 import pytest
 from _support.valid_problem import VALID, put, refusal_of
+
+from rnnparity.problem.errors import FormatError
+from rnnparity.problem.problem import Problem
 
 TOO_LARGE = "expected at most 3 sizes that fit into a file"
 HUGE = int("9" * 4300)
@@ -289,3 +293,16 @@ def test_a_literal_that_overflows_in_json_is_refused(tmp_path, place):
     for number in ("1e999", "-1e999", "1" + "0" * 400 + ".0"):
         text = json.dumps(fields).replace("123456", number)
         assert refusal_of(tmp_path, text) == f"{what}: a number is beyond the range of float32"
+
+
+def test_keras_layer_of_another_class_names_the_way_for_models():
+    class TimeDistributed:
+        def get_config(self):
+            return {"layer": {}}
+
+        def get_weights(self):
+            return []
+
+    expected = r"layer.class_name: got 'TimeDistributed', .*; rnnparity.from_model\(model, inputs\)"
+    with pytest.raises(FormatError, match=expected):
+        Problem.from_keras(TimeDistributed(), np.zeros((2, 3, 4)))
