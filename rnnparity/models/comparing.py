@@ -46,7 +46,7 @@ def compare_port(
     outputs = _compared_outputs(name, recording.outputs, port.outputs)
     same = bool(outputs) and not any(output.differs for output in outputs)
     with one_blas_thread():
-        located = locate(recording.calls, finder, same)
+        located = locate(recording.calls, finder, same, port.absolute)
         calls = _judged(recording.calls, located, NOT_FOUND if port.by_name else NOT_RECOGNIZED)
         result = PortResult(with_causes(calls), name, tuple(outputs), port.weights)
     if result.first_difference or result.changed_inputs:

@@ -23,6 +23,7 @@ from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.tensor import Tensor
 from rnnparity.reference import compute
+from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.verdict.judge import judge
 
 # Inputs within this relative distance are those of the model; outputs that are farther off than the
@@ -67,16 +68,19 @@ class AmbiguousError(RequestError):
         )
 
 
-def locate(calls: Sequence[Call], finder: Finder, same_outputs: bool) -> list[Located | None]:
+def locate(
+    calls: Sequence[Call], finder: Finder, same_outputs: bool, absolute: float = 0.0
+) -> list[Located | None]:
     """Return where each call is in a port, None where it is not found.
 
     `same_outputs`: the final outputs of the port are those of the model. Then a tensor that is far
-    off is no layer's output: the port does not show that (it may be inside a loop).
+    off is no layer's output: the port does not show that (it may be inside a loop). `absolute` is that
+    of the port.
 
     Raises:
         AmbiguousError: several tensors are about as near to the outputs of a call that differs.
     """
-    search = _Search(calls, finder, same_outputs)
+    search = _Search(calls, finder, same_outputs, absolute)
     computed = [index for index, call in enumerate(calls) if call.problem is not None]
     for index in computed:
         search.find_agreeing(index)
@@ -87,10 +91,13 @@ def locate(calls: Sequence[Call], finder: Finder, same_outputs: bool) -> list[Lo
 
 
 class _Search:
-    def __init__(self, calls: Sequence[Call], finder: Finder, same_outputs: bool) -> None:
+    def __init__(
+        self, calls: Sequence[Call], finder: Finder, same_outputs: bool, absolute: float
+    ) -> None:
         self.calls = calls
         self.finder = finder
         self.same_outputs = same_outputs
+        self.absolute = absolute
         self.located: list[Located | None] = [None] * len(calls)
 
     def find_agreeing(self, index: int) -> None:
@@ -99,7 +106,7 @@ class _Search:
             found = self._candidates(index, option)
             if not all(found) or max(matches[0].distance for matches in found) > NEAR:
                 continue
-            located = _located(option, [matches[0] for matches in found])
+            located = _located(option, [matches[0] for matches in found], self.absolute)
             if not located.result.failing:
                 self.located[index] = located
                 self._confirm_sources(index, option)
@@ -114,7 +121,7 @@ class _Search:
             earlier, slot = source
             before = next(self._options(earlier))
             if slot == 0 and len(before.problem.output_slots()) == 1:
-                self.located[earlier] = _located(before, [match])
+                self.located[earlier] = _located(before, [match], self.absolute)
 
     def find_nearest(self, index: int) -> None:
         """Find a call whose outputs differ, between those that were found before and after it."""
@@ -127,9 +134,9 @@ class _Search:
         else:
             return
         if self.finder.has(self._keys(index, option.problem)):
-            self.located[index] = _located(option, [matches[0] for matches in found])
+            self.located[index] = _located(option, [matches[0] for matches in found], self.absolute)
         elif not self.same_outputs or max(matches[0].distance for matches in found) <= NEAR:
-            self.located[index] = _choice(self.calls[index], option, found)
+            self.located[index] = _choice(self.calls[index], option, found, self.absolute)
 
     def _bounds(self, index: int) -> tuple[int, int | None]:
         """Return the positions between which the outputs of a call are, by its neighbours."""
@@ -209,18 +216,29 @@ def entering(problem: Problem) -> list[Tensor]:
     return [problem.inputs, *(problem.initial_state or ())]
 
 
-def _located(option: _Option, matches: Sequence[Match]) -> Located:
+def _located(option: _Option, matches: Sequence[Match], absolute: float) -> Located:
     """Return a call with the outputs of the port, compared with what the layer computes."""
     problem = option.problem
     outputs = [
         Tensor.of(slot.name, match.data, slot.dtype)
         for slot, match in zip(problem.output_slots(), matches, strict=True)
     ]
-    result = judge(problem, Answer(tuple(outputs)))
+    result = judge(problem, Answer(tuple(outputs)), _expected(problem, absolute))
     return Located(problem.with_outputs(outputs), option.matches[0], matches[0], result)
 
 
-def _choice(call: Call, option: _Option, found: Sequence[Sequence[Match]]) -> Located | None:
+def _expected(problem: Problem, absolute: float) -> Expected:
+    """Return the expected outputs; in float32 they may be `absolute` off."""
+    expected = expect(problem)
+    if problem.threshold_type != "float32" or not absolute:
+        return expected
+    floor = absolute / expected.dtype.threshold
+    return replace(expected, sigmas=tuple(np.maximum(sigma, floor) for sigma in expected.sigmas))
+
+
+def _choice(
+    call: Call, option: _Option, found: Sequence[Sequence[Match]], absolute: float
+) -> Located | None:
     """Return a call that differs with the tensors that are its outputs.
 
     None where the nearest are far off and no known fault explains them: they may be anything, and
@@ -235,11 +253,11 @@ def _choice(call: Call, option: _Option, found: Sequence[Sequence[Match]]) -> Lo
         len(found) > 1 or len(first) == 1 or first[0].distance * CLEARLY < first[1].distance
     )
     if is_nearest and max(match.distance for match in nearest) <= NEAR:
-        return _located(option, nearest)
+        return _located(option, nearest, absolute)
     # Of several outputs only the nearest tensors are tried together.
     tried = [nearest] if len(found) > 1 else [[match] for match in first[:SEARCHED]]
     for matches in tried:
-        located = _explained(_located(option, matches))
+        located = _explained(_located(option, matches, absolute))
         if located is not None:
             return located
     if not is_nearest:

@@ -42,13 +42,14 @@ class Port:
     `tensors` are in the order of execution and have any names, unless `by_name`: then they are
     "LAYER/output", "LAYER/h", "LAYER/inputs", and what is missing is not compared. `outputs` are its
     final outputs, none where they are unknown. `weights` maps "LAYER/kernel" to the keys of a state
-    dict.
+    dict. `absolute` is how far the engine's float32 values may be off however small they are.
     """
 
     tensors: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
     by_name: bool = False
     weights: Mapping[str, str] = field(default_factory=dict)
+    absolute: float = 0.0
 
 
 # A function of a port's path or name.

@@ -69,9 +69,14 @@ def recording():
     return type(whole)(whole.calls[:1], whole.inputs, (final,))
 
 
-def result_of(model, tmp_path):
+def saved(model, tmp_path):
     path = tmp_path / "port.onnx"
     onnx.save(model, path)
+    return path
+
+
+def result_of(model, tmp_path):
+    path = saved(model, tmp_path)
     port = run_onnx(str(path), PortRequest.of(recording()))
     return compare_port(str(path), recording(), port)
 
@@ -86,6 +91,25 @@ def test_fault_of_a_graph_is_explained(tmp_path):
     result = result_of(graph(order=(0, 1, 2, 3)), tmp_path)
     assert [(call.tensor, call.result.verdict) for call in result.calls] == [("Y", DIVERGES)]
     assert result.explanation.cause.names == ("gate-order",)
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(-7, AGREES), (-6, DIVERGES)])
+def test_sigmoid_of_the_engine_is_coarse_near_zero(tmp_path, size, verdict):
+    # Trained models have closed output gates, whose small values are off by more than rounding.
+    (layer,) = (call.problem for call in recording().calls)
+    kernel, recurrent_kernel, bias = layer.weights
+    closed = np.concatenate([bias.data[:18], np.full(2, -9, "float32"), bias.data[20:]])
+    layer = replace(layer, weights=(kernel, recurrent_kernel, Tensor("bias", closed)))
+    (output,) = outputs_of(layer)
+    port = run_onnx(str(saved(graph(), tmp_path)), PortRequest.of(recording()))
+    off = Tensor("Y", (output.data + 10.0**size).astype("float32"))
+    port = replace(port, tensors=(Tensor("x", layer.inputs.data), off), outputs=())
+    found = compare_port("port", Recording((call_of(layer, (output,)),), (), ()), port)
+    assert [call.result.verdict for call in found.calls] == [verdict]
+    exact = compare_port(
+        "port", Recording((call_of(layer, (output,)),), (), ()), replace(port, absolute=0.0)
+    )
+    assert [call.result.verdict for call in exact.calls] == [DIVERGES]
 
 
 RNN = {"class_name": "SimpleRNN", "config": {"units": 4, "return_sequences": True}}
