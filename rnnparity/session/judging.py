@@ -74,7 +74,8 @@ def judge_reference(
     if goldens is not None and golden is None:
         reason = goldens.left_out.get(problem.id, "it has no golden yet")
         return CaseResult(problem.id, Verdict.INCONCLUSIVE, reason=reason)
-    return replace(reference_result(problem, answer, golden), seconds=answer.seconds)
+    computed = (expected or {}).get(problem.id)
+    return replace(reference_result(problem, answer, golden, computed), seconds=answer.seconds)
 
 
 def _golden(problem: Problem, goldens: Goldens | None) -> Sequence[Tensor] | None:

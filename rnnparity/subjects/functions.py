@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -44,15 +45,17 @@ class FunctionSubject:
 
     The function returns a sequence of arrays in Keras' order, a mapping of arrays by name, or one
     array; it raises `Unsupported` for a problem that it cannot compute. It gets problems with
-    dropout masks if it has a true attribute `takes_dropout_masks`.
+    dropout masks if it has a true attribute `takes_dropout_masks`. `packages` are installed ones
+    whose versions are those of what computes.
     """
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, packages: Sequence[str] = ()) -> None:
         self.function = function
+        self.packages = packages
         self.takes_dropout_masks = bool(getattr(function, "takes_dropout_masks", False))
 
     def versions(self) -> dict[str, str]:
-        return {}
+        return {package: version(package) for package in self.packages}
 
     def answer(self, problem: Problem) -> Answer:
         return Answer(named_outputs(problem, self.function(problem)))

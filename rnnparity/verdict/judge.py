@@ -188,7 +188,10 @@ def with_known(
 
 
 def reference_result(
-    problem: Problem, answer: Answer, golden: Sequence[Tensor] | None
+    problem: Problem,
+    answer: Answer,
+    golden: Sequence[Tensor] | None,
+    expected: Expected | None = None,
 ) -> CaseResult:
     """Compare the reference's answer with its golden, its only witness, and the case's source.
 
@@ -201,7 +204,7 @@ def reference_result(
     if golden is not None and not source and equal_outputs(rounded, golden):
         return CaseResult(problem.id, Verdict.AGREES)
     answer = replace(answer, outputs=rounded, gradients=rounded)
-    return judge_with_golden(problem, answer, expect_answer(problem), golden)
+    return judge_with_golden(problem, answer, expected or expect_answer(problem), golden)
 
 
 def rounded_outputs(problem: Problem, outputs: Sequence[Tensor]) -> tuple[Tensor, ...]:

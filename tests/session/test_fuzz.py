@@ -159,3 +159,10 @@ def test_equal_seeds_give_equal_tables_for_any_number_of_workers(tmp_path, monke
     assert tallies[0].summaries() == tallies[1].summaries()
     assert tallies[0].failing == tallies[1].failing
     assert tallies[0].failures == 1
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_changes_are_detected_in_what_the_reference_computes():
+    summary = fuzz("reference", SEEDS).tally.summaries()["float32"]
+    assert summary.failing == 0
+    assert summary.detected["scaled"] == summary.changed["scaled"] > 3
