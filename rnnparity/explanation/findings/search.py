@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.activations import activation_findings
@@ -64,7 +65,10 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
     if not evidence.finite:
         return Findings()
     view = view_of(evidence)
-    for question in (moved_findings, grid_findings, storage_findings):
+    moved = _moved_outputs(view)
+    if moved.complete:
+        return moved
+    for question in (grid_findings, storage_findings):
         answer = _of_each_output(view, question)
         if answer.complete:
             return answer
@@ -81,6 +85,20 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
         return Findings(found, complete)
     whole = tuple(_of_whole(evidence))
     return Findings((*found, *whole), complete=_any_accounts(whole))
+
+
+def _moved_outputs(view: View) -> Findings:
+    """Return how each output is moved, in the same way if there is one for all of them."""
+    answer = _of_each_output(view, moved_findings)
+    if answer.complete and len(_ways(answer)) > 1:
+        other = _of_each_output(view, partial(moved_findings, zeros=False))
+        if other.complete and len(_ways(other)) == 1:
+            return other
+    return answer
+
+
+def _ways(answer: Findings) -> set[tuple[FindingType, tuple[int, ...]]]:
+    return {(finding.type, finding.numbers) for finding in answer.findings}
 
 
 def _any_accounts(findings: Iterable[Finding]) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from _support.random_problems import SEQUENCES, random_problem, spec_of
+from _support.random_problems import BOTH, SEQUENCES, random_problem, spec_of
 from validation.off_list.cells import run
 from validation.off_list.trials import with_arrays
 
@@ -55,3 +55,15 @@ def test_noise_of_moved_values_is_that_of_where_they_come_from(move, type_):
         array[:, 0] = 0
     (finding,) = [f for f in findings_of(problem, array) if f.type not in PATTERNS]
     assert finding.type is type_
+
+
+def test_rows_that_are_repeated_in_all_outputs_are_not_zero_in_one():
+    # Row 1 is masked: its sequence is zero, its states are the initial ones.
+    problem = random_problem(
+        spec_of("gru", zero_output_for_mask=True, **BOTH), 0, (3, 4, 4), initial=True,
+        mask=["1111", "0000", "1111"],
+    )  # fmt: skip
+    outputs = [array[[0, 1, 1]] for array in run(problem)]
+    findings = diagnose(with_arrays(problem, outputs)).explanation.findings
+    accounting = {(f.type, f.numbers) for f in findings if f.type not in PATTERNS}
+    assert accounting == {(FindingType.ROWS_PERMUTED, (0, 1, 1))}
