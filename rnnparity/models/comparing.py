@@ -9,7 +9,8 @@ import numpy as np
 
 from rnnparity.models.calls import Call, OutputComparison, PortCall, PortResult, Recording
 from rnnparity.models.explaining import with_causes
-from rnnparity.models.locating import SAME, Located, entering, locate
+from rnnparity.models.located import Located
+from rnnparity.models.locating import SAME, entering, locate
 from rnnparity.models.matching import ByName, ByValue, Finder, distance, nearest
 from rnnparity.models.ports.port import Port
 from rnnparity.problem.dtypes import FLOAT_TYPES

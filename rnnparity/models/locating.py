@@ -8,64 +8,23 @@ that were found before and after them: the one that a known fault explains, or t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice, product
 
 import numpy as np
 
-from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.models.calls import Call
+from rnnparity.models.located import NEAR, Located, Option, located_call, nearest_call
 from rnnparity.models.matching import Finder, Match
-from rnnparity.problem.answer import Answer
-from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import with_return_state
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import CaseResult
 from rnnparity.problem.tensor import Tensor
 from rnnparity.reference import compute
-from rnnparity.reference.tolerance import Expected, expect
-from rnnparity.verdict.judge import judge
 
-# Inputs within this relative distance are those of the model; outputs that are farther off than the
-# second number cannot agree.
-SAME, NEAR = 1e-3, 0.2
-# A tensor so many times nearer than the second is the nearest; of so many the causes are searched.
-CLEARLY, SEARCHED = 3.0, 6
+# Inputs within this relative distance are those of the model.
+SAME = 1e-3
 # So many tensors are tried as one input of a call, and so many combinations of its inputs.
 OPTIONS, COMBINATIONS = 6, 24
-
-
-@dataclass(frozen=True, eq=False)
-class Located:
-    """A call in a port: the problem with the port's own inputs and outputs.
-
-    `start` is the match of its input (None: the model's own was taken), `end` that of its first
-    output. `result` has an explanation where only that has shown which tensor the output is.
-    """
-
-    problem: Problem
-    start: Match | None
-    end: Match
-    result: CaseResult
-
-
-@dataclass(frozen=True, eq=False)
-class _Option:
-    """A problem with inputs and states of the port, and the matches of these, None where there is none."""
-
-    problem: Problem
-    matches: tuple[Match | None, ...]
-
-
-class AmbiguousError(RequestError):
-    """Several tensors may be the output of a layer that differs."""
-
-    def __init__(self, call: Call, matches: Sequence[Match]) -> None:
-        names = ", ".join(match.name for match in matches[:SEARCHED])
-        super().__init__(
-            f"{call.id}: several tensors may be its output, which differs: {names}; name it: "
-            f"--map {call.id}={matches[0].name}"
-        )
 
 
 def locate(
@@ -106,13 +65,13 @@ class _Search:
             found = self._candidates(index, option)
             if not all(found) or max(matches[0].distance for matches in found) > NEAR:
                 continue
-            located = _located(option, [matches[0] for matches in found], self.absolute)
+            located = located_call(option, [matches[0] for matches in found], self.absolute)
             if not located.result.failing:
                 self.located[index] = located
                 self._confirm_sources(index, option)
                 return
 
-    def _confirm_sources(self, index: int, option: _Option) -> None:
+    def _confirm_sources(self, index: int, option: Option) -> None:
         """Take the inputs of a call that was found as the outputs of the calls that they come from."""
         for array, match in zip(entering(self._problem(index)), option.matches, strict=True):
             source = self._source(index, array)
@@ -121,7 +80,7 @@ class _Search:
             earlier, slot = source
             before = next(self._options(earlier))
             if slot == 0 and len(before.problem.output_slots()) == 1:
-                self.located[earlier] = _located(before, [match], self.absolute)
+                self.located[earlier] = located_call(before, [match], self.absolute)
 
     def find_nearest(self, index: int) -> None:
         """Find a call whose outputs differ, between those that were found before and after it."""
@@ -134,9 +93,11 @@ class _Search:
         else:
             return
         if self.finder.has(self._keys(index, option.problem)):
-            self.located[index] = _located(option, [matches[0] for matches in found], self.absolute)
+            self.located[index] = located_call(
+                option, [matches[0] for matches in found], self.absolute
+            )
         elif not self.same_outputs or max(matches[0].distance for matches in found) <= NEAR:
-            self.located[index] = _choice(self.calls[index], option, found, self.absolute)
+            self.located[index] = nearest_call(self.calls[index], option, found, self.absolute)
 
     def _bounds(self, index: int) -> tuple[int, int | None]:
         """Return the positions between which the outputs of a call are, by its neighbours."""
@@ -149,7 +110,7 @@ class _Search:
         return max((found.end.index for found in self.located[:index] if found), default=-1)
 
     def _candidates(
-        self, index: int, option: _Option, after: int = -1, before: int | None = None
+        self, index: int, option: Option, after: int = -1, before: int | None = None
     ) -> list[list[Match]]:
         """Return the candidates for each output of a call, nearest first."""
         keys = self._keys(index, option.problem)
@@ -171,7 +132,7 @@ class _Search:
             return with_states
         return replace(call.problem, layer=with_return_state(layer, False))
 
-    def _options(self, index: int) -> Iterator[_Option]:
+    def _options(self, index: int) -> Iterator[Option]:
         """Yield a call's problem with what may be its inputs and states in the port."""
         problem = self._problem(index)
         arrays = entering(problem)
@@ -183,7 +144,7 @@ class _Search:
             ]
             inputs, *states = own_arrays
             own = replace(problem, inputs=inputs, initial_state=tuple(states) or None)
-            yield _Option(own, matches)
+            yield Option(own, matches)
 
     def _entering_matches(self, index: int, array: Tensor) -> Sequence[Match | None]:
         """Return what may be an input of a call in the port, None for the model's own."""
@@ -214,61 +175,3 @@ class _Search:
 def entering(problem: Problem) -> list[Tensor]:
     """Return the inputs and initial states of a problem."""
     return [problem.inputs, *(problem.initial_state or ())]
-
-
-def _located(option: _Option, matches: Sequence[Match], absolute: float) -> Located:
-    """Return a call with the outputs of the port, compared with what the layer computes."""
-    problem = option.problem
-    outputs = [
-        Tensor.of(slot.name, match.data, slot.dtype)
-        for slot, match in zip(problem.output_slots(), matches, strict=True)
-    ]
-    result = judge(problem, Answer(tuple(outputs)), _expected(problem, absolute))
-    return Located(problem.with_outputs(outputs), option.matches[0], matches[0], result)
-
-
-def _expected(problem: Problem, absolute: float) -> Expected:
-    """Return the expected outputs; in float32 they may be `absolute` off."""
-    expected = expect(problem)
-    if problem.threshold_type != "float32" or not absolute:
-        return expected
-    floor = absolute / expected.dtype.threshold
-    return replace(expected, sigmas=tuple(np.maximum(sigma, floor) for sigma in expected.sigmas))
-
-
-def _choice(
-    call: Call, option: _Option, found: Sequence[Sequence[Match]], absolute: float
-) -> Located | None:
-    """Return a call that differs with the tensors that are its outputs.
-
-    None where the nearest are far off and no known fault explains them: they may be anything, and
-    what nobody knows is blamed on no layer.
-
-    Raises:
-        AmbiguousError: no known fault explains a tensor, and none is clearly the nearest.
-    """
-    nearest = [matches[0] for matches in found]
-    first = found[0]
-    is_nearest = (
-        len(found) > 1 or len(first) == 1 or first[0].distance * CLEARLY < first[1].distance
-    )
-    if is_nearest and max(match.distance for match in nearest) <= NEAR:
-        return _located(option, nearest, absolute)
-    # Of several outputs only the nearest tensors are tried together.
-    tried = [nearest] if len(found) > 1 else [[match] for match in first[:SEARCHED]]
-    for matches in tried:
-        located = _explained(_located(option, matches, absolute))
-        if located is not None:
-            return located
-    if not is_nearest:
-        raise AmbiguousError(call, first)
-    return None
-
-
-def _explained(located: Located) -> Located | None:
-    """Return a call with the explanation of its outputs, None where no known fault gives them."""
-    explanation = diagnose(located.problem).explanation
-    cause = explanation.cause
-    if cause is None or not cause.explained or not cause.certain:
-        return None
-    return replace(located, result=replace(located.result, explanation=explanation))

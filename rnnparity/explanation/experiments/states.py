@@ -27,9 +27,9 @@ def state_findings(
             for part in ("mix", "shift", "start")
         )
         finding = replace(about, type=FindingType.INITIAL_STATE, name=name)
-        found += dict.fromkeys(
-            [*_of_given(finding, half.states, mix, shift), *_shifted(finding, start)]
-        )
+        changes = [*_of_given(finding, half.states, mix, shift), *_shifted(finding, start)]
+        described = [each for each in changes if each.change is not BlockChange.OTHER]
+        found += dict.fromkeys(described or changes)
     return _joined(half, found)
 
 

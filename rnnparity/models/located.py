@@ -1,0 +1,115 @@
+"""A call of a model in a port: with the port's own inputs, compared with what the layer computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rnnparity.explanation.diagnosis import diagnose
+from rnnparity.models.calls import Call
+from rnnparity.models.matching import Match
+from rnnparity.problem.answer import Answer
+from rnnparity.problem.errors import RequestError
+from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import CaseResult
+from rnnparity.problem.tensor import Tensor
+from rnnparity.reference.tolerance import Expected, expect
+from rnnparity.verdict.judge import judge
+
+# Outputs that are farther off than this relative distance cannot agree.
+NEAR = 0.2
+# A tensor so many times nearer than the second is the nearest; of so many the causes are searched.
+CLEARLY, SEARCHED = 3.0, 6
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """A call in a port: the problem with the port's own inputs and outputs.
+
+    `start` is the match of its input (None: the model's own was taken), `end` that of its first
+    output. `result` has an explanation where only that has shown which tensor the output is.
+    """
+
+    problem: Problem
+    start: Match | None
+    end: Match
+    result: CaseResult
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """A problem with inputs and states of the port, and the matches of these, None where there is none."""
+
+    problem: Problem
+    matches: tuple[Match | None, ...]
+
+
+class AmbiguousError(RequestError):
+    """Several tensors may be the output of a layer that differs."""
+
+    def __init__(self, call: Call, matches: Sequence[Match]) -> None:
+        names = ", ".join(match.name for match in matches[:SEARCHED])
+        super().__init__(
+            f"{call.id}: several tensors may be its output, which differs: {names}; name it: "
+            f"--map {call.id}={matches[0].name}"
+        )
+
+
+def located_call(option: Option, matches: Sequence[Match], absolute: float) -> Located:
+    """Return a call with the outputs of the port, compared with what the layer computes."""
+    problem = option.problem
+    outputs = [
+        Tensor.of(slot.name, match.data, slot.dtype)
+        for slot, match in zip(problem.output_slots(), matches, strict=True)
+    ]
+    result = judge(problem, Answer(tuple(outputs)), _expected(problem, absolute))
+    return Located(problem.with_outputs(outputs), option.matches[0], matches[0], result)
+
+
+def _expected(problem: Problem, absolute: float) -> Expected:
+    """Return the expected outputs; in float32 they may be `absolute` off."""
+    expected = expect(problem)
+    if problem.threshold_type != "float32" or not absolute:
+        return expected
+    floor = absolute / expected.dtype.threshold
+    return replace(expected, sigmas=tuple(np.maximum(sigma, floor) for sigma in expected.sigmas))
+
+
+def nearest_call(
+    call: Call, option: Option, found: Sequence[Sequence[Match]], absolute: float
+) -> Located | None:
+    """Return a call that differs with the tensors that are its outputs.
+
+    None where the nearest are far off and no known fault explains them: they may be anything, and
+    what nobody knows is blamed on no layer.
+
+    Raises:
+        AmbiguousError: no known fault explains a tensor, and none is clearly the nearest.
+    """
+    nearest = [matches[0] for matches in found]
+    first = found[0]
+    is_nearest = (
+        len(found) > 1 or len(first) == 1 or first[0].distance * CLEARLY < first[1].distance
+    )
+    if is_nearest and max(match.distance for match in nearest) <= NEAR:
+        return located_call(option, nearest, absolute)
+    # Of several outputs only the nearest tensors are tried together.
+    tried = [nearest] if len(found) > 1 else [[match] for match in first[:SEARCHED]]
+    for matches in tried:
+        located = _explained(located_call(option, matches, absolute))
+        if located is not None:
+            return located
+    if not is_nearest:
+        raise AmbiguousError(call, first)
+    return None
+
+
+def _explained(located: Located) -> Located | None:
+    """Return a call with the explanation of its outputs, None where no known fault gives them."""
+    explanation = diagnose(located.problem).explanation
+    cause = explanation.cause
+    if cause is None or not cause.explained or not cause.certain:
+        return None
+    return replace(located, result=replace(located.result, explanation=explanation))
