@@ -1,0 +1,119 @@
+"""PyTorch's modules as other paths run them: traced, exported, or with quantized weights.
+
+Dynamic quantization keeps weights in 8 bits and rounds inputs and states to 8 bits of their range
+at each product: https://docs.pytorch.org/docs/stable/quantization.html.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from rnnparity.problem.answer import Unsupported
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.layers import Bidirectional, Recurrent
+from rnnparity.problem.problem import Problem
+from rnnparity.subjects.adapters import layer_outputs, with_lengths
+from rnnparity.subjects.declarations import Registration
+from rnnparity.subjects.functions import FunctionSubject
+from rnnparity.subjects.torch import check_supported
+from rnnparity.subjects.torch_layers import Torch, TorchLayers, TorchModule, first_half
+
+PATHS = {
+    "jit": "traced by torch.jit.trace",
+    "export": "exported by torch.export",
+    "quantized": "dynamic quantization to qint8",
+}
+# Numbers between -1 and 1 in 8 bits have steps of 2**-7; rounding to them is off by the root mean
+# square of 2**-7 / sqrt(12), about 2**-9.
+QUANTIZED_PRECISION = "2**-9"
+
+
+def make(path: str) -> FunctionSubject:
+    """Return the subject `torch` on a path.
+
+    Raises:
+        ImportError: PyTorch is missing.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    layers = TorchLayers(torch, "cpu")
+    wrapper = _wrapper(torch)
+
+    def run(
+        layer: Recurrent | Bidirectional,
+        weights: Mapping[str, Array],
+        x: Array,
+        lengths: Array | None,
+        states: Sequence[Array],
+    ) -> tuple[list[Array], list[Array]]:
+        _check(path, first_half(layer), lengths)
+        module = layers.module(layer, weights)
+
+        def changed(*arguments: object) -> object:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # two of the three are deprecated
+                return _CHANGES[path](torch, wrapper(module), arguments)(*arguments)
+
+        tensors = [layers.tensor(state) for state in states]
+        outputs, last = layers.run(layer, changed, layers.tensor(x), None, tensors)
+        return [output.numpy() for output in outputs], [state.numpy() for state in last]
+
+    def answer(problem: Problem) -> list[Array]:
+        check_supported(problem)
+        with torch.no_grad():
+            return [tensor.data for tensor in layer_outputs(problem, with_lengths(run))]
+
+    return FunctionSubject(answer, ("torch",))
+
+
+def _check(path: str, half: Recurrent, lengths: Array | None) -> None:
+    if lengths is not None:
+        raise Unsupported(f"torch:{path} is run without lengths")
+    if half.compute_dtype not in ("float32", "float64"):
+        raise Unsupported(f"torch:{path} is run in float32 and float64 only")
+    if path == "quantized" and (half.class_name == "SimpleRNN" or half.compute_dtype == "float64"):
+        raise Unsupported("only nn.LSTM and nn.GRU of float32 are quantized dynamically")
+    if path == "quantized" and not half.use_bias:
+        raise Unsupported("only layers with biases are quantized dynamically")
+
+
+def _wrapper(torch: Torch) -> type[TorchModule]:
+    """Return a module around another one: quantization replaces modules inside of others."""
+
+    class Wrapper(torch.nn.Module):  # type: ignore[misc]  # PyTorch's types are not checked
+        def __init__(self, module: TorchModule) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, x: object, start: object) -> object:
+            return self.module(x, start)
+
+    return Wrapper
+
+
+def _quantized(torch: Torch, module: TorchModule, arguments: object) -> TorchModule:  # noqa: ARG001 - not needed
+    kinds = {torch.nn.LSTM, torch.nn.GRU}
+    return torch.ao.quantization.quantize_dynamic(module, kinds, dtype=torch.qint8)
+
+
+_CHANGES = {
+    "jit": lambda torch, module, arguments: torch.jit.trace(module, arguments, check_trace=False),
+    "export": lambda torch, module, arguments: torch.export.export(module, arguments).module(),
+    "quantized": _quantized,
+}
+
+SUBJECTS = tuple(
+    Registration(
+        f"torch:{path}",
+        partial(make, path),
+        f"PyTorch, {what}",
+        packages=("torch",),
+        extra="torch",
+        rank=31,
+        precision=QUANTIZED_PRECISION if path == "quantized" else "",
+    )
+    for path, what in PATHS.items()
+)
