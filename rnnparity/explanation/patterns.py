@@ -31,7 +31,7 @@ def value_findings(
             index = tuple(np.argwhere(~finite)[0].tolist())
             return (Finding(FindingType.NOT_FINITE, tensor.name, index),)
         if is_constant(tensor) and tensor.name not in constant:
-            value = float(tensor.data.flat[0])
+            value = float(tensor.data.flat[0]) + 0.0  # no -0
             return (Finding(FindingType.CONSTANT, tensor.name, value=value),)
     return ()
 

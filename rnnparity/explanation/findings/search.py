@@ -23,7 +23,7 @@ from rnnparity.explanation.findings.half_problem import (
 )
 from rnnparity.explanation.findings.initial import initial_findings
 from rnnparity.explanation.findings.masked import masked_findings
-from rnnparity.explanation.findings.moved import moved_findings
+from rnnparity.explanation.findings.moved import moved_findings, permuted_findings
 from rnnparity.explanation.findings.one_step import one_step
 from rnnparity.explanation.findings.quantities import quantity_findings
 from rnnparity.explanation.findings.steps import restart_findings, step_findings
@@ -91,6 +91,9 @@ def _moved_outputs(view: View) -> Findings:
     """Return how each output is moved, in the same way if there is one for all of them."""
     answer = _of_each_output(view, moved_findings)
     if answer.complete and len(_ways(answer)) > 1:
+        rows = tuple(permuted_findings(view))
+        if _any_accounts(rows):
+            return Findings(rows, complete=True)
         other = _of_each_output(view, partial(moved_findings, zeros=False))
         if other.complete and len(_ways(other)) == 1:
             return other
@@ -129,9 +132,11 @@ def _of_half(half: HalfProblem, questions: Iterable[Question]) -> Findings:
         found = answer.findings
         if half.varies_before_first_step:
             found = tuple(replace(f, certain=f.certain and f.type not in UNMASKED) for f in found)
-        findings += found
         if answer.complete and _any_accounts(found):
-            return Findings(findings, complete=True)
+            # What accounts for one output only is not needed beside what accounts for all.
+            located = tuple(f for f in findings if not accounts_for_values(f))
+            return Findings((*located, *found), complete=True)
+        findings += found
     return Findings(findings)
 
 

@@ -67,3 +67,16 @@ def test_rows_that_are_repeated_in_all_outputs_are_not_zero_in_one():
     findings = diagnose(with_arrays(problem, outputs)).explanation.findings
     accounting = {(f.type, f.numbers) for f in findings if f.type not in PATTERNS}
     assert accounting == {(FindingType.ROWS_PERMUTED, (0, 1, 1))}
+
+
+def test_rows_that_are_equal_in_one_output_have_the_order_of_the_other():
+    # The sequences of rows 2 and 3 are zero: they are masked, and start from other states.
+    problem = random_problem(
+        spec_of("gru", zero_output_for_mask=True, **BOTH), 0, (4, 4, 4), initial=True,
+        mask=["1111", "1111", "0000", "0000"],
+    )  # fmt: skip
+    outputs = [array[[0, 1, 1, 2]] for array in run(problem)]
+    outputs[0][3] = 0
+    findings = diagnose(with_arrays(problem, outputs)).explanation.findings
+    orders = {f.numbers for f in findings if f.type is FindingType.ROWS_PERMUTED}
+    assert orders == {(0, 1, 1, 2)}
