@@ -15,6 +15,7 @@ from hashlib import sha256
 from rnnparity.catalogue.build import CaseSpec
 from rnnparity.catalogue.composition import different_halves, stacks, stateful
 from rnnparity.catalogue.cross import cross_cases, length_cases
+from rnnparity.catalogue.dropout import dropout
 from rnnparity.catalogue.dtypes import dtypes, saturation
 from rnnparity.catalogue.options import activations, bias, edges, zero_output
 from rnnparity.catalogue.sources import source_cases
@@ -32,6 +33,7 @@ FAMILIES: tuple[Callable[[], Iterator[CaseSpec]], ...] = (
     different_halves,
     stateful,
     stacks,
+    dropout,
     source_cases,
 )
 

@@ -14,7 +14,7 @@ from rnnparity.problem.dtypes import Array, variable_dtype
 from rnnparity.problem.keras_config import JsonObject, parse_layer
 from rnnparity.problem.layers import Layer, halves
 from rnnparity.problem.problem import Case, Problem, Tensor
-from rnnparity.problem.shapes import Slot, state_slots, weight_slots
+from rnnparity.problem.shapes import Slot, dropout_slots, state_slots, weight_slots
 
 # The input of all sources: one sentence of four words, five numbers each.
 TRAIN_X = (
@@ -38,6 +38,8 @@ LONGER = (2, 6, 7)
 # An exponent: weights twice as large as elsewhere, or their faults would hide in the noise of 16-bit
 # dtypes and under the layers above.
 LOUD = 1
+# The share of spread numbers that are below -1/4, and the seed of the first dropout mask.
+DROPOUT_RATE, FIRST_DROPOUT_SEED = 0.25, 120
 
 # One string for each row, one character for each step: 1 is used, 0 is masked.
 MASKS = {
@@ -130,6 +132,8 @@ class CaseSpec:
 
     Weights are spread unless `initializers` makes them constant; inputs are spread unless given.
     The exponents are powers of 2: scales of all weights, of the recurrent ones, of the inputs.
+    `dropout` names what has dropout masks, `inputs` and `recurrent`: one for each gate, or one for
+    all that is shared.
     """
 
     id: str
@@ -147,6 +151,8 @@ class CaseSpec:
     mask: Sequence[str] | None = None
     initial: bool = False
     calls: Sequence[int] | None = None
+    dropout: Sequence[str] = ()
+    shared_dropout: bool = False
     expect: Mapping[str, Any] | None = None
 
     @cached_property
@@ -160,7 +166,7 @@ class CaseSpec:
         That is float32, no mask and no states in or out.
         """
         is_stateless = self.mask is None and not self.initial and self.calls is None
-        plain = ("plain",) if is_stateless and _is_plain(self.layer) else ()
+        plain = ("plain",) if is_stateless and not self.dropout and _is_plain(self.layer) else ()
         return (*self.tags, *plain)
 
     def build(self) -> Problem:
@@ -178,6 +184,7 @@ class CaseSpec:
             mask=None if self.mask is None else mask_of(self.mask),
             initial_state=spread_states(layer, batch) if self.initial else None,
             calls=None if self.calls is None else tuple(self.calls),
+            dropout_masks=self._dropout_masks(layer, batch, features) or None,
             id=self.id,
             case=Case(self.all_tags, self.why, self.source, self.initializers, self.expect or {}),
         )
@@ -186,6 +193,21 @@ class CaseSpec:
         if self.initializers is None:
             return spread_weights(layer, features, self.weight_exponent, self.recurrent_exponent)
         return constant_weights(layer, features, self.initializers)
+
+    def _dropout_masks(self, layer: Layer, batch: int, features: int) -> tuple[Tensor, ...]:
+        slots = dropout_slots(layer, batch, features)
+        return tuple(
+            dropout_mask(slot, seed, self.shared_dropout)
+            for seed, slot in enumerate(slots, FIRST_DROPOUT_SEED)
+            if slot.name.rpartition("/")[2] in self.dropout
+        )
+
+
+def dropout_mask(slot: Slot, seed: int, shared: bool) -> Tensor:
+    """Return a dropout mask: 0 where a spread number is below -1/4, else 4/3."""
+    gates, *rest = _known(slot)
+    values = spread((1 if shared else gates, *rest), seed)
+    return Tensor.of(slot.name, np.where(values < -0.25, 0, 1 / (1 - DROPOUT_RATE)))
 
 
 def _is_plain(layer: Layer) -> bool:

@@ -19,12 +19,16 @@ class Profile:
     accepts: Callable[[Problem], bool]
 
 
-def _everything(_: Problem) -> bool:
-    return True
+def _in_training(problem: Problem) -> bool:
+    return problem.dropout_masks is not None
+
+
+def _everything(problem: Problem) -> bool:
+    return not _in_training(problem)
 
 
 def _float32_only(problem: Problem) -> bool:
-    return policies(problem.layer) == {"float32"}
+    return _everything(problem) and policies(problem.layer) == {"float32"}
 
 
 def _lengths_only(problem: Problem) -> bool:
@@ -46,9 +50,11 @@ def _is_right_padded(mask: Array) -> bool:
     return not (mask[:, 1:] & ~mask[:, :-1]).any()
 
 
-# Each accepts only what those before it accept.
+# Cases with dropout are apart: few engines have it, and no such case stands for one without. Each of
+# the others accepts only what those before it accept.
 PROFILES = (
-    Profile("everything", "all options", _everything),
+    Profile("training", "dropout masks", _in_training),
+    Profile("everything", "all options without dropout", _everything),
     Profile("float32", "float32 only", _float32_only),
     Profile("lengths", "float32, lengths instead of masks", _lengths_only),
     Profile("plain", "float32, no mask, no states in or out", _plain),

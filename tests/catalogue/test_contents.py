@@ -2,10 +2,13 @@
 
 from itertools import combinations
 
+import numpy as np
 import pytest
 
 from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.numbers import spread
 from rnnparity.problem.layers import ACTIVATIONS, Bidirectional, halves
+from rnnparity.problem.shapes import dropout_slots
 
 VARIANTS = {
     "simple_rnn": ("SimpleRNN", True),
@@ -36,6 +39,22 @@ def test_sizes_of_spread_cases_cannot_be_taken_for_each_other():
             assert all(one != other for one, other in combinations(sizes, 2)), case.id
 
 
+def test_dropout_masks_have_the_factors_of_a_rate_at_each_gate_or_at_all():
+    """0 where a spread number of the seed 120 or more is below -1/4, else 4/3."""
+    masks = {}
+    for case in catalogue().values():
+        gates = {len(half.cell.gates) for _, half in halves(case.layer)}
+        slots = [slot.name for slot in dropout_slots(case.layer, *case.inputs.shape[::2])]
+        for mask in case.dropout_masks or ():
+            dropped = spread(mask.shape, 120 + slots.index(mask.name)) < -0.25
+            assert (mask.data == np.where(dropped, 0, np.float32(4 / 3))).all()
+            assert 0 < dropped.sum() < dropped.size / 2
+            what = mask.name.rpartition("/")[2], len(mask.data) in gates
+            masks.setdefault(type(case.layer).__name__, set()).add(what)
+    assert masks["Recurrent"] >= {("inputs", True), ("inputs", False), ("recurrent", True)}
+    assert masks["Bidirectional"] == {("recurrent", True)}
+
+
 def plain_cases():
     """Return the cases for engines in float32 without masks and states, written as conditions."""
     return [
@@ -44,6 +63,7 @@ def plain_cases():
         if case.mask is None
         and case.initial_state is None
         and case.calls is None
+        and case.dropout_masks is None
         and not case.layer.return_state
         and case.layer.compute_dtype == case.threshold_type == "float32"
         and all(half.compute_dtype == "float32" for _, half in halves(case.layer))
