@@ -27,6 +27,7 @@ ENGINES = {
     "flax:linen": {"SimpleRNN", "LSTM", "GRU"},
     "flax:nnx": {"SimpleRNN", "LSTM", "GRU"},  # the GRU without biases
     "mlx": {"SimpleRNN", "LSTM", "GRU"},
+    "paddle": {"SimpleRNN", "LSTM", "GRU"},
 }
 
 
@@ -46,7 +47,7 @@ def test_an_engine_agrees_with_what_it_computes(subject):
     agreeing = [catalogue()[id_] for id_, verdict in verdicts.items() if verdict is Verdict.AGREES]
     classes = {half.class_name for case in agreeing for _, half in halves(case.layer)}
     assert classes == ENGINES[subject]
-    assert package in versions
+    assert any(name.startswith(package) for name in versions)
 
 
 def test_a_gru_with_one_recurrent_bias_is_that_with_two():
