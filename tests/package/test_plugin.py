@@ -148,9 +148,10 @@ def test_a_run_that_does_not_use_it_does_not_load_it(project):
             assert "numpy" not in sys.modules and "rnnparity.testing" not in sys.modules
         """
     )
-    assert (
-        project.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest").ret == 0
-    )
+    # Other packages' plugins that load NumPy: jaxtyping comes with Equinox.
+    others = ("cacheprovider", "hypothesispytest", "jaxtyping")
+    words = [word for name in others for word in ("-p", f"no:{name}")]
+    assert project.runpytest_subprocess(*words).ret == 0
 
 
 @pytest.mark.parametrize("options", [(), ("-n", "1")])
