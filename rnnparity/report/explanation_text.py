@@ -104,10 +104,12 @@ def headline(explanation: Explanation) -> str:
 
 
 def verdict_text(explanation: Explanation) -> str:
-    """Return the verdict, and to which digits outputs agree that were read from text."""
+    """Return the verdict, and to which printed digits or declared precision outputs agree."""
     printed = _printed(explanation)
     if explanation.verdict is Verdict.AGREES and printed:
         return f"agrees to the {printed.numbers[0]} printed {printed.name}"
+    if explanation.verdict is Verdict.AGREES and explanation.precision:
+        return f"agrees to {explanation.precision}"
     return str(explanation.verdict)
 
 

@@ -13,6 +13,7 @@ from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import covering, read_known
 from rnnparity.problem import file_format
 from rnnparity.problem.answer import Answer
+from rnnparity.problem.dtypes import declared_precision
 from rnnparity.problem.errors import RequestError, SubjectFailedError
 from rnnparity.problem.problem import Problem, without_cotangents
 from rnnparity.problem.results import CaseResult, Cause, DifferenceType, Explanation, Verdict
@@ -143,10 +144,28 @@ def _outputs_explained(session: Session, problem: Problem, progress: Progress | 
         return _answer(session.ask(separating), session.name)
 
     with one_blas_thread():
-        diagnosis = explain(problem.with_outputs(outputs), ask, progress)
-    result = session.judge(outcome)
+        result = session.judge(outcome)
+        problem = problem.with_outputs(outputs)
+        if result.precision and result.verdict is not Verdict.DIVERGES:
+            return _relative(problem, result)
+        diagnosis = explain(problem, ask, progress)
     explanation = _with_facts(diagnosis.explanation, result)
     return _with_known(replace(diagnosis, explanation=explanation), known)
+
+
+def _relative(problem: Problem, result: CaseResult) -> Diagnosis:
+    """Return what an engine's declared precision leaves to explain where nothing diverges from it."""
+    from rnnparity.explanation.one_reading import Diagnosis
+
+    explanation = Explanation(
+        problem.id,
+        result.verdict,
+        sigma=result.sigma,
+        threshold=declared_precision(result.precision).threshold,
+        precision=result.precision,
+        reason=result.reason,
+    )
+    return Diagnosis(problem, explanation)
 
 
 def _gradients_explained(session: Session, problem: Problem) -> Diagnosis:

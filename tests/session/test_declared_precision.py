@@ -1,7 +1,9 @@
 """An engine that declares a coarser arithmetic: healthy ones agree to it, faults still diverge."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from _support import coarse_ports
 from _support.random_problems import BOTH, problem_of, random_problem, spec_of
 
 from rnnparity import check
+from rnnparity.catalogue import catalogue
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.dtypes import FLOAT_TYPES, declared_precision
 from rnnparity.problem.errors import RequestError
@@ -17,14 +20,17 @@ from rnnparity.problem.results import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.gradients import compute_gradients
 from rnnparity.report.conformance_page import markdown
+from rnnparity.report.explanation_text import headline
 from rnnparity.report.merge import merge
 from rnnparity.report.screen import report_lines
 from rnnparity.report.store import dump, parse
+from rnnparity.session.ask import explain_subject
 from rnnparity.session.check import Settings, check_run
 from rnnparity.session.fuzz import fuzz
+from rnnparity.session.judging import judge_outcome
 from rnnparity.session.selection import Selection
-from rnnparity.session.session import open_session
-from rnnparity.subjects import Registration, registry
+from rnnparity.session.session import LocalSession, open_session
+from rnnparity.subjects import FunctionSubject, Registration, registry
 from rnnparity.verdict.judge import expect_answer, judge
 
 CASES = "lstm-spread-last and not bidirectional"
@@ -175,3 +181,14 @@ def test_parts_of_a_run_in_different_precisions_are_not_merged():
 def test_an_unknown_precision_is_refused_before_the_run():
     with pytest.raises(RequestError, match="precision: got 'half'"):
         check(coarse_ports.in_float16, k="lstm-spread-last", precision="half")
+
+
+def test_what_agrees_to_a_registered_precision_is_explained_so(monkeypatch):
+    session = LocalSession("coarse", FunctionSubject(coarse_ports.in_float16), precision=FLOAT16)
+    monkeypatch.setattr("rnnparity.session.ask.open_session", lambda _: nullcontext(session))
+    problem = catalogue()["simple_rnn-spread-last"]
+    explanation = explain_subject(problem, "coarse").explanation
+    assert headline(explanation) == "agrees to float16"
+    assert (explanation.cause, explanation.differences) == (None, ())
+    session.judge = partial(judge_outcome, precision=declared_precision("2**-20"))
+    assert headline(explain_subject(problem, "coarse").explanation) != "agrees to float16"
