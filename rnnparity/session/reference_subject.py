@@ -49,6 +49,8 @@ def _computed(
     function: Callable[[Problem], tuple[Tensor, ...]], problem: Problem
 ) -> tuple[Tensor, ...]:
     try:
-        return function(problem)
+        # A value that leaves the range is judged, not warned of.
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            return function(problem)
     except RequestError as refusal:  # it does not fit in memory
         raise Unsupported(str(refusal)) from None

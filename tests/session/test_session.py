@@ -13,6 +13,7 @@ from rnnparity.problem.errors import RequestError, SubjectFailedError
 from rnnparity.problem.results import Verdict, Witness
 from rnnparity.reference import memory
 from rnnparity.session.ask import run
+from rnnparity.session.random_problems import problem_of_id
 from rnnparity.session.session import open_session
 
 CASE = "lstm-spread-sequences-state"
@@ -104,3 +105,11 @@ def test_a_problem_that_does_not_fit_in_memory_is_refused_not_failed(monkeypatch
     monkeypatch.setattr(memory, "available_memory", lambda: 1)
     with pytest.raises(RequestError, match=r"does not support it: .* GB of memory"):
         run(catalogue()["lstm-spread-last"])
+
+
+def test_the_reference_computes_what_overflows_without_a_warning():
+    problem = problem_of_id("fuzz-11-2")
+    with open_session("reference") as session:
+        outcome = session.ask(problem)
+    assert not outcome.error
+    assert not np.isfinite(outcome.answer.outputs[0].data).all()
