@@ -21,7 +21,7 @@ from _support.random_problems import (
 from rnnparity import assert_parity
 from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.problem import Problem, Tensor, TrainingStep
 from rnnparity.reference import compute
 from rnnparity.reference.gradients import compute_gradients
 from rnnparity.session.ask import run
@@ -153,6 +153,17 @@ def test_others_do_not_support_them(name):
     outcome = ask_in_this_process(make_subject(name), problem_of("lstm", shared=True))
     reasons = ("it takes no dropout masks", "this path does not run in training")
     assert outcome.unsupported in reasons
+
+
+def test_a_program_is_not_sent_what_it_may_not_know():
+    """`false` would exit at once."""
+    subject = make_subject("cmd:false")
+    outcome = ask_in_this_process(subject, problem_of("lstm", shared=True))
+    assert outcome.unsupported == "it takes no dropout masks"
+    problem = random_problem(SPECS["lstm"])
+    step = TrainingStep(1.0, tuple(compute(problem)))
+    outcome = ask_in_this_process(subject, replace(problem, training_step=step))
+    assert outcome.unsupported == "it does no training steps"
 
 
 def test_a_function_gets_them_if_it_says_so():
