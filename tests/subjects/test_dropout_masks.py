@@ -1,5 +1,6 @@
 """Dropout in training: Keras computes with the masks that it draws, and with those of a problem."""
 
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -157,13 +158,13 @@ def test_others_do_not_support_them(name):
 
 def test_a_program_is_not_sent_what_it_may_not_know():
     """`false` would exit at once."""
-    subject = make_subject("cmd:false")
-    outcome = ask_in_this_process(subject, problem_of("lstm", shared=True))
-    assert outcome.unsupported == "it takes no dropout masks"
     problem = random_problem(SPECS["lstm"])
     step = TrainingStep(1.0, tuple(compute(problem)))
-    outcome = ask_in_this_process(subject, replace(problem, training_step=step))
-    assert outcome.unsupported == "it does no training steps"
+    with closing(make_subject("cmd:false")) as subject:
+        outcome = ask_in_this_process(subject, with_dropout(problem))
+        assert outcome.unsupported == "it takes no dropout masks"
+        outcome = ask_in_this_process(subject, replace(problem, training_step=step))
+        assert outcome.unsupported == "it does no training steps"
 
 
 def test_a_function_gets_them_if_it_says_so():
