@@ -34,6 +34,7 @@ from rnnparity.problem.keras_config import layer_spec, parse_layer
 from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import Unroller
+from rnnparity.reference.products import Product
 from validation.port_onnx import with_activation
 
 
@@ -183,6 +184,7 @@ class _EngineCell:
     def __init__(self, features: int, layer: Recurrent, engine: _HalfEngine) -> None:
         self.W = np.zeros((1, features))
         self.U = np.zeros((layer.units, 1))  # the engine has its own
+        self.of_x = Product(self.W)
         self.layer, self.engine = layer, engine
 
     def project(self, x: Array) -> Array:
