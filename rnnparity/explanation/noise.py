@@ -16,6 +16,9 @@ from rnnparity.reference.tolerance import expect
 # Coarser dtypes that an implementation may have computed in, by the dtype of the layer's policy.
 COARSER = {"float64": ("float32", "float16", "bfloat16"), "float32": ("float16", "bfloat16")}
 
+# Noise below this part of the largest is that of numbers that are too small for the dtype.
+UNDERFLOW = 1e-9
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -39,7 +42,9 @@ class Noise:
 
 
 def _usual(sigma: Array) -> float:
-    noisy = sigma[(sigma > 0) & np.isfinite(sigma)]
+    """Return the median of the noise, without values that are exact but for underflow."""
+    finite = sigma[np.isfinite(sigma)]
+    noisy = finite[finite > UNDERFLOW * finite.max(initial=0)]
     return float(np.median(noisy)) if noisy.size else 0.0
 
 

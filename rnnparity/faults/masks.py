@@ -68,7 +68,7 @@ def _repeat_output(half: Half) -> Half | None:
 def _frozen_state_as_output(half: HalfRun) -> Result | None:
     """Repeat the previous output, which the kept state is, except before the first unmasked step."""
     layer, mask = half.layer, half.mask
-    if mask is None or not _starts_masked_from_states(half):
+    if mask is None or not _shows_the_frozen_state(half):
         return None
     output, states = replace(half, layer=replace(layer, zero_output_for_mask=False)).run()
     processed = mask[:, ::-1] if layer.go_backwards else mask
@@ -79,11 +79,23 @@ def _frozen_state_as_output(half: HalfRun) -> Result | None:
     return np.where(before_first[:, -1:], h, output), states
 
 
-def _starts_masked_from_states(half: HalfRun) -> bool:
+def _shows_the_frozen_state(half: HalfRun) -> bool:
+    """Return whether the kept state differs from the previous output somewhere.
+
+    Of a half that has zeros there also where it does in the other half only: of the two together
+    neither this half's zeros nor the other half's previous outputs are right.
+    """
+    directions = {half.layer.go_backwards}
+    if _zeros_outputs(half.layer) and half.prefix.endswith(("forward/", "backward/")):
+        directions = {False, True}
+    return any(_starts_masked_from_states(half, direction) for direction in directions)
+
+
+def _starts_masked_from_states(half: HalfRun, backwards: bool) -> bool:
     """Return whether a call that does not start from zeros has a masked first step in any row."""
     steps = np.array(half.problem.steps)
     ends = np.cumsum(steps)
-    first = ends - 1 if half.layer.go_backwards else ends - steps
+    first = ends - 1 if backwards else ends - steps
     if not half.has_initial_state:
         first = first[1:] if half.layer.stateful else first[:0]
     mask = half.problem.mask

@@ -34,7 +34,7 @@ def _reverse_output(half: HalfRun) -> Result | None:
 
 def _read_and_return_forward(half: HalfRun) -> Result | None:
     layer = half.layer
-    if not (half.prefix.endswith("backward/") and layer.go_backwards and layer.return_sequences):
+    if not (layer.go_backwards and layer.return_sequences):
         return None
     output, states = replace(half, layer=replace(layer, go_backwards=False)).run()
     return output[..., ::-1, :], states  # which Bidirectional reverses again
@@ -201,8 +201,10 @@ TIME_FAULTS = (
         "flipped back; PyTorch and ONNX, which have time order where Keras' go_backwards has not",
         edit=EditRun(_reverse_output)),
     Fault("reverse-ignored", "read and returned forward",
-        "The backward half reads from the start, and its outputs are not reversed.",
-        "Reverse the sequence before the first step, and the outputs after the last.",
+        "The sequence is read from its start; the outputs are put into order as if it had been read "
+        "from its end.",
+        "Reverse the sequence before the first step, and the outputs of a backward half after the last.",
+        seen_in="tract, which ignores ONNX's direction=\"reverse\"",
         edit=EditRun(_read_and_return_forward)),
     Fault("reverse-output-order", "last time step",
         "The output of the backward half is that of its first step.",

@@ -244,3 +244,16 @@ def test_progress_is_reported_while_pairs_are_tried():
         progress=report,
     )
     assert calls == [(0, 4), (1, 4), (2, 4), (3, 4)]
+
+
+@pytest.mark.parametrize("merge_mode", ["mul", "sum"])
+def test_cause_is_named_where_most_expected_values_are_exact_zeros(merge_mode):
+    """The median of the noise was that of products with zero, which is the smallest number's."""
+    spec = two_ways(spec_of("lstm", **SEQUENCES), merge_mode=merge_mode)
+    problem = random_problem(spec, 0, (2, 4, 3), mask=("0000", "0101"), initial=True)
+    fault = placed("masked-output: the frozen state", "every half")
+    problem = with_faults(problem, fault)
+    # One rounding error.
+    problem = with_output(problem, problem.outputs[0].data * np.float32(1 + 2**-23))
+    cause = explanation_of(problem).cause
+    assert (cause.faults, cause.certain) == ((fault.id,), True)

@@ -40,6 +40,9 @@ from _support.random_problems import (
 
 from rnnparity.faults import mutants, mutate
 from rnnparity.problem.layers import MERGE_MODES
+from rnnparity.problem.results import EVERY_HALF
+
+RIGHT = ("111111", "111110", "111100", "111111", "110000")
 
 # Masks.
 
@@ -113,6 +116,29 @@ def test_masked_output_in_one_direction(name):
     expected = outputs_of(problem)["output"]
     expected[..., : half.layer.units] = outputs_by_step(half, output_of)
     assert_same(outputs_with(problem, name, "forward/")["output"], expected)
+
+
+@every_cell
+@pytest.mark.parametrize("merge_mode", ["concat", "mul"])
+def test_frozen_state_in_both_halves_where_one_starts_masked(cell, merge_mode):
+    """With right padding the kept state differs from the previous output in the backward half only."""
+    problem = bidirectional(cell, merge_mode, RIGHT, initial=True, return_sequences=True)
+    count = len(problem.layer.forward.states)
+    outputs = []
+    for prefix, states in (
+        ("forward/", problem.initial_state[:count]),
+        ("backward/", problem.initial_state[count:]),
+    ):
+        backwards = prefix == "backward/"
+        order = slice(None, None, -1 if backwards else 1)
+        half = single_half(problem, prefix, problem.inputs.data[:, order])
+        half = replace(half, mask=problem.mask[:, order])
+        half = with_options(half, go_backwards=False)
+        half = with_initial_state(half, {t.name.partition("_")[2]: t.data for t in states})
+        outputs.append(outputs_by_step(half, np.where)[:, order])
+    merged = np.multiply(*outputs) if merge_mode == "mul" else np.concatenate(outputs, axis=-1)
+    actual = outputs_with(problem, "masked-output: the frozen state", EVERY_HALF)
+    assert_same(actual["output"], merged)
 
 
 def test_frozen_state_is_that_of_the_call_before():
