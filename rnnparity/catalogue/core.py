@@ -23,12 +23,19 @@ def core() -> tuple[str, ...]:
     Raises:
         FormatError: the list names a case that the catalogue does not have.
     """
-    ids = [line for line in CORE.read_text(encoding="utf-8").splitlines() if line[:1] != "#"]
+    ids = stored_ids()
     unknown = [id_ for id_ in ids if id_ not in catalogue()]
     if unknown:
         message = f"{unknown[0]} is not a case; run `rnnparity regenerate --core`"
         raise FormatError(f"{CORE}: {message}")
     return tuple(ids)
+
+
+def stored_ids() -> list[str]:
+    """Return the ids in the file, whether or not the catalogue has them; none without a file."""
+    if not CORE.exists():
+        return []
+    return [line for line in CORE.read_text(encoding="utf-8").splitlines() if line[:1] != "#"]
 
 
 def core_text(ids: Iterable[str], basis: str) -> str:

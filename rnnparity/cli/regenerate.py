@@ -109,7 +109,7 @@ def _regenerate_bundles(folder: Path, names: list[str], check: bool) -> int:
 def _regenerate_core(folder: Path, check: bool, jobs: int | None) -> int:
     """Write the list of the core set; return 1 if `check` finds that it would change."""
     from rnnparity.catalogue import catalogue
-    from rnnparity.catalogue.core import CORE, core_text
+    from rnnparity.catalogue.core import CORE, core_text, stored_ids
     from rnnparity.golden.goldens import KNOWN
     from rnnparity.golden.known_differences import read_known
     from rnnparity.problem.files import write_file
@@ -117,7 +117,8 @@ def _regenerate_core(folder: Path, check: bool, jobs: int | None) -> int:
 
     known = read_known(folder / KNOWN)
     with show_progress() as progress:
-        core = compute_core(known, jobs or os.cpu_count() or 1, progress)
+        # Cases that are still needed stay: each has golden gradients.
+        core = compute_core(known, jobs or os.cpu_count() or 1, progress, stored_ids())
     text = core_text(core, core_basis(known))
     changed = not CORE.exists() or CORE.read_text(encoding="utf-8") != text
     if check and changed:

@@ -106,15 +106,19 @@ def layer_class(problem: Problem) -> str:
             return f"{name}, stack"
 
 
-def smallest_cover(met: Mapping[str, frozenset[Requirement]]) -> list[str]:
+def smallest_cover(
+    met: Mapping[str, frozenset[Requirement]], start: Iterable[str] = ()
+) -> list[str]:
     """Return ids that together meet every requirement that any id meets.
 
-    Greedy: the id that meets the most new requirements is next. Ids that the later ones made
-    superfluous are removed, so that without any one of the result a requirement is lost.
+    Greedy: after those of `start`, the id that meets the most new requirements is next. Ids that the
+    later ones made superfluous are removed, so that without any one of the result a requirement is
+    lost.
     """
-    remaining: set[Requirement] = set().union(*met.values())
-    new = dict(met)
-    chosen: list[str] = []
+    chosen = [id_ for id_ in start if id_ in met]
+    gained: frozenset[Requirement] = frozenset().union(*(met[id_] for id_ in chosen))
+    remaining: set[Requirement] = set().union(*met.values()) - gained
+    new = {id_: left for id_, requirements in met.items() if (left := requirements - gained)}
     while remaining:
         best = max(new, key=lambda id_: len(new[id_]))
         chosen.append(best)
@@ -151,9 +155,15 @@ def core_basis(entries: Iterable[KnownDifference]) -> str:
 
 
 def compute_core(
-    entries: Sequence[KnownDifference], jobs: int = 2, progress: Progress | None = None
+    entries: Sequence[KnownDifference],
+    jobs: int = 2,
+    progress: Progress | None = None,
+    start: Iterable[str] = (),
 ) -> list[str]:
-    """Return the ids of the core set of the catalogue, in its order."""
+    """Return the ids of the core set of the catalogue, in its order.
+
+    It keeps the cases of `start` that are still needed: the fewest goldens change.
+    """
     problems = catalogue()
     met: dict[str, frozenset[Requirement]] = {}
     with start_pool(jobs) as pool:
@@ -162,7 +172,7 @@ def compute_core(
             if coverage is not None:
                 met[id_] = requirements(problems[id_], coverage.detected, entries)
             report_progress(progress, "core", done, len(problems))
-    chosen = set(smallest_cover(met))
+    chosen = set(smallest_cover(met, start))
     return [id_ for id_ in problems if id_ in chosen]
 
 

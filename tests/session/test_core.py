@@ -130,6 +130,15 @@ def test_the_smallest_cover_meets_everything_without_superfluous_ids():
     assert smallest_cover({}) == []
 
 
+def test_the_smallest_cover_keeps_what_is_still_needed():
+    a, b, c = (Printed(name) for name in "abc")
+    met = {"ab": frozenset({a, b}), "b": frozenset({b}), "a": frozenset({a}), "c": frozenset({c})}
+    assert sorted(smallest_cover(met)) == ["ab", "c"]
+    assert sorted(smallest_cover(met, ["a", "b"])) == ["a", "b", "c"]
+    # One that no longer exists, and one that another one of them makes superfluous.
+    assert sorted(smallest_cover(met, ["gone", "ab", "a", "c"])) == ["ab", "c"]
+
+
 def test_the_computed_core_of_a_few_cases_loses_nothing(few):
     chosen = compute_core((), jobs=1)
     assert 0 < len(chosen) <= len(few)
