@@ -1,7 +1,7 @@
 """A bundle for an issue tracker: a problem file, and a script that shows it with only the framework.
 
-The script for Keras builds the layer. That for an ONNX engine runs the model beside it; where
-PyTorch cannot export the layer, the script attempts it.
+The script for Keras and that for TensorFlow.js build the layer. That for an ONNX engine runs the model
+beside it; where PyTorch cannot export the layer, the script attempts it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from rnnparity.report.recorded_model import recorded_model
 from rnnparity.report.scripts import ENGINES, KERAS, PATHS, Family, family_of
 from rnnparity.verdict.compare import compare_structure, distances
 
+# The subject whose script is in JavaScript.
+TFJS = "tfjs"
 # The types of difference, the one that a script shows best first.
 _SHOWN = (
     DifferenceType.COUNT,
@@ -77,7 +79,8 @@ def bundle_files(
 ) -> dict[str, str | bytes]:
     """Return the files of a bundle by name.
 
-    These are `problem.json`, `reproduce.py`, and for an engine `model.onnx` and `feeds.npz`. The
+    These are `problem.json`, `reproduce.py` (for TensorFlow.js `reproduce.mjs`), and for an engine
+    `model.onnx` and `feeds.npz`. The
     script of a subject that has one runs that subject, and the problem file has the expected
     outputs. Otherwise, and without a subject, the script runs tf.keras, and the file keeps the
     outputs that the problem has. `shown` is the type of difference that the script shows, None
@@ -86,6 +89,8 @@ def bundle_files(
     Raises:
         RequestError: no script can be written for the layer or the subject.
     """
+    if subject == TFJS:
+        return _tfjs_files(problem, headline)
     family, path = family_of(subject)
     if family is None and shown is None:
         raise RequestError(f"{problem.id}: cannot write a script for subject {subject!r}")
@@ -107,6 +112,20 @@ def bundle_files(
         return {**content, **_engine_files(problem, subject, family, path, context)}
     context = {**asdict(family), **context, **_keras_context(problem, family, path, shown)}
     return {**content, "reproduce.py": render_template("reproduce.py.j2", context)}
+
+
+def _tfjs_files(problem: Problem, headline: str) -> dict[str, str | bytes]:
+    """Return the script that runs a layer of TensorFlow.js, and its problem.
+
+    Raises:
+        RequestError: the script cannot express the layer.
+    """
+    if isinstance(problem.layer, Stack) or problem.calls:
+        raise RequestError(f"{problem.id}: cannot write a script for more than one call of a layer")
+    comment = fill(visible(f"{problem.id}: {headline}"), WIDTH, break_long_words=False)
+    script = render_template("reproduce_tfjs.mjs.j2", {"docstring": comment.replace("*/", "* /")})
+    problem = problem.with_outputs(golden_outputs(problem))
+    return {"problem.json": file_format.dump_pretty(problem), "reproduce.mjs": script}
 
 
 def _engine_files(

@@ -99,6 +99,20 @@ KERAS = {
         nameless=frozenset({"hard_sigmoid", "hard_sigmoid_keras2", "gelu_tanh", "silu"}),
     ),
 }
+# tract wants the shapes of a model's inputs before it compiles it.
+_TRACT = """\
+import numpy as np, tract
+
+class Model:
+    def __init__(self, path):
+        self.path = path
+    def run(self, _, feeds):
+        model = tract.onnx().load(self.path)
+        inputs = [feeds[model.input_name(index)] for index in range(model.input_count())]
+        for index, x in enumerate(inputs):
+            types = {"float16": "f16", "float32": "f32", "float64": "f64", "bool": "bool"}
+            model.set_input_fact(index, ",".join([*map(str, x.shape), types[x.dtype.name]]))
+        return [tensor.to_numpy() for tensor in model.into_model().into_runnable().run(inputs)]"""
 ENGINES = {
     "onnxruntime": Family(
         "onnxruntime",
@@ -113,6 +127,13 @@ ENGINES = {
         "the ReferenceEvaluator",
         to_numpy="np.asarray",
         call='ReferenceEvaluator(str(here / "model.onnx"))',
+    ),
+    "tract": Family(
+        "tract",
+        _TRACT,
+        "tract",
+        to_numpy="np.asarray",
+        call='Model(str(here / "model.onnx"))',
     ),
 }
 

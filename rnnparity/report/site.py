@@ -35,7 +35,8 @@ from rnnparity.report.table import columns, headline
 
 INDEX, TABLE, REPORT = "index.html", "table.html", "report.json"
 SUBJECTS, DIFFERENCES = "subjects", "differences"
-SCRIPT = "reproduce.py"
+# The name of a bundle's script, without what depends on the language.
+SCRIPT = "reproduce."
 # On the page of a difference so many cases of a subject are named.
 SHOWN = 12
 
@@ -161,7 +162,9 @@ def _difference_page(
         "ranges": [(package, str(releases)) for package, releases in sorted(ranges.items())],
         "affected": list(_affected(report, entry)),
         "files": {name: f"../{SUBJECTS}/{file}" for name, file in names.items()},
-        "script": bundle.get(SCRIPT, b"").decode(),
+        "script": next(
+            (text.decode() for name, text in bundle.items() if name.startswith(SCRIPT)), ""
+        ),
         "bundle": {name: f"{entry.name}/{name}" for name in bundle},
         "versions": versions,
     }

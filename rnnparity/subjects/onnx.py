@@ -115,13 +115,13 @@ def make(engine: str) -> OnnxSubject:
     return OnnxSubject(ENGINES[engine]())
 
 
-def _registration(engine: str, description: str) -> Registration:
+def _registration(engine: str, description: str, extra: str = "onnx") -> Registration:
     return Registration(
         engine,
         partial(make, engine),
         description,
         packages=PACKAGES[engine],
-        extra="onnx",
+        extra=extra,
         rank=40,
     )
 
@@ -129,4 +129,5 @@ def _registration(engine: str, description: str) -> Registration:
 SUBJECTS = (
     _registration("onnxruntime", "ONNX Runtime, models built by hand"),
     _registration("onnx-reference", "ONNX's ReferenceEvaluator, models built by hand"),
+    _registration("tract", "tract (Rust), models built by hand", extra="tract"),
 )
