@@ -9,8 +9,8 @@ from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.results import Verdict
 
 pytest.importorskip("tract", reason="tract is not installed: pip install tract")
-from rnnparity.subjects import make_subject  # noqa: E402 - only where tract is installed
-from rnnparity.subjects.onnx_engines import TractRunError  # noqa: E402
+from rnnparity.subjects import make_subject
+from rnnparity.subjects.onnx_engines import TractRunError
 
 
 @pytest.fixture(scope="module")
