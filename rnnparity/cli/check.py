@@ -75,12 +75,12 @@ def check(
     fixtures: Fixtures = None,
     precision: Precision = "",
 ) -> None:
-    """Compare subjects with the test cases: by default with the core set of the catalogue.
+    """Compare subjects with the test cases.
 
-    A SUBJECT is a name from `rnnparity list --subjects`, a function of yours as
-    package.module:callable, or a program as cmd:PROGRAM. Exit status: 0 all compared cases agree or
-    are known differences, 1 a case diverges or errs, 2 the request is invalid or nothing was
-    compared, 130 Ctrl-C.
+    By default with the core set of the catalogue. A SUBJECT is a name from `rnnparity list
+    --subjects`, a function of yours as package.module:callable, or a program as cmd:PROGRAM. Exit
+    status: 0 all compared cases agree or are known differences, 1 a case diverges or errs, 2 the
+    request is invalid or nothing was compared, 130 Ctrl-C.
     """
     from rnnparity.problem.dtypes import declared_precision
     from rnnparity.report.outputs import Outputs, load_merged

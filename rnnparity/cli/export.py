@@ -17,9 +17,10 @@ def export(
     ],
     k: Expression = "",
 ) -> None:
-    """Write the cases as test vectors, with tolerances and checkers in C++ and JavaScript.
+    """Write the cases as test vectors.
 
-    By default those of the core set.
+    By default those of the core set, with tolerances and gradients, and checkers in C++ and
+    JavaScript.
     """
     from rnnparity.report.vectors import VERSION, export_vectors
 

@@ -44,10 +44,11 @@ def history(
     cache: Cache = None,
     timeout: Timeout = 120,
 ) -> None:
-    """Compare releases of a framework with the test cases, and mark what changed.
+    """Compare the releases of a framework.
 
-    Each release is installed without its dependencies into a cache and runs in a worker process
-    with the other packages of this environment.
+    The test cases are run on each, and what changed is marked. Each release is installed without its
+    dependencies into a cache and runs in a worker process with the other packages of this
+    environment.
     """
     from rnnparity.report.history_text import history_lines
     from rnnparity.session.fixtures import read_fixtures
@@ -78,9 +79,10 @@ def bisect(
     cache: Cache = None,
     timeout: Timeout = 120,
 ) -> None:
-    """Find the first release of a framework that answers a problem differently.
+    """Find the first release that answers differently.
 
-    It differs if the verdict does, or a number by more than the tolerance.
+    A release answers a problem differently if the verdict differs, or a number by more than the
+    tolerance.
     """
     from rnnparity.report.history_text import first_difference_lines, tried_line
     from rnnparity.session.first_difference import first_difference

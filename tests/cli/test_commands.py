@@ -49,6 +49,8 @@ def test_help_lists_commands_or_options(here, name):
     assert out.startswith("Usage: ")
     for word in COMMANDS if not name else ["--help"]:
         assert word in out
+    # A first sentence that is too long is cut.
+    assert name or "..." not in out.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize(
