@@ -10,7 +10,7 @@ from rnnparity.problem.results import Verdict
 
 pytest.importorskip("tract", reason="tract is not installed: pip install tract")
 from rnnparity.subjects import make_subject
-from rnnparity.subjects.onnx_engines import TractRunError
+from rnnparity.subjects.tract_engine import TractRunError
 
 
 @pytest.fixture(scope="module")
