@@ -15,7 +15,7 @@ def to_keras(problem: Problem) -> KerasModel:
     a stateful layer are zeros. Keras runs on the backend that is set, TensorFlow by default.
 
     Raises:
-        RequestError: Keras is missing.
+        RequestError: Keras is missing, or the problem has dropout masks, which no layer holds.
 
     >>> from rnnparity import Problem
     >>> from rnnparity.catalogue import catalogue
@@ -26,6 +26,8 @@ def to_keras(problem: Problem) -> KerasModel:
     >>> Problem.from_keras(layer, problem.inputs.data)
     Problem('from_keras', LSTM(5), B=2 T=4 D=6)
     """
+    if problem.dropout_masks is not None:
+        raise RequestError("to_keras: a layer cannot hold dropout_masks; remove them")
     try:
         subject = KerasSubject(CurrentBackend("eager"))
     except ImportError as error:

@@ -2,6 +2,7 @@
 
 import doctest
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,3 +107,10 @@ def test_float64_layer_keeps_the_digits_of_its_inputs_and_states():
 
 def test_examples_of_the_docstrings_run():
     assert doctest.testmod(keras_layer).failed == 0
+
+
+def test_dropout_masks_are_refused():
+    problem = next(case for case in CORE if case.dropout_masks is not None)
+    with pytest.raises(RequestError, match=r"cannot hold dropout_masks; remove them"):
+        to_keras(problem)
+    to_keras(replace(problem, dropout_masks=None))
