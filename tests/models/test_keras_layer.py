@@ -110,7 +110,7 @@ def test_examples_of_the_docstrings_run():
 
 
 def test_dropout_masks_are_refused():
-    problem = next(case for case in CORE if case.dropout_masks is not None)
+    problem = next(case for case in catalogue().values() if case.dropout_masks is not None)
     with pytest.raises(RequestError, match=r"cannot hold dropout_masks; remove them"):
         to_keras(problem)
     to_keras(replace(problem, dropout_masks=None))
