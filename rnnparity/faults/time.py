@@ -187,6 +187,12 @@ def _output_order_fix(_: Recurrent, prefix: str) -> str:
     return "Return the outputs in processing order, the last time step first: the layer has go_backwards."
 
 
+def _read_from_the_end_fix(_: Recurrent, prefix: str) -> str:
+    if prefix.endswith("backward/"):
+        return "Reverse the sequence before the first step, and the outputs after the last."
+    return "Reverse the sequence before the first step."
+
+
 # fmt: off
 TIME_FAULTS = (
     Fault("reverse-ignored", "read forward",
@@ -203,7 +209,8 @@ TIME_FAULTS = (
     Fault("reverse-ignored", "read and returned forward",
         "The sequence is read from its start; the outputs are put into order as if it had been read "
         "from its end.",
-        "Reverse the sequence before the first step, and the outputs of a backward half after the last.",
+        "Reverse the sequence before the first step.",
+        fix_at=_read_from_the_end_fix,
         seen_in="tract, which ignores ONNX's direction=\"reverse\"",
         edit=EditRun(_read_and_return_forward)),
     Fault("reverse-output-order", "last time step",

@@ -25,11 +25,24 @@ from rnnparity.problem import file_format
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.problem import Case, Tensor
 
-SAMPLE = [
-    problem
-    for place, problem in enumerate(catalogue().values())
-    if place % 40 == 0 or problem.case.expect
-]
+
+def form(problem):
+    """Return what a file writes differently: the kind of layer, the dtype and the keys."""
+    keys = ("mask", "initial_state", "calls", "dropout_masks")
+    present = tuple(getattr(problem, key) is not None for key in keys)
+    return type(problem.layer), problem.layer.compute_dtype, present, bool(problem.case.expect)
+
+
+# The last case of each form, and one of forty.
+SAMPLE = list(
+    {
+        problem.id: problem
+        for problem in (
+            *{form(problem): problem for problem in catalogue().values()}.values(),
+            *list(catalogue().values())[::40],
+        )
+    }.values()
+)
 FORMS = {"pretty": file_format.dump_pretty, "line": file_format.dump_line}
 
 both_forms = pytest.mark.parametrize("dump", FORMS.values(), ids=FORMS)

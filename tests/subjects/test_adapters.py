@@ -27,6 +27,7 @@ def specified(layer, weights, x, mask, states):
     wide = [np.asarray(array, np.float64) for array in weights.values()]
     if not layer.use_bias:
         wide.append(np.zeros((2, 1) if layer.class_name == "GRU" and layer.reset_after else 1))
+    wide += [np.ones((1, 1, 1))] * 2  # no dropout
     start = [np.asarray(state, np.float64) for state in states]
     y, ends = spec.recurrent(forward, wide, start, np.asarray(x, np.float64), used, zeros)
     float_type = FLOAT_TYPES[layer.compute_dtype]
