@@ -164,7 +164,7 @@ def counts() -> str:
 
 def verdicts() -> str:
     """Return the table of verdicts."""
-    from rnnparity.problem.results import Verdict
+    from rnnparity.problem.verdicts import Verdict
 
     meanings = {
         Verdict.AGREES: "structure and every value are as specified, and a relative change of 1e-3 in "

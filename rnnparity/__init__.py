@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rnnparity.problem.answer import Unsupported as Unsupported
     from rnnparity.problem.problem import Problem as Problem
     from rnnparity.problem.results import Report as Report
-    from rnnparity.problem.results import Verdict as Verdict
+    from rnnparity.problem.verdicts import Verdict as Verdict
     from rnnparity.report.shown import explain as explain
     from rnnparity.session.ask import run as run
     from rnnparity.session.check import check as check
@@ -35,7 +35,7 @@ _PUBLIC = {
     "Problem": ("rnnparity.problem.problem", "Problem"),
     "Report": ("rnnparity.problem.results", "Report"),
     "Unsupported": ("rnnparity.problem.answer", "Unsupported"),
-    "Verdict": ("rnnparity.problem.results", "Verdict"),
+    "Verdict": ("rnnparity.problem.verdicts", "Verdict"),
     "assert_parity": ("rnnparity.testing", "assert_parity"),
     "check": ("rnnparity.session.check", "check"),
     "explain": ("rnnparity.report.shown", "explain"),

@@ -185,7 +185,7 @@ def _words(
 
 
 def _print_commands(diagnosis: Diagnosis, words: list[str]) -> None:
-    from rnnparity.problem.results import Verdict
+    from rnnparity.problem.verdicts import Verdict
 
     if diagnosis.separating is not None:
         echo("  separate: --separate FILE writes a problem on which these causes differ")

@@ -9,16 +9,11 @@ from dataclasses import dataclass, field, replace
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.faults import Mutant, PlacedFault, run_one
+from rnnparity.problem.explanations import EVERY_HALF, WHOLE, Cause, Explanation
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import (
-    EVERY_HALF,
-    WHOLE,
-    CaseResult,
-    Cause,
-    DifferenceType,
-    Explanation,
-)
+from rnnparity.problem.results import CaseResult
+from rnnparity.problem.verdicts import DifferenceType
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import compare_structure
 

@@ -20,9 +20,10 @@ from rnnparity.explanation.readings import Reading, readings
 from rnnparity.explanation.slices import ProblemSlice, fits_whole, is_huge, slice_of
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.explanations import Cause, Explanation
 from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import Cause, DifferenceType, Explanation, Verdict
+from rnnparity.problem.verdicts import DifferenceType, Verdict
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import compare_structure
 from rnnparity.verdict.judge import with_value_counts

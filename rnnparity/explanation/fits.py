@@ -16,8 +16,8 @@ from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.noise import Noise
 from rnnparity.faults import Batch, Injection, Mutant, as_problem, inject, run_all
 from rnnparity.problem.dtypes import Array
+from rnnparity.problem.explanations import FaultId
 from rnnparity.problem.findings import FindingType
-from rnnparity.problem.results import FaultId
 
 # Returns the noise of a faulty run with these outputs, None where it cannot be predicted.
 NoiseWithFault = Callable[[Injection, Sequence[Array]], Noise | None]

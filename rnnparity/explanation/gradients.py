@@ -28,9 +28,10 @@ from rnnparity.faults import (
 from rnnparity.faults.backward_fitted import fitted
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.explanations import Cause, Explanation
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import Cause, Explanation, Verdict
 from rnnparity.problem.shapes import Slot
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.gradients.tolerance import expect_gradients, gradient_noise
 from rnnparity.reference.tolerance import Expected
 from rnnparity.verdict.compare import Comparison, compare_values

@@ -10,9 +10,9 @@ import numpy as np
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.faults import Injection, PlacedFault, inject, trace_injection
 from rnnparity.problem.dtypes import Array
+from rnnparity.problem.explanations import Mismatch
 from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import Mismatch
 from rnnparity.reference import TraceStep
 
 FORWARD, BACKWARD = "forward", "backward"

@@ -22,15 +22,10 @@ from rnnparity.explanation.readings import Reading
 from rnnparity.explanation.search import find_cause
 from rnnparity.explanation.step_values import step_values
 from rnnparity.faults import Mutant, PlacedFault, fault_coverage
+from rnnparity.problem.explanations import Cause, Explanation, FaultDescription, FaultId
 from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import (
-    Cause,
-    Explanation,
-    FaultDescription,
-    FaultId,
-    Verdict,
-)
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.verdict.compare import Comparison, compare_values
 

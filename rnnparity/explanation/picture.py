@@ -7,7 +7,7 @@ import numpy as np
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.location import columns_of, first_differing_output
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.results import Picture
+from rnnparity.problem.explanations import Picture
 
 # The highest level, and the power of ten beyond the threshold at which it is reached.
 LEVELS, DECADES = 8, 6

@@ -10,8 +10,8 @@ from itertools import product
 
 from rnnparity.explanation.pairs import Progress
 from rnnparity.faults import FAULTS, PlacedFault, inject
+from rnnparity.problem.explanations import WHOLE, FaultId
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import WHOLE, FaultId
 from rnnparity.problem.shapes import Slot
 
 RETURN_SEQUENCES = ("return_sequences True", "return_sequences False")

@@ -18,9 +18,9 @@ from rnnparity.explanation.precision import fits_with_own_noise, low_precision_f
 from rnnparity.faults import Injection, candidates
 from rnnparity.faults.fitted import fitted
 from rnnparity.problem.dtypes import Array
+from rnnparity.problem.explanations import EVERY_HALF, WHOLE
 from rnnparity.problem.findings import FindingType
 from rnnparity.problem.layers import Recurrent
-from rnnparity.problem.results import EVERY_HALF, WHOLE
 
 # Fits are distinguished where the sums of their squared distances differ by this much: five sigma
 # of one value.

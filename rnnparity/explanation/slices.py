@@ -13,10 +13,11 @@ from rnnparity.explanation.findings.moved import moved_findings
 from rnnparity.explanation.findings.view import Output, View
 from rnnparity.faults import PlacedFault, run_one, with_flag
 from rnnparity.problem.dtypes import Array
+from rnnparity.problem.explanations import Slice
 from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import Difference, Slice
+from rnnparity.problem.verdicts import Difference
 from rnnparity.reference import compute
 
 # Multiply-adds of one pass beyond which a problem is explained on a slice: 1 to 10 ms.

@@ -10,9 +10,9 @@ from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.location import last_layer
 from rnnparity.faults import Injection, Mutant, inject, trace_injection
 from rnnparity.problem.dtypes import Array
+from rnnparity.problem.explanations import Mismatch, StepValue
 from rnnparity.problem.layers import Bidirectional, Recurrent, halves
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import Mismatch, StepValue
 from rnnparity.reference import TraceStep
 
 

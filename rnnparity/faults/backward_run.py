@@ -26,9 +26,9 @@ from rnnparity.faults.backward_whole import WHOLE_BACKWARD_FAULTS
 from rnnparity.faults.fault import Fault, Mutant, PlacedFault
 from rnnparity.faults.injection import placements
 from rnnparity.problem.dtypes import Array
+from rnnparity.problem.explanations import EVERY_HALF, WHOLE
 from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import EVERY_HALF, WHOLE
 from rnnparity.reference.arithmetic import Arithmetic
 from rnnparity.reference.gradients.arithmetic import TapedArithmetic
 from rnnparity.reference.gradients.backward import BackwardUnroller

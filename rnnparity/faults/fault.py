@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rnnparity.faults.edit import WHOLE_EDITS, Edit
+from rnnparity.problem.explanations import EVERY_HALF, WHOLE, FaultId
 from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import EVERY_HALF, WHOLE, FaultId
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,9 +18,9 @@ from rnnparity.faults.edit import (
 )
 from rnnparity.faults.fault import Fault, PlacedFault
 from rnnparity.problem.dtypes import Array, variable_dtype
+from rnnparity.problem.explanations import EVERY_HALF, WHOLE
 from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import EVERY_HALF, WHOLE
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from rnnparity.faults.injection import Injection, placements
 from rnnparity.faults.listed import FAULTS
 from rnnparity.faults.run import run_all
 from rnnparity.problem.dtypes import FloatType
+from rnnparity.problem.explanations import FaultId
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import FaultId
 from rnnparity.reference.gradients.tolerance import expect_gradients
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.verdict.compare import compare_values

@@ -19,9 +19,9 @@ from rnnparity.faults.edit import (
 from rnnparity.faults.fault import PlacedFault
 from rnnparity.faults.injection import edits_run
 from rnnparity.problem.dtypes import Array
+from rnnparity.problem.explanations import EVERY_HALF, WHOLE
 from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import EVERY_HALF, WHOLE
 from rnnparity.reference import Unroller
 from rnnparity.reference.arithmetic import PlainArithmetic
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class KnownDifference:
     """An entry. `subject` holds patterns (*, ?) joined by " | ", `cases` are patterns of case ids.
 
-    `kinds` are the types of difference that it covers (`results.DifferenceType`), or "error".
+    `kinds` are the types of difference that it covers (`verdicts.DifferenceType`), or "error".
     `versions` maps a package to a range like ">=3.0,<3.16"; the entry applies where all of them
     match. `cause` is the fault that explains it, by its name, or the location in the framework's
     code. `standing` is "mistake", or "undocumented" where only Keras' documentation decides.

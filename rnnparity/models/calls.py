@@ -8,9 +8,11 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from rnnparity.problem.errors import DIFFERS, USAGE
+from rnnparity.problem.explanations import Explanation
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import CaseResult, Explanation, Verdict
+from rnnparity.problem.results import CaseResult
 from rnnparity.problem.tensor import Tensor
+from rnnparity.problem.verdicts import Verdict
 
 
 class Note(StrEnum):

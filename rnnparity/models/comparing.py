@@ -17,7 +17,8 @@ from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import CaseResult, Verdict
+from rnnparity.problem.results import CaseResult
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.session.processes import one_blas_thread
 
 NOT_FOUND = "the port has no tensor for it"

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from rnnparity.explanation.causes import CauseSearch
 from rnnparity.models.calls import Result
-from rnnparity.problem.results import CaseResult, Verdict
+from rnnparity.problem.results import CaseResult
+from rnnparity.problem.verdicts import Verdict
 
 
 def with_causes(calls: Sequence[Result]) -> tuple[Result, ...]:

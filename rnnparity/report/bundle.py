@@ -19,9 +19,9 @@ from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import write_folder
 from rnnparity.problem.layers import Bidirectional, Stack, halves
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import DifferenceType
 from rnnparity.problem.shapes import output_slots
 from rnnparity.problem.text import visible
+from rnnparity.problem.verdicts import DifferenceType
 from rnnparity.reference.tolerance import expect
 from rnnparity.report.page import render_template
 from rnnparity.report.recorded_model import recorded_model

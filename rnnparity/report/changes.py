@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import CaseResult, Report, SubjectResult, Verdict
+from rnnparity.problem.results import CaseResult, Report, SubjectResult
+from rnnparity.problem.verdicts import Verdict
 
 
 @dataclass(frozen=True)

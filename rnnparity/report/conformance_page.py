@@ -9,14 +9,9 @@ from shlex import quote
 
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.features import FEATURES, Feature, cases_of
-from rnnparity.problem.results import (
-    CaseResult,
-    Explanation,
-    KnownEntry,
-    Report,
-    SubjectResult,
-    Verdict,
-)
+from rnnparity.problem.explanations import Explanation
+from rnnparity.problem.results import CaseResult, KnownEntry, Report, SubjectResult
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.explanation_page import Drawing, drawing, sentences
 from rnnparity.report.explanation_phrases import mismatch_text
 from rnnparity.report.explanation_text import lines

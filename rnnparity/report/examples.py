@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from rnnparity.problem.explanations import Explanation
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import Explanation, Report, SubjectResult
+from rnnparity.problem.results import Report, SubjectResult
 from rnnparity.report.groups import group_results, plainest
 from rnnparity.session.check import Run
 

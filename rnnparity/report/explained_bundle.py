@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rnnparity.explanation.one_reading import Diagnosis
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import DifferenceType, Verdict
+from rnnparity.problem.verdicts import DifferenceType, Verdict
 from rnnparity.report.bundle import bundle_files, shown_difference, write_bundle
 from rnnparity.report.explanation_text import headline
 from rnnparity.report.messages import describe

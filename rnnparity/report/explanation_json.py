@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from rnnparity.problem.explanations import Cause, Explanation, Mismatch
 from rnnparity.problem.findings import PATTERNS, Finding
-from rnnparity.problem.results import Cause, Explanation, Mismatch
 from rnnparity.report.explanation_phrases import known_texts, slice_text
 from rnnparity.report.messages import UNEXPLAINED, fault_name, faults_name
 

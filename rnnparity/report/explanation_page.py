@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from rnnparity.explanation.picture import DECADES, LEVELS
+from rnnparity.problem.explanations import Explanation, FaultDescription, Picture
 from rnnparity.problem.findings import LOCATIONS
-from rnnparity.problem.results import Explanation, FaultDescription, Picture
 from rnnparity.report.explanation_phrases import ACROSS, mismatch_text, step_table, unit_labels
 from rnnparity.report.explanation_text import headline, lines
 from rnnparity.report.finding_text import finding_text

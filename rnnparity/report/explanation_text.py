@@ -9,6 +9,13 @@ from enum import StrEnum
 import numpy as np
 
 from rnnparity.explanation.picture import DECADES, LEVELS, shrunk
+from rnnparity.problem.explanations import (
+    ExperimentEnd,
+    Explanation,
+    FaultDescription,
+    FaultId,
+    Picture,
+)
 from rnnparity.problem.findings import (
     LOCATIONS,
     PATTERNS,
@@ -16,14 +23,7 @@ from rnnparity.problem.findings import (
     FindingType,
     accounts_for_values,
 )
-from rnnparity.problem.results import (
-    ExperimentEnd,
-    Explanation,
-    FaultDescription,
-    FaultId,
-    Picture,
-    Verdict,
-)
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.columns import number_columns
 from rnnparity.report.explanation_phrases import (
     ACROSS,

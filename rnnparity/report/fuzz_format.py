@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from rnnparity.problem.results import Verdict
 from rnnparity.problem.stored import Strict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.session.fuzz import FARTHEST, FuzzRun
 from rnnparity.session.fuzz_tally import Record, SeedRecords
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rnnparity.problem.results import CaseResult, Cause, DifferenceType, Verdict
+from rnnparity.problem.explanations import Cause
+from rnnparity.problem.results import CaseResult
+from rnnparity.problem.verdicts import DifferenceType, Verdict
 
 # Of each verdict the most frequent groups are shown; all others are one group. Messages of a
 # subject may differ in every case.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from rnnparity.catalogue.features import FEATURES, Feature, cases_of
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.columns import number_columns
 from rnnparity.report.messages import sigma_text
 from rnnparity.session.first_difference import FirstDifference, Tried

@@ -9,7 +9,8 @@ from rnnparity.catalogue import catalogue
 from rnnparity.golden import known_differences
 from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Machine, Report, SubjectResult, Verdict
+from rnnparity.problem.results import Machine, Report, SubjectResult
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.session.scores import with_scores
 
 

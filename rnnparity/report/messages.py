@@ -7,22 +7,11 @@ from math import isfinite
 from shlex import quote
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, declared_precision
+from rnnparity.problem.explanations import WHOLE, Cause, FaultId
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import (
-    WHOLE,
-    CaseResult,
-    Cause,
-    Difference,
-    DifferenceType,
-    FactType,
-    FaultId,
-    Stale,
-    StaleReason,
-    Value,
-    Verdict,
-    Witness,
-)
+from rnnparity.problem.results import CaseResult, Stale, StaleReason
 from rnnparity.problem.shapes import axis_letters
+from rnnparity.problem.verdicts import Difference, DifferenceType, FactType, Value, Verdict, Witness
 from rnnparity.report.groups import Group
 
 UNEXPLAINED = "unexplained"

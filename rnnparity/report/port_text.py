@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rnnparity.models.calls import CallResult, ModelResult, OutputComparison, PortCall, PortResult
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.columns import text_columns
 from rnnparity.report.explanation_json import cause_json, finite
 from rnnparity.report.explanation_text import Line, Style

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.catalogue.features import every_option_value
-from rnnparity.problem.results import FAILING, Report, Score, SubjectResult, Verdict
+from rnnparity.problem.results import Report, Score, SubjectResult
+from rnnparity.problem.verdicts import FAILING, Verdict
 from rnnparity.report.columns import number_columns
 from rnnparity.report.groups import group_results, plainest
 from rnnparity.report.messages import failure, group_title, sigma_text, stale_text

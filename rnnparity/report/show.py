@@ -14,7 +14,8 @@ from rnnparity.problem.answer import Answer
 from rnnparity.problem.dtypes import Array, declared_precision
 from rnnparity.problem.keras_config import layer_spec
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import CaseResult, Verdict
+from rnnparity.problem.results import CaseResult
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import TraceStep, trace
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.report.messages import failure, sigma_text

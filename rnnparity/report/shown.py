@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
+from rnnparity.problem.explanations import Explanation
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import Explanation
 from rnnparity.problem.text import visible_lines
 from rnnparity.report.explanation_page import page
 from rnnparity.report.explanation_text import lines

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args, get_type_hints
 
 from rnnparity.catalogue import catalogue, digest
-from rnnparity.problem import results
+from rnnparity.problem import explanations, results, verdicts
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.file_format import load_json, read_bytes
 from rnnparity.problem.results import Report, SubjectResult
@@ -117,7 +117,8 @@ def _with_non_finite(value: object, number: bool = False) -> object:
 @cache
 def _numbers() -> frozenset[str]:
     """Return the names of all fields of the results that may be a float."""
-    models = [model for model in vars(results).values() if is_dataclass(model)]
+    modules = (results, verdicts, explanations)
+    models = [model for module in modules for model in vars(module).values() if is_dataclass(model)]
     hints = [get_type_hints(model) for model in models if isinstance(model, type)]
     return frozenset(name for fields in hints for name, hint in fields.items() if _is_float(hint))
 

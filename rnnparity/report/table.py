@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rnnparity.catalogue.features import FEATURES, Feature, cases_of
-from rnnparity.problem.results import (
-    FAILING,
-    Explanation,
-    Report,
-    SubjectResult,
-    Verdict,
-)
+from rnnparity.problem.explanations import Explanation
+from rnnparity.problem.results import Report, SubjectResult
+from rnnparity.problem.verdicts import FAILING, Verdict
 from rnnparity.report.groups import Group, Groups, group_results, plainness
 
 NOTHING = "–"

@@ -14,26 +14,26 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from rnnparity.problem.results import (
+from rnnparity.problem.explanations import (
     EVERY_HALF,
-    CaseResult,
     Cause,
-    Difference,
-    DifferenceType,
     Explanation,
     FaultDescription,
     FaultId,
+    Picture,
+)
+from rnnparity.problem.results import (
+    CaseResult,
     KnownEntry,
     Machine,
-    Picture,
     Report,
     Score,
     Skipped,
     Stale,
     StaleReason,
     SubjectResult,
-    Verdict,
 )
+from rnnparity.problem.verdicts import Difference, DifferenceType, Verdict
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

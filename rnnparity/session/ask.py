@@ -15,8 +15,10 @@ from rnnparity.problem import file_format
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.dtypes import declared_precision
 from rnnparity.problem.errors import RequestError, SubjectFailedError
+from rnnparity.problem.explanations import Cause, Explanation
 from rnnparity.problem.problem import Problem, without_cotangents
-from rnnparity.problem.results import CaseResult, Cause, DifferenceType, Explanation, Verdict
+from rnnparity.problem.results import CaseResult
+from rnnparity.problem.verdicts import DifferenceType, Verdict
 from rnnparity.session.fixtures import read_fixtures
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import one_blas_thread

@@ -18,9 +18,10 @@ from rnnparity.catalogue.features import features_of, option_values
 from rnnparity.catalogue.profiles import PROFILES
 from rnnparity.faults import FAULTS, Fault, FaultCoverage, fault_coverage, placements
 from rnnparity.golden.known_differences import KnownDifference
+from rnnparity.problem.explanations import FaultId
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import FaultId, OptionValue
+from rnnparity.problem.results import OptionValue
 from rnnparity.reference.tolerance import expect
 from rnnparity.session.processes import start_pool
 from rnnparity.session.subject_run import Progress, report_progress

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import Expected
 from rnnparity.session.history import check_version, distance
 from rnnparity.session.processes import one_blas_thread

@@ -18,7 +18,8 @@ import numpy as np
 from rnnparity import __version__
 from rnnparity.problem.dtypes import Array, FloatType, arithmetic_type
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import CaseResult, Verdict
+from rnnparity.problem.results import CaseResult
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.session.fuzz_tally import CHANGES, FIXED, Record, SeedRecords, Tally
 from rnnparity.session.outcome import Outcome

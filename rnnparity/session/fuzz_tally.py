@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from math import inf, log10
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, declared_precision
-from rnnparity.problem.results import FAILING, Verdict
+from rnnparity.problem.verdicts import FAILING, Verdict
 
 # A weight array is changed by a relative amount: all of it alike, or each element up or down.
 CHANGES = ("scaled", "signs")

@@ -10,7 +10,8 @@ import numpy as np
 
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import CaseResult, Verdict
+from rnnparity.problem.results import CaseResult
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import Expected
 from rnnparity.session.fixtures import Fixtures
 from rnnparity.session.outcome import Outcome

@@ -12,7 +12,8 @@ from rnnparity.golden.goldens import Goldens
 from rnnparity.problem.dtypes import FloatType
 from rnnparity.problem.errors import RequestError, SelfCheckError
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import CaseResult, Report, Verdict
+from rnnparity.problem.results import CaseResult, Report
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import Expected
 from rnnparity.session.outcome import Outcome
 from rnnparity.verdict.judge import (

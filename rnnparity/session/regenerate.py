@@ -34,8 +34,9 @@ from rnnparity.problem.file_format import load_json, read_bytes
 from rnnparity.problem.files import write_files
 from rnnparity.problem.json_schema import schema_text
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import FAILING, CaseResult, Verdict
+from rnnparity.problem.results import CaseResult
 from rnnparity.problem.schema import ManifestFields, validate
+from rnnparity.problem.verdicts import FAILING, Verdict
 from rnnparity.session.judging import self_check
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.session import Session, open_session

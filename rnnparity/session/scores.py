@@ -11,8 +11,9 @@ from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.catalogue.features import every_option_value, option_values
 from rnnparity.faults import detecting_cases, gradient_detecting_cases
 from rnnparity.problem.dtypes import declared_precision
+from rnnparity.problem.explanations import FaultId
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import FaultId, OptionValue, Report, Score, SubjectResult
+from rnnparity.problem.results import OptionValue, Report, Score, SubjectResult
 from rnnparity.session.session import REFERENCE
 
 

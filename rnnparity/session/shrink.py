@@ -10,7 +10,8 @@ from rnnparity.explanation.one_reading import Diagnosis
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import SubjectFailedError
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import FAILING, CaseResult, Verdict
+from rnnparity.problem.results import CaseResult
+from rnnparity.problem.verdicts import FAILING, Verdict
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.random_problems import problem_of_id

@@ -10,14 +10,9 @@ from datetime import UTC, datetime
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.known_differences import stale
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import (
-    CaseResult,
-    DifferenceType,
-    Stale,
-    SubjectResult,
-    Verdict,
-)
+from rnnparity.problem.results import CaseResult, Stale, SubjectResult
 from rnnparity.problem.stored import this_machine
+from rnnparity.problem.verdicts import DifferenceType, Verdict
 from rnnparity.reference.tolerance import Expected
 from rnnparity.session.fixtures import Fixtures
 from rnnparity.session.outcome import Outcome

@@ -9,8 +9,8 @@ import numpy as np
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import Difference, DifferenceType
 from rnnparity.problem.shapes import Slot
+from rnnparity.problem.verdicts import Difference, DifferenceType
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.layers import Layer, Stack
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import Difference, DifferenceType, FactType, Scalar, Value
 from rnnparity.problem.shapes import output_slots, parameter_count
+from rnnparity.problem.verdicts import Difference, DifferenceType, FactType, Scalar, Value
 from rnnparity.reference.tolerance import Expected
 
 Sides = Callable[[Mapping[str, Array]], tuple[Array, Array]]

@@ -17,14 +17,8 @@ from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.dtypes import FLOAT_TYPES, FloatType
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import (
-    FAILING,
-    CaseResult,
-    Difference,
-    DifferenceType,
-    Verdict,
-    Witness,
-)
+from rnnparity.problem.results import CaseResult
+from rnnparity.problem.verdicts import FAILING, Difference, DifferenceType, Verdict, Witness
 from rnnparity.reference.gradients.tolerance import expect_gradients, expect_training_step
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.verdict.compare import (

@@ -6,22 +6,16 @@ from collections.abc import Mapping
 
 from rnnparity import __version__
 from rnnparity.catalogue import digest
-from rnnparity.problem.results import (
-    CaseResult,
+from rnnparity.problem.explanations import (
     Cause,
-    Difference,
-    DifferenceType,
     Explanation,
     FaultDescription,
     FaultId,
-    KnownEntry,
-    Machine,
     Mismatch,
     Picture,
-    Report,
-    SubjectResult,
-    Verdict,
 )
+from rnnparity.problem.results import CaseResult, KnownEntry, Machine, Report, SubjectResult
+from rnnparity.problem.verdicts import Difference, DifferenceType, Verdict
 
 MACHINE = Machine("Abacus 9", 2, "Linux x86_64", "3.11.7")
 PLAIN = "lstm-spread-last"

@@ -8,8 +8,8 @@ from _support.random_problems import BOTH, SEQUENCES, SHAPE, random_problem, spe
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.faults import FAULTS, EditArithmetic, Fault, PlacedFault, inject, run_all
 from rnnparity.golden.goldens import golden_outputs
+from rnnparity.problem.explanations import WHOLE
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import WHOLE
 from rnnparity.reference import compute
 from rnnparity.reference.arithmetic import PlainArithmetic
 from rnnparity.report.messages import faults_name

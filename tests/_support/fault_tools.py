@@ -18,7 +18,7 @@ from _support.random_problems import (
 )
 
 from rnnparity.faults import FAULTS, mutate
-from rnnparity.problem.results import WHOLE
+from rnnparity.problem.explanations import WHOLE
 
 every_cell = pytest.mark.parametrize("cell", KINDS)
 every_direction = pytest.mark.parametrize("backwards", [False, True], ids=["forward", "backwards"])

@@ -20,7 +20,8 @@ from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.core import core
 from rnnparity.golden.goldens import Goldens, default_folder
 from rnnparity.problem import file_format as wire
-from rnnparity.problem.results import CaseResult, DifferenceType, Verdict
+from rnnparity.problem.results import CaseResult
+from rnnparity.problem.verdicts import DifferenceType, Verdict
 from rnnparity.reference.tolerance import expect
 from rnnparity.report.store import dump, load, parse
 from rnnparity.session.fixtures import read_fixtures

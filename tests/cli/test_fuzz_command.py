@@ -7,7 +7,7 @@ import pytest
 from _support.command_line import here, own_package
 
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.fuzz_store import StoredLog, load_runs
 from rnnparity.report.fuzz_text import fuzz_lines
 from rnnparity.session.fuzz import FuzzRun

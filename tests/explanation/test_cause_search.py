@@ -20,9 +20,10 @@ from _support.random_problems import MASK, SEQUENCES, SHAPE, random_problem, spe
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.noise import in_type
+from rnnparity.problem.explanations import Cause
 from rnnparity.problem.findings import FindingType
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import Cause, Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
 from rnnparity.report.messages import faults_name

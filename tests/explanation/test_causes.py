@@ -8,8 +8,8 @@ from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.selection import select
 from rnnparity.explanation.causes import THOROUGH, find_causes
 from rnnparity.explanation.diagnosis import diagnose
+from rnnparity.problem.explanations import Cause
 from rnnparity.problem.layers import Recurrent
-from rnnparity.problem.results import Cause
 
 
 def cases(expression):

@@ -27,9 +27,10 @@ from rnnparity.faults import mutants, mutate
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.explanations import Cause, FaultId, Mismatch
 from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import Cause, DifferenceType, FaultId, Mismatch, Verdict
+from rnnparity.problem.verdicts import DifferenceType, Verdict
 from rnnparity.report.messages import faults_name
 from rnnparity.verdict.judge import judge
 

@@ -10,7 +10,7 @@ from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.digits import PrintedDigits, printed_digits
 from rnnparity.problem.findings import FindingType
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 
 PROBLEM = catalogue()["lstm-spread-sequences-state"]

@@ -8,8 +8,8 @@ from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import rows_of
 from rnnparity.faults import FAULTS, backward_mutants, mutants, mutate
-from rnnparity.problem.results import Verdict
 from rnnparity.problem.tensor import Tensor
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.gradients import compute_gradients
 

@@ -14,8 +14,9 @@ from rnnparity.faults import BACKWARD_FAULTS, placements, run_backward
 from rnnparity.faults.backward_flow import truncated_every
 from rnnparity.faults.fault import PlacedFault
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.explanations import WHOLE, FaultId
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import WHOLE, FaultId, Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.gradients.backward import BackwardUnroller
 
 # Each fault is explained in these until it is the only one that fits.

@@ -14,9 +14,9 @@ from _support.explanations import (
 from _support.random_problems import BOTH, SEQUENCES, SHAPE, random_problem, spec_of
 
 from rnnparity.explanation.picture import COLUMNS, ROWS, levels, shrunk
+from rnnparity.problem.explanations import Mismatch
 from rnnparity.problem.findings import LOCATIONS, Finding, FindingType
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import Mismatch
 
 MASKED = random_problem(
     spec_of("gru", **BOTH), 0, SHAPE, mask=["111111", "110111", "111111", "011111", "111111"]

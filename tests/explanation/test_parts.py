@@ -14,7 +14,7 @@ from _support.explanations import (
 from _support.random_problems import BOTH, MASK, SHAPE, random_problem, spec_of, two_ways
 
 from rnnparity.problem.findings import FindingType
-from rnnparity.problem.results import DifferenceType
+from rnnparity.problem.verdicts import DifferenceType
 
 DOUBLED, TRANSPOSED = placed("bias-doubled: all of it"), placed("recurrent-transposed: whole")
 

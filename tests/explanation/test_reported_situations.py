@@ -14,7 +14,7 @@ from validation.off_list.trials import with_arrays
 
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 
 KINDS = ["lstm", "gru", "gru_before", "simple_rnn"]
 STATES = {"return_sequences": True, "return_state": True}

@@ -13,8 +13,9 @@ from _support.explanations import (
 )
 from _support.random_problems import SEQUENCES, random_problem, spec_of, stack_of
 
+from rnnparity.problem.explanations import Cause
 from rnnparity.problem.findings import Finding, FindingType
-from rnnparity.problem.results import Cause, Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.messages import fault_name
 
 ROWS_SWAPPED = placed("bias-rows-swapped: GRU")

@@ -25,8 +25,8 @@ from rnnparity.faults import (
 )
 from rnnparity.faults.backward_flow import truncated_every
 from rnnparity.faults.backward_run import FaultyBackwardUnroller
+from rnnparity.problem.explanations import EVERY_HALF, FaultId
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import EVERY_HALF, FaultId
 from rnnparity.reference import compute, trace
 from rnnparity.reference.gradients import compute_gradients
 from rnnparity.reference.gradients.arithmetic import TapedArithmetic

@@ -32,7 +32,7 @@ from rnnparity.faults import (
     mutants,
     mutate,
 )
-from rnnparity.problem.results import EVERY_HALF, FaultId
+from rnnparity.problem.explanations import EVERY_HALF, FaultId
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
 

@@ -39,8 +39,8 @@ from _support.random_problems import (
 )
 
 from rnnparity.faults import mutants, mutate
+from rnnparity.problem.explanations import EVERY_HALF
 from rnnparity.problem.layers import MERGE_MODES
-from rnnparity.problem.results import EVERY_HALF
 
 RIGHT = ("111111", "111110", "111100", "111111", "110000")
 

@@ -35,7 +35,7 @@ from _support.random_problems import (
 from rnnparity.faults import FAULTS, PlacedFault, inject, is_detected, mutants, mutate, run_all
 from rnnparity.faults.weights import WEIGHT_FAULTS
 from rnnparity.problem.dtypes import FLOAT_TYPES
-from rnnparity.problem.results import EVERY_HALF, WHOLE
+from rnnparity.problem.explanations import EVERY_HALF, WHOLE
 from rnnparity.reference.tolerance import expect
 
 # Flags, axes, scales.

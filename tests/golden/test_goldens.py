@@ -26,7 +26,7 @@ from rnnparity.golden.manifest import MANIFEST
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import Verdict, Witness
+from rnnparity.problem.verdicts import Verdict, Witness
 from rnnparity.reference import compute, compute_exactly
 from rnnparity.reference.tolerance import expect
 from rnnparity.session.judging import Outcome, judge_reference

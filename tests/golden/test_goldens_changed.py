@@ -25,7 +25,7 @@ from rnnparity.golden.goldens import read_goldens
 from rnnparity.golden.manifest import MANIFEST
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import FormatError
-from rnnparity.problem.results import Verdict, Witness
+from rnnparity.problem.verdicts import Verdict, Witness
 from rnnparity.reference import compute
 from rnnparity.verdict.judge import reference_result
 

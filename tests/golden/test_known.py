@@ -12,14 +12,8 @@ from rnnparity.faults import FAULTS
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import covering, read_known, stale
 from rnnparity.problem.errors import FormatError
-from rnnparity.problem.results import (
-    CaseResult,
-    Difference,
-    DifferenceType,
-    Stale,
-    StaleReason,
-    Verdict,
-)
+from rnnparity.problem.results import CaseResult, Stale, StaleReason
+from rnnparity.problem.verdicts import Difference, DifferenceType, Verdict
 from rnnparity.verdict.judge import with_known
 
 ENTRY = {

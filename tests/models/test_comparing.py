@@ -25,8 +25,9 @@ from rnnparity.models.judging import judge_calls
 from rnnparity.models.located import AmbiguousError
 from rnnparity.models.ports.port import Port, named_port
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import CaseResult, Verdict
+from rnnparity.problem.results import CaseResult
 from rnnparity.problem.tensor import Tensor
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.model_text import difference_lines
 from rnnparity.report.port_text import port_headline, port_json, port_lines, port_remarks
 

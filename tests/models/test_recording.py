@@ -9,7 +9,7 @@ from rnnparity.models.calls import Note
 from rnnparity.models.recording import NO_NUMBERS
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import describe_layer
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 
 # Keras saves its variables through an __array__ of NumPy 1's form.
 pytestmark = pytest.mark.filterwarnings(

@@ -12,7 +12,7 @@ from rnnparity.models import saved
 from rnnparity.models.calls import Note
 from rnnparity.models.saved import check_model_file, record_file, recorded
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 
 # Keras saves its variables through an __array__ of NumPy 1's form.
 pytestmark = pytest.mark.filterwarnings(

@@ -13,7 +13,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.subjects import functions
 from rnnparity.testing import ParityError

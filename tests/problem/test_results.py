@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from _support.conformance_runs import AGREEING, MIXED, WORST, report, results, subject
 
-from rnnparity.problem.results import CaseResult, Report, Skipped, Verdict
+from rnnparity.problem.results import CaseResult, Report, Skipped
+from rnnparity.problem.verdicts import Verdict
 
 STATUS = {
     Verdict.AGREES: 0,

@@ -24,7 +24,7 @@ from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.file_format import read_problem
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import DifferenceType
+from rnnparity.problem.verdicts import DifferenceType
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
 from rnnparity.report.bundle import bundle_files, shown_difference, write_bundle

@@ -19,7 +19,8 @@ from _support.conformance_runs import (
 
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.features import FEATURES, cases_of
-from rnnparity.problem.results import CaseResult, Score, Skipped, Stale, StaleReason, Verdict
+from rnnparity.problem.results import CaseResult, Score, Skipped, Stale, StaleReason
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.conformance_page import markdown, page
 
 NAMES = [feature.name for feature in FEATURES]

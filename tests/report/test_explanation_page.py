@@ -6,8 +6,8 @@ from dataclasses import replace
 from _support.explanations import explanation_of, from_port, lstm, with_reference
 from _support.random_problems import SHAPE
 
+from rnnparity.problem.explanations import Picture
 from rnnparity.problem.findings import Finding, FindingType
-from rnnparity.problem.results import Picture
 from rnnparity.report.explanation_page import LARGEST, drawing, page, sentences
 
 

@@ -5,11 +5,8 @@ from dataclasses import replace
 import pytest
 from _support.explanations import explanation_of, from_port, lstm
 
-from rnnparity.problem.findings import Finding, FindingType
-from rnnparity.problem.results import (
+from rnnparity.problem.explanations import (
     Cause,
-    Difference,
-    DifferenceType,
     ExperimentEnd,
     Explanation,
     FaultDescription,
@@ -18,8 +15,9 @@ from rnnparity.problem.results import (
     Picture,
     Slice,
     StepValue,
-    Verdict,
 )
+from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.problem.verdicts import Difference, DifferenceType, Verdict
 from rnnparity.report.explanation_json import as_json
 from rnnparity.report.explanation_phrases import mismatch_text, slice_text
 from rnnparity.report.explanation_text import BLOCKS, COLOURS, EXPERIMENTS, Style, headline, lines

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.fuzz_store import StoredLog, load_runs
 from rnnparity.session import fuzz as fuzzing
 from rnnparity.session import random_problems

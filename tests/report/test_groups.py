@@ -3,15 +3,9 @@
 from _support.conformance_runs import MIXED
 
 from rnnparity.catalogue import catalogue
-from rnnparity.problem.results import (
-    EVERY_HALF,
-    CaseResult,
-    Cause,
-    Difference,
-    DifferenceType,
-    FaultId,
-    Verdict,
-)
+from rnnparity.problem.explanations import EVERY_HALF, Cause, FaultId
+from rnnparity.problem.results import CaseResult
+from rnnparity.problem.verdicts import Difference, DifferenceType, Verdict
 from rnnparity.report.groups import GROUPS, group_results, plainest
 from rnnparity.report.messages import group_title
 

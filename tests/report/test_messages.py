@@ -8,17 +8,11 @@ import pytest
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
+from rnnparity.problem.explanations import FaultId
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import (
-    CaseResult,
-    Difference,
-    DifferenceType,
-    FactType,
-    FaultId,
-    Verdict,
-    Witness,
-)
+from rnnparity.problem.results import CaseResult
 from rnnparity.problem.shapes import Slot
+from rnnparity.problem.verdicts import Difference, DifferenceType, FactType, Verdict, Witness
 from rnnparity.reference.tolerance import expect
 from rnnparity.report.groups import Group
 from rnnparity.report.messages import (

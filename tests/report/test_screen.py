@@ -6,7 +6,8 @@ import pytest
 from _support.conformance_runs import AGREEING, MASKED, MIXED, PLAIN, report, results, subject
 
 from rnnparity.catalogue.features import every_option_value
-from rnnparity.problem.results import FaultId, Score
+from rnnparity.problem.explanations import FaultId
+from rnnparity.problem.results import Score
 from rnnparity.report.screen import COVERAGE_SHOWN, FAULTS_SHOWN, report_lines
 
 

@@ -7,7 +7,7 @@ from _support import subject_functions
 from rnnparity import explain
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import golden_outputs
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 
 PROBLEM = catalogue()["gru-spread-state"]
 OUTPUT, STATE = (tensor.data for tensor in golden_outputs(PROBLEM))

@@ -9,7 +9,8 @@ from _support.conformance_runs import AGREEING, KNOWN, MASKED, MIXED, PLAIN, bot
 
 from rnnparity.catalogue.features import FEATURES
 from rnnparity.golden.goldens import KNOWN as KNOWN_FILE
-from rnnparity.problem.results import Skipped, Verdict
+from rnnparity.problem.results import Skipped
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.changes import changes_since
 from rnnparity.report.site import (
     DIFFERENCES,

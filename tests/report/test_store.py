@@ -9,25 +9,19 @@ import pytest
 
 from rnnparity.catalogue import digest
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.explanations import EVERY_HALF, Cause, Explanation, FaultId, Picture
 from rnnparity.problem.results import (
-    EVERY_HALF,
     CaseResult,
-    Cause,
-    Difference,
-    DifferenceType,
-    Explanation,
-    FaultId,
     KnownEntry,
     Machine,
-    Picture,
     Report,
     Score,
     Skipped,
     Stale,
     StaleReason,
     SubjectResult,
-    Verdict,
 )
+from rnnparity.problem.verdicts import Difference, DifferenceType, Verdict
 from rnnparity.report.store import REMEDY, dump, load, parse
 from rnnparity.report.version_1 import report_of_version_1
 

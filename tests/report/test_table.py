@@ -18,7 +18,8 @@ from _support.conformance_runs import (
 
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.features import FEATURES
-from rnnparity.problem.results import CaseResult, Skipped, Verdict
+from rnnparity.problem.results import CaseResult, Skipped
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.table import Cell, columns, headline
 
 NOTHING = tuple(results(*["inconclusive", "unsupported"] * 3))

@@ -15,7 +15,7 @@ from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.file_format import load_json, parse_problem
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.vectors import GRADIENTS, MANIFEST, OUTPUTS, STATIC, VERSION, export_vectors
 from rnnparity.session.fixtures import read_fixtures
 from rnnparity.verdict.judge import judge

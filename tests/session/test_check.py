@@ -15,7 +15,8 @@ from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError, SelfCheckError
 from rnnparity.problem.findings import WeightBlock
-from rnnparity.problem.results import OptionValue, Verdict
+from rnnparity.problem.results import OptionValue
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.store import dump, parse
 from rnnparity.session import check as check_module
 from rnnparity.session.check import Settings

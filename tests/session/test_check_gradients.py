@@ -13,7 +13,7 @@ from rnnparity.catalogue.cotangents import gradient_cases, with_cotangents
 from rnnparity.faults import backward_mutants
 from rnnparity.golden.goldens import GRADIENTS, KNOWN, default_folder, golden_outputs
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.conformance_page import markdown, page
 from rnnparity.report.examples import with_examples
 from rnnparity.report.merge import merge

@@ -16,7 +16,7 @@ from rnnparity.problem.answer import Answer
 from rnnparity.problem.dtypes import FLOAT_TYPES, declared_precision
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.gradients import compute_gradients
 from rnnparity.report.conformance_page import markdown

@@ -5,7 +5,7 @@ import pytest
 from _support.command_line import own_package
 
 from rnnparity.problem.dtypes import FLOAT_TYPES
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.session import fuzz as fuzzing
 from rnnparity.session.fuzz import DRAWS, Log, fuzz

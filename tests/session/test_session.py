@@ -10,7 +10,7 @@ from _support.command_line import own_package
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import Goldens, golden_outputs
 from rnnparity.problem.errors import RequestError, SubjectFailedError
-from rnnparity.problem.results import Verdict, Witness
+from rnnparity.problem.verdicts import Verdict, Witness
 from rnnparity.reference import memory
 from rnnparity.session.ask import run
 from rnnparity.session.random_problems import problem_of_id

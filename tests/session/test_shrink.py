@@ -9,7 +9,7 @@ from _support.random_problems import BOTH, SEQUENCES, random_problem, spec_of, s
 from rnnparity import Unsupported
 from rnnparity.problem.layers import Bidirectional, Recurrent, halves
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.session.fuzz import SMALLEST
 from rnnparity.session.fuzz_tally import Record, SeedRecords, Tally

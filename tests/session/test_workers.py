@@ -15,7 +15,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.session import workers
 from rnnparity.session.judging import judge_outcome
 from rnnparity.session.outcome import error_line

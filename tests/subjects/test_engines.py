@@ -10,7 +10,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.layers import halves
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.session.session import open_session
 from rnnparity.subjects.engine_weights import check_plain, gru_weights

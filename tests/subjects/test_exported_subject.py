@@ -10,7 +10,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.subjects import conversion, exported, make_subject
 from rnnparity.subjects.calls import join_outputs
 from rnnparity.subjects.exporters import KerasExporter

@@ -7,7 +7,7 @@ import pytest
 
 from rnnparity import check
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.session.check import Settings, check_run
 from rnnparity.session.selection import Selection
 from rnnparity.subjects import (

@@ -13,7 +13,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cross import WEIGHTS
 from rnnparity.problem.keras_config import layer_spec
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import DifferenceType, Verdict
+from rnnparity.problem.verdicts import DifferenceType, Verdict
 from rnnparity.subjects import make_subject, registered_names
 from rnnparity.verdict.judge import judge
 

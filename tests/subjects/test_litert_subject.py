@@ -6,7 +6,7 @@ import pytest
 
 from rnnparity import check
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.subjects import litert, make_subject
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed: pip install ai-edge-litert")

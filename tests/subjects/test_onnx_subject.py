@@ -21,7 +21,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import halves
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.messages import faults_name
 from rnnparity.session.ask import explain_subject
 from rnnparity.session.judging import judge_outcome

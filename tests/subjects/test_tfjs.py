@@ -11,7 +11,7 @@ from rnnparity import check
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import read_known
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.subjects import MissingFrameworkError, make_subject
 from rnnparity.subjects.tfjs import PROGRAM

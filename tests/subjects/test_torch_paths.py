@@ -3,7 +3,7 @@
 import pytest
 
 from rnnparity.catalogue import catalogue
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.session.session import open_session
 
 pytest.importorskip("torch")

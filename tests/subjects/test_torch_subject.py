@@ -8,7 +8,7 @@ import pytest
 from rnnparity import check
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.messages import faults_name
 from rnnparity.session.ask import explain_subject
 from rnnparity.subjects import make_subject, torch_layers

@@ -6,7 +6,7 @@ import pytest
 from rnnparity import check
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.answer import Unsupported
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 
 pytest.importorskip("tract", reason="tract is not installed: pip install tract")
 from rnnparity.subjects import make_subject

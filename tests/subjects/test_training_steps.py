@@ -24,7 +24,7 @@ from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem import file_format
 from rnnparity.problem.errors import FormatError, RequestError
 from rnnparity.problem.problem import Tensor, TrainingStep
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.gradients import compute_gradients
 from rnnparity.reference.gradients.tolerance import expect_training_step

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rnnparity import from_model
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 
 CELLS = ("SimpleRNN", "LSTM", "GRU")
 MERGE_MODES = ("concat", "sum", "mul", "ave")

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnnparity.problem.explanations import Cause, Explanation
 from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
-from rnnparity.problem.results import Cause, Explanation, Verdict
+from rnnparity.problem.verdicts import Verdict
 from validation.off_list.cells import run
 from validation.off_list.changes import Change, ChangedImplementation, Kind
 from validation.off_list.draw import draw_change, draw_problem

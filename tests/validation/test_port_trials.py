@@ -24,10 +24,11 @@ from rnnparity.faults import FAULTS, EditArithmetic, EditCell, candidates, run_a
 from rnnparity.faults.injection import edited_problem
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.explanations import EVERY_HALF, WHOLE, Cause, FaultId
 from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.layers import Bidirectional, Recurrent
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import EVERY_HALF, WHOLE, Cause, FaultId, Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.subjects import FunctionSubject, make_subject
 from validation import __main__ as command_line

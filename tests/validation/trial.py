@@ -31,10 +31,11 @@ from rnnparity.faults import (
     run_all,
     run_one,
 )
+from rnnparity.problem.explanations import WHOLE, Cause, FaultId
 from rnnparity.problem.findings import FindingType
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import WHOLE, Cause, FaultId, Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.arithmetic import PlainArithmetic
 from rnnparity.reference.tolerance import expect

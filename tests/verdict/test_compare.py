@@ -7,8 +7,8 @@ import pytest
 
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import Difference, DifferenceType
 from rnnparity.problem.shapes import Slot
+from rnnparity.problem.verdicts import Difference, DifferenceType
 from rnnparity.verdict.compare import compare_exactly, compare_structure, compare_values
 
 SLOTS = [Slot("output", (2, 3, 4), "float32"), Slot("h", (2, 4), "float32")]

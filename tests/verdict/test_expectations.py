@@ -9,7 +9,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.problem import Case
-from rnnparity.problem.results import FactType
+from rnnparity.problem.verdicts import FactType
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.expectations import (
     RELATIONS,

@@ -10,7 +10,8 @@ from rnnparity.golden.goldens import golden_outputs
 from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import CaseResult, DifferenceType, Verdict, Witness
+from rnnparity.problem.results import CaseResult
+from rnnparity.problem.verdicts import DifferenceType, Verdict, Witness
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.judge import (

@@ -10,7 +10,7 @@ from rnnparity.catalogue.cotangents import gradient_cases, with_cotangents
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.problem import Tensor
-from rnnparity.problem.results import DifferenceType, Verdict, Witness
+from rnnparity.problem.verdicts import DifferenceType, Verdict, Witness
 from rnnparity.reference.gradients import compute_gradients
 from rnnparity.verdict.judge import expect_answer, judge, judge_with_golden, reference_result
 

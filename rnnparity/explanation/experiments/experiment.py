@@ -21,10 +21,10 @@ from rnnparity.explanation.experiments.search import (
 )
 from rnnparity.explanation.experiments.system import System
 from rnnparity.problem.dtypes import Array
+from rnnparity.problem.explanations import ExperimentEnd
 from rnnparity.problem.findings import Finding
 from rnnparity.problem.layers import Layer, Stack, halves
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import ExperimentEnd
 
 # Weights and states next to a start under which the equations give all outputs, if there are any.
 Search = Callable[[System, Array, Equations], Fit | None]

@@ -8,8 +8,8 @@ from _support.engines import Engine, problem_of
 
 from rnnparity.explanation.experiments.experiment import experiment
 from rnnparity.problem.answer import Unsupported
+from rnnparity.problem.explanations import ExperimentEnd
 from rnnparity.problem.findings import BlockChange, FindingType, WeightBlock
-from rnnparity.problem.results import ExperimentEnd
 from rnnparity.report.explanation_text import lines
 from rnnparity.session.ask import explain_subject
 

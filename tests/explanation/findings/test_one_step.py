@@ -16,7 +16,7 @@ from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.half_problem import visible_halves
 from rnnparity.explanation.findings.one_step import one_step
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.judge import rounded_outputs

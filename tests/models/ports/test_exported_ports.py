@@ -11,7 +11,7 @@ from rnnparity.models.ports.port import PortRequest
 from rnnparity.models.ports.tflite import run_tflite
 from rnnparity.models.recording import record
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 
 __all__ = ["keras"]
 

@@ -8,7 +8,7 @@ from rnnparity.models.ports.functions import run_function
 from rnnparity.models.ports.opening import open_port
 from rnnparity.models.ports.port import PortRequest
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 
 
 def arrays_of(x):

@@ -12,8 +12,8 @@ from rnnparity.models.comparing import compare_port
 from rnnparity.models.ports.onnx import run_onnx
 from rnnparity.models.ports.port import PortRequest
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Verdict
 from rnnparity.problem.tensor import Tensor
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.subjects.onnx_engines import OnnxRuntime
 
 onnx = pytest.importorskip("onnx")

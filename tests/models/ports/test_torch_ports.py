@@ -10,7 +10,7 @@ from rnnparity.models.ports.opening import open_port
 from rnnparity.models.ports.state_dict import read_state_dict
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import halves
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.subjects.torch_layers import packed
 
 torch = pytest.importorskip("torch")

@@ -9,6 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.explanations import Explanation
 from rnnparity.problem.findings import (
     LOCATIONS,
     PATTERNS,
@@ -18,7 +19,6 @@ from rnnparity.problem.findings import (
     WeightBlock,
 )
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import Explanation
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import distances
 from validation.off_list.cells import run

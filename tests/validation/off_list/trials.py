@@ -20,7 +20,7 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import PATTERNS, Finding
 from rnnparity.problem.layers import Bidirectional, Stack
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.results import Verdict
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import expect
 from rnnparity.report.explanation_json import cause_json
 from rnnparity.report.finding_text import finding_text
