@@ -129,7 +129,9 @@ def test_inputs_and_states_keep_their_digits_up_to_the_layer(name, layer):
         pytest.importorskip("tf_keras", reason="Keras 2 is not installed: pip install tf-keras")
     subject = make_subject(name)
     rng = np.random.default_rng(3)
-    for mask, initial in itertools.product((None, MASK), (False, True)):
+    every = list(itertools.product((None, MASK), (False, True)))
+    # Where each is compiled or saved, all at once.
+    for mask, initial in every if name in ("keras", "tf-keras") else every[-1:]:
         problem = random_problem(MIXED_TYPES[layer], 1, SHAPE, mask=mask, initial=initial)
         # None of these is a float32 number.
         inputs = Tensor("inputs", rng.standard_normal(SHAPE))
