@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def list_(
     word: Annotated[
-        str, typer.Argument(metavar="[WORD]", help="List only what contains this word.")
+        str, typer.Argument(metavar="WORD", help="List only what contains this word.")
     ] = "",
     k: Expression = "",
     subjects: Annotated[

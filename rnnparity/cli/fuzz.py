@@ -31,6 +31,7 @@ def fuzz(
         typer.Option(
             "-n",
             min=1,
+            metavar="N",
             help="Number of problems, rounded up to whole seeds. Default: 1000, or all of --seeds.",
         ),
     ] = None,

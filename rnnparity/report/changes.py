@@ -16,8 +16,9 @@ class SubjectChanges:
     """The changes of one subject.
 
     `verdicts` has the ids of the cases by their verdict before and now; `versions` has a package's
-    version before and now, "" where it had or has none. `added` and `removed` are the numbers of
-    cases that only one of the two reports has.
+    version before and now, "" where it had or has none. `precision` is the declared one before and
+    now, None where it is the same. `added` and `removed` are the numbers of cases that only one of
+    the two reports has.
     """
 
     subject: str
@@ -25,10 +26,12 @@ class SubjectChanges:
     versions: dict[str, tuple[str, str]]
     added: int = 0
     removed: int = 0
+    precision: tuple[str, str] | None = None
 
     @property
     def any(self) -> bool:
-        return bool(self.verdicts or self.versions or self.added or self.removed)
+        changed = self.verdicts or self.versions or self.precision
+        return bool(changed or self.added or self.removed)
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def _subject_changes(before: SubjectResult, now: SubjectResult) -> SubjectChange
         {name: pair for name, pair in versions.items() if pair[0] != pair[1]},
         added=len(new.keys() - old.keys()),
         removed=len(old.keys() - new.keys()),
+        precision=None if before.precision == now.precision else (before.precision, now.precision),
     )
 
 

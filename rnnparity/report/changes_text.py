@@ -24,6 +24,9 @@ def change_lines(changes: Changes) -> Iterator[str]:
         if not each.any:
             continue
         yield f"  {each.subject}{_versions(each.versions)}"
+        if each.precision:
+            first, last = (precision or "the layer's own" for precision in each.precision)
+            yield f"    precision: {first}, now {last}"
         for (before, now), ids in each.verdicts.items():
             names = ", ".join(ids[:SHOWN]) + (", ..." if len(ids) > SHOWN else "")
             yield f"    {_cases(len(ids))}: {before}, now {now}: {names}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from math import lgamma, log
 
 import numpy as np
 
-from rnnparity.explanation.findings.claim import weigh
+from rnnparity.explanation.findings.claim import Claim, weigh
 from rnnparity.explanation.findings.view import Output, View
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType
@@ -102,17 +103,35 @@ def _along(array: Array, axis: int) -> Array:
 def _shifted(view: View, output: Output) -> Iterator[Finding]:
     """Yield by how many steps a sequence is late or early."""
     steps = output.actual.shape[1]
-    claims = []
     # Fewer steps in common than half of them are no sequence.
-    for by in range(1, steps // 2 + 1):
-        late, early = slice(by, None), slice(None, -by)
-        for number, source, target in ((by, early, late), (-by, late, early)):
-            finding = Finding(FindingType.TIME_SHIFTED, output.name, (number,), half=view.prefix)
-            predicted, allowed = np.zeros_like(output.expected), output.allowed.copy()
-            predicted[:, target] = output.expected[:, source]
-            allowed[:, target] = output.allowed[:, source]
-            there = np.zeros(output.actual.shape, bool)
-            there[:, target] = True
-            claims.append(replace(output, allowed=allowed).claim(finding, predicted, there))
-    found = list(weigh(claims, view.threshold, len(claims)))
-    yield from found[:1]
+    numbers = [sign * by for by in range(1, steps // 2 + 1) for sign in (1, -1)]
+    # One at a time: a claim is as large as several outputs.
+    claims = (_shift(view, output, by) for by in numbers if _may_be_shifted(output, by))
+    yield from islice(weigh(claims, view.threshold, len(numbers)), 1)
+
+
+def _parts(by: int) -> tuple[slice, slice]:
+    """Return the steps that a shift takes values from, and those that it moves them to."""
+    late, early = slice(abs(by), None), slice(None, -abs(by))
+    return (early, late) if by > 0 else (late, early)
+
+
+def _may_be_shifted(output: Output, by: int) -> bool:
+    """Whether a shift explains the unit that varies most: every other value is compared after it."""
+    source, target = _parts(by)
+    row, unit = output.most_varying
+    with np.errstate(invalid="ignore"):
+        error = np.abs(output.actual[row, target, unit] - output.expected[row, source, unit])
+    return bool((error <= output.allowed[row, source, unit]).all())
+
+
+def _shift(view: View, output: Output, by: int) -> Claim:
+    """Return the claim that a sequence is late by so many steps, early where that is negative."""
+    source, target = _parts(by)
+    predicted, allowed = np.zeros_like(output.expected), output.allowed.copy()
+    predicted[:, target] = output.expected[:, source]
+    allowed[:, target] = output.allowed[:, source]
+    there = np.zeros(output.actual.shape, bool)
+    there[:, target] = True
+    finding = Finding(FindingType.TIME_SHIFTED, output.name, (by,), half=view.prefix)
+    return replace(output, allowed=allowed).claim(finding, predicted, there)

@@ -42,6 +42,13 @@ class Output:
         """How far apart expected values are: about how far off an arbitrary one would be."""
         return float(np.std(self.expected))
 
+    @cached_property
+    def most_varying(self) -> tuple[int, int]:
+        """The row and the unit of a sequence whose expected values vary most over time."""
+        variation = np.nan_to_num(self.expected.std(axis=1), nan=0.0, posinf=0.0)
+        row, unit = np.unravel_index(int(variation.argmax()), variation.shape)
+        return int(row), int(unit)
+
     @property
     def has_time(self) -> bool:
         """Whether there is an axis T."""
