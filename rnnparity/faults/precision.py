@@ -94,7 +94,8 @@ def low_precision(name: str) -> Fault:
         edit = EditArithmetic(Coarse(bits), name, is_finer, partial(round_to_bits, bits))
     return Fault("low-precision", name,
         description,
-        "Compute in the type that the policy names.",
+        "Compute in the type that the policy names. Where the engine is meant to be coarser, declare it: "
+        "`rnnparity check SUBJECT --precision float16`, bfloat16 or 2**-N.",
         seen_in=seen_in, edit=edit)  # fmt: skip
 
 

@@ -112,5 +112,5 @@ def _changes(result: ReleaseResult, before: ReleaseResult) -> Iterator[str]:
     if moved and moved.far:
         yield (
             f"{result.version}: numbers moved by up to {sigma_text(moved.sigma)} sigma "
-            f"in {moved.far} cases"
+            f"in {moved.far} case{'' if moved.far == 1 else 's'}"
         )

@@ -73,7 +73,9 @@ def judge_reference(
         return judge_outcome(outcome, goldens, expected)
     golden = _golden(problem, goldens)
     if goldens is not None and golden is None:
-        reason = goldens.left_out.get(problem.id, "it has no golden yet")
+        reason = goldens.left_out.get(
+            problem.id, "it has no golden, which is the reference's only witness"
+        )
         return CaseResult(problem.id, Verdict.INCONCLUSIVE, reason=reason)
     computed = (expected or {}).get(problem.id)
     return replace(reference_result(problem, answer, golden, computed), seconds=answer.seconds)

@@ -180,3 +180,20 @@ def test_cases_without_a_golden_are_left_out_and_counted(tmp_path, monkeypatch, 
 
 def test_static_files_are_part_of_the_package(folder):
     assert {*STATIC} <= {path.name for path in folder.iterdir()}
+
+
+def test_example_reports_what_it_cannot_read_and_a_missing_output(editable, language):
+    example = editable / ("example.cpp" if language == "c++" else "example.mjs")
+    text = example.read_text()
+    wrong = text.replace('if (config["return_state"].truth) outputs.push_back(last);', "").replace(
+        ", ...(return_state ? [last] : [])]", "]"
+    )
+    assert wrong != text
+    example.write_text(wrong)
+    ran = run_example(editable, language)
+    assert ran.returncode == 1
+    assert "simple_rnn-spread-sequences-state: got 1 outputs, expected 2" in ran.stdout
+    (editable / OUTPUTS).unlink()
+    ran = run_example(editable, language)
+    assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
+    assert OUTPUTS in ran.stderr

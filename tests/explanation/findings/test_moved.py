@@ -1,5 +1,6 @@
 """Outputs in another position: what is claimed where several positions are equal."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,8 @@ from validation.off_list.cells import run
 from validation.off_list.trials import with_arrays
 
 from rnnparity.explanation.diagnosis import diagnose
+from rnnparity.explanation.findings.moved import moved_findings
+from rnnparity.explanation.findings.view import Output, View
 from rnnparity.problem.findings import PATTERNS, FindingType
 
 
@@ -80,3 +83,18 @@ def test_rows_that_are_equal_in_one_output_have_the_order_of_the_other():
     findings = diagnose(with_arrays(problem, outputs)).explanation.findings
     orders = {f.numbers for f in findings if f.type is FindingType.ROWS_PERMUTED}
     assert orders == {(0, 1, 1, 2)}
+
+
+@pytest.mark.parametrize(("by", "expected"), [(7, [7]), (-7, [-7]), (0, [])])
+def test_shift_of_a_long_sequence_is_found_in_the_memory_of_a_few_outputs(by, expected):
+    """Each shift was kept until the last one was tried: a file of 34 MB took 24 GB."""
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((2, 600, 20))
+    actual = np.roll(values, by, axis=1) if by else values + rng.standard_normal(values.shape)
+    view = View("", (Output("output", actual, values, np.full(values.shape, 1e-6)),), 10.0)
+    tracemalloc.start()
+    found = [finding.numbers[0] for finding in moved_findings(view, zeros=False)]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == expected
+    assert peak < 20 * values.nbytes

@@ -47,13 +47,23 @@ std::vector<std::vector<float>> run(const Vector& vector) {
 
 int main(int count, char** arguments) {
     int agreeing = 0, differing = 0, skipped = 0;
-    for (const Vector& vector : rnnparity::load(count > 1 ? arguments[1] : "outputs.jsonl")) {
-        if (!supported(vector)) {
+    std::vector<Vector> vectors;
+    try {
+        vectors = rnnparity::load(count > 1 ? arguments[1] : "outputs.jsonl");
+    } catch (const std::runtime_error& error) {
+        std::cerr << error.what() << "\n";
+        return 2;
+    }
+    for (const Vector& vector : vectors) {
+        if (vector.outputs.empty() || !supported(vector)) {
             skipped++;
             continue;
         }
         auto outputs = run(vector);
-        std::string difference = outputs.size() == vector.outputs.size() ? "" : "wrong number of outputs";
+        std::string difference;
+        if (outputs.size() != vector.outputs.size())
+            difference = "got " + std::to_string(outputs.size()) + " outputs, expected " +
+                         std::to_string(vector.outputs.size());
         for (size_t n = 0; n < vector.outputs.size() && difference.empty(); n++)
             difference = rnnparity::compare(vector.outputs[n], outputs[n]);
         if (!difference.empty()) std::cout << vector.id << ": " << difference << "\n";

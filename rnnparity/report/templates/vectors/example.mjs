@@ -32,16 +32,30 @@ function run({ layer, inputs, weights, initial_state }) {
   return [return_sequences ? sequence : last, ...(return_state ? [last] : [])];
 }
 
+/** Return the vectors of a file that have outputs; a file that cannot be read ends the program. */
+function vectors(path) {
+  try {
+    return load(path).filter((vector) => vector.outputs);
+  } catch (error) {
+    console.error(error.message);
+    process.exit(2);
+  }
+}
+
 let agreeing = 0;
 let differing = 0;
 let skipped = 0;
-for (const vector of load(process.argv[2] ?? "outputs.jsonl")) {
+for (const vector of vectors(process.argv[2] ?? "outputs.jsonl")) {
   if (!supported(vector)) {
     skipped++;
     continue;
   }
   const outputs = run(vector);
-  const differences = vector.outputs.map((expected, n) => compare(expected, outputs[n])).filter(Boolean);
+  const count = `got ${outputs.length} outputs, expected ${vector.outputs.length}`;
+  const differences =
+    outputs.length === vector.outputs.length
+      ? vector.outputs.map((expected, n) => compare(expected, outputs[n])).filter(Boolean)
+      : [count];
   if (differences.length) console.log(`${vector.id}: ${differences[0]}`);
   differences.length ? differing++ : agreeing++;
 }
