@@ -67,8 +67,8 @@ def fuzz(
     from rnnparity.problem.files import write_folder
 
     if from_:
-        if subject or n or seeds or json or out:
-            message = "remove SUBJECT, -n, --seeds, --json and --out"
+        if subject or n or seeds or json or out or precision:
+            message = "remove SUBJECT, -n, --seeds, --json, --out and --precision"
             raise RequestError(f"--from merges stored runs; {message}")
         from rnnparity.report.fuzz_store import load_runs
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from rnnparity.problem.dtypes import FLOAT_TYPES, declared_precision
+from rnnparity.problem.errors import RequestError
 from rnnparity.problem.stored import Strict
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.session.fuzz import FARTHEST, FuzzRun
@@ -15,14 +17,37 @@ from rnnparity.session.fuzz_tally import Record, SeedRecords
 FORMAT = "rnnparity-fuzz/2"
 
 _Date = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
-_Precision = Annotated[str, Field(pattern=r"^(|b?float16|2\*\*-\d{1,2})$")]
+
+
+def _check_precision(text: str) -> str:
+    """Return the name of an arithmetic, after a check of the N of 2**-N.
+
+    Raises:
+        ValueError: nobody can declare it.
+    """
+    if text and text not in FLOAT_TYPES:
+        try:
+            declared_precision(text)
+        except RequestError as error:
+            raise ValueError(str(error)) from None
+    return text
+
+
+_Precision = Annotated[
+    str, Field(pattern=r"^(|b?float16|2\*\*-\d{1,2})$"), AfterValidator(_check_precision)
+]
+_Arithmetic = Annotated[
+    str,
+    Field(pattern=r"^(b?float16|float(32|64)|2\*\*-\d{1,2})$"),
+    AfterValidator(_check_precision),
+]
 
 
 class RecordFields(Strict):
     """A `Record`; what has its default may be missing."""
 
     id: Annotated[str, Field(pattern=r"^fuzz-\d{1,18}-\d{1,3}$")]
-    dtype: Annotated[str, Field(pattern=r"^(b?float16|float(32|64)|2\*\*-\d{1,2})$")]
+    dtype: _Arithmetic
     verdict: Literal["agrees", "diverges", "inconclusive", "unsupported", "error"]
     sigma: Annotated[float, Field(ge=0, le=FARTHEST)]
     change: Literal["", "scaled", "signs"] = ""
