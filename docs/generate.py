@@ -319,11 +319,13 @@ def rendered(text: str) -> str:
 
 def _origin(runs: Sequence[FuzzRun]) -> str:
     """Return how many verdicts each subject gave, the range of all seeds, and the versions."""
+    from rnnparity.session.fuzz_tally import merged
+
     verdicts: Counter[str] = Counter()
     for run in runs:
         verdicts[run.subject] += run.tally.problems
     counts = ", ".join(f"{subject} ({count:,} verdicts)" for subject, count in verdicts.items())
-    first, last = min(run.seeds[0] for run in runs), max(run.seeds[1] for run in runs)
+    first, last = merged(run.tally for run in runs).seeds or runs[0].seeds
     versions = {f"{name} {version}": None for run in runs for name, version in run.versions.items()}
     return f"{counts} on seeds from {first} to {last}, with {', '.join(versions)}"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
@@ -113,16 +112,14 @@ def _load(path: Path, seen: dict[str, SeedSet]) -> FuzzRun:
     with file:
         run, seeds = _old_run(path) if _OLD in file.read(100) else _new_run(file, path)
         numbers = seen.setdefault(run.subject, SeedSet())
-        first, last = run.seeds
         for seed in seeds:
             if seed.seed in numbers:
                 raise RequestError(f"{path}: {run.subject}: seed {seed.seed} occurs twice")
             numbers.add(seed.seed)
             run.tally.add(seed)
-            first, last = min(first, seed.seed), max(last, seed.seed)
     if not run.tally.problems:
         raise RequestError(f"{path}: records: got none, expected at least one; {AGAIN}")
-    return replace(run, seeds=(first, last))
+    return run
 
 
 def _new_run(file: BinaryIO, path: Path) -> tuple[FuzzRun, Iterator[SeedRecords]]:

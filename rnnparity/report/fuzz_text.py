@@ -49,9 +49,9 @@ def summary_rows(summaries: Mapping[str, Summary]) -> list[list[str]]:
 
 
 def origin(run: FuzzRun) -> str:
-    """Return the subject of a run, its seeds and its versions."""
+    """Return the subject of a run, its finished seeds and its versions."""
     versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
-    first, last = run.seeds
+    first, last = run.tally.seeds or run.seeds
     ending = ", interrupted" if run.interrupted else ""
     relative = f" to {run.precision}" if run.precision else ""
     where = f"{run.tally.problems} verdicts{relative}, seeds {first}..{last}{ending}"

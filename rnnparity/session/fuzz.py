@@ -43,7 +43,8 @@ FARTHEST = 1e15
 class FuzzRun:
     """What was run; `tally` has the counts of its finished seeds.
 
-    `seeds` are the first and the last that there were to draw. `interrupted`: Ctrl-C ended it.
+    `seeds` are the first and the last that there were to draw; those of the tally include what a
+    continued log had before. `interrupted`: Ctrl-C ended it.
     """
 
     subject: str

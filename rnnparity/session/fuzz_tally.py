@@ -90,9 +90,13 @@ _Key = tuple[str | int, ...]
 
 
 class Tally:
-    """Counts of records by dtype, and the failing records of the lowest seeds."""
+    """Counts of records by dtype, and the failing records of the lowest seeds.
+
+    `seeds` are the first and the last seed that was counted, None before one is.
+    """
 
     def __init__(self, seeds: Iterable[SeedRecords] = ()) -> None:
+        self.seeds: tuple[int, int] | None = None
         self._counts: Counter[_Key] = Counter()
         self._worst: dict[str, float] = {}
         self._failing: list[tuple[tuple[int, int], Record]] = []
@@ -102,6 +106,7 @@ class Tally:
 
     def add(self, seed: SeedRecords) -> None:
         """Count the records of a seed."""
+        self._include(seed.seed, seed.seed)
         for record in seed.records:
             if record.change:
                 self._add_change(record)
@@ -110,6 +115,8 @@ class Tally:
 
     def update(self, other: Tally) -> None:
         """Count what another tally has counted."""
+        if other.seeds is not None:
+            self._include(*other.seeds)
         self._counts.update(other._counts)
         for dtype, worst in other._worst.items():
             self._worst[dtype] = max(self._worst.get(dtype, 0.0), worst)
@@ -120,17 +127,18 @@ class Tally:
 
     @property
     def problems(self) -> int:
-        return sum(count for (_, what, *_), count in self._counts.items() if what == "healthy")
+        return self._healthy().total()
 
     @property
     def compared(self) -> bool:
         """Whether any healthy problem was compared."""
-        return any(summary.compared for summary in self.summaries().values())
+        return any(verdict.compared for verdict in self._healthy())
 
     @property
     def failures(self) -> int:
         """The number of healthy problems that diverge or err."""
-        return sum(summary.failing for summary in self.summaries().values())
+        healthy = self._healthy()
+        return sum(healthy[verdict] for verdict in FAILING)
 
     @property
     def failing(self) -> Sequence[Record]:
@@ -147,6 +155,19 @@ class Tally:
         return {
             dtype: self._summary(dtype) for dtype in sorted({str(key[0]) for key in self._counts})
         }
+
+    def _healthy(self) -> Counter[Verdict]:
+        """Return the numbers of healthy problems by verdict, of those that occur."""
+        verdicts: Counter[Verdict] = Counter()
+        for (_, what, verdict, *_), count in self._counts.items():
+            if what == "healthy" and count:
+                verdicts[Verdict(verdict)] += count
+        return verdicts
+
+    def _include(self, first: int, last: int) -> None:
+        if self.seeds is not None:
+            first, last = min(first, self.seeds[0]), max(last, self.seeds[1])
+        self.seeds = first, last
 
     def _add_healthy(self, record: Record) -> None:
         dtype = record.dtype

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 from _support.command_line import here, own_package
@@ -113,8 +114,8 @@ def test_stored_runs_are_merged_into_one_table(here, stored):
         "np.allclose rejects 1 of 3 float32 outputs",
         "torch rejects 0 of 3 float32 outputs",
         "onnx rejects 0 of 3 float32 outputs",
-        "keras: 2 verdicts, seeds 0..9 (keras 3.15.1)",
-        "cmd:./my engine: 2 verdicts, seeds 0..9 (keras 3.15.1)",
+        "keras: 2 verdicts, seeds 0..1 (keras 3.15.1)",
+        "cmd:./my engine: 2 verdicts, seeds 2..3 (keras 3.15.1)",
     ]
 
 
@@ -126,6 +127,7 @@ def test_stored_runs_are_merged_into_one_table(here, stored):
         ({"more": 1}, "more"),
         ({"records": []}, "records"),
         ({"date": "today"}, "date"),
+        ({"records": [{**RECORD, "dtype": "2**-99"}]}, "dtype"),
         ({"records": [{**RECORD, "verdict": "known"}]}, "verdict"),
         ({"records": [{**RECORD, "sigma": -1.0}]}, "sigma"),
     ],
@@ -157,6 +159,7 @@ def test_runs_that_do_not_belong_together_are_refused(here, stored):
         (["--seeds", "5"], "--seeds: got '5', expected FIRST..LAST, such as 0..99"),
         (["--seeds", "5..4"], "--seeds: got '5..4', expected"),
         (["keras", "--from", "x.json"], "--from merges stored runs"),
+        (["--precision", "2**-9", "--from", "x.json"], "remove SUBJECT"),
         (["no-such"], "unknown name"),
         (["--json", "/nowhere/x.json"], "/nowhere/x.json"),
     ],
@@ -177,6 +180,29 @@ def test_a_subject_is_run_and_its_verdicts_are_stored(here, tmp_path):
     assert (run.subject, run.seeds) == ("reference", (3, 4))
     assert run.tally.problems == 16  # two whole seeds
     assert out.splitlines() == list(fuzz_lines([run]))
+
+
+def test_a_run_that_is_continued_names_all_seeds_of_its_file(here, tmp_path):
+    path = str(tmp_path / "run.json")
+    runs = [here("fuzz", "reference", "--seeds", f"{n}..{n}", "--json", path) for n in (3, 2)]
+    lines = [out.splitlines()[-1].split(" (")[0] for _, out, _ in runs]
+    assert lines == [
+        "reference: 8 verdicts, seeds 3..3",
+        "reference: 16 verdicts, seeds 2..3",
+    ]
+
+
+def test_a_stored_precision_that_cannot_be_declared_is_refused(here, stored):
+    path = stored("a.json", FINE)
+    assert here("fuzz", "--from", path)[0] == 0
+    head, *seeds = Path(path).read_text().splitlines()
+    Path(path).write_text(
+        "\n".join([json.dumps({**json.loads(head), "precision": "2**-99"}), *seeds, ""])
+    )
+    status, out, err = here("fuzz", "--from", path)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert f"{path}: precision" in err
+    assert "got '2**-99', expected float16, bfloat16, or 2**-4 to 2**-23" in err
 
 
 def test_the_smallest_problem_that_fails_is_printed_and_its_bundle_written(
