@@ -89,7 +89,7 @@ def explain(
     problem = _problem_with_outputs(_problem(file, layer, inputs), outputs, subject)
     try:
         with show_progress("searching the cause") as report:
-            progress = partial(report, "pairs of faults, in parts")
+            progress = partial(report, "trying pairs of faults")
             diagnosis = _diagnosis(problem, subject, gradients, progress)
     except SubjectFailedError as error:  # nothing to explain, but a script shows it
         if bundle is not None:

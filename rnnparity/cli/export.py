@@ -25,9 +25,9 @@ def export(
     from rnnparity.report.vectors import VERSION, export_vectors
 
     with show_progress() as progress:
-        export_ = export_vectors(folder, k=k, progress=progress)
-    left_out = f", {export_.left_out} left out" if export_.left_out else ""
+        result = export_vectors(folder, k=k, progress=progress)
+    left_out = f", {result.left_out} left out" if result.left_out else ""
     echo(
-        f"{folder}: vectors {VERSION}, {export_.outputs} problems with outputs, "
-        f"{export_.gradients} with gradients{left_out}"
+        f"{folder}: vectors {VERSION}, {result.outputs} problems with outputs, "
+        f"{result.gradients} with gradients{left_out}"
     )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rnnparity.cli.common import Expression, echo, fail, problem_of, sigterm_interrupts
 from rnnparity.cli.progress import show_progress
-from rnnparity.problem.errors import USAGE, RequestError
+from rnnparity.problem.errors import INTERRUPTED, USAGE, RequestError
+
+if TYPE_CHECKING:
+    from rnnparity.session.history import ReleaseResult
 
 Package = Annotated[
     str, typer.Option(metavar="P", help="Package whose releases are run, as pip names it.")
@@ -53,19 +56,26 @@ def history(
     from rnnparity.report.history_text import history_lines
     from rnnparity.session.fixtures import read_fixtures
     from rnnparity.session.history import history as run_history
-    from rnnparity.session.releases import chosen, default_cache, installed
+    from rnnparity.session.releases import default_cache, install_release, select_versions
     from rnnparity.session.selection import Selection
 
     _check_subject(subject or package)
     cases = Selection(k, full).cases()
     folder = (cache or default_cache()).resolve()
     fixtures = read_fixtures(None, [case.id for case in cases])
+    results: list[ReleaseResult] = []
+    interrupted = False
     with show_progress() as progress, sigterm_interrupts():
-        versions = chosen(package, releases)
-        installs = [partial(installed, package, version, folder) for version in versions]
-        found = run_history(subject or package, installs, cases, fixtures, timeout, progress)
-        results = list(found)
+        versions = select_versions(package, releases)
+        install = partial(install_release, package, cache=folder)
+        name = subject or package
+        try:
+            results.extend(run_history(name, versions, install, cases, fixtures, timeout, progress))
+        except KeyboardInterrupt:
+            interrupted = True
     echo(*history_lines(package, results))
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
     if not any(case.verdict.compared for result in results for case in result.cases):
         raise typer.Exit(fail("nothing was compared", USAGE))
 
@@ -86,12 +96,12 @@ def bisect(
     """
     from rnnparity.report.history_text import first_difference_lines, tried_line
     from rnnparity.session.first_difference import first_difference
-    from rnnparity.session.releases import between, default_cache, installed
+    from rnnparity.session.releases import default_cache, install_release, list_releases
 
     _check_subject(subject or package)
     problem = problem_of(case)
     folder = (cache or default_cache()).resolve()
-    versions = [str(version) for version in between(package, good, bad)]
+    versions = [str(version) for version in list_releases(package, good, bad)]
     if len(versions) < 2:
         raise RequestError(f"{package}: got {versions[0]} only, expected two releases or more")
     with sigterm_interrupts():
@@ -99,9 +109,9 @@ def bisect(
             problem,
             subject or package,
             versions,
-            lambda version: installed(package, version, folder),
+            partial(install_release, package, cache=folder),
             timeout,
-            lambda tried: echo(tried_line(tried)),
+            lambda tried: echo(tried_line(tried, versions[0])),
         )
     echo(*first_difference_lines(package, found))
 

@@ -39,10 +39,10 @@ def history_lines(package: str, results: Sequence[ReleaseResult]) -> Iterator[st
             yield f"{result.version} was not run: {result.error}"
 
 
-def tried_line(tried: Tried) -> str:
-    """Return what a release computes in a line."""
+def tried_line(tried: Tried, good: str) -> str:
+    """Return what a release computes in a line, compared with the release `good`."""
     what = f": {tried.reason}" if tried.reason else ""
-    same = "differs from the good one" if tried.differs else "as the good one"
+    same = f"{'differs from' if tried.differs else 'same as'} release {good}"
     moved = f" ({sigma_text(tried.from_good)} sigma from it)" if tried.from_good else ""
     return f"{tried.version}: {tried.verdict}{what}, {same}{moved}"
 

@@ -161,7 +161,7 @@ class Tally:
         verdicts: Counter[Verdict] = Counter()
         for (_, what, verdict, *_), count in self._counts.items():
             if what == "healthy" and count:
-                verdicts[Verdict(verdict)] += count
+                verdicts[Verdict(str(verdict))] += count
         return verdicts
 
     def _include(self, first: int, last: int) -> None:

@@ -1,4 +1,4 @@
-"""Released versions of a framework: what each computes, and which is the first that differs."""
+"""Released versions of a framework: what each computes, and how far that is from the one before."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from packaging.version import InvalidVersion, Version
 
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem, Tensor
@@ -61,31 +62,31 @@ class ReleaseResult:
 
 def history(
     subject: str,
-    releases: Sequence[Callable[[], Release]],
+    versions: Sequence[str],
+    install: Callable[[str], Release],
     cases: Sequence[Problem],
     fixtures: Fixtures,
     timeout_s: float = TIMEOUT_S,
     progress: Progress | None = None,
 ) -> Iterator[ReleaseResult]:
-    """Yield what releases compute in cases, one after the other; each is a function that installs.
+    """Yield what releases compute in cases, one after the other, each installed when its turn comes.
 
-    Raises:
-        RequestError: the subject is unknown, or a release cannot be installed.
+    One that cannot be installed or run has an error as its result.
     """
     entries = tuple(replace(entry, versions={}) for entry in fixtures.known)
     expected: dict[str, Expected] = {}
     before: dict[str, Sequence[Tensor]] | None = None
     with one_blas_thread():
-        for install in releases:
-            release = install()
+        for version in versions:
             try:
+                release = install(version)
                 with open_session(
                     subject, timeout_s=timeout_s, folder=str(release.folder)
                 ) as session:
                     outcomes = _outcomes(session, release, cases, progress)
-                    versions = session.versions
+                    packages = session.versions
             except RequestError as error:
-                yield ReleaseResult(release.version, error=str(error))
+                yield ReleaseResult(version, error=str(error))
                 continue
             for outcome in outcomes:
                 if outcome.problem.id not in expected:
@@ -95,10 +96,10 @@ def history(
                 outcome.problem.id: outcome.answer.outputs for outcome in outcomes if outcome.answer
             }
             yield _release_result(
-                release.version,
-                [with_known(result, entries, subject, versions) for result in results],
+                version,
+                [with_known(result, entries, subject, packages) for result in results],
                 None if before is None else _moved(outputs, before, expected),
-                versions,
+                packages,
             )
             before = outputs
 
@@ -127,8 +128,17 @@ def check_version(versions: Mapping[str, str], release: Release) -> None:
         RequestError: it does not.
     """
     actual = versions.get(release.package, release.version)
-    if actual.partition("+")[0] != release.version:
+    if _public(actual) != _public(release.version):
         raise RequestError(f"{release.package}: got version {actual}, expected {release.version}")
+
+
+def _public(text: str) -> Version | str:
+    """Return a version without what follows a "+"; the text where it is no version."""
+    public = text.partition("+")[0]
+    try:
+        return Version(public)
+    except InvalidVersion:
+        return public
 
 
 def _release_result(

@@ -39,7 +39,7 @@ def default_cache() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "rnnparity" / "releases"
 
 
-def chosen(package: str, text: str) -> list[str]:
+def select_versions(package: str, text: str) -> list[str]:
     """Return the versions that a text names: "3.1.1,3.4.0", or "3.1..3.15".
 
     Of a range that is the last release of each minor version.
@@ -51,11 +51,11 @@ def chosen(package: str, text: str) -> list[str]:
     match = _RANGE.fullmatch(text)
     if match is None:
         return [str(_version(word)) for word in text.split(",")]
-    last = {version.release[:2]: version for version in between(package, match[1], match[2])}
+    last = {version.release[:2]: version for version in list_releases(package, match[1], match[2])}
     return [str(version) for version in last.values()]
 
 
-def between(package: str, first: str, last: str) -> list[Version]:
+def list_releases(package: str, first: str, last: str) -> list[Version]:
     """Return the final releases from one to another, both included, the oldest first.
 
     Raises:
@@ -73,8 +73,8 @@ def between(package: str, first: str, last: str) -> list[Version]:
     return found
 
 
-def installed(package: str, version: str, cache: Path) -> Release:
-    """Return a release, which is installed if it is not in the cache.
+def install_release(package: str, version: str, cache: Path) -> Release:
+    """Install a release, if it is not in the cache, and return it.
 
     Raises:
         RequestError: pip cannot install it.

@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
 from rnnparity.problem.answer import Subject
 from rnnparity.problem.errors import RequestError
@@ -56,8 +57,12 @@ def _check_folder() -> None:
     Raises:
         SubjectError: it does not.
     """
-    files = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
-    if _STATE.folder and not any(Path(_STATE.folder) in Path(file).parents for file in files):
+    if not _STATE.folder:
+        return
+    # Attributes are not asked for: a lazy module would be loaded, or raise.
+    modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
+    files = [vars(module).get("__file__") or "" for module in modules]
+    if not any(Path(_STATE.folder) in Path(file).parents for file in files):
         _STATE.subject = None
         raise SubjectError(_STATE.name, f"uses no module in {_STATE.folder}")
 

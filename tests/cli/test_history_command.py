@@ -1,6 +1,8 @@
 """`rnnparity history` and `bisect` over releases of a small framework, without a network."""
 
 import sys
+from contextlib import nullcontext
+from types import ModuleType
 
 import pytest
 from _support.command_line import here
@@ -8,8 +10,9 @@ from _support.released import RELEASES, install
 from packaging.version import Version
 
 from rnnparity.problem.errors import RequestError
-from rnnparity.session import releases
-from rnnparity.session.releases import between, chosen, installed
+from rnnparity.session import releases, worker
+from rnnparity.session.history import check_version
+from rnnparity.session.releases import Release, install_release, list_releases, select_versions
 from rnnparity.session.session import open_session
 
 __all__ = ["here"]
@@ -50,14 +53,18 @@ def found(monkeypatch):
 
 @pytest.mark.usefixtures("found")
 def test_a_range_has_the_last_release_of_each_minor_version():
-    assert chosen("littlernn", "1.0..1.3") == ["1.0.0", "1.1.1", "1.2.0", "1.3.0"]
-    assert chosen("littlernn", "1.1..2") == ["1.1.1", "1.2.0", "1.3.0", "2.0.0", "2.1.0"]
-    assert chosen("littlernn", "1.1.0,1.4.0rc1") == ["1.1.0", "1.4.0rc1"]
-    assert [str(v) for v in between("littlernn", "1.1", "1.2.0")] == ["1.1.0", "1.1.1", "1.2.0"]
+    assert select_versions("littlernn", "1.0..1.3") == ["1.0.0", "1.1.1", "1.2.0", "1.3.0"]
+    assert select_versions("littlernn", "1.1..2") == ["1.1.1", "1.2.0", "1.3.0", "2.0.0", "2.1.0"]
+    assert select_versions("littlernn", "1.1.0,1.4.0rc1") == ["1.1.0", "1.4.0rc1"]
+    assert [str(v) for v in list_releases("littlernn", "1.1", "1.2.0")] == [
+        "1.1.0",
+        "1.1.1",
+        "1.2.0",
+    ]
 
 
 def test_the_final_releases_are_those_that_pip_finds():
-    assert chosen("littlernn", "1.3..2.0") == ["1.3.0", "2.0.0"]
+    assert select_versions("littlernn", "1.3..2.0") == ["1.3.0", "2.0.0"]
 
 
 @pytest.mark.usefixtures("found")
@@ -71,17 +78,17 @@ def test_the_final_releases_are_those_that_pip_finds():
 )
 def test_releases_that_do_not_exist_are_refused(package, text, message):
     with pytest.raises(RequestError, match=message):
-        chosen(package, text)
+        select_versions(package, text)
 
 
 def test_a_release_is_installed_once_and_an_unknown_one_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(RequestError, match=r"pip install littlernn==7\.0: No matching"):
-        installed("littlernn", "7.0", tmp_path)
+        install_release("littlernn", "7.0", tmp_path)
     assert list(tmp_path.iterdir()) == []
-    folder = installed("littlernn", "1.0.0", tmp_path).folder
+    folder = install_release("littlernn", "1.0.0", tmp_path).folder
     assert (folder / "littlernn" / "__init__.py").is_file()
     monkeypatch.setattr(releases, "_pip", None)
-    assert installed("littlernn", "1.0.0", tmp_path).folder == folder
+    assert install_release("littlernn", "1.0.0", tmp_path).folder == folder
 
 
 def test_a_subject_that_does_not_use_the_release_is_refused(tmp_path):
@@ -113,14 +120,64 @@ def test_the_table_marks_what_changed(here, cache):
     )
 
 
+def test_a_release_that_cannot_be_installed_is_a_row_with_its_error(here, cache):
+    words = ["--cache", str(cache), "-k", CASE, "--releases", "1.1.1,7.0,2.1.0"]
+    status, out, _ = here("history", *SUBJECT, *words)
+    assert status == 0
+    assert out.splitlines()[1].split() == ["1.1.1", "2.1.0"]
+    assert "7.0 was not run: pip install littlernn==7.0: No matching distribution" in out
+
+
+def test_an_interrupted_history_prints_the_finished_releases(here, cache, monkeypatch):
+    def install(package, version, cache):
+        if version == "1.2.0":
+            raise KeyboardInterrupt
+        return install_release(package, version, cache)
+
+    monkeypatch.setattr(releases, "install_release", install)
+    words = ["--cache", str(cache), "-k", CASE, "--releases", "1.1.1,1.2.0,2.1.0"]
+    status, out, err = here("history", *SUBJECT, *words)
+    assert (status, err) == (130, "rnnparity: interrupted\n")
+    assert out.splitlines()[1].split() == ["1.1.1"]
+
+
+@pytest.mark.parametrize(
+    ("actual", "requested", "same"),
+    [
+        ("3.1.0", "3.1", True),
+        ("3.1.0+cpu", "3.1.0", True),
+        ("3.1.1", "3.1", False),
+        ("local build", "local build", True),
+        ("local build", "3.1", False),
+    ],
+)
+def test_a_framework_must_be_of_the_requested_version(tmp_path, actual, requested, same):
+    expectation = nullcontext() if same else pytest.raises(RequestError, match="got version")
+    with expectation:
+        check_version({"keras": actual}, Release("keras", requested, tmp_path))
+
+
+def test_lazy_modules_are_not_loaded_for_the_folder_of_a_release(tmp_path, monkeypatch):
+    def load_lazily(name):
+        raise ImportError(name)
+
+    lazy = ModuleType("lazy")
+    lazy.__getattr__ = load_lazily
+    monkeypatch.setitem(sys.modules, "lazy", lazy)
+    monkeypatch.setattr(worker, "_STATE", worker._State("reference", folder=str(tmp_path)))
+    assert "uses no module in" in str(worker.load()[1])
+    monkeypatch.setattr(worker, "_STATE", worker._State("reference"))
+    assert worker.load()[1] is None
+
+
 @pytest.mark.usefixtures("found")
 def test_bisect_finds_the_first_release_that_differs(here, cache):
     words = ["bisect", CASE, *SUBJECT, "--cache", str(cache), "--good", "1.0", "--bad", "1.3.0"]
     status, out, _ = here(*words)
     lines = out.splitlines()
     assert status == 0
-    assert lines[0] == "1.0.0: agrees, as the good one"
-    assert lines[1].startswith("1.3.0: diverges, differs from the good one")
+    assert lines[0] == "1.0.0: agrees, same as release 1.0.0"
+    assert lines[1].startswith("1.3.0: diverges, differs from release 1.0.0")
     assert lines[-2:] == [
         "first release that differs: littlernn 1.2.0",
         "last release that does not: littlernn 1.1.1",
