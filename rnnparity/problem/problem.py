@@ -295,7 +295,7 @@ class Problem:
 
 
 def without_cotangents(problem: Problem) -> Problem:
-    """Return the problem as one that asks for outputs only."""
+    """Return the problem without cotangents and gradients: it asks for outputs, or a training step."""
     return replace(problem, cotangents=None, gradients=None)
 
 

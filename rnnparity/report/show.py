@@ -17,9 +17,10 @@ from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import TraceStep, trace
-from rnnparity.reference.tolerance import Expected, expect
+from rnnparity.reference.tolerance import Expected
 from rnnparity.report.messages import failure, sigma_text
 from rnnparity.session.outcome import Outcome
+from rnnparity.verdict.judge import expect_answer
 
 # The number of columns of an array, and that of values above which it is shortened.
 WIDTH, VALUES = 110, 400
@@ -28,14 +29,15 @@ WIDTH, VALUES = 110, 400
 def show(problem: Problem, subject: str, outcome: Outcome, result: CaseResult) -> Iterator[str]:
     """Yield everything about one case in lines; the rows of a batch are side by side."""
     declared = declared_precision(result.precision) if result.precision else None
-    expected = expect(problem, precision=declared)
+    expected = expect_answer(problem, precision=declared)
+    trains = problem.training_step is not None
     for part in (
         _head(problem),
         _numbers(problem),
         _steps(trace(problem)),
-        _outputs(expected, outcome.answer),
-        _visible_changes(expected),
-        _faults(problem, expected),
+        _answers("weights after the step" if trains else "outputs", expected, outcome.answer),
+        _visible_changes("the gradient of one array" if trains else "one array", expected),
+        () if trains else _faults(problem, expected),
     ):
         lines = list(part)
         if lines:
@@ -91,9 +93,9 @@ def _row(values: Array) -> str:
     return " ".join(f"{value:9.6f}" for value in values)
 
 
-def _outputs(expected: Expected, answer: Answer | None) -> Iterator[str]:
+def _answers(what: str, expected: Expected, answer: Answer | None) -> Iterator[str]:
     actual = {tensor.name: tensor for tensor in answer.outputs} if answer else {}
-    yield "outputs (reference):"
+    yield f"{what} (reference):"
     for tensor, sigma in zip(expected.outputs, expected.sigmas, strict=True):
         yield from _tensor(tensor)
         yield f"  sigma: at most {sigma.max(initial=0):.2g}"
@@ -113,13 +115,13 @@ def _error(actual: Tensor, expected: Tensor) -> Iterator[str]:
     return _indented(text)
 
 
-def _visible_changes(expected: Expected) -> Iterator[str]:
-    """Yield how many thresholds a small change of each array is in the outputs."""
+def _visible_changes(what: str, expected: Expected) -> Iterator[str]:
+    """Yield how many thresholds a small change of each array is in the answer."""
     if not expected.visible:
         return
     yield (
-        f"effect of a relative change of {expected.dtype.fault:g} in one array, in multiples of the "
-        "threshold:"
+        f"effect of a relative change of {expected.dtype.fault:g} in {what}, in multiples of "
+        "the threshold:"
     )
     for name, thresholds in expected.visible.items():
         yield f"  {name}: {f'{thresholds:.3g}' if thresholds else 'none'}"

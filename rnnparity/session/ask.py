@@ -34,20 +34,23 @@ def run(problem: Problem, subject: SubjectLike = REFERENCE, *, gradients: bool =
     """Return the problem with the outputs of a subject, in the subject's dtypes.
 
     Those of the reference are float64. With `gradients` these are computed too, for the problem's
-    cotangents or, where it has none, for those of `with_cotangents`.
+    cotangents or, where it has none, for those of `with_cotangents`. A training step is answered by
+    the weights after it; with `gradients` it is left out, and there are no outputs.
 
     Raises:
         RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
         SubjectFailedError: it failed on it.
     """
     with open_session(subject) as session:
-        outcome = ask_loaded(session, without_cotangents(problem))
-        outputs = _answer(outcome, session.name).outputs
+        outputs = None
+        if not gradients or problem.training_step is None:
+            outcome = ask_loaded(session, without_cotangents(problem))
+            outputs = _answer(outcome, session.name).outputs
         problem = replace(problem, outputs=outputs, gradients=None)
         if not gradients:
             return problem
         problem = with_cotangents(problem)
-        answer = _answer(session.ask(problem), session.name)
+        answer = _answer(ask_loaded(session, problem), session.name)
         return replace(problem, gradients=answer.gradients)
 
 
@@ -116,17 +119,20 @@ def explain_subject(
     """Explain the outputs of a subject, and ask it again where inputs can separate causes.
 
     Wrong facts are added to the differences, and the known differences of the subject that cover
-    them are named. With `gradients` these are explained if the outputs are right. `progress` is called
-    while pairs of faults are tried.
+    them are named. With `gradients` these are explained if the outputs are right, or if the problem
+    has a training step, which is left out. `progress` is called while pairs of faults are tried.
 
     Raises:
         RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
         SubjectFailedError: it failed on it.
     """
     with open_session(subject) as session:
-        diagnosis = _outputs_explained(session, without_cotangents(problem), progress)
-        if not gradients or diagnosis.explanation.verdict is Verdict.DIVERGES:
-            return diagnosis
+        if gradients and problem.training_step is not None:
+            problem = replace(problem, outputs=None)  # they are weights
+        else:
+            diagnosis = _outputs_explained(session, without_cotangents(problem), progress)
+            if not gradients or diagnosis.explanation.verdict is Verdict.DIVERGES:
+                return diagnosis
         return _gradients_explained(session, with_cotangents(problem))
 
 
@@ -173,7 +179,7 @@ def _relative(problem: Problem, result: CaseResult) -> Diagnosis:
 def _gradients_explained(session: Session, problem: Problem) -> Diagnosis:
     from rnnparity.explanation.gradients import explain_gradients
 
-    gradients = _answer(session.ask(problem), session.name).gradients
+    gradients = _answer(ask_loaded(session, problem), session.name).gradients
     with one_blas_thread():
         diagnosis = explain_gradients(replace(problem, gradients=gradients))
     return _with_known(diagnosis, _KnownDifferences(problem, session.name, session.versions))

@@ -32,8 +32,10 @@ from rnnparity.reference.gradients.training import (
     compute_training_step,
     compute_training_step_exactly,
 )
-from rnnparity.session.ask import run
+from rnnparity.report.show import show
+from rnnparity.session.ask import explain_subject, run
 from rnnparity.session.outcome import ask_in_this_process
+from rnnparity.session.session import open_session
 from rnnparity.subjects import make_subject
 from rnnparity.verdict.judge import judge
 
@@ -205,6 +207,29 @@ def test_a_wrong_step_is_not_explained_but_refused():
         explain(problem.with_outputs(problem.weights))
     with pytest.raises(AssertionError, match="kernel"):
         assert_parity([tensor.data for tensor in problem.weights], problem)
+
+
+def test_gradients_of_a_step_are_computed_and_explained_without_its_weights():
+    problem = problem_of("lstm")
+    with_weights = problem.with_outputs(compute_training_step(problem))
+    computed = run(with_weights, gradients=True)
+    assert (computed.outputs, computed.training_step) == (None, None)
+    assert file_format.parse_problem(json.loads(file_format.dump_line(computed)), "x").gradients
+    diagnosis = explain_subject(with_weights, "reference", gradients=True)
+    assert diagnosis.explanation.verdict is Verdict.AGREES
+
+
+def test_a_step_is_shown_by_the_weights_after_it():
+    problem = problem_of("lstm")
+    with open_session("reference") as session:
+        outcome = session.ask(problem)
+        lines = list(show(problem, "reference", outcome, session.judge(outcome)))
+    assert "outputs (reference):" not in lines
+    first = lines.index("weights after the step (reference):")
+    assert lines[first + 1].startswith("kernel ")
+    assert any("in the gradient of one array" in line for line in lines)
+    assert not any(line.startswith("mutation score") for line in lines)
+    assert lines[-1].startswith("reference agrees")
 
 
 @pytest.mark.parametrize(
