@@ -24,6 +24,7 @@ from rnnparity.problem.errors import RequestError
 
 if TYPE_CHECKING:
     from rnnparity.problem.results import Report
+    from rnnparity.report.changes import Changes
     from rnnparity.report.outputs import Outputs
     from rnnparity.session.check import Settings
     from rnnparity.session.selection import Selection
@@ -83,11 +84,14 @@ def check(
     request is invalid or nothing was compared, 130 Ctrl-C.
     """
     from rnnparity.problem.dtypes import declared_precision
+    from rnnparity.report.changes import changes_since, check_comparable
     from rnnparity.report.outputs import Outputs, load_merged
+    from rnnparity.report.store import load
     from rnnparity.session.judging import check_compared
 
-    outputs = Outputs(html, markdown, json, site, baseline, fixtures)
+    outputs = Outputs(html, markdown, json, site, fixtures)
     outputs.check()
+    earlier = None if baseline is None else load(baseline)
     if precision:
         declared_precision(precision)
     if from_:
@@ -102,10 +106,13 @@ def check(
         from rnnparity.session.check import Settings
         from rnnparity.session.selection import Selection, Shard
 
+        if earlier is not None:
+            check_comparable(earlier, gradients)
         selection = Selection(k, full, Shard.parse(shard) if shard else None, gradients)
         settings = Settings(j, timeout, fixtures, causes=not no_causes, precision=precision)
         report = _run(subjects or [], all_, selection, settings, outputs)
-    _show(report, outputs)
+    changes = None if earlier is None else changes_since(earlier, report)
+    _show(report, outputs, changes)
     raise typer.Exit(report.status)
 
 
@@ -127,18 +134,17 @@ def _run(
         return with_examples(run, progress)
 
 
-def _show(report: Report, outputs: Outputs) -> None:
+def _show(report: Report, outputs: Outputs, changes: Changes | None) -> None:
     """Write the files, and print what is not written to stdout."""
     from rnnparity.report.changes_text import change_lines
     from rnnparity.report.screen import report_lines, skipped_lines
 
     try:
-        text = outputs.write(report)
+        text = outputs.write(report, changes)
         if text:
             typer.echo(text, nl=False)
         else:
             echo(*report_lines(report))
-            changes = outputs.changes(report)
             echo(*(change_lines(changes) if changes else ()))
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe has gone

@@ -55,16 +55,25 @@ class Changes:
         return counts
 
 
+def check_comparable(baseline: Report, gradients: bool) -> None:
+    """Check that a run has what an earlier one had: `gradients`, or outputs.
+
+    Raises:
+        RequestError: one of them has gradients, the other has outputs.
+    """
+    if baseline.gradients != gradients:
+        raise RequestError(
+            "--baseline: one of the two reports is of gradients, the other of outputs"
+        )
+
+
 def changes_since(baseline: Report, report: Report) -> Changes:
     """Return what changed from an earlier report to a later one.
 
     Raises:
         RequestError: one of them has gradients, the other has outputs.
     """
-    if baseline.gradients != report.gradients:
-        raise RequestError(
-            "--baseline: one of the two reports is of gradients, the other of outputs"
-        )
+    check_comparable(baseline, report.gradients)
     before = {subject.name: subject for subject in baseline.subjects}
     now = {subject.name: subject for subject in report.subjects}
     return Changes(

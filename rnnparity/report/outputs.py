@@ -11,7 +11,7 @@ from rnnparity.golden.known_differences import read_known
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import check_writable, write_file, write_folder
 from rnnparity.problem.results import Report
-from rnnparity.report.changes import Changes, changes_since
+from rnnparity.report.changes import Changes
 from rnnparity.report.merge import merge
 from rnnparity.report.store import dump, load
 
@@ -22,14 +22,13 @@ STDOUT = Path("-")
 class Outputs:
     """Files to write a report to; "-" is stdout, for one of them. `site` is a folder.
 
-    `baseline` is the file of an earlier run, `fixtures` the folder of the known differences.
+    `fixtures` is the folder of the known differences.
     """
 
     html: Path | None = None
     markdown: Path | None = None
     json: Path | None = None
     site: Path | None = None
-    baseline: Path | None = None
     fixtures: Path | None = None
 
     @property
@@ -50,24 +49,17 @@ class Outputs:
                 check_writable(file)
         if self.site is not None:
             write_folder(self.site, {})
-        if self.baseline is not None:
-            load(self.baseline)
-
-    def changes(self, report: Report) -> Changes | None:
-        """Return what changed since the earlier run; None without one.
-
-        Raises:
-            RequestError: its file is unreadable, or does not belong to the report.
-        """
-        return changes_since(load(self.baseline), report) if self.baseline else None
 
     def keep(self, report: Report) -> None:
         """Write the JSON file of a run whose causes are still to be searched."""
         if self.json is not None and self.json != STDOUT:
             write_file(self.json, dump(report))
 
-    def write(self, report: Report) -> str:
-        """Write the files and return the text for stdout, if one is requested."""
+    def write(self, report: Report, changes: Changes | None = None) -> str:
+        """Write the files and return the text for stdout, if one is requested.
+
+        `changes` are those since an earlier run, for the site.
+        """
         if not self.requested:
             return ""
         # Templates and pictures, which a run on the terminal does not need.
@@ -82,7 +74,7 @@ class Outputs:
         if self.site is not None:
             from rnnparity.report.site import write_site
 
-            write_site(report, self.site, changes=self.changes(report), fixtures=self.fixtures)
+            write_site(report, self.site, changes=changes, fixtures=self.fixtures)
         return text
 
 

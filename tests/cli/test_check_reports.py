@@ -82,8 +82,32 @@ def test_baseline_and_site_are_checked_before_anything_runs(here, stored, tmp_pa
         assert message in err
     gradients = stored("g.json", replace(report(subject("mine", AGREEING)), gradients=True))
     now = stored("now.json", report(subject("mine", AGREEING)))
-    status, _, err = here("check", "--from", now, "--baseline", gradients)
-    assert (status, "one of the two reports is of gradients" in err) == (2, True)
+    page = tmp_path / "page.html"
+    for words in (
+        ["--from", now, "--baseline", gradients],
+        ["reference", "--baseline", gradients],
+        ["reference", "--gradients", "--baseline", now],
+    ):
+        status, _, err = here("check", *words, "--html", str(page))
+        assert (status, "one of the two reports is of gradients" in err) == (2, True)
+        assert not page.exists()
+
+
+@pytest.mark.usefixtures("nothing_is_run")
+def test_a_baseline_is_read_once(here, stored, tmp_path, monkeypatch):
+    files = []
+    now = stored("now.json", report(subject("mine", AGREEING)))
+    before = stored("before.json", report(subject("mine", MIXED)))
+
+    def count(path):
+        files.append(str(path))
+        return load(path)
+
+    for module in ("store", "outputs"):
+        monkeypatch.setattr(f"rnnparity.report.{module}.load", count)
+    words = ["--from", now, "--baseline", before, "--site", str(tmp_path / "site")]
+    assert here("check", *words)[0] == 0
+    assert files.count(before) == 1
 
 
 @pytest.mark.usefixtures("nothing_is_run")
