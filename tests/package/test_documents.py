@@ -65,6 +65,7 @@ def test_table_of_fuzzing_is_that_of_its_stored_runs(tmp_path, monkeypatch):
         log = StoredLog(tmp_path / f"{subject}.json")
         log.begin(FuzzRun(subject, versions, (4, 5), date="2026-11-30", rnnparity="0.2"))
         log.add(SeedRecords(4, (record,)))
+        log.add(SeedRecords(5, ()))
     files = [str(tmp_path / name) for name in ("keras.json", "keras:xla.json")]
     entry = generate.fuzz_entry(files)
     assert entry["command"] == "rnnparity fuzz --from keras.json keras:xla.json"
