@@ -48,9 +48,9 @@ class Search:
 
     `precision` is the coarser dtype whose noise had to be allowed, or "". `invisible` are the
     single faults that give the expected outputs on these inputs. `within_noise_of` is the coarser
-    dtype whose noise would cover every difference, where nothing else points to that dtype. `by_size`:
-    only the size of the errors points to `precision`. `part` states where only a part of the values
-    was compared.
+    dtype whose noise would cover every difference, where nothing else points to that dtype.
+    `low_confidence`: the noise is only roughly known, or only the size of the errors points to
+    `precision`. `part` states where only a part of the values was compared.
     """
 
     candidates: int = 0
@@ -58,15 +58,15 @@ class Search:
     precision: str = ""
     invisible: tuple[FaultId, ...] = ()
     within_noise_of: str = ""
-    by_size: bool = False
+    low_confidence: bool = False
     part: FindingType | None = None
 
     def certain(self, fit: Fit) -> bool:
         """Return whether a fit is more than chance.
 
-        With errors that only another fault may have made as large as those of a coarser dtype it is not.
+        With low confidence it is not: another fault may have made errors of that size.
         """
-        return not self.by_size and bool(
+        return not self.low_confidence and bool(
             np.log10(max(self.candidates, 1)) + fit.chance < np.log10(CHANCE)
         )
 

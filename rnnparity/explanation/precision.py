@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import nsmallest
+from operator import itemgetter
 
 import numpy as np
 
@@ -84,9 +86,8 @@ def fits_with_own_noise(
                 error = np.nan_to_num(np.abs(values - actual) / scale, nan=np.inf)
             score = float(np.log10(np.maximum(error, unit)).mean())
             near.append((score, injection, mutant))
-    near.sort(key=lambda one: one[0])
     fits = []
-    for _, injection, mutant in near[:TRIED]:
+    for _, injection, mutant in nsmallest(TRIED, near, key=itemgetter(0)):
         outputs, faulty = [tensor.data for tensor in mutant.outputs], as_problem(injection)
         noise = None if faulty is None else noise_of(faulty, outputs, dtype, roughly=True)
         if noise is None:

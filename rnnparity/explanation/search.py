@@ -131,14 +131,14 @@ def _try_coarser(search: Search, evidence: Evidence, singles: Sequence[Injection
         if not evidence.coarse_dtype:  # only the size of the errors points to a coarser dtype
             search.fits = [fit for fit in search.fits if search.certain(fit)]
         if search.fits:
-            search.precision, search.by_size = noise.dtype, not evidence.coarse_dtype
+            search.precision, search.low_confidence = noise.dtype, not evidence.coarse_dtype
             return
     if evidence.coarse_dtype and evidence.coarse_dtype not in predicted:
         _try_roughly(search, evidence, [*singles, *_fitted(evidence)])
 
 
 def _try_roughly(search: Search, evidence: Evidence, hypotheses: Sequence[Injection]) -> None:
-    """Do the same in a dtype whose noise is only roughly known: what fits has low confidence."""
+    """Try hypotheses in a dtype whose noise is only roughly known: a fit has low confidence."""
     dtype, expected = evidence.coarse_dtype, evidence.expected
     noise = noise_of(evidence.problem, evidence.expected_arrays, dtype, roughly=True)
     if noise is not None and evidence.largest_distance(expected.outputs, noise) <= noise.threshold:
@@ -147,7 +147,7 @@ def _try_roughly(search: Search, evidence: Evidence, hypotheses: Sequence[Inject
         search.candidates += len(hypotheses)
         search.fits = fits_with_own_noise(evidence, dtype, hypotheses)
         search.precision = dtype if search.fits else ""
-    search.by_size = bool(search.fits)
+    search.low_confidence = bool(search.fits)
 
 
 def nearest(fits: Sequence[Fit]) -> list[Fit]:

@@ -101,32 +101,35 @@ def detecting_cases(
     def by_fault(problem: Problem, faults: Iterable[Fault]) -> _ByFault:
         return ((fault, mutate(problem, fault)) for fault in faults)
 
-    def expected(problem: Problem) -> Expected:
+    def expect_outputs(problem: Problem) -> Expected:
         return expect(problem, precision=(precisions or {}).get(problem.id))
 
-    return _detecting(problems, FAULTS, by_fault, expected)
+    return _detecting(problems, FAULTS, by_fault, expect_outputs)
 
 
 def gradient_detecting_cases(
     problems: Iterable[Problem], precisions: Mapping[str, FloatType] | None = None
 ) -> dict[Fault, str]:
-    """Return the same of the faults of the backward pass, and of problems with cotangents."""
+    """Return the faults of the backward pass that apply to any problem with cotangents.
+
+    Each has the id of a problem that detects it, as in `detecting_cases`.
+    """
 
     def by_fault(problem: Problem, faults: Iterable[Fault]) -> _ByFault:
         # They come in the order of the faults, from one run of the problem without a fault.
         return groupby(backward_mutants(problem, faults), lambda mutant: mutant.fault)
 
-    def expected(problem: Problem) -> Expected:
+    def expect_answer(problem: Problem) -> Expected:
         return expect_gradients(problem, (precisions or {}).get(problem.id))
 
-    return _detecting(problems, BACKWARD_FAULTS, by_fault, expected)
+    return _detecting(problems, BACKWARD_FAULTS, by_fault, expect_answer)
 
 
 def _detecting(
     problems: Iterable[Problem],
     faults: Iterable[Fault],
     mutants_by_fault: Callable[[Problem, Sequence[Fault]], _ByFault],
-    expect: Callable[[Problem], Expected],
+    expect_problem: Callable[[Problem], Expected],
 ) -> dict[Fault, str]:
     cases: dict[Fault, str] = {}
     tries = dict.fromkeys(faults, TRIES)
@@ -136,7 +139,7 @@ def _detecting(
             mutants_of_fault = list(of_fault)
             if not mutants_of_fault:
                 continue
-            expected = expected or expect(problem)
+            expected = expected or expect_problem(problem)
             detected = _detects_any(mutants_of_fault, expected)
             cases[fault] = problem.id if detected else ""
             tries[fault] -= 1

@@ -37,7 +37,7 @@ def _read_and_return_forward(half: HalfRun) -> Result | None:
     if not (layer.go_backwards and layer.return_sequences):
         return None
     output, states = replace(half, layer=replace(layer, go_backwards=False)).run()
-    return output[..., ::-1, :], states  # which Bidirectional reverses again
+    return output[..., ::-1, :], states  # in the order of a half that reads from the end
 
 
 def _last_time_step(half: HalfRun) -> Result | None:

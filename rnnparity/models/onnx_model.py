@@ -73,8 +73,9 @@ def from_onnx(
         if len(names) != 1:
             raise FormatError(f"inputs: got one array, expected a dict of {', '.join(names)}")
         inputs = {names[0]: inputs}
-    loaded = with_taken_branches(loaded, inputs, ENGINES[engine]())
-    nodes = recurrent_nodes(loaded, inputs, ENGINES[engine]())
+    runtime = ENGINES[engine]()
+    loaded = with_taken_branches(loaded, inputs, runtime)
+    nodes = recurrent_nodes(loaded, inputs, runtime)
     return [_problem(node) for node in nodes]
 
 

@@ -28,6 +28,7 @@ MODES = {
 }
 # The number of blocks in a cell's weights -> the mode of a module with the same equations.
 CELL_MODES = {1: "RNN", 3: "GRU", 4: "LSTM"}
+CELL_ARRAYS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def from_torch(
@@ -57,7 +58,7 @@ def from_torch(
     >>> [(slot.name, slot.shape) for slot in problem.output_slots()]
     [('output', (2, 5, 6)), ('1/forward_h', (2, 3)), ('1/backward_h', (2, 3))]
     """
-    if hasattr(module, "weight_ih"):
+    if all(hasattr(module, name) for name in CELL_ARRAYS):
         module, inputs, states = _one_step(module, inputs, states)
     _check_module(module)
     x, mask = (
@@ -83,13 +84,12 @@ def _one_step(
 ) -> tuple[TorchModule, Array, TensorLike | None]:
     """Return a cell as a module of one layer, and its inputs and states as such a module takes them."""
     units = int(cell.weight_hh.shape[1])
-    mode = CELL_MODES[int(cell.weight_hh.shape[0]) // units]
+    mode = CELL_MODES.get(int(cell.weight_hh.shape[0]) // units)
     if mode == "RNN":
-        mode = f"RNN_{cell.nonlinearity.upper()}"
-    arrays = {
-        f"{name}_l0": getattr(cell, name)
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    }
+        mode = f"RNN_{getattr(cell, 'nonlinearity', '').upper()}"
+    if mode not in MODES:
+        raise _not_recurrent(cell)
+    arrays = {f"{name}_l0": getattr(cell, name) for name in CELL_ARRAYS}
     module = SimpleNamespace(
         mode=mode,
         hidden_size=units,
@@ -105,17 +105,20 @@ def _one_step(
     if x.ndim != 2:
         raise FormatError(f"inputs: got shape {x.shape}, expected (B, D), one step of a cell")
     if states is not None:
-        given = states if isinstance(states, list | tuple) else [states]
-        states = [np.atleast_2d(as_array(state))[None] for state in given]
+        arrays_of_states = states if isinstance(states, list | tuple) else [states]
+        states = [np.atleast_2d(as_array(state))[None] for state in arrays_of_states]
     return module, x[:, None], states
+
+
+def _not_recurrent(module: TorchModule) -> FormatError:
+    name = type(module).__name__
+    expected = "nn.RNN, nn.LSTM, nn.GRU or one of their cells"
+    return FormatError(f"module: got {name}, expected {expected}")
 
 
 def _check_module(module: TorchModule) -> None:
     if getattr(module, "mode", None) not in MODES or not hasattr(module, "weight_ih_l0"):
-        name = type(module).__name__
-        raise FormatError(
-            f"module: got {name}, expected nn.RNN, nn.LSTM, nn.GRU or one of their cells"
-        )
+        raise _not_recurrent(module)
     if module.proj_size:
         raise FormatError(
             f"module: proj_size: got {module.proj_size}, expected 0: Keras projects no states"

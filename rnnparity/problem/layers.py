@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from rnnparity.problem.cells import CELLS, CellSpec
 from rnnparity.problem.dtypes import COMPUTE_DTYPE
@@ -162,12 +162,18 @@ def with_return_state(layer: Layer, return_state: bool) -> Layer:
         *first, last = layer.layers
         changed = with_return_state(last, return_state)
         return replace(layer, layers=(*first, changed))  # type: ignore[arg-type]
-    if isinstance(layer, Bidirectional):
-        forward, backward = (
-            replace(half, return_state=return_state) for half in (layer.forward, layer.backward)
-        )
-        return replace(layer, forward=forward, backward=backward)
-    return replace(layer, return_state=return_state)
+    return with_options(layer, return_state=return_state)
+
+
+def with_options(layer: Layer, **options: Any) -> Layer:
+    """Return the layer with other options in each half."""
+    if isinstance(layer, Stack):
+        inside = tuple(with_options(inner, **options) for inner in layer.layers)
+        return replace(layer, layers=inside)  # type: ignore[arg-type]  # stacks do not nest
+    if isinstance(layer, Recurrent):
+        return replace(layer, **options)
+    forward, backward = (replace(half, **options) for half in (layer.forward, layer.backward))
+    return replace(layer, forward=forward, backward=backward)
 
 
 def describe_layer(layer: Layer) -> str:

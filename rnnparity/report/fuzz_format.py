@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -67,28 +67,33 @@ class RecordFields(Strict):
         )
 
 
-class Head(Strict):
-    """The first line: what is run."""
+class RunFields(Strict):
+    """What is run, in both versions of the format."""
 
-    format: Literal["rnnparity-fuzz/2"]
+    format: str
     subject: str
     versions: dict[str, str]
     date: _Date
     rnnparity: str
-    precision: _Precision = ""
     seeds: Annotated[list[int], Field(min_length=2, max_length=2)]
 
     def run(self) -> FuzzRun:
         """Return the run, without any records."""
         first, last = self.seeds
         return FuzzRun(
-            self.subject,
-            self.versions,
-            (first, last),
-            date=self.date,
-            rnnparity=self.rnnparity,
-            precision=self.precision,
+            self.subject, self.versions, (first, last), date=self.date, rnnparity=self.rnnparity
         )
+
+
+class Head(RunFields):
+    """The first line: what is run."""
+
+    format: Literal["rnnparity-fuzz/2"]
+    precision: _Precision = ""
+
+    def run(self) -> FuzzRun:
+        """Return the run, without any records."""
+        return replace(super().run(), precision=self.precision)
 
 
 def head_of(run: FuzzRun) -> Head:
@@ -124,26 +129,12 @@ class SeedLine(Strict):
         return SeedRecords(self.seed, tuple(fields.record() for fields in self.records))
 
 
-class OldRun(Strict):
+class OldRun(RunFields):
     """A run as version 1 stored it."""
 
-    format: str
-    subject: str
-    versions: dict[str, str]
-    seeds: Annotated[list[int], Field(min_length=2, max_length=2)]
     records: Annotated[list[RecordFields], Field(min_length=1)]
-    date: _Date
-    rnnparity: str
     interrupted: bool
 
     def run(self) -> FuzzRun:
         """Return the run, without its records."""
-        first, last = self.seeds
-        return FuzzRun(
-            self.subject,
-            self.versions,
-            (first, last),
-            date=self.date,
-            rnnparity=self.rnnparity,
-            interrupted=self.interrupted,
-        )
+        return replace(super().run(), interrupted=self.interrupted)

@@ -101,7 +101,7 @@ def explained(problem: Problem, progress: Progress | None = None) -> Diagnosis:
 
     with one_blas_thread():
         if problem.gradients is None:
-            return explain(problem, progress=progress)
+            return explain(without_cotangents(problem), progress=progress)
         if problem.outputs is not None:
             diagnosis = explain(without_cotangents(problem), progress=progress)
             if diagnosis.explanation.verdict is Verdict.DIVERGES:

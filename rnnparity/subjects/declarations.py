@@ -20,9 +20,9 @@ class Registration:
 
     `factory` returns the subject; it is called in a worker process and imports the framework.
     `packages` are the modules that must be importable, and `extra` is the extra of this project that
-    installs them ("" where they are the user's). `precision` is what the engine declares to compute
-    in where that is coarser than the layer's type, as of --precision. Lists are sorted by `rank`, then by the module's
-    name.
+    installs them ("" where they are the user's). `precision` is the one that the engine declares,
+    written as for --precision, where it is coarser than the layer's type. Lists are sorted by
+    `rank`, then by the module's name.
     """
 
     name: str

@@ -125,8 +125,8 @@ _NNX_NAMES = {"if": "if_", "i": "dense_i", "h": "dense_h"}
 
 def _parameters(layer: Recurrent, weights: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
     """Return the parameters of linen's cells by the name of their Dense layer."""
-    if layer.class_name == "GRU":
-        gru = gru_weights(layer, weights)
+    gru = gru_weights(layer, weights) if layer.class_name == "GRU" else None
+    if gru is not None:
         W, U, bias = gru.W.T, gru.U.T, gru.b
         gates, biased = "rzn", "i"
     else:
@@ -141,8 +141,8 @@ def _parameters(layer: Recurrent, weights: Mapping[str, Array]) -> dict[str, dic
             parameters[name] = {"kernel": kernel}
             if side == biased:
                 parameters[name]["bias"] = np.split(bias, count)[index]
-    if layer.class_name == "GRU":
-        parameters["hn"]["bias"] = gru_weights(layer, weights).b_n
+    if gru is not None:
+        parameters["hn"]["bias"] = gru.b_n
     return parameters
 
 

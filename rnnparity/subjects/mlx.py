@@ -46,12 +46,12 @@ def make() -> FunctionSubject:
 
         start = [array_of(state) for state in states]
         W, U = weights["kernel"].T, weights["recurrent_kernel"].T
-        arrays = {"Wx": W, "Wh": U, "bias": weights.get("bias")}
         if layer.class_name == "SimpleRNN":
             module = nn.RNN(*sizes)
             arrays = {"Wxh": W, "Whh": U, "bias": weights.get("bias")}
         elif layer.class_name == "LSTM":
             module = nn.LSTM(*sizes)
+            arrays = {"Wx": W, "Wh": U, "bias": weights.get("bias")}
         else:
             module = nn.GRU(*sizes)
             gru = gru_weights(layer, weights)

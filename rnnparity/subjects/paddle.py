@@ -40,7 +40,7 @@ def make() -> FunctionSubject:
         states: Sequence[Array],
     ) -> tuple[Array, list[Array]]:
         check_plain(layer, None, ("SimpleRNN", "LSTM", "GRU"), ("float32", "float64"))
-        if mask is not None and layer.return_sequences:
+        if mask is not None and layer.return_sequences and not layer.zero_output_for_mask:
             raise Unsupported(
                 "outputs of padded steps are zeros, Keras repeats the previous output"
             )
@@ -57,7 +57,8 @@ def make() -> FunctionSubject:
             )
         ends = [end.numpy()[0] for end in (last if is_lstm else [last])]
         sequence = np.array(outputs.numpy())
-        sequence[:, -1] = ends[0]  # that of the last used step
+        if not layer.return_sequences:
+            sequence[:, -1] = ends[0]  # that of the last used step
         return sequence, ends
 
     return FunctionSubject(half, ("paddlepaddle",))

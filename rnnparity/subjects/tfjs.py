@@ -9,13 +9,12 @@ import json
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.layers import Bidirectional, Recurrent
+from rnnparity.problem.layers import Bidirectional, Recurrent, with_options
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import state_slots
 from rnnparity.subjects.adapters import Weights, layer_outputs
@@ -58,7 +57,7 @@ class TensorFlowJs:
         # Zeros are what it starts from by itself.
         initial = [Tensor(slot.name, state) for slot, state in zip(slots, states, strict=True)]
         question = Problem(
-            layer=with_states(layer),
+            layer=with_options(layer, return_state=True, stateful=False),
             weights=tuple(Tensor(name, array) for name, array in weights.items()),
             inputs=Tensor("inputs", x),
             mask=mask,
@@ -67,16 +66,6 @@ class TensorFlowJs:
         )
         arrays = [tensor.data for tensor in self._program.answer(question).outputs]
         return arrays[: -len(slots)], arrays[-len(slots) :]
-
-
-def with_states(layer: Recurrent | Bidirectional) -> Recurrent | Bidirectional:
-    """Return the layer so that it is called once and returns its states."""
-    if isinstance(layer, Recurrent):
-        return replace(layer, return_state=True, stateful=False)
-    forward, backward = (
-        replace(half, return_state=True, stateful=False) for half in (layer.forward, layer.backward)
-    )
-    return replace(layer, forward=forward, backward=backward)
 
 
 def make() -> TensorFlowJs:

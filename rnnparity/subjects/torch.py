@@ -101,7 +101,9 @@ class TorchSubject:
         states = [self.layers.tensor(state.data) for state in problem.initial_state or ()]
         outputs = self._recorded_outputs(problem, modules, x, states)
         loss = sum(
-            self.torch.nn.functional.mse_loss(output, self.layers.tensor(target.data))
+            self.torch.nn.functional.mse_loss(
+                output, self.layers.tensor(target.data).to(output.dtype)
+            )
             for output, target in zip(outputs, step.targets, strict=True)
         )
         parameters = [p for layer, module in modules for p in trained_parameters(layer, module)]

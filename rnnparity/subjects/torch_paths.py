@@ -7,14 +7,14 @@ at each product: https://docs.pytorch.org/docs/stable/quantization.html.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Bidirectional, Recurrent
 from rnnparity.problem.problem import Problem
-from rnnparity.subjects.adapters import layer_outputs, with_lengths
+from rnnparity.subjects.adapters import layer_outputs
 from rnnparity.subjects.declarations import Registration
 from rnnparity.subjects.functions import FunctionSubject
 from rnnparity.subjects.torch import check_supported
@@ -46,10 +46,10 @@ def make(path: str) -> FunctionSubject:
         layer: Recurrent | Bidirectional,
         weights: Mapping[str, Array],
         x: Array,
-        lengths: Array | None,
+        mask: Array | None,
         states: Sequence[Array],
     ) -> tuple[list[Array], list[Array]]:
-        _check(path, first_half(layer), lengths)
+        _check(path, first_half(layer), mask)
         module = layers.module(layer, weights)
 
         def changed(*arguments: object) -> object:
@@ -64,14 +64,14 @@ def make(path: str) -> FunctionSubject:
     def answer(problem: Problem) -> list[Array]:
         check_supported(problem)
         with torch.no_grad():
-            return [tensor.data for tensor in layer_outputs(problem, with_lengths(run))]
+            return [tensor.data for tensor in layer_outputs(problem, run)]
 
     return FunctionSubject(answer, ("torch",))
 
 
-def _check(path: str, half: Recurrent, lengths: Array | None) -> None:
-    if lengths is not None:
-        raise Unsupported(f"torch:{path} is run without lengths")
+def _check(path: str, half: Recurrent, mask: Array | None) -> None:
+    if mask is not None:
+        raise Unsupported(f"torch:{path} is run without masks")
     if half.compute_dtype not in ("float32", "float64"):
         raise Unsupported(f"torch:{path} is run in float32 and float64 only")
     if path == "quantized" and (half.class_name == "SimpleRNN" or half.compute_dtype == "float64"):
@@ -94,15 +94,12 @@ def _wrapper(torch: Torch) -> type[TorchModule]:
     return Wrapper
 
 
-def _quantized(torch: Torch, module: TorchModule, arguments: object) -> TorchModule:  # noqa: ARG001 - not needed
-    kinds = {torch.nn.LSTM, torch.nn.GRU}
-    return torch.ao.quantization.quantize_dynamic(module, kinds, dtype=torch.qint8)
-
-
-_CHANGES = {
+_CHANGES: Mapping[str, Callable[[Torch, TorchModule, object], TorchModule]] = {
     "jit": lambda torch, module, arguments: torch.jit.trace(module, arguments, check_trace=False),
     "export": lambda torch, module, arguments: torch.export.export(module, arguments).module(),
-    "quantized": _quantized,
+    "quantized": lambda torch, module, _: torch.ao.quantization.quantize_dynamic(
+        module, {torch.nn.LSTM, torch.nn.GRU}, dtype=torch.qint8
+    ),
 }
 
 SUBJECTS = tuple(

@@ -30,16 +30,17 @@ class Runnable(Protocol):
 
 
 class TractSession:
-    """A model in tract, which is compiled for the shapes and types of each kind of inputs."""
+    """A model in tract, which is compiled for each set of shapes and types of inputs."""
 
     # tract's names of types.
     TYPES: Mapping[str, str] = {
-        "float16": "f16", "float32": "f32", "float64": "f64", "int32": "i32", "bool": "bool",
+        "float16": "f16", "float32": "f32", "float64": "f64", "int32": "i32", "int64": "i64",
+        "bool": "bool",
     }  # fmt: skip
 
     def __init__(self, tract: ModuleType, model: bytes) -> None:
         self.tract = tract
-        self.code = model
+        self.model = model
         self.compiled: dict[tuple[str, ...], Runnable] = {}
 
     def run(self, _output_names: None, feeds: dict[str, Array], /) -> list[Array]:
@@ -48,8 +49,9 @@ class TractSession:
         Raises:
             Unsupported: an array is in a type that tract does not have.
         """
-        if any(str(array.dtype) not in self.TYPES for array in feeds.values()):
-            raise Unsupported("tract has no bfloat16")
+        missing = {str(array.dtype) for array in feeds.values()} - self.TYPES.keys()
+        if missing:
+            raise Unsupported(f"no inputs of {min(missing)} in tract")
         facts = tuple(
             ",".join([*map(str, array.shape), self.TYPES[str(array.dtype)]])
             for array in feeds.values()
@@ -61,7 +63,7 @@ class TractSession:
     def _compile(self, facts: Mapping[str, str]) -> Runnable:
         # It reads files only.
         with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
-            file.write(self.code)
+            file.write(self.model)
             file.flush()
             model = self.tract.onnx().load(file.name)
         for index in range(model.input_count()):

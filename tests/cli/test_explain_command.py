@@ -254,6 +254,18 @@ def test_failure_that_is_known_names_its_entry(here, monkeypatch):
     assert f"IndexError: list index out of range; known difference: {name}" in err
 
 
+def test_wrong_outputs_of_a_file_with_cotangents_are_explained(here, tmp_path):
+    problem = with_cotangents(catalogue()[CASE])
+    outputs = [
+        replace(tensor, data=2 * tensor.data) for tensor in golden_outputs(catalogue()[CASE])
+    ]
+    path = tmp_path / "mine.json"
+    path.write_text(dump_pretty(problem.with_outputs(outputs)))
+    status, out, err = here("explain", str(path))
+    assert (status, err) == (1, "")
+    assert out.splitlines()[1] == "  output (B=2, T=4, H=5): 40 of 40 values differ"
+
+
 def test_wrong_gradients_of_a_file_are_explained(here, tmp_path):
     problem = with_cotangents(catalogue()[CASE])
     gradients = [

@@ -18,6 +18,7 @@ pytest.importorskip("onnxruntime", reason="ONNX Runtime is missing: pip install 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from rnnparity.subjects.onnx_engines import ENGINES  # noqa: E402
+from rnnparity.subjects.onnx_models.branches import with_taken_branches  # noqa: E402
 
 B, T, D, H = 3, 6, 4, 5
 GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
@@ -316,3 +317,34 @@ def test_missing_onnx_and_unknown_engine_are_reported(monkeypatch):
 
 def test_examples_of_the_docstrings_run():
     assert doctest.testmod(onnx_model).failed == 0
+
+
+def test_names_of_two_branches_stay_apart():
+    """The first branch has `a`; the second has `a`, which gets another name, and `a_1`."""
+
+    def branch(*nodes):
+        return helper.make_graph(nodes, "branch", [], [out("r")])
+
+    def out(name):
+        return helper.make_tensor_value_info(name, FLOAT, None)
+
+    first = branch(
+        helper.make_node("Add", ["x", "x"], ["a"]), helper.make_node("Neg", ["a"], ["r"])
+    )
+    second = branch(
+        helper.make_node("Mul", ["x", "x"], ["a"]),
+        helper.make_node("Exp", ["x"], ["a_1"]),
+        helper.make_node("Sub", ["a", "a_1"], ["r"]),
+    )
+    nodes = [
+        helper.make_node("If", ["flag"], [name], name, then_branch=each, else_branch=each)
+        for name, each in (("y", first), ("z", second))
+    ]
+    model = graph_of(nodes, {"flag": np.array(True)}, ["y", "z"])
+    x = inputs_of(3)
+    for name in ("onnxruntime", "onnx-reference"):
+        engine = ENGINES[name]()
+        expected = engine.run(engine.load(model.SerializeToString()), {"x": x})
+        inlined = with_taken_branches(model, {"x": x}, engine)
+        actual = engine.run(engine.load(inlined.SerializeToString()), {"x": x})
+        assert all(map(np.array_equal, actual, expected))

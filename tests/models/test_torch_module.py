@@ -1,6 +1,7 @@
 """from_torch: the reference computes from the problem what the module computes."""
 
 import doctest
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -189,3 +190,21 @@ def test_inputs_of_a_wrong_width_are_refused():
 
 def test_examples_of_the_docstrings_run():
     assert doctest.testmod(torch_module).failed == 0
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        SimpleNamespace(weight_ih=torch.ones(6, 3)),
+        SimpleNamespace(
+            weight_ih=torch.ones(6, 3), weight_hh=torch.ones(6, 3), bias_ih=None, bias_hh=None
+        ),
+        SimpleNamespace(
+            weight_ih=torch.ones(3, 3), weight_hh=torch.ones(3, 3), bias_ih=None, bias_hh=None
+        ),
+    ],
+    ids=["no recurrent weights", "two blocks", "no nonlinearity"],
+)
+def test_module_that_only_looks_like_a_cell_is_refused(cell):
+    with pytest.raises(FormatError, match=r"module: got SimpleNamespace, expected nn.RNN"):
+        from_torch(cell, torch.ones(2, 3))

@@ -8,14 +8,12 @@ activations and the states count.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import ceil, log2, prod
-from typing import Any
 
 import numpy as np
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array, variable_dtype
-from rnnparity.problem.layers import Layer, Recurrent, Stack, halves
+from rnnparity.problem.layers import Layer, halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import Slot, state_slots, weight_slots
 
@@ -129,14 +127,3 @@ def _with_numbers(
         initial_state=None if initial is None else tensors(state_slots(layer, rows), initial),
         id=f"{problem.id.removesuffix('-probe')}-probe",
     )
-
-
-def with_options(layer: Layer, **options: Any) -> Layer:
-    """Return the layer with other options in each half."""
-    if isinstance(layer, Stack):
-        inside = tuple(with_options(inner, **options) for inner in layer.layers)
-        return replace(layer, layers=inside)  # type: ignore[arg-type]  # stacks do not nest
-    if isinstance(layer, Recurrent):
-        return replace(layer, **options)
-    forward, backward = (replace(half, **options) for half in (layer.forward, layer.backward))
-    return replace(layer, forward=forward, backward=backward)

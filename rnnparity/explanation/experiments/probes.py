@@ -13,12 +13,11 @@ from rnnparity.explanation.experiments.probe_problems import (
     build_probe,
     plain_probe,
     widened,
-    with_options,
 )
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
+from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves, with_options
 from rnnparity.problem.problem import Problem
 from rnnparity.reference.tolerance import expect
 

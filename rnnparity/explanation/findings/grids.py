@@ -43,15 +43,12 @@ def grid_findings(view: View) -> Iterator[Finding]:
 
 def shared_grid_findings(view: View) -> Iterator[Finding]:
     """Yield the grid on which all outputs lie, where each one has too few values to show it."""
-    joined = (
-        np.concatenate([getattr(output, name).ravel() for output in view.outputs])
-        for name in ("actual", "expected", "allowed")
-    )
-    raw = _raw(view, Output("", *joined))
+    joined = view.joined(rows=False)
+    raw = _raw(view, joined)
     if raw is not None:
         yield from (replace(raw, name=output.name) for output in view.differing)
         return
-    step = _step(np.concatenate([output.actual.ravel() for output in view.outputs]))
+    step = _step(joined.actual)
     if step is not None:
         yield from (_on_grid(view, output, step) for output in view.differing)
 

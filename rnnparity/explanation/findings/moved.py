@@ -36,14 +36,7 @@ def moved_findings(view: View, *, zeros: bool = True) -> Iterator[Finding]:
 
 def permuted_findings(view: View) -> Iterator[Finding]:
     """Yield the order of the rows in all outputs together: in one of them rows may be equal."""
-    outputs = view.outputs
-    arrays = (
-        np.concatenate(
-            [getattr(output, name).reshape(len(output.actual), -1) for output in outputs], axis=1
-        )
-        for name in ("actual", "expected", "allowed")
-    )
-    yield from _permuted(view, Output("", *arrays))
+    yield from _permuted(view, view.joined(rows=True))
 
 
 def _permuted(view: View, output: Output) -> Iterator[Finding]:

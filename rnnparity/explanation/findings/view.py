@@ -87,6 +87,17 @@ class View:
     outputs: tuple[Output, ...]
     threshold: float
 
+    def joined(self, *, rows: bool) -> Output:
+        """Return all outputs as one, flat or, with `rows`, with a row for each of the batch."""
+        shape = (len(self.outputs[0].actual), -1) if rows else (-1,)
+        arrays = (
+            np.concatenate(
+                [getattr(output, name).reshape(shape) for output in self.outputs], axis=-1
+            )
+            for name in ("actual", "expected", "allowed")
+        )
+        return Output("", *arrays)
+
     def worst_rows(self, count: int) -> Array:
         """Return the indices of the rows of the batch that are furthest off, at most `count`."""
         far = np.zeros(len(self.outputs[0].actual))

@@ -115,7 +115,7 @@ class _Graph:
             raise RequestError(f"{self.path}: cannot be loaded as ONNX: {_line(error)}") from None
         try:
             values = self.engine.run(session, self.feeds)
-        except Exception as error:  # likewise
+        except Exception as error:  # whatever an operator of the engine raises
             message = f"{self.path}: does not run on these inputs: {_line(error)}"
             raise RequestError(message) from None
         arrays = dict(zip(order, values, strict=True))

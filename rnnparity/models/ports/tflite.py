@@ -37,7 +37,7 @@ def run_tflite(path: str, request: PortRequest) -> Port:
         for slot, tensor in zip(slots, request.inputs, strict=True):
             interpreter.set_tensor(slot["index"], tensor.data.astype(slot["dtype"]))
         interpreter.invoke()
-    except Exception as error:  # likewise
+    except Exception as error:  # whatever an operator of the interpreter raises
         raise RequestError(f"{path}: does not run on these inputs: {error_line(error)}") from None
     main = _main_tensors(interpreter)
     bodies = _bodies(path, make, main, request) if interpreter.num_subgraphs() > 1 else {}
@@ -56,20 +56,25 @@ def _load(path: str, make: Any, **source: object) -> Interpreter:
 def _bodies(
     path: str, make: Any, main: Mapping[int, Array], request: PortRequest
 ) -> dict[int, list[Tensor]]:
-    """Return the tensors inside of each loop, by the first tensor that the loop returns."""
+    """Return the tensors inside of each loop, by the first tensor that the loop returns.
+
+    Of a loop whose body does not run by itself, with resources for example, there are none.
+    """
+    content, loops = with_signatures(Path(path).read_bytes())
     try:
-        content, loops = with_signatures(Path(path).read_bytes())
         interpreter = _load(path, make, model_content=content)
-        return {
-            loop.outputs[0]: [
+    except RequestError:  # the parts of its loops cannot be called by themselves
+        return {}
+    found: dict[int, list[Tensor]] = {}
+    for loop in loops:
+        # The interpreter raises RuntimeError and ValueError; a resource is no tensor of `main`.
+        with suppress(KeyError, RuntimeError, ValueError):
+            found[loop.outputs[0]] = [
                 tensor
                 for name, array in tensors_of_steps(interpreter, loop, main, request.sizes)
                 for tensor in request.kept(name, array)
             ]
-            for loop in loops
-        }
-    except Exception:  # a body that does not run alone (with resources, say): its results remain
-        return {}
+    return found
 
 
 def _in_order(interpreter: Interpreter, inputs: Sequence[Tensor]) -> list[dict[str, Any]]:

@@ -47,7 +47,10 @@ def _insert(graph: Proto, before: Proto, node: Proto, condition: bool) -> None:
     wanted = "then_branch" if condition else "else_branch"
     (branch,) = (attribute.g for attribute in node.attribute if attribute.name == wanted)
     taken = set(_names(before)) | set(_names(graph))
-    names = {name: _unique(name, taken) for name in _names(branch)}
+    names: dict[str, str] = {}
+    for name in _names(branch):
+        names[name] = _unique(name, taken)
+        taken.add(names[name])
     for tensor in branch.initializer:
         graph.initializer.append(tensor)
         graph.initializer[-1].name = names[tensor.name]

@@ -78,10 +78,10 @@ def test_layers_in_one_loop_of_a_tflite_model_are_found(keras, exported, monkeyp
     assert "lstm_cell" in result.calls[0].tensor
     assert result.explanation.cause.names == ("gate-order",)
 
-    def refuse(_):
+    def refuse(*_):
         raise RuntimeError
 
-    monkeypatch.setattr(tflite, "with_signatures", refuse)
+    monkeypatch.setattr(tflite, "tensors_of_steps", refuse)
     request = PortRequest.of(record(model, np.ones((3, 7, 4), "float32")))
     names = [tensor.name for tensor in run_tflite(str(path), request).tensors]
     assert names
