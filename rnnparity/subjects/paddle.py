@@ -18,6 +18,9 @@ from rnnparity.subjects.adapters import half_subject, lengths_of
 from rnnparity.subjects.declarations import Registration
 from rnnparity.subjects.engine_weights import check_plain
 from rnnparity.subjects.functions import FunctionSubject
+from rnnparity.subjects.torch_layers import packed
+
+PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def make() -> FunctionSubject:
@@ -47,8 +50,12 @@ def make() -> FunctionSubject:
         lengths = None if mask is None else paddle.to_tensor(lengths_of(mask))
         paddle.set_default_dtype(layer.compute_dtype)
         module = getattr(paddle.nn, layer.class_name)(x.shape[2], layer.units)
-        for name, array in _parameters(layer, weights).items():
-            getattr(module, f"{name}_l0").set_value(np.ascontiguousarray(array))
+        arrays = packed(layer, weights, "")  # PyTorch has the same names and layout
+        for name in PARAMETERS:
+            parameter = getattr(module, f"{name}_l0")
+            # Without biases, instead of with zeros, 3.3.1 ends the process.
+            array = arrays.get(name, np.zeros(parameter.shape, layer.compute_dtype))
+            parameter.set_value(np.ascontiguousarray(array))
         start = [paddle.to_tensor(state[None]) for state in states]
         is_lstm = layer.class_name == "LSTM"
         with paddle.no_grad():
@@ -62,18 +69,6 @@ def make() -> FunctionSubject:
         return sequence, ends
 
     return FunctionSubject(half, ("paddlepaddle",))
-
-
-def _parameters(layer: Recurrent, weights: Mapping[str, Array]) -> dict[str, Array]:
-    W, U = weights["kernel"], weights["recurrent_kernel"]
-    biases = np.zeros((2, W.shape[1]), W.dtype)
-    if layer.use_bias:
-        biases[: layer.bias_rows] = weights["bias"]
-    if layer.class_name == "GRU":
-        H = layer.units
-        order = np.r_[H : 2 * H, :H, 2 * H : 3 * H]  # Keras has z, r, h
-        W, U, biases = W[:, order], U[:, order], biases[:, order]
-    return {"weight_ih": W.T, "weight_hh": U.T, "bias_ih": biases[0], "bias_hh": biases[1]}
 
 
 SUBJECTS = (
