@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rnnparity.problem.errors import RequestError
@@ -84,28 +84,30 @@ def changes_since(baseline: Report, report: Report) -> Changes:
 
 
 def _subject_changes(before: SubjectResult, now: SubjectResult) -> SubjectChanges:
-    old = {case.id: case for case in before.cases}
-    new = {case.id: case for case in now.cases}
-    verdicts: dict[tuple[Verdict, Verdict], list[str]] = {}
-    for pair, id_ in _changed(old, new):
-        verdicts.setdefault(pair, []).append(id_)
+    old = {case.id for case in before.cases}
+    new = {case.id for case in now.cases}
     packages = dict.fromkeys([*before.versions, *now.versions])
     versions = {
         name: (before.versions.get(name, ""), now.versions.get(name, "")) for name in packages
     }
     return SubjectChanges(
         now.name,
-        {pair: tuple(ids) for pair, ids in verdicts.items()},
+        changed_verdicts(before.cases, now.cases),
         {name: pair for name, pair in versions.items() if pair[0] != pair[1]},
-        added=len(new.keys() - old.keys()),
-        removed=len(old.keys() - new.keys()),
+        added=len(new - old),
+        removed=len(old - new),
         precision=None if before.precision == now.precision else (before.precision, now.precision),
     )
 
 
-def _changed(
-    old: dict[str, CaseResult], new: dict[str, CaseResult]
-) -> Iterator[tuple[tuple[Verdict, Verdict], str]]:
-    for id_, result in new.items():
-        if id_ in old and old[id_].verdict is not result.verdict:
-            yield (old[id_].verdict, result.verdict), id_
+def changed_verdicts(
+    before: Iterable[CaseResult], now: Iterable[CaseResult]
+) -> dict[tuple[Verdict, Verdict], tuple[str, ...]]:
+    """Return the ids of the cases whose verdict changed, by the verdict before and now."""
+    old = {case.id: case.verdict for case in before}
+    ids: dict[tuple[Verdict, Verdict], list[str]] = {}
+    for case in now:
+        was = old.get(case.id, case.verdict)
+        if was is not case.verdict:
+            ids.setdefault((was, case.verdict), []).append(case.id)
+    return {pair: tuple(names) for pair, names in ids.items()}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.changes import Changes
+from rnnparity.report.table import number_of_cases
 
 # So many cases of a change are named.
 SHOWN = 3
@@ -28,12 +30,17 @@ def change_lines(changes: Changes) -> Iterator[str]:
             first, last = (precision or "the layer's own" for precision in each.precision)
             yield f"    precision: {first}, now {last}"
         for (before, now), ids in each.verdicts.items():
-            names = ", ".join(ids[:SHOWN]) + (", ..." if len(ids) > SHOWN else "")
-            yield f"    {_cases(len(ids))}: {before}, now {now}: {names}"
+            yield f"    {verdict_line(before, now, ids)}"
         if each.added:
-            yield f"    {_cases(each.added)} more"
+            yield f"    {number_of_cases(each.added)} more"
         if each.removed:
-            yield f"    {_cases(each.removed)} not run"
+            yield f"    {number_of_cases(each.removed)} not run"
+
+
+def verdict_line(before: Verdict, now: Verdict, ids: Sequence[str]) -> str:
+    """Return how many cases had another verdict before, and the first of them."""
+    names = ", ".join(ids[:SHOWN]) + (", ..." if len(ids) > SHOWN else "")
+    return f"{number_of_cases(len(ids))}: {before}, now {now}: {names}"
 
 
 def _versions(versions: Mapping[str, tuple[str, str]]) -> str:
@@ -42,7 +49,3 @@ def _versions(versions: Mapping[str, tuple[str, str]]) -> str:
         for name, (before, now) in versions.items()
     ]
     return f": {', '.join(changed)}" if changed else ""
-
-
-def _cases(count: int) -> str:
-    return f"{count} case{'' if count == 1 else 's'}"

@@ -7,16 +7,17 @@ from itertools import pairwise
 
 from rnnparity.catalogue.features import FEATURES, Feature, cases_of
 from rnnparity.problem.verdicts import Verdict
+from rnnparity.report.changes import changed_verdicts
+from rnnparity.report.changes_text import verdict_line
 from rnnparity.report.columns import number_columns
 from rnnparity.report.messages import sigma_text
+from rnnparity.report.table import number_of_cases
 from rnnparity.session.first_difference import FirstDifference, Tried
 from rnnparity.session.history import ReleaseResult
 
 # What follows a cell that differs from that of the release before.
 CHANGED = "*"
 NOTHING = "-"
-# Of the cases whose verdict changed so many are named.
-SHOWN = 3
 
 
 def history_lines(package: str, results: Sequence[ReleaseResult]) -> Iterator[str]:
@@ -100,17 +101,11 @@ def _incomplete(share: str) -> bool:
 
 def _changes(result: ReleaseResult, before: ReleaseResult) -> Iterator[str]:
     """Yield the cases whose verdict changed, by the change, and by how much numbers moved."""
-    old = before.verdicts
-    changed: dict[tuple[Verdict, Verdict], list[str]] = {}
-    for id_, verdict in result.verdicts.items():
-        if id_ in old and verdict is not old[id_]:
-            changed.setdefault((old[id_], verdict), []).append(id_)
-    for (was, now), ids in changed.items():
-        more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-        yield f"{result.version}: {was} -> {now}: {', '.join(ids[:SHOWN])}{more}"
+    for (was, now), ids in changed_verdicts(before.cases, result.cases).items():
+        yield f"{result.version}: {verdict_line(was, now, ids)}"
     moved = result.moved
     if moved and moved.far:
         yield (
             f"{result.version}: numbers moved by up to {sigma_text(moved.sigma)} sigma "
-            f"in {moved.far} case{'' if moved.far == 1 else 's'}"
+            f"in {number_of_cases(moved.far)}"
         )

@@ -13,7 +13,7 @@ from rnnparity.problem.verdicts import FAILING, Verdict
 from rnnparity.report.columns import number_columns
 from rnnparity.report.groups import group_results, plainest
 from rnnparity.report.messages import failure, group_title, sigma_text, stale_text
-from rnnparity.report.table import counted, verb
+from rnnparity.report.table import counted, number_of_cases, verb
 
 # Of each subject an example of so many groups of failing cases is printed.
 SHOWN = 10
@@ -48,7 +48,7 @@ def report_lines(report: Report) -> Iterator[str]:
         yield "interrupted: the report has the cases that were finished"
     if report.without_golden:
         first, count = report.without_golden[0], len(report.without_golden)
-        yield f"{first} has no golden yet ({_cases(count)} without); run `rnnparity regenerate`"
+        yield f"{first} has no golden yet ({number_of_cases(count)} without); run `rnnparity regenerate`"
     for subject in report.subjects:
         yield from _examples(subject, report.gradients)
 
@@ -117,14 +117,14 @@ def _notes(subject: SubjectResult) -> Iterator[str]:
         ambiguous = any(result.cause and result.cause.also_fits for result in results)
         doubt = ", or an equally consistent fault" if ambiguous else ""
         title = group_title(group, plainest(results))
-        yield f"  {_LABELS[group.verdict]}: {title}{doubt} ({_cases(len(results))})"
+        yield f"  {_LABELS[group.verdict]}: {title}{doubt} ({number_of_cases(len(results))})"
 
 
 def _outcome(subject: SubjectResult) -> str:
     counts, compared = subject.counts, subject.compared
     missing = [verdict for verdict in Verdict if counts[verdict] and not verdict.compared]
     rest = "".join(f"; {counts[verdict]} {verdict}" for verdict in missing)
-    total = _cases(len(subject.cases))
+    total = number_of_cases(len(subject.cases))
     if not compared:
         return f"not compared: none of {total}{rest}"
     if subject.failing:
@@ -134,16 +134,16 @@ def _outcome(subject: SubjectResult) -> str:
             if verdict in FAILING and counts[verdict]
         ]
         (count, verdict), *others = numbers
-        first = f"{count} of {_cases(compared)} {verb(count, verdict)}"
+        first = f"{count} of {number_of_cases(compared)} {verb(count, verdict)}"
         return f"failed: {', '.join([first, *(counted(*number) for number in others)])}{rest}"
     if subject.stale:
         entries = "entry" if len(subject.stale) == 1 else "entries"
         stale = f"{len(subject.stale)} stale {entries} of known differences"
-        return f"failed: {_cases(compared)}, {stale}{rest}"
+        return f"failed: {number_of_cases(compared)}, {stale}{rest}"
     known = counts[Verdict.KNOWN]
     if known:
         are = "is a known difference" if known == 1 else "are known differences"
-        return f"passed; {known} of {_cases(compared)} {are}{rest}"
+        return f"passed; {known} of {number_of_cases(compared)} {are}{rest}"
     return f"passed: {f'{compared} of {total}' if rest else total}{rest}"
 
 
@@ -172,7 +172,3 @@ def _coverage(subject: SubjectResult) -> str:
         for option, names in options.items()
     ]
     return f"  not covered by its compared cases: {', '.join(texts)}"
-
-
-def _cases(count: int) -> str:
-    return f"{count} case{'s' if count != 1 else ''}"

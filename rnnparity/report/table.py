@@ -111,6 +111,11 @@ def counted(count: int, verdict: Verdict) -> str:
     return f"{count} {verb(count, verdict)}"
 
 
+def number_of_cases(count: int) -> str:
+    """Return a number of cases, as in "2 cases"."""
+    return f"{count} case{'' if count == 1 else 's'}"
+
+
 def verb(count: int, verdict: Verdict) -> str:
     """Return a verdict as it follows a number of cases."""
     one, several = _VERBS.get(verdict, (verdict, verdict))

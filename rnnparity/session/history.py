@@ -12,7 +12,6 @@ from packaging.version import InvalidVersion, Version
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import CaseResult
-from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import Expected
 from rnnparity.session.fixtures import Fixtures
 from rnnparity.session.outcome import Outcome
@@ -54,10 +53,6 @@ class ReleaseResult:
     moved: Moved | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
-
-    @property
-    def verdicts(self) -> Mapping[str, Verdict]:
-        return {case.id: case.verdict for case in self.cases}
 
 
 def history(
