@@ -58,14 +58,18 @@ def write_site(
         )
         for subject in report.subjects
     }
+    affected = {entry.name: list(_affected(report, entry)) for entry in report.known}
+    listed = read_known((fixtures or default_folder()) / KNOWN) if report.known else ()
+    ranges = {entry.name: entry.versions for entry in listed}
     differences: dict[str, str] = {}
     bundles: dict[str, dict[str, bytes]] = {}
     for entry in report.known:
         bundles[entry.name] = _bundle((fixtures or default_folder()) / BUNDLES / entry.name)
-        text = _difference_page(report, entry, names, fixtures, bundles[entry.name])
-        differences[f"{entry.name}.html"] = text
+        differences[f"{entry.name}.html"] = _difference_page(
+            entry, names, affected[entry.name], ranges.get(entry.name, {}), bundles[entry.name]
+        )
     index = {
-        INDEX: _index(report, names, changes),
+        INDEX: _index(report, names, changes, affected),
         TABLE: page(report, Links(INDEX, f"{DIFFERENCES}/")),
         REPORT: dump(report),
     }
@@ -101,7 +105,12 @@ def one_subject(report: Report, subject: SubjectResult) -> Report:
     )
 
 
-def _index(report: Report, names: Mapping[str, str], changes: Changes | None) -> str:
+def _index(
+    report: Report,
+    names: Mapping[str, str],
+    changes: Changes | None,
+    affected: Mapping[str, Sequence[_Affected]],
+) -> str:
     rows = [Row(number, feature) for number, feature in enumerate(FEATURES)]
     grouped = [
         (group, list(members))
@@ -116,7 +125,7 @@ def _index(report: Report, names: Mapping[str, str], changes: Changes | None) ->
         "table": TABLE,
         "report_file": REPORT,
         "differences": [(entry, f"{DIFFERENCES}/{entry.name}.html") for entry in report.known],
-        "affected": {entry.name: len(list(_affected(report, entry))) for entry in report.known},
+        "affected": {name: len(subjects) for name, subjects in affected.items()},
         "standings": STANDINGS,
         "marks": MARKS,
         "summary": cell_summary,
@@ -147,20 +156,18 @@ def _affected(report: Report, entry: KnownEntry) -> Iterator[_Affected]:
 
 
 def _difference_page(
-    report: Report,
     entry: KnownEntry,
     names: Mapping[str, str],
-    fixtures: Path | None,
+    affected: Sequence[_Affected],
+    ranges: Mapping[str, object],
     bundle: Mapping[str, bytes],
 ) -> str:
-    listed = {each.name: each for each in read_known((fixtures or default_folder()) / KNOWN)}
-    ranges = listed[entry.name].versions if entry.name in listed else {}
     words = {
         "entry": entry,
         "home": f"../{INDEX}",
         "standing": STANDINGS.get(entry.standing, entry.standing),
         "ranges": [(package, str(releases)) for package, releases in sorted(ranges.items())],
-        "affected": list(_affected(report, entry)),
+        "affected": affected,
         "files": {name: f"../{SUBJECTS}/{file}" for name, file in names.items()},
         "script": next(
             (text.decode() for name, text in bundle.items() if name.startswith(SCRIPT)), ""
