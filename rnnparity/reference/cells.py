@@ -21,7 +21,7 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
 from rnnparity.reference.arithmetic import Arithmetic
 from rnnparity.reference.number import Function, N
-from rnnparity.reference.products import Dropout, Product, products, split
+from rnnparity.reference.products import Dropout, Product, split
 
 C = TypeVar("C")
 Step: TypeAlias = tuple[tuple[N, ...], dict[str, N]]
@@ -49,7 +49,7 @@ class SimpleRNN(Generic[N]):
 
     def __init__(self, weights: Sequence[N], dropout: Dropout[N], act: Function[N]) -> None:
         self.W, self.U, self.b = weights
-        self.of_x, self.of_h = products(self.W, self.U, dropout)
+        self.of_x, self.of_h = dropout.of_inputs(self.W), dropout.of_states(self.U)
         self.act = act
 
     def project(self, x: N) -> N:
@@ -68,7 +68,7 @@ class LSTM(Generic[N]):
         self, weights: Sequence[N], dropout: Dropout[N], act: Function[N], ract: Function[N]
     ) -> None:
         self.W, self.U, self.b = weights
-        self.of_x, self.of_h = products(self.W, self.U, dropout)
+        self.of_x, self.of_h = dropout.of_inputs(self.W), dropout.of_states(self.U)
         self.act, self.ract = act, ract
 
     @staticmethod
@@ -118,7 +118,7 @@ class GRU(Generic[N]):
         self, weights: Sequence[N], dropout: Dropout[N], act: Function[N], ract: Function[N]
     ) -> None:
         self.W, self.U, self.b, self.b_h = weights
-        self.of_x, self.of_h = products(self.W, self.U, dropout)
+        self.of_x, self.of_h = dropout.of_inputs(self.W), dropout.of_states(self.U)
         self.act, self.ract = act, ract
 
     def project(self, x: N) -> N:
@@ -142,8 +142,8 @@ class GRUResetBefore(Generic[N]):
     ) -> None:
         self.W, self.U, self.b = weights
         U_zr, U_h = split(self.U, 2, 1)
-        self.of_x, self.of_h = products(self.W, U_zr, dropout, slice(2))
-        _, self.of_rh = products(self.W, U_h, dropout, slice(-1, None))
+        self.of_x, self.of_h = dropout.of_inputs(self.W), dropout.of_states(U_zr, slice(2))
+        self.of_rh = dropout.of_states(U_h, slice(-1, None))
         self.act, self.ract = act, ract
 
     def project(self, x: N) -> N:

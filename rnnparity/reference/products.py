@@ -18,9 +18,7 @@ class Product(Generic[N]):
     The masks are those of x, `join` joins the products of the gates.
     """
 
-    def __init__(
-        self, W: N, masks: Sequence[N] = (), join: Callable[[Sequence[N]], N] | None = None
-    ) -> None:
+    def __init__(self, W: N, masks: Sequence[N], join: Callable[[Sequence[N]], N]) -> None:
         self.W, self.masks, self.join = W, masks, join
         self.blocks = split(W, *(1 for _ in masks)) if len(masks) > 1 else [W]
 
@@ -28,26 +26,26 @@ class Product(Generic[N]):
         if not self.masks:
             return x @ self.W
         products = [(x * mask) @ block for mask, block in zip(self.masks, self.blocks, strict=True)]
-        return products[0] if self.join is None or len(products) == 1 else self.join(products)
+        return products[0] if len(products) == 1 else self.join(products)
 
 
 @dataclass(frozen=True)
 class Dropout(Generic[N]):
     """The dropout masks of a cell, (B, D) and (B, H) each: none, one, or one a gate in the order
-    of the cell's blocks.
+    of the cell's blocks. `join` joins the products of the gates.
     """
 
-    inputs: Sequence[N] = ()
-    recurrent: Sequence[N] = ()
-    join: Callable[[Sequence[N]], N] | None = None
+    inputs: Sequence[N]
+    recurrent: Sequence[N]
+    join: Callable[[Sequence[N]], N]
 
+    def of_inputs(self, W: N) -> Product[N]:
+        """Return the product with the kernel W."""
+        return Product(W, self.inputs, self.join)
 
-def products(
-    W: N, U: N, dropout: Dropout[N], gates: slice = slice(None)
-) -> tuple[Product[N], Product[N]]:
-    """Return the products with both kernels; `gates` are those of U."""
-    of_x = Product(W, dropout.inputs, dropout.join)
-    return of_x, Product(U, dropout.recurrent[gates], dropout.join)
+    def of_states(self, U: N, gates: slice = slice(None)) -> Product[N]:
+        """Return the product with the recurrent kernel U, or with its blocks of some gates."""
+        return Product(U, self.recurrent[gates], self.join)
 
 
 def split(z: N, *blocks: int) -> list[N]:

@@ -184,7 +184,7 @@ class _EngineCell:
     def __init__(self, features: int, layer: Recurrent, engine: _HalfEngine) -> None:
         self.W = np.zeros((1, features))
         self.U = np.zeros((layer.units, 1))  # the engine has its own
-        self.of_x = Product(self.W)
+        self.of_x = Product(self.W, (), np.hstack)
         self.layer, self.engine = layer, engine
 
     def project(self, x: Array) -> Array:
