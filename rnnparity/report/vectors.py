@@ -25,6 +25,7 @@ from rnnparity.report.page import render_template
 from rnnparity.session.fixtures import read_fixtures
 from rnnparity.session.selection import Selection
 from rnnparity.session.subject_run import Progress, report_progress
+from rnnparity.verdict.compare import half_units
 from rnnparity.verdict.judge import expect_answer
 
 FORMAT = "rnnparity-vectors/1"
@@ -102,7 +103,7 @@ def tolerances(problem: Problem, golden: Sequence[Tensor]) -> Iterator[list[floa
     expected = expect_answer(problem)
     for tensor, sigma in zip(golden, expected.sigmas, strict=True):
         float_type = FLOAT_TYPES[tensor.dtype]
-        half_unit = float_type.u * np.abs(tensor.data.astype(np.float64)) + float_type.tiny
+        half_unit = half_units(tensor.data.astype(np.float64), float_type)
         allowed = np.maximum(expected.dtype.threshold * sigma, half_unit)
         yield _three_digits(allowed + half_unit)
 

@@ -68,8 +68,10 @@ def smallest_failures(
     with opened as session, one_blas_thread():
         for id_ in ids:
             problem = problem_of_id(id_)
-            verdict = _ask(session, problem)[1].verdict if problem else Verdict.AGREES
-            if problem is not None and verdict in FAILING:
+            if problem is None:
+                continue
+            verdict = _ask(session, problem)[1].verdict
+            if verdict in FAILING:
                 yield _smallest_failure(session, problem, verdict)
 
 

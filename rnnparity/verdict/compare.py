@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array, FloatType
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.shapes import Slot
 from rnnparity.problem.verdicts import Difference, DifferenceType
@@ -94,13 +94,17 @@ def distances(actual: Tensor, expected: Array, sigma: Array, threshold: float) -
     float_type = FLOAT_TYPES[actual.dtype]
     values = actual.data.astype(np.float64)
     target = float_type.round(expected).astype(np.float64)
-    finite = np.isfinite(target)
-    half_unit = np.where(finite, float_type.u * np.abs(target), 0) + float_type.tiny
+    half_unit = half_units(target, float_type)
     with np.errstate(invalid="ignore", over="ignore"):
         distance = np.abs(values - expected) / np.maximum(sigma, half_unit / threshold)
     same = (values == target) | (np.isnan(values) & np.isnan(target))
     finite_or_inf = np.nan_to_num(distance, nan=np.inf, posinf=np.inf)
-    return np.where(~finite & same, 0.0, finite_or_inf)
+    return np.where(~np.isfinite(target) & same, 0.0, finite_or_inf)
+
+
+def half_units(values: Array, float_type: FloatType) -> Array:
+    """Return half a unit in the last place of each value of a type; of 0 where it is not finite."""
+    return np.where(np.isfinite(values), float_type.u * np.abs(values), 0) + float_type.tiny
 
 
 def _difference(actual: Tensor, expected: Array, distance: Array, threshold: float) -> Difference:
