@@ -78,7 +78,7 @@ def make() -> TensorFlowJs:
     if node is None:
         raise MissingFrameworkError(NAME, f"node is missing; {INSTALL}")
     command = [node, str(PROGRAM), "--versions"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a program of this package
     if ran.returncode != 0:
         raise MissingFrameworkError(NAME, f"package @tensorflow/tfjs is missing; {INSTALL}")
     return TensorFlowJs(node, json.loads(ran.stdout))

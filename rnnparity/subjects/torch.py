@@ -93,7 +93,7 @@ class TorchSubject:
         """
         check_supported(problem)
         step = problem.training_step
-        assert step is not None  # noqa: S101 - it is asked for one
+        assert step is not None  # noqa: S101 - only such problems get here
         start = perf_counter()
         with self.torch.no_grad():
             modules = self.layers.of(problem)

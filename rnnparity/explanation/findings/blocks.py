@@ -115,7 +115,7 @@ def block_findings(base: Base) -> list[Finding]:
 
 def _arrays(finding: Finding) -> tuple[str, str, str]:
     """Return the half, the array and the gate of a finding: rows of a bias may have the same effect."""
-    assert finding.block is not None  # noqa: S101 - it is about one
+    assert finding.block is not None  # noqa: S101 - each of these has a block
     return finding.half, finding.block.weights, finding.block.gate
 
 
