@@ -70,7 +70,8 @@ def history(
         install = partial(install_release, package, cache=folder)
         name = subject or package
         try:
-            results.extend(run_history(name, versions, install, cases, fixtures, timeout, progress))
+            for result in run_history(name, versions, install, cases, fixtures, timeout, progress):
+                results.append(result)  # what is finished is kept
         except KeyboardInterrupt:
             interrupted = True
     echo(*history_lines(package, results))

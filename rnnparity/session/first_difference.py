@@ -19,7 +19,7 @@ from rnnparity.verdict.judge import expect_answer
 
 @dataclass(frozen=True)
 class Tried:
-    """What a release computes: its verdict, and how far it is from the good one in sigma.
+    """What a release computes: its verdict, and how far it is from the first release in sigma.
 
     It `differs` if the verdict is another one, or a number is off by more than the tolerance.
     """
@@ -33,7 +33,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class FirstDifference:
-    """The last release that computes the same as the good one, and the first that does not."""
+    """The last release that computes what the first one does, and the next, which does not."""
 
     last: Tried
     first: Tried
