@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rnnparity.models.calls import CallResult, ModelResult, Note
+from rnnparity.models.calls import Call, CallResult, ModelResult, Note
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.columns import text_columns
@@ -79,10 +79,16 @@ def row(result: CallResult) -> Sequence[str]:
         call.id,
         call.class_name,
         str(call.input_shape),
-        "-" if call.mask_shape is None else str(call.mask_shape),
+        _mask_cell(call),
         str(call.output_shape),
         *verdict_cells(result.result),
     )
+
+
+def _mask_cell(call: Call) -> str:
+    if Note.MASK_IGNORED in call.notes:
+        return "ignored"
+    return "-" if call.mask_shape is None else str(call.mask_shape)
 
 
 def verdict_cells(result: CaseResult, not_compared: str = NOT_COMPUTED) -> tuple[str, str]:
@@ -103,10 +109,15 @@ def model_json(result: ModelResult) -> dict[str, object]:
     """Return the results as JSON for programs."""
     first = result.first_difference
     return {
-        "calls": [call_json(call) | {"reason": "; ".join(remarks(call))} for call in result.calls],
+        "calls": [call_json(call) | _remarks_json(call) for call in result.calls],
         "first_difference": first.call.layer if first else None,
         "cause": cause_json(first.result.cause) if first else None,
     }
+
+
+def _remarks_json(call: CallResult) -> dict[str, object]:
+    """Return what is remarkable about a call, as sentences and by the names of its notes."""
+    return {"reason": "; ".join(remarks(call)), "notes": [str(note) for note in call.call.notes]}
 
 
 def call_json(result: CallResult) -> dict[str, object]:

@@ -71,7 +71,7 @@ def test_saved_model_as_json_page_and_problem_files(here, file, tmp_path):
     content = json.loads(out)
     assert list(content) == ["calls", "first_difference", "cause"]
     assert (content["first_difference"], content["cause"]) == ("second", "gate-order")
-    keys = ["layer", "class_name", "call", "verdict", "sigma", "cause", "reason"]
+    keys = ["layer", "class_name", "call", "verdict", "sigma", "cause", "reason", "notes"]
     assert [list(call) for call in content["calls"]] == [keys] * 4
     verdicts = ["agrees", "diverges", "agrees", "unsupported"]
     assert [call["verdict"] for call in content["calls"]] == verdicts
@@ -116,3 +116,36 @@ def test_module_that_is_not_found_is_refused(here, file):
     status, out, err = here("model", str(file), "--import", "no_such_package")
     assert (status, out) == (2, "")
     assert err == "rnnparity: --import no_such_package: no module of that name is on the path\n"
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_mask_that_a_decoder_with_initial_states_ignores_is_reported(
+    here, keras, tmp_path, in_this_process, both_ways
+):
+    layers = keras.layers
+    source, target = keras.Input((None,), name="source"), keras.Input((None,), name="target")
+    _, *states = layers.LSTM(3, return_state=True, name="encoder")(
+        layers.Embedding(9, 4, mask_zero=True)(source)
+    )
+    decoder = layers.LSTM(3, return_sequences=True, name=None if both_ways else "decoder")
+    if both_ways:
+        decoder, states = layers.Bidirectional(decoder, name="decoder"), [*states, *states]
+    outputs = decoder(layers.Embedding(7, 4, mask_zero=True)(target), initial_state=states)
+    path = tmp_path / "model.keras"
+    keras.Model([source, target], layers.Dense(7)(outputs)).save(path)
+    sentence = "Keras does not use the mask of these inputs, because the call has initial states"
+
+    status, out, _ = here("model", str(path), "--html", str(tmp_path / "page.html"))
+    head, encoder, line, remark, *_ = out.splitlines()
+    column = head.index("mask")
+    assert (status, encoder[column:].split("  ")[0]) == (0, "(3, 7)")
+    assert line.startswith("decoder")
+    assert line[column:].split()[0] == "ignored"
+    assert remark.strip().startswith(sentence)
+    page = (tmp_path / "page.html").read_text()
+    assert "<td>ignored</td>" in page
+    assert f"decoder: {sentence}" in page
+
+    calls = json.loads(here("model", str(path), "--json")[1])["calls"]
+    assert [call["notes"] for call in calls] == [[], ["mask-ignored"]]
+    assert calls[1]["reason"].startswith(sentence)
