@@ -57,6 +57,12 @@ def fuzz(
         float, typer.Option(min=1, metavar="S", help="Seconds allowed for each problem.")
     ] = 120,
     precision: Precision = "",
+    dask: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Run on the cluster of dask.distributed at this address."
+        ),
+    ] = "",
 ) -> None:
     """Run a subject on random problems.
 
@@ -67,8 +73,8 @@ def fuzz(
     from rnnparity.problem.files import write_folder
 
     if from_:
-        if subject or n or seeds or json or out or precision:
-            message = "remove SUBJECT, -n, --seeds, --json, --out and --precision"
+        if subject or n or seeds or json or out or precision or dask:
+            message = "remove SUBJECT, -n, --seeds, --json, --out, --precision and --dask"
             raise RequestError(f"--from merges stored runs; {message}")
         from rnnparity.report.fuzz_store import load_runs
 
@@ -76,7 +82,9 @@ def fuzz(
     else:
         if out is not None:
             write_folder(out, {})  # refused before the run, not after it
-        runs = [_run(subject or "keras", n, seeds, json, j, timeout, precision)]
+        if dask and j:
+            raise RequestError("-j: remove it with --dask; the cluster has its own workers")
+        runs = [_run(subject or "keras", _seeds(seeds, n), json, j, timeout, precision, dask)]
     from rnnparity.report.fuzz_text import fuzz_lines
 
     echo(*fuzz_lines(runs))
@@ -87,22 +95,25 @@ def fuzz(
 
 def _run(
     subject: str,
-    n: int | None,
-    seeds: str,
+    seeds: range,
     json: Path | None,
     j: int | None,
     timeout: float,
     precision: str,
+    dask: str,
 ) -> FuzzRun:
     """Run a subject and store the run, also an interrupted one."""
     from rnnparity.report.fuzz_store import StoredLog
+    from rnnparity.session.cluster import fuzz_on_cluster
     from rnnparity.session.fuzz import Log
-    from rnnparity.session.fuzz import fuzz as run_fuzz
+    from rnnparity.session.fuzz import fuzz as fuzz_here
 
-    drawn = _seeds(seeds, n)
     log = Log() if json is None else StoredLog(json)
     with show_progress() as progress, sigterm_interrupts():
-        return run_fuzz(subject, drawn, j or os.cpu_count() or 1, timeout, progress, precision, log)
+        if dask:
+            return fuzz_on_cluster(dask, subject, seeds, timeout, progress, precision, log)
+        jobs = j or os.cpu_count() or 1
+        return fuzz_here(subject, seeds, jobs, timeout, progress, precision, log)
 
 
 def _print_smallest(

@@ -77,7 +77,7 @@ class Log:
 
 def fuzz(
     subject: SubjectLike,
-    seeds: range,
+    seeds: Sequence[int],
     jobs: int = 1,
     timeout_s: float = TIMEOUT_S,
     progress: Progress | None = None,
@@ -113,7 +113,7 @@ def fuzz(
     return run
 
 
-def _run(session: Session, seeds: range, log: Log, progress: Progress | None) -> None:
+def _run(session: Session, seeds: Sequence[int], log: Log, progress: Progress | None) -> None:
     total, done = DRAWS * len(seeds), 0
     for start in range(0, len(seeds), BATCH):
         batch = seeds[start : start + BATCH]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,8 @@ def test_runs_that_do_not_belong_together_are_refused(here, stored):
         (["keras", "--from", "x.json"], "--from merges stored runs"),
         (["--precision", "2**-9", "--from", "x.json"], "remove SUBJECT"),
         (["no-such"], "unknown name"),
+        (["reference", "--dask", "tcp://x:1", "-j", "2"], "-j: remove it with --dask"),
+        (["--from", "x.json", "--dask", "tcp://x:1"], "--precision and --dask"),
         (["--json", "/nowhere/x.json"], "/nowhere/x.json"),
     ],
 )
@@ -168,6 +171,13 @@ def test_a_bad_request_is_refused_in_one_line(here, words, message):
     status, out, err = here("fuzz", *words)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert message in err
+
+
+def test_a_cluster_without_dask_is_refused_in_one_line(here, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    status, out, err = here("fuzz", "reference", "-n", "1", "--dask", "tcp://127.0.0.1:9")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "run pip install 'rnnparity[dask]'" in err
 
 
 def test_a_subject_is_run_and_its_verdicts_are_stored(here, tmp_path):
