@@ -88,13 +88,13 @@ def show(
     ] = False,
 ) -> None:
     """Show one case with every gate and state at every step."""
-    from rnnparity.problem import file_format
+    from rnnparity.problem.format_writing import dump_pretty
     from rnnparity.report.show import show as show_case
     from rnnparity.session.ask import check_case
 
     problem = case_of(case)
     if json:
-        typer.echo(file_format.dump_pretty(problem))
+        typer.echo(dump_pretty(problem))
         return
     outcome, result = check_case(problem, subject)
     echo(*show_case(problem, subject, outcome, result))
@@ -118,18 +118,17 @@ def run(
     ] = False,
 ) -> None:
     """Compute the outputs of a problem file and print it with them."""
-    from rnnparity.problem import file_format
+    from rnnparity.problem.format_reading import read_problem
+    from rnnparity.problem.format_writing import dump_line, dump_pretty
     from rnnparity.session.ask import run as run_problem
 
     if file != "-":
-        dump = file_format.dump_pretty if sys.stdout.isatty() else file_format.dump_line
-        typer.echo(
-            dump(run_problem(file_format.read_problem(Path(file)), subject, gradients=gradients))
-        )
+        dump = dump_pretty if sys.stdout.isatty() else dump_line
+        typer.echo(dump(run_problem(read_problem(Path(file)), subject, gradients=gradients)))
         return
     problems = 0
     for problem in _problems_on_stdin():
-        typer.echo(file_format.dump_line(run_problem(problem, subject, gradients=gradients)))
+        typer.echo(dump_line(run_problem(problem, subject, gradients=gradients)))
         problems += 1
     if not problems:
         raise RequestError("stdin: got no problem, expected one per line")
@@ -141,12 +140,13 @@ def _problems_on_stdin() -> Iterator[Problem]:
     Raises:
         FormatError: a line is not a problem, or too large.
     """
-    from rnnparity.problem import file_format
+    from rnnparity.problem.format_reading import parse_problem
+    from rnnparity.problem.json_text import load_json, read_limited
 
     for number in itertools.count(1):
         where = f"stdin, line {number}"
-        line = file_format.read_limited(sys.stdin.buffer.readline, where)
+        line = read_limited(sys.stdin.buffer.readline, where)
         if not line:
             return
         if line.strip():
-            yield file_format.parse_problem(file_format.load_json(line, where), where)
+            yield parse_problem(load_json(line, where), where)

@@ -66,13 +66,14 @@ def problem_of(file: str) -> Problem:
     Raises:
         RequestError: the file is unreadable, or there is no such case.
     """
-    from rnnparity.problem import file_format
+    from rnnparity.problem.format_reading import parse_problem, read_problem
+    from rnnparity.problem.json_text import load_json, read_limited
 
     if file == "-":
-        content = file_format.read_limited(sys.stdin.buffer.read, "stdin")
-        return file_format.parse_problem(file_format.load_json(content, "stdin"), "stdin")
+        content = read_limited(sys.stdin.buffer.read, "stdin")
+        return parse_problem(load_json(content, "stdin"), "stdin")
     if Path(file).exists() or "." in file or "/" in file:
-        return file_format.read_problem(Path(file))
+        return read_problem(Path(file))
     return case_of(file)
 
 

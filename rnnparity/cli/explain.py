@@ -74,9 +74,9 @@ def explain(
     """Find the cause of wrong outputs."""
     from json import dumps
 
-    from rnnparity.problem import file_format
     from rnnparity.problem.errors import SubjectFailedError
     from rnnparity.problem.files import check_writable, write_file
+    from rnnparity.problem.format_writing import dump_pretty
     from rnnparity.report.bundle import write_bundle
     from rnnparity.report.explained_bundle import explained_files, write_explained
     from rnnparity.report.explanation_json import as_json
@@ -109,7 +109,7 @@ def explain(
         written = ", ".join(map(str, write_explained(bundle, diagnosis, subject)))
         echo(f"  bundle: {written}", err=json)  # stdout is the JSON's
     if separate is not None:
-        write_file(separate, file_format.dump_pretty(_separating(diagnosis, separate)))
+        write_file(separate, dump_pretty(_separating(diagnosis, separate)))
     raise typer.Exit(explanation.verdict.status)
 
 

@@ -138,8 +138,8 @@ def _write_bundle(out: Path, failure: SmallestFailure, subject: str) -> list[str
 
     Where no script can be written, as for a function that raises, the problem is the only file.
     """
-    from rnnparity.problem.file_format import dump_pretty
     from rnnparity.problem.files import write_folder
+    from rnnparity.problem.format_writing import dump_pretty
     from rnnparity.report.bundle import bundle_files
     from rnnparity.report.explained_bundle import explained_files
 

@@ -118,8 +118,8 @@ def _write_problems(folder: Path, result: ModelResult) -> None:
 
     Its inputs and outputs are those of the port, where there is one.
     """
-    from rnnparity.problem.file_format import dump_pretty
     from rnnparity.problem.files import write_folder
+    from rnnparity.problem.format_writing import dump_pretty
 
     files: dict[str, str | bytes] = {}
     calls = result.port.calls if result.port else result.calls

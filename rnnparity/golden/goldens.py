@@ -16,7 +16,7 @@ from rnnparity.catalogue import family
 from rnnparity.golden.manifest import MANIFEST, REMEDY, SCHEMA, read_manifest
 from rnnparity.golden.rows import golden_of, read_rows
 from rnnparity.problem.errors import FormatError
-from rnnparity.problem.file_format import read_bytes
+from rnnparity.problem.json_text import read_bytes
 from rnnparity.problem.keras_config import JsonObject
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import compute, compute_exactly

@@ -67,7 +67,8 @@ def read_known(path: Path) -> tuple[KnownDifference, ...]:
         raise FormatError(f"{path}: {message}") from None
     except RecursionError:
         raise FormatError(f"{path}: nested too deeply") from None
-    from rnnparity.problem.schema import KnownFile, validate
+    from rnnparity.problem.schema import KnownFile
+    from rnnparity.problem.validation import validate
 
     tables = validate(KnownFile, content, str(path)).difference
     entries = tuple(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeAlias, cast
 
 from rnnparity.catalogue import family
-from rnnparity.problem import file_format
 from rnnparity.problem.errors import FormatError
+from rnnparity.problem.json_text import load_json, read_bytes
 from rnnparity.problem.keras_config import JsonObject
 from rnnparity.problem.problem import Problem
 
@@ -29,15 +29,16 @@ def read_manifest(folder: Path) -> JsonObject:
     Raises:
         FormatError: it is missing or malformed, or a checksum or a name in it is wrong.
     """
-    from rnnparity.problem.schema import ManifestFields, validate
+    from rnnparity.problem.schema import ManifestFields
+    from rnnparity.problem.validation import validate
 
     path = folder / MANIFEST
     if folder.exists() and not folder.is_dir():
         raise FormatError(f"{folder}: not a folder; name the folder that holds {MANIFEST}")
     if not path.is_file():
         raise FormatError(f"{path}: not found; {REMEDY}")
-    content = file_format.read_bytes(path)
-    value = file_format.load_json(content, str(path))
+    content = read_bytes(path)
+    value = load_json(content, str(path))
     validate(ManifestFields, value, str(path))
     manifest = cast("JsonObject", value)
     del manifest["sha256"]

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from rnnparity.golden.manifest import REMEDY
-from rnnparity.problem import file_format
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import FormatError
-from rnnparity.problem.file_format import KEYS_OF_2
+from rnnparity.problem.format_writing import KEYS_OF_2, plain_fields
+from rnnparity.problem.json_text import load_json
 from rnnparity.problem.keras_config import JsonObject
 from rnnparity.problem.problem import Problem, Tensor, TrainingStep
 
@@ -29,7 +29,7 @@ def read_rows(content: bytes, path: Path, count: int) -> list[JsonObject]:
     Raises:
         FormatError: not a list of objects with ids, `count` of them, sorted, without duplicates.
     """
-    rows = file_format.load_json(content, str(path))
+    rows = load_json(content, str(path))
     if not isinstance(rows, list) or not all(map(_has_id, rows)):
         raise FormatError(f"{path}: expected a list of problems, each with an id; {REMEDY}")
     ids = [row["id"] for row in rows]
@@ -77,7 +77,7 @@ def golden_of(row: JsonObject, problem: Problem, path: Path) -> tuple[Tensor, ..
 
 def _first_change(row: JsonObject, problem: Problem) -> str:
     """Return the first key that differs from the catalogue's problem, or ""."""
-    plain = file_format.plain_fields(problem)
+    plain = plain_fields(problem)
     present = [key for key in KEYS_OF_2 if getattr(problem, key) is not None]
     odd = set(row) ^ {*plain, *ARRAYS, *present}
     if odd:

@@ -9,8 +9,8 @@ from pathlib import Path
 from rnnparity.catalogue import family
 from rnnparity.golden.manifest import MANIFEST, read_manifest
 from rnnparity.problem.errors import FormatError, RequestError
-from rnnparity.problem.file_format import dump_pretty
 from rnnparity.problem.files import TEMPORARY, check_folder, write_files
+from rnnparity.problem.format_writing import dump_pretty
 from rnnparity.problem.problem import Problem
 
 REJECTED = ".rej"

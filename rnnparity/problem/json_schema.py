@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from rnnparity.problem.cells import CELLS
 from rnnparity.problem.dtypes import COMPUTE_DTYPE
-from rnnparity.problem.file_format import FORMAT_2
+from rnnparity.problem.format_writing import FORMAT_2
 from rnnparity.problem.keras_config import config_fields
 from rnnparity.problem.layers import ACTIVATIONS, MERGE_MODES, Recurrent
 from rnnparity.problem.schema import AnswerFields, ManifestFields, ProblemFields

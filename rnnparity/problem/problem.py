@@ -203,8 +203,8 @@ class Problem:
         >>> Problem.load("gru.json")
         Problem('gru-spread-last', GRU(5), B=2 T=4 D=6)
         """
-        from rnnparity.problem.file_format import dump_pretty
         from rnnparity.problem.files import write_file
+        from rnnparity.problem.format_writing import dump_pretty
 
         write_file(Path(path), dump_pretty(self))
 
@@ -215,7 +215,7 @@ class Problem:
         Raises:
             FormatError: the file cannot be read; the message names what is wrong in it.
         """
-        from rnnparity.problem.file_format import read_problem
+        from rnnparity.problem.format_reading import read_problem
 
         return read_problem(Path(path))
 

@@ -10,9 +10,10 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.file_format import load_json, read_bytes
+from rnnparity.problem.json_text import load_json, read_bytes
 from rnnparity.problem.results import Machine
-from rnnparity.problem.schema import Strict, first_error
+from rnnparity.problem.schema import Strict
+from rnnparity.problem.validation import first_error
 
 __all__ = ["MachineFields", "Strict", "load_stored", "this_machine", "validated"]
 

@@ -14,9 +14,9 @@ from textwrap import fill
 import numpy as np
 
 from rnnparity.golden.goldens import golden_outputs
-from rnnparity.problem import file_format
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import write_folder
+from rnnparity.problem.format_writing import dump_pretty
 from rnnparity.problem.layers import Bidirectional, Stack, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.shapes import output_slots
@@ -107,7 +107,7 @@ def bundle_files(
         "shows_dtypes": shown is DifferenceType.DTYPE,
         "has_expected": runs_subject,
     }
-    content = {"problem.json": file_format.dump_pretty(problem)}
+    content = {"problem.json": dump_pretty(problem)}
     if family in ENGINES.values():
         return {**content, **_engine_files(problem, subject, family, path, context)}
     context = {**asdict(family), **context, **_keras_context(problem, family, path, shown)}
@@ -125,7 +125,7 @@ def _tfjs_files(problem: Problem, headline: str) -> dict[str, str | bytes]:
     comment = fill(visible(f"{problem.id}: {headline}"), WIDTH, break_long_words=False)
     script = render_template("reproduce_tfjs.mjs.j2", {"docstring": comment.replace("*/", "* /")})
     problem = problem.with_outputs(golden_outputs(problem))
-    return {"problem.json": file_format.dump_pretty(problem), "reproduce.mjs": script}
+    return {"problem.json": dump_pretty(problem), "reproduce.mjs": script}
 
 
 def _engine_files(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, get_args, get_type_hints
 from rnnparity.catalogue import catalogue, digest
 from rnnparity.problem import explanations, results, verdicts
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.file_format import load_json, read_bytes
+from rnnparity.problem.json_text import load_json, read_bytes
 from rnnparity.problem.results import Report, SubjectResult
 from rnnparity.report.version_1 import FORMAT as FORMAT_1
 from rnnparity.report.version_1 import report_of_version_1

@@ -17,8 +17,8 @@ from rnnparity.catalogue.cotangents import gradient_cases
 from rnnparity.golden.manifest import SCHEMA
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.file_format import FORMAT_2, dump_line
 from rnnparity.problem.files import write_folder
+from rnnparity.problem.format_writing import FORMAT_2, dump_line
 from rnnparity.problem.json_schema import schema_text
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.report.page import render_template

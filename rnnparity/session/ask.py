@@ -11,11 +11,11 @@ from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import covering, read_known
-from rnnparity.problem import file_format
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.dtypes import declared_precision
 from rnnparity.problem.errors import RequestError, SubjectFailedError
 from rnnparity.problem.explanations import Cause, Explanation
+from rnnparity.problem.format_writing import dump_line
 from rnnparity.problem.problem import Problem, without_cotangents
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import DifferenceType, Verdict
@@ -228,4 +228,4 @@ def _is_case(problem: Problem) -> bool:
     if case is None:
         return False
     same = replace(without_cotangents(problem), outputs=None, case=case.case)
-    return file_format.dump_line(case) == file_format.dump_line(same)
+    return dump_line(case) == dump_line(same)

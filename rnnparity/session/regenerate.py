@@ -30,12 +30,13 @@ from rnnparity.golden.writing import (
     write_fixtures,
 )
 from rnnparity.problem.errors import FormatError, RequestError
-from rnnparity.problem.file_format import load_json, read_bytes
 from rnnparity.problem.files import write_files
 from rnnparity.problem.json_schema import schema_text
+from rnnparity.problem.json_text import load_json, read_bytes
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult
-from rnnparity.problem.schema import ManifestFields, validate
+from rnnparity.problem.schema import ManifestFields
+from rnnparity.problem.validation import validate
 from rnnparity.problem.verdicts import FAILING, Verdict
 from rnnparity.session.judging import self_check
 from rnnparity.session.processes import one_blas_thread

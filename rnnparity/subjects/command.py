@@ -22,7 +22,9 @@ from typing import IO
 
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.errors import FormatError
-from rnnparity.problem.file_format import dump_line, load_json, parse_answer, read_limited
+from rnnparity.problem.format_reading import parse_answer
+from rnnparity.problem.format_writing import dump_line
+from rnnparity.problem.json_text import load_json, read_limited
 from rnnparity.problem.problem import Problem
 from rnnparity.subjects.declarations import SubjectError
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from _support.random_problems import BOTH, random_problem, spec_of
 
-from rnnparity.problem import file_format
 from rnnparity.problem.errors import FormatError
+from rnnparity.problem.format_reading import read_problem
+from rnnparity.problem.format_writing import dump_line
 from rnnparity.problem.tensor import Tensor
 
 PROBLEM = random_problem(
@@ -41,7 +42,7 @@ BACKWARD = replace(
     gradients=(None, *(Tensor.of(s.name, np.ones(s.shape)) for s in PROBLEM.gradient_slots()[1:])),
 )
 VALID: dict[str, Any] = {
-    **json.loads(file_format.dump_line(BACKWARD)),
+    **json.loads(dump_line(BACKWARD)),
     "outputs": [OUTPUTS],
     "case": {
         "tags": ["a"],
@@ -85,7 +86,7 @@ def put(*path: Any) -> Any:
 def refusal(path: Path) -> str:
     """The one line with which a file is refused, without its name."""
     with pytest.raises(FormatError) as caught:
-        file_format.read_problem(path)
+        read_problem(path)
     line = str(caught.value)
     assert line.isprintable()
     assert line.startswith(f"{path}: ")

@@ -13,7 +13,8 @@ from rnnparity import __version__
 from rnnparity.catalogue import catalogue
 from rnnparity.faults import BACKWARD_FAULTS
 from rnnparity.golden.goldens import default_folder
-from rnnparity.problem import file_format as wire
+from rnnparity.problem.format_reading import parse_problem, read_problem
+from rnnparity.problem.format_writing import dump_line, dump_pretty
 from rnnparity.reference import compute
 from rnnparity.subjects import registered_names
 
@@ -34,7 +35,7 @@ def refused(called):
 @pytest.fixture
 def problem_file(tmp_path):
     path = tmp_path / "problem.json"
-    path.write_text(wire.dump_pretty(catalogue()[CASE]), encoding="utf-8")
+    path.write_text(dump_pretty(catalogue()[CASE]), encoding="utf-8")
     return path
 
 
@@ -251,7 +252,7 @@ def test_show_prints_every_gate_and_state_at_every_step(here, case, letters):
 
 
 def assert_is_the_answer(text, problem):
-    answer = wire.parse_problem(json.loads(text), "stdout")
+    answer = parse_problem(json.loads(text), "stdout")
     assert (answer.id, answer.layer) == (problem.id, problem.layer)
     for actual, expected in zip(answer.outputs, compute(problem), strict=True):
         assert (actual.name, actual.dtype) == (expected.name, "float64")
@@ -268,16 +269,14 @@ def test_run_reads_one_problem_per_line_of_a_pipe(tmp_path):
     cases = [
         catalogue()[case] for case in (CASE, "dtype-float16-gru-forward", "stack-two_rnn_last")
     ]
-    status, out, err = command(
-        "run", "-", input="".join(f"{wire.dump_line(case)}\n" for case in cases)
-    )
+    status, out, err = command("run", "-", input="".join(f"{dump_line(case)}\n" for case in cases))
     assert (status, err) == (0, "")
     for line, case in zip(out.splitlines(), cases, strict=True):
         assert_is_the_answer(line, case)
 
 
 def test_run_answers_the_lines_before_an_invalid_one():
-    line = wire.dump_line(catalogue()[CASE])
+    line = dump_line(catalogue()[CASE])
     status, out, err = command("run", "-", input=f"{line}\n{line[:50]}\n")
     assert status == 2
     assert_is_the_answer(out, catalogue()[CASE])
@@ -313,7 +312,7 @@ def test_run_reads_what_show_json_prints(here, tmp_path):
     status, out, _ = here("show", CASE, "--json")
     (tmp_path / "case.json").write_text(out)
     assert status == 0
-    assert wire.read_problem(tmp_path / "case.json").id == CASE
+    assert read_problem(tmp_path / "case.json").id == CASE
     assert here("run", str(tmp_path / "case.json"))[0] == 0
 
 

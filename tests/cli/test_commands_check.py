@@ -19,7 +19,7 @@ from _support.conformance_runs import subject as result_of
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.core import core
 from rnnparity.golden.goldens import Goldens, default_folder
-from rnnparity.problem import file_format as wire
+from rnnparity.problem.format_writing import dump_line
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import DifferenceType, Verdict
 from rnnparity.reference.tolerance import expect
@@ -249,7 +249,7 @@ def test_an_inconclusive_case_is_shown_and_explained_with_status_2(here, inconcl
 @pytest.fixture
 def problem_file(tmp_path):
     path = tmp_path / "problem.json"
-    path.write_text(wire.dump_line(catalogue()[CASE]))
+    path.write_text(dump_line(catalogue()[CASE]))
     return str(path)
 
 

@@ -26,7 +26,8 @@ from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.explanation.probe import PROBES
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
-from rnnparity.problem.file_format import dump_line, dump_pretty, read_problem
+from rnnparity.problem.format_reading import read_problem
+from rnnparity.problem.format_writing import dump_line, dump_pretty
 from rnnparity.problem.problem import Tensor
 from rnnparity.reference import compute
 from rnnparity.report.explanation_json import as_json

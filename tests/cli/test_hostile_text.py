@@ -19,7 +19,7 @@ from _support.hostile_text import (
 from rnnparity import assert_parity
 from rnnparity.catalogue import catalogue
 from rnnparity.cli.common import echo
-from rnnparity.problem.file_format import dump_pretty
+from rnnparity.problem.format_writing import dump_pretty
 from rnnparity.report.conformance_page import markdown
 from rnnparity.report.store import dump
 

@@ -23,7 +23,8 @@ from rnnparity.golden.known_differences import read_known
 from rnnparity.golden.manifest import MANIFEST
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.errors import LONGEST, RequestError
-from rnnparity.problem.file_format import dump_line, read_problem
+from rnnparity.problem.format_reading import read_problem
+from rnnparity.problem.format_writing import dump_line
 from rnnparity.report import explanation_page
 from rnnparity.report.conformance_page import markdown, page
 from rnnparity.report.explanation_text import lines

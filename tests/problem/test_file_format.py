@@ -21,8 +21,10 @@ from hypothesis import strategies as st
 
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import default_folder, golden_outputs
-from rnnparity.problem import file_format
 from rnnparity.problem.dtypes import FLOAT_TYPES
+from rnnparity.problem.format_reading import parse_problem
+from rnnparity.problem.format_writing import dump_line, dump_pretty
+from rnnparity.problem.json_text import load_json
 from rnnparity.problem.problem import Case, Tensor
 
 
@@ -43,13 +45,13 @@ SAMPLE = list(
         )
     }.values()
 )
-FORMS = {"pretty": file_format.dump_pretty, "line": file_format.dump_line}
+FORMS = {"pretty": dump_pretty, "line": dump_line}
 
 both_forms = pytest.mark.parametrize("dump", FORMS.values(), ids=FORMS)
 
 
 def read_back(problem, dump):
-    return file_format.parse_problem(file_format.load_json(dump(problem).encode(), "back"), "back")
+    return parse_problem(load_json(dump(problem).encode(), "back"), "back")
 
 
 def assert_same_tensor(one, other):
@@ -198,7 +200,7 @@ def test_nan_and_infinity_are_written_as_strings():
     problem = replace(
         BASE, outputs=(Tensor("output", np.array([[np.nan, np.inf, -np.inf, -0.0]])),)
     )
-    line = file_format.dump_line(problem)
+    line = dump_line(problem)
     assert '"data": ["NaN", "Infinity", "-Infinity", -0.0]' in line
     assert json.loads(line)["outputs"][0]["data"] == ["NaN", "Infinity", "-Infinity", 0.0]
 
@@ -206,9 +208,7 @@ def test_nan_and_infinity_are_written_as_strings():
 def test_numbers_are_written_with_the_digits_of_their_dtype():
     third = [1 / 3]
     outputs = tuple(Tensor.of(dtype, [third], dtype) for dtype in FLOAT_TYPES)
-    written = json.loads(file_format.dump_line(replace(BASE, outputs=outputs)), parse_float=str)[
-        "outputs"
-    ]
+    written = json.loads(dump_line(replace(BASE, outputs=outputs)), parse_float=str)["outputs"]
     assert {fields["name"]: fields["data"] for fields in written} == {
         "float16": ["0.333251953"],
         "bfloat16": ["0.333984375"],
@@ -230,7 +230,7 @@ def test_line_and_file_have_the_documented_form():
         id="tiny",
         case=Case(("a", "b:c"), "Überall.", "seed 1"),
     )
-    assert file_format.dump_line(problem) == (
+    assert dump_line(problem) == (
         '{"format": "rnnparity/1", "id": "tiny", '
         '"layer": {"class_name": "SimpleRNN", "config": {"units": 1, "activation": "tanh", '
         '"use_bias": false, "return_sequences": false, "return_state": false, "go_backwards": false, '
@@ -241,8 +241,8 @@ def test_line_and_file_have_the_documented_form():
         '"mask": {"shape": [1, 3], "dtype": "bool", "data": [true, false, true]}, "initial_state": null, '
         '"case": {"tags": ["a", "b:c"], "source": "seed 1", "why": "Überall."}}'
     )
-    pretty = file_format.dump_pretty(problem)
-    assert json.loads(pretty) == json.loads(file_format.dump_line(problem))
+    pretty = dump_pretty(problem)
+    assert json.loads(pretty) == json.loads(dump_line(problem))
     assert (
         '"inputs": {"shape": [1, 3, 2], "dtype": "float32", "data": [\n0, 1,\n2, 3,\n4, 5\n]}'
         in pretty
@@ -250,8 +250,8 @@ def test_line_and_file_have_the_documented_form():
 
 
 def test_a_layer_as_keras_gives_it_is_read():
-    fields = json.loads(file_format.dump_line(BASE))
-    plain = file_format.parse_problem(fields, "plain")
+    fields = json.loads(dump_line(BASE))
+    plain = parse_problem(fields, "plain")
     policy = {
         "module": "keras",
         "class_name": "DTypePolicy",
@@ -270,14 +270,14 @@ def test_a_layer_as_keras_gives_it_is_read():
         "class_name": "GlorotUniform",
         "config": {"seed": None},
     }
-    assert_same_problem(file_format.parse_problem(fields, "pasted"), plain)
+    assert_same_problem(parse_problem(fields, "pasted"), plain)
 
 
 def test_optional_keys_may_be_missing():
-    fields = json.loads(file_format.dump_line(BASE))
+    fields = json.loads(dump_line(BASE))
     assert set(fields) == {"format", "id", "layer", "weights", "inputs", "mask", "initial_state"}
     del fields["mask"], fields["initial_state"]
-    assert_same_problem(file_format.parse_problem(fields, "short"), BASE)
+    assert_same_problem(parse_problem(fields, "short"), BASE)
 
 
 @both_forms
@@ -290,7 +290,7 @@ def test_cotangents_and_gradients_survive(dump):
     )
     text = dump(problem)
     assert json.loads(text)["format"] == "rnnparity/2"
-    read = file_format.parse_problem(json.loads(text), "x")
+    read = parse_problem(json.loads(text), "x")
     assert read.gradients[0] is None
     assert np.isnan(read.gradients[1].data).all()
     assert dump(read) == text
@@ -302,7 +302,7 @@ def test_dropout_masks_survive(dump, shared):
     problem = with_dropout(random_problem(two_ways(spec_of("gru", **BOTH))), shared=shared)
     text = dump(problem)
     assert json.loads(text)["format"] == "rnnparity/2"
-    read = file_format.parse_problem(json.loads(text), "x")
+    read = parse_problem(json.loads(text), "x")
     for mask, other in zip(read.dropout_masks, problem.dropout_masks, strict=True):
         assert_same_tensor(mask, other)
     assert dump(read) == text
@@ -314,9 +314,9 @@ def test_fixtures_contain_the_text_of_dump_pretty(dump):
     text = (default_folder() / "edge.json").read_text(encoding="utf-8")
     row = next(problem for problem in catalogue().values() if problem.id.startswith("edge-"))
     written = dump(row.with_outputs(golden_outputs(row)))
-    assert (written in text) == (dump is file_format.dump_pretty)
+    assert (written in text) == (dump is dump_pretty)
 
 
 def test_brackets_in_a_text_are_not_nesting():
     text = "[" * 1000
-    assert file_format.load_json(json.dumps([text]).encode(), "FILE") == [text]
+    assert load_json(json.dumps([text]).encode(), "FILE") == [text]

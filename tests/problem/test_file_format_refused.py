@@ -10,14 +10,17 @@ from _support.valid_problem import VALID, put, refusal, refusal_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnparity.problem import file_format, json_text
+from rnnparity.problem import json_text
 from rnnparity.problem.errors import LONGEST, FormatError
+from rnnparity.problem.format_reading import parse_problem, read_problem
+from rnnparity.problem.format_writing import dump_line
+from rnnparity.problem.json_text import load_json
 
 
 def test_the_valid_problem_is_read(tmp_path):
     path = tmp_path / "problem.json"
     path.write_text(json.dumps(VALID))
-    problem = file_format.read_problem(path)
+    problem = read_problem(path)
     assert problem.case.expect == VALID["case"]["expect"]
     assert problem.case.initializers == VALID["case"]["initializers"]
     assert np.isnan(problem.outputs[0].data).sum() == 1
@@ -45,7 +48,7 @@ def test_an_oversized_file_is_refused(tmp_path, monkeypatch):
     text = json.dumps(VALID)
     path = tmp_path / "large.json"
     path.write_text(text + " " * (2**20 - len(text)))
-    assert file_format.read_problem(path).id == "problem"
+    assert read_problem(path).id == "problem"
     path.write_text(text + " " * (2**20 - len(text) + 1))
     assert refusal(path) == "larger than 1 MiB, the limit"
 
@@ -204,11 +207,11 @@ def test_anything_anywhere_is_read_or_refused(way, value):
     content = json.dumps(fields).encode()
     line = "FILE: "
     try:
-        problem = file_format.parse_problem(file_format.load_json(content, "FILE"), "FILE")
+        problem = parse_problem(load_json(content, "FILE"), "FILE")
     except FormatError as error:
         line = str(error)
     else:
-        file_format.dump_line(problem).encode()
+        dump_line(problem).encode()
     assert line.startswith("FILE: ")
     assert line.isprintable()
 
@@ -220,6 +223,6 @@ def test_anything_anywhere_is_read_or_refused(way, value):
 @settings(derandomize=True, max_examples=500, deadline=None, database=None)
 def test_random_bytes_are_refused(content):
     with pytest.raises(FormatError) as caught:
-        file_format.parse_problem(file_format.load_json(content, "FILE"), "FILE")
+        parse_problem(load_json(content, "FILE"), "FILE")
     assert str(caught.value).startswith("FILE: ")
     assert str(caught.value).isprintable()

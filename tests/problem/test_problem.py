@@ -9,7 +9,7 @@ from _support.random_problems import random_problem, spec_of
 
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.errors import FormatError, RequestError
-from rnnparity.problem.file_format import dump_line
+from rnnparity.problem.format_writing import dump_line
 from rnnparity.problem.problem import Problem
 from rnnparity.reference import compute
 

@@ -9,8 +9,9 @@ import pytest
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
-from rnnparity.problem import file_format
 from rnnparity.problem.errors import FormatError
+from rnnparity.problem.format_reading import parse_problem
+from rnnparity.problem.format_writing import dump_line
 from rnnparity.problem.layers import describe_layer
 from rnnparity.problem.problem import Problem
 from rnnparity.report.explanation_text import verdict_text
@@ -45,11 +46,11 @@ def short(case, by_name):
 def test_a_case_in_the_short_form_is_the_same_problem(by_name):
     assert len(CASES) > 50
     for case in CASES:
-        read = file_format.parse_problem(short(case, by_name), "s.json")
+        read = parse_problem(short(case, by_name), "s.json")
         whole = Problem(
             *(case.layer, case.weights, case.inputs, case.mask, case.initial_state), id=case.id
         )
-        assert file_format.dump_line(read) == file_format.dump_line(whole)
+        assert dump_line(read) == dump_line(whole)
 
 
 GRU = {
@@ -60,10 +61,10 @@ GRU = {
 
 
 def test_outputs_may_be_one_array_or_several():
-    one = file_format.parse_problem(GRU | {"outputs": [[0.5]]}, "s.json")
+    one = parse_problem(GRU | {"outputs": [[0.5]]}, "s.json")
     assert [tensor.name for tensor in one.outputs] == ["output"]
     several = GRU | {"layer": "GRU(1, return_state=True)", "outputs": [[[0.5]], [[0.25]]]}
-    outputs = file_format.parse_problem(several, "s.json").outputs
+    outputs = parse_problem(several, "s.json").outputs
     assert [(tensor.name, tensor.data.item()) for tensor in outputs] == [
         ("output", 0.5),
         ("h", 0.25),
@@ -71,7 +72,7 @@ def test_outputs_may_be_one_array_or_several():
 
 
 def test_an_output_too_many_is_kept_for_the_verdict():
-    outputs = file_format.parse_problem(
+    outputs = parse_problem(
         GRU | {"layer": "GRU(1, return_state=True)", "outputs": [[[1]], [[2]], [[3]]]}, "s.json"
     ).outputs
     assert [tensor.name for tensor in outputs] == ["output", "h", "extra_0"]
@@ -102,12 +103,12 @@ def test_an_output_too_many_is_kept_for_the_verdict():
 def test_what_is_missing_is_asked_for_by_name_with_an_example(change, message):
     fields = {key: value for key, value in (GRU | change).items() if value is not ...}
     with pytest.raises(FormatError) as raised:
-        file_format.parse_problem(fields, "s.json")
+        parse_problem(fields, "s.json")
     assert str(raised.value).startswith(message)
 
 
 def test_the_example_of_the_documentation_agrees():
     page = (ROOT / "docs" / "format.md").read_text("utf-8")
     (text,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
-    explanation = diagnose(file_format.parse_problem(json.loads(text), "format.md")).explanation
+    explanation = diagnose(parse_problem(json.loads(text), "format.md")).explanation
     assert verdict_text(explanation) == "agrees to the 4 printed decimals"

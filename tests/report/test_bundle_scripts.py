@@ -22,7 +22,7 @@ from _support.random_problems import (
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.file_format import read_problem
+from rnnparity.problem.format_reading import read_problem
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.verdicts import DifferenceType
 from rnnparity.reference import compute

@@ -14,7 +14,7 @@ import pytest
 
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import read_known
-from rnnparity.problem import file_format as wire
+from rnnparity.problem.format_reading import read_problem
 from rnnparity.reference.tolerance import expect
 from rnnparity.report.scripts import ENGINES, KERAS
 
@@ -49,7 +49,7 @@ def test_every_entry_has_a_bundle_and_every_bundle_an_entry():
 
 @EVERY
 def test_bundle_holds_a_case_of_its_entry_and_a_script(entry):
-    problem = wire.read_problem(FOLDER / entry.name / "problem.json")
+    problem = read_problem(FOLDER / entry.name / "problem.json")
     assert entry.matches(problem.id)
     assert problem.outputs is not None
     (path,) = (FOLDER / entry.name).glob("reproduce.*")
@@ -171,13 +171,13 @@ def test_script_shows_the_difference(entry):
     if missing(entry):
         pytest.skip(f"{missing(entry)} is not installed")
     ran = run_isolated(entry)
-    kind = seen(ran, wire.read_problem(FOLDER / entry.name / "problem.json"))
+    kind = seen(ran, read_problem(FOLDER / entry.name / "problem.json"))
     assert kind in entry.kinds, ran.stdout + ran.stderr
 
 
 def test_script_that_shows_nothing_is_detected():
     """Noise, equal shapes, counts and dtypes, and a script that is itself broken."""
-    problem = wire.read_problem(FOLDER / "zero-output-without-sequences" / "problem.json")
+    problem = read_problem(FOLDER / "zero-output-without-sequences" / "problem.json")
 
     def shown(stdout="", stderr="", status=0):
         return seen(subprocess.CompletedProcess([], status, stdout, stderr), problem)

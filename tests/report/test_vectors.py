@@ -13,7 +13,8 @@ from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cotangents import gradient_cases
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.file_format import load_json, parse_problem
+from rnnparity.problem.format_reading import parse_problem
+from rnnparity.problem.json_text import load_json
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.vectors import GRADIENTS, MANIFEST, OUTPUTS, STATIC, VERSION, export_vectors

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rnnparity.problem.file_format import dump_line
+from rnnparity.problem.format_writing import dump_line
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, called_layers, halves
 from rnnparity.session.random_problems import (
     DRAWS,

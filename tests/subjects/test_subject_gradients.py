@@ -21,7 +21,7 @@ from _support.random_problems import (
 from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.errors import RequestError, SubjectFailedError
-from rnnparity.problem.file_format import dump_line
+from rnnparity.problem.format_writing import dump_line
 from rnnparity.reference.gradients import compute_gradients
 from rnnparity.session.ask import run
 from rnnparity.session.outcome import ask_in_this_process

@@ -21,8 +21,9 @@ from _support.random_problems import (
 from rnnparity import assert_parity, explain
 from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.golden.goldens import golden_outputs
-from rnnparity.problem import file_format
 from rnnparity.problem.errors import FormatError, RequestError
+from rnnparity.problem.format_reading import parse_problem
+from rnnparity.problem.format_writing import dump_line
 from rnnparity.problem.problem import Tensor, TrainingStep
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
@@ -178,11 +179,11 @@ def test_others_do_no_training_steps(name):
 
 def test_a_step_survives_a_file():
     problem = problem_of("two ways")
-    text = file_format.dump_line(problem)
+    text = dump_line(problem)
     assert json.loads(text)["format"] == "rnnparity/2"
-    read = file_format.parse_problem(json.loads(text), "x")
+    read = parse_problem(json.loads(text), "x")
     assert read.training_step.lr == 2
-    assert file_format.dump_line(read) == text
+    assert dump_line(read) == text
     stored = run(read)
     for tensor, weight in zip(stored.outputs, compute_training_step(problem), strict=True):
         assert (tensor.name, tensor.data.tolist()) == (weight.name, weight.data.tolist())
@@ -214,7 +215,7 @@ def test_gradients_of_a_step_are_computed_and_explained_without_its_weights():
     with_weights = problem.with_outputs(compute_training_step(problem))
     computed = run(with_weights, gradients=True)
     assert (computed.outputs, computed.training_step) == (None, None)
-    assert file_format.parse_problem(json.loads(file_format.dump_line(computed)), "x").gradients
+    assert parse_problem(json.loads(dump_line(computed)), "x").gradients
     diagnosis = explain_subject(with_weights, "reference", gradients=True)
     assert diagnosis.explanation.verdict is Verdict.AGREES
 
