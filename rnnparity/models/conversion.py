@@ -21,7 +21,7 @@ from rnnparity.problem.layers import Layer, Stack, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.tensor import Tensor
 from rnnparity.session.outcome import error_line
-from rnnparity.subjects.functions import numbered_names
+from rnnparity.subjects.user_arrays import numbered_names
 
 
 @dataclass(frozen=True, eq=False)

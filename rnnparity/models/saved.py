@@ -20,7 +20,7 @@ from rnnparity.models.worker import GIB, MEMORY_LIMIT, TIMEOUT_S, in_worker, lim
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import MODEL_SUFFIXES
 from rnnparity.session.outcome import error_line
-from rnnparity.subjects.functions import is_module, user_location
+from rnnparity.subjects.importing import is_module, user_location
 from rnnparity.subjects.registry import check_installed
 
 # A member that every .keras archive has beside METADATA, and how each file begins.

@@ -8,8 +8,8 @@ from rnnparity.explanation.one_reading import Diagnosis
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.verdicts import DifferenceType, Verdict
 from rnnparity.report.bundle import bundle_files, shown_difference, write_bundle
+from rnnparity.report.difference_text import describe
 from rnnparity.report.explanation_text import headline
-from rnnparity.report.messages import describe
 
 
 def explained_files(diagnosis: Diagnosis, subject: str) -> dict[str, str | bytes]:

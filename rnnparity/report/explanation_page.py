@@ -10,10 +10,11 @@ from types import MappingProxyType
 from rnnparity.explanation.picture import DECADES, LEVELS
 from rnnparity.problem.explanations import Explanation, FaultDescription, Picture
 from rnnparity.problem.findings import LOCATIONS
+from rnnparity.report.difference_text import sigma_text
 from rnnparity.report.explanation_phrases import ACROSS, mismatch_text, step_table, unit_labels
 from rnnparity.report.explanation_text import headline, lines
 from rnnparity.report.finding_text import finding_text
-from rnnparity.report.messages import fault_name, faults_name, sigma_text
+from rnnparity.report.messages import fault_name, faults_name
 from rnnparity.report.page import render_template
 
 # Pixels of the picture: a square, the room for the labels left of the squares and below them.

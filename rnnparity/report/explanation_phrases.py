@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import KnownDifference, read_known
 from rnnparity.problem.explanations import Explanation, Mismatch, Picture, Slice, StepValue
-from rnnparity.report.messages import sigma_text
+from rnnparity.report.difference_text import sigma_text
 
 # What runs from left to right in a picture.
 ACROSS = {"time": "time", "rows": "rows of the batch"}

@@ -25,6 +25,7 @@ from rnnparity.problem.findings import (
 )
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.columns import number_columns
+from rnnparity.report.difference_text import describe, sigma_text
 from rnnparity.report.explanation_phrases import (
     ACROSS,
     evidence_text,
@@ -35,7 +36,7 @@ from rnnparity.report.explanation_phrases import (
     unit_labels,
 )
 from rnnparity.report.finding_text import finding_text
-from rnnparity.report.messages import UNEXPLAINED, describe, fault_name, faults_name, sigma_text
+from rnnparity.report.messages import UNEXPLAINED, fault_name, faults_name
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 # The picture has at most this many rows and columns on a terminal.

@@ -7,8 +7,8 @@ from shlex import quote
 
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.columns import number_columns
+from rnnparity.report.difference_text import sigma_text
 from rnnparity.report.explanation_text import headline
-from rnnparity.report.messages import sigma_text
 from rnnparity.session.fuzz import FuzzRun
 from rnnparity.session.fuzz_tally import CHANGES, Summary, merged
 from rnnparity.session.shrink import SmallestFailure

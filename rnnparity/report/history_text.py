@@ -10,7 +10,7 @@ from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.changes import changed_verdicts
 from rnnparity.report.changes_text import verdict_line
 from rnnparity.report.columns import number_columns
-from rnnparity.report.messages import sigma_text
+from rnnparity.report.difference_text import sigma_text
 from rnnparity.report.table import number_of_cases
 from rnnparity.session.first_difference import FirstDifference, Tried
 from rnnparity.session.history import ReleaseResult

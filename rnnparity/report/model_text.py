@@ -8,10 +8,11 @@ from rnnparity.models.calls import Call, CallResult, ModelResult, Note
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.columns import text_columns
+from rnnparity.report.difference_text import sigma_text
 from rnnparity.report.explanation_json import cause_json, finite
 from rnnparity.report.explanation_text import Line, Style, headline
 from rnnparity.report.explanation_text import lines as explanation_lines
-from rnnparity.report.messages import faults_name, sigma_text
+from rnnparity.report.messages import faults_name
 
 HEADER = ("call", "class", "inputs", "mask", "output", "verdict", "sigma")
 NOT_COMPUTED = "not computed"

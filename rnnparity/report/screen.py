@@ -11,8 +11,9 @@ from rnnparity.catalogue.features import every_option_value
 from rnnparity.problem.results import Report, Score, SubjectResult
 from rnnparity.problem.verdicts import FAILING, Verdict
 from rnnparity.report.columns import number_columns
+from rnnparity.report.difference_text import sigma_text
 from rnnparity.report.groups import group_results, plainest
-from rnnparity.report.messages import failure, group_title, sigma_text, stale_text
+from rnnparity.report.messages import failure, group_title, stale_text
 from rnnparity.report.table import counted, number_of_cases, verb
 
 # Of each subject an example of so many groups of failing cases is printed.

@@ -18,7 +18,8 @@ from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import TraceStep, trace
 from rnnparity.reference.tolerance import Expected
-from rnnparity.report.messages import failure, sigma_text
+from rnnparity.report.difference_text import sigma_text
+from rnnparity.report.messages import failure
 from rnnparity.session.outcome import Outcome
 from rnnparity.verdict.judge import expect_answer
 

@@ -24,19 +24,15 @@ from rnnparity.subjects.declarations import (
     SubjectError,
     UnknownSubjectError,
 )
-from rnnparity.subjects.functions import (
-    FunctionSubject,
-    is_importable,
-    name_of,
-    named_outputs,
-    user_location,
-)
+from rnnparity.subjects.functions import FunctionSubject
+from rnnparity.subjects.importing import is_importable, name_of, user_location
 from rnnparity.subjects.registry import (
     check_installed,
     make_subject,
     registered_names,
     registration,
 )
+from rnnparity.subjects.user_arrays import named_outputs
 
 __all__ = [
     "Answer",

@@ -18,7 +18,8 @@ from rnnparity.problem.layers import Bidirectional, Recurrent
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import state_slots
 from rnnparity.subjects.calls import Call, LayerStates, initial_states, layers_of, run_calls
-from rnnparity.subjects.functions import Function, as_tensor
+from rnnparity.subjects.functions import Function
+from rnnparity.subjects.user_arrays import as_tensor
 
 Weights: TypeAlias = Mapping[str, Array]
 # Of a half: the layer, its weights, inputs (B, T, D), mask (B, T) or None, states (B, H) -> the

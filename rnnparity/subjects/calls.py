@@ -15,7 +15,7 @@ import numpy as np
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.subjects.functions import numbered_names
+from rnnparity.subjects.user_arrays import numbered_names
 
 State = TypeVar("State")
 # The states of one layer, in Keras' order; None where the layer starts from zeros.

@@ -29,13 +29,13 @@ from rnnparity.subjects.calls import (
     split_states,
 )
 from rnnparity.subjects.conversion import call_arguments, open_shapes, set_initial_states
-from rnnparity.subjects.functions import as_tensor
 from rnnparity.subjects.keras import TensorFlow
 from rnnparity.subjects.keras_backend import quiet
 from rnnparity.subjects.keras_layers import apply
 from rnnparity.subjects.keras_subject import KerasSubject
 from rnnparity.subjects.onnx_engines import Engine
 from rnnparity.subjects.torch_layers import TorchLayers, TorchModule, TorchTensor
+from rnnparity.subjects.user_arrays import as_tensor
 
 
 class KerasExporter:

@@ -20,11 +20,11 @@ from rnnparity.problem.problem import Problem
 from rnnparity.subjects.calls import join_outputs
 from rnnparity.subjects.conversion import call_arguments, open_shapes, set_initial_states
 from rnnparity.subjects.declarations import Registration
-from rnnparity.subjects.functions import as_tensor
 from rnnparity.subjects.keras import TensorFlow
 from rnnparity.subjects.keras_backend import KerasTensor, quiet
 from rnnparity.subjects.keras_layers import apply, kept_states
 from rnnparity.subjects.keras_subject import KerasSubject
+from rnnparity.subjects.user_arrays import as_tensor
 
 # Conversions between two clearings of Keras' session: each leaves graphs behind.
 MAX_CONVERSIONS = 50

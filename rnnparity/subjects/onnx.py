@@ -25,8 +25,8 @@ from rnnparity.subjects.calls import (
     split_states,
 )
 from rnnparity.subjects.declarations import Registration
-from rnnparity.subjects.functions import as_tensor
 from rnnparity.subjects.onnx_engines import ENGINES, PACKAGES, Engine, Session
+from rnnparity.subjects.user_arrays import as_tensor
 
 if TYPE_CHECKING:
     from rnnparity.subjects.onnx_models.layers import Model

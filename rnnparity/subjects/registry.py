@@ -25,7 +25,8 @@ from rnnparity.subjects.declarations import (
     SubjectError,
     UnknownSubjectError,
 )
-from rnnparity.subjects.functions import ForeignSubject, function_subject, imported, is_module
+from rnnparity.subjects.functions import ForeignSubject
+from rnnparity.subjects.importing import function_subject, imported, is_module
 
 GROUP = "rnnparity.subjects"
 # The reference stands above this package, whose subjects share nothing with it.

@@ -15,7 +15,7 @@ from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
-from rnnparity.subjects import functions
+from rnnparity.subjects import importing
 from rnnparity.testing import ParityError
 
 PROBLEM = catalogue()["lstm-spread-sequences-state"]
@@ -87,7 +87,7 @@ def test_a_function_that_no_command_can_import_is_explained_in_python(function, 
 
 def test_a_function_that_differs_is_named_with_the_command_to_rerun(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
-    functions._new_process_finds.cache_clear()
+    importing._new_process_finds.cache_clear()
     with pytest.raises(AssertionError, match=r"--subject _support\.subject_functions:wrong"):
         assert_parity(subject_functions.wrong, PROBLEM)
 

@@ -14,15 +14,9 @@ from rnnparity.problem.results import CaseResult
 from rnnparity.problem.shapes import Slot
 from rnnparity.problem.verdicts import Difference, DifferenceType, FactType, Verdict, Witness
 from rnnparity.reference.tolerance import expect
+from rnnparity.report.difference_text import describe, sigma_text
 from rnnparity.report.groups import Group
-from rnnparity.report.messages import (
-    describe,
-    failure,
-    fault_name,
-    group_title,
-    sigma_text,
-    summary,
-)
+from rnnparity.report.messages import failure, fault_name, group_title, summary
 from rnnparity.verdict.compare import compare_structure
 from rnnparity.verdict.judge import judge, judge_with_golden
 

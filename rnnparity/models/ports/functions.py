@@ -15,7 +15,7 @@ from rnnparity.problem.arrays import as_array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.tensor import Tensor
 from rnnparity.session.outcome import error_line
-from rnnparity.subjects.functions import imported, is_module, user_location
+from rnnparity.subjects.importing import imported, is_module, user_location
 
 # A module or a tensor of PyTorch: its types are not checked.
 TorchModule: TypeAlias = Any

@@ -19,7 +19,7 @@ from rnnparity.models.ports.state_dict import (
 )
 from rnnparity.models.ports.tflite import run_tflite
 from rnnparity.models.worker import TIMEOUT_S, in_worker
-from rnnparity.subjects.functions import name_of
+from rnnparity.subjects.importing import name_of
 
 # A path or "package.module:object", a function, an nn.Module, a state dict, or arrays by layer.
 PortLike: TypeAlias = str | Path | Callable[..., object] | Mapping[str, Any]
