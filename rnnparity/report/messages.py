@@ -123,11 +123,6 @@ def faults_name(faults: Iterable[FaultId]) -> str:
     return " + ".join(fault_name(fault) for fault in faults)
 
 
-def cause_name(faults: Iterable[FaultId]) -> str:
-    """Return the causes of faults that act together, without their variants and locations."""
-    return " + ".join(dict.fromkeys(fault.cause for fault in faults))
-
-
 def cause_text(cause: Cause) -> str:
     """Return a cause in one line, with the number of causes that are equally consistent."""
     line = faults_name(cause.faults) if cause.explained else UNEXPLAINED

@@ -31,7 +31,7 @@ class WeightChange:
     """The change of some weights, (P, H), and its standard error, infinite where not identified.
 
     `distance` is the largest remainder in sigma, `rank` the number of weights that were fitted in
-    all units, `spare` the number of remainders beyond these, and `steps` the independent steps of
+    all units, and `steps` the number of independent steps of
     the unit that has the fewest.
     """
 
@@ -39,7 +39,6 @@ class WeightChange:
     error: Array
     distance: float
     rank: int
-    spare: int
     steps: int
 
 
@@ -100,7 +99,6 @@ class Regression:
             self._for_all_units(error, units, np.inf),
             distance=float(np.abs(remainder).max(initial=0)),
             rank=int(rank.sum()),
-            spare=int(np.maximum(rows - rank, 0).sum()),
             steps=int(np.where(rank < size, rank, rows).min()),
         )
 
