@@ -119,19 +119,22 @@ def check(
 def _run(
     subjects: list[str], all_: bool, selection: Selection, settings: Settings, outputs: Outputs
 ) -> Report:
-    """Run the subjects; the verdicts are stored before their causes are searched."""
+    """Run the subjects; verdicts are printed and stored as they come, causes searched afterwards."""
     from rnnparity.report.examples import with_examples
     from rnnparity.session.check import DEFAULT_SUBJECT, check_run
     from rnnparity.subjects import registered_names
 
     named = subjects if subjects or all_ else [DEFAULT_SUBJECT]
     optional = registered_names() if all_ else []
-    with show_progress() as progress, sigterm_interrupts():
-        settings = replace(settings, progress=progress, on_verdicts=outputs.keep)
+    with show_progress(every_verdict=True) as progress, sigterm_interrupts():
+        settings = replace(settings, progress=progress, save=outputs.save)
         run = check_run(named, selection, settings, optional)
         if not outputs.requested or not settings.causes or run.report.interrupted:
             return run.report
-        return with_examples(run, progress)
+        try:
+            return with_examples(run, progress)
+        except KeyboardInterrupt:
+            return replace(run.report, interrupted=True)
 
 
 def _show(report: Report, outputs: Outputs, changes: Changes | None) -> None:
@@ -139,13 +142,19 @@ def _show(report: Report, outputs: Outputs, changes: Changes | None) -> None:
     from rnnparity.report.changes_text import change_lines
     from rnnparity.report.screen import report_lines, skipped_lines
 
+    def show() -> None:
+        echo(*report_lines(report), *(change_lines(changes) if changes else ()))
+
     try:
-        text = outputs.write(report, changes)
+        try:
+            text = outputs.write(report, changes)
+        except RequestError:  # a disk may be full now, and the run took minutes
+            show()
+            raise
         if text:
             typer.echo(text, nl=False)
         else:
-            echo(*report_lines(report))
-            echo(*(change_lines(changes) if changes else ()))
+            show()
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe has gone
         # The exit status must still be that of the run.

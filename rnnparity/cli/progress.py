@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from rnnparity.problem.text import visible
+from rnnparity.problem.verdicts import Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 # In a pipe a line is printed after so many seconds.
 LINE_S = 10.0
-# Of each subject so many failing cases are printed as they come; the report has all of them.
+# Of each run so many failing problems are printed as they come, unless all verdicts are to be.
 SHOWN = 10
 
 
@@ -34,11 +35,12 @@ class ShowProgress(Protocol):
 
 @dataclass
 class _Task:
-    """One thing that is running, such as a subject."""
+    """One thing that is running, such as a subject; `unsupported` are the reasons so far."""
 
     start: float
     bar: TaskID
     failing: int = 0
+    unsupported: set[str] = field(default_factory=set)
     next_line: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,10 +48,12 @@ class _Task:
 
 
 @contextmanager
-def show_progress(start: str = "loading") -> Iterator[ShowProgress]:
+def show_progress(start: str = "loading", *, every_verdict: bool = False) -> Iterator[ShowProgress]:
     """Show progress until the context is left, `start` until something is done.
 
-    What is printed goes to stderr.
+    What is printed goes to stderr. With `every_verdict` each one that is not a pass is printed as
+    it comes, of what is unsupported for the same reason the first; else the first failing ones on
+    a terminal.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -65,14 +69,15 @@ def show_progress(start: str = "loading") -> Iterator[ShowProgress]:
     )
     bar = Bar(*columns, console=console, disable=not console.is_terminal, transient=True)
     with bar:
-        yield _Reporter(console, bar, start)
+        yield _Reporter(console, bar, start, every_verdict)
 
 
 class _Reporter:
     """Shows a bar and failing cases as they come, or lines in a pipe."""
 
-    def __init__(self, console: Console, bar: Bar, start: str) -> None:
+    def __init__(self, console: Console, bar: Bar, start: str, every_verdict: bool) -> None:
         self._console, self._bar = console, bar
+        self._every_verdict = every_verdict
         self._tasks: dict[str, _Task] = {}
         self._loading = bar.add_task(start, total=None, failing="")
 
@@ -84,14 +89,27 @@ class _Reporter:
             bar = self._bar.add_task(visible(name), total=total, failing="")
             self._tasks[name] = _Task(monotonic(), bar)
         task = self._tasks[name]
-        if result is not None and result.failing:
-            task.failing += 1
-            if self._console.is_terminal and task.failing <= SHOWN:
-                self._print(f"{name}: {result.id}: {result.verdict}")
+        if result is not None:
+            self._show(name, task, result)
         failing = f"{task.failing} failing" if task.failing else ""
         self._bar.update(task.bar, completed=done, failing=failing)
         if not self._console.is_terminal:
             self._print_line(name, task, done, total)
+
+    def _show(self, name: str, task: _Task, result: CaseResult) -> None:
+        """Print a verdict that is not a pass, and count those that fail."""
+        task.failing += result.failing
+        if not self._every_verdict:
+            shown = result.failing and self._console.is_terminal and task.failing <= SHOWN
+        elif result.verdict is Verdict.UNSUPPORTED:
+            shown = result.reason not in task.unsupported
+            task.unsupported.add(result.reason)
+        else:
+            shown = not result.passed
+        if shown:
+            from rnnparity.report.messages import verdict_line
+
+            self._print(f"{name}: {verdict_line(result)}")
 
     def _print_line(self, name: str, task: _Task, done: int, total: int) -> None:
         now = monotonic()

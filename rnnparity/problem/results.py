@@ -56,6 +56,10 @@ class CaseResult:
         return self.verdict in FAILING
 
     @property
+    def passed(self) -> bool:
+        return self.verdict.compared and not self.failing
+
+    @property
     def difference_types(self) -> frozenset[DifferenceType]:
         return frozenset(difference.type for difference in self.differences)
 
@@ -95,10 +99,30 @@ class OptionValue:
 
 
 @dataclass(frozen=True)
+class Shards:
+    """The parts of a selection that was divided: `sizes` are their numbers of cases.
+
+    `missing` are the numbers of the parts, from 1 on, of which nothing ran. `k` and `full` are the
+    selection: an expression, or all cases instead of the core set.
+    """
+
+    sizes: tuple[int, ...]
+    missing: tuple[int, ...] = ()
+    k: str = ""
+    full: bool = False
+
+    @property
+    def missing_cases(self) -> int:
+        return sum(self.sizes[number - 1] for number in self.missing)
+
+
+@dataclass(frozen=True)
 class SubjectResult:
     """All results of one subject; `date` is UTC, `seconds` those inside the subject's own code.
 
-    `not_covered` are the option values that no compared case had.
+    `not_covered` are the option values that no compared case had. `unfinished` is the number of
+    selected cases without a result, because the run was ended before. `shards` are there where
+    --shard selected a part of the cases.
     """
 
     name: str
@@ -109,6 +133,8 @@ class SubjectResult:
     date: str = ""
     machine: Machine | None = None
     not_covered: tuple[OptionValue, ...] = ()
+    unfinished: int = 0
+    shards: tuple[Shards, ...] = ()
 
     @property
     def counts(self) -> Counter[Verdict]:
@@ -168,7 +194,7 @@ class Report:
 
     `score_constant` is the mutation score of the compared cases with constant weights only.
     `without_golden` are the cases that were compared with the reference only, because no golden is
-    recorded yet. `interrupted`: the run was ended before all selected cases had a result.
+    recorded yet. `interrupted`: the run was ended, or its process killed, before it was complete.
     `gradients`: these were compared instead of outputs.
     """
 

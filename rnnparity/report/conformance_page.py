@@ -16,9 +16,10 @@ from rnnparity.report.explanation_page import Drawing, drawing, sentences
 from rnnparity.report.explanation_phrases import mismatch_text
 from rnnparity.report.explanation_text import lines
 from rnnparity.report.groups import WITHOUT_CAUSE, Group, plainest, plainness
+from rnnparity.report.headline import headline
 from rnnparity.report.messages import gradients_command, group_title, stale_text, summary
 from rnnparity.report.page import render_template
-from rnnparity.report.table import Cell, Column, State, columns, counted, headline
+from rnnparity.report.table import Cell, Column, State, columns, counted
 
 # This many cases of a group are shown at once, this many more on demand; the JSON has all.
 SHOWN, MORE = 3, 60

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from rnnparity.catalogue import catalogue
 from rnnparity.golden import known_differences
 from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Machine, Report, SubjectResult
+from rnnparity.problem.results import Machine, Report, Shards, SubjectResult
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.session.scores import with_scores
 
@@ -46,7 +46,7 @@ def merge(reports: Mapping[str, Report], entries: Sequence[KnownDifference]) -> 
             parts.setdefault(subject.name, {})[file] = subject
     skipped = dict.fromkeys(out for report in reports.values() for out in report.skipped)
     if not others:
-        return first
+        return with_scores(first) if first.interrupted else first
     merged = replace(
         first,
         # In a report of gradients no entry is stale: it may be of outputs only.
@@ -88,10 +88,24 @@ def _joined(
         first,
         cases=tuple(results),
         stale=tuple(stale),
+        unfinished=sum(subject.unfinished for subject in subjects),
+        shards=tuple(_shards(subjects)),
         seconds=sum(subject.seconds for subject in subjects),
         date=max(subject.date for subject in subjects),
         machine=_machine(subject.machine for subject in subjects),
     )
+
+
+def _shards(parts: Iterable[SubjectResult]) -> Iterator[Shards]:
+    """Yield the shards of each selection; those are missing that no part has."""
+    missing: dict[Shards, set[int]] = {}
+    for part in parts:
+        for shards in part.shards:
+            left = set(shards.missing)
+            selection = replace(shards, missing=())
+            missing[selection] = missing.get(selection, left) & left
+    for selection, left in missing.items():
+        yield replace(selection, missing=tuple(sorted(left)))
 
 
 def _check_parts(parts: Mapping[str, SubjectResult]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from shlex import quote
 
+from rnnparity.catalogue import catalogue
 from rnnparity.problem.dtypes import FLOAT_TYPES, declared_precision
 from rnnparity.problem.explanations import WHOLE, Cause, FaultId
 from rnnparity.problem.problem import Problem
@@ -89,6 +90,14 @@ def fixes(result: CaseResult) -> list[str]:
     if result.explanation is None:
         return []
     return [fault.fix for fault in result.explanation.descriptions if fault.fix]
+
+
+def verdict_line(result: CaseResult) -> str:
+    """Return a case, its verdict, and the reason or the first difference."""
+    # A random problem is not in the catalogue.
+    problem = catalogue().get(result.id)
+    reason = summary(result, problem) if problem else result.reason
+    return f"{result.id}: {result.verdict}{f': {reason}' if reason else ''}"
 
 
 def summary(result: CaseResult, problem: Problem) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rnnparity.golden.goldens import KNOWN, default_folder
@@ -50,10 +51,12 @@ class Outputs:
         if self.site is not None:
             write_folder(self.site, {})
 
-    def keep(self, report: Report) -> None:
-        """Write the JSON file of a run whose causes are still to be searched."""
-        if self.json is not None and self.json != STDOUT:
-            write_file(self.json, dump(report))
+    @property
+    def save(self) -> Callable[[Report], None] | None:
+        """What writes the JSON file of a run that is not finished; None without such a file."""
+        if self.json is None or self.json == STDOUT:
+            return None
+        return partial(_write_json, self.json)
 
     def write(self, report: Report, changes: Changes | None = None) -> str:
         """Write the files and return the text for stdout, if one is requested.
@@ -76,6 +79,10 @@ class Outputs:
 
             write_site(report, self.site, changes=changes, fixtures=self.fixtures)
         return text
+
+
+def _write_json(path: Path, report: Report) -> None:
+    write_file(path, dump(report))
 
 
 def load_merged(files: Sequence[Path], fixtures: Path | None) -> Report:

@@ -13,6 +13,7 @@ from rnnparity.problem.verdicts import FAILING, Verdict
 from rnnparity.report.columns import number_columns
 from rnnparity.report.difference_text import sigma_text
 from rnnparity.report.groups import group_results, plainest
+from rnnparity.report.headline import incomplete_texts
 from rnnparity.report.messages import failure, group_title, stale_text
 from rnnparity.report.table import counted, number_of_cases, verb
 
@@ -46,7 +47,8 @@ def report_lines(report: Report) -> Iterator[str]:
     if report.score:
         yield _score(report.score, report.score_constant, report.gradients)
     if report.interrupted:
-        yield "interrupted: the report has the cases that were finished"
+        yield "interrupted: the report has what was finished"
+    yield from incomplete_texts(report)
     if report.without_golden:
         first, count = report.without_golden[0], len(report.without_golden)
         yield f"{first} has no golden yet ({number_of_cases(count)} without); run `rnnparity regenerate`"

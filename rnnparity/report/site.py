@@ -28,10 +28,11 @@ from rnnparity.report.conformance_page import (
     reproduce,
     versions,
 )
+from rnnparity.report.headline import headline
 from rnnparity.report.known_bundles import BUNDLES
 from rnnparity.report.page import render_template
 from rnnparity.report.store import dump
-from rnnparity.report.table import columns, headline
+from rnnparity.report.table import columns
 
 INDEX, TABLE, REPORT = "index.html", "table.html", "report.json"
 SUBJECTS, DIFFERENCES = "subjects", "differences"

@@ -16,7 +16,7 @@ from rnnparity.catalogue import catalogue, digest
 from rnnparity.problem import explanations, results, verdicts
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.json_text import load_json, read_bytes
-from rnnparity.problem.results import Report, SubjectResult
+from rnnparity.problem.results import Report, Shards, SubjectResult
 from rnnparity.report.version_1 import FORMAT as FORMAT_1
 from rnnparity.report.version_1 import report_of_version_1
 
@@ -162,6 +162,11 @@ def _check_subject(subject: SubjectResult, known: Collection[str]) -> None:
         raise ValueError(f"{subject.name}: date: got {subject.date!r}, expected 2026-07-30T12:34Z")
     if not 0 <= subject.seconds < math.inf:
         raise ValueError(f"{subject.name}: seconds: got {subject.seconds}, expected 0 or more")
+    if subject.unfinished < 0:
+        raise ValueError(f"{subject.name}: unfinished: got {subject.unfinished}, expected >= 0")
+    for shards in subject.shards:
+        if min(shards.sizes, default=0) < 0 or not _are_numbers(shards):
+            raise ValueError(f"{subject.name}: shards: sizes or missing numbers are invalid")
     ids = [case.id for case in subject.cases]
     for case in subject.cases:
         if not case.sigma >= 0:
@@ -172,6 +177,14 @@ def _check_subject(subject: SubjectResult, known: Collection[str]) -> None:
     _check_known(names, known, f"{subject.name}: known difference")
     if any(level not in LEVELS for level in _levels(subject)):
         raise ValueError(f"{subject.name}: picture: levels must be 0 to {LEVELS[-1]}")
+
+
+def _are_numbers(shards: Shards) -> bool:
+    """Return whether the missing shards are increasing numbers of shards."""
+    numbers = set(range(1, len(shards.sizes) + 1))
+    return numbers.issuperset(shards.missing) and list(shards.missing) == sorted(
+        set(shards.missing)
+    )
 
 
 def _levels(subject: SubjectResult) -> Iterator[int]:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from rnnparity import __version__
-from rnnparity.catalogue import digest
-from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import KnownEntry, Report, Skipped, SubjectResult
-from rnnparity.session.fixtures import Fixtures, read_fixtures
+from rnnparity.problem.results import Report, Skipped
+from rnnparity.session.fixtures import read_fixtures
 from rnnparity.session.judging import check_compared, self_check
 from rnnparity.session.processes import one_blas_thread
+from rnnparity.session.record import RunRecord, saving
 from rnnparity.session.scores import with_scores
 from rnnparity.session.selection import Selection
 from rnnparity.session.session import SubjectLike, check_name
-from rnnparity.session.subject_run import Progress, SubjectRun, judge_subject, with_causes
+from rnnparity.session.subject_run import Progress, judge_subject, with_causes
 from rnnparity.session.workers import TIMEOUT_S
 from rnnparity.subjects import MissingFrameworkError, SubjectError, UnknownSubjectError, name_of
 
@@ -40,8 +39,9 @@ class Settings:
     `jobs` is the number of worker processes per subject and `timeout_s` the time limit of a case in
     a worker, in seconds. `progress` is called with the subject, the number of cases that are done,
     that of all, and the last result. With `causes` the causes of what fails are searched when all
-    verdicts are there; `on_verdicts` is called before with the report so far. `precision` is what
-    the subjects declare to compute in, "" what their registrations state.
+    verdicts are there. `save` is called with the report of what has finished, in another thread
+    every few seconds, and before the causes are searched. `precision` is what the subjects declare
+    to compute in, "" what their registrations state.
     """
 
     jobs: int | None = None
@@ -49,7 +49,7 @@ class Settings:
     fixtures: Path | None = None
     causes: bool = True
     progress: Progress | None = None
-    on_verdicts: Callable[[Report], None] | None = None
+    save: Callable[[Report], None] | None = None
     precision: str = ""
 
 
@@ -103,26 +103,39 @@ def check_run(
         ids = [case.id for case in cases]
         fixtures = read_fixtures(settings.fixtures, ids, gradients=selection.gradients)
         self_check()
-        runs, failed = _judge_all(available, cases, fixtures, settings)
-        refused |= failed
-        skipped = tuple(_skipped(subject, error, subjects) for subject, error in refused.items())
-        report = _report(runs, skipped, fixtures)
+        record = RunRecord(
+            [name_of(each) for each in available], cases, selection.shards(), fixtures
+        )
+        skip = partial(_skipped, named=subjects)
+        record.skipped += [skip(each, error) for each, error in refused.items()]
+        with saving(settings.save, record.report):
+            _judge_all(available, record, settings, skip)
+        wrong = {subject.name: subject.wrong for subject in record.subjects}
+        report = record.report()
+        if report is None:
+            raise KeyboardInterrupt  # there is nothing to keep
+        report = with_scores(report)
         if not report.interrupted:
             check_compared(report)
-        elif not any(result.cases for result in report.subjects):
-            raise KeyboardInterrupt  # there is nothing to keep
         if settings.causes and not report.interrupted and not report.passed:
-            if settings.on_verdicts is not None:
-                settings.on_verdicts(report)
-            runs = [with_causes(run, settings.progress) for run in runs]
-            report = replace(report, subjects=tuple(_covered_as(report, runs)))
-    return Run(report, {run.result.name: run.wrong for run in runs})
+            if settings.save is not None:
+                settings.save(report)
+            report = _with_causes(report, wrong, settings.progress)
+    return Run(report, wrong)
 
 
-def _covered_as(report: Report, runs: Sequence[SubjectRun]) -> Iterator[SubjectResult]:
-    """Yield the results of runs with the coverage that a report of the same runs has."""
-    for run, before in zip(runs, report.subjects, strict=True):
-        yield replace(run.result, not_covered=before.not_covered)
+def _with_causes(
+    report: Report, wrong: Mapping[str, Sequence[Problem]], progress: Progress | None
+) -> Report:
+    """Return a report with the causes of what fails; after Ctrl-C with those that were found."""
+    subjects = list(report.subjects)
+    interrupted = False
+    try:
+        for position, subject in enumerate(subjects):
+            subjects[position] = with_causes(subject, wrong[subject.name], progress)
+    except KeyboardInterrupt:
+        interrupted = True
+    return replace(report, subjects=tuple(subjects), interrupted=interrupted)
 
 
 def _available(
@@ -154,23 +167,22 @@ def _check_any(subjects: Sequence[object], refused: Mapping[SubjectLike, Request
 
 def _judge_all(
     subjects: Sequence[SubjectLike],
-    cases: Sequence[Problem],
-    fixtures: Fixtures,
+    run: RunRecord,
     settings: Settings,
-) -> tuple[list[SubjectRun], dict[SubjectLike, RequestError]]:
-    """Return the runs of the subjects, and why others could not be loaded.
+    skip: Callable[[SubjectLike, RequestError], Skipped],
+) -> None:
+    """Run the subjects, and `skip` those that cannot be loaded. Ctrl-C keeps what is finished.
 
     Raises:
         RequestError: none could be loaded.
     """
-    runs: list[SubjectRun] = []
     refused: dict[SubjectLike, RequestError] = {}
     for subject in subjects:
+        record = run.start(name_of(subject))
         try:
-            run = judge_subject(
+            judge_subject(
                 subject,
-                cases,
-                fixtures,
+                record,
                 settings.jobs,
                 settings.timeout_s,
                 settings.progress,
@@ -178,36 +190,15 @@ def _judge_all(
             )
         except RequestError as error:
             refused[subject] = error
-            continue
-        runs.append(run)
-        if run.interrupted:
-            break
-    _check_any(runs, refused)
-    return runs, refused
+            run.subjects.remove(record)
+            run.skipped.append(skip(subject, error))
+        except KeyboardInterrupt:
+            return
+    run.interrupted = False
+    _check_any(run.subjects, refused)
 
 
 def _skipped(subject: SubjectLike, error: RequestError, named: Sequence[SubjectLike]) -> Skipped:
     requested = subject in named or not isinstance(error, MissingFrameworkError)
     reason = error.reason if isinstance(error, SubjectError) else str(error)
     return Skipped(name_of(subject), reason, requested)
-
-
-def _report(runs: Sequence[SubjectRun], skipped: tuple[Skipped, ...], fixtures: Fixtures) -> Report:
-    results = tuple(run.result for run in runs)
-    met = {name for result in results for case in result.cases for name in case.known}
-    report = Report(
-        results,
-        skipped,
-        tuple(_known_entry(entry) for entry in fixtures.known if entry.name in met),
-        rnnparity=__version__,
-        catalogue=digest(),
-        without_golden=fixtures.goldens.missing,
-        interrupted=any(run.interrupted for run in runs),
-        gradients=fixtures.gradients,
-    )
-    return with_scores(report)
-
-
-def _known_entry(entry: KnownDifference) -> KnownEntry:
-    reason = " ".join(entry.reason.split())
-    return KnownEntry(entry.name, entry.cause, entry.standing, reason, entry.link)

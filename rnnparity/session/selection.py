@@ -12,6 +12,7 @@ from rnnparity.catalogue.cotangents import gradient_cases, with_cotangents
 from rnnparity.catalogue.selection import select
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
+from rnnparity.problem.results import Shards
 
 
 @dataclass(frozen=True)
@@ -55,18 +56,35 @@ class Selection:
         Raises:
             RequestError: `k` is malformed, or no case is selected.
         """
-        default = gradient_cases() if self.gradients else core()
-        ids = select(catalogue().tags(None if self.full or self.k else default), self.k)
-        selected = [catalogue()[id_] for id_ in ids]
-        if self.gradients:
-            selected = [with_cotangents(case) for case in selected]
+        selected = self._all()
         if self.shard is None:
             return selected
-        groups = by_configuration(selected)[self.shard.index - 1 :: self.shard.count]
-        kept = {case.id for group in groups for case in group}
+        kept = {case.id for case in _parts(selected, self.shard.count)[self.shard.index - 1]}
         if not kept:
             raise RequestError(f"--shard: no case is left for part {self.shard.index}")
         return [case for case in selected if case.id in kept]
+
+    def shards(self) -> tuple[Shards, ...]:
+        """Return the parts of the selection of which `cases` is one; none without `shard`."""
+        if self.shard is None:
+            return ()
+        sizes = tuple(map(len, _parts(self._all(), self.shard.count)))
+        missing = [
+            number for number, size in enumerate(sizes, 1) if size and number != self.shard.index
+        ]
+        return (Shards(sizes, tuple(missing), self.k, self.full),)
+
+    def _all(self) -> list[Problem]:
+        """Return the cases of all parts."""
+        default = gradient_cases() if self.gradients else core()
+        ids = select(catalogue().tags(None if self.full or self.k else default), self.k)
+        selected = [catalogue()[id_] for id_ in ids]
+        return [with_cotangents(case) for case in selected] if self.gradients else selected
+
+
+def _parts(selected: Iterable[Problem], count: int) -> list[list[Problem]]:
+    groups = by_configuration(selected)
+    return [[case for group in groups[start::count] for case in group] for start in range(count)]
 
 
 def by_configuration(cases: Iterable[Problem]) -> list[list[Problem]]:

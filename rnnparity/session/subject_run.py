@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
-from rnnparity.catalogue import catalogue
-from rnnparity.golden.known_differences import stale
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.results import CaseResult, Stale, SubjectResult
-from rnnparity.problem.stored import this_machine
-from rnnparity.problem.verdicts import DifferenceType, Verdict
+from rnnparity.problem.results import CaseResult, SubjectResult
+from rnnparity.problem.verdicts import DifferenceType
 from rnnparity.reference.tolerance import Expected
-from rnnparity.session.fixtures import Fixtures
 from rnnparity.session.outcome import Outcome
+from rnnparity.session.record import SubjectRecord
 from rnnparity.session.session import Session, SubjectLike, open_session
 from rnnparity.verdict.judge import expect_answer
 
@@ -32,69 +28,31 @@ _IN_GRADIENTS = frozenset({DifferenceType.DTYPE, DifferenceType.FINITENESS, Diff
 Progress = Callable[[str, int, int, CaseResult | None], None]
 
 
-@dataclass(frozen=True)
-class SubjectRun:
-    """The result of a subject, and the problems whose outputs differ, with these outputs.
-
-    `interrupted`: Ctrl-C ended it before all cases had a result.
-    """
-
-    result: SubjectResult
-    wrong: Sequence[Problem]
-    interrupted: bool = False
-
-
 def judge_subject(
     subject: SubjectLike,
-    cases: Sequence[Problem],
-    fixtures: Fixtures,
+    record: SubjectRecord,
     jobs: int | None,
     timeout_s: float,
     progress: Progress | None,
     precision: str = "",
-) -> SubjectRun:
-    """Run a subject on cases and judge every outcome. What is finished survives Ctrl-C.
+) -> None:
+    """Run a subject on the cases of a record and judge every outcome, which enters the record.
 
     Raises:
         RequestError: the framework cannot be loaded.
     """
+    cases = record.cases
     jobs = jobs or _default_jobs(len(cases))
-    results: dict[str, CaseResult] = {}
-    wrong: list[Problem] = []
     with open_session(subject, jobs=jobs, timeout_s=timeout_s, precision=precision) as session:
         expected = _expected_while_loading(session, cases)
-        versions = dict(session.versions)
-        interrupted = False
-        try:
-            for done, outcome in enumerate(session.ask_all(cases), 1):
-                case_result = fixtures.result(session, outcome, expected)
-                results[case_result.id] = case_result
-                wrong += wrong_outputs(outcome, case_result)
-                versions |= outcome.answer.versions if outcome.answer else {}
-                report_progress(progress, session.name, done, len(cases), case_result)
-        except KeyboardInterrupt:
-            interrupted = True
-    ordered = [results[case.id] for case in cases if case.id in results]
-    result = SubjectResult(
-        session.name,
-        versions,
-        tuple(ordered),
-        _stale(fixtures, session.name, versions, ordered),
-        round(sum(case.seconds for case in ordered), 3),
-        datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
-        this_machine(),
-    )
-    return SubjectRun(result, wrong, interrupted)
-
-
-def _stale(
-    fixtures: Fixtures, name: str, versions: Mapping[str, str], cases: Sequence[CaseResult]
-) -> tuple[Stale, ...]:
-    if fixtures.gradients:
-        return ()  # an entry may be of outputs only
-    used = {entry for case in cases for entry in case.known}
-    ran = {case.id for case in cases if case.verdict is not Verdict.UNSUPPORTED}
-    return tuple(stale(fixtures.known, name, versions, used, ran, catalogue()))
+        record.versions = dict(session.versions)
+        for done, outcome in enumerate(session.ask_all(cases), 1):
+            result = record.fixtures.result(session, outcome, expected)
+            if outcome.answer:
+                record.versions |= outcome.answer.versions
+            record.results[result.id] = result
+            record.wrong += wrong_outputs(outcome, result)
+            report_progress(progress, session.name, done, len(cases), result)
 
 
 def _default_jobs(cases: int) -> int:
@@ -124,22 +82,23 @@ def wrong_outputs(outcome: Outcome, result: CaseResult) -> Iterator[Problem]:
         yield replace(problem, gradients=answer.gradients)
 
 
-def with_causes(run: SubjectRun, progress: Progress | None) -> SubjectRun:
-    """Return a run with the causes of its failing cases, and their explanations."""
-    failing = {result.id for result in run.result.failing}
+def with_causes(
+    subject: SubjectResult, wrong: Sequence[Problem], progress: Progress | None
+) -> SubjectResult:
+    """Return a subject's result with the causes of its failing cases, and their explanations."""
+    failing = {result.id for result in subject.failing}
     if not failing:
-        return run
+        return subject
     # Slow to import, and most runs have nothing to explain.
     from rnnparity.explanation.causes import find_causes
 
-    problems = [problem for problem in run.wrong if problem.id in failing]
+    problems = [problem for problem in wrong if problem.id in failing]
 
     def report_done(done: int) -> None:
-        report_progress(progress, f"{run.result.name}: causes", done, len(problems))
+        report_progress(progress, f"{subject.name}: causes", done, len(problems))
 
     found = find_causes(problems, report_done)
-    cases = tuple(map(found.with_cause, run.result.cases))
-    return replace(run, result=replace(run.result, cases=cases))
+    return replace(subject, cases=tuple(map(found.with_cause, subject.cases)))
 
 
 def report_progress(

@@ -196,7 +196,7 @@ def test_a_run_writes_all_three_files(own, tmp_path):
     words = ["-k", FEW, "-j", "1", "--json", "t.json", "--html", "t.html", "--markdown", "t.md"]
     words = [str(tmp_path / word) if word.startswith("t.") else word for word in words]
     status, out, err = command("check", *names, *words, path=(own,))
-    assert (status, err) == (1, "")
+    assert (status, err.count("diverges"), err.count("error")) == (1, 2, 2)
     assert "own.functions:right passed" in out
     found = load(tmp_path / "t.json")
     assert [subject.passed for subject in found.subjects] == [True, False, False]

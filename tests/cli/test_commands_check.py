@@ -19,6 +19,7 @@ from _support.conformance_runs import subject as result_of
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.core import core
 from rnnparity.golden.goldens import Goldens, default_folder
+from rnnparity.problem.errors import RequestError
 from rnnparity.problem.format_writing import dump_line
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import DifferenceType, Verdict
@@ -29,6 +30,8 @@ from rnnparity.session.fixtures import read_fixtures
 __all__ = ["here"]
 
 CASE = "lstm-spread-sequences-state"
+# Four cases without initial states, then one with.
+KILLED = "gru-spread-last-mask and (not initial or mask_row)"
 ONE = f"{CASE} and not bi_lstm and not mask and not initial"
 NUMPY = {"numpy": np.__version__}
 
@@ -64,9 +67,12 @@ def inconclusive(monkeypatch):
 
 
 def refused(called):
+    """Return the only line of a refusal; a verdict before it belongs to the run."""
     status, out, err = called
-    assert (status, out, err.count("\n")) == (2, "", 1), err
-    return err.removeprefix("rnnparity: ").rstrip("\n")
+    *verdicts, line = err.splitlines()
+    assert (status, out) == (2, ""), err
+    assert all(re.fullmatch(r"\S+: \S+: (inconclusive|unsupported): .*", each) for each in verdicts)
+    return line.removeprefix("rnnparity: ")
 
 
 def test_the_reference_passes_with_all_its_counts():
@@ -84,7 +90,8 @@ def test_the_reference_passes_with_all_its_counts():
 def test_the_json_on_stdout_has_all_results(here, inconclusive):
     expression = f"{inconclusive} or lstm-spread-last"
     status, out, err = here("check", "reference", "-k", expression, "--json", "-")
-    assert (status, err) == (0, "")
+    assert status == 0
+    assert err.startswith(f"reference: {inconclusive}: inconclusive: a relative change of ")
     assert json.loads(out)["format"] == "rnnparity-report/2"
     (subject,) = parse(json.loads(out), "stdout").subjects
     assert (subject.name, subject.versions) == ("reference", NUMPY)
@@ -96,27 +103,27 @@ def test_the_json_on_stdout_has_all_results(here, inconclusive):
 
 @pytest.fixture(scope="module")
 def six(own, tmp_path_factory):
-    """Six subjects in their own processes: the report of each by name, and what was printed."""
+    """Six subjects in their own processes: the report, each case by name, and what was printed."""
     path = tmp_path_factory.mktemp("six") / "report.json"
     names = [f"own.functions:{name}" for name in SIX]
     status, out, err = command(
         "check", *names, "-k", ONE, "-j", "1", "--json", str(path), path=(own,)
     )
-    assert (status, err) == (1, "")
+    assert status == 1
     report = load(path)
     cases = {}
     for name, subject in zip(SIX, report.subjects, strict=True):
         (case,) = subject.cases
         assert (subject.name, case.id) == (f"own.functions:{name}", CASE)
         cases[name] = case
-    return report, cases, out
+    return report, cases, out, err.splitlines()
 
 
 SIX = ("right", "wrong", "raises", "unsupported", "one_more", "integers")
 
 
 def test_each_subject_has_its_verdict(six):
-    _, cases, _ = six
+    _, cases, *_ = six
     assert {name: case.verdict for name, case in cases.items()} == {
         "right": "agrees",
         "wrong": "diverges",
@@ -133,8 +140,21 @@ def test_each_subject_has_its_verdict(six):
     assert cases["wrong"].sigma > 1000
 
 
+def test_each_verdict_that_is_not_a_pass_is_printed_when_it_arrives(six):
+    *_, lines = six
+    lines[1] = re.sub(r", line \d+", "", lines[1])
+    value = r"output\[\d, \d, \d\]: got \S+, expected \S+"
+    assert re.fullmatch(f"own.functions:wrong: {CASE}: diverges: {value}", lines.pop(0))
+    assert lines == [
+        f"own.functions:raises: {CASE}: error: ValueError: no such gate (functions.py)",
+        f"own.functions:unsupported: {CASE}: unsupported: not today",
+        f"own.functions:one_more: {CASE}: diverges: outputs: got 4 (output, h, c, extra_3), expected 3: output, h, c",
+        f"own.functions:integers: {CASE}: diverges: output: got dtype int64, expected float32",
+    ]
+
+
 def test_differences_are_stored_with_actual_and_expected(six):
-    _, cases, _ = six
+    _, cases, *_ = six
     (count,) = cases["one_more"].differences
     assert count.type is DifferenceType.COUNT
     assert count.actual == ("output", "h", "c", "extra_3")
@@ -145,7 +165,7 @@ def test_differences_are_stored_with_actual_and_expected(six):
 
 
 def test_a_cause_is_stored_where_it_was_searched(six):
-    _, cases, _ = six
+    _, cases, *_ = six
     (fault,) = cases["wrong"].cause.faults
     assert (fault.cause, fault.variant) == ("unit-scale", "outputs shifted by 0.01")
     assert cases["one_more"].cause.faults == ()
@@ -158,7 +178,7 @@ def without_coverage(lines):
 
 
 def test_the_table_and_the_lines_below_it(six):
-    report, _, out = six
+    report, _, out, _ = six
     counts, below = words(out)
     assert len(below) > len(without_coverage(below))
     below = without_coverage(below)
@@ -184,7 +204,7 @@ def test_the_table_and_the_lines_below_it(six):
 
 
 def test_a_failing_case_is_printed_with_the_command_that_reruns_it(six):
-    _, _, out = six
+    *_, out, _ = six
     assert re.search(
         f"{CASE}: own.functions:raises errs\n"
         r"  ValueError: no such gate \(.*functions.py, line \d+\)\n"
@@ -384,6 +404,45 @@ def test_the_workers_of_a_killed_run_end(asleep, sign):
     checked.send_signal(sign)
     assert checked.wait() == (130 if sign is signal.SIGTERM else -sign)
     assert waited_for(lambda: not any(map(is_there, workers)), 5)
+
+
+def test_a_full_disk_at_the_end_of_a_run_keeps_the_table(here, tmp_path, monkeypatch):
+    def fails(path, _):
+        raise RequestError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr("rnnparity.report.outputs.write_file", fails)
+    file = tmp_path / "report.json"
+    status, out, err = here("check", "reference", "-k", ONE, "--json", str(file))
+    assert "reference passed: 1 case" in out
+    assert (status, err) == (2, f"rnnparity: {file}: cannot be written: No space left on device\n")
+
+
+@needs_proc
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT], ids=str)
+def test_a_run_that_is_killed_leaves_the_verdicts_that_were_there(here, own, tmp_path, sign):
+    """The last case never ends: the four before are saved while the run waits."""
+    file = tmp_path / "report.json"
+    names = ["own.functions:hangs_with_initial_states", "own.functions:right"]
+    words = ["check", *names, "-k", KILLED, "-j", "1", "--json", str(file)]
+    checked = start(*words, path=(own,))
+    try:
+        assert waited_for(lambda: file.exists() and len(load(file).subjects[0].cases) == 4)
+        checked.send_signal(sign)
+        out, _ = checked.communicate(timeout=60)
+    finally:
+        checked.kill()
+    assert checked.returncode == (130 if sign is signal.SIGINT else -sign)
+    stored = load(file)
+    (subject,) = stored.subjects
+    assert ([case.verdict for case in subject.cases], subject.unfinished) == (["agrees"] * 4, 1)
+    status, merged, err = here("check", "--from", str(file))
+    left = "not run: own.functions:right: the run ended before\nrnnparity: interrupted\n"
+    assert (status, err) == (130, left)
+    assert merged == (out or merged)
+    assert "\ninterrupted: the report has what was finished\n" in merged
+    unfinished = "1 case has no result, because the run was not finished"
+    assert f"\nown.functions:hangs_with_initial_states: {unfinished}\n" in merged
+    assert "\nmutation score: " in merged
 
 
 def test_a_stale_entry_fails_the_run(here, own, tmp_path, monkeypatch):

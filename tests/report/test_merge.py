@@ -21,7 +21,7 @@ from rnnparity.catalogue import digest
 from rnnparity.golden.goldens import KNOWN
 from rnnparity.golden.known_differences import read_known
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.results import Skipped, Stale, StaleReason
+from rnnparity.problem.results import Shards, Skipped, Stale, StaleReason
 from rnnparity.report.merge import merge
 from rnnparity.session.scores import with_scores
 
@@ -80,6 +80,32 @@ def test_parts_have_the_score_and_the_coverage_of_the_whole():
     assert len(merged.subjects[0].not_covered) < min(
         len(half.subjects[0].not_covered) for half in halves
     )
+
+
+def sharded(*cases, missing=(), **fields):
+    shards = (Shards((2, 2, 2), missing, **fields),)
+    return report(subject("a", only(*cases), shards=shards))
+
+
+def test_a_shard_that_no_part_has_is_missing():
+    first, third = sharded(*CASES[:2], missing=(2, 3)), sharded(*CASES[4:], missing=(1, 2))
+    second = sharded(*CASES[2:4], missing=(1, 3))
+    (two,) = merge({"1": first, "3": third}, ()).subjects
+    (all_three,) = merge({"1": first, "2": second, "3": third}, ()).subjects
+    assert two.shards == (Shards((2, 2, 2), (2,)),)
+    assert all_three.shards == (Shards((2, 2, 2)),)
+    (of_two_selections,) = merge(
+        {"1": first, "3": sharded(*CASES[4:], missing=(1, 2), full=True)}, ()
+    ).subjects
+    assert [shards.missing for shards in of_two_selections.shards] == [(2, 3), (1, 2)]
+
+
+def test_a_run_that_was_not_finished_is_so_in_the_whole_and_has_scores():
+    finished = report(subject("b", AGREEING))
+    stopped = report(subject("a", AGREEING[:2], unfinished=4), interrupted=True)
+    (a, _) = (merged := merge({"1": stopped, "2": finished}, ())).subjects
+    assert (merged.interrupted, merged.status, a.unfinished) == (True, 130, 4)
+    assert merge({"1": stopped}, ()) == with_scores(stopped)
 
 
 def test_a_subject_that_was_skipped_in_one_report_and_ran_in_another_was_not_skipped():

@@ -127,6 +127,10 @@ def changed(location, value):
     ("location", "value", "expected"),
     [
         ("subjects", GONE, "subjects: Field required"),
+        ("subjects.0.unfinished", -1, "mine: unfinished: got -1, expected >= 0"),
+        ("subjects.0.shards", [{"sizes": [2, 3], "missing": [3]}], "mine: shards: sizes or missing"),
+        ("subjects.0.shards", [{"sizes": [2, 3], "missing": [2, 1]}], "mine: shards: sizes or missing"),
+        ("subjects.0.shards", [{"sizes": [2, -3]}], "mine: shards: sizes or missing"),
         ("more", 1, "more: Unexpected keyword argument"),
         ("format", "rnnparity-report/3", "format: got 'rnnparity-report/3', expected 'rnnparity-report/2'"),
         ("subjects", [], "subjects: got none, expected at least one"),

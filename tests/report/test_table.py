@@ -1,4 +1,4 @@
-"""The conformance table: states, counts and notes of its cells, and the headline."""
+"""The conformance table: states, counts and notes of its cells."""
 
 from collections import Counter
 from dataclasses import replace
@@ -16,14 +16,11 @@ from _support.conformance_runs import (
     subject,
 )
 
-from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.features import FEATURES
-from rnnparity.problem.results import CaseResult, Skipped
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.report.table import Cell, columns, headline
+from rnnparity.report.table import Cell, columns
 
 NOTHING = tuple(results(*["inconclusive", "unsupported"] * 3))
-SELECTED = f"{len(AGREEING)} of {len(catalogue())} cases were selected."
 
 
 @pytest.mark.parametrize(
@@ -91,39 +88,3 @@ def test_the_outcome_of_a_column():
     ]
     outcomes = [column.outcome for column in columns(report(*subjects))]
     assert outcomes == ["passed", "passed, known differences", "failed", "not compared"]
-
-
-@pytest.mark.parametrize(
-    ("subjects", "skipped", "expected"),
-    [
-        ({"a": AGREEING}, 0, "a passes."),
-        ({"a": MIXED}, 0, "a fails."),
-        ({"a": NOTHING}, 0, "a was not compared."),
-        ({"a": AGREEING, "b": NOTHING}, 0, "a passes. b was not compared."),
-        ({"a": MIXED, "b": NOTHING, "c": NOTHING}, 0, "a fails. b and c were not compared."),
-        ({"a": AGREEING, "b": AGREEING}, 2, "All 2 subjects pass. 2 more could not run."),
-        ({"a": MIXED, "b": MIXED}, 0, "None of 2 subjects passes."),
-        ({"a": AGREEING, "b": MIXED}, 0, "1 of 2 subjects passes; b fails."),
-        ({"a": AGREEING, "b": MIXED, "c": MIXED}, 0, "1 of 3 subjects passes; b and c fail."),
-        ({"a": AGREEING, "b": AGREEING, "c": MIXED}, 0, "2 of 3 subjects pass; c fails."),
-        (
-            {"a": AGREEING} | dict.fromkeys("bcdefg", MIXED), 0,
-            "1 of 7 subjects passes; b, c, d and 3 others fail.",
-        ),
-    ],
-)  # fmt: skip
-def test_the_headline_names_who_fails(subjects, skipped, expected):
-    out = tuple(Skipped(f"x{number}", "gone", False) for number in range(skipped))
-    table = report(*[subject(name, cases) for name, cases in subjects.items()], skipped=out)
-    assert headline(table) == f"{expected} {SELECTED}"
-
-
-def test_the_headline_mentions_known_differences():
-    known = (*AGREEING[:2], CaseResult(BOTH_WAYS, Verdict.KNOWN, known=("left-out-by-choice",)))
-    found = headline(report(subject("a", known), subject("b", AGREEING)))
-    assert found == f"All 2 subjects pass, with known differences. {SELECTED}"
-
-
-def test_the_headline_of_the_whole_catalogue_does_not_count_cases():
-    cases = tuple(CaseResult(case, Verdict.AGREES) for case in catalogue())
-    assert headline(report(subject("a", cases))) == "a passes."

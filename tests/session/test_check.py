@@ -15,13 +15,13 @@ from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError, SelfCheckError
 from rnnparity.problem.findings import WeightBlock
-from rnnparity.problem.results import OptionValue
+from rnnparity.problem.results import OptionValue, Shards
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.store import dump, parse
 from rnnparity.session import check as check_module
 from rnnparity.session.check import Settings
 from rnnparity.session.selection import Selection, Shard
-from rnnparity.subjects import MissingFrameworkError
+from rnnparity.subjects import MissingFrameworkError, name_of
 
 FEW = "lstm-spread-last-initial and not bidirectional"
 MANY = "simple_rnn-spread and weights:spread"
@@ -106,6 +106,24 @@ def test_shards_have_every_selected_case_once_and_keep_configurations_together()
         assert not first & second
 
 
+def test_a_shard_states_the_sizes_of_all_parts_and_which_it_lacks():
+    assert Selection(MANY).shards() == ()
+    parts = [Selection(MANY, shard=Shard(index, 3)) for index in (1, 2, 3)]
+    sizes = tuple(len(part.cases()) for part in parts)
+    found = [part.shards() for part in parts]
+    assert found == [(Shards(sizes, missing, MANY),) for missing in ((2, 3), (1, 3), (1, 2))]
+    (more,) = Selection("lstm-spread-last", full=True, shard=Shard(1, 99)).shards()
+    assert (min(more.sizes), 99 in more.missing) == (0, False), (
+        "a part without cases is not missing"
+    )
+
+
+def test_a_part_of_a_run_states_which_parts_it_lacks():
+    selection = Selection(MANY, shard=Shard(2, 3))
+    (result,) = check_module.check_run(["reference"], selection, Settings()).report.subjects
+    assert (result.shards, result.unfinished) == (selection.shards(), 0)
+
+
 @pytest.mark.parametrize("text", ["0/3", "4/3", "1", "1/0", "a/b", "-1/2", "1/2/3"])
 def test_an_invalid_shard_is_refused(text):
     with pytest.raises(RequestError, match="expected I/N such as 2/4"):
@@ -123,13 +141,26 @@ def test_ctrl_c_keeps_the_results_that_are_finished():
     settings = Settings(progress=interrupt)
     run = check_module.check_run(["reference", subject_functions.right], Selection(MANY), settings)
     (result,) = run.report.subjects
-    assert len(result.cases) == 3
+    total = len(Selection(MANY).cases())
+    assert (len(result.cases), result.unfinished) == (3, total - 3)
     assert (run.report.passed, run.report.status) == (False, 130)
+    left = [(skipped.subject, skipped.reason) for skipped in run.report.skipped]
+    assert left == [(name_of(subject_functions.right), "the run ended before")]
+
+
+def test_ctrl_c_in_the_search_for_causes_keeps_all_verdicts(monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check_module, "with_causes", interrupt)
+    report = check(subject_functions.wrong, k=FEW)
+    assert (report.status, report.compared) == (130, len(Selection(FEW).cases()))
+    assert report.subjects[0].not_covered
 
 
 def test_verdicts_are_there_before_causes_are_searched():
     kept = []
-    settings = Settings(on_verdicts=kept.append)
+    settings = Settings(save=kept.append)
     run = check_module.check_run([subject_functions.wrong], Selection(FEW), settings)
     assert {case.cause for case in kept[0].subjects[0].cases} == {None}
     assert None not in {case.cause for case in run.report.subjects[0].cases}
