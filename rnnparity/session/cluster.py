@@ -85,13 +85,20 @@ def _client(address: str) -> Iterator[Client]:
     except ImportError as error:
         message = f"--dask: cannot import distributed ({error}); run pip install 'rnnparity[dask]'"
         raise RequestError(message) from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # one message is enough
+    _silence_logs()
     with _in_one_line(address):
         client = Client(address, timeout=CONNECT_S, set_as_default=False)
     with client:
         with _in_one_line(address):
             client.wait_for_workers(1, timeout=CONNECT_S)
         yield client
+
+
+def _silence_logs() -> None:
+    """Keep distributed from printing what is reported in one line; its loggers have own levels."""
+    for name in logging.root.manager.loggerDict:
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager

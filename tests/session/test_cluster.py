@@ -109,27 +109,25 @@ def test_a_worker_that_is_killed_loses_nothing(address, expected, folder):
     assert run.tally.failing == expected.tally.failing
 
 
-def test_a_run_is_continued_with_the_seeds_that_are_missing(
-    address, expected, tmp_path, monkeypatch
-):
-    path = tmp_path / "run.jsonl"
-    fuzz("own.failing:wrong_once", SEEDS[1:2], log=StoredLog(path))
-    asked = []
+def test_a_run_that_was_interrupted_is_continued(address, expected, tmp_path, monkeypatch):
+    path, asked, shown = tmp_path / "run.jsonl", [], []
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    def run(progress=None):
+        log = StoredLog(path)
+        return fuzz_on_cluster(address, "own.failing:wrong_once", SEEDS, 60, progress, log=log)
+
     monkeypatch.setattr(cluster, "Block", lambda *a: asked.append(a[1]) or Block(*a))
-    shown = []
-    run = fuzz_on_cluster(
-        address,
-        "own.failing:wrong_once",
-        SEEDS,
-        progress=lambda *arguments: shown.append(arguments[1:3]),
-        log=StoredLog(path),
-    )
-    assert asked == [[0, 2]]
-    assert shown == [(16, 24), (24, 24)]
-    assert run.tally.summaries() == expected.tally.summaries()
+    first = run(interrupt)
+    assert (first.interrupted, first.tally.problems) == (True, 8)
+    assert load_runs([path])[0].tally.problems == 8
+    run(lambda *arguments: shown.append(arguments[1:3]))
+    assert (len(asked[1]), shown) == (2, [(16, 24), (24, 24)])
     complete = path.read_bytes()
     assert load_runs([path])[0].tally.summaries() == expected.tally.summaries()
-    fuzz_on_cluster(address, "own.failing:wrong_once", SEEDS, log=StoredLog(path))
+    run()
     assert path.read_bytes() == complete
 
 
