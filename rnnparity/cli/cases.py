@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnparity.cli.common import Case, Expression, case_of, echo
+from rnnparity.cli.common import Case, Expression, Precision, case_of, echo
 from rnnparity.problem.errors import RequestError
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def show(
     subject: Annotated[
         str, typer.Option(metavar="S", help="Subject whose outputs are compared.")
     ] = "reference",
+    precision: Precision = "",
     json: Annotated[
         bool, typer.Option("--json", help="Print the case as a problem file for `rnnparity run`.")
     ] = False,
@@ -96,7 +97,7 @@ def show(
     if json:
         typer.echo(dump_pretty(problem))
         return
-    outcome, result = check_case(problem, subject)
+    outcome, result = check_case(problem, subject, precision=precision)
     echo(*show_case(problem, subject, outcome, result))
     raise typer.Exit(result.verdict.status)
 

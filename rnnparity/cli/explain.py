@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnparity.cli.common import echo, problem_of
+from rnnparity.cli.common import Precision, echo, problem_of
 from rnnparity.cli.progress import show_progress
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import MODEL_SUFFIXES
@@ -60,6 +60,7 @@ def explain(
             help="With --subject: explain its gradients, too, if its outputs are right.",
         ),
     ] = False,
+    precision: Precision = "",
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an HTML page.")] = None,
     bundle: Annotated[
@@ -90,7 +91,7 @@ def explain(
     try:
         with show_progress("searching the cause") as report:
             progress = partial(report, "trying pairs of faults")
-            diagnosis = _diagnosis(problem, subject, gradients, progress)
+            diagnosis = _diagnosis(problem, subject, gradients, precision, progress)
     except SubjectFailedError as error:  # nothing to explain, but a script shows it
         if bundle is not None:
             write_bundle(bundle, problem, error.failure, subject, None)
@@ -102,7 +103,8 @@ def explain(
         for line in lines(explanation):
             colour, bold = COLOURS[line.style]
             echo(line.text, colour=colour, bold=bold)
-        _print_commands(diagnosis, _words(file, layer, inputs, subject, outputs, gradients))
+        words = _words(file, layer, inputs, subject, outputs, gradients, precision)
+        _print_commands(diagnosis, words)
     if html is not None:
         write_file(html, page(explanation, explained_files(diagnosis, subject)))
     if bundle is not None:
@@ -113,13 +115,19 @@ def explain(
     raise typer.Exit(explanation.verdict.status)
 
 
-def _diagnosis(problem: Problem, subject: str, gradients: bool, progress: Progress) -> Diagnosis:
+def _diagnosis(
+    problem: Problem, subject: str, gradients: bool, precision: str, progress: Progress
+) -> Diagnosis:
     from rnnparity.session.ask import explain_subject, explained
 
     if subject:
-        return explain_subject(problem, subject, gradients=gradients, progress=progress)
+        return explain_subject(
+            problem, subject, gradients=gradients, progress=progress, precision=precision
+        )
     if gradients:
         raise RequestError("--gradients asks a subject; add --subject")
+    if precision:
+        raise RequestError("--precision is that of a subject; add --subject")
     return explained(problem, progress)
 
 
@@ -171,6 +179,7 @@ def _words(
     subject: str,
     outputs: Path | None,
     gradients: bool,
+    precision: str,
 ) -> list[str]:
     """Return the arguments that ask for the same explanation, none where it came from stdin."""
     options = {
@@ -178,6 +187,7 @@ def _words(
         "--inputs": inputs,
         "--subject": subject,
         "--outputs": outputs,
+        "--precision": precision,
     }
     chosen = [word for name, value in options.items() if value for word in (name, str(value))]
     chosen += ["--gradients"] if gradients else []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import filter as filter_names
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -94,6 +94,11 @@ def _entry(fields: KnownFields, where: str) -> KnownDifference:
         reason=fields.reason,
         link=fields.link,
     )
+
+
+def in_all_versions(entries: Sequence[KnownDifference]) -> tuple[KnownDifference, ...]:
+    """Return entries without their ranges of versions, to see in which they occur."""
+    return tuple(replace(entry, versions={}) for entry in entries)
 
 
 def covering(

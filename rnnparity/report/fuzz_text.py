@@ -9,6 +9,7 @@ from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.columns import number_columns
 from rnnparity.report.difference_text import sigma_text
 from rnnparity.report.explanation_text import headline
+from rnnparity.report.messages import precision_option
 from rnnparity.session.fuzz import FuzzRun
 from rnnparity.session.fuzz_tally import CHANGES, Summary, merged
 from rnnparity.session.shrink import SmallestFailure
@@ -64,7 +65,8 @@ def _failing(run: FuzzRun) -> Iterator[str]:
         if record.verdict is Verdict.ERROR:
             what = f"{record.verdict}: {record.reason}"
         yield f"{record.id}: {run.subject} {what}"
-        yield f"  explain: rnnparity explain {record.id} --subject {quote(run.subject)}"
+        words = f"{record.id} --subject {quote(run.subject)}{precision_option(run.precision)}"
+        yield f"  explain: rnnparity explain {words}"
     further = run.tally.failures - len(run.tally.failing)
     if further:
         yield f"... and {further} more of {run.subject} (--json FILE writes all)"

@@ -42,7 +42,7 @@ def history_lines(package: str, results: Sequence[ReleaseResult]) -> Iterator[st
 
 def tried_line(tried: Tried, good: str) -> str:
     """Return what a release computes in a line, compared with the release `good`."""
-    what = f": {tried.reason}" if tried.reason else ""
+    what = "".join(f": {text}" for text in (", ".join(tried.known), tried.reason) if text)
     same = f"{'differs from' if tried.differs else 'same as'} release {good}"
     moved = f" ({sigma_text(tried.from_good)} sigma from it)" if tried.from_good else ""
     return f"{tried.version}: {tried.verdict}{what}, {same}{moved}"

@@ -52,7 +52,8 @@ def failure(
         lines.append(f"  known: {', '.join(result.known)}")
     if result.outlier:
         lines.append(f"  {_OUTLIERS[result.outlier]}")
-    words = f"{quote(result.id)} --subject {quote(subject)}"
+    precision = precision_option(result.precision)
+    words = f"{quote(result.id)} --subject {quote(subject)}{precision}"
     has_command = bool(subject) and importable and problem.case is not None
     if result.cause:
         lines.append(f"  cause: {cause_text(result.cause)}")
@@ -63,7 +64,7 @@ def failure(
     if has_command and problem.cotangents is None:
         lines.append(f"  rerun: rnnparity show {words}")
     elif has_command:
-        lines.append(f"  rerun: {gradients_command(result.id, subject)}")
+        lines.append(f"  rerun: {gradients_command(result.id, subject)}{precision}")
     return lines
 
 
@@ -78,6 +79,11 @@ def _explain_commands(problem: Problem, words: str, subject: str) -> list[str]:
     outputs = "function" if subject else "outputs"
     option = ", gradients=True" if of_gradients else ""
     return [f"  explain: rnnparity.explain(problem, {outputs}{option}) in Python"]
+
+
+def precision_option(precision: str) -> str:
+    """Return the option of a command that declares a precision, "" where there is none."""
+    return f" --precision {quote(precision)}" if precision else ""
 
 
 def gradients_command(case: str, subject: str) -> str:

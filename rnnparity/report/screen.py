@@ -115,8 +115,6 @@ def _notes(subject: SubjectResult) -> Iterator[str]:
     relative = f"; verdicts are relative to {subject.precision}" if subject.precision else ""
     yield f"{subject.name} {_outcome(subject)}{relative}{f' ({versions})' if versions else ''}"
     for group, results in group_results(subject.cases).items():
-        if group.verdict is Verdict.INCONCLUSIVE:
-            continue
         ambiguous = any(result.cause and result.cause.also_fits for result in results)
         doubt = ", or an equally consistent fault" if ambiguous else ""
         title = group_title(group, plainest(results))

@@ -74,15 +74,17 @@ def _answer(outcome: Outcome, subject: str) -> Answer:
 
 
 def check_case(
-    problem: Problem, subject: SubjectLike, fixtures: Path | None = None
+    problem: Problem, subject: SubjectLike, fixtures: Path | None = None, precision: str = ""
 ) -> tuple[Outcome, CaseResult]:
     """Return the outcome of a case, and its result by golden and known differences.
+
+    The verdict is relative to a declared `precision`, if there is one.
 
     Raises:
         RequestError: the subject is unknown or cannot be loaded, or a fixture is unreadable.
     """
     compared_with = read_fixtures(fixtures, [problem.id])
-    with open_session(subject) as session:
+    with open_session(subject, precision=precision) as session:
         outcome = ask_loaded(session, problem)
         return outcome, compared_with.result(session, outcome)
 
@@ -115,18 +117,20 @@ def explain_subject(
     *,
     gradients: bool = False,
     progress: Progress | None = None,
+    precision: str = "",
 ) -> Diagnosis:
     """Explain the outputs of a subject, and ask it again where inputs can separate causes.
 
     Wrong facts are added to the differences, and the known differences of the subject that cover
     them are named. With `gradients` these are explained if the outputs are right, or if the problem
-    has a training step, which is left out. `progress` is called while pairs of faults are tried.
+    has a training step, which is left out. `progress` is called while pairs of faults are tried. What
+    agrees to a declared `precision` is not explained.
 
     Raises:
         RequestError: the subject is unknown, cannot be loaded, or does not support the problem.
         SubjectFailedError: it failed on it.
     """
-    with open_session(subject) as session:
+    with open_session(subject, precision=precision) as session:
         if gradients and problem.training_step is not None:
             problem = replace(problem, outputs=None)  # they are weights
         else:
@@ -179,9 +183,14 @@ def _relative(problem: Problem, result: CaseResult) -> Diagnosis:
 def _gradients_explained(session: Session, problem: Problem) -> Diagnosis:
     from rnnparity.explanation.gradients import explain_gradients
 
-    gradients = _answer(ask_loaded(session, problem), session.name).gradients
+    outcome = ask_loaded(session, problem)
+    problem = replace(problem, gradients=_answer(outcome, session.name).gradients)
     with one_blas_thread():
-        diagnosis = explain_gradients(replace(problem, gradients=gradients))
+        if session.precision is not None:
+            result = session.judge(outcome)
+            if result.precision and result.verdict is not Verdict.DIVERGES:
+                return _relative(problem, result)
+        diagnosis = explain_gradients(problem)
     return _with_known(diagnosis, _KnownDifferences(problem, session.name, session.versions))
 
 
@@ -213,7 +222,7 @@ class _KnownDifferences:
         self._case = problem.id
         self._subject = subject
         self._versions = versions
-        self._entries = read_known(default_folder() / KNOWN) if _is_case(problem) else ()
+        self._entries = read_known(default_folder() / KNOWN) if is_case(problem) else ()
 
     def of(self, types: Collection[str]) -> tuple[str, ...]:
         """Return the names of the entries that together cover differences of these types."""
@@ -222,7 +231,7 @@ class _KnownDifferences:
         return tuple(covering(self._entries, self._subject, self._versions, self._case, types))
 
 
-def _is_case(problem: Problem) -> bool:
+def is_case(problem: Problem) -> bool:
     """Whether the catalogue has this problem, with the same numbers."""
     case = catalogue().get(problem.id)
     if case is None:

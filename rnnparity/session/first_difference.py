@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from rnnparity.golden.goldens import KNOWN, default_folder
+from rnnparity.golden.known_differences import KnownDifference, in_all_versions, read_known
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import Expected
+from rnnparity.session.ask import is_case
 from rnnparity.session.history import check_version, distance
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.releases import Release
 from rnnparity.session.session import open_session
 from rnnparity.session.workers import TIMEOUT_S
-from rnnparity.verdict.judge import expect_answer
+from rnnparity.verdict.judge import expect_answer, with_known
 
 
 @dataclass(frozen=True)
 class Tried:
     """What a release computes: its verdict, and how far it is from the first release in sigma.
 
+    `known` names the known differences that cover a verdict, whatever versions they are listed for.
     It `differs` if the verdict is another one, or a number is off by more than the tolerance.
     """
 
@@ -29,6 +35,7 @@ class Tried:
     from_good: float
     differs: bool
     reason: str = ""
+    known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,19 @@ def first_difference(
     """
     with one_blas_thread():
         expected = expect_answer(problem)
-        good = _answered(problem, subject, install(versions[0]), expected, timeout_s)
+        known = read_known(default_folder() / KNOWN) if is_case(problem) else ()
+        answered = partial(
+            _answered,
+            problem,
+            subject,
+            expected=expected,
+            known=in_all_versions(known),
+            timeout_s=timeout_s,
+        )
+        good = answered(install(versions[0]))
 
         def ask(version: str) -> Tried:
-            answer = _answered(problem, subject, install(version), expected, timeout_s)
-            result = _compared(version, answer, good, expected)
+            result = _compared(version, answered(install(version)), good, expected)
             tried(result)
             return result
 
@@ -82,28 +97,32 @@ def first_difference(
 
 @dataclass(frozen=True)
 class _Answered:
-    """A verdict without regard to known differences, its reason, and the outputs."""
+    """A result, and the outputs."""
 
-    verdict: Verdict
-    reason: str
+    result: CaseResult
     outputs: Sequence[Tensor]
 
 
 def _answered(
-    problem: Problem, subject: str, release: Release, expected: Expected, timeout_s: float
+    problem: Problem,
+    subject: str,
+    release: Release,
+    expected: Expected,
+    known: Sequence[KnownDifference],
+    timeout_s: float,
 ) -> _Answered:
     with open_session(subject, timeout_s=timeout_s, folder=str(release.folder)) as session:
         check_version(session.versions, release)
         outcome = session.ask(problem)
         result = session.judge(outcome, None, {problem.id: expected})
-    return _Answered(
-        result.verdict, result.reason, outcome.answer.outputs if outcome.answer else ()
-    )
+        result = with_known(result, known, subject, session.versions)
+    return _Answered(result, outcome.answer.outputs if outcome.answer else ())
 
 
 def _compared(version: str, answer: _Answered, good: _Answered, expected: Expected) -> Tried:
     moved = 0.0
     if answer.outputs and good.outputs:
         moved = distance(answer.outputs, good.outputs, expected)
-    differs = answer.verdict is not good.verdict or moved > expected.dtype.threshold
-    return Tried(version, answer.verdict, moved, differs, answer.reason)
+    result = answer.result
+    differs = result.verdict is not good.result.verdict or moved > expected.dtype.threshold
+    return Tried(version, result.verdict, moved, differs, result.reason, result.known)

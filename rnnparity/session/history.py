@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from packaging.version import InvalidVersion, Version
 
+from rnnparity.golden.known_differences import in_all_versions
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import CaseResult
@@ -68,7 +69,7 @@ def history(
 
     One that cannot be installed or run has an error as its result.
     """
-    entries = tuple(replace(entry, versions={}) for entry in fixtures.known)
+    entries = in_all_versions(fixtures.known)
     expected: dict[str, Expected] = {}
     before: dict[str, Sequence[Tensor]] | None = None
     with one_blas_thread():

@@ -235,6 +235,21 @@ def test_the_command_that_a_failure_names_reruns_it(here, own, monkeypatch):
 # nothing to compare
 
 
+def test_commands_that_a_failure_names_declare_its_precision(here, own, monkeypatch):
+    monkeypatch.syspath_prepend(own)
+    words = ["check", "own.functions:wrong", "-k", ONE]
+    status, out, _ = here(*words, "--precision", "float16")
+    printed = re.findall(r"(?:explain|rerun): rnnparity (.*)", out)
+    assert status == 1
+    assert [command.split()[0] for command in printed] == ["explain", "show"]
+    assert {command.partition(" --precision ")[2] for command in printed} == {"float16"}
+    assert here(*printed[0].split())[0] == 1
+    status, out, _ = here(*printed[1].split())
+    assert (status, "  declared precision: float16" in out) == (1, True)
+    status, out, _ = here(*printed[1].replace("functions:wrong", "functions:right").split())
+    assert (status, "right agrees to float16" in out.splitlines()[-1]) == (0, True)
+
+
 def test_a_run_without_a_comparison_is_refused(here, own, monkeypatch):
     monkeypatch.syspath_prepend(own)
     called = here("check", "own.functions:unsupported", "-k", ONE)

@@ -152,6 +152,8 @@ def test_problem_from_stdin_and_case_with_a_subject(here, file, monkeypatch):
         (["{file}", "--html", "{folder}"], "{folder}: cannot be written: it is a folder"),
         (["gru-spread-last"], "has no outputs to explain"),
         (["gru-spread-last", "--subject", "no:such"], "no"),
+        (["{file}", "--precision", "float16"], "--precision is that of a subject; add --subject"),
+        (["gru-spread-last", "--subject", "reference", "--precision", "half"], "got 'half'"),
     ],
 )
 def test_bad_request_is_one_line(here, file, tmp_path, words, reason):
@@ -178,7 +180,7 @@ def answers(monkeypatch, outcome):
     """Replace a subject, of the Keras version whose differences are known, by a function."""
 
     @contextmanager
-    def open_session(name):
+    def open_session(name, **_):
         versions = {"keras": "3.15.1"}
         yield SimpleNamespace(name=name, versions=versions, judge=judge_outcome, ask=outcome)
 

@@ -3,15 +3,18 @@
 import re
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
 from _support.command_line import here
 from _support.released import RELEASES, install
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.errors import RequestError
-from rnnparity.session import releases, worker
+from rnnparity.session import first_difference, releases, worker
 from rnnparity.session.history import check_version
 from rnnparity.session.releases import Release, install_release, list_releases, select_versions
 from rnnparity.session.session import open_session
@@ -182,6 +185,19 @@ def test_bisect_finds_the_first_release_that_differs(here, cache):
         "first release that differs: littlernn 1.2.0",
         "last release that does not: littlernn 1.1.1",
     ]
+
+
+@pytest.mark.usefixtures("found")
+def test_bisect_names_known_differences_as_history_does(here, cache, monkeypatch):
+    entry = KnownDifference(
+        "scaled", "littlernn:*", (CASE,), ("values",), {}, "gate-order", "mistake", "", ""
+    )
+    entry = replace(entry, versions={"littlernn": SpecifierSet("<1.0")})  # of no release
+    monkeypatch.setattr(first_difference, "read_known", lambda _: (entry,))
+    words = ["bisect", CASE, *SUBJECT, "--cache", str(cache), "--good", "1.1", "--bad", "1.2"]
+    status, out, _ = here(*words)
+    assert status == 0
+    assert out.splitlines()[1].startswith("1.2.0: known: scaled, differs from release 1.1.0")
 
 
 @pytest.mark.usefixtures("found")

@@ -185,10 +185,43 @@ def test_an_unknown_precision_is_refused_before_the_run():
 
 def test_what_agrees_to_a_registered_precision_is_explained_so(monkeypatch):
     session = LocalSession("coarse", FunctionSubject(coarse_ports.in_float16), precision=FLOAT16)
-    monkeypatch.setattr("rnnparity.session.ask.open_session", lambda _: nullcontext(session))
+    monkeypatch.setattr("rnnparity.session.ask.open_session", lambda *_, **__: nullcontext(session))
     problem = catalogue()["simple_rnn-spread-last"]
     explanation = explain_subject(problem, "coarse").explanation
     assert headline(explanation) == "agrees to float16"
     assert (explanation.cause, explanation.differences) == (None, ())
     session.judge = partial(judge_outcome, precision=declared_precision("2**-20"))
     assert headline(explain_subject(problem, "coarse").explanation) != "agrees to float16"
+
+
+def with_gradients(function):
+    """Return a subject whose gradients are those of the reference, changed by a function."""
+
+    def subject(problem):
+        return [tensor.data for tensor in with_rounded_weights(problem, compute)]
+
+    def gradients(problem):
+        return [function(tensor.data) for tensor in compute_gradients(problem)]
+
+    subject.gradients = lambda problem: [
+        values.astype(slot.dtype)
+        for values, slot in zip(gradients(problem), problem.gradient_slots(), strict=True)
+    ]
+    return subject
+
+
+def test_gradients_are_explained_in_a_declared_precision():
+    problem = catalogue()["lstm-spread-sequences-state"]
+    rounded, scaled = with_gradients(np.float16), with_gradients(lambda values: 2 * values)
+    explain = partial(explain_subject, problem, gradients=True, precision="float16")
+    assert headline(explain(rounded).explanation) == "agrees to float16"
+    assert explain(scaled).explanation.verdict is Verdict.DIVERGES
+    fine = explain_subject(problem, rounded, gradients=True).explanation
+    assert fine.verdict is Verdict.DIVERGES
+
+
+def test_the_reasons_of_inconclusive_cases_are_on_the_screen():
+    settings = Settings(causes=False, precision="2**-9")
+    report = check_run([coarse_ports.in_float16], Selection("simple_rnn-spread"), settings).report
+    assert report.subjects[0].counts[Verdict.INCONCLUSIVE]
+    assert any(line.startswith("  inconclusive: ") for line in report_lines(report))
