@@ -16,7 +16,7 @@ from rnnparity.report.explanation_page import Drawing, drawing, sentences
 from rnnparity.report.explanation_phrases import mismatch_text
 from rnnparity.report.explanation_text import lines
 from rnnparity.report.groups import WITHOUT_CAUSE, Group, plainest, plainness
-from rnnparity.report.headline import headline
+from rnnparity.report.headline import headline, not_covered_text
 from rnnparity.report.messages import gradients_command, group_title, stale_text, summary
 from rnnparity.report.page import render_template
 from rnnparity.report.table import Cell, Column, State, columns, counted
@@ -127,6 +127,7 @@ def _words(report: Report, table: Sequence[Column]) -> dict[str, object]:
         "standings": STANDINGS,
         "summary": cell_summary,
         "versions": versions,
+        "not_covered_text": not_covered_text,
     }
 
 

@@ -58,6 +58,14 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def not_covered_text(subject: SubjectResult) -> str:
+    """Return the option values that no compared case of a subject had, by option."""
+    options: dict[str, list[str]] = {}
+    for missing in subject.not_covered:
+        options.setdefault(missing.option, []).append(missing.value)
+    return ", ".join(f"{option} ({'; '.join(values)})" for option, values in options.items())
+
+
 def incomplete_texts(report: Report) -> Iterator[str]:
     """Yield what is not in the report of which subjects, such as shards that were not run."""
     names: dict[str, list[str]] = {}

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from textwrap import wrap
 
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cotangents import with_cotangents
-from rnnparity.catalogue.features import every_option_value
 from rnnparity.problem.results import Report, Score, SubjectResult
 from rnnparity.problem.verdicts import FAILING, Verdict
 from rnnparity.report.columns import number_columns
 from rnnparity.report.difference_text import sigma_text
 from rnnparity.report.groups import group_results, plainest
-from rnnparity.report.headline import incomplete_texts
+from rnnparity.report.headline import incomplete_texts, not_covered_text
 from rnnparity.report.messages import failure, group_title, stale_text
 from rnnparity.report.table import counted, number_of_cases, verb
 
 # Of each subject an example of so many groups of failing cases is printed.
 SHOWN = 10
-# Option values that were not covered are named if they are so many at most, and so many of an option.
-COVERAGE_SHOWN, VALUES_SHOWN = 30, 4
+# Long lines are wrapped at so many characters.
+WIDTH = 100
 # Faults that were not detected are named if they are so many at most.
 FAULTS_SHOWN = 5
 # The columns that are shown even if they are empty.
@@ -43,7 +43,8 @@ def report_lines(report: Report) -> Iterator[str]:
     for subject in report.subjects:
         yield from _notes(subject)
         if subject.not_covered and subject.compared:
-            yield _coverage(subject)
+            text = f"not covered by its compared cases: {not_covered_text(subject)}"
+            yield from wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
     if report.score:
         yield _score(report.score, report.score_constant, report.gradients)
     if report.interrupted:
@@ -158,18 +159,3 @@ def _score(score: Score, constant: Score | None, gradients: bool) -> str:
         return line
     detected = f"{constant.detected}/{constant.applicable}"
     return f"{line} (cases with constant weights only: {detected})"
-
-
-def _coverage(subject: SubjectResult) -> str:
-    """Return which option values no compared case of a subject had; of many, how many."""
-    if len(subject.not_covered) > COVERAGE_SHOWN:
-        values = f"{len(subject.not_covered)} of {len(every_option_value())} option values"
-        return f"  not covered by its compared cases: {values}"
-    options: dict[str, list[str]] = {}
-    for missing in subject.not_covered:
-        options.setdefault(missing.option, []).append(missing.value)
-    texts = [
-        f"{option} ({', '.join(names) if len(names) <= VALUES_SHOWN else f'{len(names)} values'})"
-        for option, names in options.items()
-    ]
-    return f"  not covered by its compared cases: {', '.join(texts)}"

@@ -7,7 +7,7 @@ import pytest
 from _support.conformance_runs import AGREEING, BOTH_WAYS, MIXED, report, results, subject
 
 from rnnparity.catalogue import catalogue
-from rnnparity.problem.results import CaseResult, Shards, Skipped
+from rnnparity.problem.results import CaseResult, OptionValue, Shards, Skipped
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.conformance_page import markdown, page
 from rnnparity.report.headline import headline, incomplete_texts
@@ -103,3 +103,17 @@ def test_every_rendering_states_what_is_missing():
     ]
     for rendering in (" ".join(report_lines(table)), page(table), markdown(table)):
         assert all(text in re.sub(r"\s+", " ", rendering) for text in texts)
+
+
+def test_the_page_and_the_markdown_name_what_was_not_covered():
+    values = (
+        OptionValue("Mask", "none"),
+        OptionValue("Mask", "a gap inside"),
+        OptionValue("a", "b"),
+    )
+    table = report(subject("mine", AGREEING, not_covered=values), subject("other", AGREEING))
+    text = "Mask (none; a gap inside), a (b)"
+    assert markdown(table).count(f"  - not covered by its compared cases: {text}\n") == 1
+    assert page(table).count(f"<dt>not covered by its cases</dt><dd>{text}</dd>") == 1
+    not_compared = report(subject("mine", NOTHING, not_covered=values))
+    assert "not covered" not in markdown(not_compared) + page(not_compared)

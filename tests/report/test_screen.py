@@ -1,6 +1,7 @@
 """A run on the terminal: the outcome of a subject, and an example of each group of failing cases."""
 
 from dataclasses import replace
+from itertools import takewhile
 
 import pytest
 from _support.conformance_runs import AGREEING, MASKED, MIXED, PLAIN, report, results, subject
@@ -8,7 +9,7 @@ from _support.conformance_runs import AGREEING, MASKED, MIXED, PLAIN, report, re
 from rnnparity.catalogue.features import every_option_value
 from rnnparity.problem.explanations import FaultId
 from rnnparity.problem.results import Score
-from rnnparity.report.screen import COVERAGE_SHOWN, FAULTS_SHOWN, report_lines
+from rnnparity.report.screen import FAULTS_SHOWN, WIDTH, report_lines
 
 
 def outcome(*verdicts):
@@ -74,10 +75,15 @@ def test_a_few_undetected_faults_are_named_and_many_are_counted():
     assert line == "mutation score: 3/13"
 
 
-@pytest.mark.parametrize("count", [COVERAGE_SHOWN, COVERAGE_SHOWN + 1])
-def test_a_few_option_values_that_were_not_covered_are_named_and_many_are_counted(count):
-    values = every_option_value()
-    mine = replace(subject("mine", AGREEING), not_covered=values[:count])
-    (line,) = [line for line in report_lines(report(mine)) if "not covered" in line]
-    counted = line.endswith(f": {count} of {len(values)} option values")
-    assert counted == (count > COVERAGE_SHOWN)
+@pytest.mark.parametrize("count", [1, 40])
+def test_all_option_values_that_were_not_covered_are_named_in_wrapped_lines(count):
+    values = every_option_value()[:count]
+    mine = replace(subject("mine", AGREEING), not_covered=values)
+    lines = list(report_lines(report(mine)))
+    first = next(number for number, line in enumerate(lines) if "not covered" in line)
+    lines = [lines[first], *takewhile(lambda line: line.startswith("    "), lines[first + 1 :])]
+    assert len(lines) == 1 if count == 1 else len(lines) > 5
+    assert all(len(line) <= WIDTH for line in lines)
+    text = " ".join(line.strip() for line in lines)
+    assert text.startswith("not covered by its compared cases: Layer (GRU, reset_after=True")
+    assert all(each.value in text and each.option in text for each in values)
