@@ -1,17 +1,20 @@
-"""Functional models around a layer, with an input for each argument, for `predict` and `fit`."""
+"""Functional models around a layer: for `predict` and `fit`, and to save and load it."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.problem import TrainingStep
+from rnnparity.problem.layers import Stack
+from rnnparity.problem.problem import Problem, TrainingStep
 from rnnparity.subjects.calls import Call
 from rnnparity.subjects.keras_backend import KerasModel, KerasModule
-from rnnparity.subjects.keras_layers import apply
+from rnnparity.subjects.keras_layers import apply, reset_states
 
 
 class FunctionalModels:
@@ -79,3 +82,21 @@ def _arrays_of(call: Call) -> list[Array]:
     """Return the arguments of a call that it has: inputs, mask, initial states."""
     mask = () if call.mask is None else (call.mask,)
     return [call.inputs, *mask, *(call.initial_state or ())]
+
+
+def reloaded(keras: KerasModule, problem: Problem, model: KerasModel) -> KerasModel:
+    """Return a layer, or a stack's Sequential, as it is after it was saved and loaded."""
+    is_stack = isinstance(problem.layer, Stack)
+    whole = model
+    if not is_stack:
+        batch, _, features = problem.inputs.shape
+        shape = (batch if problem.layer.stateful else None, None, features)
+        inputs = keras.Input(batch_shape=shape, dtype=problem.inputs.dtype)
+        whole = keras.Model(inputs, model(inputs))
+        if problem.layer.stateful:
+            reset_states(model)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        whole.save(path)
+        loaded = keras.models.load_model(path)
+    return loaded if is_stack else loaded.layers[-1]

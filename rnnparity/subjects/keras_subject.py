@@ -7,15 +7,13 @@ some 147 kB.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.keras_config import layer_spec
-from rnnparity.problem.layers import Stack, policies
+from rnnparity.problem.layers import policies
 from rnnparity.problem.problem import Gradients, Problem, Tensor
 from rnnparity.subjects.calls import Call, calls_of, join_outputs
 from rnnparity.subjects.declarations import GPU_PATHS, Registration
@@ -26,7 +24,8 @@ from rnnparity.subjects.keras_backend import (
     KerasTensor,
     LayerCall,
 )
-from rnnparity.subjects.keras_functional import FunctionalModels
+from rnnparity.subjects.keras_facts import stated_facts
+from rnnparity.subjects.keras_functional import FunctionalModels, reloaded
 from rnnparity.subjects.keras_layers import (
     LayerBuilder,
     apply,
@@ -168,20 +167,13 @@ class KerasSubject:
         return call
 
     def facts(self, problem: Problem, model: KerasModel) -> dict[str, object]:
-        """Return what Keras states without computing: parameters, symbolic shapes, the summary."""
-        shapes = model.compute_output_shape((None, None, problem.inputs.shape[-1]))
-        facts: dict[str, object] = {
-            "parameters": model.count_params(),
-            "symbolic": _shape_list(shapes),
-        }
-        if problem.case and "summary" in problem.case.expect:
-            facts["summary"] = _summary_rows(model)
-        return facts
+        """Return what Keras states without computing (`keras_facts`)."""
+        return stated_facts(problem, model)
 
     def _run(self, problem: Problem, model: KerasModel) -> tuple[Tensor, ...]:
         key = _key(problem)
         if self.path == "reloaded":
-            model = self._reloaded(problem, model)
+            model = reloaded(self.keras, problem, model)
         calls = calls_of(problem)
         if self.path == "predict":
             results = [self._predicted(model, key, call) for call in calls]
@@ -210,23 +202,6 @@ class KerasSubject:
         states = call.initial_state
         tensors = None if states is None else [self.backend.tensor(state) for state in states]
         return self.backend.tensor(call.inputs), mask, tensors
-
-    def _reloaded(self, problem: Problem, model: KerasModel) -> KerasModel:
-        """Return the model as it is after it was saved and loaded."""
-        is_stack = isinstance(problem.layer, Stack)
-        whole = model
-        if not is_stack:
-            batch, _, features = problem.inputs.shape
-            shape = (batch if problem.layer.stateful else None, None, features)
-            inputs = self.keras.Input(batch_shape=shape, dtype=problem.inputs.dtype)
-            whole = self.keras.Model(inputs, model(inputs))
-            if problem.layer.stateful:
-                reset_states(model)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.keras"
-            whole.save(path)
-            loaded = self.keras.models.load_model(path)
-        return loaded if is_stack else loaded.layers[-1]
 
 
 def backend_subjects(
@@ -265,26 +240,3 @@ def _key(problem: Problem) -> str:
     masks = [(mask.name, mask.data.tolist()) for mask in problem.dropout_masks or ()]
     parts = [layer_spec(problem.layer), shape, dtype, constant_initializers(problem), masks]
     return json.dumps(parts, default=dict)
-
-
-def _shape_list(shapes: Sequence[object]) -> list[object]:
-    """Return what compute_output_shape gives, one shape or a sequence of them, as lists."""
-    if shapes and all(isinstance(dim, int | None) for dim in shapes):
-        return [list(shapes)]
-    return [list(shape) for shape in shapes]  # type: ignore[call-overload] # a sequence of shapes
-
-
-def _summary_rows(model: KerasModel) -> list[list[str | int]]:
-    """Return output shape and parameter count of each layer as `model.summary()` prints them."""
-    lines: list[str] = []
-    model.summary(print_fn=lambda text, **_: lines.extend(text.splitlines()))
-    rows: list[list[str | int]] = []
-    for line in lines:
-        if not line.startswith("│"):
-            continue
-        cells = [cell.strip() for cell in line.split("│")[1:-1]]
-        _, shape, count = cells
-        # A long name continues in a row that has no count.
-        if count:
-            rows.append([shape, int(count.replace(",", ""))])
-    return rows
