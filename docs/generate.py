@@ -90,7 +90,7 @@ def explained() -> str:
 
 def model() -> str:
     """Return what `rnnparity model` prints of an encoder and a decoder that is docs/example.py's."""
-    from rnnparity.models.judging import judge_calls
+    from rnnparity.models.model_verdicts import judge_calls
     from rnnparity.report.model_text import model_lines
 
     encoder, _, wrong_decoder = _calls_of_model()
@@ -101,8 +101,8 @@ def model() -> str:
 def port() -> str:
     """Return the table of the same model, without the fault, and a port in PyTorch that has it."""
     from rnnparity.models.calls import Recording
-    from rnnparity.models.comparing import compare_port
-    from rnnparity.models.judging import judge_calls
+    from rnnparity.models.model_verdicts import judge_calls
+    from rnnparity.models.port_comparison import compare_port
     from rnnparity.models.ports.port import Port
     from rnnparity.problem.tensor import Tensor
     from rnnparity.report.port_text import port_lines
@@ -164,19 +164,9 @@ def counts() -> str:
 
 def verdicts() -> str:
     """Return the table of verdicts."""
-    from rnnparity.problem.verdicts import Verdict
+    from rnnparity.problem.verdicts import MEANINGS
 
-    meanings = {
-        Verdict.AGREES: "structure and every value are as specified, and a relative change of 1e-3 in "
-        "any weight array that is not all zeros would have been detected",
-        Verdict.DIVERGES: "a count, name, shape, dtype or value differs, or what the layer states without "
-        "computing (symbolic shapes, parameters)",
-        Verdict.KNOWN: "it differs as listed in `fixtures/known_differences.toml`",
-        Verdict.INCONCLUSIVE: "rounding noise would hide a fault: never a pass",
-        Verdict.UNSUPPORTED: "the subject cannot run the case and reports why",
-        Verdict.ERROR: "the subject failed: an exception, a dead process or a timeout",
-    }
-    return table(["verdict", "meaning"], [(verdict, meanings[verdict]) for verdict in Verdict])
+    return table(["verdict", "meaning"], list(MEANINGS.items()))
 
 
 def commands() -> str:

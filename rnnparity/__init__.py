@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from rnnparity.models.judging import from_model as from_model
+    from rnnparity.models.model_verdicts import from_model as from_model
     from rnnparity.problem.answer import Unsupported as Unsupported
     from rnnparity.problem.problem import Problem as Problem
     from rnnparity.problem.results import Report as Report
     from rnnparity.problem.verdicts import Verdict as Verdict
-    from rnnparity.report.shown import explain as explain
+    from rnnparity.report.notebook import explain as explain
     from rnnparity.session.ask import run as run
     from rnnparity.session.check import check as check
     from rnnparity.testing import assert_parity as assert_parity
@@ -38,8 +38,8 @@ _PUBLIC = {
     "Verdict": ("rnnparity.problem.verdicts", "Verdict"),
     "assert_parity": ("rnnparity.testing", "assert_parity"),
     "check": ("rnnparity.session.check", "check"),
-    "explain": ("rnnparity.report.shown", "explain"),
-    "from_model": ("rnnparity.models.judging", "from_model"),
+    "explain": ("rnnparity.report.notebook", "explain"),
+    "from_model": ("rnnparity.models.model_verdicts", "from_model"),
     "run": ("rnnparity.session.ask", "run"),
 }
 __all__ = [

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnparity.cli.common import Case, Expression, Precision, case_of, echo
+from rnnparity.cli.common import Case, Expression, Precision, case_of, echo, problem_of
 from rnnparity.problem.errors import RequestError
 
 if TYPE_CHECKING:
@@ -33,7 +32,14 @@ def list_(
     ] = False,
 ) -> None:
     """List cases, subjects, tags or faults."""
-    entries = _subjects() if subjects else _faults() if faults else _cases(k, tags)
+    if subjects + faults + tags > 1:
+        raise RequestError("--subjects, --faults and --tags are lists of their own: give one")
+    if subjects:
+        entries = _subjects()
+    elif faults:
+        entries = _faults()
+    else:
+        entries = _cases(k, tags)
     chosen = [entry for entry in entries if word.lower() in "\n".join(entry).lower()]
     if not chosen:
         raise RequestError(f"nothing in the list contains {word!r}")
@@ -106,8 +112,9 @@ def run(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE",
-            help="Problem file, as `show CASE --json` prints it; - for one problem per line on stdin.",
+            metavar="FILE|CASE",
+            help="Problem file, as `show CASE --json` prints it, or id of a case; "
+            "- for one problem per line on stdin.",
         ),
     ],
     subject: Annotated[str, typer.Option(metavar="S", help="Subject that computes.")] = "reference",
@@ -118,14 +125,13 @@ def run(
         ),
     ] = False,
 ) -> None:
-    """Compute the outputs of a problem file and print it with them."""
-    from rnnparity.problem.format_reading import read_problem
+    """Compute the outputs of a problem and print it with them."""
     from rnnparity.problem.format_writing import dump_line, dump_pretty
     from rnnparity.session.ask import run as run_problem
 
     if file != "-":
         dump = dump_pretty if sys.stdout.isatty() else dump_line
-        typer.echo(dump(run_problem(read_problem(Path(file)), subject, gradients=gradients)))
+        typer.echo(dump(run_problem(problem_of(file), subject, gradients=gradients)))
         return
     problems = 0
     for problem in _problems_on_stdin():

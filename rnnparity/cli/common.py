@@ -1,4 +1,4 @@
-"""What the commands share: options, reading a problem, the console and the progress bar."""
+"""What the commands share: options, reading a problem, and printing."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def explain(
 def _diagnosis(
     problem: Problem, subject: str, gradients: bool, precision: str, progress: Progress
 ) -> Diagnosis:
-    from rnnparity.session.ask import explain_subject, explained
+    from rnnparity.session.ask import explain_outputs, explain_subject
 
     if subject:
         return explain_subject(
@@ -128,7 +128,7 @@ def _diagnosis(
         raise RequestError("--gradients asks a subject; add --subject")
     if precision:
         raise RequestError("--precision is that of a subject; add --subject")
-    return explained(problem, progress)
+    return explain_outputs(problem, progress)
 
 
 def _problem(file: str, layer: str, inputs: Path | None) -> Problem:

@@ -81,7 +81,7 @@ def model(
     arrays = None if inputs is None else read_arrays(inputs)
 
     # What takes a while to import follows the refusals.
-    from rnnparity.models.judging import judge_recording
+    from rnnparity.models.model_verdicts import judge_recording
     from rnnparity.report.explanation_text import COLOURS
     from rnnparity.report.model_page import model_page
     from rnnparity.report.model_text import model_lines

@@ -25,12 +25,12 @@ SHOWN = 10
 
 
 class ShowProgress(Protocol):
-    """Called with what is running, the number done, that of all, and the last case's result."""
+    """What is called whenever a part of the work is done."""
 
     def __call__(
         self, name: str, done: int, total: int, result: CaseResult | None = None, /
     ) -> None:
-        """Show it."""
+        """Show what is running, how many are done, of how many, and the last case's result."""
 
 
 @dataclass

@@ -49,7 +49,8 @@ def diagnose(
         return explain_gradients(problem)
     if not problem.outputs:
         raise RequestError(
-            f"{problem.id}: has no outputs to explain; add those of the other implementation"
+            f"{problem.id}: has no outputs to explain; pass those of the other implementation "
+            "(--outputs FILE), or name it (--subject S)"
         )
     structure = compare_structure(problem.outputs, problem.output_slots())
     actual = tuple(_as_float(tensor, problem.threshold_type) for tensor in problem.outputs)

@@ -116,7 +116,7 @@ def try_batches(
     noise_with_fault: NoiseWithFault,
     record_invisible: bool = False,
 ) -> dict[int, float]:
-    """Do the same with hypotheses that have run; near misses get the noise of the faulty run."""
+    """Add the hypotheses of batches that fit to a search; near misses get the noise of their own run."""
     scores: dict[int, float] = {}
     misses: list[_Miss] = []
     without_fault = joined(evidence.distances(evidence.expected_arrays, noise))

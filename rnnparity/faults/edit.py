@@ -119,7 +119,7 @@ class EditCell:
 
 @dataclass(frozen=True)
 class EditRun:
-    """Run a half otherwise: before or after `HalfRun.run`, or several times."""
+    """Replace the run of a half: change what enters or leaves `HalfRun.run`, or run it several times."""
 
     function: Callable[[HalfRun], Result | None]
 

@@ -57,8 +57,9 @@ def _gate_order(class_name: str, order: str) -> Iterator[Fault]:
         yield Fault("gate-order", f"{class_name} {order}{framework} in {arrays}",
             f"The blocks of {arrays} are read in the order {_listed(order)}; "
             f"the order of Keras is {_listed(keras_order)}.",
-            f"Reorder the blocks of {arrays} to {_listed(order)}, which the code expects, or change "
-            f"the code. If it expects Keras' order, the blocks that it gets are {_listed(arriving)}.",
+            f"Reorder the blocks of {arrays} to {_listed(order)} before they are loaded, or make the "
+            f"code read {_listed(keras_order)}. If it does already, the blocks that it gets are "
+            f"{_listed(arriving)}: load them in Keras' order.",
             seen_in=ORDERS_SEEN[class_name],
             in_file=f"the blocks of {arrays} in this file seem to be in the order {_listed(order)}.",
             edit=edit_arrays(names, partial(_reorder_blocks, blocks), class_name))  # fmt: skip

@@ -70,7 +70,7 @@ def record(model: KerasLayer, inputs: object) -> Recording:
     return Recording(
         tuple(recorder.calls),
         _named(input_names(model), _leaves(inputs)),
-        _named((), recorder._arrays(recorder.keras.tree.flatten(outputs))),
+        _named((), recorder.arrays(recorder.keras.tree.flatten(outputs))),
     )
 
 
@@ -109,7 +109,7 @@ class _Recorder:
         states = bound.get("initial_state", bound.get("states"))
         if states is None:  # the variables of a stateful layer, which change during the call
             kept = kept_states(placed.layer)
-            states = None if kept is None else self._arrays(kept)
+            states = None if kept is None else self.arrays(kept)
         outputs = original(*args, **kwargs)
         self._counts[placed.path] += 1
         number = self._counts[placed.path]
@@ -134,15 +134,15 @@ class _Recorder:
         return Arguments(
             self._array(inputs),
             None if mask is None else self._array(mask),
-            None if states is None else self._arrays(states),
-            self._arrays(outputs),
+            None if states is None else self.arrays(states),
+            self.arrays(outputs),
             mask_ignored=mask is None and states is not None and attached_mask(inputs) is not None,
         )
 
     def _array(self, tensor: KerasTensor) -> Array:
         return np.array(self.keras.ops.convert_to_numpy(tensor))
 
-    def _arrays(self, tensors: KerasTensor) -> list[Array]:
+    def arrays(self, tensors: KerasTensor) -> list[Array]:
         return [self._array(tensor) for tensor in flat(tensors)]
 
 

@@ -20,7 +20,7 @@ Value: TypeAlias = Scalar | tuple[Scalar | tuple[Scalar, ...], ...]
 
 
 class Verdict(StrEnum):
-    """The verdict on one case (DESIGN section 2)."""
+    """The verdict on one case; `MEANINGS` has what each means."""
 
     AGREES = "agrees"
     DIVERGES = "diverges"
@@ -41,6 +41,16 @@ class Verdict(StrEnum):
 
 
 FAILING = frozenset({Verdict.DIVERGES, Verdict.ERROR})
+MEANINGS = {
+    Verdict.AGREES: "structure and every value are as specified, and a relative change of 1e-3 in "
+    "any weight array that is not all zeros would have been detected",
+    Verdict.DIVERGES: "a count, name, shape, dtype or value differs, or what the layer states without "
+    "computing (symbolic shapes, parameters)",
+    Verdict.KNOWN: "it differs as listed in `fixtures/known_differences.toml`",
+    Verdict.INCONCLUSIVE: "rounding noise would hide a fault: never a pass",
+    Verdict.UNSUPPORTED: "the subject cannot run the case and reports why",
+    Verdict.ERROR: "the subject failed: an exception, a dead process or a timeout",
+}
 
 
 class DifferenceType(StrEnum):

@@ -89,7 +89,7 @@ def check_case(
         return outcome, compared_with.result(session, outcome)
 
 
-def explained(problem: Problem, progress: Progress | None = None) -> Diagnosis:
+def explain_outputs(problem: Problem, progress: Progress | None = None) -> Diagnosis:
     """Explain a problem's outputs, with an input that would separate causes that fit equally well.
 
     If they are right, or there are none, its gradients are explained where it has some. `progress` is
@@ -134,13 +134,13 @@ def explain_subject(
         if gradients and problem.training_step is not None:
             problem = replace(problem, outputs=None)  # they are weights
         else:
-            diagnosis = _outputs_explained(session, without_cotangents(problem), progress)
+            diagnosis = _explain_outputs_of(session, without_cotangents(problem), progress)
             if not gradients or diagnosis.explanation.verdict is Verdict.DIVERGES:
                 return diagnosis
-        return _gradients_explained(session, with_cotangents(problem))
+        return _explain_gradients_of(session, with_cotangents(problem))
 
 
-def _outputs_explained(session: Session, problem: Problem, progress: Progress | None) -> Diagnosis:
+def _explain_outputs_of(session: Session, problem: Problem, progress: Progress | None) -> Diagnosis:
     from rnnparity.explanation.explain import explain
 
     outcome = ask_loaded(session, problem)
@@ -166,7 +166,7 @@ def _outputs_explained(session: Session, problem: Problem, progress: Progress | 
 
 
 def _relative(problem: Problem, result: CaseResult) -> Diagnosis:
-    """Return what an engine's declared precision leaves to explain where nothing diverges from it."""
+    """Return the diagnosis of outputs that agree to the declared precision: there is no cause."""
     from rnnparity.explanation.one_reading import Diagnosis
 
     explanation = Explanation(
@@ -180,7 +180,7 @@ def _relative(problem: Problem, result: CaseResult) -> Diagnosis:
     return Diagnosis(problem, explanation)
 
 
-def _gradients_explained(session: Session, problem: Problem) -> Diagnosis:
+def _explain_gradients_of(session: Session, problem: Problem) -> Diagnosis:
     from rnnparity.explanation.gradients import explain_gradients
 
     outcome = ask_loaded(session, problem)

@@ -93,7 +93,7 @@ def check_run(
     settings: Settings,
     optional: Sequence[str] = (),
 ) -> Run:
-    """Do what `check` does, and keep the outputs that differ.
+    """Return the report of `check`, with the outputs that differ.
 
     `optional` are subjects that are skipped where their framework is missing.
     """

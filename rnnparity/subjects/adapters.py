@@ -24,7 +24,7 @@ from rnnparity.subjects.user_arrays import as_tensor
 Weights: TypeAlias = Mapping[str, Array]
 # Of a half: the layer, its weights, inputs (B, T, D), mask (B, T) or None, states (B, H) -> the
 # sequence (B, T, H) and the last states (B, H).
-Half = Callable[
+HalfFunction = Callable[
     [Recurrent, Weights, Array, Array | None, Sequence[Array]], tuple[Array, Sequence[Array]]
 ]
 # Of a layer, with lengths (B,) or a mask (B, T) instead -> its outputs without states, and the last
@@ -35,10 +35,10 @@ LayerFunction = Callable[
 ]
 
 
-def half_subject(half: Half) -> Function:
+def half_subject(compute_half: HalfFunction) -> Function:
     """Return the subject of a function `half(layer, weights, x, mask, states)`; a decorator.
 
-    `half` computes one direction of one layer from the first step of `x` to the last: x (B, T, D)
+    `compute_half` computes one direction of one layer from the first step of `x` to the last: x (B, T, D)
     and the mask (B, T) are reversed before where the layer goes backwards. `layer` is a
     `Recurrent`, `weights` are by Keras' names (`kernel`, `recurrent_kernel`, `bias`), the mask may
     be None, `states` are (B, H) each, zeros by default; all floats are in the type that the layer
@@ -63,16 +63,16 @@ def half_subject(half: Half) -> Function:
     'agrees'
     """
 
-    @wraps(half)
+    @wraps(compute_half)
     def subject(problem: Problem) -> list[Array]:
-        outputs = layer_outputs(problem, partial(_layer_of_halves, half))
+        outputs = layer_outputs(problem, partial(_layer_of_halves, compute_half))
         return [tensor.data for tensor in outputs]
 
     return subject
 
 
-def layer_subject(layer: LayerFunction) -> Function:
-    """Return the subject of a function `layer(layer, weights, x, lengths, states)`; a decorator.
+def layer_subject(compute_layer: LayerFunction) -> Function:
+    """Return the subject of a function `compute(layer, weights, x, lengths, states)`; a decorator.
 
     `layer` is a `Recurrent` or a `Bidirectional`, whose weights are named `forward/kernel`, ..., and
     whose states are forward's, then backward's. `x` is (B, T, D) in forward time, `lengths` (B,) the
@@ -81,43 +81,44 @@ def layer_subject(layer: LayerFunction) -> Function:
     and the list of the last states (B, H).
     """
 
-    @wraps(layer)
+    @wraps(compute_layer)
     def subject(problem: Problem) -> list[Array]:
-        return [tensor.data for tensor in layer_outputs(problem, with_lengths(layer))]
+        return [tensor.data for tensor in layer_outputs(problem, with_lengths(compute_layer))]
 
     return subject
 
 
-def with_lengths(layer: LayerFunction) -> LayerFunction:
+def with_lengths(compute_layer: LayerFunction) -> LayerFunction:
     """Return a function of a layer that takes a mask, from one that takes lengths."""
 
     def masked(
-        described: Recurrent | Bidirectional,
+        layer: Recurrent | Bidirectional,
         weights: Weights,
         x: Array,
         mask: Array | None,
         states: Sequence[Array],
     ) -> tuple[Sequence[Array], Sequence[Array]]:
         lengths = None if mask is None else lengths_of(mask)
-        return layer(described, weights, x, lengths, states)
+        return compute_layer(layer, weights, x, lengths, states)
 
     return masked
 
 
-def layer_outputs(problem: Problem, layer: LayerFunction) -> tuple[Tensor, ...]:
-    """Return a problem's outputs, computed layer by layer and call by call; `layer` takes a mask.
+def layer_outputs(problem: Problem, compute_layer: LayerFunction) -> tuple[Tensor, ...]:
+    """Return a problem's outputs, computed layer by layer and call by call, with masks.
 
     Raises:
-        Unsupported: `layer` does not compute it.
+        Unsupported: `compute_layer` does not compute it.
     """
     weights = {tensor.name: tensor.data for tensor in problem.weights}
 
     def run(call: Call, states: Sequence[LayerStates]) -> tuple[list[Tensor], list[list[Array]]]:
         outputs: Sequence[Array] = [call.inputs]
         last: list[list[Array]] = []
-        for (prefix, inner), start in zip(layers_of(problem), states, strict=True):
-            first = start or _zero_states(inner, len(call.inputs))
-            outputs, ends = layer(inner, _part(weights, prefix), outputs[0], call.mask, first)
+        for (prefix, layer), start in zip(layers_of(problem), states, strict=True):
+            first = start or _zero_states(layer, len(call.inputs))
+            part = _part(weights, prefix)
+            outputs, ends = compute_layer(layer, part, outputs[0], call.mask, first)
             last.append(list(ends))
         if problem.layer.return_state:
             outputs = [*outputs, *last[-1]]
@@ -154,7 +155,7 @@ def _part(weights: Weights, prefix: str) -> dict[str, Array]:
 
 
 def _layer_of_halves(
-    half: Half,
+    compute_half: HalfFunction,
     layer: Recurrent | Bidirectional,
     weights: Weights,
     x: Array,
@@ -163,7 +164,7 @@ def _layer_of_halves(
 ) -> tuple[Sequence[Array], Sequence[Array]]:
     """Return a layer's outputs without states, and its last states, computed half by half."""
     if isinstance(layer, Recurrent):
-        y, ends = _run_half(half, layer, weights, x, mask, states)
+        y, ends = _run_half(compute_half, layer, weights, x, mask, states)
         return [y], ends
     outer = FLOAT_TYPES[layer.compute_dtype]
     count = len(layer.forward.states)
@@ -172,10 +173,10 @@ def _layer_of_halves(
         ("backward/", layer.backward, states[count:]),
     )
     outputs, last = [], []
-    for prefix, inner, start in parts:
-        y, ends = _run_half(half, inner, _part(weights, prefix), outer.round(x), mask, start)
+    for prefix, half, start in parts:
+        y, ends = _run_half(compute_half, half, _part(weights, prefix), outer.round(x), mask, start)
         # A wrong type is left for the verdict.
-        outputs.append(y if inner.compute_dtype == layer.compute_dtype else outer.round(y))
+        outputs.append(y if half.compute_dtype == layer.compute_dtype else outer.round(y))
         last += ends
     if layer.return_sequences:
         outputs[1] = outputs[1][:, ::-1]
@@ -183,7 +184,7 @@ def _layer_of_halves(
 
 
 def _run_half(
-    half: Half,
+    compute_half: HalfFunction,
     layer: Recurrent,
     weights: Weights,
     x: Array,
@@ -193,11 +194,11 @@ def _run_half(
     """Return the output, (B, T, H) in processing order or (B, H), and the last states.
 
     Raises:
-        TypeError: `half` did not return a sequence and the states.
+        TypeError: `compute_half` did not return a sequence and the states.
     """
     float_type = FLOAT_TYPES[layer.compute_dtype]
     order = slice(None, None, -1 if layer.go_backwards else 1)
-    sequence, ends = half(
+    sequence, ends = compute_half(
         layer,
         {name: float_type.round(array) for name, array in weights.items()},
         float_type.round(x[:, order]),

@@ -22,7 +22,7 @@ class PlainSubject(Protocol):
         """Return name and version of what computes."""
 
     def answer(self, problem: Problem) -> object:
-        """Run one problem."""
+        """Return the outputs of a problem, or an Answer."""
 
 
 class FunctionSubject:

@@ -40,6 +40,8 @@ from rnnparity.subjects.keras_layers import (
 
 # Paths that compile a call; the others run it operation by operation.
 COMPILED = ("graph", "xla", "jit")
+# Paths that differ from the eager one in the forward pass only.
+FORWARD_ONLY = ("predict", "reloaded")
 
 
 class KerasSubject:
@@ -79,7 +81,7 @@ class KerasSubject:
 
     def gradients(self, problem: Problem) -> Answer:
         self.prepare(problem)
-        if self.path in ("predict", "reloaded"):
+        if self.path in FORWARD_ONLY:
             raise Unsupported("this path differs in the forward pass only")
         if len(problem.steps) > 1:
             raise Unsupported("Keras keeps states in variables, through which no gradient flows")
@@ -91,7 +93,7 @@ class KerasSubject:
     def train(self, problem: Problem) -> Answer:
         """Return the weights after one step through `fit` of a model around the layer."""
         self.prepare(problem)
-        if self.path in ("predict", "reloaded"):
+        if self.path in FORWARD_ONLY:
             raise Unsupported("this path differs in the forward pass only")
         if problem.training_step is None or not self.backend.trains:
             raise Unsupported("only Keras 3 on TensorFlow is trained here")
@@ -118,7 +120,7 @@ class KerasSubject:
         Raises:
             Unsupported: with the reason.
         """
-        if problem.dropout_masks is not None and self.path in ("predict", "reloaded"):
+        if problem.dropout_masks is not None and self.path in FORWARD_ONLY:
             raise Unsupported("this path does not run in training")
         if self.path == "implementation1" and not has_implementation(problem.layer):
             raise Unsupported("SimpleRNN has no argument implementation")

@@ -104,7 +104,9 @@ def check_installed(name: str) -> Registration:
     for package in found.packages:
         if not found.extra and not is_module(package):
             hint = did_you_mean(package, (near.name for near in pkgutil.iter_modules([""])))
-            raise SubjectError(name, f"No module named {package!r}{hint}")
+            raise SubjectError(
+                name, f"No module named {package!r}, in the current folder or installed{hint}"
+            )
         if found.extra and find_spec(package) is None:
             install = f"run pip install 'rnnparity[{found.extra}]'"
             raise MissingFrameworkError(name, f"package {package} is missing; {install}")
@@ -176,7 +178,8 @@ def _unknown(name: str) -> UnknownSubjectError:
     near = get_close_matches(name.lower(), built_in(), n=1, cutoff=0.8)
     if near:
         return UnknownSubjectError(name, f"unknown name; did you mean {near[0]}?", near[0])
-    known = ", ".join(registered_names())
     return UnknownSubjectError(
-        name, f"unknown name; expected {known}, package.module:callable, or cmd:PROGRAM"
+        name,
+        "unknown name; expected one that `rnnparity list --subjects` prints, "
+        "package.module:callable, or cmd:PROGRAM",
     )

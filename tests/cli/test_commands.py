@@ -64,7 +64,7 @@ def test_help_lists_commands_or_options(here, name):
         ("list --subject", "No such option: --subject", "--subjects"),
         ("check -j", "Option '-j' requires an argument.", ""),
         ("show", "Missing argument 'CASE'.", ""),
-        ("run", "Missing argument 'FILE'.", ""),
+        ("run", "Missing argument 'FILE|CASE'.", ""),
         (f"show {CASE} {CASE}", f"Got unexpected extra argument(s) ({CASE})", ""),
     ],
 )
@@ -91,7 +91,7 @@ def test_an_invalid_number_is_refused(here, words):
 
 
 KNOWN_SUBJECTS = (
-    f"expected {', '.join(registered_names())}, package.module:callable, or cmd:PROGRAM"
+    "expected one that `rnnparity list --subjects` prints, package.module:callable, or cmd:PROGRAM"
 )
 
 
@@ -106,7 +106,7 @@ def test_a_similar_subject_is_suggested(here, subject, near):
 
 
 @pytest.mark.parametrize("subject", ["mine:x y", "own.functions", "a b:c", ""])
-def test_an_unknown_subject_is_refused_with_a_list(here, subject):
+def test_an_unknown_subject_is_refused_with_the_command_that_lists_them(here, subject):
     assert refused(here("check", subject)) == f"subject {subject!r}: unknown name; {KNOWN_SUBJECTS}"
 
 
@@ -126,6 +126,18 @@ def test_show_and_run_refuse_an_unknown_subject(here, problem_file):
             refused(here(*words, "--subject", "nobody"))
             == f"subject 'nobody': unknown name; {KNOWN_SUBJECTS}"
         )
+
+
+def test_run_takes_the_id_of_a_case_and_of_a_random_problem(here):
+    for id_ in (CASE, "fuzz-17-3"):
+        status, out, _ = here("run", id_)
+        assert status == 0
+        assert json.loads(out)["id"] == id_
+        assert json.loads(out)["outputs"]
+
+
+def test_lists_are_given_one_at_a_time(here):
+    assert refused(here("list", "--faults", "--tags")).endswith("lists of their own: give one")
 
 
 def test_an_unknown_case_is_refused_with_a_suggestion(here):
@@ -373,4 +385,6 @@ def test_an_unknown_module_is_refused_with_a_suggestion(here, tmp_path, monkeypa
     (tmp_path / "my_engine.py").touch()
     monkeypatch.chdir(tmp_path)
     message = refused(here("show", "lstm-spread-last", "--subject", "my_engin:f"))
-    assert message.endswith("No module named 'my_engin'; did you mean my_engine?")
+    assert message.endswith(
+        "No module named 'my_engin', in the current folder or installed; did you mean my_engine?"
+    )

@@ -30,7 +30,7 @@ from rnnparity.report.conformance_page import markdown, page
 from rnnparity.report.explanation_text import lines
 from rnnparity.report.screen import report_lines
 from rnnparity.report.store import dump, load
-from rnnparity.session.ask import explained
+from rnnparity.session.ask import explain_outputs
 from rnnparity.subjects.command import CommandSubject, ProgramError
 from rnnparity.verdict.judge import judge
 
@@ -73,7 +73,7 @@ def answer_line():
 def explain_problem(path):
     """Read a problem, explain its outputs and render the explanation in every way."""
     problem = read_problem(path)
-    explanation = explained(problem).explanation
+    explanation = explain_outputs(problem).explanation
     return dump_line(problem), list(lines(explanation)), explanation_page.page(explanation)
 
 

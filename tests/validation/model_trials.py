@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rnnparity.models.calls import PortResult, Recording
-from rnnparity.models.comparing import compare_port
+from rnnparity.models.port_comparison import compare_port
 from rnnparity.models.ports.arrays import run_arrays
 from rnnparity.models.ports.functions import run_function
 from rnnparity.models.ports.onnx import run_onnx

@@ -3,7 +3,7 @@
 import pytest
 from _support.ported_models import recorded_model, run_model
 
-from rnnparity.models.comparing import compare_port
+from rnnparity.models.port_comparison import compare_port
 from rnnparity.models.ports.functions import run_function
 from rnnparity.models.ports.opening import open_port
 from rnnparity.models.ports.port import PortRequest

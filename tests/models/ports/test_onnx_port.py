@@ -8,7 +8,7 @@ from _support.ported_models import call_of, dense, outputs_of, recorded_model, r
 from _support.random_problems import random_problem
 
 from rnnparity.models.calls import Recording
-from rnnparity.models.comparing import compare_port
+from rnnparity.models.port_comparison import compare_port
 from rnnparity.models.ports.onnx import run_onnx
 from rnnparity.models.ports.port import PortRequest
 from rnnparity.problem.errors import RequestError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from _support.ported_models import recorded_model, run_model
 
-from rnnparity.models.comparing import compare_port
+from rnnparity.models.port_comparison import compare_port
 from rnnparity.models.ports.naming import check_port
 from rnnparity.models.ports.opening import open_port
 from rnnparity.models.ports.state_dict import read_state_dict

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rnnparity.models.call_causes import with_causes
 from rnnparity.models.calls import Call, CallResult, ModelResult, Recording, not_compared
-from rnnparity.models.comparing import compare_port
-from rnnparity.models.explaining import with_causes
 from rnnparity.models.inputs import generated_inputs, prepared_inputs
 from rnnparity.models.layers import KerasLayer
+from rnnparity.models.port_comparison import compare_port
 from rnnparity.models.ports.naming import check_port
 from rnnparity.models.ports.opening import PortLike, open_port
 from rnnparity.models.recording import record

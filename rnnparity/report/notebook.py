@@ -10,7 +10,7 @@ from rnnparity.problem.problem import Problem
 from rnnparity.problem.text import visible_lines
 from rnnparity.report.explanation_page import page
 from rnnparity.report.explanation_text import lines
-from rnnparity.session.ask import explain_subject, explained
+from rnnparity.session.ask import explain_outputs, explain_subject
 from rnnparity.session.session import SubjectLike
 from rnnparity.subjects import named_outputs
 
@@ -52,9 +52,9 @@ def explain(
     diverges
     """
     if outputs is None:
-        diagnosis = explained(problem)
+        diagnosis = explain_outputs(problem)
     elif callable(outputs) or isinstance(outputs, str):
         diagnosis = explain_subject(problem, outputs, gradients=gradients)
     else:
-        diagnosis = explained(problem.with_outputs(named_outputs(problem, outputs)))
+        diagnosis = explain_outputs(problem.with_outputs(named_outputs(problem, outputs)))
     return ShownExplanation(**vars(diagnosis.explanation))

@@ -18,11 +18,11 @@ from _support.random_problems import random_problem, spec_of, two_ways
 
 from rnnparity.explanation import causes
 from rnnparity.explanation.diagnosis import diagnose
-from rnnparity.models import located
+from rnnparity.models import port_calls
 from rnnparity.models.calls import PortCall, PortResult, Recording
-from rnnparity.models.comparing import NO_INPUTS, NOT_FOUND, NOT_RECOGNIZED, compare_port
-from rnnparity.models.judging import judge_calls
-from rnnparity.models.located import AmbiguousError
+from rnnparity.models.model_verdicts import judge_calls
+from rnnparity.models.port_calls import AmbiguousError
+from rnnparity.models.port_comparison import NO_INPUTS, NOT_FOUND, NOT_RECOGNIZED, compare_port
 from rnnparity.models.ports.port import Port, named_port
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import CaseResult
@@ -96,7 +96,7 @@ def test_explanation_that_has_found_a_tensor_is_not_searched_twice(monkeypatch):
         problems.append(problem)
         return diagnose(problem)
 
-    monkeypatch.setattr(located, "diagnose", counted)
+    monkeypatch.setattr(port_calls, "diagnose", counted)
     monkeypatch.setattr(causes, "diagnose", counted)
     first = recorded_model().calls[0]
     outputs = outputs_of(first.problem, SWAPPED)[0].data

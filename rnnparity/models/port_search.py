@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, product
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnparity.models.calls import Call
-from rnnparity.models.located import NEAR, Located, Option, located_call, nearest_call
-from rnnparity.models.matching import Finder, Match
+from rnnparity.models.port_calls import NEAR, Located, PortProblem, located_call, nearest_call
+from rnnparity.models.tensor_matching import Finder, Match
 from rnnparity.problem.layers import with_return_state
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.tensor import Tensor
@@ -49,7 +50,24 @@ def locate(
     return search.located
 
 
+class Source(NamedTuple):
+    """The call of the model, and which of its outputs, that an array comes from."""
+
+    call: int
+    output: int
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the first output, the one that a port's tensor is known for."""
+        return self.output == 0
+
+
 class _Search:
+    """The calls of a model and where those are in a port that have been found so far.
+
+    First the calls whose outputs agree are found, then those that differ between them.
+    """
+
     def __init__(
         self, calls: Sequence[Call], finder: Finder, same_outputs: bool, absolute: float
     ) -> None:
@@ -61,62 +79,67 @@ class _Search:
 
     def find_agreeing(self, index: int) -> None:
         """Find a call whose outputs agree, and with it the calls whose outputs are its inputs."""
-        for option in islice(self._options(index), COMBINATIONS):
-            found = self._candidates(index, option)
-            if not all(found) or max(matches[0].distance for matches in found) > NEAR:
+        for port_problem in islice(self._port_problems(index), COMBINATIONS):
+            candidates = self._candidates(index, port_problem)
+            if not all(candidates):
                 continue
-            located = located_call(option, [matches[0] for matches in found], self.absolute)
+            nearest = [matches[0] for matches in candidates]
+            if max(match.distance for match in nearest) > NEAR:
+                continue
+            located = located_call(port_problem, nearest, self.absolute)
             if not located.result.failing:
                 self.located[index] = located
-                self._confirm_sources(index, option)
+                self._confirm_sources(index, port_problem.matches)
                 return
 
-    def _confirm_sources(self, index: int, option: Option) -> None:
+    def _confirm_sources(self, index: int, input_matches: Sequence[Match | None]) -> None:
         """Take the inputs of a call that was found as the outputs of the calls that they come from."""
-        for array, match in zip(entering(self._problem(index)), option.matches, strict=True):
+        for array, match in zip(entering(self._problem(index)), input_matches, strict=True):
             source = self._source(index, array)
-            if source is None or match is None or self.located[source[0]] is not None:
+            if source is None or match is None or self.located[source.call] is not None:
                 continue
-            earlier, slot = source
-            before = next(self._options(earlier))
-            if slot == 0 and len(before.problem.output_slots()) == 1:
-                self.located[earlier] = located_call(before, [match], self.absolute)
+            port_problem = next(self._port_problems(source.call))
+            if source.is_first and len(port_problem.problem.output_slots()) == 1:
+                self.located[source.call] = located_call(port_problem, [match], self.absolute)
 
     def find_nearest(self, index: int) -> None:
         """Find a call whose outputs differ, between those that were found before and after it."""
-        option = next(self._options(index))
+        port_problem = next(self._port_problems(index))
         after, before = self._bounds(index)
         for bounds in ((after, before), (after, None), (-1, None)):
-            found = self._candidates(index, option, *bounds)
-            if all(found):
+            candidates = self._candidates(index, port_problem, *bounds)
+            if all(candidates):
                 break
         else:
             return
-        if self.finder.has(self._keys(index, option.problem)):
-            self.located[index] = located_call(
-                option, [matches[0] for matches in found], self.absolute
-            )
-        elif not self.same_outputs or max(matches[0].distance for matches in found) <= NEAR:
-            self.located[index] = nearest_call(self.calls[index], option, found, self.absolute)
+        nearest = [matches[0] for matches in candidates]
+        if self.finder.has(self._keys(index, port_problem.problem)):
+            self.located[index] = located_call(port_problem, nearest, self.absolute)
+        elif not self.same_outputs or max(match.distance for match in nearest) <= NEAR:
+            call = self.calls[index]
+            self.located[index] = nearest_call(call, port_problem, candidates, self.absolute)
 
     def _bounds(self, index: int) -> tuple[int, int | None]:
         """Return the positions between which the outputs of a call are, by its neighbours."""
-        after = self._last_end(index)
-        starts = [found.start.index for found in self.located[index + 1 :] if found and found.start]
-        return after, next((start + 1 for start in starts if start > after), None)
+        after = self._last_output(index)
+        for later in self.located[index + 1 :]:
+            if later and later.input_match and later.input_match.index > after:
+                return after, later.input_match.index + 1
+        return after, None
 
-    def _last_end(self, index: int) -> int:
+    def _last_output(self, index: int) -> int:
         """Return the position of the last output that was found of an earlier call."""
-        return max((found.end.index for found in self.located[:index] if found), default=-1)
+        outputs = [call.output_match.index for call in self.located[:index] if call]
+        return max(outputs, default=-1)
 
     def _candidates(
-        self, index: int, option: Option, after: int = -1, before: int | None = None
+        self, index: int, port_problem: PortProblem, after: int = -1, before: int | None = None
     ) -> list[list[Match]]:
         """Return the candidates for each output of a call, nearest first."""
-        keys = self._keys(index, option.problem)
+        keys = self._keys(index, port_problem.problem)
         return [
             self.finder.candidates(key, tensor.data, after, before)
-            for key, tensor in zip(keys, compute(option.problem), strict=True)
+            for key, tensor in zip(keys, compute(port_problem.problem), strict=True)
         ]
 
     def _keys(self, index: int, problem: Problem) -> list[str]:
@@ -132,19 +155,18 @@ class _Search:
             return with_states
         return replace(call.problem, layer=with_return_state(layer, False))
 
-    def _options(self, index: int) -> Iterator[Option]:
+    def _port_problems(self, index: int) -> Iterator[PortProblem]:
         """Yield a call's problem with what may be its inputs and states in the port."""
         problem = self._problem(index)
         arrays = entering(problem)
         choices = [self._entering_matches(index, array) for array in arrays]
         for matches in product(*choices):
-            own_arrays = [
+            inputs, *states = [
                 array if match is None else Tensor.of(array.name, match.data, array.dtype)
                 for array, match in zip(arrays, matches, strict=True)
             ]
-            inputs, *states = own_arrays
-            own = replace(problem, inputs=inputs, initial_state=tuple(states) or None)
-            yield Option(own, matches)
+            changed = replace(problem, inputs=inputs, initial_state=tuple(states) or None)
+            yield PortProblem(changed, matches)
 
     def _entering_matches(self, index: int, array: Tensor) -> Sequence[Match | None]:
         """Return what may be an input of a call in the port, None for the model's own."""
@@ -152,23 +174,23 @@ class _Search:
         name = "inputs" if array.name == "inputs" else f"initial_state/{array.name}"
         key = f"{self.calls[index].id}/{name}"
         if source is not None and not self.finder.has([key]):
-            earlier, slot = source
-            found = self.located[earlier]
-            if found is not None and slot == 0:
-                return [found.end]
-            key = f"{self.calls[earlier].id}/{self.calls[earlier].outputs[slot].name}"
+            earlier = self.located[source.call]
+            if earlier is not None and source.is_first:
+                return [earlier.output_match]
+            call = self.calls[source.call]
+            key = f"{call.id}/{call.outputs[source.output].name}"
         matches = self.finder.candidates(key, array.data)
         if matches and matches[0].distance <= SAME:
             return matches[:1]
-        after = self._last_end(index)
+        after = self._last_output(index)
         return [*self.finder.candidates(key, array.data, after)[:OPTIONS], None]
 
-    def _source(self, index: int, array: Tensor) -> tuple[int, int] | None:
-        """Return the last earlier call that returned an array, and which of its outputs it is."""
+    def _source(self, index: int, array: Tensor) -> Source | None:
+        """Return where an array comes from: the last earlier call that returned it."""
         for earlier in reversed(range(index)):
-            for slot, output in enumerate(self.calls[earlier].outputs):
+            for position, output in enumerate(self.calls[earlier].outputs):
                 if np.array_equal(output.data.ravel(), array.data.ravel()):
-                    return earlier, slot
+                    return Source(earlier, position)
         return None
 
 

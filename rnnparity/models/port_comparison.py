@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from rnnparity.models.call_causes import with_causes
 from rnnparity.models.calls import Call, OutputComparison, PortCall, PortResult, Recording
-from rnnparity.models.explaining import with_causes
-from rnnparity.models.located import Located
-from rnnparity.models.locating import SAME, entering, locate
-from rnnparity.models.matching import ByName, ByValue, Finder, distance, nearest
+from rnnparity.models.port_calls import Located
+from rnnparity.models.port_search import SAME, entering, locate
 from rnnparity.models.ports.port import Port
+from rnnparity.models.tensor_matching import ByName, ByValue, Finder, distance, nearest
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import halves
@@ -71,28 +71,29 @@ def _judged(
 ) -> list[PortCall]:
     judged: list[PortCall] = []
     differs = False
-    for call, found in zip(calls, located, strict=True):
-        if found is None:
+    for call, in_port in zip(calls, located, strict=True):
+        if in_port is None:
             judged.append(_not_compared(call, call.reason or not_found))
-        elif found.start is None and differs:
+        elif in_port.input_match is None and differs:
             judged.append(_not_compared(call, NO_INPUTS))
         else:
-            changed = _inputs_differ(call, found.problem)
-            differs |= found.result.failing or changed
-            judged.append(PortCall(call, found.result, found.problem, found.end.name, changed))
+            changed = _inputs_differ(call, in_port.problem)
+            differs |= in_port.result.failing or changed
+            tensor = in_port.output_match.name
+            judged.append(PortCall(call, in_port.result, in_port.problem, tensor, changed))
     return judged
 
 
-def _inputs_differ(call: Call, own: Problem) -> bool:
+def _inputs_differ(call: Call, port_problem: Problem) -> bool:
     """Whether what enters a call in the port is not what enters it in the model.
 
     They may be off by what the layers before it make of the rounding of their type.
     """
     assert call.problem is not None  # noqa: S101 - only calls with a problem are located
-    rounding = max(FLOAT_TYPES[half.compute_dtype].u for _, half in halves(own.layer))
+    rounding = max(FLOAT_TYPES[half.compute_dtype].u for _, half in halves(port_problem.layer))
     limit = max(SAME, AMPLIFICATION * rounding)
-    pairs = zip(entering(own), entering(call.problem), strict=True)
-    return any(distance(mine.data, theirs.data) > limit for mine, theirs in pairs)
+    pairs = zip(entering(port_problem), entering(call.problem), strict=True)
+    return any(distance(actual.data, expected.data) > limit for actual, expected in pairs)
 
 
 def _not_compared(call: Call, reason: str) -> PortCall:
@@ -126,13 +127,15 @@ def _compared_outputs(
     compared: list[OutputComparison] = []
     for index, output in enumerate(expected if actual else ()):
         candidates = actual[index : index + 1] if in_order else actual
-        fitting = [tensor for tensor in candidates if tensor.data.size == output.data.size]
-        if not fitting:
+        same_size = [tensor for tensor in candidates if tensor.data.size == output.data.size]
+        if not same_size:
             shapes = ", ".join(str(tensor.shape) for tensor in candidates)
             raise RequestError(
                 f"{name}: final output {index}: got {shapes}, expected {output.shape}"
             )
-        compared.append(min((_compared_output(output, tensor) for tensor in fitting), key=_largest))
+        compared.append(
+            min((_compared_output(output, tensor) for tensor in same_size), key=_largest)
+        )
     return compared
 
 
@@ -142,8 +145,8 @@ def _largest(output: OutputComparison) -> float:
 
 def _compared_output(expected: Tensor, actual: Tensor) -> OutputComparison:
     target = expected.data.astype(np.float64)
-    found = nearest(0, actual, target).data.astype(np.float64)
+    values = nearest(0, actual, target).data.astype(np.float64)
     relative = ROUNDINGS * FLOAT_TYPES.get(expected.dtype, FLOAT_TYPES["float32"]).u
-    largest = float(np.max(np.abs(found - target), initial=0.0))
+    largest = float(np.max(np.abs(values - target), initial=0.0))
     scale = float(np.max(np.abs(target), initial=0.0))
     return OutputComparison(actual.name, largest, relative * scale, relative)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.models.calls import Call
-from rnnparity.models.matching import Match
+from rnnparity.models.tensor_matching import Match
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
@@ -28,18 +28,18 @@ CLEARLY, SEARCHED = 3.0, 6
 class Located:
     """A call in a port: the problem with the port's own inputs and outputs.
 
-    `start` is the match of its input (None: the model's own was taken), `end` that of its first
+    `input_match` is None where the model's own input was taken; `output_match` is that of the first
     output. `result` has an explanation where only that has shown which tensor the output is.
     """
 
     problem: Problem
-    start: Match | None
-    end: Match
+    input_match: Match | None
+    output_match: Match
     result: CaseResult
 
 
 @dataclass(frozen=True, eq=False)
-class Option:
+class PortProblem:
     """A problem with inputs and states of the port, and the matches of these, None where there is none."""
 
     problem: Problem
@@ -57,15 +57,15 @@ class AmbiguousError(RequestError):
         )
 
 
-def located_call(option: Option, matches: Sequence[Match], absolute: float) -> Located:
+def located_call(port_problem: PortProblem, matches: Sequence[Match], absolute: float) -> Located:
     """Return a call with the outputs of the port, compared with what the layer computes."""
-    problem = option.problem
+    problem = port_problem.problem
     outputs = [
         Tensor.of(slot.name, match.data, slot.dtype)
         for slot, match in zip(problem.output_slots(), matches, strict=True)
     ]
     result = judge(problem, Answer(tuple(outputs)), _expected(problem, absolute))
-    return Located(problem.with_outputs(outputs), option.matches[0], matches[0], result)
+    return Located(problem.with_outputs(outputs), port_problem.matches[0], matches[0], result)
 
 
 def _expected(problem: Problem, absolute: float) -> Expected:
@@ -78,7 +78,10 @@ def _expected(problem: Problem, absolute: float) -> Expected:
 
 
 def nearest_call(
-    call: Call, option: Option, found: Sequence[Sequence[Match]], absolute: float
+    call: Call,
+    port_problem: PortProblem,
+    candidates: Sequence[Sequence[Match]],
+    absolute: float,
 ) -> Located | None:
     """Return a call that differs with the tensors that are its outputs.
 
@@ -88,17 +91,17 @@ def nearest_call(
     Raises:
         AmbiguousError: no known fault explains a tensor, and none is clearly the nearest.
     """
-    nearest = [matches[0] for matches in found]
-    first = found[0]
+    nearest = [matches[0] for matches in candidates]
+    first = candidates[0]
     is_nearest = (
-        len(found) > 1 or len(first) == 1 or first[0].distance * CLEARLY < first[1].distance
+        len(candidates) > 1 or len(first) == 1 or first[0].distance * CLEARLY < first[1].distance
     )
     if is_nearest and max(match.distance for match in nearest) <= NEAR:
-        return located_call(option, nearest, absolute)
+        return located_call(port_problem, nearest, absolute)
     # Of several outputs only the nearest tensors are tried together.
-    tried = [nearest] if len(found) > 1 else [[match] for match in first[:SEARCHED]]
+    tried = [nearest] if len(candidates) > 1 else [[match] for match in first[:SEARCHED]]
     for matches in tried:
-        located = _explained(located_call(option, matches, absolute))
+        located = _explained(located_call(port_problem, matches, absolute))
         if located is not None:
             return located
     if not is_nearest:
