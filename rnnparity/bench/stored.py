@@ -16,10 +16,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.stored import MachineFields, Strict, load_stored, validated
+from rnnparity.problem.schema import Strict
+from rnnparity.problem.stored import load_stored, validated
 
 FORMAT = "rnnparity-bench/1"
-AGAIN = "write it with `rnnparity bench`"
+REMEDY = "write it with `rnnparity bench`"
 # Wide enough for whatever is timed; quotients of these are numbers.
 Seconds = Annotated[float, Field(gt=1e-12, lt=1e9, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
@@ -48,7 +49,16 @@ class Series(Strict):
         return (self.group, self.problem, self.contender)
 
 
-class LeftOut(Strict):
+class MachineFields(Strict):
+    """A `results.Machine` as it is stored."""
+
+    processor: str
+    cores: int
+    system: str
+    python: str
+
+
+class SkippedContender(Strict):
     """A contender that could not run, and why; `problem` is "" where it is all of them."""
 
     contender: str
@@ -66,7 +76,7 @@ class StoredRun(Strict):
     threads: int
     machine: MachineFields
     versions: dict[str, str]
-    left_out: list[LeftOut]
+    left_out: list[SkippedContender]
     series: Annotated[list[Series], Field(min_length=1)]
 
     def find(self, group: str) -> dict[str, dict[str, Series]]:
@@ -101,7 +111,7 @@ def load(path: Path) -> StoredRun:
     Raises:
         RequestError: the file cannot be read, is truncated or malformed, or has another format.
     """
-    return parse(load_stored(path, FORMAT, AGAIN), str(path))
+    return parse(load_stored(path, FORMAT, REMEDY), str(path))
 
 
 def parse(value: object, where: str) -> StoredRun:
@@ -110,10 +120,10 @@ def parse(value: object, where: str) -> StoredRun:
     Raises:
         RequestError: something is missing, unknown, of a wrong type or duplicated.
     """
-    run = validated(StoredRun, value, where, AGAIN)
+    run = validated(StoredRun, value, where, REMEDY)
     key, count = Counter(series.key for series in run.series).most_common(1)[0]
     if count > 1:
-        raise RequestError(f"{where}: {' / '.join(key)}: got {count} entries, expected 1; {AGAIN}")
+        raise RequestError(f"{where}: {' / '.join(key)}: got {count} entries, expected 1; {REMEDY}")
     return run
 
 

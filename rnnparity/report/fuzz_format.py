@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from rnnparity.problem.dtypes import FLOAT_TYPES, declared_precision
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.stored import Strict
+from rnnparity.problem.schema import Strict
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.session.fuzz import FARTHEST, FuzzRun
 from rnnparity.session.fuzz_tally import Record, SeedRecords

@@ -20,7 +20,7 @@ from rnnparity.report.fuzz_format import FORMAT, Head, OldRun, SeedLine, head_of
 from rnnparity.session.fuzz import FuzzRun, Log
 from rnnparity.session.fuzz_tally import Record, SeedRecords, SeedSet
 
-AGAIN = "write it with `rnnparity fuzz --json`"
+REMEDY = "write it with `rnnparity fuzz --json`"
 _OLD = b'"rnnparity-fuzz/1"'
 
 
@@ -118,7 +118,7 @@ def _load(path: Path, seen: dict[str, SeedSet]) -> FuzzRun:
             numbers.add(seed.seed)
             run.tally.add(seed)
     if not run.tally.problems:
-        raise RequestError(f"{path}: records: got none, expected at least one; {AGAIN}")
+        raise RequestError(f"{path}: records: got none, expected at least one; {REMEDY}")
     return run
 
 
@@ -129,8 +129,8 @@ def _new_run(file: BinaryIO, path: Path) -> tuple[FuzzRun, Iterator[SeedRecords]
 
 
 def _old_run(path: Path) -> tuple[FuzzRun, Iterator[SeedRecords]]:
-    value = load_stored(path, "rnnparity-fuzz/1", AGAIN)
-    fields = validated(OldRun, value, str(path), AGAIN)
+    value = load_stored(path, "rnnparity-fuzz/1", REMEDY)
+    fields = validated(OldRun, value, str(path), REMEDY)
     records = sorted((each.record() for each in fields.records), key=lambda record: record.order)
     return fields.run(), (
         SeedRecords(seed, tuple(of_seed)) for seed, of_seed in groupby(records, _seed)
@@ -155,13 +155,13 @@ class _Lines:
         name = value.get("format") if isinstance(value, dict) else None
         if name != FORMAT:
             what = f"got format {name!r:.60}" if name else "got a file without a format"
-            raise RequestError(f"{where}: {what}, expected {FORMAT!r}; {AGAIN}")
-        self.head = validated(Head, value, where, AGAIN).run()
+            raise RequestError(f"{where}: {what}, expected {FORMAT!r}; {REMEDY}")
+        self.head = validated(Head, value, where, REMEDY).run()
 
     def __iter__(self) -> Iterator[SeedRecords]:
         while (value := self._next()) is not None:
             where = f"{self._where}: line {self._number}"
-            yield validated(SeedLine, value, where, AGAIN).records_of_seed()
+            yield validated(SeedLine, value, where, REMEDY).records_of_seed()
 
     def _next(self) -> object:
         line = read_limited(self._file.readline, self._where)
@@ -172,7 +172,7 @@ class _Lines:
         try:
             return load_json(line, f"{self._where}: line {self._number}")
         except RequestError as error:
-            raise RequestError(f"{error}; {AGAIN}") from None
+            raise RequestError(f"{error}; {REMEDY}") from None
 
 
 def _line(value: object) -> bytes:

@@ -13,6 +13,7 @@ from rnnparity import __version__
 from rnnparity.catalogue import catalogue, digest
 from rnnparity.golden.known_differences import KnownDifference, stale
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.machine import this_machine
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import (
     CaseResult,
@@ -23,7 +24,6 @@ from rnnparity.problem.results import (
     Stale,
     SubjectResult,
 )
-from rnnparity.problem.stored import this_machine
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.session.fixtures import Fixtures
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from rnnparity.golden.goldens import KNOWN, default_folder, golden_outputs
+from rnnparity.problem.machine import this_machine
 from rnnparity.problem.results import KnownEntry
-from rnnparity.problem.stored import this_machine
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.examples import with_examples
 from rnnparity.report.store import dump, parse
