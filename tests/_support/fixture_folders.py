@@ -81,7 +81,7 @@ def write_folder(folder: Path) -> Path:
 
 
 def change_file(folder: Path, name: str, change: Callable[[Any], Any], count: bool = True) -> None:
-    """Change what a file says and make all checksums right again, and with `count` the number of
+    """Change the content of a file and make all checksums right again, and with `count` the number of
     its rows.
 
     `change` is given the parsed file and changes it in place, or returns what is to stand instead.
@@ -101,7 +101,7 @@ def change_file(folder: Path, name: str, change: Callable[[Any], Any], count: bo
 
 
 def change_manifest(folder: Path, change: Callable[[Any], None], checksum: bool = True) -> None:
-    """Change what the manifest says, and with `checksum` make its own checksum right again."""
+    """Change the manifest, and with `checksum` make its own checksum right again."""
     path = folder / MANIFEST
     manifest = json.loads(path.read_text(encoding="utf-8"))
     change(manifest)

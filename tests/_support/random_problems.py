@@ -15,7 +15,7 @@ from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import dropout_slots, state_slots, weight_slots
 from rnnparity.reference import compute
 
-# The four kinds of cell: class name and what its configuration says beyond the units.
+# The four kinds of cell: class name and what its configuration has besides the units.
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     name: (cell.class_name, dict(options))
     for cell in CELLS.values()

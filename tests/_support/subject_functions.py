@@ -1,5 +1,4 @@
-"""Functions for the tests to hold against the catalogue, right and wrong; they are loaded in
-processes of their own."""
+"""Subjects for the tests, correct ones and faulty ones; they are loaded in worker processes."""
 
 import multiprocessing
 import os
@@ -79,7 +78,7 @@ def hangs_with_initial_states(problem):
 
 
 def sleeps(problem):
-    """Tell where, then do nothing for longer than any test waits."""
+    """Report the process, then do nothing for longer than any test waits."""
     Path(os.environ["RNNPARITY_TEST_PIDS"]).joinpath(str(os.getpid())).touch()
     time.sleep(600)
 

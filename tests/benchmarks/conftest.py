@@ -1,7 +1,7 @@
 """How benchmarks are timed: in blocks, each of which calls every contender in turn.
 
 A machine that is busy for a while is busy for all contenders of a block, so the ratio of two times
-of one block says what a ratio of times from different minutes does not. pytest-benchmark times each
+of one block shows what a ratio of times from different minutes does not. pytest-benchmark times each
 (contender, block) and stores it; `rnnparity bench` reads what it stored.
 """
 

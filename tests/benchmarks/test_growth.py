@@ -56,7 +56,7 @@ def test_growth(place, block, contender, record):
 
 
 def peak_memory(call):
-    """What one call has allocated at most; NumPy tells tracemalloc, TensorFlow does not."""
+    """What one call has allocated at most; NumPy reports it to tracemalloc, TensorFlow does not."""
     tracemalloc.start()
     try:
         call()

@@ -28,7 +28,7 @@ def variants_of(case):
 
 
 def test_sizes_of_spread_cases_cannot_be_taken_for_each_other():
-    """A GRU with H = 3 cannot tell U.reshape(3H, H) from its transpose."""
+    """A GRU with H = 3 cannot distinguish U.reshape(3H, H) from its transpose."""
     for case in catalogue().values():
         if case.case.initializers or has_tag(case, "edge", "sources"):
             continue

@@ -1,4 +1,4 @@
-"""known_differences.toml: how it is read, what it covers, and when an entry no longer says the
+"""known_differences.toml: how it is read, what it covers, and when an entry no longer states the
 truth."""
 
 import re

@@ -1,4 +1,4 @@
-"""Configurations that are refused, each with the one line that says where and why."""
+"""Configurations that are refused, each with the line that states where and why."""
 
 import re
 

@@ -242,7 +242,7 @@ def test_states_have_the_names_and_shapes_of_keras():
     ],
 )
 def test_dtypes_follow_from_the_policy(policy, kept, computed):
-    """Weights carry the policy, which says in what they are kept; outputs and states come in the
+    """Weights carry the policy, which determines in what they are kept; outputs and states come in the
     compute type."""
     single = spec_of("lstm", 3, dtype=policy, **BOTH)
     for layer in map(parse_layer, (single, two_ways(single, merge_mode="sum"), stack_of(single))):

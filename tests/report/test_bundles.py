@@ -39,7 +39,7 @@ def script_of(entry):
 
 
 def needed(script):
-    """The packages that a script says it needs."""
+    """The packages that a script states as needed."""
     return re.search(r"# needs: pip install (.+)", script).group(1).split()
 
 

@@ -63,7 +63,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def local_cluster(folder):
-    """A cluster of two workers, in processes of their own that a nanny starts anew."""
+    """A cluster of two workers, in processes of their own that a nanny restarts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", environment(folder)["PYTHONPATH"])
         patch.syspath_prepend(folder)
