@@ -140,7 +140,7 @@ def _run(
 def _show(report: Report, outputs: Outputs, changes: Changes | None) -> None:
     """Write the files, and print what is not written to stdout."""
     from rnnparity.report.changes_text import change_lines
-    from rnnparity.report.screen import report_lines, skipped_lines
+    from rnnparity.report.check_text import report_lines, skipped_lines
 
     def show() -> None:
         echo(*report_lines(report), *(change_lines(changes) if changes else ()))

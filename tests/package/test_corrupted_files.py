@@ -26,9 +26,9 @@ from rnnparity.problem.errors import LONGEST, RequestError
 from rnnparity.problem.format_reading import read_problem
 from rnnparity.problem.format_writing import dump_line
 from rnnparity.report import explanation_page
+from rnnparity.report.check_text import report_lines
 from rnnparity.report.conformance_page import markdown, page
 from rnnparity.report.explanation_text import lines
-from rnnparity.report.screen import report_lines
 from rnnparity.report.store import dump, load
 from rnnparity.session.ask import explain_outputs
 from rnnparity.subjects.command import CommandSubject, ProgramError

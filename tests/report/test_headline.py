@@ -9,9 +9,9 @@ from _support.conformance_runs import AGREEING, BOTH_WAYS, MIXED, report, result
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.results import CaseResult, OptionValue, Shards, Skipped
 from rnnparity.problem.verdicts import Verdict
+from rnnparity.report.check_text import report_lines
 from rnnparity.report.conformance_page import markdown, page
 from rnnparity.report.headline import headline, incomplete_texts
-from rnnparity.report.screen import report_lines
 
 NOTHING = tuple(results(*["inconclusive", "unsupported"] * 3))
 SELECTED = f"{len(AGREEING)} of {len(catalogue())} cases were selected."

@@ -19,10 +19,10 @@ from rnnparity.problem.problem import Tensor
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.gradients import compute_gradients
+from rnnparity.report.check_text import report_lines
 from rnnparity.report.conformance_page import markdown
 from rnnparity.report.explanation_text import headline
 from rnnparity.report.merge import merge
-from rnnparity.report.screen import report_lines
 from rnnparity.report.store import dump, parse
 from rnnparity.session.ask import explain_subject
 from rnnparity.session.check import Settings, check_run

@@ -112,9 +112,13 @@ def _max_error(subject: SubjectResult) -> str:
 
 def _notes(subject: SubjectResult) -> Iterator[str]:
     """Yield the outcome of a subject, then its groups."""
-    versions = ", ".join(f"{name} {version}" for name, version in subject.versions.items())
-    relative = f"; verdicts are relative to {subject.precision}" if subject.precision else ""
-    yield f"{subject.name} {_outcome(subject)}{relative}{f' ({versions})' if versions else ''}"
+    line = f"{subject.name} {_outcome(subject)}"
+    if subject.precision:
+        line += f"; verdicts are relative to {subject.precision}"
+    if subject.versions:
+        versions = (f"{name} {version}" for name, version in subject.versions.items())
+        line += f" ({', '.join(versions)})"
+    yield line
     for group, results in group_results(subject.cases).items():
         ambiguous = any(result.cause and result.cause.also_fits for result in results)
         doubt = ", or an equally consistent fault" if ambiguous else ""
@@ -123,30 +127,42 @@ def _notes(subject: SubjectResult) -> Iterator[str]:
 
 
 def _outcome(subject: SubjectResult) -> str:
-    counts, compared = subject.counts, subject.compared
-    missing = [verdict for verdict in Verdict if counts[verdict] and not verdict.compared]
-    rest = "".join(f"; {counts[verdict]} {verdict}" for verdict in missing)
-    total = number_of_cases(len(subject.cases))
-    if not compared:
-        return f"not compared: none of {total}{rest}"
-    if subject.failing:
-        numbers = [
-            (counts[verdict], verdict)
-            for verdict in Verdict
-            if verdict in FAILING and counts[verdict]
-        ]
-        (count, verdict), *others = numbers
-        first = f"{count} of {number_of_cases(compared)} {verb(count, verdict)}"
-        return f"failed: {', '.join([first, *(counted(*number) for number in others)])}{rest}"
-    if subject.stale:
+    """Return whether a subject passed, with counts; what was not compared follows."""
+    if not subject.compared:
+        outcome = f"not compared: none of {number_of_cases(len(subject.cases))}"
+    elif subject.failing:
+        outcome = f"failed: {_failures(subject)}"
+    elif subject.stale:
         entries = "entry" if len(subject.stale) == 1 else "entries"
         stale = f"{len(subject.stale)} stale {entries} of known differences"
-        return f"failed: {number_of_cases(compared)}, {stale}{rest}"
-    known = counts[Verdict.KNOWN]
+        outcome = f"failed: {number_of_cases(subject.compared)}, {stale}"
+    else:
+        outcome = _passed(subject)
+    not_compared = [verdict for verdict in Verdict if not verdict.compared]
+    counts = [(subject.counts[verdict], verdict) for verdict in not_compared]
+    return outcome + "".join(f"; {count} {verdict}" for count, verdict in counts if count)
+
+
+def _failures(subject: SubjectResult) -> str:
+    """Return how many of the compared cases fail, by verdict: "2 of 9 cases diverge, 1 error"."""
+    failing = [verdict for verdict in Verdict if verdict in FAILING and subject.counts[verdict]]
+    first, *others = failing
+    count = subject.counts[first]
+    compared = number_of_cases(subject.compared)
+    parts = [f"{count} of {compared} {verb(count, first)}"]
+    parts += [counted(subject.counts[verdict], verdict) for verdict in others]
+    return ", ".join(parts)
+
+
+def _passed(subject: SubjectResult) -> str:
+    compared, total = subject.compared, len(subject.cases)
+    known = subject.counts[Verdict.KNOWN]
     if known:
         are = "is a known difference" if known == 1 else "are known differences"
-        return f"passed; {known} of {number_of_cases(compared)} {are}{rest}"
-    return f"passed: {f'{compared} of {total}' if rest else total}{rest}"
+        return f"passed; {known} of {number_of_cases(compared)} {are}"
+    if compared < total:
+        return f"passed: {compared} of {number_of_cases(total)}"
+    return f"passed: {number_of_cases(total)}"
 
 
 def _score(score: Score, constant: Score | None, gradients: bool) -> str:

@@ -9,7 +9,7 @@ from _support.conformance_runs import AGREEING, MASKED, MIXED, PLAIN, report, re
 from rnnparity.catalogue.features import every_option_value
 from rnnparity.problem.explanations import FaultId
 from rnnparity.problem.results import Score
-from rnnparity.report.screen import FAULTS_SHOWN, WIDTH, report_lines
+from rnnparity.report.check_text import FAULTS_SHOWN, WIDTH, report_lines
 
 
 def outcome(*verdicts):
