@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnnparity.explanation.findings.partial import partial_findings
+from rnnparity.explanation.findings.search import Findings
 from rnnparity.explanation.gradients import explain_gradients
 from rnnparity.explanation.one_reading import Diagnosis, diagnose_reading
 from rnnparity.explanation.pairs import Progress
@@ -24,7 +25,6 @@ from rnnparity.problem.explanations import Cause, Explanation
 from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.verdicts import DifferenceType, Verdict
-from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import compare_structure
 from rnnparity.verdict.judge import with_value_counts
 
@@ -121,21 +121,28 @@ def _diagnose_values(reading: Reading) -> Diagnosis:
     if not is_huge(reading.problem):
         return diagnose_reading(reading)
     part = slice_of(reading.problem, reading.actual)
-    expected = expect(part.problem)
+    expected, actual = part.evidence.expected, part.evidence.actual
     sigma = max(float(sigmas.max()) for sigmas in expected.sigmas)
     moved = part.moved(sigma, expected.dtype.threshold)
-    thorough = reading.thorough and not moved
-    diagnosis = diagnose_reading(
-        replace(reading, problem=part.problem, actual=part.actual, thorough=thorough)
+    on_part = replace(
+        reading,
+        problem=part.evidence.problem,
+        actual=actual,
+        thorough=reading.thorough and not moved,
+        expected=expected,
     )
+    diagnosis = diagnose_reading(on_part)
     explanation = diagnosis.explanation
     if explanation.verdict is not Verdict.DIVERGES:
         # The rows that are furthest off agree: the verdict must be that on all of them.
         return diagnose_reading(reading, explanation.blind_to)
+    whole = Findings(moved, complete=True) if moved else Findings()
+    if not moved and not (explanation.cause and explanation.cause.unambiguous):
+        whole = part.by_step()
     return replace(
         diagnosis,
         problem=reading.problem,
-        explanation=_on_slice(explanation, part, _rest_fits(reading, diagnosis, sigma), moved),
+        explanation=_on_slice(explanation, part, _rest_fits(reading, diagnosis, sigma), whole),
     )
 
 
@@ -148,28 +155,23 @@ def _rest_fits(reading: Reading, diagnosis: Diagnosis, sigma: float) -> bool | N
 
 
 def _on_slice(
-    explanation: Explanation,
-    part: ProblemSlice,
-    rest_fits: bool | None,
-    moved: tuple[Finding, ...],
+    explanation: Explanation, part: ProblemSlice, rest_fits: bool | None, whole: Findings
 ) -> Explanation:
-    """Return the explanation of a slice with row indices of the whole problem.
+    """Return the explanation of a slice with the indices of the whole problem.
 
-    `moved` accounts for the whole, if there is any.
+    `whole` is what was found on more than the slice.
     """
     findings = part.whole_findings(explanation.findings)
-    if moved and not (explanation.cause and explanation.cause.explained):
-        types = {finding.type for finding in moved}
-        findings = (*(each for each in findings if each.type not in types), *moved)
+    accounted = explanation.accounted and any(map(accounts_for_values, findings))
+    if not (explanation.cause and explanation.cause.explained):
+        types = {finding.type for finding in whole.findings}
+        findings = (*(each for each in findings if each.type not in types), *whole.findings)
     first = explanation.first
-    if first is not None:
-        first = replace(first, row=part.whole_row(first.row))
     return replace(
         explanation,
         slice=part.description(rest_fits),
-        first=first,
+        first=None if first is None else part.whole_mismatch(first),
         differences=part.whole_differences(explanation.differences),
         findings=findings,
-        accounted=(explanation.accounted and any(map(accounts_for_values, findings)))
-        or bool(moved),
+        accounted=accounted or whole.complete,
     )

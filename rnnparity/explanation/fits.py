@@ -24,6 +24,8 @@ NoiseWithFault = Callable[[Injection, Sequence[Array]], Noise | None]
 
 # A fit counts where fewer than this are expected by chance among all candidates.
 CHANCE = 0.01
+# Outputs of up to so many values are kept for further comparisons (128 MB).
+KEPT_VALUES = 2**24
 # The hypotheses that miss by less than this factor, at most this many, are compared once more with
 # the noise of the faulty run.
 NEARLY, MISSED = 5.0, 4
@@ -92,10 +94,39 @@ def try_hypotheses(
     The result is keyed by the identity of the injection, see `_nearness`. With `record_invisible`
     those that give the expected outputs are recorded as well.
     """
-    return try_batches(
-        search, evidence, noise, run_all(hypotheses), _noise_with_fault(evidence, noise),
-        record_invisible,
-    )  # fmt: skip
+    return try_runs(search, evidence, noise, run_all(hypotheses), record_invisible)
+
+
+def try_runs(
+    search: Search,
+    evidence: Evidence,
+    noise: Noise,
+    runs: Iterable[Batch],
+    record_invisible: bool = False,
+) -> dict[int, float]:
+    """Do the same with hypotheses that have run."""
+    raised = _noise_with_fault(evidence, noise)
+    return try_batches(search, evidence, noise, runs, raised, record_invisible)
+
+
+class Runs:
+    """The runs of some hypotheses, which may be read many times.
+
+    They are kept where their outputs have few values, else computed each time.
+    """
+
+    def __init__(self, evidence: Evidence, hypotheses: Sequence[Injection]) -> None:
+        self.hypotheses = hypotheses
+        values = sum(array.size for array in evidence.actual_arrays)
+        self._keeps = len(hypotheses) * values <= KEPT_VALUES
+        self._kept: list[Batch] | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        if not self._keeps:
+            return run_all(self.hypotheses)
+        if self._kept is None:
+            self._kept = list(run_all(self.hypotheses))
+        return iter(self._kept)
 
 
 def _noise_with_fault(evidence: Evidence, noise: Noise) -> NoiseWithFault:

@@ -51,7 +51,7 @@ def diagnose_reading(reading: Reading, blind_to: tuple[FaultId, ...] | None = No
     `blind_to` are the faults that the inputs cannot reveal, where that is known already.
     """
     problem, actual = reading.problem, reading.actual
-    expected = expect(problem)
+    expected = reading.expected or expect(problem)
     compared = _compared(actual, expected)
     printed = printed_digits(actual) if compared.differences else None
     if printed is not None:

@@ -17,8 +17,8 @@ from rnnparity.problem.problem import Problem
 # How many pairs are tried: the faults that bring the outputs nearest, each with every other one. It
 # is done in this many parts, and ends with the first part in which one fits.
 PAIRS, PARTS = 7_000, 4
-# Fewer where a pass is long: this many multiply-adds in all, some ten seconds.
-WORK = 1e10
+# Fewer where a pass is long: this many multiply-adds in all, some two seconds.
+WORK = 2e9
 # Pairs are tried on this many rows first.
 ROWS = 4
 

@@ -13,6 +13,7 @@ from rnnparity.faults import FAULTS, PlacedFault, inject
 from rnnparity.problem.explanations import WHOLE, FaultId
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import Slot
+from rnnparity.reference.tolerance import Expected
 
 RETURN_SEQUENCES = ("return_sequences True", "return_sequences False")
 RETURN_STATE = ("return_state True", "return_state False")
@@ -24,7 +25,7 @@ class Reading:
     """A problem edited so that its outputs have the actual shapes, and the faults that do that.
 
     Not `thorough`: only what is found quickly is looked for. `progress` is called while pairs of
-    faults are tried.
+    faults are tried. `expected` is what is expected of the problem, where that is known already.
     """
 
     problem: Problem
@@ -32,6 +33,7 @@ class Reading:
     placed: tuple[PlacedFault, ...] = ()
     thorough: bool = True
     progress: Progress | None = None
+    expected: Expected | None = None
 
 
 def readings(problem: Problem, actual: Sequence[Tensor]) -> Iterator[Reading]:

@@ -5,17 +5,18 @@ faults, and low precision.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.search import Findings, find
-from rnnparity.explanation.fits import Fit, Search, try_hypotheses
+from rnnparity.explanation.fits import Fit, Runs, Search, try_hypotheses, try_runs
 from rnnparity.explanation.location import last_layer
 from rnnparity.explanation.noise import noise_of
 from rnnparity.explanation.pairs import Progress, try_pairs
 from rnnparity.explanation.precision import fits_with_own_noise, low_precision_fits
-from rnnparity.faults import Injection, candidates
+from rnnparity.faults import Injection, candidates, run_all
 from rnnparity.faults.fitted import fitted
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.explanations import EVERY_HALF, WHOLE
@@ -38,8 +39,8 @@ def find_cause(
     That is left out unless `thorough`. `progress` is called while pairs of faults are tried.
     """
     search = Search()
-    singles = candidates(evidence.problem)
-    scores = try_hypotheses(search, evidence, evidence.noise, singles, record_invisible=True)
+    singles = Runs(evidence, candidates(evidence.problem))
+    scores = try_runs(search, evidence, evidence.noise, singles, record_invisible=True)
     named = any(search.certain(fit) for fit in search.fits)
     # What is looked for beyond the list knows nothing of dropout.
     found = Findings() if evidence.problem.dropout_masks else find(evidence, quickly=named)
@@ -55,7 +56,7 @@ def find_cause(
 def _try_further(
     search: Search,
     evidence: Evidence,
-    singles: Sequence[Injection],
+    singles: Runs,
     scores: Mapping[int, float],
     progress: Progress | None,
 ) -> None:
@@ -65,7 +66,7 @@ def _try_further(
     if not search.fits:
         try_hypotheses(search, evidence, evidence.noise, _fitted(evidence))
     if not search.fits:
-        try_pairs(search, evidence, singles, scores, progress)
+        try_pairs(search, evidence, singles.hypotheses, scores, progress)
     if not search.fits and not evidence.coarse_dtype:
         _try_coarser(search, evidence, singles)
     _try_part(search, evidence, _masked_outputs(evidence), FindingType.FITS_UNMASKED)
@@ -112,7 +113,7 @@ def _fitted(evidence: Evidence) -> list[Injection]:
     return candidates(evidence.problem, faults)
 
 
-def _try_coarser(search: Search, evidence: Evidence, singles: Sequence[Injection]) -> None:
+def _try_coarser(search: Search, evidence: Evidence, singles: Runs) -> None:
     """Try low precision with no fault, then faults within the noise of a coarser dtype."""
     if evidence.mostly_agrees:
         return
@@ -127,14 +128,14 @@ def _try_coarser(search: Search, evidence: Evidence, singles: Sequence[Injection
             search.within_noise_of = search.within_noise_of or noise.dtype
         if search.fits:
             return
-        try_hypotheses(search, evidence, noise, [*singles, *_fitted(evidence)])
+        try_runs(search, evidence, noise, chain(singles, run_all(_fitted(evidence))))
         if not evidence.coarse_dtype:  # only the size of the errors points to a coarser dtype
             search.fits = [fit for fit in search.fits if search.certain(fit)]
         if search.fits:
             search.precision, search.low_confidence = noise.dtype, not evidence.coarse_dtype
             return
     if evidence.coarse_dtype and evidence.coarse_dtype not in predicted:
-        _try_roughly(search, evidence, [*singles, *_fitted(evidence)])
+        _try_roughly(search, evidence, [*singles.hypotheses, *_fitted(evidence)])
 
 
 def _try_roughly(search: Search, evidence: Evidence, hypotheses: Sequence[Injection]) -> None:

@@ -1,4 +1,4 @@
-"""Slices of huge problems: the rows that are furthest off, and the first steps that differ."""
+"""Slices of huge problems: the rows that are furthest off, and some of the steps that differ."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from itertools import chain
 
 import numpy as np
 
-from rnnparity.explanation.evidence import rows_of
+from rnnparity.explanation.evidence import Evidence, rows_of
 from rnnparity.explanation.findings.moved import moved_findings
+from rnnparity.explanation.findings.search import Findings, find_by_step
 from rnnparity.explanation.findings.view import Output, View
-from rnnparity.faults import PlacedFault, run_one, with_flag
+from rnnparity.explanation.windows import Steps, chosen_steps
+from rnnparity.faults import PlacedFault, run_one
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.explanations import Slice
+from rnnparity.problem.explanations import Mismatch, Slice
 from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
-from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.verdicts import Difference
 from rnnparity.reference import compute
+from rnnparity.reference.tolerance import expect
 
-# Multiply-adds of one pass beyond which a problem is explained on a slice: 1 to 10 ms.
-HUGE = 2e7
+# Multiply-adds of one pass beyond which a problem is explained on a slice: hundreds of passes take
+# some seconds. A step takes as long as so many of them, however small the layer is.
+HUGE, STEP = 1e7, 5e4
 ROWS = 2
-# Steps after the first that differs, and the least number of steps.
-AFTER, STEPS = 4, 8
 # By how many sigma of the slice the rest of a huge problem may be off: ten, and more, for noise
 # grows along the way.
 REST = 1000.0
@@ -51,32 +52,36 @@ _OF_THE_WHOLE = frozenset(
 
 @dataclass(frozen=True)
 class ProblemSlice:
-    """A part of a problem, its actual outputs, and which part it is.
+    """The evidence of a part of a problem, and which part it is.
 
-    `whole` are the actual and the expected outputs of the whole problem.
+    `every_step` is that of all steps of its rows, `whole` are the actual and the expected outputs of
+    the whole problem.
     """
 
-    problem: Problem
-    actual: tuple[Tensor, ...]
+    evidence: Evidence = field(repr=False)
+    every_step: Evidence = field(repr=False)
     whole: tuple[tuple[Tensor, Tensor], ...] = field(repr=False)
     rows: tuple[int, ...]
     batch: int
-    steps: int
-    total_steps: int
+    steps: Steps
 
-    def whole_row(self, row: int) -> int:
-        """Return the index of a row in the whole problem."""
-        return self.rows[row]
+    def whole_mismatch(self, first: Mismatch) -> Mismatch:
+        """Return the first mismatch with its row and step in the whole problem."""
+        return replace(first, row=self.rows[first.row], step=self._whole_step(first.step))
 
     def whole_differences(self, differences: Sequence[Difference]) -> tuple[Difference, ...]:
-        """Return differences with the row indices of the whole problem."""
+        """Return differences with the indices of the whole problem."""
         return tuple(
-            replace(difference, index=self._whole_index(difference.index))
+            replace(
+                difference,
+                index=self._whole_index(difference.index),
+                first_step=self._whole_step(difference.first_step),
+            )
             for difference in differences
         )
 
     def whole_findings(self, findings: Sequence[Finding]) -> tuple[Finding, ...]:
-        """Return the findings that hold for the whole problem, with its row indices."""
+        """Return the findings that hold for the whole problem, with its indices."""
         return tuple(
             replace(finding, numbers=self._whole_index(finding.numbers))
             if finding.type is FindingType.NOT_FINITE
@@ -111,18 +116,37 @@ class ProblemSlice:
         found = {output.name: _moved(view, output) for output in view.differing}
         return tuple(dict.fromkeys(chain(*found.values()))) if all(found.values()) else ()
 
+    def by_step(self) -> Findings:
+        """Return what the single steps of these rows show, where only some steps were explained."""
+        if not self.steps.cut:
+            return Findings()
+        found = find_by_step(self.every_step)
+        # What these rows are too few for may show on all of them.
+        return replace(found, findings=tuple(each for each in found.findings if each.certain))
+
+    def _whole_step(self, step: int | None) -> int | None:
+        return None if step is None else step + self.steps.start
+
     def _whole_index(self, index: tuple[int, ...]) -> tuple[int, ...]:
-        return (self.whole_row(index[0]), *index[1:]) if index else ()
+        if not index:
+            return ()
+        row, *rest = index
+        if len(rest) > 1:
+            rest[0] += self.steps.start
+        return (self.rows[row], *rest)
 
     def description(self, rest_fits: bool | None) -> Slice:
         """Return the slice as a value for results."""
-        return Slice(self.rows, self.batch, self.steps, self.total_steps, rest_fits)
+        steps = self.steps
+        return Slice(
+            self.rows, self.batch, steps.count, steps.total, rest_fits, steps.start, steps.joined
+        )
 
 
 def is_huge(problem: Problem) -> bool:
     """Return whether hundreds of passes would take minutes."""
     batch, steps, _ = problem.inputs.shape
-    return sum(tensor.data.size for tensor in problem.weights) * batch * steps > HUGE
+    return steps * (STEP + sum(tensor.data.size for tensor in problem.weights) * batch) > HUGE
 
 
 def _moved(view: View, output: Output) -> tuple[Finding, ...]:
@@ -136,14 +160,12 @@ def slice_of(problem: Problem, actual: Sequence[Tensor]) -> ProblemSlice:
     errors = [_errors(tensor, expected) for tensor, expected in whole]
     by_row = np.sum([part.reshape(len(part), -1).max(axis=1) for part in errors], axis=0)
     rows = np.sort(np.argsort(by_row, kind="stable")[::-1][:ROWS])
-    part = rows_of(problem, rows)
     outputs = tuple(replace(tensor, data=tensor.data[rows]) for tensor in actual)
-    total = problem.inputs.shape[1]
-    steps = _steps(errors[0][rows], total) if _can_be_cut(problem) else total
-    if steps < total:
-        part = _first_steps(part, steps)
-        outputs = (replace(outputs[0], data=outputs[0].data[:, :steps]),)
-    return ProblemSlice(part, outputs, whole, tuple(rows.tolist()), len(by_row), steps, total)
+    part = rows_of(problem, rows)
+    every_step = Evidence(part, outputs, expect(part))
+    steps = chosen_steps(every_step, errors[0][rows])
+    evidence = steps.part_of(every_step)
+    return ProblemSlice(evidence, every_step, whole, tuple(rows.tolist()), len(by_row), steps)
 
 
 def fits_whole(
@@ -165,39 +187,3 @@ def _errors(actual: Tensor, expected: Tensor) -> Array:
         error = np.abs(actual.data.astype(float) - expected.data)
     finite: Array = np.nan_to_num(error, nan=np.inf)
     return finite
-
-
-def _steps(errors: Array, total: int) -> int:
-    """Return how many steps of a sequence (rows, T, H) show the first difference and a few more."""
-    if errors.ndim < 3:
-        return total
-    by_step = errors.max(axis=(0, 2))
-    large = np.flatnonzero(by_step > 1e-3 * by_step.max())
-    shown = int(large[0]) + 1 + AFTER if len(large) else total
-    return min(total, max(STEPS, shown))
-
-
-def _first_steps(problem: Problem, steps: int) -> Problem:
-    """Return the problem with only the steps that are processed first, without returned states."""
-    total = problem.inputs.shape[1]
-    layer = problem.layer
-    from_end = isinstance(layer, Recurrent) and layer.go_backwards
-    span = slice(total - steps, total) if from_end else slice(0, steps)
-    return replace(
-        problem,
-        layer=with_flag(layer, "return_state", False),
-        inputs=replace(problem.inputs, data=problem.inputs.data[:, span]),
-        mask=None if problem.mask is None else problem.mask[:, span],
-    )
-
-
-def _can_be_cut(problem: Problem) -> bool:
-    """Return whether the first outputs depend only on the inputs that are processed first."""
-    layer = problem.layer
-    if problem.calls is not None or not layer.return_sequences:
-        return False
-    if isinstance(layer, Stack):
-        return all(
-            isinstance(inner, Recurrent) and not inner.go_backwards for inner in layer.layers
-        )
-    return not isinstance(layer, Bidirectional)

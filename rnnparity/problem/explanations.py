@@ -113,13 +113,19 @@ class Picture:
 
 @dataclass(frozen=True)
 class Slice:
-    """The part of a huge problem that was explained, and whether the rest fits the cause."""
+    """The part of a huge problem that was explained, and whether the rest fits the cause.
+
+    The steps are those from `start` on in the order of processing, or, with `joined`, so many at the
+    start and as many at the end.
+    """
 
     rows: tuple[int, ...]
     batch: int
     steps: int
     total_steps: int
     rest_fits: bool | None = None
+    start: int = 0
+    joined: int = 0
 
 
 class ExperimentEnd(StrEnum):

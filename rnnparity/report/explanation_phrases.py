@@ -79,10 +79,18 @@ def slice_text(part: Slice) -> str:
     if len(part.rows) < part.batch:
         line = f"rows {', '.join(map(str, part.rows))} of {part.batch}"
     if part.steps < part.total_steps:
-        line += f", the first {part.steps} of {part.total_steps} processed steps"
+        line += f", {_steps_text(part)} of {part.total_steps} processed steps"
     if part.rest_fits is None:
         return line
     return f"{line}; this cause {'fits' if part.rest_fits else 'does not fit'} the rest"
+
+
+def _steps_text(part: Slice) -> str:
+    if part.joined:
+        return f"the first {part.joined} and the last {part.joined}"
+    if part.start:
+        return f"steps {part.start} to {part.start + part.steps - 1}"
+    return f"the first {part.steps}"
 
 
 def known_texts(names: Iterable[str]) -> list[str]:

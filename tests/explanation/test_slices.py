@@ -1,5 +1,7 @@
 """Slices: a huge problem is explained on a part of it, with the row indices of the whole."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from _support.explanations import (
@@ -63,8 +65,9 @@ def test_indices_of_a_slice_are_those_of_the_whole_problem():
     first = explanation.first
     assert (first.row, first.step, first.unit) == (13, 5, 7)
     assert explanation.differences[0].index == (13, 5, 7)
-    # Which rows of the slice differ means nothing for the whole problem.
-    assert explanation.findings == ()
+    # Which rows of the slice differ means nothing for the whole problem, unlike the steps.
+    (finding,) = explanation.findings
+    assert (finding.type, finding.numbers) == (FindingType.STEP_FOLLOWS, (5, 6))
 
 
 def test_value_that_is_not_finite_has_the_index_of_the_whole_problem():
@@ -97,3 +100,59 @@ def test_zeros_in_a_huge_problem_are_found(index, name, numbers):
     (finding,) = explanation_of(with_output(problem, data)).findings
     assert (finding.type, finding.name) == (FindingType.ZERO, name)
     assert finding.numbers == tuple(numbers)
+
+
+def with_changed_output(problem, index, factor=1.01):
+    data = problem.outputs[0].data.copy()
+    data[index] *= factor
+    return with_output(problem, data)
+
+
+def long_gru(**config):
+    """A problem with so many steps that it is explained on a slice."""
+    return random_problem(spec_of("gru", 6, **{**SEQUENCES, **config}), 0, (4, 220, 5))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_difference_that_starts_late_is_explained_on_the_steps_around_it(backwards):
+    problem = with_reference(long_gru(return_state=True, go_backwards=backwards))
+    explanation = explanation_of(with_changed_output(problem, np.s_[3, 200:]))
+    part = explanation.slice
+    assert (part.start, part.steps, part.total_steps) == (192, 13, 220)
+    assert (explanation.first.row, explanation.first.step) == (3, 200)
+    (difference,) = explanation.differences
+    assert difference.first_step == 200
+    assert difference.index[0] == 3
+    assert difference.index[1] >= 200
+    (finding,) = explanation.findings
+    assert (finding.type, finding.numbers) == (FindingType.STEP_FOLLOWS, tuple(range(200, 220)))
+
+
+def test_cause_that_acts_late_is_found_and_fits_the_whole():
+    """The mask begins at step 205; before it nothing differs."""
+    problem = long_gru()
+    mask = np.ones((4, 220), bool)
+    mask[:, 205:208] = False
+    problem = replace(problem, mask=mask)
+    fault = placed("masked-output: zero")
+    explanation = explanation_of(with_faults(problem, fault))
+    assert explanation.cause.faults == (fault.id,)
+    assert (explanation.slice.start, explanation.slice.rest_fits) == (197, True)
+
+
+def test_last_output_of_many_steps_is_explained_on_both_ends():
+    problem = random_problem(spec_of("gru", 9), 0, (16, 400, 6))
+    explanation = explanation_of(with_faults(problem, ROWS_SWAPPED))
+    part = explanation.slice
+    assert explanation.cause == Cause((ROWS_SWAPPED.id,))
+    assert 0 < 2 * part.joined == part.steps < part.total_steps == 400
+    assert part.rest_fits is True
+
+
+def test_last_output_that_remembers_every_step_is_explained_on_all_of_them():
+    problem = random_problem(spec_of("simple_rnn", 5, activation="linear"), 0, (4, 220, 6))
+    weights = list(problem.weights)
+    weights[1] = replace(weights[1], data=np.roll(np.eye(5, dtype=np.float32), 1, axis=0))
+    problem = with_reference(replace(problem, weights=tuple(weights)))
+    part = explanation_of(with_changed_output(problem, np.s_[3], factor=0.5)).slice
+    assert (part.steps, part.joined) == (220, 0)

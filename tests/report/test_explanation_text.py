@@ -175,6 +175,11 @@ def test_mismatch_without_steps_or_gates():
     ("part", "expected"),
     [
         (Slice((0, 1), 2, 8, 40), "all rows, the first 8 of 40 processed steps"),
+        (Slice((0,), 1, 13, 40, None, 22), "all rows, steps 22 to 34 of 40 processed steps"),
+        (
+            Slice((0,), 1, 64, 400, None, 0, 32),
+            "all rows, the first 32 and the last 32 of 400 processed steps",
+        ),
         (Slice((3, 7), 16, 40, 40, True), "rows 3, 7 of 16; this cause fits the rest"),
         (Slice((3, 7), 16, 40, 40, False), "rows 3, 7 of 16; this cause does not fit the rest"),
     ],

@@ -87,6 +87,16 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
     return Findings((*found, *whole), complete=_any_accounts(whole))
 
 
+def find_by_step(evidence: Evidence) -> Findings:
+    """Return what single steps show by themselves, which takes one pass however many there are."""
+    if not evidence.finite:
+        return Findings()
+    differing = [half for half in visible_halves(evidence) if any(half.view.differing)]
+    answers = [_of_half(half, BY_STEP) for half in differing]
+    found = tuple(finding for answer in answers for finding in answer.findings)
+    return Findings(found, bool(answers) and all(answer.complete for answer in answers))
+
+
 def _moved_outputs(view: View) -> Findings:
     """Return how each output is moved, in the same way if there is one for all of them."""
     answer = _of_each_output(view, moved_findings)
@@ -206,3 +216,4 @@ QUICK: tuple[Question, ...] = (
     _quantities,
 )
 SLOW: tuple[Question, ...] = (_at_once(_of_steps), _at_once(_activations), _at_once(_effective))
+BY_STEP: tuple[Question, ...] = (_at_once(_of_steps), _at_once(_effective))
