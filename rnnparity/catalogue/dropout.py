@@ -17,6 +17,7 @@ FORMS: tuple[tuple[str, bool, str, JsonObject, bool], ...] = (
     ("both", False, "forward", BOTH, True),
     ("inputs", True, "backwards", {}, False),
     ("recurrent", False, "concat", SEQUENCES, False),
+    ("both", True, "sum", SEQUENCES, False),
 )
 
 

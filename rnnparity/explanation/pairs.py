@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.fits import Fit, Search, try_hypotheses
 from rnnparity.explanation.precision import is_low_precision
 from rnnparity.faults import EditWeights, Injection, PlacedFault, inject
-from rnnparity.faults.edit import PROBLEM_EDITS, Half, half_of
+from rnnparity.faults.edit import PROBLEM_EDITS, half_of
 from rnnparity.problem.problem import Problem
 
 # How many pairs are tried: the faults that bring the outputs nearest, each with every other one. It
@@ -133,7 +133,7 @@ def _joined(first: _Single, second: _Single) -> Injection:
     for prefix, half in second.injection.halves:
         if prefix in edited:
             new = {name: half.weights[name] for of, name in second.arrays if of == prefix}
-            edited[prefix] = Half(half.layer, {**edited[prefix].weights, **new})
+            edited[prefix] = replace(half, weights={**edited[prefix].weights, **new})
         else:
             edited[prefix] = half
     placed = (first.placed, second.placed)

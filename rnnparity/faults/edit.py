@@ -3,7 +3,7 @@
 | edit | changes | of |
 | --- | --- | --- |
 | `EditWeights` | the weights of a half | a half |
-| `EditHalf` | its layer's options, and its weights where those must follow | a half |
+| `EditHalf` | its layer's options, its weights where those must follow, its dropout masks | a half |
 | `EditCell` | its equations | a half |
 | `EditRun` | its run through time, with another layer, inputs, mask or states | a half |
 | `EditMaskedStep` | a step under a mask | a half |
@@ -19,7 +19,7 @@ of an edit returns None where the fault does not apply. Edits of the backward pa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -42,10 +42,14 @@ ArrayEdit = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class Half:
-    """A half before its run: its layer, and its weights by name without the half's prefix."""
+    """A half before its run: its layer, and its weights by name without the half's prefix.
+
+    `dropout` has its dropout masks, `inputs` (G or 1, B, D) and `recurrent` (G or 1, B, H), if any.
+    """
 
     layer: Recurrent
     weights: Weights
+    dropout: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class EditWeights:
 
 @dataclass(frozen=True)
 class EditHalf:
-    """Replace the layer of a half, and its weights where they must follow."""
+    """Replace the layer of a half, its weights where they must follow, or its dropout masks."""
 
     function: Callable[[Half], Half | None]
 
@@ -187,7 +191,9 @@ PROBLEM_EDITS = (EditWeights, EditHalf, EditProblem)
 def half_of(problem: Problem, prefix: str) -> Half:
     """Return the half with that prefix."""
     layer = dict(halves(problem.layer))[prefix]
-    return Half(layer, {tensor.name: tensor.data for tensor in problem.half_weights(prefix)})
+    weights = {tensor.name: tensor.data for tensor in problem.half_weights(prefix)}
+    masks = {tensor.name: tensor.data for tensor in problem.half_dropout_masks(prefix)}
+    return Half(layer, weights, masks)
 
 
 def edit_arrays(

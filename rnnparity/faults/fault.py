@@ -19,7 +19,8 @@ class Fault:
     cause; both together are unique. `description`, `fix` and `seen_in` (the frameworks where it was
     seen) are sentences for the user. `in_file` is another reading: what the weights that were given
     seem to be where the other side is right. `fix_at` returns the fix for a half with a prefix, where
-    it depends on them. `needs_mask`: it applies only to problems with a mask.
+    it depends on them. `needs_mask`: it applies only to problems with a mask, `needs_dropout`: only
+    to those with dropout masks.
     `freedom` is the decimal logarithm of the number of values that a number in it was chosen from,
     where that number was read off the outputs.
     """
@@ -33,6 +34,7 @@ class Fault:
     in_file: str = ""
     fix_at: Callable[[Recurrent, str], str] | None = None
     needs_mask: bool = False
+    needs_dropout: bool = False
     freedom: float = 0.0
 
     @property

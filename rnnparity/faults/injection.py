@@ -46,6 +46,8 @@ class Injection:
         problem = self.problem
         if placed.fault.needs_mask and problem.mask is None:
             return None
+        if placed.fault.needs_dropout and problem.dropout_masks is None:
+            return None
         edited = dict(self.halves)
         match placed.edit:
             case EditProblem(function):
@@ -76,7 +78,7 @@ class Injection:
                 changed = edit.function(half)
             else:
                 weights = edit.function(half)
-                changed = None if weights is None else Half(half.layer, weights)
+                changed = None if weights is None else replace(half, weights=weights)
             if changed is not None:
                 edited[prefix] = changed
         return edited
@@ -121,7 +123,7 @@ def edited_problem(injection: Injection) -> Problem:
 
 
 def with_half(problem: Problem, prefix: str, half: Half) -> Problem:
-    """Return the problem with one half replaced; it may have other weights than before."""
+    """Return the problem with one half replaced; it may have other weights and masks than before."""
     replaced = [
         tensor
         for tensor in problem.weights
@@ -131,7 +133,24 @@ def with_half(problem: Problem, prefix: str, half: Half) -> Problem:
     dtype = variable_dtype(half.layer.dtype)
     new = tuple(Tensor.of(prefix + name, array, dtype) for name, array in half.weights.items())
     weights = problem.weights[:start] + new + problem.weights[start + len(replaced) :]
-    return replace(problem, layer=_with_layer(problem.layer, prefix, half.layer), weights=weights)
+    return replace(
+        problem,
+        layer=_with_layer(problem.layer, prefix, half.layer),
+        weights=weights,
+        dropout_masks=_dropout_masks(problem, prefix, half),
+    )
+
+
+def _dropout_masks(problem: Problem, prefix: str, half: Half) -> tuple[Tensor, ...] | None:
+    """Return the problem's dropout masks with those of one half, which has at most as many."""
+    masks = []
+    for tensor in problem.dropout_masks or ():
+        name = tensor.name.removeprefix(prefix)
+        if not tensor.name.startswith(prefix) or "/" in name:
+            masks.append(tensor)
+        elif name in half.dropout:
+            masks.append(Tensor.of(tensor.name, half.dropout[name], tensor.dtype))
+    return tuple(masks) or None
 
 
 def _with_layer(layer: Layer, prefix: str, half: Recurrent) -> Layer:

@@ -56,13 +56,13 @@ def _zero_masked_inputs(half: HalfRun) -> Result | None:
 def _zero_output(half: Half) -> Half | None:
     if half.layer.zero_output_for_mask or not half.layer.return_sequences:
         return None
-    return Half(replace(half.layer, zero_output_for_mask=True), half.weights)
+    return replace(half, layer=replace(half.layer, zero_output_for_mask=True))
 
 
 def _repeat_output(half: Half) -> Half | None:
     if not _zeros_outputs(half.layer):
         return None
-    return Half(replace(half.layer, zero_output_for_mask=False), half.weights)
+    return replace(half, layer=replace(half.layer, zero_output_for_mask=False))
 
 
 def _frozen_state_as_output(half: HalfRun) -> Result | None:

@@ -23,7 +23,7 @@ def _recurrent_activations() -> Iterator[Fault]:
             layer = half.layer
             if layer.recurrent_activation == name or not layer.cell.gated:
                 return None
-            return Half(replace(layer, recurrent_activation=name), half.weights)
+            return replace(half, layer=replace(layer, recurrent_activation=name))
 
         yield Fault("recurrent-activation", name,
             f"The gates use {name}.",
@@ -46,7 +46,7 @@ def _activations() -> Iterator[Fault]:
         def edit(half: Half, name: str = name) -> Half | None:
             if half.layer.activation == name:
                 return None
-            return Half(replace(half.layer, activation=name), half.weights)
+            return replace(half, layer=replace(half.layer, activation=name))
 
         yield Fault("activation", name,
             f"The activation is {name}.",
@@ -63,7 +63,7 @@ def _flip_reset_after(half: Half) -> Half | None:
     if "bias" in weights:
         b = weights["bias"]
         weights["bias"] = b.sum(0) if layer.reset_after else np.stack([b, np.zeros_like(b)])
-    return Half(replace(layer, reset_after=not layer.reset_after), weights)
+    return replace(half, layer=replace(layer, reset_after=not layer.reset_after), weights=weights)
 
 
 def _reset_after_fix(layer: Recurrent, _: str) -> str:

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnparity.faults.edit import (
-    half_of,
-)
+from rnnparity.faults.edit import Half, half_of
 from rnnparity.faults.fault import Mutant, PlacedFault
 from rnnparity.faults.injection import Injection, edit_outputs, edits_run, inject, with_half
 from rnnparity.faults.unroller import DoesNotApplyError, FaultyUnroller
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.layers import Recurrent, halves
+from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import TraceStep
 from rnnparity.reference.memory import BATCH_VALUES
@@ -70,19 +68,22 @@ def trace_injection(injection: Injection) -> list[TraceStep]:
 
 def _group_key(injection: Injection) -> Hashable:
     """Return what two injections must have in common to run together."""
-    layers = tuple(
-        (prefix, half.layer)
+    apart = tuple(
+        (prefix, half.layer, id(half.dropout))
         for prefix, half in injection.halves
-        if half.layer != _layer(injection.problem, prefix)
+        if _changes_more_than_weights(injection.problem, prefix, half)
     )
     edits = tuple(
         (id(placed.fault), placed.location) for placed in injection.placed if edits_run(placed.edit)
     )
-    return id(injection.problem), layers, edits
+    return id(injection.problem), apart, edits
 
 
-def _layer(problem: Problem, prefix: str) -> Recurrent:
-    return dict(halves(problem.layer))[prefix]
+def _changes_more_than_weights(problem: Problem, prefix: str, half: Half) -> bool:
+    masks = {tensor.name: tensor.data for tensor in problem.half_dropout_masks(prefix)}
+    if half.layer != dict(halves(problem.layer))[prefix] or half.dropout.keys() != masks.keys():
+        return True
+    return any(half.dropout[name] is not mask for name, mask in masks.items())
 
 
 def _values(injection: Injection) -> int:
@@ -98,7 +99,7 @@ def _prepare(group: Sequence[Injection]) -> tuple[FaultyUnroller, Problem]:
     first = group[0]
     problem = first.problem
     for prefix, half in first.halves:
-        if half.layer != _layer(first.problem, prefix):
+        if _changes_more_than_weights(first.problem, prefix, half):
             problem = with_half(problem, prefix, half)
     return FaultyUnroller(problem, first.placed, _variants(problem, group)), problem
 

@@ -22,7 +22,7 @@ STATES_GO_ON = (
 def _read_forward(half: Half) -> Half | None:
     if not half.layer.go_backwards:
         return None
-    return Half(replace(half.layer, go_backwards=False), half.weights)
+    return replace(half, layer=replace(half.layer, go_backwards=False))
 
 
 def _reverse_output(half: HalfRun) -> Result | None:

@@ -143,12 +143,11 @@ class Problem:
 
     def half_weights(self, prefix: str) -> tuple[Tensor, ...]:
         """Return the weights of the half with that prefix, named without it."""
-        named = [(tensor.name.removeprefix(prefix), tensor) for tensor in self.weights]
-        return tuple(
-            Tensor(name, tensor.data)
-            for name, tensor in named
-            if tensor.name.startswith(prefix) and "/" not in name
-        )
+        return _of_half(prefix, self.weights)
+
+    def half_dropout_masks(self, prefix: str) -> tuple[Tensor, ...]:
+        """Return the dropout masks of the half with that prefix, named without it."""
+        return _of_half(prefix, self.dropout_masks or ())
 
     def output_slots(self) -> list[Slot]:
         """Return the names, shapes and dtypes that the outputs must have.
@@ -306,3 +305,12 @@ def attached_mask(inputs: ArrayLike) -> ArrayLike | None:
     """
     find = getattr(sys.modules.get("keras.src.backend"), "get_keras_mask", None)
     return find(inputs) if find else getattr(inputs, "_keras_mask", None)
+
+
+def _of_half(prefix: str, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    named = [(tensor.name.removeprefix(prefix), tensor) for tensor in tensors]
+    return tuple(
+        Tensor(name, tensor.data)
+        for name, tensor in named
+        if tensor.name.startswith(prefix) and "/" not in name
+    )

@@ -1,0 +1,156 @@
+"""Verdicts on the gradients of random healthy problems: none may diverge, a change must be detected.
+
+`PYTHONPATH=tests python -m validation.gradient_verdicts FIRST LAST FILE [SUBJECT ...]` appends a line
+of JSON for each seed, a layer with DRAWS problems; seeds that the file has are skipped.
+`python -m validation.gradient_verdicts FILE ...` prints the table of stored lines.
+
+Layers and numbers are those of `rnnparity fuzz` in float32, with fewer steps: T is at most STEPS. Half of
+the weights are of the size that initializers give, half as there, from small to saturating.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnparity.problem.answer import Answer
+from rnnparity.problem.layers import policies
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.verdicts import FAILING, Verdict
+from rnnparity.reference.gradients.tolerance import expect_gradients
+from rnnparity.reference.tolerance import Expected
+from rnnparity.session.outcome import ask_in_this_process
+from rnnparity.session.random_problems import DRAWS, random_layer, random_problem
+from rnnparity.subjects import make_subject
+from rnnparity.verdict.judge import judge
+
+PATHS = ("keras", "keras:graph", "keras:xla")
+STEPS = 40
+CHANGES = (1e-3, 1e-4)
+# NumPy's allclose.
+RTOL, ATOL = 1e-5, 1e-8
+
+
+def problems_of_seed(seed: int) -> Iterator[Problem]:
+    """Yield the problems of a seed with cotangents; none where its layer is not in float32."""
+    rng = np.random.default_rng([seed, STEPS])
+    layer, (batch, steps, features) = random_layer(rng)
+    masked = bool(rng.random() < 0.4)
+    if policies(layer) != {"float32"}:
+        return
+    shape = (batch, min(steps, 1 + steps % STEPS), features)
+    for draw in range(DRAWS):
+        numbers = np.random.default_rng([seed, draw, STEPS])
+        problem = random_problem(numbers, layer, shape, masked, False, f"gradient-{seed}-{draw}")
+        if draw % 2:
+            problem = _as_initialized(problem, numbers)
+        cotangents = tuple(
+            Tensor.of(slot.name, numbers.standard_normal(slot.shape), slot.dtype)
+            for slot in problem.output_slots()
+        )
+        yield replace(problem, cotangents=cotangents)
+
+
+def _as_initialized(problem: Problem, rng: np.random.Generator) -> Problem:
+    """Return the problem with kernels in the range of Keras' default initializer, and small biases."""
+    weights = []
+    for tensor in problem.weights:
+        limit = 0.1 if tensor.name.endswith("bias") else np.sqrt(6 / sum(tensor.shape))
+        weights.append(Tensor.of(tensor.name, rng.uniform(-limit, limit, tensor.shape)))
+    return replace(problem, weights=tuple(weights))
+
+
+def records_of_seed(seed: int, subjects: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a record for each verdict."""
+    for problem in problems_of_seed(seed):
+        expected = expect_gradients(problem)
+        for name, subject in subjects.items():
+            yield {"id": problem.id, "subject": name, **_record(problem, subject, expected)}
+
+
+def _record(problem: Problem, subject: Any, expected: Expected) -> dict[str, Any]:
+    outcome = ask_in_this_process(subject, problem)
+    if outcome.answer is None:
+        verdict = Verdict.ERROR if outcome.error else Verdict.UNSUPPORTED
+        return {"verdict": verdict, "reason": outcome.error or outcome.unsupported}
+    result = judge(problem, outcome.answer, expected)
+    record = {"verdict": result.verdict, "sigma": min(result.sigma, 1e15), "reason": result.reason}
+    if result.verdict is Verdict.AGREES:
+        record["allclose"] = _all_close(outcome.answer, expected)
+        rng = np.random.default_rng(len(problem.weights))
+        record["detected"] = [
+            _detects(problem, outcome.answer, expected, change, rng) for change in CHANGES
+        ]
+    return record
+
+
+def _all_close(answer: Answer, expected: Expected) -> bool:
+    pairs = zip(answer.gradients or (), expected.outputs, strict=True)
+    return all(g is None or np.allclose(g.data, e.data, RTOL, ATOL) for g, e in pairs)
+
+
+def _detects(
+    problem: Problem, answer: Answer, expected: Expected, change: float, rng: np.random.Generator
+) -> bool:
+    """Return whether a relative change of one array of gradients, drawn at random, diverges."""
+    gradients = list(answer.gradients or ())
+    filled = [i for i, tensor in enumerate(gradients) if tensor is not None and tensor.data.any()]
+    index = int(rng.choice(filled))
+    tensor = gradients[index]
+    assert tensor is not None
+    gradients[index] = Tensor.of(tensor.name, tensor.data * (1 + change), tensor.dtype)
+    changed = replace(answer, gradients=tuple(gradients))
+    return judge(problem, changed, expected).verdict is Verdict.DIVERGES
+
+
+def table(records: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
+    """Yield a row for each subject: verdicts, failing, inconclusive, largest error, and the rest."""
+    for subject in dict.fromkeys(record["subject"] for record in records):
+        of = [r for r in records if r["subject"] == subject and r["verdict"] != Verdict.UNSUPPORTED]
+        agrees = [record for record in of if record["verdict"] == Verdict.AGREES]
+        failing = sum(record["verdict"] in FAILING for record in of)
+        share = sum(record["verdict"] == Verdict.INCONCLUSIVE for record in of) / max(1, len(of))
+        worst = max((record["sigma"] for record in agrees), default=0.0)
+        detected = [sum(r["detected"][i] for r in agrees) for i in range(len(CHANGES))]
+        rejected = sum(not record["allclose"] for record in agrees)
+        yield [
+            subject, str(len(of)), str(failing), f"{100 * share:.1f} %", f"{worst:.1f}",
+            *(f"{count}/{len(agrees)}" for count in detected), f"{rejected}/{len(agrees)}",
+        ]  # fmt: skip
+
+
+HEADER = (
+    "subject", "verdicts", "fail", "inconclusive", "max error",
+    *(f"a change of {change:g} detected" for change in CHANGES), "rejected by np.allclose",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Run seeds and store their records, or print the table of stored ones."""
+    first, *rest = sys.argv[1:]
+    if not first.isdigit():
+        lines = [line for file in (first, *rest) for line in Path(file).read_text().splitlines()]
+        records = [record for line in lines for record in json.loads(line)["records"]]
+        for row in (HEADER, *table(records)):
+            print(" | ".join(row))
+        return
+    last, file, *names = rest
+    path = Path(file)
+    stored = path.read_text().splitlines() if path.exists() else []
+    done = {json.loads(line)["seed"] for line in stored}
+    subjects = {name: make_subject(name) for name in names or PATHS}
+    for seed in range(int(first), int(last) + 1):
+        if seed not in done:
+            line = json.dumps({"seed": seed, "records": list(records_of_seed(seed, subjects))})
+            with path.open("a") as stream:
+                stream.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    main()
