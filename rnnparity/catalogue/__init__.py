@@ -19,6 +19,7 @@ from rnnparity.catalogue.dropout import dropout
 from rnnparity.catalogue.dtypes import dtypes, saturation
 from rnnparity.catalogue.options import activations, bias, edges, zero_output
 from rnnparity.catalogue.sources import source_cases
+from rnnparity.catalogue.training import training_steps
 from rnnparity.problem.problem import Problem
 
 FAMILIES: tuple[Callable[[], Iterator[CaseSpec]], ...] = (
@@ -34,6 +35,7 @@ FAMILIES: tuple[Callable[[], Iterator[CaseSpec]], ...] = (
     stateful,
     stacks,
     dropout,
+    training_steps,
     source_cases,
 )
 

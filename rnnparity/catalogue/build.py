@@ -13,8 +13,14 @@ from rnnparity.catalogue.numbers import spread
 from rnnparity.problem.dtypes import Array, variable_dtype
 from rnnparity.problem.keras_config import JsonObject, parse_layer
 from rnnparity.problem.layers import Layer, halves
-from rnnparity.problem.problem import Case, Problem, Tensor
-from rnnparity.problem.shapes import Slot, dropout_slots, state_slots, weight_slots
+from rnnparity.problem.problem import Case, Problem, Tensor, TrainingStep
+from rnnparity.problem.shapes import (
+    Slot,
+    dropout_slots,
+    output_slots,
+    state_slots,
+    weight_slots,
+)
 
 # The input of all sources: one sentence of four words, five numbers each.
 TRAIN_X = (
@@ -40,6 +46,8 @@ LONGER = (2, 6, 7)
 LOUD = 1
 # The share of spread numbers that are below -1/4, and the seed of the first dropout mask.
 DROPOUT_RATE, FIRST_DROPOUT_SEED = 0.25, 120
+# The seed of the first target of a training step.
+FIRST_TARGET_SEED = 140
 
 # One string for each row, one character for each step: 1 is used, 0 is masked.
 MASKS = {
@@ -133,7 +141,7 @@ class CaseSpec:
     Weights are spread unless `initializers` makes them constant; inputs are spread unless given.
     The exponents are powers of 2: scales of all weights, of the recurrent ones, of the inputs.
     `dropout` names what has dropout masks, `inputs` and `recurrent`: one for each gate, or one for
-    all that is shared.
+    all that is shared. `lr` is the learning rate of a training step with spread targets.
     """
 
     id: str
@@ -153,6 +161,7 @@ class CaseSpec:
     calls: Sequence[int] | None = None
     dropout: Sequence[str] = ()
     shared_dropout: bool = False
+    lr: float | None = None
     expect: Mapping[str, Any] | None = None
 
     @cached_property
@@ -166,7 +175,8 @@ class CaseSpec:
         That is float32, no mask and no states in or out.
         """
         is_stateless = self.mask is None and not self.initial and self.calls is None
-        plain = ("plain",) if is_stateless and not self.dropout and _is_plain(self.layer) else ()
+        infers = not self.dropout and self.lr is None
+        plain = ("plain",) if is_stateless and infers and _is_plain(self.layer) else ()
         return (*self.tags, *plain)
 
     def build(self) -> Problem:
@@ -185,9 +195,20 @@ class CaseSpec:
             initial_state=spread_states(layer, batch) if self.initial else None,
             calls=None if self.calls is None else tuple(self.calls),
             dropout_masks=self._dropout_masks(layer, batch, features) or None,
+            training_step=self._training_step(layer, inputs.shape),
             id=self.id,
             case=Case(self.all_tags, self.why, self.source, self.initializers, self.expect or {}),
         )
+
+    def _training_step(self, layer: Layer, shape: tuple[int, ...]) -> TrainingStep | None:
+        if self.lr is None:
+            return None
+        slots = output_slots(layer, *shape[:2])
+        targets = [
+            _spread_tensor(slot, seed, 0, slot.dtype)
+            for seed, slot in enumerate(slots, FIRST_TARGET_SEED)
+        ]
+        return TrainingStep(self.lr, tuple(targets))
 
     def _weights(self, layer: Layer, features: int) -> tuple[Tensor, ...]:
         if self.initializers is None:

@@ -99,6 +99,14 @@ def _has_calls(problem: Problem) -> bool:
     return problem.calls is not None
 
 
+def _has_dropout(problem: Problem) -> bool:
+    return problem.dropout_masks is not None
+
+
+def _trains(problem: Problem) -> bool:
+    return problem.training_step is not None
+
+
 def _has_activation(problem: Problem) -> bool:
     return any(half.activation != "tanh" for _, half in halves(problem.layer))
 
@@ -173,6 +181,10 @@ def _rows() -> Mapping[str, Mapping[str, Predicate]]:
         "State": {
             "initial state": _has_initial_state,
             "stateful, several calls": _has_calls,
+        },
+        "Training": {
+            "dropout masks": _has_dropout,
+            "a training step": _trains,
         },
         "Options": {
             "activation other than tanh": _has_activation,

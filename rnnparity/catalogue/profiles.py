@@ -20,7 +20,7 @@ class Profile:
 
 
 def _in_training(problem: Problem) -> bool:
-    return problem.dropout_masks is not None
+    return problem.dropout_masks is not None or problem.training_step is not None
 
 
 def _everything(problem: Problem) -> bool:
@@ -50,11 +50,11 @@ def _is_right_padded(mask: Array) -> bool:
     return not (mask[:, 1:] & ~mask[:, :-1]).any()
 
 
-# Cases with dropout are apart: few engines have it, and no such case stands for one without. Each of
+# Cases of training are apart: few engines have it, and no such case stands for one without. Each of
 # the others accepts only what those before it accept.
 PROFILES = (
-    Profile("training", "dropout masks", _in_training),
-    Profile("everything", "all options without dropout", _everything),
+    Profile("training", "dropout masks or a training step", _in_training),
+    Profile("everything", "all options without training", _everything),
     Profile("float32", "float32 only", _float32_only),
     Profile("lengths", "float32, lengths instead of masks", _lengths_only),
     Profile("plain", "float32, no mask, no states in or out", _plain),

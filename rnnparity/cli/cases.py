@@ -57,10 +57,14 @@ def _subjects() -> Iterator[list[str]]:
 
 
 def _faults() -> Iterator[list[str]]:
-    from rnnparity.faults import BACKWARD_FAULTS, FAULTS
+    from rnnparity.faults import BACKWARD_FAULTS, FAULTS, TRAINING_FAULTS
     from rnnparity.report.messages import variant_name
 
-    for faults, mark in ((FAULTS, ""), (BACKWARD_FAULTS, " (backward pass)")):
+    for faults, mark in (
+        (FAULTS, ""),
+        (BACKWARD_FAULTS, " (backward pass)"),
+        (TRAINING_FAULTS, " (training step)"),
+    ):
         for fault in faults:
             name = variant_name(fault.cause, fault.variant)
             yield [f"{name}{mark}", f"  {fault.description} {fault.fix}"]

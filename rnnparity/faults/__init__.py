@@ -22,7 +22,8 @@ value of the union in `edit`, whose function returns None where the fault does n
 The tests then require that a case of the catalogue detects it.
 
 `BACKWARD_FAULTS` is a list of its own: what is wrong in the backward pass only, with edits of
-`backward_edit`. It serves the same two purposes for gradients.
+`backward_edit`. It serves the same two purposes for gradients. `TRAINING_FAULTS` are mutants of
+training steps.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from rnnparity.faults.mutation import (
     candidates,
     detecting_cases,
     fault_coverage,
+    faults_of,
     gradient_coverage,
     gradient_detecting_cases,
     is_detected,
@@ -53,11 +55,13 @@ from rnnparity.faults.mutation import (
     mutate,
 )
 from rnnparity.faults.run import Batch, run_all, run_one, trace_injection
+from rnnparity.faults.training import TRAINING_FAULTS, training_mutants
 from rnnparity.faults.whole import with_flag
 
 __all__ = [
     "BACKWARD_FAULTS",
     "FAULTS",
+    "TRAINING_FAULTS",
     "Batch",
     "EditArithmetic",
     "EditCell",
@@ -77,6 +81,7 @@ __all__ = [
     "candidates",
     "detecting_cases",
     "fault_coverage",
+    "faults_of",
     "gradient_coverage",
     "gradient_detecting_cases",
     "inject",
@@ -89,5 +94,6 @@ __all__ = [
     "run_backward",
     "run_one",
     "trace_injection",
+    "training_mutants",
     "with_flag",
 ]

@@ -8,6 +8,7 @@
 | `EditHalfGradients` | the gradients of a half | a half |
 | `EditCotangents` | the cotangents before the backward pass | the whole layer |
 | `EditGradients` | the gradients after the backward pass | the whole layer |
+| `EditTrainingStep` | the weights after a training step | the whole layer |
 
 A function of an edit returns None where the fault does not apply.
 """
@@ -18,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from rnnparity.faults.training_run import TrainingRun
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.problem import Problem
@@ -80,6 +82,13 @@ class EditGradients:
     function: Callable[[Problem, Gradients], Gradients | None]
 
 
+@dataclass(frozen=True)
+class EditTrainingStep:
+    """Replace the weights after a training step, in the order of the problem's weights."""
+
+    function: Callable[[TrainingRun], list[Array] | None]
+
+
 BackwardEdit: TypeAlias = (
     EditBetweenSteps
     | EditBackwardCell
@@ -87,8 +96,9 @@ BackwardEdit: TypeAlias = (
     | EditHalfGradients
     | EditCotangents
     | EditGradients
+    | EditTrainingStep
 )
-WHOLE_BACKWARD_EDITS = (EditCotangents, EditGradients)
+WHOLE_BACKWARD_EDITS = (EditCotangents, EditGradients, EditTrainingStep)
 
 
 def detached(x: TapedArray) -> TapedArray:

@@ -12,10 +12,11 @@ from rnnparity.faults.fault import Fault, Mutant
 from rnnparity.faults.injection import Injection, placements
 from rnnparity.faults.listed import FAULTS
 from rnnparity.faults.run import run_all
+from rnnparity.faults.training import TRAINING_FAULTS, training_mutants
 from rnnparity.problem.dtypes import FloatType
 from rnnparity.problem.explanations import FaultId
 from rnnparity.problem.problem import Problem
-from rnnparity.reference.gradients.tolerance import expect_gradients
+from rnnparity.reference.gradients.tolerance import expect_gradients, expect_training_step
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.verdict.compare import compare_values
 
@@ -61,10 +62,19 @@ def mutate(problem: Problem, fault: Fault) -> list[Mutant]:
     return mutants(problem, [fault])
 
 
+def faults_of(problem: Problem) -> tuple[Fault, ...]:
+    """Return the faults that the answer to a problem may have: outputs, or a training step."""
+    return FAULTS if problem.training_step is None else TRAINING_FAULTS
+
+
 def fault_coverage(
-    problem: Problem, expected: Expected | None = None, faults: Iterable[Fault] = FAULTS
+    problem: Problem, expected: Expected | None = None, faults: Iterable[Fault] | None = None
 ) -> FaultCoverage:
-    """Return which mutants of the problem its outputs detect."""
+    """Return which mutants of the problem its outputs, or its training step, detect."""
+    faults = faults_of(problem) if faults is None else faults
+    if problem.training_step is not None:
+        expected = expected or expect_training_step(problem)
+        return _coverage(training_mutants(problem, faults), expected)
     return _coverage(mutants(problem, faults), expected or expect(problem))
 
 
@@ -95,16 +105,29 @@ def detecting_cases(
 
     The id is "" if none does. A fault is tried on the first TRIES problems to which it applies;
     those with constant weights, which detect the fewest faults, come last. `precisions` has, by id,
-    what was declared by the engines that were compared on a problem.
+    what was declared by the engines that were compared on a problem. Problems with a training step
+    detect the faults of that.
     """
+    declared = precisions or {}
 
     def by_fault(problem: Problem, faults: Iterable[Fault]) -> _ByFault:
         return ((fault, mutate(problem, fault)) for fault in faults)
 
-    def expect_outputs(problem: Problem) -> Expected:
-        return expect(problem, precision=(precisions or {}).get(problem.id))
+    def steps_by_fault(problem: Problem, faults: Iterable[Fault]) -> _ByFault:
+        return groupby(training_mutants(problem, faults), lambda mutant: mutant.fault)
 
-    return _detecting(problems, FAULTS, by_fault, expect_outputs)
+    def expect_outputs(problem: Problem) -> Expected:
+        return expect(problem, precision=declared.get(problem.id))
+
+    def expect_step(problem: Problem) -> Expected:
+        return expect_training_step(problem, declared.get(problem.id))
+
+    problems = list(problems)
+    forward = [problem for problem in problems if problem.training_step is None]
+    steps = [problem for problem in problems if problem.training_step is not None]
+    return _detecting(forward, FAULTS, by_fault, expect_outputs) | _detecting(
+        steps, TRAINING_FAULTS, steps_by_fault, expect_step
+    )
 
 
 def gradient_detecting_cases(

@@ -203,6 +203,8 @@ def _check(problem: Problem, family: Family, path: str, shown: DifferenceType | 
     reason = _obstacle(problem, family, path, shown)
     if problem.dropout_masks is not None:
         reason = "dropout masks, which no framework takes as an argument"
+    if problem.training_step is not None:
+        reason = "a training step"
     if reason:
         raise RequestError(
             f"{problem.id}: cannot write a script for {reason}; use the problem file directly"

@@ -38,7 +38,7 @@ def show(problem: Problem, subject: str, outcome: Outcome, result: CaseResult) -
         _steps(trace(problem)),
         _answers("weights after the step" if trains else "outputs", expected, outcome.answer),
         _visible_changes("the gradient of one array" if trains else "one array", expected),
-        () if trains else _faults(problem, expected),
+        _faults(problem, expected),
     ):
         lines = list(part)
         if lines:
@@ -135,7 +135,8 @@ def _faults(problem: Problem, expected: Expected) -> Iterator[str]:
     applicable = detected + len(coverage.undetected)
     if expected.inconclusive or not applicable:
         return
-    yield f"mutation score: {detected}/{applicable} faults that apply to this layer"
+    what = "layer" if problem.training_step is None else "training step"
+    yield f"mutation score: {detected}/{applicable} faults that apply to this {what}"
     undetected = Counter(fault.cause for fault in coverage.undetected)
     if undetected:
         causes = [f"{cause} ({count})" for cause, count in undetected.items()]

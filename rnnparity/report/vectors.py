@@ -53,8 +53,12 @@ def export_vectors(folder: Path, *, k: str = "", progress: Progress | None = Non
         FormatError: the fixtures are incomplete or edited.
     """
     write_folder(folder, {})  # refused before the work, not after it
-    # Few engines have dropout, and one that ignores its masks has other outputs.
-    selected = [case for case in Selection(k).cases() if case.dropout_masks is None]
+    # Few engines have dropout or train, and those that ignore these keys have other outputs.
+    selected = [
+        case
+        for case in Selection(k).cases()
+        if case.dropout_masks is None and case.training_step is None
+    ]
     with_gradients = [gradient_cases()[case.id] for case in selected if case.id in gradient_cases()]
     lines = {
         OUTPUTS: _lines(selected, gradients=False, progress=progress),

@@ -16,15 +16,23 @@ from typing import NamedTuple, TypeAlias
 from rnnparity.catalogue import catalogue, digest
 from rnnparity.catalogue.features import features_of, option_values
 from rnnparity.catalogue.profiles import PROFILES
-from rnnparity.faults import FAULTS, Fault, FaultCoverage, fault_coverage, placements
+from rnnparity.faults import (
+    FAULTS,
+    TRAINING_FAULTS,
+    Fault,
+    FaultCoverage,
+    fault_coverage,
+    faults_of,
+    placements,
+)
 from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.explanations import FaultId
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import OptionValue
-from rnnparity.reference.tolerance import expect
 from rnnparity.session.processes import start_pool
 from rnnparity.session.subject_run import Progress, report_progress
+from rnnparity.verdict.judge import expect_answer
 
 # Cases that a process is given at once.
 CHUNK = 20
@@ -147,7 +155,7 @@ def core_basis(entries: Iterable[KnownDifference]) -> str:
     """
     lines = [
         digest(),
-        *(f"{fault.cause}, {fault.variant}" for fault in FAULTS),
+        *(f"{fault.cause}, {fault.variant}" for fault in (*FAULTS, *TRAINING_FAULTS)),
         *(profile.name for profile in PROFILES),
         *(f"{entry.name} {' '.join(entry.cases)}" for entry in entries),
     ]
@@ -177,10 +185,10 @@ def compute_core(
     return [id_ for id_ in problems if id_ in chosen]
 
 
-def _coverage(id_: str, faults: Sequence[Fault] = FAULTS) -> FaultCoverage | None:
+def _coverage(id_: str, faults: Sequence[Fault] | None = None) -> FaultCoverage | None:
     """Return the fault coverage of a case, None where it is inconclusive: it detects nothing."""
     problem = catalogue()[id_]
-    expected = expect(problem)
+    expected = expect_answer(problem)
     return None if expected.inconclusive else fault_coverage(problem, expected, faults)
 
 
@@ -211,7 +219,7 @@ def _undetected(problem: Problem, met: Collection[Requirement]) -> list[Fault]:
     profiles = [profile.name for profile in PROFILES if profile.accepts(problem)]
     return [
         fault
-        for fault in FAULTS
+        for fault in faults_of(problem)
         if any(
             Detects(profile, layer, placed.id) not in met
             for placed in placements(problem, fault)
