@@ -46,7 +46,7 @@ def training_steps() -> Iterator[CaseSpec]:
         )
     yield CaseSpec(
         "training_step-stack",
-        stack(variant("lstm", return_sequences=True), merged(variant("gru", units=3), "concat")),
+        stack(variant("lstm", return_sequences=True), merged(variant("gru"), "concat")),
         "One step of gradient descent through the layers of a stack.",
         tags=["stack", "training"],
         shape=LONGER,

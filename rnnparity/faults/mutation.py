@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TypeAlias
 
@@ -35,8 +35,11 @@ class FaultCoverage:
 
 
 def candidates(problem: Problem, faults: Iterable[Fault] = FAULTS) -> list[Injection]:
-    """Return every fault at every location where it may apply to the problem, not yet run."""
-    start = Injection(problem)
+    """Return every fault of the outputs at every location where it may apply, not yet run.
+
+    A training step is left out: its targets are those of one layer only.
+    """
+    start = Injection(replace(problem, training_step=None))
     injections = []
     for fault in faults:
         for placed in placements(problem, fault):

@@ -6,7 +6,8 @@ What Keras 3.15 is known to compute differently, by docs/findings.md, is not dra
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ from rnnparity.problem.dtypes import FLOAT_TYPES, Array, variable_dtype
 from rnnparity.problem.keras_config import JsonObject, parse_layer
 from rnnparity.problem.layers import ACTIVATIONS, Bidirectional, Layer, called_layers, halves
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.shapes import Slot, state_slots, weight_slots
+from rnnparity.problem.shapes import Slot, dropout_slots, state_slots, weight_slots
 
 # B, T and D of the inputs.
 Shape: TypeAlias = tuple[int, int, int]
@@ -31,6 +32,10 @@ SMALLEST_WEIGHTS, LARGEST_WEIGHTS = 0.05, 5.0
 NUMBERS = ("normal", "normal", "heavy-tailed", "sparse")
 DENSITY = 0.1
 MASKS = ("right padding", "left padding", "gaps")
+# The share of layers in training, what is dropped out there, and the smallest and largest rate.
+DROPOUT = 0.1
+DROPPED = (("inputs",), ("recurrent",), ("inputs", "recurrent"))
+RATES = (0.1, 0.6)
 DEPTHS = (1, 1, 1, 2, 3)
 CLASS_NAMES = ("SimpleRNN", "LSTM", "GRU", "GRU")
 DIRECTIONS = ("forward", "forward", "backwards", "bidirectional")
@@ -53,9 +58,13 @@ def problems_of_seed(seed: int) -> Iterator[Problem]:
     # One choice per layer: with and without a mask or states are different traces.
     masked = _chance(rng, 0.4)
     with_state = _chance(rng) and _takes_states(layer)
+    training = np.random.default_rng([seed, DRAWS])
+    dropped = random_dropped(training)
     for draw in range(DRAWS):
         numbers = np.random.default_rng([seed, draw])
-        yield random_problem(numbers, layer, shape, masked, with_state, f"fuzz-{seed}-{draw}")
+        name = f"fuzz-{seed}-{draw}"
+        problem = random_problem(numbers, layer, shape, masked, with_state, name)
+        yield with_random_dropout(training, problem, dropped)
 
 
 def problem_of_id(id_: str) -> Problem | None:
@@ -110,6 +119,26 @@ def random_problem(
         initial_state=tuple(states) if with_state else None,
         id=name,
     )
+
+
+def random_dropped(rng: Rng) -> tuple[str, ...]:
+    """Return what is dropped out: mostly nothing, else `inputs`, `recurrent` or both."""
+    return DROPPED[rng.integers(len(DROPPED))] if _chance(rng, DROPOUT) else ()
+
+
+def with_random_dropout(rng: Rng, problem: Problem, dropped: Sequence[str]) -> Problem:
+    """Return a problem with dropout masks of any rate: one for all gates, or one for each."""
+    masks = []
+    batch, _, features = problem.inputs.shape
+    for slot in dropout_slots(problem.layer, batch, features):
+        if slot.name.rpartition("/")[2] in dropped:
+            gates, *rest = (size or 0 for size in slot.shape)
+            rate = rng.uniform(*RATES)
+            kept = rng.random((1 if _chance(rng) else gates, *rest)) >= rate
+            # As inputs: what is stored in float32 is rounded once.
+            scale = np.float32(1 / (1 - rate))
+            masks.append(Tensor.of(slot.name, kept * scale, problem.inputs.dtype))
+    return replace(problem, dropout_masks=tuple(masks)) if masks else problem
 
 
 def _state(rng: Rng, slot: Slot, batch: int) -> Array:

@@ -21,7 +21,7 @@ from rnnparity.problem.layers import (
     with_return_state,
 )
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.problem.shapes import state_slots, weight_slots
+from rnnparity.problem.shapes import dropout_slots, state_slots, weight_slots
 
 # Options of a half that may be left out, and their plain values.
 PLAIN: Mapping[str, Any] = {
@@ -40,10 +40,7 @@ def reductions(problem: Problem) -> Iterator[Problem]:
     """Yield smaller problems, those that leave out most first."""
     for prefix, layer in _parts(problem.layer):
         yield from _reduced(problem, layer, prefix)
-    if problem.mask is not None:
-        yield replace(problem, mask=None)
-    if problem.initial_state is not None:
-        yield replace(problem, initial_state=None)
+    yield from _without_options(problem)
     batch, steps, features = problem.inputs.shape
     for rows in _halved(batch):
         yield from _reduced(problem, problem.layer, rows=rows)
@@ -57,6 +54,15 @@ def reductions(problem: Problem) -> Iterator[Problem]:
         plain = _with_halves(problem.layer, _setting(option, value))
         if plain != problem.layer:
             yield from _reduced(problem, plain)
+
+
+def _without_options(problem: Problem) -> Iterator[Problem]:
+    if problem.mask is not None:
+        yield replace(problem, mask=None)
+    if problem.initial_state is not None:
+        yield replace(problem, initial_state=None)
+    if problem.dropout_masks is not None:
+        yield replace(problem, dropout_masks=None)
 
 
 def _fewer(size: int) -> list[int]:
@@ -127,6 +133,7 @@ def _reduced(
             inputs=Tensor("inputs", inputs[..., :width]),
             mask=None if problem.mask is None else problem.mask[rows, steps],
             initial_state=states,
+            dropout_masks=_dropout_masks(problem, layer, prefix, rows, width),
         )
     except FormatError:
         return
@@ -145,6 +152,19 @@ def _weights(layer: Layer, features: int, weights: Mapping[str, Tensor]) -> tupl
         data = blocks.reshape(*data.shape[:-1], -1)
         cropped.append(Tensor(slot.name, data[tuple(slice(size) for size in slot.shape)]))
     return tuple(cropped)
+
+
+def _dropout_masks(
+    problem: Problem, layer: Layer, prefix: str, rows: slice, features: int
+) -> tuple[Tensor, ...] | None:
+    """Return the first columns of the dropout masks of a part, in some rows."""
+    whole = {tensor.name: tensor.data[:, rows] for tensor in problem.dropout_masks or ()}
+    masks = [
+        Tensor(slot.name, whole[prefix + slot.name][..., : slot.shape[-1]])
+        for slot in dropout_slots(layer, problem.inputs.shape[0], features)
+        if prefix + slot.name in whole
+    ]
+    return tuple(masks) or None
 
 
 def _states(problem: Problem, layer: Layer, prefix: str, rows: slice) -> tuple[Tensor, ...]:

@@ -48,11 +48,11 @@ def test_dropout_masks_have_the_factors_of_a_rate_at_each_gate_or_at_all():
         for mask in case.dropout_masks or ():
             dropped = spread(mask.shape, 120 + slots.index(mask.name)) < -0.25
             assert (mask.data == np.where(dropped, 0, np.float32(4 / 3))).all()
-            assert 0 < dropped.sum() < dropped.size / 2
+            assert 0 < dropped.sum() <= dropped.size / 2
             what = mask.name.rpartition("/")[2], len(mask.data) in gates
             masks.setdefault(type(case.layer).__name__, set()).add(what)
     assert masks["Recurrent"] >= {("inputs", True), ("inputs", False), ("recurrent", True)}
-    assert masks["Bidirectional"] == {("recurrent", True)}
+    assert masks["Bidirectional"] >= {("inputs", False), ("recurrent", True), ("recurrent", False)}
 
 
 def plain_cases():
@@ -64,6 +64,7 @@ def plain_cases():
         and case.initial_state is None
         and case.calls is None
         and case.dropout_masks is None
+        and case.training_step is None
         and not case.layer.return_state
         and case.layer.compute_dtype == case.threshold_type == "float32"
         and all(half.compute_dtype == "float32" for _, half in halves(case.layer))

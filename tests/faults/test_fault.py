@@ -3,14 +3,14 @@
 import pytest
 from _support.random_problems import spec_of, two_ways
 
-from rnnparity.faults import BACKWARD_FAULTS, FAULTS
+from rnnparity.faults import BACKWARD_FAULTS, FAULTS, TRAINING_FAULTS
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.layers import halves
 
 VERBS = (
     "Add Apply Choose Compare Compute Differentiate Do Feed Join Keep Leave Let Load Look Merge "
-    "Multiply Order Pass Remove Reorder Repeat Return Reverse Run Set Start Store Sum Switch Take "
-    "Transpose Use"
+    "Multiply Order Pass Remove Reorder Repeat Return Reverse Run Set Start Store Subtract Sum Switch "
+    "Take Train Transpose Use"
 )
 LAYERS = [
     parse_layer(spec)
@@ -31,7 +31,9 @@ def fixes(fault):
             yield from (fault.fix_at(half, prefix) for prefix, half in halves(layer))
 
 
-@pytest.mark.parametrize("faults", [FAULTS, BACKWARD_FAULTS], ids=["forward", "backward"])
+@pytest.mark.parametrize(
+    "faults", [FAULTS, BACKWARD_FAULTS, TRAINING_FAULTS], ids=["forward", "backward", "training"]
+)
 def test_every_fix_is_an_instruction(faults):
     texts = {text for fault in faults for text in fixes(fault)}
     assert [text for text in texts if text.split()[0] not in VERBS.split() or text[-1] != "."] == []

@@ -21,6 +21,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.core import core
 from rnnparity.faults import (
     FAULTS,
+    TRAINING_FAULTS,
     EditArithmetic,
     EditHalf,
     Fault,
@@ -273,7 +274,7 @@ def test_mutants_do_not_change_the_problem():
 
 def test_core_set_detects_every_fault():
     cases = detecting_cases(catalogue()[id_] for id_ in core())
-    assert set(cases) == set(FAULTS)
+    assert set(cases) == {*FAULTS, *TRAINING_FAULTS}
     assert [f"{f.cause}: {f.variant}" for f, case in cases.items() if not case] == []
     assert len(set(cases.values())) > 5
 

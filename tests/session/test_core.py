@@ -9,7 +9,6 @@ import pytest
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.core import CORE, core, core_text
 from rnnparity.catalogue.profiles import PROFILES
-from rnnparity.faults import FAULTS
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import read_known
 from rnnparity.problem.errors import FormatError
@@ -55,7 +54,7 @@ def test_the_stored_set_is_small_and_in_the_order_of_the_catalogue():
     )
 
 
-@pytest.mark.parametrize("what", ["catalogue", "FAULTS", "PROFILES", "entries"])
+@pytest.mark.parametrize("what", ["catalogue", "FAULTS", "TRAINING_FAULTS", "PROFILES", "entries"])
 def test_the_stored_set_is_out_of_date_after_a_new_case_fault_profile_or_difference(
     monkeypatch, what
 ):
@@ -148,9 +147,9 @@ def test_the_computed_core_of_a_few_cases_loses_nothing(few):
 
 
 def test_an_inconclusive_case_meets_nothing(few, monkeypatch):
-    expect = core_module.expect
+    expect = core_module.expect_answer
     monkeypatch.setattr(
-        core_module, "expect", lambda case: replace(expect(case), inconclusive="noise")
+        core_module, "expect_answer", lambda case: replace(expect(case), inconclusive="noise")
     )
     assert lost_requirements([], ()) == set()
 
@@ -159,8 +158,8 @@ def test_an_inconclusive_case_meets_nothing(few, monkeypatch):
 def test_the_core_loses_nothing_for_any_profile_and_has_no_superfluous_case(monkeypatch):
     coverages = {}
 
-    def remembered(id_, faults=FAULTS):
-        if faults is not FAULTS:
+    def remembered(id_, faults=None):
+        if faults is not None:
             return coverage_of(id_, faults)
         if id_ not in coverages:
             coverages[id_] = coverage_of(id_)

@@ -1,5 +1,7 @@
 """Which random layers, masks and numbers are drawn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -108,3 +110,26 @@ def test_a_problem_is_found_by_its_id():
     assert len({dump_line(problem).partition(",")[2] for problem in problems}) == DRAWS
     assert problem_of_id(f"fuzz-17-{DRAWS}") is None
     assert problem_of_id("fuzz-x-1") is None
+
+
+def test_a_tenth_of_the_layers_is_in_training():
+    drawn = [next(problems_of_seed(seed)) for seed in range(300)]
+    training = [problem for problem in drawn if problem.dropout_masks is not None]
+    assert 15 < len(training) < 50
+    masks = [mask for problem in training for mask in problem.dropout_masks]
+    names = {tuple({m.name.rpartition("/")[2] for m in p.dropout_masks}) for p in training}
+    assert {len(each) for each in names} == {1, 2}
+    assert {mask.name.rpartition("/")[2] for mask in masks} == {"inputs", "recurrent"}
+    assert {len(mask.data) for mask in masks} == {1, 3, 4}
+    for mask in masks:
+        kept = np.unique(mask.data[mask.data != 0])
+        assert len(kept) <= 1
+        assert ((kept > 1 / 0.9 - 1e-6) & (kept < 1 / 0.4 + 1e-6)).all()
+
+
+def test_dropout_changes_no_other_number_of_a_seed(monkeypatch):
+    seeds = [seed for seed in range(60) if next(problems_of_seed(seed)).dropout_masks is not None]
+    before = [dump_line(replace(p, dropout_masks=None)) for s in seeds for p in problems_of_seed(s)]
+    monkeypatch.setattr("rnnparity.session.random_problems.DROPOUT", 0.0)
+    assert seeds
+    assert before == [dump_line(p) for s in seeds for p in problems_of_seed(s)]

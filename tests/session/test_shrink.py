@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from _support.random_problems import BOTH, SEQUENCES, random_problem, spec_of, stack_of, two_ways
+from _support.random_problems import (
+    BOTH,
+    SEQUENCES,
+    random_problem,
+    spec_of,
+    stack_of,
+    two_ways,
+    with_dropout,
+)
 
 from rnnparity import Unsupported
 from rnnparity.problem.layers import Bidirectional, Recurrent, halves
@@ -48,6 +56,23 @@ def test_fewer_units_are_the_first_units_of_every_gate():
             whole = named(problem, name)[..., 5 * gate : 5 * gate + 2]
             kept = named(reduced, name)[..., 2 * gate : 2 * gate + 2]
             assert np.array_equal(kept, whole[:2] if name == "recurrent_kernel" else whole)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_part_keeps_its_own_dropout_masks(shared):
+    spec = stack_of(spec_of("lstm", 5, return_sequences=True), two_ways(spec_of("gru", 3)))
+    problem = with_dropout(random_problem(spec, 0, (4, 3, 6)), shared=shared)
+    whole = {mask.name: mask.data for mask in problem.dropout_masks}
+    first, second, *_ = reductions(problem)
+    kept = {mask.name: mask.data for mask in second.dropout_masks}
+    assert [mask.name for mask in first.dropout_masks] == ["inputs", "recurrent"]
+    assert (first.dropout_masks[1].data == whole["0/recurrent"]).all()
+    assert (kept["backward/inputs"] == whole["1/backward/inputs"][..., :5]).all()
+    last_rows = next(each for each in reductions(problem) if each.inputs.shape[0] == 2)
+    assert (last_rows.dropout_masks[0].data == whole["0/inputs"][:, :2]).all()
+    narrow = next(each for each in reductions(problem) if each.inputs.shape[2] == 3)
+    assert (narrow.dropout_masks[0].data == whole["0/inputs"][..., :3]).all()
+    assert any(each.dropout_masks is None for each in reductions(problem))
 
 
 def test_a_half_keeps_its_own_weights_and_states():

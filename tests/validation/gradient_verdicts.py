@@ -26,7 +26,13 @@ from rnnparity.problem.verdicts import FAILING, Verdict
 from rnnparity.reference.gradients.tolerance import expect_gradients
 from rnnparity.reference.tolerance import Expected
 from rnnparity.session.outcome import ask_in_this_process
-from rnnparity.session.random_problems import DRAWS, random_layer, random_problem
+from rnnparity.session.random_problems import (
+    DRAWS,
+    random_dropped,
+    random_layer,
+    random_problem,
+    with_random_dropout,
+)
 from rnnparity.subjects import make_subject
 from rnnparity.verdict.judge import judge
 
@@ -42,6 +48,7 @@ def problems_of_seed(seed: int) -> Iterator[Problem]:
     rng = np.random.default_rng([seed, STEPS])
     layer, (batch, steps, features) = random_layer(rng)
     masked = bool(rng.random() < 0.4)
+    dropped = random_dropped(rng)
     if policies(layer) != {"float32"}:
         return
     shape = (batch, min(steps, 1 + steps % STEPS), features)
@@ -50,6 +57,7 @@ def problems_of_seed(seed: int) -> Iterator[Problem]:
         problem = random_problem(numbers, layer, shape, masked, False, f"gradient-{seed}-{draw}")
         if draw % 2:
             problem = _as_initialized(problem, numbers)
+        problem = with_random_dropout(numbers, problem, dropped)
         cotangents = tuple(
             Tensor.of(slot.name, numbers.standard_normal(slot.shape), slot.dtype)
             for slot in problem.output_slots()
