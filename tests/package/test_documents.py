@@ -151,6 +151,20 @@ def test_live_model_of_its_document_agrees():
     assert snippet("import keras", text)["result"].passed
 
 
+def test_gradients_of_their_document_agree():
+    pytest.importorskip("torch")
+    my_rnn = snippet("import torch", (ROOT / "docs" / "gradients.md").read_text("utf-8"))["my_rnn"]
+    (result,) = check(my_rnn, k="simple_rnn and not bi_simple_rnn", gradients=True).subjects
+    assert result.failing == ()
+    assert result.counts[Verdict.AGREES] > 5
+    problem = catalogue()["simple_rnn-spread-last"]
+    assert assert_parity(my_rnn, problem, gradients=True).verdict is Verdict.AGREES
+    cotangents = my_rnn.gradients
+    my_rnn.gradients = lambda problem: [2 * gradient for gradient in cotangents(problem)]
+    with pytest.raises(AssertionError, match="cause: gradient-doubled: all"):
+        assert_parity(my_rnn, problem, gradients=True)
+
+
 def test_parametrized_test_of_the_readme_selects_cases(monkeypatch):
     monkeypatch.setitem(sys.modules, "mylib", SimpleNamespace(my_rnn=None))
     test = snippet("import pytest")["test_keras_parity"]
