@@ -128,6 +128,8 @@ def fails(problem):
         {statement}
     pairs = zip(problem.output_slots(), compute(problem), strict=True)
     return [FLOAT_TYPES[slot.dtype].round(tensor.data) for slot, tensor in pairs]
+
+fails.takes_dropout_masks = True
 """
 
 
