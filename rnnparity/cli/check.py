@@ -64,6 +64,12 @@ def check(
         Path | None,
         typer.Option(metavar="DIR", help="Write the table as a site, a page for each subject."),
     ] = None,
+    history: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Show on the site what `history --json` wrote; repeatable."
+        ),
+    ] = None,
     from_: StoredRuns = None,
     baseline: Annotated[
         Path | None,
@@ -89,7 +95,7 @@ def check(
     from rnnparity.report.store import load
     from rnnparity.session.judging import check_compared
 
-    outputs = Outputs(html, markdown, json, site, fixtures)
+    outputs = Outputs(html, markdown, json, site, fixtures, history or [])
     outputs.check()
     earlier = None if baseline is None else load(baseline)
     if precision:

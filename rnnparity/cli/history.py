@@ -46,35 +46,48 @@ def history(
     subject: Subject = "",
     cache: Cache = None,
     timeout: Timeout = 120,
+    json: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the table as JSON, for `check --site`."),
+    ] = None,
 ) -> None:
     """Compare the releases of a framework.
 
-    The test cases are run on each, and what changed is marked. Each release is installed without its
+    The test cases are run on each, and what changed is marked. For each known difference the
+    releases that show it are printed, and where its stated range has others. Each release is installed without its
     dependencies into a cache and runs in a worker process with the other packages of this
     environment.
     """
-    from rnnparity.report.history_text import history_lines
+    from rnnparity.problem.files import check_writable, write_file
+    from rnnparity.report import history_store
+    from rnnparity.report.history_text import history_lines, occurrence_lines
     from rnnparity.session.fixtures import read_fixtures
     from rnnparity.session.history import history as run_history
+    from rnnparity.session.occurrence import occurrences
     from rnnparity.session.releases import default_cache, install_release, select_versions
     from rnnparity.session.selection import Selection
 
     _check_subject(subject or package)
+    if json is not None:
+        check_writable(json)
     cases = Selection(k, full).cases()
     folder = (cache or default_cache()).resolve()
     fixtures = read_fixtures(None, [case.id for case in cases])
     results: list[ReleaseResult] = []
     interrupted = False
+    name = subject or package
     with show_progress() as progress, sigterm_interrupts():
         versions = select_versions(package, releases)
         install = partial(install_release, package, cache=folder)
-        name = subject or package
         try:
             for result in run_history(name, versions, install, cases, fixtures, timeout, progress):
                 results.append(result)  # what is finished is kept
         except KeyboardInterrupt:
             interrupted = True
+    if json is not None and results:
+        write_file(json, history_store.dump(package, name, results))
     echo(*history_lines(package, results))
+    echo(*occurrence_lines(package, list(occurrences(package, fixtures.known, results))))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     if not any(case.verdict.compared for result in results for case in result.cases):

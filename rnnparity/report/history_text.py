@@ -14,10 +14,13 @@ from rnnparity.report.difference_text import sigma_text
 from rnnparity.report.table import number_of_cases
 from rnnparity.session.first_difference import FirstDifference, Tried
 from rnnparity.session.history import ReleaseResult
+from rnnparity.session.occurrence import Occurrence
 
 # What follows a cell that differs from that of the release before.
 CHANGED = "*"
 NOTHING = "-"
+# So many releases are named one by one.
+FEW = 3
 
 
 def history_lines(package: str, results: Sequence[ReleaseResult]) -> Iterator[str]:
@@ -38,6 +41,37 @@ def history_lines(package: str, results: Sequence[ReleaseResult]) -> Iterator[st
     for result in results:
         if result.error:
             yield f"{result.version} was not run: {result.error}"
+
+
+def occurrence_lines(package: str, found: Sequence[Occurrence]) -> Iterator[str]:
+    """Yield in which releases each known difference occurs, and where its stated range is another."""
+    if found:
+        yield "known differences by release:"
+    for each in found:
+        yield f"  {each.name}: {occurrence_text(each)}"
+        if each.contradicts:
+            yield f"    stated: {package} {each.stated}; {contradiction(each)}"
+
+
+def occurrence_text(occurrence: Occurrence) -> str:
+    """Return the first and the last release that shows a difference, and those that do not."""
+    seen, absent = occurrence.seen, occurrence.absent
+    if not seen:
+        return f"in none of {_span(absent)}"
+    return f"{_span(seen)}{f', not in {_span(absent)}' if absent else ''}"
+
+
+def contradiction(occurrence: Occurrence) -> str:
+    """Return what a stated range has too much or too little, "" where it is right."""
+    parts = {"also seen in": occurrence.outside, "not seen in": occurrence.missing}
+    return "; ".join(f"{what} {', '.join(found)}" for what, found in parts.items() if found)
+
+
+def _span(versions: Sequence[str]) -> str:
+    """Return some releases in a row: "3.1.1 to 3.15.1 (15 releases)", a few one by one."""
+    if len(versions) <= FEW:
+        return ", ".join(versions)
+    return f"{versions[0]} to {versions[-1]} ({len(versions)} releases)"
 
 
 def tried_line(tried: Tried, good: str) -> str:

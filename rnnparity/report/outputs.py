@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import read_known
@@ -16,6 +17,9 @@ from rnnparity.report.changes import Changes
 from rnnparity.report.merge import merge
 from rnnparity.report.store import dump, load
 
+if TYPE_CHECKING:
+    from rnnparity.report.history_store import StoredHistory
+
 STDOUT = Path("-")
 
 
@@ -23,7 +27,7 @@ STDOUT = Path("-")
 class Outputs:
     """Files to write a report to; "-" is stdout, for one of them. `site` is a folder.
 
-    `fixtures` is the folder of the known differences.
+    `fixtures` is the folder of the known differences, `history` what `rnnparity history` has stored.
     """
 
     html: Path | None = None
@@ -31,6 +35,7 @@ class Outputs:
     json: Path | None = None
     site: Path | None = None
     fixtures: Path | None = None
+    history: Sequence[Path] = ()
 
     @property
     def requested(self) -> bool:
@@ -40,7 +45,7 @@ class Outputs:
         """Check that the files can be written, before minutes of running.
 
         Raises:
-            RequestError: a file cannot be written, or two are the same.
+            RequestError: a file cannot be written, two are the same, or a history is unreadable.
         """
         files = [file for file in (self.html, self.markdown, self.json) if file is not None]
         for position, file in enumerate(files):
@@ -50,6 +55,9 @@ class Outputs:
                 check_writable(file)
         if self.site is not None:
             write_folder(self.site, {})
+        elif self.history:
+            raise RequestError("--history is shown on a site; add --site DIR")
+        self._histories()
 
     @property
     def save(self) -> Callable[[Report], None] | None:
@@ -77,8 +85,32 @@ class Outputs:
         if self.site is not None:
             from rnnparity.report.site import write_site
 
-            write_site(report, self.site, changes=changes, fixtures=self.fixtures)
+            write_site(
+                report,
+                self.site,
+                changes=changes,
+                fixtures=self.fixtures,
+                histories=self._histories(),
+            )
         return text
+
+    def _histories(self) -> list[StoredHistory]:
+        """Return the stored histories.
+
+        Raises:
+            RequestError: a file is unreadable, or two are of one subject.
+        """
+        if not self.history:
+            return []
+        from rnnparity.report.history_store import load
+
+        histories: dict[str, StoredHistory] = {}
+        for path in self.history:
+            history = load(path)
+            if history.subject in histories:
+                raise RequestError(f"{path}: subject {history.subject} occurs twice in --history")
+            histories[history.subject] = history
+        return list(histories.values())
 
 
 def _write_json(path: Path, report: Report) -> None:

@@ -29,12 +29,14 @@ from rnnparity.report.conformance_page import (
     versions,
 )
 from rnnparity.report.headline import headline
+from rnnparity.report.history_page import HistoryTable, history_page, history_tables, places
+from rnnparity.report.history_store import StoredHistory
 from rnnparity.report.known_bundles import BUNDLES
 from rnnparity.report.page import render_template
 from rnnparity.report.store import dump
 from rnnparity.report.table import columns
 
-INDEX, TABLE, REPORT = "index.html", "table.html", "report.json"
+INDEX, TABLE, REPORT, HISTORY = "index.html", "table.html", "report.json", "history.html"
 SUBJECTS, DIFFERENCES = "subjects", "differences"
 # The name of a bundle's script, without what depends on the language.
 SCRIPT = "reproduce."
@@ -43,15 +45,22 @@ SHOWN = 12
 
 
 def write_site(
-    report: Report, folder: Path, *, changes: Changes | None = None, fixtures: Path | None = None
+    report: Report,
+    folder: Path,
+    *,
+    changes: Changes | None = None,
+    fixtures: Path | None = None,
+    histories: Sequence[StoredHistory] = (),
 ) -> None:
     """Write the site into a folder.
 
     `changes` are those since an earlier run. `fixtures` is the folder of the known differences.
+    `histories` are what releases of frameworks compute.
 
     Raises:
         RequestError: a file cannot be written.
     """
+    fixtures = fixtures or default_folder()
     names = file_names(report)
     subjects = {
         names[subject.name]: page(
@@ -60,21 +69,39 @@ def write_site(
         for subject in report.subjects
     }
     affected = {entry.name: list(_affected(report, entry)) for entry in report.known}
-    listed = read_known((fixtures or default_folder()) / KNOWN) if report.known else ()
+    listed = read_known(fixtures / KNOWN)
+    tables = history_tables(histories, listed)
     ranges = {entry.name: entry.versions for entry in listed}
-    differences: dict[str, str] = {}
-    bundles: dict[str, dict[str, bytes]] = {}
-    for entry in report.known:
-        bundles[entry.name] = _bundle((fixtures or default_folder()) / BUNDLES / entry.name)
-        differences[f"{entry.name}.html"] = _difference_page(
-            entry, names, affected[entry.name], ranges.get(entry.name, {}), bundles[entry.name]
+    bundles = {entry.name: _bundle(fixtures / BUNDLES / entry.name) for entry in report.known}
+    differences = {
+        f"{entry.name}.html": _difference_page(
+            entry,
+            names,
+            affected[entry.name],
+            ranges.get(entry.name, {}),
+            bundles[entry.name],
+            places(tables, entry.name),
         )
+        for entry in report.known
+    }
+    links = {entry.name: f"{DIFFERENCES}/{entry.name}.html" for entry in report.known}
     index = {
-        INDEX: _index(report, names, changes, affected),
+        **({HISTORY: history_page(tables, INDEX, links)} if tables else {}),
+        INDEX: _index(report, names, changes, affected, tables),
         TABLE: page(report, Links(INDEX, f"{DIFFERENCES}/")),
         REPORT: dump(report),
     }
-    # The index comes last: its links lead to files that are there.
+    _write(folder, bundles, differences, subjects, index)
+
+
+def _write(
+    folder: Path,
+    bundles: Mapping[str, Mapping[str, bytes]],
+    differences: Mapping[str, str],
+    subjects: Mapping[str, str],
+    index: Mapping[str, str],
+) -> None:
+    """Write the pages, the index last: its links lead to files that are there."""
     for name, content in bundles.items():
         if content:
             write_folder(folder / DIFFERENCES / name, content)
@@ -111,6 +138,7 @@ def _index(
     names: Mapping[str, str],
     changes: Changes | None,
     affected: Mapping[str, Sequence[_Affected]],
+    tables: Sequence[HistoryTable],
 ) -> str:
     rows = [Row(number, feature) for number, feature in enumerate(FEATURES)]
     grouped = [
@@ -132,6 +160,8 @@ def _index(
         "summary": cell_summary,
         "versions": versions,
         "changes": changes,
+        "history": HISTORY,
+        "tables": tables,
     }
     return render_template("site_index.html.j2", words)
 
@@ -162,8 +192,10 @@ def _difference_page(
     affected: Sequence[_Affected],
     ranges: Mapping[str, object],
     bundle: Mapping[str, bytes],
+    history: Sequence[tuple[HistoryTable, str]],
 ) -> str:
     words = {
+        "history": [(f"../{HISTORY}#{table.anchor}", table, text) for table, text in history],
         "entry": entry,
         "home": f"../{INDEX}",
         "standing": STANDINGS.get(entry.standing, entry.standing),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from packaging.version import InvalidVersion, Version
 
-from rnnparity.golden.known_differences import in_all_versions
+from rnnparity.golden.known_differences import KnownDifference, in_all_versions
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import CaseResult
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import Expected
 from rnnparity.session.fixtures import Fixtures
 from rnnparity.session.outcome import Outcome
@@ -43,7 +44,8 @@ class ReleaseResult:
     """What a release computes.
 
     `listed` is the number of cases with each known difference, whatever versions it is listed for;
-    of the others that fail `unlisted` has the ids. `moved` is None for the first release. `error`
+    of the others that fail `unlisted` has the ids. `agreeing` is the number of the cases that each is
+    listed for and that agree. `moved` is None for the first release. `error`
     is why it could not be run.
     """
 
@@ -54,6 +56,7 @@ class ReleaseResult:
     moved: Moved | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+    agreeing: Mapping[str, int] = field(default_factory=dict)
 
 
 def history(
@@ -91,12 +94,14 @@ def history(
             outputs: dict[str, Sequence[Tensor]] = {
                 outcome.problem.id: outcome.answer.outputs for outcome in outcomes if outcome.answer
             }
-            yield _release_result(
+            result = _release_result(
                 version,
                 [with_known(result, entries, subject, packages) for result in results],
                 None if before is None else _moved(outputs, before, expected),
                 packages,
             )
+            applying = [entry for entry in entries if entry.applies(subject, packages)]
+            yield replace(result, agreeing=_agreeing(applying, result.cases))
             before = outputs
 
 
@@ -143,6 +148,12 @@ def _release_result(
     listed = Counter(name for case in cases for name in case.known)
     unlisted = tuple(case.id for case in cases if case.failing)
     return ReleaseResult(version, tuple(cases), listed, unlisted, moved, dict(versions))
+
+
+def _agreeing(entries: Sequence[KnownDifference], cases: Sequence[CaseResult]) -> Mapping[str, int]:
+    """Return how many of the cases that each entry matches agree, where some do."""
+    agreeing = [case.id for case in cases if case.verdict is Verdict.AGREES]
+    return Counter(entry.name for entry in entries for id_ in agreeing if entry.matches(id_))
 
 
 def _moved(

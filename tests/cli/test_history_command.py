@@ -14,6 +14,7 @@ from packaging.version import Version
 
 from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.errors import RequestError
+from rnnparity.report import history_store
 from rnnparity.session import first_difference, releases, worker
 from rnnparity.session.history import check_version
 from rnnparity.session.releases import Release, install_release, list_releases, select_versions
@@ -129,6 +130,49 @@ def test_a_release_that_cannot_be_installed_is_a_row_with_its_error(here, cache)
     assert status == 0
     assert out.splitlines()[1].split() == ["1.1.1", "2.1.0"]
     assert "7.0 was not run: pip install littlernn==7.0: No matching distribution" in out
+
+
+def test_a_history_is_stored_and_states_where_a_known_difference_occurs(
+    here, cache, tmp_path, monkeypatch
+):
+    entry = KnownDifference(
+        "scaled", "littlernn:*", (CASE,), ("values",), {}, "gate-order", "mistake", "", ""
+    )
+    entry = replace(entry, versions={"littlernn": SpecifierSet(">=1.3,<3")})
+    monkeypatch.setattr("rnnparity.session.fixtures.read_known", lambda _: (entry,))
+    path = tmp_path / "history.json"
+    words = ["--cache", str(cache), "-k", CASE, "--releases", "1.1.1,1.2.0,1.3.0,2.0.0,2.1.0"]
+    status, out, _ = here("history", *SUBJECT, *words, "--json", str(path))
+    assert status == 0
+    assert out.splitlines()[-3:] == [
+        "known differences by release:",
+        "  scaled: 1.2.0, 1.3.0, not in 1.1.1, 2.1.0",
+        "    stated: littlernn <3,>=1.3; also seen in 1.2.0; not seen in 2.1.0",
+    ]
+    stored = history_store.load(path)
+    assert (stored.package, stored.subject) == ("littlernn", "littlernn:layers")
+    assert [release.listed for release in stored.releases if not release.error] == [
+        {},
+        {"scaled": 1},
+        {"scaled": 1},
+        {},
+    ]
+    assert [release.agreeing.get("scaled", 0) for release in stored.releases] == [1, 0, 0, 0, 1]
+    assert stored.releases[3].error.startswith("subject 'littlernn:layers'")
+    monkeypatch.undo()
+    words = ["check", "reference", "-k", CASE, "--site", str(tmp_path / "site"), "--history"]
+    assert here(*words, str(path))[0] == 0
+    assert "littlernn:layers" in (tmp_path / "site" / "history.html").read_text()
+    status, _, err = here(*words, str(path), "--history", str(path))
+    assert (status, "occurs twice in --history" in err) == (2, True)
+
+
+def test_a_history_without_a_site_is_refused(here, tmp_path):
+    status, _, err = here("check", "reference", "--history", str(tmp_path / "x.json"))
+    assert (status, err) == (2, "rnnparity: --history is shown on a site; add --site DIR\n")
+    words = ["--site", str(tmp_path / "site"), "--history", str(tmp_path / "x.json")]
+    status, _, err = here("check", "reference", *words)
+    assert (status, "x.json: cannot be read" in err) == (2, True)
 
 
 def test_an_interrupted_history_prints_the_finished_releases(here, cache, monkeypatch):

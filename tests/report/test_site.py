@@ -12,8 +12,10 @@ from rnnparity.golden.goldens import KNOWN as KNOWN_FILE
 from rnnparity.problem.results import Skipped
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.changes import changes_since
+from rnnparity.report.history_store import StoredHistory, StoredRelease
 from rnnparity.report.site import (
     DIFFERENCES,
+    HISTORY,
     INDEX,
     REPORT,
     TABLE,
@@ -119,6 +121,82 @@ def test_name_of_a_subject_is_text_on_every_page(tmp_path, fixtures):
         text = page.read_text()
         assert "<script>alert" not in text
         assert "\x1b" not in text
+
+
+# ------------------------------------------------------------------------------------------------
+# the history of releases
+
+
+def release(version, differing=0, **fields):
+    return StoredRelease(
+        version=version,
+        counts={"agrees": 9 - differing, "known": differing, "unsupported": 1},
+        listed={KNOWN.name: differing} if differing else {},
+        agreeing={} if differing else {KNOWN.name: 3},
+        **fields,
+    )
+
+
+def history(subject="mine", *releases):
+    return StoredHistory(
+        format="rnnparity-history/1",
+        package="p<1>",
+        subject=subject,
+        date="2026-11-29",
+        rnnparity="0.2",
+        catalogue="abc",
+        releases=list(releases)
+        or [
+            release("1.0"),
+            release("1.1", 2, moved={"bits": 4, "far": 2, "sigma": 1e6}),
+            release("1.2", 2, moved={"bits": 0, "far": 0, "sigma": 0.0}),
+            StoredRelease(version="2.0", error="no <library>"),
+        ],
+    )
+
+
+ENTRY = """
+[[difference]]
+name = "{name}"
+subject = "mine"
+cases = ["lstm-spread-last"]
+kinds = ["values"]
+versions = {{ "p<1>" = "{range}" }}
+cause = "gate-order"
+standing = "mistake"
+reason = "It."
+link = ""
+"""
+
+
+def test_history_is_beside_the_table(tmp_path, fixtures):
+    (fixtures / KNOWN_FILE).write_text(ENTRY.format(name=KNOWN.name, range=">=1.1"))
+    write_site(both(), tmp_path, fixtures=fixtures, histories=[history(), history("x<y>")])
+    html = (tmp_path / HISTORY).read_text()
+    assert "<y>" not in html
+    assert "2.0 was not run: no &lt;library&gt;" in html
+    rows = {
+        re.sub("<[^>]+>", "", row).split("</th>")[0]: re.findall(r"<td[^>]*>([^<]*)</td>", row)
+        for row in re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", html, re.DOTALL)
+    }
+    cells = {name.rstrip("0123456789-*"): row for name, row in rows.items()}
+    assert cells["agree"] == ["9", "7*", "7"]
+    assert cells[KNOWN.name] == ["-", "2*", "2"]
+    assert cells["numbers moved"] == ["-", "4*", "0*"]
+    assert cells["not compared"] == ["1", "1", "1"]
+    assert "stated:" not in html
+    assert f'href="{HISTORY}#history-1"' in (tmp_path / INDEX).read_text()
+    page = (tmp_path / DIFFERENCES / f"{KNOWN.name}.html").read_text()
+    assert f'<a href="../{HISTORY}#history-0">mine</a>: 1.1, 1.2, not in 1.0' in page
+    for anchor in ("history-0", "history-1"):
+        assert f'id="{anchor}"' in html
+
+
+def test_range_that_the_history_contradicts_is_marked(tmp_path, fixtures):
+    (fixtures / KNOWN_FILE).write_text(ENTRY.format(name=KNOWN.name, range="<1.2"))
+    write_site(both(), tmp_path, fixtures=fixtures, histories=[history()])
+    html = (tmp_path / HISTORY).read_text()
+    assert "stated: &lt;1.2; also seen in 1.2; not seen in 1.0" in html
 
 
 # ------------------------------------------------------------------------------------------------
