@@ -12,7 +12,8 @@ from pydantic import Field
 
 from rnnparity import __version__
 from rnnparity.catalogue import digest
-from rnnparity.problem.stored import Strict, load_stored, validated
+from rnnparity.problem.schema import Strict
+from rnnparity.problem.stored import load_stored, validated
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.session.history import Moved, ReleaseResult
 

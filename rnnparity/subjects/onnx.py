@@ -129,5 +129,6 @@ def _registration(engine: str, description: str, extra: str = "onnx") -> Registr
 SUBJECTS = (
     _registration("onnxruntime", "ONNX Runtime, models built by hand"),
     _registration("onnx-reference", "ONNX's ReferenceEvaluator, models built by hand"),
+    _registration("onnxruntime-node", "ONNX Runtime on Node.js, models built by hand"),
     _registration("tract", "tract (Rust), models built by hand", extra="tract"),
 )

@@ -1,12 +1,13 @@
-"""Engines that run ONNX models: ONNX Runtime, ONNX's ReferenceEvaluator in NumPy, and tract."""
+"""Engines that run ONNX models: ONNX Runtime in Python and on Node.js, ONNX's ReferenceEvaluator, tract."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.dtypes import Array
+from rnnparity.subjects.onnx_node import OnnxRuntimeNode
 from rnnparity.subjects.tract_engine import Tract
 
 
@@ -110,13 +111,15 @@ class ReferenceEvaluator:
 
 
 # By the names of the subjects that run on them: how each is made, and the packages it needs.
-ENGINES: dict[str, type[OnnxRuntime] | type[ReferenceEvaluator] | type[Tract]] = {
+ENGINES: dict[str, Callable[[], Engine]] = {
     "onnxruntime": OnnxRuntime,
+    "onnxruntime-node": OnnxRuntimeNode,
     "onnx-reference": ReferenceEvaluator,
     "tract": Tract,
 }
 PACKAGES = {
     "onnxruntime": ("onnx", "onnxruntime"),
+    "onnxruntime-node": ("onnx",),
     "onnx-reference": ("onnx",),
     "tract": ("onnx", "tract"),
 }

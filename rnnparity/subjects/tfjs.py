@@ -5,11 +5,7 @@ The package is that of the current folder (`npm install @tensorflow/tfjs`), or o
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 from time import perf_counter
 
 from rnnparity.problem.answer import Answer
@@ -19,18 +15,17 @@ from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import state_slots
 from rnnparity.subjects.adapters import Weights, layer_outputs
 from rnnparity.subjects.command import CommandSubject
-from rnnparity.subjects.declarations import MissingFrameworkError, Registration
+from rnnparity.subjects.declarations import Registration
+from rnnparity.subjects.node_programs import node_program
 
 NAME = "tfjs"
-PROGRAM = Path(__file__).parent / "programs" / "tfjs.mjs"
-INSTALL = "install Node.js 18 or newer, and run npm install @tensorflow/tfjs in this folder"
 
 
 class TensorFlowJs:
     """A running program that computes one layer at a time."""
 
-    def __init__(self, node: str, versions: dict[str, str]) -> None:
-        self._program = CommandSubject([node, str(PROGRAM)])
+    def __init__(self, command: Sequence[str], versions: dict[str, str]) -> None:
+        self._program = CommandSubject(command)
         self._versions = versions
 
     def versions(self) -> dict[str, str]:
@@ -74,14 +69,7 @@ def make() -> TensorFlowJs:
     Raises:
         MissingFrameworkError: Node or the package is missing.
     """
-    node = shutil.which("node")
-    if node is None:
-        raise MissingFrameworkError(NAME, f"node is missing; {INSTALL}")
-    command = [node, str(PROGRAM), "--versions"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a program of this package
-    if ran.returncode != 0:
-        raise MissingFrameworkError(NAME, f"package @tensorflow/tfjs is missing; {INSTALL}")
-    return TensorFlowJs(node, json.loads(ran.stdout))
+    return TensorFlowJs(*node_program(NAME, "tfjs.mjs", "@tensorflow/tfjs"))
 
 
 SUBJECTS = (Registration(NAME, make, "TensorFlow.js on Node, its own layers", rank=90),)

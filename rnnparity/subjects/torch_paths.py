@@ -1,4 +1,4 @@
-"""PyTorch's modules as other paths run them: traced, exported, or with quantized weights.
+"""PyTorch's modules as other paths run them: traced, exported, compiled, or with quantized weights.
 
 Dynamic quantization keeps weights in 8 bits and rounds inputs and states to 8 bits of their range
 at each product: https://docs.pytorch.org/docs/stable/quantization.html.
@@ -6,6 +6,7 @@ at each product: https://docs.pytorch.org/docs/stable/quantization.html.
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Bidirectional, Recurrent
 from rnnparity.problem.problem import Problem
 from rnnparity.subjects.adapters import layer_outputs
-from rnnparity.subjects.declarations import Registration
+from rnnparity.subjects.declarations import MissingFrameworkError, Registration
 from rnnparity.subjects.functions import FunctionSubject
 from rnnparity.subjects.torch import check_supported
 from rnnparity.subjects.torch_layers import Torch, TorchLayers, TorchModule, first_half
@@ -23,10 +24,13 @@ from rnnparity.subjects.torch_layers import Torch, TorchLayers, TorchModule, fir
 PATHS = {
     "jit": "traced by torch.jit.trace",
     "export": "exported by torch.export",
+    "compile": "compiled by torch.compile (TorchInductor)",
     "quantized": "dynamic quantization to qint8",
 }
 # Numbers between -1 and 1 in 8 bits have steps of 2**-7; rounding to them is off by the root mean
 # square of 2**-7 / sqrt(12), about 2**-9.
+# One of these compiles what TorchInductor generates.
+COMPILERS = ("g++", "c++", "clang++", "cl")
 QUANTIZED_PRECISION = "2**-9"
 
 
@@ -35,9 +39,12 @@ def make(path: str) -> FunctionSubject:
 
     Raises:
         ImportError: PyTorch is missing.
+        MissingFrameworkError: the compiler that TorchInductor needs is missing.
     """
     import torch
 
+    if path == "compile" and not any(map(shutil.which, COMPILERS)):
+        raise MissingFrameworkError("torch:compile", f"a C++ compiler is missing: {COMPILERS[0]}")
     torch.set_num_threads(1)
     layers = TorchLayers(torch, "cpu")
     wrapper = _wrapper(torch)
@@ -94,9 +101,21 @@ def _wrapper(torch: Torch) -> type[TorchModule]:
     return Wrapper
 
 
+def _compiled(torch: Torch, module: TorchModule, _: object) -> TorchModule:
+    """Return a module that is compiled as one graph; by default PyTorch leaves these modules out."""
+
+    def run(*arguments: object) -> object:
+        torch.compiler.reset()  # what was compiled for other cases
+        with torch._dynamo.config.patch(allow_rnn=True):
+            return torch.compile(module, fullgraph=True)(*arguments)
+
+    return run
+
+
 _CHANGES: Mapping[str, Callable[[Torch, TorchModule, object], TorchModule]] = {
     "jit": lambda torch, module, arguments: torch.jit.trace(module, arguments, check_trace=False),
     "export": lambda torch, module, arguments: torch.export.export(module, arguments).module(),
+    "compile": _compiled,
     "quantized": lambda torch, module, _: torch.ao.quantization.quantize_dynamic(
         module, {torch.nn.LSTM, torch.nn.GRU}, dtype=torch.qint8
     ),

@@ -14,7 +14,9 @@ from rnnparity.golden.known_differences import read_known
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.subjects import MissingFrameworkError, make_subject
-from rnnparity.subjects.tfjs import PROGRAM
+from rnnparity.subjects.node_programs import PROGRAMS
+
+PROGRAM = PROGRAMS / "tfjs.mjs"
 
 
 @pytest.fixture(scope="module")
