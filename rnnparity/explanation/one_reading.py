@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnparity.explanation.digits import printed_digits
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.findings.search import Findings, find
+from rnnparity.explanation.findings.search import Findings
 from rnnparity.explanation.fits import Search
 from rnnparity.explanation.location import first_mismatch
 from rnnparity.explanation.patterns import (
@@ -19,7 +19,7 @@ from rnnparity.explanation.patterns import (
 from rnnparity.explanation.picture import picture_of
 from rnnparity.explanation.precision import is_low_precision
 from rnnparity.explanation.readings import Reading
-from rnnparity.explanation.search import find_cause
+from rnnparity.explanation.search import find_cause, find_cause_of_zeros
 from rnnparity.explanation.step_values import step_values
 from rnnparity.faults import Mutant, PlacedFault, fault_coverage
 from rnnparity.problem.explanations import Cause, Explanation, FaultDescription, FaultId
@@ -65,7 +65,7 @@ def diagnose_reading(reading: Reading, blind_to: tuple[FaultId, ...] | None = No
     search, found = Search(), Findings()
     constant = all(map(is_constant, actual)) and not all(map(is_constant, expected.outputs))
     if constant and not any(tensor.data.any() for tensor in actual):
-        found = find(evidence, quickly=True)
+        search, found = find_cause_of_zeros(evidence)
     elif not agrees and not tiny and not constant:
         search, found = find_cause(evidence, reading.thorough, reading.progress)
     if search.candidates:

@@ -4,6 +4,7 @@ faults, and low precision.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
@@ -16,7 +17,7 @@ from rnnparity.explanation.location import last_layer
 from rnnparity.explanation.noise import noise_of
 from rnnparity.explanation.pairs import Progress, try_pairs
 from rnnparity.explanation.precision import fits_with_own_noise, low_precision_fits
-from rnnparity.faults import Injection, candidates, run_all
+from rnnparity.faults import FAULTS, Injection, candidates, run_all
 from rnnparity.faults.fitted import fitted
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.explanations import EVERY_HALF, WHOLE
@@ -29,6 +30,8 @@ NEAR = 25.0
 # Of faults that give the same outputs one of the whole layer is the likeliest, then one that is in
 # every half.
 RANKS = {WHOLE: 0, EVERY_HALF: 1}
+# How many variants of each cause there are.
+VARIANTS = Counter(fault.cause for fault in FAULTS)
 
 
 def find_cause(
@@ -51,6 +54,18 @@ def find_cause(
         _try_part(search, evidence, infinite, FindingType.FITS_FINITE, thorough)
     search.fits = nearest(search.fits)
     return search, found
+
+
+def find_cause_of_zeros(evidence: Evidence) -> tuple[Search, Findings]:
+    """Return the single faults under which every output is zero, and where the zeros are.
+
+    The confidence is low: memory that was never written is zero too.
+    """
+    search = Search(low_confidence=True)
+    singles = candidates(evidence.problem)
+    try_hypotheses(search, evidence, evidence.noise, singles, record_invisible=True)
+    search.fits = nearest(search.fits)
+    return search, find(evidence, quickly=True)
 
 
 def _try_further(
@@ -152,14 +167,20 @@ def _try_roughly(search: Search, evidence: Evidence, hypotheses: Sequence[Inject
 
 
 def nearest(fits: Sequence[Fit]) -> list[Fit]:
-    """Return the nearest fit first, then those that noise cannot distinguish from it."""
-    ranked = sorted(fits, key=_rank)
+    """Return the likeliest fit first, then the others that noise cannot distinguish from the nearest."""
+    least = min((fit.squares for fit in fits), default=0.0)
     near: dict[frozenset[object], Fit] = {}
-    for fit in ranked:
-        if fit.squares <= ranked[0].squares + NEAR:
+    for fit in sorted(fits, key=_rank):
+        if fit.squares <= least + NEAR:
             near.setdefault(frozenset(fit.mutant.placed), fit)
     return list(near.values())
 
 
 def _rank(fit: Fit) -> tuple[float, int]:
-    return round(fit.squares, 1), sum(RANKS.get(fault.location, 2) for fault in fit.mutant.faults)
+    """Return the distance with what speaks against a fault beforehand, and the rank of its location.
+
+    A cause is the likelier to fit by chance the more variants of it are tried.
+    """
+    choices = np.log([VARIANTS.get(fault.cause, 1) for fault in fit.mutant.faults]).sum()
+    location = sum(RANKS.get(fault.location, 2) for fault in fit.mutant.faults)
+    return round(fit.squares + 2 * float(choices), 1), location

@@ -23,7 +23,9 @@ from _support.random_problems import BOTH, SEQUENCES, SHAPE, random_problem, spe
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
-from rnnparity.faults import mutants, mutate
+from rnnparity.explanation.fits import Fit
+from rnnparity.explanation.search import nearest
+from rnnparity.faults import Mutant, mutants, mutate
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
@@ -148,6 +150,34 @@ def test_constant_outputs_have_no_cause(value, finding):
     assert explanation.cause == Cause()
     assert finding in explanation.findings
     assert explanation.accounted == (value == 0)
+
+
+def test_outputs_that_a_fault_makes_zero_name_it_with_low_confidence():
+    problem = random_problem(spec_of("lstm", **SEQUENCES), 0, SHAPE, initial=True)
+    kernel, recurrent, bias = problem.weights
+    weights = (kernel, recurrent, replace(bias, data=np.zeros_like(bias.data)))
+    inputs = replace(problem.inputs, data=np.zeros_like(problem.inputs.data))
+    problem = with_reference(replace(problem, weights=weights, inputs=inputs))
+    silent = with_output(problem, np.zeros_like(problem.outputs[0].data))
+    cause = explanation_of(silent).cause
+    assert [fault.cause for fault in cause.faults] == ["initial-state-ignored"]
+    assert not cause.certain
+
+
+def test_of_equal_fits_the_cause_with_fewer_variants_comes_first():
+    order, missing = (
+        Mutant((placed(f"{name} recurrent kernel"),), ())
+        for name in ("gate-order: LSTM ifoc in the", "recurrence-missing:")
+    )
+    nearer = Fit(order, 1.0, 10.0, -9.0)
+    assert [fit.mutant for fit in nearest([nearer, Fit(missing, 1.0, 12.0, -9.0)])] == [
+        missing,
+        order,
+    ]
+    assert [fit.mutant for fit in nearest([nearer, Fit(missing, 2.0, 22.0, -9.0)])] == [
+        order,
+        missing,
+    ]
 
 
 def test_an_output_that_should_be_constant_is_no_finding():
