@@ -20,6 +20,7 @@ from rnnparity.cli.regenerate import regenerate
 from rnnparity.problem.errors import (
     DIFFERS,
     INTERRUPTED,
+    NO_MEMORY,
     USAGE,
     RequestError,
     SelfCheckError,
@@ -88,6 +89,8 @@ def main() -> None:
         status = _output_failed(error)
     except SelfCheckError as error:
         status = fail(str(error), DIFFERS)
+    except MemoryError:
+        status = fail(NO_MEMORY, USAGE)
     sys.exit(status)
 
 

@@ -130,12 +130,13 @@ def run(
     ] = False,
 ) -> None:
     """Compute the outputs of a problem and print it with them."""
-    from rnnparity.problem.format_writing import dump_line, dump_pretty
+    from rnnparity.problem.format_writing import dump_line, dump_pieces
     from rnnparity.session.ask import run as run_problem
 
     if file != "-":
-        dump = dump_pretty if sys.stdout.isatty() else dump_line
-        typer.echo(dump(run_problem(problem_of(file), subject, gradients=gradients)))
+        answered = run_problem(problem_of(file), subject, gradients=gradients)
+        sys.stdout.writelines(dump_pieces(answered, pretty=sys.stdout.isatty()))
+        typer.echo()
         return
     problems = 0
     for problem in _problems_on_stdin():

@@ -67,7 +67,7 @@ def try_pairs(
     for number, share in enumerate(np.array_split(np.arange(len(first)), parts)):
         if progress is not None:
             progress(number, parts)
-        pairs = [pair for n in share.tolist() for pair in _pairs(first[n], ranked[n + 1 :])]
+        pairs = (pair for n in share.tolist() for pair in _pairs(first[n], ranked[n + 1 :]))
         on_part = Search()
         try_hypotheses(on_part, part, part.noise, pairs)
         search.candidates += on_part.candidates

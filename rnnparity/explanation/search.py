@@ -23,6 +23,7 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.explanations import EVERY_HALF, WHOLE
 from rnnparity.problem.findings import FindingType
 from rnnparity.problem.layers import Recurrent
+from rnnparity.reference.memory import EXPLANATION, FAULTY_WEIGHT, check_memory
 
 # Fits are distinguished where the sums of their squared distances differ by this much: five sigma
 # of one value.
@@ -40,7 +41,11 @@ def find_cause(
     """Try every single fault, look for findings, and try what takes longer where neither helps.
 
     That is left out unless `thorough`. `progress` is called while pairs of faults are tried.
+
+    Raises:
+        RequestError: the problem does not fit in memory.
     """
+    check_memory(evidence.problem, EXPLANATION, FAULTY_WEIGHT)
     search = Search()
     singles = Runs(evidence, candidates(evidence.problem))
     scores = try_runs(search, evidence, evidence.noise, singles, record_invisible=True)

@@ -38,16 +38,26 @@ class Batch:
 
 
 def run_all(injections: Iterable[Injection]) -> Iterator[Batch]:
-    """Run all injections, together where they differ only in weights; skip what does not apply."""
+    """Run all injections, together where they differ only in weights; skip what does not apply.
+
+    A batch that is as large as it may be is run at once: the weights of all injections of a large
+    layer would not fit in memory.
+    """
     groups: dict[Hashable, list[Injection]] = {}
     for injection in injections:
-        groups.setdefault(_group_key(injection), []).append(injection)
+        group = groups.setdefault(_group_key(injection), [])
+        group.append(injection)
+        if (len(group) + 1) * _values(injection) > BATCH_VALUES:
+            yield from _batches(groups.pop(_group_key(injection)))
     for group in groups.values():
-        size = max(1, BATCH_VALUES // _values(group[0]))
-        for start in range(0, len(group), size):
-            batch = _run(group[start : start + size])
-            if batch is not None:
-                yield batch
+        yield from _batches(group)
+
+
+def _batches(group: Sequence[Injection]) -> Iterator[Batch]:
+    """Yield the batch of a group, none if it does not apply."""
+    batch = _run(group)
+    if batch is not None:
+        yield batch
 
 
 def run_one(problem: Problem, placed: Iterable[PlacedFault]) -> Mutant | None:

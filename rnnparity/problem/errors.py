@@ -8,6 +8,9 @@ from rnnparity.problem.text import visible
 # Ctrl-C.
 DIFFERS, USAGE, INTERRUPTED = 1, 2, 130
 
+# What a request needs where the system has refused memory, which estimates cannot rule out.
+NO_MEMORY = "out of memory; use fewer rows, steps or units, or a machine with more memory"
+
 # A message quotes what a file holds; past this many characters its middle is left out.
 LONGEST = 1000
 

@@ -13,6 +13,9 @@ from rnnparity.problem.problem import Problem
 # with tracemalloc: outputs, outputs with every gate, outputs with noise, one set of weights more,
 # and gradients (everything that the forward pass computed is kept for the backward pass).
 PLAIN, TRACE, NOISE, VARIANT, GRADIENT = 40, 80, 80, 32, 240
+# And of the search for a cause: of each number, and of each weight besides, which is kept once for
+# every fault that changes its array.
+EXPLANATION, FAULTY_WEIGHT = 160, 1200
 # Variants of the weights are computed together up to so many values of weights and outputs: 64 MB.
 BATCH_VALUES = 2**23
 # A smaller problem is not worth asking the system: 256 MiB.
@@ -20,13 +23,16 @@ ALWAYS_FITS = 2**28
 GB = 10**9
 
 
-def check_memory(problem: Problem, bytes_per_number: int) -> None:
+def check_memory(problem: Problem, bytes_per_number: int, bytes_per_weight: int = 0) -> None:
     """Refuse a problem that would not fit in the memory that is available.
+
+    `bytes_per_weight` are those that a weight takes besides.
 
     Raises:
         RequestError: the message states the shape, the estimate and what to do.
     """
-    needed = bytes_per_number * numbers_of(problem)
+    weights = sum(tensor.data.size for tensor in problem.weights)
+    needed = bytes_per_number * numbers_of(problem) + bytes_per_weight * weights
     if needed < ALWAYS_FITS:
         return
     available = available_memory()

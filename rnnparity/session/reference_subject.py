@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from rnnparity.problem.answer import Answer, Subject, Unsupported
-from rnnparity.problem.errors import RequestError
+from rnnparity.problem.errors import NO_MEMORY, RequestError
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import compute
 from rnnparity.reference.gradients import compute_gradients
@@ -54,3 +54,5 @@ def _computed(
             return function(problem)
     except RequestError as refusal:  # it does not fit in memory
         raise Unsupported(str(refusal)) from None
+    except MemoryError:
+        raise Unsupported(NO_MEMORY) from None

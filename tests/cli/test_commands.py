@@ -13,6 +13,7 @@ from rnnparity import __version__
 from rnnparity.catalogue import catalogue
 from rnnparity.faults import BACKWARD_FAULTS
 from rnnparity.golden.goldens import default_folder
+from rnnparity.problem.errors import NO_MEMORY
 from rnnparity.problem.format_reading import parse_problem, read_problem
 from rnnparity.problem.format_writing import dump_line, dump_pretty
 from rnnparity.reference import compute
@@ -388,3 +389,15 @@ def test_an_unknown_module_is_refused_with_a_suggestion(here, tmp_path, monkeypa
     assert message.endswith(
         "No module named 'my_engin', in the current folder or installed; did you mean my_engine?"
     )
+
+
+def test_memory_that_the_system_refuses_is_reported_in_one_line(here, problem_file, monkeypatch):
+    def refuses(*_, **__):
+        raise MemoryError("Unable to allocate 3.1 GiB")
+
+    monkeypatch.setattr("rnnparity.session.reference_subject.compute", refuses)
+    status, out, err = here("run", str(problem_file))
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "out of memory; use fewer rows" in err
+    monkeypatch.setattr("rnnparity.session.ask.run", refuses)
+    assert here("run", str(problem_file)) == (2, "", f"rnnparity: {NO_MEMORY}\n")

@@ -3,6 +3,7 @@ what is wrong."""
 
 import copy
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from rnnparity.problem import json_text
 from rnnparity.problem.errors import LONGEST, FormatError
 from rnnparity.problem.format_reading import parse_problem, read_problem
 from rnnparity.problem.format_writing import dump_line
-from rnnparity.problem.json_text import load_json
+from rnnparity.problem.json_text import BLOCK, _has_deep_brackets, load_json
 
 
 def test_the_valid_problem_is_read(tmp_path):
@@ -120,6 +121,25 @@ def test_invalid_json_is_refused(tmp_path, name):
 @pytest.mark.parametrize("length", range(0, len(TEXT), 23))
 def test_truncated_json_is_refused(tmp_path, length):
     assert "invalid JSON" in refusal_of(tmp_path, TEXT[:length])
+
+
+@pytest.mark.parametrize("before", [BLOCK - 40, BLOCK - 1, BLOCK])
+def test_nesting_is_counted_across_blocks(before):
+    """Brackets are counted in parts of a file."""
+    for depth, deep in ((60, False), (70, True)):
+        text = f'["{"x" * (before - 4)}", {"[" * depth}{"]" * depth}]'.encode()
+        assert _has_deep_brackets(text) == deep
+
+
+def test_reading_takes_no_more_memory_than_the_values():
+    content = b"[" + b", ".join([b"0.123456789"] * 300_000) + b"]"
+    tracemalloc.start()
+    try:
+        load_json(content, "x")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 * len(content)
 
 
 @pytest.mark.parametrize("depth", [40, 900, 960, 970, 980, 985, 990, 995, 1000])

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from _support.random_problems import BOTH, KINDS, SEQUENCES, random_problem, spec_of, two_ways
 
+from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.format_writing import dump_pieces
 from rnnparity.problem.problem import Tensor
 from rnnparity.reference import compute, compute_with_noise, memory, trace
 from rnnparity.reference.gradients import compute_gradients
@@ -81,3 +83,38 @@ def test_estimates_are_above_the_peak_and_not_far_above(kind, shape, ways, monke
             tracemalloc.stop()
         factor = 9 if computation is gradients else 6
         assert peak < max(estimates) < factor * peak, computation.__name__
+
+
+def test_the_text_of_outputs_is_never_in_memory_as_a_whole():
+    """What is computed for `rnnparity run` is printed in pieces: all numbers would take 23 MB."""
+    problem = random_problem(spec_of("lstm", 64, **SEQUENCES), 0, (4, 1000, 1))
+    problem = problem.with_outputs(compute(problem))
+    tracemalloc.start()
+    try:
+        size = sum(map(len, dump_pieces(problem)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (size > 5e6, peak < 12e6) == (True, True)
+
+
+@pytest.mark.slow
+def test_the_estimate_of_a_search_for_a_cause_is_above_its_peak(monkeypatch):
+    problem = random_problem(spec_of("lstm", 200, **SEQUENCES), 0, (2, 10, 100))
+    rng = np.random.default_rng(0)
+    wrong = [t.data * (1 + 0.01 * rng.normal(size=t.shape)) for t in compute(problem)]
+    problem = problem.with_outputs([Tensor.of("output", wrong[0])])
+    estimates = []
+
+    def record(problem, each, weight):
+        weights = sum(tensor.data.size for tensor in problem.weights)
+        estimates.append(each * memory.numbers_of(problem) + weight * weights)
+
+    monkeypatch.setattr("rnnparity.explanation.search.check_memory", record)
+    tracemalloc.start()
+    try:
+        diagnose(problem)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert max(estimates) / 3 < peak < max(estimates) + memory.ALWAYS_FITS
