@@ -146,8 +146,12 @@ def try_batches(
     batches: Iterable[Batch],
     noise_with_fault: NoiseWithFault,
     record_invisible: bool = False,
+    nearly: float = NEARLY,
 ) -> dict[int, float]:
-    """Add the hypotheses of batches that fit to a search; near misses get the noise of their own run."""
+    """Add the hypotheses of batches that fit to a search; near misses get the noise of their own run.
+
+    They miss by less than the factor `nearly`.
+    """
     scores: dict[int, float] = {}
     misses: list[_Miss] = []
     without_fault = joined(evidence.distances(evidence.expected_arrays, noise))
@@ -165,7 +169,7 @@ def try_batches(
         nearness = _nearness(distances, without_fault, noise.threshold).tolist()
         for injection, score in zip(batch.injections, nearness, strict=True):
             scores[id(injection)] = score
-        misses += _near_misses(evidence, noise, batch, distances)
+        misses += _near_misses(evidence, noise, batch, distances, nearly)
     if not search.fits:
         search.fits += _by_noise_of_faulty_run(evidence, misses, noise_with_fault)
     return scores
@@ -203,10 +207,10 @@ def fit_of(evidence: Evidence, noise: Noise, mutant: Mutant, distances: Array) -
 
 
 def _near_misses(
-    evidence: Evidence, noise: Noise, batch: Batch, distances: Array
+    evidence: Evidence, noise: Noise, batch: Batch, distances: Array, nearly: float
 ) -> Iterator[_Miss]:
     largest = distances.max(axis=1) / _growth(evidence, batch)
-    for n in np.flatnonzero(largest <= NEARLY * noise.threshold).tolist():
+    for n in np.flatnonzero(largest <= nearly * noise.threshold).tolist():
         yield _Miss(float(largest[n]), batch.injections[n], batch.mutant(n))
 
 

@@ -107,9 +107,15 @@ def _explained(
 def _try(
     search: Search, evidence: Evidence, faults: Iterable[Fault], record_invisible: bool = False
 ) -> None:
+    """Try faults; where none fits the nearest ones, however far, get the noise of their own run.
+
+    Gradients vanish over time: what a fault moves to another step has the noise of that step, which
+    may be many powers of ten larger.
+    """
     noise = evidence.noise
     batches = _batches(evidence.problem, faults)
-    try_batches(search, evidence, noise, batches, _noise_with_fault(evidence), record_invisible)
+    raised = _noise_with_fault(evidence)
+    try_batches(search, evidence, noise, batches, raised, record_invisible, nearly=np.inf)
 
 
 def _batches(problem: Problem, faults: Iterable[Fault]) -> Iterator[Batch]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from rnnparity.faults.backward_arrays import ARRAY_FAULTS
 from rnnparity.faults.backward_cells import CELL_BACKWARD_FAULTS
+from rnnparity.faults.backward_dropout import DROPOUT_BACKWARD_FAULTS
 from rnnparity.faults.backward_edit import (
     EditBackwardCell,
     EditBackwardMaskedStep,
@@ -37,6 +38,7 @@ from rnnparity.reference.gradients.taped_array import TapedArray
 BACKWARD_FAULTS: tuple[Fault, ...] = (
     *FLOW_FAULTS,
     *CELL_BACKWARD_FAULTS,
+    *DROPOUT_BACKWARD_FAULTS,
     *ARRAY_FAULTS,
     *WHOLE_BACKWARD_FAULTS,
 )
@@ -73,6 +75,8 @@ def run_backward(
     None where the fault does not apply.
     """
     if placed.fault.needs_mask and problem.mask is None:
+        return None
+    if placed.fault.needs_dropout and problem.dropout_masks is None:
         return None
     if isinstance(placed.edit, EditBetweenSteps) and placed.edit.first >= problem.inputs.shape[1]:
         return None

@@ -25,8 +25,13 @@ class Product(Generic[N]):
     def __call__(self, x: N) -> N:
         if not self.masks:
             return x @ self.W
-        products = [(x * mask) @ block for mask, block in zip(self.masks, self.blocks, strict=True)]
+        pairs = zip(self.masks, self.blocks, strict=True)
+        products = [self.dropped(x, mask, block) for mask, block in pairs]
         return products[0] if len(products) == 1 else self.join(products)
+
+    def dropped(self, x: N, mask: N, W: N) -> N:
+        """Return the product of x, dropped out by one mask, with all of the kernel or a block."""
+        return (x * mask) @ W
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from _support.random_problems import (
     spec_of,
     stack_of,
     two_ways,
+    with_dropout,
 )
 
 from rnnparity.catalogue import catalogue
@@ -42,6 +43,8 @@ CASES = (
     "activation-gelu-gru-values",
     "activation-hard_sigmoid-gru-gates",
     "sources-001-textbook",
+    "dropout-both-gru_before-forward",
+    "dropout-both-lstm-sum",
 )
 X, W, U, BIAS = np.array([0.7, -1.1, 0.4, 0.9]), 0.6, 0.8, 0.2
 
@@ -378,6 +381,57 @@ def test_fault_in_every_half_or_in_one_layer_of_a_stack():
     for name, array in right.items():
         assert np.array_equal(one[name], (1 + (name == "1/bias")) * array)
         assert np.array_equal(both[name], (1 + name.endswith("bias")) * array)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("kind", ["simple_rnn", "lstm", "gru_before"])
+def test_gradients_past_the_mask_of_dropout(kind, shared):
+    """One step from given states: what flows back has the factor of the mask or has it not."""
+    spec = spec_of(kind, 3, **EXACT, return_state=True)
+    problem = with_dropout(random_problem(spec, 0, (2, 1, 4), initial=True), shared=shared)
+    problem = with_cotangents(problem)
+    right = arrays_of(compute_gradients(problem))
+    masks = {mask.name: mask.data for mask in problem.dropout_masks}
+    for what, kernel in (("inputs", "kernel"), ("recurrent", "recurrent_kernel")):
+        past = faulty(problem, "dropout-gradient", f"{what}, past the mask")
+        other = faulty(problem, "dropout-gradient", f"{what}, {kernel.replace('_', ' ')}")
+        changed = "inputs" if what == "inputs" else "initial_state/h"
+        assert {n for n in right if not np.array_equal(right[n], other[n])} == {kernel}
+        differing = {n for n in right if not np.allclose(right[n], past[n], rtol=1e-12)}
+        # The GRU drops out r*h', through which the gate has a gradient, too.
+        through_gate = kind == "gru_before" and what == "recurrent"
+        assert differing == (set(right) if through_gate else {changed})
+        if shared and what == "inputs":
+            np.testing.assert_allclose(past[changed][:, 0] * masks[what][0], right[changed][:, 0])
+
+
+def test_gradient_of_a_kernel_before_dropout_by_hand():
+    spec = spec_of("simple_rnn", 2, **EXACT, activation="linear")
+    problem = with_dropout(random_problem(spec, 0, (3, 1, 4), initial=True))
+    problem = with_cotangents(problem)
+    x, h = problem.inputs.data[:, 0], problem.initial_state[0].data
+    m_x = problem.dropout_masks[0].data[0]
+    (g,) = (tensor.data for tensor in problem.cotangents)
+    right = arrays_of(compute_gradients(problem))
+    W, U = (tensor.data for tensor in problem.weights[:2])
+    np.testing.assert_allclose(right["kernel"], (x * m_x).T @ g)
+    for name, array, by_hand in (
+        ("inputs, kernel", "kernel", x.T @ g),
+        ("recurrent, recurrent kernel", "recurrent_kernel", h.T @ g),
+        ("inputs, past the mask", "inputs", (g @ W.T)[:, None]),
+        ("recurrent, past the mask", "initial_state/h", g @ U.T),
+    ):
+        found = faulty(problem, "dropout-gradient", name)
+        np.testing.assert_allclose(found[array], by_hand)
+        assert not np.allclose(right[array], by_hand)
+        assert all(np.array_equal(found[n], right[n]) for n in right if n != array)
+
+
+def test_faults_of_dropout_need_its_masks():
+    found = faulty(case(CASES[1]), "dropout-gradient", "inputs, past the mask")
+    assert found is None
+    half = with_dropout(random_problem(spec_of("gru", 3)), "inputs")
+    assert faulty(with_cotangents(half), "dropout-gradient", "recurrent, past the mask") is None
 
 
 def test_names_are_unique_and_apart_from_the_other_list():

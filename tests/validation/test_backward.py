@@ -133,3 +133,8 @@ def test_mistakes_are_named_and_healthy_ports_agree():
     assert not counts[Outcome.WRONG]
     assert next(summary(found)).endswith("named first")
     assert run_trial(3, healthy=True).outcome is Outcome.HEALTHY
+
+
+def test_a_gradient_at_another_step_is_compared_with_the_noise_of_that_step():
+    """Gradients vanish over time: the noise of two steps differs by five powers of ten here."""
+    assert run_trial(1_000_972).outcome is Outcome.NAMED

@@ -47,6 +47,11 @@ class Trial:
     outcome: Outcome
 
     @property
+    def names_the_cause(self) -> bool:
+        """Whether the first name has the right cause, as trials of the forward pass count it."""
+        return self.cause is not None and self.cause.names == (self.mistake.cause,)
+
+    @property
     def line(self) -> str:
         m = self.mistake
         named = (
@@ -159,6 +164,8 @@ def summary(trials: list[Trial]) -> Iterator[str]:
     for outcome in Outcome:
         if counts[outcome]:
             yield f"{counts[outcome]:6} {outcome}"
+    same_cause = sum(trial.names_the_cause for trial in trials)
+    yield f"{same_cause:6} with the right cause first, of any variant and location"
     for trial in trials:
         if trial.outcome in (Outcome.UNEXPLAINED, Outcome.UNCERTAIN, Outcome.WRONG, Outcome.ALARM):
             yield trial.line
