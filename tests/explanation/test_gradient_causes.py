@@ -28,6 +28,7 @@ CASES = (
     "activation-hard_sigmoid-gru-gates",
     "sources-001-textbook",
     "bi_simple_rnn-spread-concat-sequences-state",
+    "dropout-both-lstm-forward",
 )
 
 

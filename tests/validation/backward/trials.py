@@ -84,7 +84,8 @@ def _draw(rng: np.random.Generator) -> Problem:
     masked, with_state = (bool(rng.random() < 0.4) for _ in range(2))
     shape = (batch, steps, features)
     problem = random_problem(rng, parse_layer(spec), shape, masked, with_state, "backward")
-    scale = LARGEST_SCALE / max(float(np.abs(t.data).max()) for t in problem.weights)
+    largest = max(float(np.abs(t.data).max()) for t in problem.weights)
+    scale = LARGEST_SCALE / max(largest, LARGEST_SCALE)
     if scale < 1:
         weights = [Tensor.of(t.name, t.data * scale, t.dtype) for t in problem.weights]
         problem = replace(problem, weights=tuple(weights))
