@@ -12,7 +12,7 @@ from rnnparity.bench.ratios import Change, Compared, compare
 from rnnparity.bench.report import headline, render, verdict
 from rnnparity.bench.stored import StoredRun, dump, load, merge
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.files import check_writable, write_file
+from rnnparity.problem.files import check_new_folder, check_writable, write_folder
 
 NAMES = ("report.html", "report.md", "report.json")
 
@@ -55,11 +55,10 @@ def bench(
     _check_folder(out)
     run = merge(runs, any_machine) if runs else measure(quick, k, report_progress)
     # Written first: what was measured is kept whatever the comparison does.
-    write_file(out / "report.json", dump(run))
+    write_folder(out, {"report.json": dump(run)})
     compared = _compared(run, before, str(baseline), any_machine) if before else []
     page, markdown = render(run, compared, before)
-    write_file(out / "report.html", page)
-    write_file(out / "report.md", markdown)
+    write_folder(out, {"report.html": page, "report.md": markdown})
     return _summary(run, compared, fail_above, out)
 
 
@@ -99,9 +98,7 @@ def _compared(run: StoredRun, before: StoredRun, name: str, any_machine: bool) -
 
 def _check_folder(out: Path) -> None:
     """Check before minutes of measuring that the report can be written."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(f"{out}: cannot write the report: {error.strerror or error}") from None
-    for name in NAMES:
-        check_writable(out / name)
+    check_new_folder(out)
+    if out.exists():
+        for name in NAMES:
+            check_writable(out / name)

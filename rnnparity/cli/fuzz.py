@@ -70,7 +70,7 @@ def fuzz(
     smallest problem that still fails is searched, and its cause. `explain`, `show` and `run` take
     the ids of these problems, such as fuzz-17-3.
     """
-    from rnnparity.problem.files import write_folder
+    from rnnparity.problem.files import check_new_folder
 
     if from_:
         if subject or n or seeds or json or out or precision or dask:
@@ -81,7 +81,7 @@ def fuzz(
         runs = load_runs(from_)
     else:
         if out is not None:
-            write_folder(out, {})  # refused before the run, not after it
+            check_new_folder(out)
         if dask and j:
             raise RequestError("-j: remove it with --dask; the cluster has its own workers")
         runs = [_run(subject or "keras", _seeds(seeds, n), json, j, timeout, precision, dask)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from stat import S_IMODE
@@ -56,20 +56,52 @@ def write_files(files: Mapping[Path, str | bytes | None]) -> None:
 
 
 def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
-    """Write files by name into a folder, which is created if needed, as `write_files` does.
+    """Write files by name into a folder as `write_files` does; a name may have folders.
 
     Raises:
-        RequestError: the folder or a file cannot be written; a folder that was created is removed.
+        RequestError: a file cannot be written; folders that were created are removed.
     """
-    created = [path for path in (folder, *folder.parents) if not path.exists()]
+    paths = {folder / name: content for name, content in files.items()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_files({folder / name: content for name, content in files.items()})
-    except (OSError, RequestError) as error:
-        for path in created:
+        with _folders([folder, *(path.parent for path in paths)]):
+            write_files(paths)
+    except OSError as error:
+        raise _refusal(folder, error) from None
+
+
+def check_new_folder(folder: Path) -> None:
+    """Check before long work that a folder can be written into; none is left behind.
+
+    Raises:
+        RequestError: it cannot.
+    """
+    try:
+        with _folders([folder], keep=False):
+            check_folder(folder)
+    except OSError as error:
+        raise _refusal(folder, error) from None
+
+
+@contextmanager
+def _folders(folders: Iterable[Path], *, keep: bool = True) -> Iterator[None]:
+    """Create folders where they are missing; remove these after an error, or unless `keep`.
+
+    Raises:
+        OSError: one cannot be created.
+    """
+    created: list[Path] = []
+    done = False
+    try:
+        for folder in folders:
+            missing = [path for path in (folder, *folder.parents) if not path.exists()]
+            created += reversed(missing)
+            folder.mkdir(parents=True, exist_ok=True)
+        yield
+        done = keep
+    finally:
+        for path in () if done else reversed(created):
             with suppress(OSError):
                 path.rmdir()
-        raise error if isinstance(error, RequestError) else _refusal(folder, error) from None
 
 
 def check_writable(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import read_known
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.files import check_writable, write_file, write_folder
+from rnnparity.problem.files import check_new_folder, check_writable, write_file
 from rnnparity.problem.results import Report
 from rnnparity.report.changes import Changes
 from rnnparity.report.merge import merge
@@ -54,7 +54,7 @@ class Outputs:
             if file != STDOUT:
                 check_writable(file)
         if self.site is not None:
-            write_folder(self.site, {})
+            check_new_folder(self.site)
         elif self.history:
             raise RequestError("--history is shown on a site; add --site DIR")
         self._histories()

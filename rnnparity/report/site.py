@@ -101,14 +101,13 @@ def _write(
     subjects: Mapping[str, str],
     index: Mapping[str, str],
 ) -> None:
-    """Write the pages, the index last: its links lead to files that are there."""
-    for name, content in bundles.items():
-        if content:
-            write_folder(folder / DIFFERENCES / name, content)
-    if differences:
-        write_folder(folder / DIFFERENCES, differences)
-    write_folder(folder / SUBJECTS, subjects)
-    write_folder(folder, index)
+    """Write the pages, all or none, the index last: its links lead to files that are there."""
+    files: dict[str, str | bytes] = {}
+    for entry, content in bundles.items():
+        files |= {f"{DIFFERENCES}/{entry}/{name}": data for name, data in content.items()}
+    files |= {f"{DIFFERENCES}/{name}": text for name, text in differences.items()}
+    files |= {f"{SUBJECTS}/{name}": text for name, text in subjects.items()}
+    write_folder(folder, {**files, **index})
 
 
 def file_names(report: Report) -> dict[str, str]:

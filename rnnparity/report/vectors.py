@@ -17,7 +17,7 @@ from rnnparity.catalogue.cotangents import gradient_cases
 from rnnparity.golden.manifest import SCHEMA
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.files import write_folder
+from rnnparity.problem.files import check_new_folder, write_folder
 from rnnparity.problem.format_writing import FORMAT_2, dump_line
 from rnnparity.problem.json_schema import schema_text
 from rnnparity.problem.problem import Problem, Tensor
@@ -52,7 +52,7 @@ def export_vectors(folder: Path, *, k: str = "", progress: Progress | None = Non
         RequestError: `k` selects no case that has a golden, or the folder cannot be written.
         FormatError: the fixtures are incomplete or edited.
     """
-    write_folder(folder, {})  # refused before the work, not after it
+    check_new_folder(folder)
     # Few engines have dropout or train, and those that ignore these keys have other outputs.
     selected = [
         case

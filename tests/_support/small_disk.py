@@ -18,9 +18,10 @@ from _support.fixture_folders import small_rows, texts_of
 
 from rnnparity.golden.writing import locked, write_fixtures
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.files import check_writable, write_folder
+from rnnparity.problem.files import check_new_folder, check_writable, write_folder
 from rnnparity.report.bundle import write_bundle
 from rnnparity.report.outputs import Outputs
+from rnnparity.report.vectors import export_vectors
 
 
 def on_small_disk(folder: Path, options: str) -> dict[str, list[str]]:
@@ -49,8 +50,11 @@ def writers(folder: Path):
         "json": lambda: Outputs(json=folder / "x.json").write(both()),
         "bundle": lambda: write_bundle(folder / "a" / "b", problem, "headline"),
         "folder": lambda: write_folder(folder / "a" / "b", large),
+        "site": lambda: Outputs(site=folder / "site").write(both()),
+        "vectors": lambda: export_vectors(folder / "vectors", k="lstm-spread-last"),
         "fixtures": lambda: fixtures(folder),
         "check": lambda: check_writable(folder / "x.json"),
+        "check folder": lambda: check_new_folder(folder / "c" / "d"),
     }
 
 

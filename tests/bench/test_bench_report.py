@@ -116,8 +116,8 @@ def nothing_is_measured(monkeypatch):
         ("--from a.json -k LSTM", "--from: merges stored runs; leave out --quick and -k"),
         ("--baseline none.json", "none.json: cannot be read: No such file"),
         ("--from none.json", "none.json: cannot be read: No such file"),
-        ("--out file/report", "file/report: cannot write the report"),
-        ("--out file", "file: cannot write the report"),
+        ("--out file/report", "file/report: cannot be written"),
+        ("--out file", "file: cannot be written"),
     ],
 )
 def test_invalid_request_is_refused_before_measuring(here, tmp_path, monkeypatch, words, what):
@@ -251,7 +251,7 @@ def test_contender_with_wrong_outputs_is_not_timed(tmp_path):
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "reference float32: output is off by " in done.stderr
     assert "sigma (10 allowed); nothing was timed" in done.stderr
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

@@ -10,7 +10,13 @@ import pytest
 from _support.small_disk import on_small_disk
 
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.files import check_writable, write_file, write_files, write_folder
+from rnnparity.problem.files import (
+    check_new_folder,
+    check_writable,
+    write_file,
+    write_files,
+    write_folder,
+)
 
 
 def test_a_file_is_written_whole(tmp_path):
@@ -143,12 +149,43 @@ def test_files_are_removed_between_those_that_are_written(tmp_path):
 
 
 def test_a_folder_that_exists_is_kept_when_writing_fails(tmp_path):
+    long = "x" * 300  # no file can have this name
     with pytest.raises(RequestError, match="cannot be written"):
-        write_folder(tmp_path, {"x/y": "new"})
-    assert tmp_path.is_dir()
-    with pytest.raises(RequestError, match="a/b/x/y: cannot be written"):
-        write_folder(tmp_path / "a" / "b", {"x/y": "new"})
+        write_folder(tmp_path, {"x/y": "new", long: "new"})
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RequestError, match=r"a/b/x*: cannot be written"):
+        write_folder(tmp_path / "a" / "b", {"c/d/y": "new", long: "new"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interruption_leaves_no_new_folder(tmp_path, monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(tmp_path / "a", {"b/c": "new"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_are_written_into_folders_of_their_own(tmp_path):
+    write_folder(tmp_path / "a", {"b/c/x": "1", "b/y": "2", "z": "3"})
+    texts = {
+        path.relative_to(tmp_path).as_posix(): path.read_text()
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
+    assert texts == {"a/b/c/x": "1", "a/b/y": "2", "a/z": "3"}
+
+
+def test_a_folder_that_is_checked_is_not_left_behind(tmp_path):
+    check_new_folder(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    check_new_folder(tmp_path)
+    assert tmp_path.is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(RequestError, match="cannot be written: Not a directory"):
+        check_new_folder(tmp_path / "file" / "a")
 
 
 @pytest.mark.parametrize(
@@ -164,6 +201,7 @@ def test_every_writer_on_a_real_disk(tmp_path, options, reason):
     if options != "ro":
         assert set(results["check"].pop()) == rest
         assert results.pop("check") == [""]
+        assert results.pop("check folder")[0] == ""
     for name, (error, files) in results.items():
         assert error.endswith(f"cannot be written: {reason}"), name
         assert rest.issuperset(files), name
