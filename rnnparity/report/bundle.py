@@ -1,7 +1,7 @@
 """A bundle for an issue tracker: a problem file, and a script that shows it with only the framework.
 
-The script for Keras and that for TensorFlow.js build the layer. That for an ONNX engine runs the model
-beside it; where PyTorch cannot export the layer, the script attempts it.
+Most scripts build the layer. That for an ONNX engine runs the model beside it; where PyTorch cannot
+export the layer, the script attempts it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from textwrap import fill
-
-import numpy as np
 
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.errors import RequestError
@@ -20,16 +17,19 @@ from rnnparity.problem.format_writing import dump_pretty
 from rnnparity.problem.layers import Bidirectional, Stack, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.shapes import output_slots
-from rnnparity.problem.text import visible
 from rnnparity.problem.verdicts import DifferenceType
-from rnnparity.reference.tolerance import expect
+from rnnparity.report.layer_scripts import LAYER_SCRIPTS, layer_files
 from rnnparity.report.page import render_template
 from rnnparity.report.recorded_model import recorded_model
-from rnnparity.report.scripts import ENGINES, KERAS, PATHS, Family, family_of
-from rnnparity.verdict.compare import compare_structure, distances
+from rnnparity.report.script_text import docstring, is_relative
+from rnnparity.report.scripts import (
+    ENGINES,
+    KERAS,
+    PATHS,
+    Family,
+    family_of,
+)
 
-# The subject whose script is in JavaScript.
-TFJS = "tfjs"
 # The types of difference, the one that a script shows best first.
 _SHOWN = (
     DifferenceType.COUNT,
@@ -40,8 +40,6 @@ _SHOWN = (
     DifferenceType.DTYPE,
     DifferenceType.FACT,
 )
-# The width of the script's docstring.
-WIDTH = 117
 
 # What a template is rendered with.
 Context = Mapping[str, object]
@@ -89,19 +87,19 @@ def bundle_files(
     Raises:
         RequestError: no script can be written for the layer or the subject.
     """
-    if subject == TFJS:
-        return _tfjs_files(problem, headline)
+    if subject in LAYER_SCRIPTS:
+        return layer_files(problem, headline, LAYER_SCRIPTS[subject])
     family, path = family_of(subject)
     if family is None and shown is None:
         raise RequestError(f"{problem.id}: cannot write a script for subject {subject!r}")
     runs_subject = family is not None
-    relative = runs_subject and _is_relative(problem)
+    relative = runs_subject and is_relative(problem)
     if runs_subject:
         problem = problem.with_outputs(golden_outputs(problem))
     family = family or KERAS["keras"]
     _check(problem, family, path, shown)
     context: Context = {
-        "docstring": _docstring(f"{problem.id}: {headline}"),
+        "docstring": docstring(f"{problem.id}: {headline}"),
         "relative": relative,
         "shows_count": shown is DifferenceType.COUNT,
         "shows_dtypes": shown is DifferenceType.DTYPE,
@@ -112,20 +110,6 @@ def bundle_files(
         return {**content, **_engine_files(problem, subject, family, path, context)}
     context = {**asdict(family), **context, **_keras_context(problem, family, path, shown)}
     return {**content, "reproduce.py": render_template("reproduce.py.j2", context)}
-
-
-def _tfjs_files(problem: Problem, headline: str) -> dict[str, str | bytes]:
-    """Return the script that runs a layer of TensorFlow.js, and its problem.
-
-    Raises:
-        RequestError: the script cannot express the layer.
-    """
-    if isinstance(problem.layer, Stack) or problem.calls:
-        raise RequestError(f"{problem.id}: cannot write a script for more than one call of a layer")
-    comment = fill(visible(f"{problem.id}: {headline}"), WIDTH, break_long_words=False)
-    script = render_template("reproduce_tfjs.mjs.j2", {"docstring": comment.replace("*/", "* /")})
-    problem = problem.with_outputs(golden_outputs(problem))
-    return {"problem.json": dump_pretty(problem), "reproduce.mjs": script}
 
 
 def _engine_files(
@@ -144,13 +128,6 @@ def _engine_files(
     }
     script = render_template("reproduce_onnx.py.j2", context)
     return {"reproduce.py": script, **recorder.files()}
-
-
-def _docstring(text: str) -> str:
-    """Return text for between a docstring's quotes; an exception's message may hold anything."""
-    lines = fill(visible(text), WIDTH, break_long_words=False, break_on_hyphens=False)
-    lines = lines.replace("\\", "\\\\").replace('"""', "'''")
-    return lines + ("\n" if "\n" in lines or lines.endswith('"') else "")
 
 
 def _keras_context(
@@ -176,22 +153,6 @@ def _keras_context(
         "shapes": shapes,
         "calls": problem.calls is not None,
     }
-
-
-def _is_relative(problem: Problem) -> bool:
-    """Return whether only small values differ, so that the largest absolute error is noise."""
-    if problem.outputs is None or compare_structure(problem.outputs, problem.output_slots()):
-        return False
-    expected = expect(problem)
-    threshold = expected.dtype.threshold
-    differs = shows = False
-    triples = zip(problem.outputs, expected.outputs, expected.sigmas, strict=True)
-    for tensor, reference, sigma in triples:
-        differing = distances(tensor, reference.data, sigma, threshold) > threshold
-        error = np.abs(tensor.data.astype(np.float64) - reference.data)
-        shows |= bool(differing.flat[np.argmax(error)])
-        differs |= bool(differing.any())
-    return differs and not shows
 
 
 def _check(problem: Problem, family: Family, path: str, shown: DifferenceType | None) -> None:

@@ -178,3 +178,34 @@ def test_difference_that_a_script_shows_best_comes_first():
     assert shown_difference(types) is DifferenceType.VALUES
     assert shown_difference(types[:2]) is DifferenceType.DTYPE
     assert shown_difference([]) is DifferenceType.VALUES
+
+
+LSTM = "lstm-spread-sequences-state"
+
+
+@pytest.mark.parametrize("subject", ["ncnn", "tinygrad"])
+def test_script_of_an_engine_runs_an_lstm(tmp_path, subject):
+    pytest.importorskip(subject)
+    written = write_bundle(tmp_path, catalogue()[LSTM], "what differs", subject)
+    assert [path.name for path in written] == ["problem.json", "reproduce.py"]
+    ran = subprocess.run(
+        [sys.executable, "reproduce.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    lines = ran.stdout.splitlines()
+    assert [line.partition("[")[0] for line in lines] == ["output", "h", "c"]
+    assert all(float(line.rpartition(" ")[2]) < 1e-6 for line in lines)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "gru-spread-last",
+        "bi_lstm-spread-concat-last",
+        "lstm-spread-last-mask_left",
+        "lstm-spread-sequences-state-initial",
+        "stateful-lstm-forward-sequences",
+    ],
+)
+def test_script_of_an_engine_is_refused_for_another_layer(case):
+    with pytest.raises(RequestError, match="cannot write a script for more than"):
+        bundle_files(catalogue()[case], "what differs", "ncnn")

@@ -27,7 +27,9 @@ ENGINES = {
     "flax:linen": {"SimpleRNN", "LSTM", "GRU"},
     "flax:nnx": {"SimpleRNN", "LSTM", "GRU"},  # the GRU without biases
     "mlx": {"SimpleRNN", "LSTM", "GRU"},
+    "ncnn": {"SimpleRNN", "LSTM", "GRU"},
     "paddle": {"SimpleRNN", "LSTM", "GRU"},
+    "tinygrad": {"LSTM"},
 }
 
 
