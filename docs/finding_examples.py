@@ -28,6 +28,8 @@ def problems() -> dict[FindingType, Problem]:
         FindingType.ROWS_PERMUTED: _edited(LSTM, lambda y: y[::-1]),
         FindingType.TIME_SHIFTED: _edited(LSTM, lambda y: np.roll(y, 1, axis=1)),
         FindingType.STEPS_MISSING: _edited(LSTM, lambda y: y[:, :3]),
+        FindingType.AXES_EXCHANGED: _edited(LSTM, lambda y: y.transpose(0, 2, 1)),
+        FindingType.FINITE_AGREES: _edited(LSTM, _without_end),
         FindingType.ZERO: _edited(GRU, lambda y: y * np.array([1, 0])[:, None, None]),
         FindingType.RESTARTS_EVERY_STEP: _restarted(),
         FindingType.MASKED_STEPS_ONLY: _frozen(),
@@ -79,6 +81,10 @@ def _with_weights(name: str, gate: int, edit) -> Problem:
         weights.append(replace(tensor, data=data))
     outputs = compute(replace(problem, weights=tuple(weights)))
     return _with_outputs(problem, [tensor.data for tensor in outputs])
+
+
+def _without_end(y: np.ndarray) -> np.ndarray:
+    return np.where(np.arange(y.shape[1])[:, None] < 2, y, np.nan)
 
 
 def _permuted_rows(W: np.ndarray) -> np.ndarray:

@@ -36,6 +36,8 @@ class FindingType(StrEnum):
     ROWS_PERMUTED = "rows-permuted"  # row n is the expected row numbers[n]
     TIME_SHIFTED = "time-shifted"  # [name: output; numbers: steps, positive is late]
     STEPS_MISSING = "steps-missing"  # [name: first or last; numbers: those that are there]
+    AXES_EXCHANGED = "axes-exchanged"  # [numbers: their order; name: transposed ("") or reshaped]
+    FINITE_AGREES = "finite-values-agree"  # [name: rows, steps or units; numbers: not finite]
     ZERO = "zero"  # [name: rows, steps, units or an output; numbers: which; the others agree]
     RESTARTS_EVERY_STEP = "restarts-every-step"  # every step starts from the initial state
     MASKED_STEPS_ONLY = "masked-steps-only"  # [name: what they are]
@@ -63,6 +65,7 @@ class BlockChange(StrEnum):
     REPLACED = "replaced"  # by another block, `Finding.source`
     EXCHANGED = "exchanged"  # with another block, `Finding.source`
     ADDED = "added"  # another block, `Finding.source`, is added to it
+    SUMMED = "summed"  # two rows, of which the given ones have only the sum
     SHIFTED = "shifted"  # every element by `Finding.value`
     OTHER = "other"  # different numbers
 

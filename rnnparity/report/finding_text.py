@@ -37,6 +37,7 @@ CHANGES = {
     BlockChange.NEGATED: "has the opposite sign",
     BlockChange.TRANSPOSED: "is transposed",
     BlockChange.REVERSED: "is in reverse order",
+    BlockChange.SUMMED: "has two different rows, of which only the sum is given",
     BlockChange.OTHER: "has different numbers",
 }
 
@@ -70,6 +71,21 @@ def _follows(finding: Finding) -> str:
 def _permuted(finding: Finding) -> str:
     order = listed(finding.numbers, len(finding.numbers))
     return f"correct, but the rows are in the order {order}"
+
+
+def _axes(finding: Finding) -> str:
+    names = ("batch", "steps", "units") if len(finding.numbers) == 3 else ("batch", "units")
+    order = ", ".join(names[axis] for axis in finding.numbers)
+    if finding.name:
+        return f"correct, but computed with the axes ({order}) and reshaped, not transposed"
+    return f"correct, but the axes are ({order})"
+
+
+def _finite_agrees(finding: Finding) -> str:
+    if not finding.numbers:
+        return "all finite values agree"
+    verb = "are" if len(finding.numbers) > 1 else "is"
+    return f"{numbered(finding.name, finding.numbers)} {verb} not finite; all other values agree"
 
 
 def _shifted(finding: Finding) -> str:
@@ -207,6 +223,8 @@ TEXTS: Mapping[FindingType, Callable[[Finding], str]] = {
     FindingType.ROWS_PERMUTED: _permuted,
     FindingType.TIME_SHIFTED: _shifted,
     FindingType.STEPS_MISSING: _steps_missing,
+    FindingType.AXES_EXCHANGED: _axes,
+    FindingType.FINITE_AGREES: _finite_agrees,
     FindingType.ZERO: _zero,
     FindingType.MASKED_STEPS_ONLY: _masked_steps,
     FindingType.ONE_DIRECTION_ONLY: lambda finding: f"only the {finding.name} direction differs",

@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnparity.explanation.estimate import Estimate
 from rnnparity.explanation.findings.block_changes import (
+    Blocks,
     ChangedBlock,
     blocks_of,
     changes_of,
@@ -32,6 +33,8 @@ NOISIER = 5.0
 HYPOTHESES = 1000.0
 # By how much the differences must exceed what is left of them, rms, to rule out other changes.
 CLEAR = 30.0
+# Up to this part of the largest number sums are the same.
+SAME_SUM = 1e-3
 # So many descriptions of what was fitted are tried.
 DESCRIPTIONS = 6
 # All units are solved for where that is no more than this (see `regression.WORK`): a second.
@@ -54,6 +57,15 @@ class Account:
     def described(self) -> bool:
         """Whether every change is more than different numbers."""
         return all(changed.change is not BlockChange.OTHER for changed in self.changes)
+
+    def sums_rows(self, given: Blocks) -> bool:
+        """Whether both rows of a bias were used with other numbers, but the same sum."""
+        if self.described or [changed.block.row for changed in self.changes] != [0, 1]:
+            return False
+        used = np.sum([changed.numbers for changed in self.changes], axis=0)
+        total = np.sum([given[changed.block] for changed in self.changes], axis=0)
+        size = np.abs([changed.numbers for changed in self.changes]).max()
+        return bool(np.abs(used - total).max() <= SAME_SUM * size)
 
 
 class ActualSequence:

@@ -164,8 +164,9 @@ def blocks_of(weights: Mapping[str, Array], prefix: str, layer: Recurrent) -> li
 
 
 def _edits(weights: Mapping[str, Array], prefix: str, layer: Recurrent) -> Iterator[Edit]:
-    """Yield every change of one block, with the arrays that differ."""
+    """Yield every change of one block, with the arrays that differ, and the kernels exchanged."""
     blocks = blocks_of(weights, prefix, layer)
+    yield from _exchanged_kernels(weights, prefix)
     for number, block in enumerate(blocks):
         array = weights[block.array]
         for change, values in _changes(block.values):
@@ -185,6 +186,20 @@ def _edits(weights: Mapping[str, Array], prefix: str, layer: Recurrent) -> Itera
                 rest = first.get(other.array, weights[other.array])
                 edited = first | {other.array: other.edited(rest, block.values)}
                 yield _finding(block, BlockChange.EXCHANGED, other), edited
+
+
+def _exchanged_kernels(weights: Mapping[str, Array], prefix: str) -> Iterator[Edit]:
+    """Yield the kernels in place of each other, where there are as many features as units."""
+    first, second = f"{prefix}kernel", f"{prefix}recurrent_kernel"
+    if weights[first].shape == weights[second].shape:
+        finding = Finding(
+            FindingType.BLOCK,
+            half=prefix,
+            block=WeightBlock("kernel", ""),
+            change=BlockChange.EXCHANGED,
+            source=WeightBlock("recurrent_kernel", ""),
+        )
+        yield finding, {first: weights[second], second: weights[first]}
 
 
 def _changes(values: Array) -> Iterator[tuple[BlockChange, Array]]:

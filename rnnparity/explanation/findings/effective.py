@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from rnnparity.explanation.findings.accounts import NOISIER, Account, ActualSequence
+from rnnparity.explanation.findings.block_changes import Blocks
 from rnnparity.explanation.findings.regression import STEPS_PER_WEIGHT, Regression
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.findings import Finding
+from rnnparity.problem.findings import BlockChange, Finding, WeightBlock
 from rnnparity.problem.layers import Recurrent, with_return_state
 from rnnparity.problem.problem import Problem, Tensor
 
@@ -64,7 +67,8 @@ def effective_weights(
         accounts += _confirmed(part.accounts(regression), gate, whole)
     described = [account for account in accounts if account.described]
     accounts = described or accounts
-    return [f for account in accounts for f in _findings(account, len(accounts) == 1)], unknown
+    single = len(accounts) == 1
+    return [f for account in accounts for f in _findings(account, single, part.blocks)], unknown
 
 
 def _confirmed(accounts: list[Account], gate: str, whole: ActualSequence) -> list[Account]:
@@ -79,11 +83,32 @@ def _confirmed(accounts: list[Account], gate: str, whole: ActualSequence) -> lis
     return [account for account in confirmed if account is not None]
 
 
-def _findings(account: Account, single: bool) -> Iterator[Finding]:
+def _findings(account: Account, single: bool, given: Blocks) -> Iterator[Finding]:
     """Yield the changes of an account as findings; `single`: there is no other account."""
-    for changed in account.changes:
-        certain = single and account.certain
+    certain = single and account.certain
+    changes = account.changes
+    if account.sums_rows(given):
+        summed = replace(changes[0].block, row=None)
+        changes = (replace(changes[0], block=summed, change=BlockChange.SUMMED),)
+    for changed in changes:
         yield replace(changed.finding, sigma=account.sigma, certain=certain)
+
+
+def summed_rows(problem: Problem, sequence_sigmas: Array) -> list[Finding]:
+    """Return that each row of a given bias is the sum of the two rows that were used, if so.
+
+    The given rows must be equal. In all gates but the candidate's only their sum counts.
+    """
+    bias = next((tensor for tensor in problem.weights if tensor.name == "bias"), None)
+    if bias is None or bias.data.ndim < 2 or not np.array_equal(bias.data[0], bias.data[1]):
+        return []
+    once = np.stack([bias.data[0], np.zeros_like(bias.data[0])])
+    weights = tuple(
+        replace(tensor, data=once) if tensor is bias else tensor for tensor in problem.weights
+    )
+    found, _ = effective_weights(replace(problem, weights=weights), sequence_sigmas)
+    block = WeightBlock("bias", "")
+    return [replace(f, block=block) for f in found if f.change is BlockChange.SUMMED]
 
 
 def _units(problem: Problem) -> int:

@@ -9,6 +9,7 @@ from math import lgamma, log
 
 import numpy as np
 
+from rnnparity.explanation.findings.axes import axes_findings
 from rnnparity.explanation.findings.claim import Claim, weigh
 from rnnparity.explanation.findings.view import Output, View
 from rnnparity.problem.dtypes import Array
@@ -32,6 +33,7 @@ def moved_findings(view: View, *, zeros: bool = True) -> Iterator[Finding]:
         yield from zero or _permuted(view, output)
         if output.has_time and not zero:
             yield from _shifted(view, output)
+            yield from axes_findings(output.actual, output, view.threshold, half=view.prefix)
 
 
 def permuted_findings(view: View) -> Iterator[Finding]:
@@ -85,6 +87,28 @@ def _zero(view: View, output: Output) -> Iterator[Finding]:
         numbers = tuple(np.flatnonzero(wrong).tolist())
         yield Finding(FindingType.ZERO, name, numbers, half=view.prefix, sigma=0.0)
         return
+
+
+def finite_findings(view: View) -> Iterator[Finding]:
+    """Yield which rows, steps or units are not finite, where all finite values agree."""
+    for output in view.outputs:
+        if output.differing[np.isfinite(output.actual)].any():
+            return
+    for output in view.differing:
+        wrong = ~np.isfinite(output.actual)
+        yield Finding(FindingType.FINITE_AGREES, *_whole_slices(output, wrong), half=view.prefix)
+        return
+
+
+def _whole_slices(output: Output, wrong: Array) -> tuple[str, tuple[int, ...]]:
+    """Return the axis and the indices at which everything is wrong; no name where others are too."""
+    for name, axis in AXES.items():
+        if name == "step" and not output.has_time:
+            continue
+        by_index = _along(wrong, axis)
+        if not by_index.all() and (by_index.any(axis=1) == by_index.all(axis=1)).all():
+            return name, tuple(np.flatnonzero(by_index.all(axis=1)).tolist())
+    return "", ()
 
 
 def _along(array: Array, axis: int) -> Array:

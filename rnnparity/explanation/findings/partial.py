@@ -1,4 +1,4 @@
-"""Parts of a sequence, where the shape of an output is wrong."""
+"""Parts of a sequence and exchanged axes, where the shape of an output is wrong."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rnnparity.explanation.findings.axes import axes_findings
 from rnnparity.explanation.findings.claim import weigh
 from rnnparity.explanation.findings.view import Output
 from rnnparity.explanation.noise import Noise
@@ -19,7 +20,7 @@ TIME_FIRST = "time first"
 
 
 def partial_findings(problem: Problem, actual: Sequence[Tensor]) -> Iterator[Finding]:
-    """Yield which steps of each sequence of the expected outputs are there."""
+    """Yield which steps of each sequence of the expected outputs are there, or how its axes are exchanged."""
     expected = expect(problem)
     if expected.unpredictable:
         return
@@ -28,7 +29,10 @@ def partial_findings(problem: Problem, actual: Sequence[Tensor]) -> Iterator[Fin
     for tensor, output, floor in zip(actual, expected.outputs, floors, strict=False):
         whole = Output(output.name, output.data, output.data, threshold * floor)
         array = tensor.data.astype(np.float64)
-        if not whole.has_time or array.ndim != whole.actual.ndim:
+        if array.ndim != whole.actual.ndim:
+            continue
+        yield from axes_findings(array, whole, threshold)
+        if not whole.has_time:
             continue
         for name, seen in (("", array), (TIME_FIRST, array.swapaxes(0, 1))):
             yield from _part(seen, whole, name, threshold)

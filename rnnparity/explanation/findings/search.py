@@ -9,7 +9,7 @@ from functools import partial
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.activations import activation_findings
 from rnnparity.explanation.findings.blocks import Base, block_findings
-from rnnparity.explanation.findings.effective import effective_weights
+from rnnparity.explanation.findings.effective import effective_weights, summed_rows
 from rnnparity.explanation.findings.grids import (
     grid_findings,
     shared_grid_findings,
@@ -23,7 +23,7 @@ from rnnparity.explanation.findings.half_problem import (
 )
 from rnnparity.explanation.findings.initial import initial_findings
 from rnnparity.explanation.findings.masked import masked_findings
-from rnnparity.explanation.findings.moved import moved_findings, permuted_findings
+from rnnparity.explanation.findings.moved import finite_findings, moved_findings, permuted_findings
 from rnnparity.explanation.findings.one_step import one_step
 from rnnparity.explanation.findings.quantities import quantity_findings
 from rnnparity.explanation.findings.steps import restart_findings, step_findings
@@ -60,10 +60,11 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
     """Return what accounts for the outputs that differ; the first answer that does ends the search.
 
     `quickly`: only what a comparison shows, not the weights, states and activations for which the
-    layer has to run many times. Empty where an output is not finite: nothing can be compared.
+    layer has to run many times. Where an output is not finite, only whether all finite values agree.
     """
     if not evidence.finite:
-        return Findings()
+        found = tuple(finite_findings(view_of(evidence)))
+        return Findings(found, complete=bool(found))
     view = view_of(evidence)
     moved = _moved_outputs(view)
     if moved.complete:
@@ -187,7 +188,9 @@ def _effective(half: HalfProblem) -> Iterator[Finding]:
     layer = replace(half.layer, return_state=False)
     actual = Tensor("output", sequence.actual)
     problem = replace(half.problem, layer=layer, outputs=(actual,))
-    found, unknown = effective_weights(problem, sequence.allowed / half.view.threshold)
+    sigmas = sequence.allowed / half.view.threshold
+    found, unknown = effective_weights(problem, sigmas)
+    found = found or summed_rows(problem, sigmas)
     prefix = half.view.prefix
     yield from (replace(finding, half=prefix) for finding in found)
     if unknown and not found:

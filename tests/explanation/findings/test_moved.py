@@ -98,3 +98,54 @@ def test_shift_of_a_long_sequence_is_found_in_the_memory_of_a_few_outputs(by, ex
     tracemalloc.stop()
     assert found == expected
     assert peak < 20 * values.nbytes
+
+
+@pytest.mark.parametrize(
+    ("change", "numbers", "name"),
+    [
+        (lambda array: array.transpose(0, 2, 1), (0, 2, 1), ""),
+        (lambda array: array.transpose(2, 1, 0), (2, 1, 0), ""),
+        (lambda array: array.swapaxes(0, 1).reshape(array.shape), (1, 0, 2), "reshaped"),
+        (lambda array: array.swapaxes(1, 2).reshape(array.shape), (0, 2, 1), "reshaped"),
+    ],
+)
+def test_axes_in_another_order_are_found(change, numbers, name):
+    problem = random_problem(spec_of("gru", 5, **SEQUENCES), 0, (3, 6, 4))
+    findings = findings_of(problem, change(run(problem)[0]))
+    assert [
+        (finding.numbers, finding.name, finding.certain)
+        for finding in findings
+        if finding.type is FindingType.AXES_EXCHANGED
+    ] == [(numbers, name, True)]
+
+
+def test_axes_of_equal_length_are_told_apart():
+    problem = random_problem(spec_of("gru", 6, **SEQUENCES), 0, (3, 6, 4))
+    findings = findings_of(problem, run(problem)[0].transpose(0, 2, 1))
+    assert [f.numbers for f in findings if f.type not in PATTERNS] == [(0, 2, 1)]
+
+
+def test_axes_of_a_last_output_are_exchanged():
+    problem = random_problem(spec_of("gru", 5), 0, (3, 6, 4))
+    (finding,) = findings_of(problem, run(problem)[0].T)
+    assert (finding.type, finding.numbers) == (FindingType.AXES_EXCHANGED, (1, 0))
+
+
+@pytest.mark.parametrize(
+    ("index", "name", "numbers"),
+    [
+        (np.s_[:, 4:], "step", (4, 5)),
+        (np.s_[1], "row", (1,)),
+        (np.s_[:, :, 2], "unit", (2,)),
+        (np.s_[1, 3:], "", ()),
+    ],
+)
+def test_values_that_are_not_finite_are_located_where_all_others_agree(index, name, numbers):
+    problem = random_problem(spec_of("gru", **SEQUENCES), 0, (3, 6, 4))
+    (array,) = run(problem)
+    array[index] = np.nan
+    (finding,) = [f for f in findings_of(problem, array) if f.type not in PATTERNS]
+    assert finding.type is FindingType.FINITE_AGREES
+    assert (finding.name, finding.numbers) == (name, numbers)
+    array[0, 0, 0] += 0.1
+    assert all(f.type in PATTERNS for f in findings_of(problem, array))
