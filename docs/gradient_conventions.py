@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnparity.problem.answer_types import Gradients
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.keras_config import parse_layer
-from rnnparity.problem.problem import Gradients, Problem, Tensor
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import state_slots
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.session import open_session

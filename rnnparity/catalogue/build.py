@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from rnnparity.catalogue.numbers import spread
+from rnnparity.problem.answer_types import TrainingStep
+from rnnparity.problem.case import Case
 from rnnparity.problem.dtypes import Array, variable_dtype
 from rnnparity.problem.keras_config import JsonObject, parse_layer
 from rnnparity.problem.layers import Layer, halves
-from rnnparity.problem.problem import Case, Problem, Tensor, TrainingStep
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import (
     Slot,
     dropout_slots,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.faults import Mutant, PlacedFault, run_one
+from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.explanations import EVERY_HALF, WHOLE, Cause, Explanation
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
@@ -42,9 +43,9 @@ class CauseSearch:
     def add(self, problem: Problem) -> None:
         """Search the cause of a problem's wrong outputs, that of an earlier one first.
 
-        Where there are cotangents, the cause is that of wrong gradients.
+        Where the problem asks for gradients, the cause is that of wrong gradients.
         """
-        if problem.cotangents is not None:
+        if problem.answer_type is AnswerType.GRADIENTS:
             self._add_gradients(problem)
             return
         mutant = _first_fit(problem, self._known)

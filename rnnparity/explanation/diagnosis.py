@@ -19,6 +19,7 @@ from rnnparity.explanation.pairs import Progress
 from rnnparity.explanation.patterns import value_findings
 from rnnparity.explanation.readings import Reading, readings
 from rnnparity.explanation.slices import ProblemSlice, fits_whole, is_huge, slice_of
+from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.explanations import Cause, Explanation
@@ -41,11 +42,11 @@ def diagnose(
     Raises:
         RequestError: the problem has no outputs, or no gradients.
     """
-    if problem.training_step is not None:
+    if problem.answer_type is AnswerType.TRAINED_WEIGHTS:
         raise RequestError(
             f"{problem.id}: a training step is not explained; explain its gradients instead"
         )
-    if problem.cotangents is not None:
+    if problem.answer_type is AnswerType.GRADIENTS:
         return explain_gradients(problem)
     if not problem.outputs:
         raise RequestError(

@@ -15,6 +15,7 @@ from pathlib import Path
 from rnnparity.catalogue import family
 from rnnparity.golden.manifest import MANIFEST, REMEDY, SCHEMA, read_manifest
 from rnnparity.golden.rows import golden_of, read_rows
+from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.json_text import read_bytes
 from rnnparity.problem.keras_config import JsonObject
@@ -46,12 +47,12 @@ def golden_outputs(problem: Problem) -> tuple[Tensor, ...]:
     """
     slots = problem.answer_slots()
     wide = "float64" in {slot.dtype for slot in slots}
-    if problem.training_step is not None:
+    if problem.answer_type is AnswerType.TRAINED_WEIGHTS:
         exact = compute_training_step_exactly(problem) if wide else compute_training_step(problem)
-    elif problem.cotangents is None:
-        exact = compute_exactly(problem) if wide else compute(problem)
-    else:
+    elif problem.answer_type is AnswerType.GRADIENTS:
         exact = compute_gradients_exactly(problem) if wide else compute_gradients(problem)
+    else:
+        exact = compute_exactly(problem) if wide else compute(problem)
     return tuple(
         Tensor.of(slot.name, tensor.data, slot.dtype)
         for slot, tensor in zip(slots, exact, strict=True)

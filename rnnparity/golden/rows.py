@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from rnnparity.golden.manifest import REMEDY
+from rnnparity.problem.answer_types import AnswerType, TrainingStep
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.format_writing import KEYS_OF_2, plain_fields
 from rnnparity.problem.json_text import load_json
 from rnnparity.problem.keras_config import JsonObject
-from rnnparity.problem.problem import Problem, Tensor, TrainingStep
+from rnnparity.problem.problem import Problem, Tensor
 
 ARRAYS = ("weights", "inputs", "mask", "initial_state")
 
@@ -55,7 +56,7 @@ def golden_of(row: JsonObject, problem: Problem, path: Path) -> tuple[Tensor, ..
         FormatError: one key differs, or the outputs are not those of the layer.
     """
     where = f"{path}: {problem.id}"
-    key = "outputs" if problem.cotangents is None else "gradients"
+    key = "gradients" if problem.answer_type is AnswerType.GRADIENTS else "outputs"
     outputs = row.pop(key, None)
     changed = _first_change(row, problem)
     if changed:

@@ -25,7 +25,7 @@ from rnnparity.models.layers import (
 )
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.problem import attached_mask
+from rnnparity.problem.live_layer import attached_mask
 from rnnparity.problem.tensor import Tensor
 from rnnparity.session.outcome import error_line
 from rnnparity.subjects.keras_layers import flat

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from rnnparity.problem.problem import Gradients, Problem, Tensor
+from rnnparity.problem.answer_types import Gradients
+from rnnparity.problem.problem import Problem, Tensor
 
 
 class Unsupported(Exception):  # noqa: N818 - a verdict, not an error

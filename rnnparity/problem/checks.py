@@ -12,7 +12,8 @@ from rnnparity.problem.shapes import Slot, dropout_slots, state_slots, weight_sl
 from rnnparity.problem.tensor import Tensor
 
 if TYPE_CHECKING:
-    from rnnparity.problem.problem import Gradients, Problem, TrainingStep
+    from rnnparity.problem.answer_types import Gradients, TrainingStep
+    from rnnparity.problem.problem import Problem
 
 AXES = (("B", "batch"), ("T", "time"), ("D", "feature"))
 

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from rnnparity.problem.answer_types import Gradients, TrainingStep
+from rnnparity.problem.case import Case
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.format_writing import FORMAT_2, KEYS_OF_2
 from rnnparity.problem.json_text import MAX_BYTES, load_json, read_bytes
 from rnnparity.problem.keras_config import JsonObject, parse_layer
-from rnnparity.problem.problem import Case, Gradients, Problem, Tensor, TrainingStep
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.short_form import is_short, parse_short
 
 if TYPE_CHECKING:

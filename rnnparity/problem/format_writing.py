@@ -13,9 +13,10 @@ from itertools import chain
 
 import numpy as np
 
+from rnnparity.problem.case import Case
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.keras_config import JsonObject, layer_spec
-from rnnparity.problem.problem import Case, Problem, Tensor
+from rnnparity.problem.problem import Problem, Tensor
 
 FORMAT, FORMAT_2 = "rnnparity/1", "rnnparity/2"
 # The keys that only version 2 has.

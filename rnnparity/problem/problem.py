@@ -2,68 +2,25 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from rnnparity.problem.answer_types import AnswerType, Gradients, TrainingStep
 from rnnparity.problem.arrays import ArrayLike, as_float, named_states, named_weights
+from rnnparity.problem.case import Case
 from rnnparity.problem.checks import check_problem
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array, variable_dtype
 from rnnparity.problem.errors import FormatError, LayerClassError
 from rnnparity.problem.keras_config import parse_layer
 from rnnparity.problem.layers import Layer, describe_layer, halves
+from rnnparity.problem.live_layer import KerasLayer, attached_mask
 from rnnparity.problem.shapes import Slot, output_slots, state_slots, weight_slots
 from rnnparity.problem.tensor import Tensor
 
-__all__ = ["Case", "KerasLayer", "Problem", "Tensor", "TrainingStep"]
-
-
-class KerasLayer(Protocol):
-    """A layer of Keras, or of anything with the same two methods."""
-
-    def get_config(self) -> Mapping[str, object]:
-        """Return its configuration."""
-
-    def get_weights(self) -> Sequence[ArrayLike]:
-        """Return its weights in Keras' order."""
-
-
-# In the order of `Problem.gradient_slots`; None where a framework has no gradient.
-Gradients: TypeAlias = tuple[Tensor | None, ...]
-
-
-@dataclass(frozen=True)
-class TrainingStep:
-    """One step of gradient descent: after = before - lr * gradient, for every weight.
-
-    The loss is the sum, over all outputs, of the mean of (output - target)^2 over all elements.
-    `targets` have the names and shapes of the outputs; `lr` is a number of float32, as Keras keeps
-    it.
-    """
-
-    lr: float
-    targets: tuple[Tensor, ...]
-
-
-@dataclass(frozen=True)
-class Case:
-    """What the catalogue records of a problem: why it exists and what is known beforehand.
-
-    `initializers` holds one number for `kernel`, `recurrent_kernel` and `bias`, and
-    `unit_forget_bias`, where the layer is to be built with `keras.initializers.Constant`. `expect`
-    holds printed digits, relations, symbolic shapes and parameter counts (see
-    `rnnparity.verdict.expectations`).
-    """
-
-    tags: tuple[str, ...]
-    why: str
-    source: str = ""
-    initializers: Mapping[str, Any] | None = None
-    expect: Mapping[str, Any] = field(default_factory=dict)
+__all__ = ["KerasLayer", "Problem", "Tensor"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -173,19 +130,28 @@ class Problem:
         slots = weight_slots(self.layer, self.inputs.shape[-1])
         return [replace(slot, dtype=variable_dtype(slot.dtype)) for slot in slots]
 
-    def answer_slots(self) -> list[Slot]:
-        """Return what an answer must have: outputs, or gradients where there are cotangents, or the
-        weights after a training step.
+    @property
+    def answer_type(self) -> AnswerType:
+        """What the problem asks for: outputs, or gradients where it has cotangents, or the weights
+        after its training step.
         """
         if self.training_step is not None:
+            return AnswerType.TRAINED_WEIGHTS
+        return AnswerType.OUTPUTS if self.cotangents is None else AnswerType.GRADIENTS
+
+    def answer_slots(self) -> list[Slot]:
+        """Return the names, shapes and dtypes that an answer must have, by `answer_type`."""
+        if self.answer_type is AnswerType.TRAINED_WEIGHTS:
             return self.weight_slots()
-        return self.output_slots() if self.cotangents is None else self.gradient_slots()
+        if self.answer_type is AnswerType.GRADIENTS:
+            return self.gradient_slots()
+        return self.output_slots()
 
     def with_answer(self, answer: Sequence[Tensor]) -> Problem:
-        """Return the same problem with these gradients, or outputs, see `answer_slots`."""
-        if self.cotangents is None:
-            return self.with_outputs(answer)
-        return replace(self, gradients=tuple(answer))
+        """Return the same problem with this answer, as its gradients or as its outputs."""
+        if self.answer_type is AnswerType.GRADIENTS:
+            return replace(self, gradients=tuple(answer))
+        return self.with_outputs(answer)
 
     def with_outputs(self, outputs: Sequence[Tensor]) -> Problem:
         """Return the same problem with these outputs."""
@@ -296,15 +262,6 @@ class Problem:
 def without_cotangents(problem: Problem) -> Problem:
     """Return the problem without cotangents and gradients: it asks for outputs, or a training step."""
     return replace(problem, cotangents=None, gradients=None)
-
-
-def attached_mask(inputs: ArrayLike) -> ArrayLike | None:
-    """Return the mask that Keras keeps with a tensor, None without one.
-
-    That of a tensor which takes no attributes, as JAX' are, is known to Keras 3 only.
-    """
-    find = getattr(sys.modules.get("keras.src.backend"), "get_keras_mask", None)
-    return find(inputs) if find else getattr(inputs, "_keras_mask", None)
 
 
 def _of_half(prefix: str, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:

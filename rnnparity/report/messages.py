@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from shlex import quote
 
 from rnnparity.catalogue import catalogue
+from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.dtypes import FLOAT_TYPES, declared_precision
 from rnnparity.problem.explanations import WHOLE, Cause, FaultId
 from rnnparity.problem.problem import Problem
@@ -61,7 +62,7 @@ def failure(
         lines += _explain_commands(problem, words if has_command else "", subject)
     if problem.case is not None:
         lines.append(f"  case: {problem.case.why}")
-    if has_command and problem.cotangents is None:
+    if has_command and problem.answer_type is not AnswerType.GRADIENTS:
         lines.append(f"  rerun: rnnparity show {words}")
     elif has_command:
         lines.append(f"  rerun: {gradients_command(result.id, subject)}{precision}")
@@ -70,7 +71,7 @@ def failure(
 
 def _explain_commands(problem: Problem, words: str, subject: str) -> list[str]:
     """Return the line with the command that explains a failure; without `words` it is Python."""
-    of_gradients = problem.cotangents is not None
+    of_gradients = problem.answer_type is AnswerType.GRADIENTS
     if words:
         option = " --gradients" if of_gradients else ""
         return [f"  explain: rnnparity explain {words}{option}"]

@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnparity.faults import fault_coverage
 from rnnparity.problem.answer import Answer
+from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.dtypes import Array, declared_precision
 from rnnparity.problem.keras_config import layer_spec
 from rnnparity.problem.problem import Problem, Tensor
@@ -31,7 +32,7 @@ def show(problem: Problem, subject: str, outcome: Outcome, result: CaseResult) -
     """Yield everything about one case in lines; the rows of a batch are side by side."""
     declared = declared_precision(result.precision) if result.precision else None
     expected = expect_answer(problem, precision=declared)
-    trains = problem.training_step is not None
+    trains = problem.answer_type is AnswerType.TRAINED_WEIGHTS
     for part in (
         _head(problem),
         _numbers(problem),

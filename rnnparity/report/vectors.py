@@ -15,6 +15,7 @@ from rnnparity import __version__
 from rnnparity.catalogue import digest
 from rnnparity.catalogue.cotangents import gradient_cases
 from rnnparity.golden.manifest import SCHEMA
+from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import check_new_folder, write_folder
@@ -92,7 +93,7 @@ def _line(problem: Problem, golden: Sequence[Tensor]) -> str:
     """Return a problem with its outputs or gradients on one line, a tolerance beside each value."""
     fields = json.loads(dump_line(replace(problem, case=None).with_answer(golden)))
     fields["format"] = FORMAT_2
-    key = "outputs" if problem.cotangents is None else "gradients"
+    key = "gradients" if problem.answer_type is AnswerType.GRADIENTS else "outputs"
     for tensor, tolerance in zip(fields[key], tolerances(problem, golden), strict=True):
         tensor["tolerance"] = tolerance
     return json.dumps(fields)

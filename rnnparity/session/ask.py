@@ -12,6 +12,7 @@ from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import covering, read_known
 from rnnparity.problem.answer import Answer
+from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.dtypes import declared_precision
 from rnnparity.problem.errors import RequestError, SubjectFailedError
 from rnnparity.problem.explanations import Cause, Explanation
@@ -43,7 +44,8 @@ def run(problem: Problem, subject: SubjectLike = REFERENCE, *, gradients: bool =
     """
     with open_session(subject) as session:
         outputs = None
-        if not gradients or problem.training_step is None:
+        trains = problem.answer_type is AnswerType.TRAINED_WEIGHTS
+        if not (gradients and trains):
             outcome = ask_loaded(session, without_cotangents(problem))
             outputs = _answer(outcome, session.name).outputs
         problem = replace(problem, outputs=outputs, gradients=None)
@@ -131,7 +133,7 @@ def explain_subject(
         SubjectFailedError: it failed on it.
     """
     with open_session(subject, precision=precision) as session:
-        if gradients and problem.training_step is not None:
+        if gradients and problem.answer_type is AnswerType.TRAINED_WEIGHTS:
             problem = replace(problem, outputs=None)  # they are weights
         else:
             diagnosis = _explain_outputs_of(session, without_cotangents(problem), progress)

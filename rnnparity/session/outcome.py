@@ -11,6 +11,7 @@ from rnnparity.problem.answer import (
     TrainableSubject,
     Unsupported,
 )
+from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.problem import Problem
 from rnnparity.subjects import user_location
 
@@ -52,11 +53,11 @@ def _answer(subject: Subject, problem: Problem) -> Answer:
     # One that does not know of them would leave them out.
     if problem.dropout_masks is not None and not getattr(subject, "takes_dropout_masks", False):
         raise Unsupported("it takes no dropout masks")
-    if problem.training_step is not None:
+    if problem.answer_type is AnswerType.TRAINED_WEIGHTS:
         if not isinstance(subject, TrainableSubject):
             raise Unsupported("it does no training steps")
         return subject.train(problem)
-    if problem.cotangents is None:
+    if problem.answer_type is AnswerType.OUTPUTS:
         return subject.answer(problem)
     if not isinstance(subject, DifferentiableSubject):
         raise Unsupported("it offers no gradients")

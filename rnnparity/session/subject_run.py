@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult, SubjectResult
 from rnnparity.problem.verdicts import DifferenceType
@@ -74,11 +75,11 @@ def wrong_outputs(outcome: Outcome, result: CaseResult) -> Iterator[Problem]:
     answer, problem = outcome.answer, outcome.problem
     if answer is None or result.difference_types <= _WITHOUT_CAUSE:
         return
-    if problem.training_step is not None:
-        return  # what is wrong with a step is to be seen in its gradients
-    if problem.cotangents is None and answer.outputs:
+    # What is wrong with a training step is to be seen in its gradients.
+    if problem.answer_type is AnswerType.OUTPUTS and answer.outputs:
         yield problem.with_outputs(answer.outputs)
-    if problem.cotangents is not None and result.difference_types <= _IN_GRADIENTS:
+    of_gradients = problem.answer_type is AnswerType.GRADIENTS
+    if of_gradients and result.difference_types <= _IN_GRADIENTS:
         yield replace(problem, gradients=answer.gradients)
 
 

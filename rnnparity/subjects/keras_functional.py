@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnparity.problem.answer_types import TrainingStep
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Stack
-from rnnparity.problem.problem import Problem, TrainingStep
+from rnnparity.problem.problem import Problem
 from rnnparity.subjects.calls import Call
 from rnnparity.subjects.keras_backend import KerasModel, KerasModule
 from rnnparity.subjects.keras_layers import apply, reset_states

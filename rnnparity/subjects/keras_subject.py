@@ -12,9 +12,10 @@ from functools import partial
 from time import perf_counter
 
 from rnnparity.problem.answer import Answer, Unsupported
+from rnnparity.problem.answer_types import Gradients
 from rnnparity.problem.keras_config import layer_spec
 from rnnparity.problem.layers import policies
-from rnnparity.problem.problem import Gradients, Problem, Tensor
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.subjects.calls import Call, calls_of, join_outputs
 from rnnparity.subjects.declarations import GPU_PATHS, Registration
 from rnnparity.subjects.keras_backend import (

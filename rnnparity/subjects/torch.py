@@ -7,9 +7,10 @@ from functools import partial
 from time import perf_counter
 
 from rnnparity.problem.answer import Answer, Unsupported
+from rnnparity.problem.answer_types import Gradients
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
-from rnnparity.problem.problem import Gradients, Problem, Tensor
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.subjects.adapters import layer_outputs, lengths_of, with_lengths
 from rnnparity.subjects.calls import calls_of, layers_of, split_states
 from rnnparity.subjects.declarations import GPU_PATHS, MissingFrameworkError, Registration

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rnnparity.problem.answer_types import AnswerType, Gradients
 from rnnparity.problem.dtypes import FLOAT_TYPES
-from rnnparity.problem.problem import Gradients, Problem, Tensor
+from rnnparity.problem.problem import Problem, Tensor
 
 DTYPE_WORDS = {"U": "text", "S": "bytes", "O": "objects", "c": "complex numbers"}
 # The kinds of NumPy's types that hold real numbers: floats, integers, unsigned integers, bools.
@@ -24,7 +25,8 @@ def named_outputs(problem: Problem, outputs: object) -> tuple[Tensor, ...]:
         raise TypeError("returned None, expected outputs")
     if isinstance(outputs, Mapping):
         return tuple(as_tensor(str(name), value) for name, value in outputs.items())
-    slots = problem.output_slots() if problem.training_step is None else problem.weight_slots()
+    trains = problem.answer_type is AnswerType.TRAINED_WEIGHTS
+    slots = problem.weight_slots() if trains else problem.output_slots()
     names = [slot.name for slot in slots]
     arrays: Sequence[object] = [outputs]
     if isinstance(outputs, list | tuple):

@@ -15,6 +15,7 @@ from rnnparity.golden import known_differences
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.answer import Answer
+from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.dtypes import FLOAT_TYPES, FloatType
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import CaseResult
@@ -42,11 +43,11 @@ def expect_answer(
     Raises:
         RequestError: the problem does not fit in memory.
     """
-    if problem.training_step is not None:
+    if problem.answer_type is AnswerType.TRAINED_WEIGHTS:
         return expect_training_step(problem, precision)
-    if problem.cotangents is None:
-        return expect(problem, by_gate=by_gate, precision=precision)
-    return expect_gradients(problem, precision)
+    if problem.answer_type is AnswerType.GRADIENTS:
+        return expect_gradients(problem, precision)
+    return expect(problem, by_gate=by_gate, precision=precision)
 
 
 def judge(problem: Problem, answer: Answer, expected: Expected | None = None) -> CaseResult:
@@ -58,7 +59,8 @@ def judge(problem: Problem, answer: Answer, expected: Expected | None = None) ->
 def _judged(problem: Problem, answer: Answer, expected: Expected) -> CaseResult:
     outputs = _asked_for(problem, answer, expected)
     slots = problem.answer_slots()
-    structure = compare_structure(outputs, slots, gradients=problem.cotangents is not None)
+    of_gradients = problem.answer_type is AnswerType.GRADIENTS
+    structure = compare_structure(outputs, slots, gradients=of_gradients)
     if not _comparable(structure, outputs):
         return _diverges(problem, structure, float("inf"))
     threshold = expected.dtype.threshold
@@ -67,7 +69,7 @@ def _judged(problem: Problem, answer: Answer, expected: Expected) -> CaseResult:
         dtypes = with_value_counts(structure, outputs, values.differences)
         return _diverges(problem, (*dtypes, *values.differences), float("inf"))
     facts: tuple[Difference, ...] = ()
-    if problem.cotangents is None and problem.training_step is None:
+    if problem.answer_type is AnswerType.OUTPUTS:
         facts = check_expectations(problem, expected, outputs, answer.facts)
     if expected.unpredictable:
         values = Comparison((), 0.0)
@@ -84,7 +86,7 @@ def _asked_for(problem: Problem, answer: Answer, expected: Expected) -> tuple[Te
 
     No gradient (None) is as good as zeros where nothing flows back; elsewhere one is missing.
     """
-    if problem.cotangents is None:
+    if problem.answer_type is not AnswerType.GRADIENTS:
         return answer.outputs
     gradients = answer.gradients or ()
     if len(gradients) != len(expected.outputs):
@@ -191,10 +193,11 @@ def reference_result(
 
     No noise is computed where all outputs are equal to the golden to the last bit.
     """
+    of_outputs = problem.answer_type is AnswerType.OUTPUTS
     gradients = [gradient for gradient in answer.gradients or () if gradient is not None]
-    asked_for = answer.outputs if problem.cotangents is None else gradients
-    rounded = rounded_outputs(problem, asked_for)
-    source = problem.case.expect if problem.case and problem.cotangents is None else {}
+    of_gradients = problem.answer_type is AnswerType.GRADIENTS
+    rounded = rounded_outputs(problem, gradients if of_gradients else answer.outputs)
+    source = problem.case.expect if problem.case and of_outputs else {}
     if golden is not None and not source and equal_outputs(rounded, golden):
         return CaseResult(problem.id, Verdict.AGREES)
     answer = replace(answer, outputs=rounded, gradients=rounded)

@@ -17,9 +17,10 @@ from rnnparity.faults import (
     mutants,
     training_mutants,
 )
+from rnnparity.problem.answer_types import TrainingStep
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.explanations import WHOLE
-from rnnparity.problem.problem import Tensor, TrainingStep
+from rnnparity.problem.problem import Tensor
 from rnnparity.reference import compute
 from rnnparity.reference.gradients import compute_gradients
 from rnnparity.reference.gradients.training import compute_training_step

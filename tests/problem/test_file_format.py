@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import default_folder, golden_outputs
+from rnnparity.problem.case import Case
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.format_reading import parse_problem
 from rnnparity.problem.format_writing import dump_line, dump_pretty
 from rnnparity.problem.json_text import load_json
-from rnnparity.problem.problem import Case, Tensor
+from rnnparity.problem.problem import Tensor
 
 
 def form(problem):

@@ -21,8 +21,9 @@ from _support.random_problems import (
 
 from rnnparity import assert_parity
 from rnnparity.catalogue.cotangents import with_cotangents
+from rnnparity.problem.answer_types import TrainingStep
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.problem import Problem, Tensor, TrainingStep
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import compute
 from rnnparity.reference.gradients import compute_gradients
 from rnnparity.session.ask import run

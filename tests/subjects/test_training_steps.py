@@ -21,10 +21,11 @@ from _support.random_problems import (
 from rnnparity import assert_parity, explain
 from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.golden.goldens import golden_outputs
+from rnnparity.problem.answer_types import TrainingStep
 from rnnparity.problem.errors import FormatError, RequestError
 from rnnparity.problem.format_reading import parse_problem
 from rnnparity.problem.format_writing import dump_line
-from rnnparity.problem.problem import Tensor, TrainingStep
+from rnnparity.problem.problem import Tensor
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.gradients import compute_gradients

@@ -7,8 +7,8 @@ import pytest
 
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import golden_outputs
+from rnnparity.problem.case import Case
 from rnnparity.problem.errors import FormatError
-from rnnparity.problem.problem import Case
 from rnnparity.problem.verdicts import FactType
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.expectations import (

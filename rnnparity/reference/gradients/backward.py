@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rnnparity.problem.answer_types import TrainingStep
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Bidirectional, Recurrent, called_layers, halves
-from rnnparity.problem.problem import Problem, TrainingStep
+from rnnparity.problem.problem import Problem
 from rnnparity.problem.tensor import Tensor
 from rnnparity.reference.cells import LSTM
 from rnnparity.reference.engine import Unroller

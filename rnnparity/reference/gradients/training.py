@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from rnnparity.problem.answer_types import TrainingStep
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.problem import Problem, TrainingStep
+from rnnparity.problem.problem import Problem
 from rnnparity.problem.tensor import Tensor
 from rnnparity.reference.gradients.arithmetic import TapedArithmetic, TapedExactArithmetic
 from rnnparity.reference.gradients.backward import BackwardUnroller
