@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rnnparity.faults.cells import CELL_FAULTS
+from rnnparity.faults.direction import DIRECTION_FAULTS
 from rnnparity.faults.dropout import DROPOUT_FAULTS
 from rnnparity.faults.fault import Fault
 from rnnparity.faults.masks import MASK_FAULTS
@@ -19,6 +20,7 @@ FAULTS: tuple[Fault, ...] = (
     *CELL_FAULTS,
     *MASK_FAULTS,
     *DROPOUT_FAULTS,
+    *DIRECTION_FAULTS,
     *TIME_FAULTS,
     *WHOLE_FAULTS,
     *SCALE_FAULTS,
