@@ -27,6 +27,7 @@ STORED = Path(__file__).parent / "measurements.json"
 COLUMNS = {
     "reference": "reference",
     "keras": "tf.keras",
+    "keras:xla": "tf.keras, XLA",
     "keras-jax": "Keras on JAX",
     "keras-torch": "Keras on PyTorch",
     "torch": "PyTorch",

@@ -43,9 +43,10 @@ def test_the_column_is_what_the_framework_does(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["keras-jax", "keras-torch"])
+@pytest.mark.parametrize("name", ["keras:xla", "keras-jax", "keras-torch"])
 def test_the_column_of_another_backend(name):
-    pytest.importorskip("jax" if name == "keras-jax" else "torch")
+    packages = {"keras:xla": "tensorflow", "keras-jax": "jax", "keras-torch": "torch"}
+    pytest.importorskip(packages[name])
     with open_session(name) as session:
         assert column(session.ask) == stored(name)
 
@@ -62,6 +63,23 @@ def test_tensorflow_has_no_gradient_through_kept_states(keras):  # noqa: F811 - 
     gradients = tape.gradient(output, [first, second])
     assert gradients[0] is None
     assert np.abs(gradients[1].numpy()).max() > 0
+
+
+def test_selu_at_zero_has_another_slope_under_xla_than_tensorflow_documents():
+    tf = pytest.importorskip("tensorflow")
+
+    def slope(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.nn.selu(x)
+        return tape.gradient(y, x)
+
+    documented = " ".join(tf.nn.selu.__doc__.replace("`", "").split())
+    assert "scale * alpha * (exp(features) - 1) if < 0, scale * features otherwise" in documented
+    scale, alpha, zero = 1.0507009, 1.6732632, tf.zeros(1)
+    assert slope(zero).numpy() == pytest.approx(scale)
+    assert tf.function(slope)(zero).numpy() == pytest.approx(scale)
+    assert tf.function(slope, jit_compile=True)(zero).numpy() == pytest.approx(scale * alpha)
 
 
 def test_tensorflow_has_no_gradient_of_what_is_not_used(keras):  # noqa: F811
