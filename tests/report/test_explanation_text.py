@@ -194,6 +194,7 @@ def test_every_finding_is_a_sentence(finding):
         FindingType.TIME_SHIFTED: (4,),
         FindingType.PRINTED_DIGITS: (4,),
         FindingType.EFFECTIVE_WEIGHTS: (3, 11),
+        FindingType.AXES_EXCHANGED: (0, 2, 1),
     }
     numbers = counts.get(finding, (0, 1, 2, 3, 5))
     sentence = finding_text(Finding(finding, "float16", numbers, 0.5))
