@@ -12,7 +12,7 @@ from rnnparity.problem.errors import RequestError
 from rnnparity.problem.schema import Strict
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.session.fuzz import FARTHEST, FuzzRun
-from rnnparity.session.fuzz_tally import Record, SeedRecords
+from rnnparity.session.fuzz_records import Record, SeedRecords
 
 FORMAT = "rnnparity-fuzz/2"
 

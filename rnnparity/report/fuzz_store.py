@@ -18,7 +18,8 @@ from rnnparity.problem.json_text import load_json, read_limited
 from rnnparity.problem.stored import load_stored, validated
 from rnnparity.report.fuzz_format import FORMAT, Head, OldRun, SeedLine, head_of
 from rnnparity.session.fuzz import FuzzRun, Log
-from rnnparity.session.fuzz_tally import Record, SeedRecords, SeedSet
+from rnnparity.session.fuzz_records import Record, SeedRecords
+from rnnparity.session.fuzz_tally import SeedSet
 
 REMEDY = "write it with `rnnparity fuzz --json`"
 _OLD = b'"rnnparity-fuzz/1"'

@@ -11,7 +11,8 @@ from rnnparity.report.difference_text import sigma_text
 from rnnparity.report.explanation_text import headline
 from rnnparity.report.messages import precision_option
 from rnnparity.session.fuzz import FuzzRun
-from rnnparity.session.fuzz_tally import CHANGES, Summary, merged
+from rnnparity.session.fuzz_records import CHANGES, Summary
+from rnnparity.session.fuzz_tally import merged
 from rnnparity.session.shrink import SmallestFailure
 
 HEADER = (

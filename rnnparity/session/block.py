@@ -18,7 +18,8 @@ from typing import BinaryIO, cast
 
 from rnnparity.problem.errors import RequestError
 from rnnparity.session.fuzz import FuzzRun, Log, fuzz
-from rnnparity.session.fuzz_tally import SeedRecords, Tally
+from rnnparity.session.fuzz_records import SeedRecords
+from rnnparity.session.fuzz_tally import Tally
 
 _SERVE = "from rnnparity.session.block import serve; serve()"
 

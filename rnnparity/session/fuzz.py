@@ -21,7 +21,8 @@ from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import Expected, expect
-from rnnparity.session.fuzz_tally import CHANGES, FIXED, Record, SeedRecords, Tally
+from rnnparity.session.fuzz_records import CHANGES, FIXED, Record, SeedRecords
+from rnnparity.session.fuzz_tally import Tally
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.random_problems import DRAWS, problems_of_seed

@@ -35,6 +35,7 @@ from rnnparity.subjects.keras_layers import apply
 from rnnparity.subjects.keras_subject import KerasSubject
 from rnnparity.subjects.onnx_engines import Engine
 from rnnparity.subjects.torch_layers import TorchLayers, TorchModule, TorchTensor
+from rnnparity.subjects.torch_limits import check_supported
 from rnnparity.subjects.user_arrays import as_tensor
 
 
@@ -95,7 +96,7 @@ class TorchExporter:
         self.torch.compiler.reset()
 
     def outputs(self, problem: Problem, engine: Engine) -> tuple[Tensor, ...]:
-        pytorch.check_supported(problem)
+        check_supported(problem)
         with self.torch.no_grad():
             model = _module_of(self.subject.layers, problem)
             run = partial(self._call, problem, engine, model)

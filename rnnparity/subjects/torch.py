@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from time import perf_counter
 
-from rnnparity.problem.answer import Answer, Unsupported
+from rnnparity.problem.answer import Answer
 from rnnparity.problem.answer_types import Gradients
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
-from rnnparity.problem.layers import Bidirectional, Recurrent, Stack
+from rnnparity.problem.layers import Bidirectional, Recurrent
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.subjects.adapters import layer_outputs, lengths_of, with_lengths
-from rnnparity.subjects.calls import calls_of, layers_of, split_states
+from rnnparity.subjects.calls import calls_of, split_states
 from rnnparity.subjects.declarations import GPU_PATHS, MissingFrameworkError, Registration
 from rnnparity.subjects.torch_layers import (
-    MODULES,
     Torch,
     TorchLayers,
     TorchModule,
@@ -24,6 +23,7 @@ from rnnparity.subjects.torch_layers import (
     trained_parameters,
     weight_gradients,
 )
+from rnnparity.subjects.torch_limits import check_supported
 
 
 def make(path: str) -> TorchSubject:
@@ -176,66 +176,6 @@ class TorchSubject:
             joined.append([*outputs, *(ends if problem.layer.return_state else [])])
         sequences = [self.torch.cat(parts, 1) for parts in list(zip(*joined, strict=True))[:count]]
         return [*sequences, *joined[-1][count:]]
-
-
-def check_supported(problem: Problem) -> None:
-    """Refuse what PyTorch's modules cannot express.
-
-    Raises:
-        Unsupported: with the reason.
-    """
-    for _, layer in layers_of(problem):
-        halves = (layer.forward, layer.backward) if isinstance(layer, Bidirectional) else (layer,)
-        for half in halves:
-            _check_half(half)
-        if isinstance(layer, Bidirectional):
-            _check_alike(layer)
-    if problem.mask is not None:
-        _check_mask(problem)
-
-
-def _check_half(half: Recurrent) -> None:
-    is_gated = half.cell.gated
-    activations = ("tanh",) if is_gated else ("tanh", "relu")
-    gates_differ = is_gated and half.recurrent_activation != "sigmoid"
-    if half.activation not in activations or gates_differ:
-        raise Unsupported(f"nn.{MODULES[half.class_name]} has only its own activations")
-    if half.class_name == "GRU" and not half.reset_after:
-        raise Unsupported("nn.GRU computes only reset_after=True")
-    if half.dtype.startswith("mixed_"):
-        raise Unsupported("mixed dtype policies exist only in Keras")
-
-
-def _check_alike(layer: Bidirectional) -> None:
-    shared = {
-        (
-            half.class_name,
-            half.units,
-            half.activation,
-            half.recurrent_activation,
-            half.use_bias,
-            half.dtype,
-        )
-        for half in (layer.forward, layer.backward)
-    }
-    if len(shared) > 1 or layer.dtype != layer.forward.dtype:
-        raise Unsupported("both directions of a PyTorch module have the same options")
-
-
-def _check_mask(problem: Problem) -> None:
-    """Steps beyond the length of a row are skipped in a packed sequence, their outputs are 0."""
-    _, layer = layers_of(problem)[0]
-    half = layer.forward if isinstance(layer, Bidirectional) else layer
-    is_one_call = not isinstance(problem.layer, Stack) and problem.calls is None
-    if half.go_backwards or not is_one_call:
-        raise Unsupported(
-            "packed sequences are computed only forward or in both directions, "
-            "in one layer and one call"
-        )
-    if half.return_sequences and not half.zero_output_for_mask:
-        raise Unsupported(
-            "outputs of masked steps are 0 in a packed sequence, Keras repeats the previous output"
-        )
 
 
 def _array_if_any(value: TorchTensor | None) -> Array | None:

@@ -18,8 +18,8 @@ from rnnparity.problem.problem import Problem
 from rnnparity.subjects.adapters import layer_outputs
 from rnnparity.subjects.declarations import MissingFrameworkError, Registration
 from rnnparity.subjects.functions import FunctionSubject
-from rnnparity.subjects.torch import check_supported
 from rnnparity.subjects.torch_layers import Torch, TorchLayers, TorchModule, first_half
+from rnnparity.subjects.torch_limits import check_supported
 
 PATHS = {
     "jit": "traced by torch.jit.trace",

@@ -13,7 +13,8 @@ from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.fuzz_store import StoredLog, load_runs
 from rnnparity.report.fuzz_text import fuzz_lines
 from rnnparity.session.fuzz import FuzzRun
-from rnnparity.session.fuzz_tally import Record, SeedRecords, Tally
+from rnnparity.session.fuzz_records import Record, SeedRecords
+from rnnparity.session.fuzz_tally import Tally
 
 __all__ = ["here"]
 

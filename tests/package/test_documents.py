@@ -13,7 +13,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.selection import select
 from rnnparity.report.fuzz_store import StoredLog
 from rnnparity.session.fuzz import FuzzRun
-from rnnparity.session.fuzz_tally import Record, SeedRecords
+from rnnparity.session.fuzz_records import Record, SeedRecords
 from rnnparity.verdict.judge import judge
 
 ROOT = Path(__file__).parents[2]

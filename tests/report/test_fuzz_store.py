@@ -10,7 +10,8 @@ from rnnparity.report.fuzz_store import StoredLog, load_runs
 from rnnparity.session import fuzz as fuzzing
 from rnnparity.session import random_problems
 from rnnparity.session.fuzz import FuzzRun, fuzz
-from rnnparity.session.fuzz_tally import Record, SeedRecords, SeedSet, Tally
+from rnnparity.session.fuzz_records import Record, SeedRecords
+from rnnparity.session.fuzz_tally import SeedSet, Tally
 
 RUN = FuzzRun("mine", {"mine": "1"}, (0, 9), date="2026-11-30", rnnparity="0.2")
 

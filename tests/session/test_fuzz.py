@@ -9,7 +9,7 @@ from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.session import fuzz as fuzzing
 from rnnparity.session.fuzz import DRAWS, Log, fuzz
-from rnnparity.session.fuzz_tally import CHANGES
+from rnnparity.session.fuzz_records import CHANGES
 from rnnparity.session.random_problems import problems_of_seed
 
 SEEDS = range(12)

@@ -20,7 +20,8 @@ from rnnparity.problem.problem import Tensor
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.session.fuzz import SMALLEST
-from rnnparity.session.fuzz_tally import Record, SeedRecords, Tally
+from rnnparity.session.fuzz_records import Record, SeedRecords
+from rnnparity.session.fuzz_tally import Tally
 from rnnparity.session.random_problems import problems_of_seed
 from rnnparity.session.reductions import reductions
 from rnnparity.session.shrink import shrink, smallest_failures
