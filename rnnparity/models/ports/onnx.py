@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rnnparity.models.ports.onnx_bodies import expose_bodies
-from rnnparity.models.ports.port import Port, PortRequest, check_count
+from rnnparity.models.ports.port import Port, PortRequest, check_count, check_loop_bytes
 from rnnparity.models.worker import limit_memory
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import FormatError, RequestError
@@ -22,6 +22,8 @@ OnnxModel: TypeAlias = Any
 # The sigmoid of ONNX Runtime's LSTM is exact to 1e-7 in absolute terms only: the known difference
 # "sigmoid-of-the-lstm-is-coarse-near-zero". Two gates multiply what is returned.
 ABSOLUTE = 2e-7
+# Bytes of a number of the largest type.
+LARGEST_ITEM = 8
 
 
 def run_onnx(path: str, request: PortRequest) -> Port:
@@ -59,25 +61,32 @@ class _Graph:
     feeds: Mapping[str, Array]
 
     def run(self, request: PortRequest) -> Port:
-        """Return what it computes, with the tensors of bodies that have a wanted size."""
-        try:
+        """Return what it computes, with the tensors of bodies that have a wanted size.
+
+        Raises:
+            RequestError: it does not run, or these take too much memory.
+        """
+        wanted: dict[str, int] = {}
+        with suppress(RequestError):  # a loop whose tensors cannot be collected
             wanted = self._of_size(request.sizes)
+        check_loop_bytes(self.path, LARGEST_ITEM * sum(wanted.values()))
+        try:
             return self._port(request, lambda name: name in wanted)
         except RequestError:  # a tensor whose shape is another at every step cannot be collected
             return self._port(request, lambda _: False)
 
-    def _of_size(self, sizes: frozenset[int]) -> set[str]:
-        """Return the tensors of bodies that have one of these sizes, all steps together.
+    def _of_size(self, sizes: frozenset[int]) -> dict[str, int]:
+        """Return the tensors of bodies that have one of these sizes, all steps together, and the size.
 
         A first run collects the sizes only: all tensors would need much memory.
         """
         model = self._copy()
         names = expose_bodies(self.engine.onnx, model.graph, lambda _: True, sizes=True)
         if not names:
-            return set()
+            return {}
         counts = self._arrays(model, sorted(names))
         fitting = {name: int(array.sum()) for name, array in counts.items()}
-        return {name for name, size in fitting.items() if size in sizes}
+        return {name: size for name, size in fitting.items() if size in sizes}
 
     def _port(self, request: PortRequest, is_wanted: Callable[[str], bool]) -> Port:
         model = self._copy()

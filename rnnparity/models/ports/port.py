@@ -11,6 +11,9 @@ from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.tensor import Tensor
 
+# The tensors inside of all loops of a port, with their values at every step, take at most so much.
+LOOP_MIB = 1024
+
 
 @dataclass(frozen=True, eq=False)
 class PortRequest:
@@ -66,6 +69,19 @@ def check_count(name: str, actual: int, expected: int) -> None:
         raise RequestError(
             f"{name}: takes {actual} inputs, the model {expected}; the port must take the model's inputs "
             "in their order"
+        )
+
+
+def check_loop_bytes(name: str, count: int) -> None:
+    """Check how many bytes the tensors inside of a port's loops take, all steps together.
+
+    Raises:
+        RequestError: they are too many.
+    """
+    if count > LOOP_MIB * 2**20:
+        raise RequestError(
+            f"{name}: the tensors inside of its loops take {count / 2**20:.0f} MiB, expected at most "
+            f"{LOOP_MIB}; use fewer rows or steps as --inputs"
         )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from rnnparity.models.ports.port import Port, PortRequest, check_count
+from rnnparity.models.ports.port import Port, PortRequest, check_count, check_loop_bytes
 from rnnparity.models.ports.tflite_bodies import tensors_of_steps, with_signatures
 from rnnparity.models.worker import limit_memory
 from rnnparity.problem.dtypes import Array
@@ -59,6 +60,9 @@ def _bodies(
     """Return the tensors inside of each loop, by the first tensor that the loop returns.
 
     Of a loop whose body does not run by itself, with resources for example, there are none.
+
+    Raises:
+        RequestError: the tensors of a loop take too much memory.
     """
     content, loops = with_signatures(Path(path).read_bytes())
     try:
@@ -71,7 +75,9 @@ def _bodies(
         with suppress(KeyError, RuntimeError, ValueError):
             found[loop.outputs[0]] = [
                 tensor
-                for name, array in tensors_of_steps(interpreter, loop, main, request.sizes)
+                for name, array in tensors_of_steps(
+                    interpreter, loop, main, request.sizes, partial(check_loop_bytes, path)
+                )
                 for tensor in request.kept(name, array)
             ]
     return found

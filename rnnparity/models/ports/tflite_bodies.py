@@ -118,24 +118,32 @@ def _signature(schema: LiteRT, model: LiteRT, part: Part) -> LiteRT:
 
 
 def tensors_of_steps(
-    interpreter: LiteRT, loop: Loop, main: Mapping[int, Array], sizes: frozenset[int]
+    interpreter: LiteRT,
+    loop: Loop,
+    main: Mapping[int, Array],
+    sizes: frozenset[int],
+    check_bytes: Callable[[int], None],
 ) -> Iterator[tuple[str, Array]]:
     """Run a loop once more, and yield the tensors of its body, joined along a first axis of steps.
 
     The interpreter must not have run the main graph, whose memory the body would then use. `main` are
     the tensors of the main graph. Tensors that cannot have one of these sizes are left out. Nothing is
-    yielded if the loop's results are other than in the main graph.
+    yielded if the loop's results are other than in the main graph. `check_bytes` is called with the
+    size of what is kept so far.
     """
     condition = interpreter.get_signature_runner(loop.condition.key)
     body = interpreter.get_signature_runner(loop.body.key)
     variables = [main[index] for index in loop.inputs]
     steps: dict[tuple[int, str], list[Array]] = {}
+    kept = 0
     while loop.condition.run(condition, variables)[0]:
         variables = loop.body.run(body, variables)
         for index, name in loop.body.tensors:
             array = _value(interpreter, index, loop.body.index)
             if array is not None and any(size % array.size == 0 for size in sizes):
                 steps.setdefault((index, name), []).append(array)
+                kept += array.nbytes
+        check_bytes(kept)
     if _same_results(loop, main, variables):
         for (_, name), arrays in steps.items():
             if len({array.shape for array in arrays}) == 1:

@@ -6,6 +6,7 @@ from _support.frameworks import keras
 from validation.port_artifacts import SABOTAGES, each, keras_model
 
 from rnnparity import from_model
+from rnnparity.models.ports import port as ports
 from rnnparity.models.ports import tflite
 from rnnparity.models.ports.port import PortRequest
 from rnnparity.models.ports.tflite import run_tflite
@@ -78,11 +79,16 @@ def test_layers_in_one_loop_of_a_tflite_model_are_found(keras, exported, monkeyp
     assert "lstm_cell" in result.calls[0].tensor
     assert result.explanation.cause.names == ("gate-order",)
 
+    request = PortRequest.of(record(model, np.ones((3, 7, 4), "float32")))
+    with monkeypatch.context() as patch:
+        patch.setattr(ports, "LOOP_MIB", 0)
+        with pytest.raises(RequestError, match=r"inside of its loops take \d+ MiB"):
+            run_tflite(str(path), request)
+
     def refuse(*_):
         raise RuntimeError
 
     monkeypatch.setattr(tflite, "tensors_of_steps", refuse)
-    request = PortRequest.of(record(model, np.ones((3, 7, 4), "float32")))
     names = [tensor.name for tensor in run_tflite(str(path), request).tensors]
     assert names
     assert not any("lstm_cell" in name for name in names)

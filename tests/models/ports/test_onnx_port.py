@@ -9,6 +9,7 @@ from _support.random_problems import random_problem
 
 from rnnparity.models.calls import Recording
 from rnnparity.models.port_comparison import compare_port
+from rnnparity.models.ports import port as ports
 from rnnparity.models.ports.onnx import run_onnx
 from rnnparity.models.ports.port import PortRequest
 from rnnparity.problem.errors import RequestError
@@ -231,6 +232,15 @@ def test_only_tensors_of_a_loop_that_may_be_compared_are_collected(tmp_path, mon
     assert "a_T/a_new" in [tensor.name for tensor in port.tensors]
     assert len(counts) == 2
     assert max(counts) < 7 * 1000
+
+
+def test_loop_whose_tensors_take_too_much_memory_is_refused(tmp_path, monkeypatch):
+    recording, path = looped(tmp_path, "Loop")
+    monkeypatch.setattr(ports, "LOOP_MIB", 0)
+    with pytest.raises(
+        RequestError, match=r"inside of its loops take \d+ MiB, expected at most 0;"
+    ):
+        run_onnx(str(path), PortRequest.of(recording))
 
 
 def test_layer_in_a_branch_is_found(tmp_path):
