@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from rnnparity.problem.results import Report
     from rnnparity.report.changes import Changes
     from rnnparity.report.outputs import Outputs
-    from rnnparity.session.check import Settings
     from rnnparity.session.selection import Selection
+    from rnnparity.session.settings import Settings
 
 
 def check(
@@ -109,8 +109,8 @@ def check(
         report = load_merged(from_, fixtures)
         check_compared(report)
     else:
-        from rnnparity.session.check import Settings
         from rnnparity.session.selection import Selection, Shard
+        from rnnparity.session.settings import Settings
 
         if earlier is not None:
             check_comparable(earlier, gradients)

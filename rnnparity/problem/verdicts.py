@@ -65,6 +65,10 @@ class DifferenceType(StrEnum):
     FACT = "fact"
 
 
+# No fault of the list explains these, so that no cause is searched.
+WITHOUT_CAUSE = frozenset({DifferenceType.FACT, DifferenceType.DTYPE})
+
+
 class FactType(StrEnum):
     """What a subject states without computing, or what a source prints of a case."""
 

@@ -11,11 +11,11 @@ from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.features import FEATURES, Feature, cases_of
 from rnnparity.problem.explanations import Explanation
 from rnnparity.problem.results import CaseResult, KnownEntry, Report, SubjectResult
-from rnnparity.problem.verdicts import Verdict
+from rnnparity.problem.verdicts import WITHOUT_CAUSE, Verdict
 from rnnparity.report.explanation_page import Drawing, drawing, sentences
 from rnnparity.report.explanation_phrases import mismatch_text
 from rnnparity.report.explanation_text import lines
-from rnnparity.report.groups import WITHOUT_CAUSE, Group, plainest, plainness
+from rnnparity.report.groups import Group, plainest, plainness
 from rnnparity.report.headline import headline, not_covered_text
 from rnnparity.report.messages import gradients_command, group_title, stale_text, summary
 from rnnparity.report.page import render_template

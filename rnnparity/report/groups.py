@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rnnparity.problem.explanations import Cause
 from rnnparity.problem.results import CaseResult
-from rnnparity.problem.verdicts import DifferenceType, Verdict
+from rnnparity.problem.verdicts import WITHOUT_CAUSE, DifferenceType, Verdict
 
 # Of each verdict the most frequent groups are shown; all others are one group. Messages of a
 # subject may differ in every case.
@@ -20,8 +20,6 @@ ORDER = (
     Verdict.INCONCLUSIVE,
     Verdict.UNSUPPORTED,
 )
-# No fault of the list explains these, so that no cause is searched.
-WITHOUT_CAUSE = frozenset({DifferenceType.FACT, DifferenceType.DTYPE})
 
 
 @dataclass(frozen=True)

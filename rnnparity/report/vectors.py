@@ -24,8 +24,8 @@ from rnnparity.problem.json_schema import schema_text
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.report.page import render_template
 from rnnparity.session.fixtures import read_fixtures
+from rnnparity.session.progress import Progress, report_progress
 from rnnparity.session.selection import Selection
-from rnnparity.session.subject_run import Progress, report_progress
 from rnnparity.verdict.compare import half_units
 from rnnparity.verdict.judge import expect_answer
 

@@ -13,11 +13,13 @@ from rnnparity.problem.results import Report, Skipped
 from rnnparity.session.fixtures import read_fixtures
 from rnnparity.session.judging import check_compared, self_check
 from rnnparity.session.processes import one_blas_thread
+from rnnparity.session.progress import Progress
 from rnnparity.session.record import RunRecord, saving
 from rnnparity.session.scores import with_scores
 from rnnparity.session.selection import Selection
 from rnnparity.session.session import SubjectLike, check_name
-from rnnparity.session.subject_run import Progress, judge_subject, with_causes
+from rnnparity.session.settings import Settings
+from rnnparity.session.subject_run import judge_subject, with_causes
 from rnnparity.session.workers import TIMEOUT_S
 from rnnparity.subjects import MissingFrameworkError, SubjectError, UnknownSubjectError, name_of
 
@@ -30,27 +32,6 @@ class Run:
 
     report: Report
     wrong: Mapping[str, Sequence[Problem]]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a run is done.
-
-    `jobs` is the number of worker processes per subject and `timeout_s` the time limit of a case in
-    a worker, in seconds. `progress` is called with the subject, the number of cases that are done,
-    that of all, and the last result. With `causes` the causes of what fails are searched when all
-    verdicts are there. `save` is called with the report of what has finished, in another thread
-    every few seconds, and before the causes are searched. `precision` is what the subjects declare
-    to compute in, "" what their registrations state.
-    """
-
-    jobs: int | None = None
-    timeout_s: float = TIMEOUT_S
-    fixtures: Path | None = None
-    causes: bool = True
-    progress: Progress | None = None
-    save: Callable[[Report], None] | None = None
-    precision: str = ""
 
 
 def check(
@@ -180,14 +161,7 @@ def _judge_all(
     for subject in subjects:
         record = run.start(name_of(subject))
         try:
-            judge_subject(
-                subject,
-                record,
-                settings.jobs,
-                settings.timeout_s,
-                settings.progress,
-                settings.precision,
-            )
+            judge_subject(subject, record, settings)
         except RequestError as error:
             refused[subject] = error
             run.subjects.remove(record)

@@ -17,9 +17,9 @@ from rnnparity import __version__
 from rnnparity.problem.errors import RequestError
 from rnnparity.session.block import Block, FinishedBlock, run_block
 from rnnparity.session.fuzz import BATCH, FuzzRun, Log
+from rnnparity.session.progress import Progress, report_progress
 from rnnparity.session.random_problems import DRAWS
 from rnnparity.session.session import check_name
-from rnnparity.session.subject_run import Progress, report_progress
 from rnnparity.session.workers import TIMEOUT_S
 
 if TYPE_CHECKING:

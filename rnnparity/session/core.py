@@ -31,7 +31,7 @@ from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import OptionValue
 from rnnparity.session.processes import start_pool
-from rnnparity.session.subject_run import Progress, report_progress
+from rnnparity.session.progress import Progress, report_progress
 from rnnparity.verdict.judge import expect_answer
 
 # Cases that a process is given at once.

@@ -25,9 +25,9 @@ from rnnparity.session.fuzz_records import CHANGES, FIXED, Record, SeedRecords
 from rnnparity.session.fuzz_tally import Tally
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import one_blas_thread
+from rnnparity.session.progress import Progress, report_progress
 from rnnparity.session.random_problems import DRAWS, problems_of_seed
 from rnnparity.session.session import Session, SubjectLike, open_session
-from rnnparity.session.subject_run import Progress, report_progress
 from rnnparity.session.workers import TIMEOUT_S
 
 # So many seeds are drawn at a time: their problems are in memory.

@@ -18,9 +18,9 @@ from rnnparity.reference.tolerance import Expected
 from rnnparity.session.fixtures import Fixtures
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import one_blas_thread
+from rnnparity.session.progress import Progress, report_progress
 from rnnparity.session.releases import Release
 from rnnparity.session.session import Session, open_session
-from rnnparity.session.subject_run import Progress, report_progress
 from rnnparity.session.workers import TIMEOUT_S
 from rnnparity.verdict.compare import compare_values
 from rnnparity.verdict.judge import expect_answer, with_known

@@ -40,8 +40,8 @@ from rnnparity.problem.validation import validate
 from rnnparity.problem.verdicts import FAILING, Verdict
 from rnnparity.session.judging import self_check
 from rnnparity.session.processes import one_blas_thread
+from rnnparity.session.progress import Progress, report_progress
 from rnnparity.session.session import Session, open_session
-from rnnparity.session.subject_run import Progress, report_progress
 from rnnparity.verdict.judge import equal_outputs, expect_answer, with_known
 
 SECOND_KEY = "keras"

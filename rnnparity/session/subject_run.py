@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult, SubjectResult
-from rnnparity.problem.verdicts import DifferenceType
+from rnnparity.problem.verdicts import WITHOUT_CAUSE, DifferenceType
 from rnnparity.reference.tolerance import Expected
 from rnnparity.session.outcome import Outcome
+from rnnparity.session.progress import Progress, report_progress
 from rnnparity.session.record import SubjectRecord
 from rnnparity.session.session import Session, SubjectLike, open_session
+from rnnparity.session.settings import Settings
 from rnnparity.verdict.judge import expect_answer
 
 # Below this many cases a second worker costs more than it saves: a framework loads for seconds.
 CASES_PER_WORKER = 100
 
-# No fault of the list is the cause of these differences.
-_WITHOUT_CAUSE = frozenset({DifferenceType.FACT, DifferenceType.DTYPE})
-
 # Gradients are explained if they have the right number, names and shapes.
 _IN_GRADIENTS = frozenset({DifferenceType.DTYPE, DifferenceType.FINITENESS, DifferenceType.VALUES})
-
-# Called with what is running, the number of cases that are done, that of all, and the last result.
-Progress = Callable[[str, int, int, CaseResult | None], None]
 
 
 def judge_subject(
     subject: SubjectLike,
     record: SubjectRecord,
-    jobs: int | None,
-    timeout_s: float,
-    progress: Progress | None,
-    precision: str = "",
+    settings: Settings,
 ) -> None:
     """Run a subject on the cases of a record and judge every outcome, which enters the record.
 
@@ -43,7 +36,8 @@ def judge_subject(
         RequestError: the framework cannot be loaded.
     """
     cases = record.cases
-    jobs = jobs or _default_jobs(len(cases))
+    jobs = settings.jobs or _default_jobs(len(cases))
+    timeout_s, precision = settings.timeout_s, settings.precision
     with open_session(subject, jobs=jobs, timeout_s=timeout_s, precision=precision) as session:
         expected = _expected_while_loading(session, cases)
         record.versions = dict(session.versions)
@@ -53,7 +47,7 @@ def judge_subject(
                 record.versions |= outcome.answer.versions
             record.results[result.id] = result
             record.wrong += wrong_outputs(outcome, result)
-            report_progress(progress, session.name, done, len(cases), result)
+            report_progress(settings.progress, session.name, done, len(cases), result)
 
 
 def _default_jobs(cases: int) -> int:
@@ -73,7 +67,7 @@ def _expected_while_loading(session: Session, cases: Sequence[Problem]) -> dict[
 def wrong_outputs(outcome: Outcome, result: CaseResult) -> Iterator[Problem]:
     """Yield the problem with the actual outputs where a fault may explain their differences."""
     answer, problem = outcome.answer, outcome.problem
-    if answer is None or result.difference_types <= _WITHOUT_CAUSE:
+    if answer is None or result.difference_types <= WITHOUT_CAUSE:
         return
     # What is wrong with a training step is to be seen in its gradients.
     if problem.answer_type is AnswerType.OUTPUTS and answer.outputs:
@@ -100,11 +94,3 @@ def with_causes(
 
     found = find_causes(problems, report_done)
     return replace(subject, cases=tuple(map(found.with_cause, subject.cases)))
-
-
-def report_progress(
-    progress: Progress | None, name: str, done: int, total: int, result: CaseResult | None = None
-) -> None:
-    """Call `progress`, where there is one."""
-    if progress is not None:
-        progress(name, done, total, result)

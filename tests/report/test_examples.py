@@ -13,8 +13,9 @@ from rnnparity.problem.results import KnownEntry
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.examples import with_examples
 from rnnparity.report.store import dump, parse
-from rnnparity.session.check import Settings, check_run
+from rnnparity.session.check import check_run
 from rnnparity.session.selection import Selection
+from rnnparity.session.settings import Settings
 
 FEW = "gru-spread-sequences-mask_interior and not bi_"
 

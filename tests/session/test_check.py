@@ -19,8 +19,8 @@ from rnnparity.problem.results import OptionValue, Shards
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.store import dump, parse
 from rnnparity.session import check as check_module
-from rnnparity.session.check import Settings
 from rnnparity.session.selection import Selection, Shard
+from rnnparity.session.settings import Settings
 from rnnparity.subjects import MissingFrameworkError, name_of
 
 FEW = "lstm-spread-last-initial and not bidirectional"

@@ -19,8 +19,9 @@ from rnnparity.report.conformance_page import markdown, page
 from rnnparity.report.examples import with_examples
 from rnnparity.report.merge import merge
 from rnnparity.report.store import dump, parse
-from rnnparity.session.check import Settings, check_run
+from rnnparity.session.check import check_run
 from rnnparity.session.selection import Selection
+from rnnparity.session.settings import Settings
 
 FEW = "lstm-spread-last-mask_interior-initial or gru-spread-sequences-state-mask_left_empty"
 

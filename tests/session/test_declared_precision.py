@@ -25,11 +25,12 @@ from rnnparity.report.explanation_text import headline
 from rnnparity.report.merge import merge
 from rnnparity.report.store import dump, parse
 from rnnparity.session.ask import explain_subject
-from rnnparity.session.check import Settings, check_run
+from rnnparity.session.check import check_run
 from rnnparity.session.fuzz import fuzz
 from rnnparity.session.judging import judge_outcome
 from rnnparity.session.selection import Selection
 from rnnparity.session.session import LocalSession, open_session
+from rnnparity.session.settings import Settings
 from rnnparity.subjects import FunctionSubject, Registration, registry
 from rnnparity.verdict.judge import expect_answer, judge
 

@@ -8,8 +8,9 @@ import pytest
 from rnnparity import check
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.session.check import Settings, check_run
+from rnnparity.session.check import check_run
 from rnnparity.session.selection import Selection
+from rnnparity.session.settings import Settings
 from rnnparity.subjects import (
     MissingFrameworkError,
     Unsupported,

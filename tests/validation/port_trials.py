@@ -24,7 +24,7 @@ from rnnparity.problem.problem import Problem
 from rnnparity.reference.tolerance import expect
 from rnnparity.session.outcome import error_line
 from rnnparity.session.processes import hidden_main, kill_pool, one_blas_thread, start_pool
-from rnnparity.session.subject_run import Progress
+from rnnparity.session.progress import Progress
 from rnnparity.subjects import make_subject
 from validation.port import PortAnswer, run_port
 from validation.trial import MISLEADING, Outcome, Trial, draw_problem, judge, trial_of

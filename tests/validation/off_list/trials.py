@@ -26,7 +26,7 @@ from rnnparity.report.explanation_json import cause_json
 from rnnparity.report.finding_text import finding_text
 from rnnparity.session.ask import explain_subject
 from rnnparity.session.processes import hidden_main, kill_pool, one_blas_thread, start_pool
-from rnnparity.session.subject_run import Progress
+from rnnparity.session.progress import Progress
 from validation.off_list.cells import run
 from validation.off_list.changes import Change, ChangedImplementation
 from validation.off_list.draw import draw_change, draw_problem
