@@ -45,7 +45,7 @@ class ReleaseResult:
 
     `listed` is the number of cases with each known difference, whatever versions it is listed for;
     of the others that fail `unlisted` has the ids. `agreeing` is the number of the cases that each is
-    listed for and that agree. `moved` is None for the first release. `error`
+    listed for and that agree, where none of them fails otherwise. `moved` is None for the first release. `error`
     is why it could not be run.
     """
 
@@ -151,9 +151,16 @@ def _release_result(
 
 
 def _agreeing(entries: Sequence[KnownDifference], cases: Sequence[CaseResult]) -> Mapping[str, int]:
-    """Return how many of the cases that each entry matches agree, where some do."""
+    """Return how many of the cases that each entry matches agree, where some do and none fails."""
     agreeing = [case.id for case in cases if case.verdict is Verdict.AGREES]
-    return Counter(entry.name for entry in entries for id_ in agreeing if entry.matches(id_))
+    failing = [case.id for case in cases if case.failing]
+    return Counter(
+        entry.name
+        for entry in entries
+        if not any(map(entry.matches, failing))
+        for id_ in agreeing
+        if entry.matches(id_)
+    )
 
 
 def _moved(

@@ -7,8 +7,10 @@ from packaging.specifiers import SpecifierSet
 
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import KnownDifference, read_known
+from rnnparity.problem.results import CaseResult
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.report import history_store
-from rnnparity.session.history import ReleaseResult
+from rnnparity.session.history import ReleaseResult, _agreeing
 from rnnparity.session.occurrence import occurrences
 
 ENTRY = KnownDifference("swap", "s", ("lstm*",), ("values",), {}, "gate-order", "mistake", "", "")
@@ -43,6 +45,20 @@ def test_a_stated_range_is_compared_with_the_releases(stated, outside, missing):
 
 def test_a_difference_without_cases_in_any_release_is_left_out():
     assert list(occurrences("p", [replace(ENTRY, name="other")], RELEASES)) == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "agreeing"),
+    [(Verdict.KNOWN, 1), (Verdict.UNSUPPORTED, 1), (Verdict.ERROR, 0), (Verdict.DIVERGES, 0)],
+)
+def test_a_release_whose_cases_fail_otherwise_is_in_neither(verdict, agreeing):
+    cases = [CaseResult("lstm-a", Verdict.AGREES), CaseResult("lstm-b", verdict)]
+    other = CaseResult("gru-a", Verdict.ERROR)
+    assert _agreeing([ENTRY], [*cases, other]).get("swap", 0) == agreeing
+
+
+def test_there_are_stored_histories():
+    assert STORED
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
