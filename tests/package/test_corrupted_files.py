@@ -209,13 +209,16 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("name", READERS)
 def test_corrupted_files_are_refused_in_one_line(folder, name):
-    corrupt_and_read(folder, name, range(40))
+    """A few files for every run of the tests."""
+    corrupt_and_read(folder, name, range(20))
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("part", range(6), ids="part{}".format)
 @pytest.mark.parametrize("name", READERS)
-def test_ten_thousand_corrupted_files_are_refused_in_one_line(folder, name):
-    corrupt_and_read(folder, name, range(1000, 2200))
+def test_ten_thousand_corrupted_files_are_refused_in_one_line(folder, name, part):
+    """10,800 files, of which CI reads the first part."""
+    corrupt_and_read(folder, name, range(1000 + 200 * part, 1200 + 200 * part))
 
 
 @pytest.mark.parametrize("seed", range(4))
