@@ -218,6 +218,8 @@ class CaseSpec:
         return constant_weights(layer, features, self.initializers)
 
     def _dropout_masks(self, layer: Layer, batch: int, features: int) -> tuple[Tensor, ...]:
+        if not self.dropout:
+            return ()
         slots = dropout_slots(layer, batch, features)
         return tuple(
             dropout_mask(slot, seed, self.shared_dropout)

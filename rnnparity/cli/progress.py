@@ -84,16 +84,17 @@ class _Reporter:
     def __call__(
         self, name: str, done: int, total: int, result: CaseResult | None = None, /
     ) -> None:
-        self._bar.update(self._loading, visible=False)
         if name not in self._tasks:
+            self._bar.update(self._loading, visible=False)
             bar = self._bar.add_task(visible(name), total=total, failing="")
             self._tasks[name] = _Task(monotonic(), bar)
         task = self._tasks[name]
         if result is not None:
             self._show(name, task, result)
-        failing = f"{task.failing} failing" if task.failing else ""
-        self._bar.update(task.bar, completed=done, failing=failing)
-        if not self._console.is_terminal:
+        if self._console.is_terminal:
+            failing = f"{task.failing} failing" if task.failing else ""
+            self._bar.update(task.bar, completed=done, failing=failing)
+        else:
             self._print_line(name, task, done, total)
 
     def _show(self, name: str, task: _Task, result: CaseResult) -> None:

@@ -5,12 +5,12 @@ An entry that matches no case, or whose cases all ran and now agree, is stale an
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import filter as filter_names
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,17 +136,23 @@ def stale(
     """
     entries_to_remove = []
     for entry in entries:
-        matched = {case for pattern in entry.cases for case in _matching(pattern, catalogue)}
-        if not matched:
+        if next(_matching(entry, catalogue), None) is None:
             entries_to_remove.append(Stale(entry.name, StaleReason.NO_CASE))
-        elif entry.applies(subject, versions) and entry.name not in used and matched <= set(ran):
-            entries_to_remove.append(Stale(entry.name, StaleReason.ALL_AGREE, len(matched)))
+        elif entry.applies(subject, versions) and entry.name not in used:
+            matched = set(_matching(entry, catalogue))
+            if matched <= set(ran):
+                entries_to_remove.append(Stale(entry.name, StaleReason.ALL_AGREE, len(matched)))
     return entries_to_remove
 
 
-def _matching(pattern: str, catalogue: Collection[str]) -> Collection[str]:
-    """Return the cases that a pattern matches; most patterns are just an id."""
-    return (pattern,) if pattern in catalogue else filter_names(catalogue, pattern)
+def _matching(entry: KnownDifference, catalogue: Collection[str]) -> Iterator[str]:
+    """Yield the cases that an entry's patterns match; most patterns are just an id."""
+    for pattern in entry.cases:
+        if pattern in catalogue:
+            yield pattern
+        else:
+            matches = re.compile(translate(pattern)).match
+            yield from filter(matches, catalogue)
 
 
 def _range(text: str, where: str) -> SpecifierSet:

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 from pathlib import Path
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from rnnparity.golden.manifest import REMEDY
 from rnnparity.problem.answer_types import AnswerType, TrainingStep
-from rnnparity.problem.dtypes import Array
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.format_writing import KEYS_OF_2, plain_fields
 from rnnparity.problem.json_text import load_json
@@ -86,42 +87,67 @@ def _first_change(row: JsonObject, problem: Problem) -> str:
     for key, value in plain.items():
         if repr(row[key]) != repr(value):  # for == 1, 1.0 and true are the same
             return key
-    mask = problem.mask
-    same = {
-        "weights": _same_tensors(row["weights"], problem.weights),
-        "initial_state": _same_tensors(row["initial_state"], problem.initial_state),
-        "inputs": _same(row["inputs"], problem.inputs.data),
-        "mask": row["mask"] is None if mask is None else _same(row["mask"], mask),
-        "cotangents": _same_tensors(row.get("cotangents"), problem.cotangents),
-        "dropout_masks": _same_tensors(row.get("dropout_masks"), problem.dropout_masks),
-        "training_step": _same_step(row.get("training_step"), problem.training_step),
-    }
-    return next((key for key, unchanged in same.items() if not unchanged), "")
+    pairs: list[_Pair] = []
+    for key in (*ARRAYS, *KEYS_OF_2):
+        found = _paired(key, row.get(key), getattr(problem, key))
+        if found is None:
+            return key
+        pairs += found
+    # All arrays of a type at once: a call of NumPy for each would take most of the time.
+    if all(_agree([pair for pair in pairs if pair.dtype == dtype]) for dtype in _dtypes(pairs)):
+        return ""
+    return next(pair.key for pair in pairs if not _agree([pair]))
 
 
-def _same_step(fields: object, step: TrainingStep | None) -> bool:
-    if step is None or not isinstance(fields, dict) or set(fields) != {"lr", "targets"}:
-        return fields is step
-    same_lr = repr(fields["lr"]) == repr(step.lr)
-    return same_lr and _same_tensors(fields["targets"], step.targets)
+class _Pair(NamedTuple):
+    """The recorded numbers of an array, and the catalogue's array, which has as many."""
+
+    key: str
+    dtype: str
+    recorded: list[object]
+    array: Array
 
 
-def _same_tensors(fields: object, tensors: Sequence[Tensor] | None) -> bool:
-    if tensors is None or not isinstance(fields, list):
-        return fields is tensors
-    if len(fields) != len(tensors):
+def _paired(key: str, fields: object, expected: object) -> list[_Pair] | None:
+    """Return the arrays of a key in pairs, or None where they are not of the same form."""
+    if expected is None:
+        return None if fields is not None else []
+    if isinstance(expected, TrainingStep):
+        if not isinstance(fields, dict) or set(fields) != {"lr", "targets"}:
+            return None
+        same_lr = repr(fields["lr"]) == repr(expected.lr)
+        return _paired(key, fields["targets"], expected.targets) if same_lr else None
+    if not isinstance(expected, tuple):
+        data = expected.data if isinstance(expected, Tensor) else expected
+        return _pairs(key, [fields], [Tensor("", np.asarray(data))])
+    if not isinstance(fields, list) or len(fields) != len(expected):
+        return None
+    return _pairs(key, fields, expected)
+
+
+def _pairs(key: str, fields: Sequence[object], tensors: Sequence[Tensor]) -> list[_Pair] | None:
+    pairs = []
+    for recorded, tensor in zip(fields, tensors, strict=True):
+        name, data, dtype = tensor.name, tensor.data, tensor.dtype
+        if _head(recorded, bool(name)) != (name, list(data.shape), dtype):
+            return None
+        numbers = cast("JsonObject", recorded)["data"]
+        if not isinstance(numbers, list) or len(numbers) != data.size:
+            return None
+        pairs.append(_Pair(key, dtype, numbers, data))
+    return pairs
+
+
+def _dtypes(pairs: Sequence[_Pair]) -> set[str]:
+    return {pair.dtype for pair in pairs}
+
+
+def _agree(pairs: Sequence[_Pair]) -> bool:
+    """Return whether all recorded numbers are those of the catalogue; all are of one dtype."""
+    recorded = _numbers([number for pair in pairs for number in pair.recorded], pairs[0].dtype)
+    if recorded is None:
         return False
-    pairs = zip(fields, tensors, strict=True)
-    return all(_same(array, tensor.data, tensor.name) for array, tensor in pairs)
-
-
-def _same(fields: object, data: Array, name: str = "") -> bool:
-    dtype = data.dtype.name
-    if _head(fields, bool(name)) != (name, list(data.shape), dtype):
-        return False
-    assert isinstance(fields, dict)  # noqa: S101 - it has a head
-    array = _array(fields, dtype)
-    return array is not None and bool((array == data).all())
+    return bool((recorded == np.concatenate([pair.array.ravel() for pair in pairs])).all())
 
 
 def _head(fields: object, named: bool) -> tuple[object, object, object] | None:
@@ -137,12 +163,19 @@ def _head(fields: object, named: bool) -> tuple[object, object, object] | None:
 def _array(fields: JsonObject, dtype: str) -> Array | None:
     """Return the data in the shape and dtype that the head states, or None."""
     data, shape = fields["data"], fields["shape"]
-    types = {bool} if dtype == "bool" else {int, float}
-    if not isinstance(data, list) or len(data) != prod(shape) or not set(map(type, data)) <= types:
+    if not isinstance(data, list) or len(data) != prod(shape):
+        return None
+    numbers = _numbers(data, dtype)
+    return None if numbers is None else numbers.reshape(shape)
+
+
+def _numbers(data: list[object], dtype: str) -> Array | None:
+    """Return a list of numbers, or of true and false, as an array; None if it is of anything else."""
+    if not set(map(type, data)) <= ({bool} if dtype == "bool" else {int, float}):
         return None
     if dtype == "bool":
-        return np.array(data, bool).reshape(shape)
+        return np.array(data, bool)
     try:
-        return Tensor.of("", np.array(data, np.float64), dtype).data.reshape(shape)
+        return FLOAT_TYPES[dtype].round(np.array(data, np.float64))
     except OverflowError:
         return None

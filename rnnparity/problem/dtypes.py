@@ -49,10 +49,12 @@ class FloatType:
         Overflow gives infinity; NaN stays NaN.
         """
         array = np.asarray(values)
-        if self.name == "bfloat16" and array.dtype != self.storage:
+        if array.dtype == self.storage:
+            return array
+        if self.name == "bfloat16":
             array = _rounded_to_bfloat16(array.astype(np.float64))
         with np.errstate(over="ignore"):
-            return array.astype(self.storage, copy=False)
+            return array.astype(self.storage)
 
     def storage_error(self, values: Array) -> Array:
         """Return how far storing numbers in this type may move them; zeros stay."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ class Tensor:
 
     @property
     def dtype(self) -> str:
-        return self.data.dtype.name
+        return _name(self.data.dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -33,3 +34,9 @@ class Tensor:
     def of(cls, name: str, values: npt.ArrayLike, dtype: str = "float32") -> Tensor:
         """Return `values` rounded to `dtype`, with a name."""
         return cls(name, FLOAT_TYPES[dtype].round(np.asarray(values)))
+
+
+@lru_cache
+def _name(dtype: np.dtype[np.generic]) -> str:
+    """Return the name of a dtype, which NumPy puts together anew each time."""
+    return dtype.name

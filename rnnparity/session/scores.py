@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import inf
 
 from rnnparity.catalogue import catalogue, digest
+from rnnparity.catalogue.core import core
 from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.catalogue.features import every_option_value, option_values
 from rnnparity.faults import detecting_cases, gradient_detecting_cases
@@ -64,9 +65,16 @@ def _bits(precision: str) -> float:
 
 def _not_covered(result: SubjectResult) -> tuple[OptionValue, ...]:
     """Return the option values of the catalogue that no compared case of a subject had."""
-    compared = [catalogue()[case.id] for case in result.cases if case.outputs_compared]
-    covered = {value for problem in compared for value in option_values(problem)}
-    return tuple(value for value in every_option_value() if value not in covered)
+    compared = [case.id for case in result.cases if case.outputs_compared]
+    missing = dict.fromkeys(every_option_value())
+    # The cases of the core set come first: they have all values.
+    first = set(core())
+    for case in sorted(compared, key=lambda case: case not in first):
+        for value in option_values(catalogue()[case]):
+            missing.pop(value, None)
+        if not missing:
+            break
+    return tuple(missing)
 
 
 def _score(
