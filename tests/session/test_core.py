@@ -146,6 +146,26 @@ def test_the_computed_core_of_a_few_cases_loses_nothing(few):
         assert lost_requirements([case for case in chosen if case != id_], ())
 
 
+def test_a_case_that_is_removed_takes_the_detection_of_its_faults_with_it(few):
+    """What only the removed case detects, in any profile, is reported as lost, and nothing else."""
+    chosen = compute_core((), jobs=1)
+    detects = {
+        id_: {
+            each
+            for each in requirements(case, core_module._coverage(id_).detected, ())
+            if isinstance(each, Detects)
+        }
+        for id_, case in few.items()
+    }
+    losses = []
+    for removed in chosen:
+        rest = [id_ for id_ in chosen if id_ != removed]
+        lost = {each for each in lost_requirements(rest, ()) if isinstance(each, Detects)}
+        assert lost == set().union(*detects.values()).difference(*(detects[id_] for id_ in rest))
+        losses.append(lost)
+    assert any(losses)
+
+
 def test_an_inconclusive_case_meets_nothing(few, monkeypatch):
     expect = core_module.expect_answer
     monkeypatch.setattr(
@@ -177,4 +197,7 @@ def test_the_core_loses_nothing_for_any_profile_and_has_no_superfluous_case(monk
     counts = Counter(requirement for each in met.values() for requirement in each)
     for id_, each in met.items():
         assert any(counts[requirement] == 1 for requirement in each), f"{id_} is superfluous"
-    assert any(isinstance(requirement, Detects) for requirement in counts)
+    detections = [each for each in counts if isinstance(each, Detects) and counts[each] == 1]
+    alone = next(id_ for id_, each in met.items() if detections[0] in each)
+    lost = lost_requirements([id_ for id_ in core() if id_ != alone], entries)
+    assert detections[0] in lost, "a case was removed and nothing was lost"
