@@ -298,7 +298,15 @@ GENERATED = (
 PARTS: dict[str, Callable[[], str]] = {function.__name__: function for function in GENERATED}
 PARTS |= {
     name: partial(measured, name)
-    for name in ("trials", "off_list", "engines", "fuzz", "gradient_conventions", "ratios")
+    for name in (
+        "trials",
+        "off_list",
+        "engines",
+        "explain_costs",
+        "fuzz",
+        "gradient_conventions",
+        "ratios",
+    )
 }
 
 

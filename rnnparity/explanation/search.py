@@ -17,7 +17,7 @@ from rnnparity.explanation.location import last_layer
 from rnnparity.explanation.noise import noise_of
 from rnnparity.explanation.pairs import Progress, try_pairs
 from rnnparity.explanation.precision import fits_with_own_noise, low_precision_fits
-from rnnparity.faults import FAULTS, Injection, candidates, run_all
+from rnnparity.faults import FAULTS, Injection, candidates
 from rnnparity.faults.fitted import fitted
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.explanations import EVERY_HALF, WHOLE
@@ -81,14 +81,17 @@ def _try_further(
     progress: Progress | None,
 ) -> None:
     """Try numbers read off the outputs, pairs and low precision, until something fits."""
-    if not search.fits and evidence.coarse_dtype:
-        _try_coarser(search, evidence, singles)
+    if search.fits:
+        return
+    with_numbers = Runs(evidence, _fitted(evidence))
+    if evidence.coarse_dtype:
+        _try_coarser(search, evidence, singles, with_numbers)
     if not search.fits:
-        try_hypotheses(search, evidence, evidence.noise, _fitted(evidence))
+        try_runs(search, evidence, evidence.noise, with_numbers)
     if not search.fits:
         try_pairs(search, evidence, singles.hypotheses, scores, progress)
     if not search.fits and not evidence.coarse_dtype:
-        _try_coarser(search, evidence, singles)
+        _try_coarser(search, evidence, singles, with_numbers)
     _try_part(search, evidence, _masked_outputs(evidence), FindingType.FITS_UNMASKED)
 
 
@@ -133,7 +136,7 @@ def _fitted(evidence: Evidence) -> list[Injection]:
     return candidates(evidence.problem, faults)
 
 
-def _try_coarser(search: Search, evidence: Evidence, singles: Runs) -> None:
+def _try_coarser(search: Search, evidence: Evidence, singles: Runs, with_numbers: Runs) -> None:
     """Try low precision with no fault, then faults within the noise of a coarser dtype."""
     if evidence.mostly_agrees:
         return
@@ -148,14 +151,14 @@ def _try_coarser(search: Search, evidence: Evidence, singles: Runs) -> None:
             search.within_noise_of = search.within_noise_of or noise.dtype
         if search.fits:
             return
-        try_runs(search, evidence, noise, chain(singles, run_all(_fitted(evidence))))
+        try_runs(search, evidence, noise, chain(singles, with_numbers))
         if not evidence.coarse_dtype:  # only the size of the errors points to a coarser dtype
             search.fits = [fit for fit in search.fits if search.certain(fit)]
         if search.fits:
             search.precision, search.low_confidence = noise.dtype, not evidence.coarse_dtype
             return
     if evidence.coarse_dtype and evidence.coarse_dtype not in predicted:
-        _try_roughly(search, evidence, [*singles.hypotheses, *_fitted(evidence)])
+        _try_roughly(search, evidence, [*singles.hypotheses, *with_numbers.hypotheses])
 
 
 def _try_roughly(search: Search, evidence: Evidence, hypotheses: Sequence[Injection]) -> None:

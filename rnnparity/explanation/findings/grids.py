@@ -128,7 +128,10 @@ def _step(values: Array) -> float | None:
         return None
     lengths = np.sort(np.concatenate([np.diff(different), different]))
     for parts in range(1, PARTS + 1):  # the nearest two may be several steps apart
-        step = _refined(lengths, float(lengths[0]) / parts)
+        coarse = float(lengths[0]) / parts
+        if different[-1] > 2 * MOST_STEPS * coarse:
+            return None
+        step = _refined(lengths, coarse)
         indices = np.round(different / step)
         off = np.abs(different / step - indices)
         # Values are rounded to 24 bits themselves.

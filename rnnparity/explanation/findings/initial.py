@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rnnparity.explanation.evidence import rows_of
 from rnnparity.explanation.findings.claim import FREEDOM_OF_NUMBER, Claim, weigh
 from rnnparity.explanation.findings.fitting import fit_numbers
 from rnnparity.explanation.findings.sequences import initial_states
@@ -20,6 +21,8 @@ from rnnparity.reference import compute
 
 # So near, in what is allowed, the noise of the run itself decides: it may be larger than expected.
 NEARLY = 1e5
+# A number is read off this many rows at first.
+ROWS = 8
 
 States = list[Array]
 Edit = tuple[Finding, States]
@@ -37,7 +40,18 @@ def initial_findings(problem: Problem, half: str, view: View) -> Iterator[Findin
         view.claim(finding, outputs) for (finding, _), outputs in zip(edits, runs, strict=True)
     ]
     found = list(weigh(claims, view.threshold, len(edits)))
-    yield from found or _fitted(problem, half, states, view)
+    if not found and _may_be_fitted(problem, half, view):
+        found = list(_fitted(problem, half, states, view))
+    yield from found
+
+
+def _may_be_fitted(problem: Problem, half: str, view: View) -> bool:
+    """Return whether a number fits the few rows that are furthest off; all rows take longer."""
+    if len(problem.inputs.data) <= ROWS:
+        return True
+    rows = view.worst_rows(ROWS)
+    part = rows_of(problem, rows)
+    return any(_fitted(part, half, initial_states(part), view.rows(rows)))
 
 
 def _names(problem: Problem, half: str) -> list[tuple[str, str]]:
