@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
+from rnnparity.cli.common import echo
 from rnnparity.problem.text import visible
 from rnnparity.problem.verdicts import Verdict
 
@@ -38,7 +40,7 @@ class _Task:
     """One thing that is running, such as a subject; `unsupported` are the reasons so far."""
 
     start: float
-    bar: TaskID
+    bar: TaskID | None = None
     failing: int = 0
     unsupported: set[str] = field(default_factory=set)
     next_line: float = field(init=False)
@@ -55,6 +57,10 @@ def show_progress(start: str = "loading", *, every_verdict: bool = False) -> Ite
     it comes, of what is unsupported for the same reason the first; else the first failing ones on
     a terminal.
     """
+    if not sys.stderr.isatty():
+        yield _Lines(every_verdict)
+        return
+    # Slow to import.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -67,52 +73,43 @@ def show_progress(start: str = "loading", *, every_verdict: bool = False) -> Ite
         TextColumn("{task.fields[failing]}"),
         TimeRemainingColumn(),
     )
-    bar = Bar(*columns, console=console, disable=not console.is_terminal, transient=True)
-    with bar:
-        yield _Reporter(console, bar, start, every_verdict)
+    with Bar(*columns, console=console, transient=True) as bar:
+        yield _Bar(every_verdict, console, bar, start)
 
 
-class _Reporter:
-    """Shows a bar and failing cases as they come, or lines in a pipe."""
+class _Lines:
+    """Prints verdicts as they come, and a line every ten seconds."""
 
-    def __init__(self, console: Console, bar: Bar, start: str, every_verdict: bool) -> None:
-        self._console, self._bar = console, bar
+    def __init__(self, every_verdict: bool) -> None:
         self._every_verdict = every_verdict
         self._tasks: dict[str, _Task] = {}
-        self._loading = bar.add_task(start, total=None, failing="")
 
     def __call__(
         self, name: str, done: int, total: int, result: CaseResult | None = None, /
     ) -> None:
         if name not in self._tasks:
-            self._bar.update(self._loading, visible=False)
-            bar = self._bar.add_task(visible(name), total=total, failing="")
-            self._tasks[name] = _Task(monotonic(), bar)
+            self._tasks[name] = self._started(name, total)
         task = self._tasks[name]
         if result is not None:
-            self._show(name, task, result)
-        if self._console.is_terminal:
-            failing = f"{task.failing} failing" if task.failing else ""
-            self._bar.update(task.bar, completed=done, failing=failing)
-        else:
-            self._print_line(name, task, done, total)
+            task.failing += result.failing
+            if self._is_shown(task, result):
+                from rnnparity.report.messages import verdict_line
 
-    def _show(self, name: str, task: _Task, result: CaseResult) -> None:
-        """Print a verdict that is not a pass, and count those that fail."""
-        task.failing += result.failing
-        if not self._every_verdict:
-            shown = result.failing and self._console.is_terminal and task.failing <= SHOWN
-        elif result.verdict is Verdict.UNSUPPORTED:
-            shown = result.reason not in task.unsupported
-            task.unsupported.add(result.reason)
-        else:
-            shown = not result.passed
-        if shown:
-            from rnnparity.report.messages import verdict_line
+                self._print(f"{name}: {verdict_line(result)}")
+        self._update(name, task, done, total)
 
-            self._print(f"{name}: {verdict_line(result)}")
+    def _started(self, name: str, total: int) -> _Task:  # noqa: ARG002 - for the bar
+        return _Task(monotonic())
 
-    def _print_line(self, name: str, task: _Task, done: int, total: int) -> None:
+    def _is_shown(self, task: _Task, result: CaseResult) -> bool:
+        """Return whether a verdict is printed when it arrives."""
+        if not self._every_verdict or result.verdict is not Verdict.UNSUPPORTED:
+            return self._every_verdict and not result.passed
+        known = result.reason in task.unsupported
+        task.unsupported.add(result.reason)
+        return not known
+
+    def _update(self, name: str, task: _Task, done: int, total: int) -> None:
         now = monotonic()
         if now < task.next_line:
             return
@@ -120,6 +117,32 @@ class _Reporter:
         left = (now - task.start) * (total - done) / done if done else 0.0
         failing = f", {task.failing} failing" if task.failing else ""
         self._print(f"{name}: {done} of {total} done{failing}, {left:.0f} s left")
+
+    def _print(self, line: str) -> None:
+        echo(line, err=True)
+
+
+class _Bar(_Lines):
+    """Shows a bar on a terminal, with verdicts above it."""
+
+    def __init__(self, every_verdict: bool, console: Console, bar: Bar, start: str) -> None:
+        super().__init__(every_verdict)
+        self._console, self._bar = console, bar
+        self._loading = bar.add_task(start, total=None, failing="")
+
+    def _started(self, name: str, total: int) -> _Task:
+        self._bar.update(self._loading, visible=False)
+        return _Task(monotonic(), self._bar.add_task(visible(name), total=total, failing=""))
+
+    def _is_shown(self, task: _Task, result: CaseResult) -> bool:
+        if self._every_verdict:
+            return super()._is_shown(task, result)
+        return result.failing and task.failing <= SHOWN
+
+    def _update(self, name: str, task: _Task, done: int, total: int) -> None:  # noqa: ARG002
+        failing = f"{task.failing} failing" if task.failing else ""
+        if task.bar is not None:
+            self._bar.update(task.bar, completed=done, failing=failing)
 
     def _print(self, line: str) -> None:
         self._console.print(visible(line), highlight=False, markup=False, soft_wrap=True)

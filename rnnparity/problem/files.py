@@ -38,7 +38,7 @@ def write_files(files: Mapping[Path, str | bytes | None]) -> None:
     path = Path()
     try:
         for path, content in files.items():
-            if content is not None and not _is_special(path):
+            if content is not None and not is_special(path):
                 _stage(path, content, temporary)
         for path, content in files.items():
             if path in temporary:
@@ -118,7 +118,7 @@ def check_writable(path: Path) -> None:
     try:
         if path.exists() and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        if not _is_special(path):
+        if not is_special(path):
             check_folder(folder)
     except OSError as error:
         raise _refusal(path, error) from None
@@ -150,7 +150,8 @@ def _stage(path: Path, content: str | bytes, temporary: dict[Path, Path]) -> Non
         os.fsync(file.fileno())
 
 
-def _is_special(path: Path) -> bool:
+def is_special(path: Path) -> bool:
+    """Return whether a path is a device, a pipe or a folder: what is written to it is not replaced."""
     return path.exists() and not path.is_file()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import read_known
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.files import check_new_folder, check_writable, write_file
+from rnnparity.problem.files import check_new_folder, check_writable, is_special, write_file
 from rnnparity.problem.results import Report
 from rnnparity.report.changes import Changes
 from rnnparity.report.merge import merge
@@ -61,8 +61,11 @@ class Outputs:
 
     @property
     def save(self) -> Callable[[Report], None] | None:
-        """What writes the JSON file of a run that is not finished; None without such a file."""
-        if self.json is None or self.json == STDOUT:
+        """What writes the JSON file of a run that is not finished; None without such a file.
+
+        A pipe gets the report once, when it is complete.
+        """
+        if self.json is None or self.json == STDOUT or is_special(self.json):
             return None
         return partial(_write_json, self.json)
 
