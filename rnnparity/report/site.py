@@ -62,11 +62,9 @@ def write_site(
     """
     fixtures = fixtures or default_folder()
     names = file_names(report)
+    up = Links(f"../{INDEX}", f"../{DIFFERENCES}/")
     subjects = {
-        names[subject.name]: page(
-            one_subject(report, subject), Links(f"../{INDEX}", f"../{DIFFERENCES}/")
-        )
-        for subject in report.subjects
+        names[subject.name]: page(one_subject(report, subject), up) for subject in report.subjects
     }
     affected = {entry.name: list(_affected(report, entry)) for entry in report.known}
     listed = read_known(fixtures / KNOWN)
@@ -75,12 +73,7 @@ def write_site(
     bundles = {entry.name: _bundle(fixtures / BUNDLES / entry.name) for entry in report.known}
     differences = {
         f"{entry.name}.html": _difference_page(
-            entry,
-            names,
-            affected[entry.name],
-            ranges.get(entry.name, {}),
-            bundles[entry.name],
-            places(tables, entry.name),
+            entry, names, affected[entry.name], ranges, bundles[entry.name], tables
         )
         for entry in report.known
     }
@@ -189,16 +182,20 @@ def _difference_page(
     entry: KnownEntry,
     names: Mapping[str, str],
     affected: Sequence[_Affected],
-    ranges: Mapping[str, object],
+    ranges: Mapping[str, Mapping[str, object]],
     bundle: Mapping[str, bytes],
-    history: Sequence[tuple[HistoryTable, str]],
+    tables: Sequence[HistoryTable],
 ) -> str:
+    versions_of = sorted(ranges.get(entry.name, {}).items())
     words = {
-        "history": [(f"../{HISTORY}#{table.anchor}", table, text) for table, text in history],
+        "history": [
+            (f"../{HISTORY}#{table.anchor}", table, text)
+            for table, text in places(tables, entry.name)
+        ],
         "entry": entry,
         "home": f"../{INDEX}",
         "standing": STANDINGS.get(entry.standing, entry.standing),
-        "ranges": [(package, str(releases)) for package, releases in sorted(ranges.items())],
+        "ranges": [(package, str(releases)) for package, releases in versions_of],
         "affected": affected,
         "files": {name: f"../{SUBJECTS}/{file}" for name, file in names.items()},
         "script": next(

@@ -63,15 +63,8 @@ def first_difference(
     """
     with one_blas_thread():
         expected = expect_answer(problem)
-        known = read_known(default_folder() / KNOWN) if is_case(problem) else ()
-        answered = partial(
-            _answered,
-            problem,
-            subject,
-            expected=expected,
-            known=in_all_versions(known),
-            timeout_s=timeout_s,
-        )
+        known = in_all_versions(read_known(default_folder() / KNOWN) if is_case(problem) else ())
+        answered = partial(_answered, problem, subject, expected, known, timeout_s)
         good = answered(install(versions[0]))
 
         def ask(version: str) -> Tried:
@@ -106,10 +99,10 @@ class _Answered:
 def _answered(
     problem: Problem,
     subject: str,
-    release: Release,
     expected: Expected,
     known: Sequence[KnownDifference],
     timeout_s: float,
+    release: Release,
 ) -> _Answered:
     with open_session(subject, timeout_s=timeout_s, folder=str(release.folder)) as session:
         check_version(session.versions, release)

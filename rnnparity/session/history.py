@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from packaging.version import InvalidVersion, Version
@@ -94,14 +94,10 @@ def history(
             outputs: dict[str, Sequence[Tensor]] = {
                 outcome.problem.id: outcome.answer.outputs for outcome in outcomes if outcome.answer
             }
-            result = _release_result(
-                version,
-                [with_known(result, entries, subject, packages) for result in results],
-                None if before is None else _moved(outputs, before, expected),
-                packages,
-            )
+            moved = None if before is None else _moved(outputs, before, expected)
             applying = [entry for entry in entries if entry.applies(subject, packages)]
-            yield replace(result, agreeing=_agreeing(applying, result.cases))
+            known = [with_known(result, applying, subject, packages) for result in results]
+            yield _release_result(version, known, moved, packages, _agreeing(applying, known))
             before = outputs
 
 
@@ -143,11 +139,17 @@ def _public(text: str) -> Version | str:
 
 
 def _release_result(
-    version: str, cases: Sequence[CaseResult], moved: Moved | None, versions: Mapping[str, str]
+    version: str,
+    cases: Sequence[CaseResult],
+    moved: Moved | None,
+    versions: Mapping[str, str],
+    agreeing: Mapping[str, int],
 ) -> ReleaseResult:
     listed = Counter(name for case in cases for name in case.known)
     unlisted = tuple(case.id for case in cases if case.failing)
-    return ReleaseResult(version, tuple(cases), listed, unlisted, moved, dict(versions))
+    return ReleaseResult(
+        version, tuple(cases), listed, unlisted, moved, dict(versions), agreeing=agreeing
+    )
 
 
 def _agreeing(entries: Sequence[KnownDifference], cases: Sequence[CaseResult]) -> Mapping[str, int]:
