@@ -305,6 +305,8 @@ PARTS |= {
         "explain_costs",
         "fuzz",
         "gradient_conventions",
+        "gradient_verdicts",
+        "backward_ports",
         "ratios",
     )
 }

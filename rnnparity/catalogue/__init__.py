@@ -17,7 +17,7 @@ from rnnparity.catalogue.composition import different_halves, stacks, stateful
 from rnnparity.catalogue.cross import cross_cases, length_cases
 from rnnparity.catalogue.dropout import dropout
 from rnnparity.catalogue.dtypes import dtypes, saturation
-from rnnparity.catalogue.options import activations, bias, edges, zero_output
+from rnnparity.catalogue.options import activations, bias, edges, kinks, zero_output
 from rnnparity.catalogue.sources import source_cases
 from rnnparity.catalogue.training import training_steps
 from rnnparity.problem.problem import Problem
@@ -29,6 +29,7 @@ FAMILIES: tuple[Callable[[], Iterator[CaseSpec]], ...] = (
     activations,
     zero_output,
     edges,
+    kinks,
     dtypes,
     saturation,
     different_halves,

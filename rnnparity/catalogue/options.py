@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from rnnparity.catalogue.build import GAPS, LONGER, MASKS, CaseSpec
-from rnnparity.catalogue.configs import BOTH, FORMS, VARIANTS, directed, id_of, tags_of, variant
+from rnnparity.catalogue.build import GAPS, LONGER, MASKS, SHAPE, CaseSpec
+from rnnparity.catalogue.configs import (
+    BOTH,
+    FORMS,
+    SEQUENCES,
+    VARIANTS,
+    directed,
+    id_of,
+    tags_of,
+    variant,
+)
+from rnnparity.catalogue.numbers import spread
 from rnnparity.problem.cells import CELLS
 from rnnparity.problem.layers import ACTIVATIONS
 
@@ -93,4 +103,19 @@ def edges() -> Iterator[CaseSpec]:
             shape=shape,
             initial=initial,
             recurrent_exponent=2,  # with one unit smaller weights hide in the noise
+        )
+
+
+def kinks() -> Iterator[CaseSpec]:
+    """Yield units that are exactly 0 in the first step, where the slope of an activation jumps."""
+    inputs = spread(SHAPE, 90, 1).copy()
+    inputs[:, 0] = 0
+    for activation in ("relu", "selu"):
+        yield CaseSpec(
+            f"edge-kink-{activation}-simple_rnn",
+            variant("simple_rnn", activation=activation, use_bias=False, **SEQUENCES),
+            f"The first step of every row is 0, which is the kink of {activation}: its gradient "
+            "has the slope of one side.",
+            tags=tags_of("simple_rnn", "forward", "edge:kink", f"activation:{activation}"),
+            inputs=inputs,
         )

@@ -32,6 +32,7 @@ class KnownDifference:
     `versions` maps a package to a range like ">=3.0,<3.16"; the entry applies where all of them
     match. `cause` is the fault that explains it, by its name, or the location in the framework's
     code. `standing` is "mistake", or "undocumented" where only Keras' documentation decides.
+    `gradients`: only gradients differ, and it covers no outputs.
     """
 
     name: str
@@ -43,6 +44,7 @@ class KnownDifference:
     standing: str
     reason: str
     link: str
+    gradients: bool = False
 
     def applies(self, subject: str, versions: Mapping[str, str]) -> bool:
         return any(fnmatchcase(subject, pattern) for pattern in self.subject.split(" | ")) and all(
@@ -93,7 +95,13 @@ def _entry(fields: KnownFields, where: str) -> KnownDifference:
         standing=fields.standing,
         reason=fields.reason,
         link=fields.link,
+        gradients=fields.gradients,
     )
+
+
+def of_outputs(entries: Sequence[KnownDifference]) -> tuple[KnownDifference, ...]:
+    """Return the entries that may cover outputs: all but those of gradients only."""
+    return tuple(entry for entry in entries if not entry.gradients)
 
 
 def in_all_versions(entries: Sequence[KnownDifference]) -> tuple[KnownDifference, ...]:
@@ -131,14 +139,16 @@ def stale(
 ) -> list[Stale]:
     """Return the entries that no longer hold.
 
-    `used` are the names of entries that covered a difference, `ran` the cases that ran, `catalogue`
-    all cases.
+    `used` are the names of entries that covered a difference of outputs, `ran` the cases that ran,
+    `catalogue` all cases.
     """
     entries_to_remove = []
     for entry in entries:
         if next(_matching(entry, catalogue), None) is None:
             entries_to_remove.append(Stale(entry.name, StaleReason.NO_CASE))
-        elif entry.applies(subject, versions) and entry.name not in used:
+        elif entry.gradients or not entry.applies(subject, versions):
+            continue
+        elif entry.name not in used:
             matched = set(_matching(entry, catalogue))
             if matched <= set(ran):
                 entries_to_remove.append(Stale(entry.name, StaleReason.ALL_AGREE, len(matched)))

@@ -196,6 +196,9 @@ class KnownFields(Strict):
     )
     reason: str = Field(description="What differs and why.")
     link: str = Field(description="Where it is documented or reported.")
+    gradients: bool = Field(
+        default=False, description="Whether only gradients differ, not the outputs."
+    )
 
 
 class KnownFile(Strict):

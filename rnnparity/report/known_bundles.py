@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.golden.goldens import KNOWN
 from rnnparity.golden.known_differences import KnownDifference, read_known
 from rnnparity.problem.errors import RequestError
@@ -24,6 +25,7 @@ from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.text import did_you_mean
 from rnnparity.report.bundle import bundle_files, shown_difference
+from rnnparity.report.gradient_bundle import gradient_bundle_files
 from rnnparity.session.session import open_session
 from rnnparity.subjects import registered_names, registration
 from rnnparity.verdict.judge import with_known
@@ -92,10 +94,12 @@ class _Subjects:
         if not entry.applies(name, versions):
             return
         cases = [case for case in catalogue().values() if entry.matches(case.id)]
+        if entry.gradients:
+            cases = [with_cotangents(case) for case in cases]
         for outcome in self.session.ask_all(sorted(cases, key=_complexity)):
             problem = outcome.problem
             result = with_known(self.session.judge(outcome), self.entries, name, versions)
-            if outcome.answer:
+            if outcome.answer and not entry.gradients:
                 problem = problem.with_outputs(outcome.answer.outputs)
             yield problem, result
 
@@ -162,7 +166,10 @@ def _bundles(entry: KnownDifference, name: str, subjects: _Subjects) -> Iterator
             continue
         shown = shown_difference(result.difference_types) if result.differences else None
         try:
-            files = bundle_files(problem, headline, name, shown)
+            if entry.gradients:
+                files = gradient_bundle_files(problem, headline, name)
+            else:
+                files = bundle_files(problem, headline, name, shown)
         except RequestError:  # no script can run this case; another one may do
             continue
         yield _Bundle(problem.id, name, files)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.golden.goldens import KNOWN, default_folder
-from rnnparity.golden.known_differences import covering, read_known
+from rnnparity.golden.known_differences import covering, of_outputs, read_known
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.dtypes import declared_precision
@@ -224,7 +224,8 @@ class _KnownDifferences:
         self._case = problem.id
         self._subject = subject
         self._versions = versions
-        self._entries = read_known(default_folder() / KNOWN) if is_case(problem) else ()
+        entries = read_known(default_folder() / KNOWN) if is_case(problem) else ()
+        self._entries = of_outputs(entries) if problem.cotangents is None else entries
 
     def of(self, types: Collection[str]) -> tuple[str, ...]:
         """Return the names of the entries that together cover differences of these types."""

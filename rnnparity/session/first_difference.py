@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from rnnparity.golden.goldens import KNOWN, default_folder
-from rnnparity.golden.known_differences import KnownDifference, in_all_versions, read_known
+from rnnparity.golden.known_differences import (
+    KnownDifference,
+    in_all_versions,
+    of_outputs,
+    read_known,
+)
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import CaseResult
@@ -63,7 +68,8 @@ def first_difference(
     """
     with one_blas_thread():
         expected = expect_answer(problem)
-        known = in_all_versions(read_known(default_folder() / KNOWN) if is_case(problem) else ())
+        entries = of_outputs(read_known(default_folder() / KNOWN)) if is_case(problem) else ()
+        known = in_all_versions(entries)
         answered = partial(_answered, problem, subject, expected, known, timeout_s)
         good = answered(install(versions[0]))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cotangents import gradient_cases
 from rnnparity.golden.goldens import GRADIENTS, KNOWN, Goldens, default_folder, read_goldens
-from rnnparity.golden.known_differences import KnownDifference, read_known
+from rnnparity.golden.known_differences import KnownDifference, of_outputs, read_known
 from rnnparity.problem.results import CaseResult
 from rnnparity.reference.tolerance import Expected
 from rnnparity.session.outcome import Outcome
@@ -50,7 +50,7 @@ def read_fixtures(
     folder = folder or default_folder()
     known = read_known(folder / KNOWN)
     if not gradients:
-        return Fixtures(read_goldens(folder, catalogue(), only), known)
+        return Fixtures(read_goldens(folder, catalogue(), only), of_outputs(known))
     cases = gradient_cases()
     selected = None if only is None else [case for case in only if case in cases]
     return Fixtures(read_goldens(folder / GRADIENTS, cases, selected), known, gradients=True)

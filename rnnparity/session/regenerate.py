@@ -18,7 +18,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cotangents import gradient_cases
 from rnnparity.catalogue.selection import select
 from rnnparity.golden.goldens import GRADIENTS, KNOWN, golden_outputs, read_goldens
-from rnnparity.golden.known_differences import KnownDifference, read_known
+from rnnparity.golden.known_differences import KnownDifference, of_outputs, read_known
 from rnnparity.golden.manifest import MANIFEST, SCHEMA, manifest_text
 from rnnparity.golden.writing import (
     REJECTED,
@@ -100,6 +100,7 @@ def regenerate(
             f"{folder / KNOWN}: not found; an empty file states that no difference is known"
         )
     entries = read_known(folder / KNOWN)
+    entries = entries if gradients else of_outputs(entries)
     cases: Mapping[str, Problem] = gradient_cases() if gradients else catalogue()
     folder = folder / GRADIENTS if gradients else folder
     schema = {} if gradients else {SCHEMA: schema_text()}

@@ -56,7 +56,8 @@ def test_no_number_is_exact_in_a_coarser_type(dtype, coarser):
         for name in coarser:
             with np.errstate(under="ignore"):
                 rounded = FLOAT_TYPES[name].round(array).astype(np.float64)
-            assert (rounded != array).all(), case
+            kink = array == 0 if case.startswith("edge-kink-") else False
+            assert ((rounded != array) | kink).all(), case
         compared += 1
     assert compared > 50
 

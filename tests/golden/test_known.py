@@ -10,10 +10,11 @@ import pytest
 from rnnparity.catalogue import catalogue
 from rnnparity.faults import FAULTS
 from rnnparity.golden.goldens import KNOWN, default_folder
-from rnnparity.golden.known_differences import covering, read_known, stale
+from rnnparity.golden.known_differences import covering, of_outputs, read_known, stale
 from rnnparity.problem.errors import FormatError
 from rnnparity.problem.results import CaseResult, Stale, StaleReason
 from rnnparity.problem.verdicts import Difference, DifferenceType, Verdict
+from rnnparity.session.fixtures import read_fixtures
 from rnnparity.verdict.judge import with_known
 
 ENTRY = {
@@ -359,3 +360,28 @@ def installed_version(package):
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def test_an_entry_of_gradients_covers_no_outputs_and_is_not_stale_where_these_agree(tmp_path):
+    of_gradients = entry_of(tmp_path, gradients=True)
+    assert of_gradients.gradients
+    assert of_outputs((of_gradients,)) == ()
+    both = entry_of(tmp_path)
+    assert of_outputs((both, of_gradients)) == (both,)
+    cases = ["lstm-1", "gru-1"]
+    assert stale((both,), "keras", VERSIONS, (), cases, cases) == [
+        Stale("one", StaleReason.ALL_AGREE, 2)
+    ]
+    assert stale((of_gradients,), "keras", VERSIONS, (), cases, cases) == []
+    assert stale((of_gradients,), "keras", VERSIONS, (), [], ["none"]) == [
+        Stale("one", StaleReason.NO_CASE)
+    ]
+
+
+def test_outputs_are_compared_without_the_entries_of_gradients():
+    names = [
+        {entry.name for entry in read_fixtures(only=[], gradients=gradients).known}
+        for gradients in (False, True)
+    ]
+    assert names[1] - names[0] == {"selu-slope-at-zero-under-xla", "selu-slope-at-zero"}
+    assert names[0] <= names[1]

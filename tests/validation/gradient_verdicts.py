@@ -39,6 +39,8 @@ from rnnparity.verdict.judge import judge
 PATHS = ("keras", "keras:graph", "keras:xla")
 STEPS = 40
 CHANGES = (1e-3, 1e-4)
+# The weights of problems with an even number, and with an odd one.
+WEIGHTS = ("to saturating", "as initialized")
 # NumPy's allclose.
 RTOL, ATOL = 1e-5, 1e-8
 
@@ -118,23 +120,30 @@ def _detects(
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
-    """Yield a row for each subject: verdicts, failing, inconclusive, largest error, and the rest."""
-    for subject in dict.fromkeys(record["subject"] for record in records):
-        of = [r for r in records if r["subject"] == subject and r["verdict"] != Verdict.UNSUPPORTED]
+    """Yield a row for each subject and kind of weights: verdicts, failing, inconclusive and so on."""
+    kinds: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for record in records:
+        if record["verdict"] != Verdict.UNSUPPORTED:
+            kinds.setdefault((record["subject"], WEIGHTS[_draw(record) % 2]), []).append(record)
+    for (subject, weights), of in sorted(kinds.items()):
         agrees = [record for record in of if record["verdict"] == Verdict.AGREES]
         failing = sum(record["verdict"] in FAILING for record in of)
-        share = sum(record["verdict"] == Verdict.INCONCLUSIVE for record in of) / max(1, len(of))
+        share = sum(record["verdict"] == Verdict.INCONCLUSIVE for record in of) / len(of)
         worst = max((record["sigma"] for record in agrees), default=0.0)
         detected = [sum(r["detected"][i] for r in agrees) for i in range(len(CHANGES))]
         rejected = sum(not record["allclose"] for record in agrees)
         yield [
-            subject, str(len(of)), str(failing), f"{100 * share:.1f} %", f"{worst:.1f}",
+            subject, weights, str(len(of)), str(failing), f"{100 * share:.1f} %", f"{worst:.1f}",
             *(f"{count}/{len(agrees)}" for count in detected), f"{rejected}/{len(agrees)}",
         ]  # fmt: skip
 
 
+def _draw(record: Mapping[str, Any]) -> int:
+    return int(record["id"].rpartition("-")[2])
+
+
 HEADER = (
-    "subject", "verdicts", "fail", "inconclusive", "max error",
+    "subject", "weights", "verdicts", "fail", "inconclusive", "max error",
     *(f"a change of {change:g} detected" for change in CHANGES), "rejected by np.allclose",
 )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from rnnparity.problem.layers import Bidirectional, Recurrent, called_layers, ha
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.tensor import Tensor
 from rnnparity.reference.cells import LSTM
-from rnnparity.reference.engine import Unroller
+from rnnparity.reference.engine import StepRecord, Unroller
 from rnnparity.reference.gradients.arithmetic import TapedArithmetic
 from rnnparity.reference.gradients.taped_array import TapedArray
 
@@ -26,6 +26,13 @@ class BackwardUnroller(Unroller[TapedArray]):
     def __init__(self, problem: Problem, arithmetic: TapedArithmetic) -> None:
         super().__init__(problem, arithmetic)
         self._taped = arithmetic
+
+    def run(
+        self, record: Callable[[StepRecord[TapedArray]], None] | None = None
+    ) -> list[TapedArray]:
+        # Where numbers leave the range NaN is correct here, too; `tolerance` looks for it.
+        with np.errstate(invalid="ignore"):
+            return super().run(record)
 
     def gradients(self, cotangents: Sequence[Tensor]) -> list[Array]:
         """Return the gradients of inputs, weights and initial states, in the order of their slots.

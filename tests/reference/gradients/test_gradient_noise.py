@@ -249,3 +249,12 @@ def test_types_of_the_layers_of_a_stack():
 def test_problem_without_cotangents():
     with pytest.raises(RequestError, match="cotangents: got none"):
         expect_gradients(random_problem(spec_of("lstm", 3)))
+
+
+def test_a_state_that_overflows_to_no_number_gives_no_warning():
+    """inf - inf inside of a product is not a number: the verdict states what left the range."""
+    spec = spec_of("simple_rnn", 4, activation="exponential")
+    problem = with_cotangents(random_problem(spec, 0, (2, 40, 3), scale=5.0))
+    expected = expect_gradients(problem)
+    assert expected.unpredictable
+    assert "leaves the range" in expected.inconclusive

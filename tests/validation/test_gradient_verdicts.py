@@ -1,0 +1,67 @@
+"""Verdicts on gradients of random problems: what is drawn, recorded and counted."""
+
+import numpy as np
+import pytest
+
+from rnnparity.problem.layers import policies
+from rnnparity.problem.verdicts import Verdict
+from validation.gradient_verdicts import HEADER, problems_of_seed, records_of_seed, table
+
+
+class Doubling:
+    """The reference with one gradient that is twice as large, and outputs of no interest."""
+
+    takes_dropout_masks = True
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def versions(self):
+        return {}
+
+    def answer(self, _):
+        raise AssertionError
+
+    def gradients(self, problem):
+        from rnnparity.problem.answer import Answer
+        from rnnparity.problem.problem import Tensor
+        from rnnparity.reference.gradients import compute_gradients
+
+        first, *others = compute_gradients(problem)
+        tensors = [Tensor(first.name, self.factor * first.data), *others]
+        slots = problem.gradient_slots()
+        pairs = zip(tensors, slots, strict=True)
+        return Answer(gradients=tuple(Tensor.of(t.name, t.data, s.dtype) for t, s in pairs))
+
+
+@pytest.fixture(scope="module")
+def seed():
+    return next(seed for seed in range(50) if any(problems_of_seed(seed)))
+
+
+def test_problems_are_in_float32_with_cotangents():
+    problems = [problem for seed in range(30) for problem in problems_of_seed(seed)]
+    assert problems
+    for problem in problems:
+        assert policies(problem.layer) == {"float32"}
+        assert problem.cotangents is not None
+        assert problem.inputs.shape[1] <= 40
+    assert any(problem.dropout_masks for problem in problems)
+    assert {problem.mask is None for problem in problems} == {True, False}
+    even, odd = problems[0::2], problems[1::2]
+    assert all(np.abs(p.weights[0].data).max() < 2 for p in odd)
+    assert any(np.abs(p.weights[0].data).max() > 3 for p in even)
+
+
+def test_healthy_gradients_agree_and_wrong_ones_diverge(seed):
+    subjects = {"healthy": Doubling(1), "wrong": Doubling(2)}
+    records = list(records_of_seed(seed, subjects))
+    rows = {tuple(row[:2]): dict(zip(HEADER, row, strict=True)) for row in table(records)}
+    assert len(rows) == 4
+    for (subject, _), row in rows.items():
+        conclusive = int(row["verdicts"]) > 0 and row["inconclusive"] != "100.0 %"
+        assert (int(row["fail"]) > 0) == (subject == "wrong" and conclusive)
+    agrees = [r for r in records if r["verdict"] == Verdict.AGREES]
+    assert agrees
+    assert all(record["detected"][0] for record in agrees)
+    assert all(record["allclose"] for record in agrees)
