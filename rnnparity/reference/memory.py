@@ -15,7 +15,7 @@ from rnnparity.problem.problem import Problem
 PLAIN, TRACE, NOISE, VARIANT, GRADIENT = 40, 80, 80, 32, 240
 # And of the search for a cause: of each number, and of each weight besides, which is kept once for
 # every fault that changes its array.
-EXPLANATION, FAULTY_WEIGHT = 160, 1200
+EXPLANATION, FAULTY_WEIGHT = 200, 1500
 # Variants of the weights are computed together up to so many values of weights and outputs: 64 MB.
 BATCH_VALUES = 2**23
 # A smaller problem is not worth asking the system: 256 MiB.
