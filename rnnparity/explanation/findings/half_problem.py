@@ -13,7 +13,7 @@ from rnnparity.explanation.findings.view import Output, View
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.reference import compute_with_noise
+from rnnparity.reference import compute, compute_with_noise
 
 BACKWARD = "backward"
 
@@ -79,10 +79,30 @@ class HalfProblem:
 
 def visible_halves(evidence: Evidence) -> list[HalfProblem]:
     """Return the halves of the last layer whose outputs are seen, none where they are merged."""
+    _, last, _ = _split(evidence.problem.layer)
+    return _half_problems(evidence, _outputs_by_half(evidence, last))
+
+
+def merged_halves(evidence: Evidence) -> list[HalfProblem]:
+    """Return the two halves of a Bidirectional that merges them, with the expected output as the actual."""
+    found = []
+    for half in _half_problems(evidence, [(), ()]):
+        layer = replace(half.layer, return_state=False)
+        problem = replace(half.problem, layer=layer)
+        expected = compute(problem)[0].data
+        output = Output("output", expected, expected, np.zeros_like(expected))
+        view = replace(half.view, outputs=(output,))
+        found.append(replace(half, problem=problem, view=view))
+    return found
+
+
+def _half_problems(evidence: Evidence, by_half: Sequence[tuple[Output, ...]]) -> list[HalfProblem]:
+    """Return the halves of the last layer with what is seen of each, none in calls that reverse."""
     problem = evidence.problem
     inside = [half for _, half in halves(problem.layer)]
-    if problem.calls is not None and not all(
-        half.stateful and not half.go_backwards for half in inside
+    if not by_half or (
+        problem.calls is not None
+        and not all(half.stateful and not half.go_backwards for half in inside)
     ):
         return []
     below, last, prefix = _split(problem.layer)
@@ -90,7 +110,6 @@ def visible_halves(evidence: Evidence) -> list[HalfProblem]:
     if below is not None:
         inputs, sigmas = _inputs_from(problem, below)
     found = []
-    by_half = _outputs_by_half(evidence, last)
     for (name, half), outputs in zip(halves(last), by_half, strict=False):
         order = slice(None, None, -1 if half.go_backwards else 1)
         found.append(

@@ -29,13 +29,13 @@ def masked_findings(half: HalfProblem) -> Iterator[Finding]:
     masked = half.all_units(~half.used)
     claims = [
         output.claim(replace(finding, name=name), values, masked)
-        for name, values in _alternatives(half)
+        for name, values in masked_alternatives(half)
     ]
     found = list(weigh(claims, half.view.threshold, len(claims)))
     yield found[0] if found else finding
 
 
-def _alternatives(half: HalfProblem) -> Iterator[tuple[str, Array]]:
+def masked_alternatives(half: HalfProblem) -> Iterator[tuple[str, Array]]:
     """Yield what masked steps may return, (B, T, H) each."""
     states = np.stack([step.states["h"] for step in trace(half.problem)], axis=1)
     yield STATE, states

@@ -87,7 +87,36 @@ def one_step(half: HalfProblem) -> OneStep | None:
     sigma = _with_carried_noise(half, problem, (rows, steps), sigma, errors)
     dtype = FLOAT_TYPES[half.layer.compute_dtype]
     allowed = np.maximum(half.view.threshold * sigma, dtype.u * np.abs(output) + dtype.tiny)
-    return OneStep(problem, actual, output, allowed, judged, rows, steps)
+    result = OneStep(problem, actual, output, allowed, judged, rows, steps)
+    return _with_computed_c(half.layer, result) if errors else result
+
+
+def _with_computed_c(layer: Recurrent, step: OneStep) -> OneStep:
+    """Return the steps with c as it was computed where that makes a step follow.
+
+    Where a step reads out h in another way, the c that is recovered from it is wrong.
+    """
+    wrong = ~step.follows
+    same_row = np.append(False, step.rows[1:] == step.rows[:-1])
+    after_wrong = wrong & same_row & np.append(False, wrong[:-1])
+    if not after_wrong.any():
+        return step
+    assert step.problem.initial_state is not None  # noqa: S101 - it was made with one
+    (record,) = trace(step.problem)
+    computed = np.roll(record.states["c"], 1, axis=0)
+    recovered = step.problem.initial_state[1].data
+    problem = _with_state(
+        step.problem, layer, 1, np.where(after_wrong[:, None], computed, recovered)
+    )
+    output = compute(problem)[0].data
+    follows = after_wrong & (np.abs(step.actual - output) <= step.allowed).all(axis=1)
+    chosen = follows[:, None]
+    return replace(
+        step,
+        problem=_with_state(step.problem, layer, 1, np.where(chosen, computed, recovered)),
+        expected=np.where(chosen, output, step.expected),
+        judged=step.judged | chosen,
+    )
 
 
 def _rows_problem(half: HalfProblem, rows: Array, steps: Array, states: list[Array]) -> Problem:

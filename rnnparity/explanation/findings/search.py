@@ -23,13 +23,15 @@ from rnnparity.explanation.findings.half_problem import (
 )
 from rnnparity.explanation.findings.initial import initial_findings
 from rnnparity.explanation.findings.masked import masked_findings
+from rnnparity.explanation.findings.merged import MERGED, merged_findings
 from rnnparity.explanation.findings.moved import finite_findings, moved_findings, permuted_findings
 from rnnparity.explanation.findings.one_step import one_step
 from rnnparity.explanation.findings.quantities import quantity_findings
 from rnnparity.explanation.findings.steps import restart_findings, step_findings
 from rnnparity.explanation.findings.view import View
+from rnnparity.explanation.location import last_layer
 from rnnparity.problem.findings import Finding, FindingType, WeightBlock, accounts_for_values
-from rnnparity.problem.layers import Recurrent, halves
+from rnnparity.problem.layers import Bidirectional, Recurrent, halves
 from rnnparity.problem.problem import Tensor
 
 # What is read off the unmasked steps only.
@@ -206,6 +208,12 @@ def _effective(half: HalfProblem) -> Iterator[Finding]:
 def _of_whole(evidence: Evidence) -> Iterator[Finding]:
     """Yield initial states and changes of blocks that account for the outputs of the whole layer."""
     view, problem = view_of(evidence), evidence.problem
+    last = last_layer(problem.layer)
+    if isinstance(last, Bidirectional) and last.merge_mode in MERGED and problem.calls is None:
+        merged = tuple(merged_findings(evidence, last))
+        yield from merged
+        if _any_accounts(merged):
+            return
     yield from initial_findings(problem, "", view)
     if not isinstance(problem.layer, Recurrent):  # else it is its only half
         yield from activation_findings(problem, "", view)

@@ -65,9 +65,21 @@ def step_base(half: HalfProblem, step: OneStep, rows: Array, numbers: tuple[int,
 
 def restart_findings(half: HalfProblem) -> Iterator[Finding]:
     """Yield that every step starts from the initial state."""
-    output, problem = half.view.outputs[0], half.problem
+    output = half.view.outputs[0]
     if not output.differing.any():
         return
+    finding = Finding(FindingType.RESTARTS_EVERY_STEP, half=half.view.prefix)
+    chosen = half.all_units(half.used if output.has_time else half.used_rows)
+    claim = output.claim(finding, restarted(half, sequence=output.has_time), chosen)
+    yield from weigh([claim], half.view.threshold)
+
+
+def restarted(half: HalfProblem, *, sequence: bool) -> Array:
+    """Return the output of a half in which every step starts from the initial state.
+
+    It is the `sequence` (B, T, H), or the output of the last step that counts (B, H).
+    """
+    problem = half.problem
     batch, steps, features = problem.inputs.shape
     states = problem.initial_state
     each = replace(
@@ -80,11 +92,7 @@ def restart_findings(half: HalfProblem) -> Iterator[Finding]:
         else tuple(Tensor(tensor.name, np.repeat(tensor.data, steps, axis=0)) for tensor in states),
     )
     values = compute(each)[0].data.reshape(batch, steps, -1)
-    finding = Finding(FindingType.RESTARTS_EVERY_STEP, half=half.view.prefix)
-    if output.has_time:
-        claim = output.claim(finding, values, half.all_units(half.used))
-    else:
-        last = steps - 1 - np.argmax(half.used[:, ::-1], axis=1)
-        chosen = half.all_units(half.used_rows)
-        claim = output.claim(finding, values[np.arange(batch), last], chosen)
-    yield from weigh([claim], half.view.threshold)
+    if sequence:
+        return values
+    last: Array = values[np.arange(batch), steps - 1 - np.argmax(half.used[:, ::-1], axis=1)]
+    return last

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from _support.random_problems import random_problem, spec_of
 from validation.off_list.changes import ChangedImplementation
 from validation.off_list.draw import draw_change, draw_problem
 from validation.off_list.trials import with_arrays
@@ -15,7 +16,8 @@ from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.half_problem import visible_halves
 from rnnparity.explanation.findings.one_step import one_step
-from rnnparity.problem.problem import Problem
+from rnnparity.problem.findings import FindingType
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
@@ -83,3 +85,28 @@ def test_cell_state_that_is_hardly_seen_is_unknown():
     problem = draw_problem(rng, "problem")
     outputs = ChangedImplementation(draw_change(rng, problem))(problem)
     assert diagnose(with_arrays(problem, outputs)).explanation.verdict is Verdict.DIVERGES
+
+
+@pytest.mark.parametrize("weights", ["bias", "recurrent_kernel"])
+@pytest.mark.parametrize("steps", [(2,), (1, 4)])
+def test_gate_o_that_is_wrong_at_some_steps_is_found_there(weights, steps):
+    """The c that is recovered from such a step is wrong, so that the next one seems not to follow."""
+    problem = random_problem(spec_of("lstm", 5, return_sequences=True), 3, (4, 6, 3))
+    without = [
+        replace(t, data=np.where(np.arange(20) < 15, t.data, 0)) if t.name == weights else t
+        for t in problem.weights
+    ]
+    right = replace(problem, layer=replace(problem.layer, return_state=True))
+    wrong = replace(right, weights=tuple(without))
+    states, outputs = (Tensor("h", np.zeros((4, 5))), Tensor("c", np.zeros((4, 5)))), []
+    for step in range(6):
+        inputs = replace(problem.inputs, data=problem.inputs.data[:, step : step + 1])
+        cell = wrong if step in steps else right
+        output, *states = compute(replace(cell, inputs=inputs, initial_state=tuple(states)))
+        outputs.append(output.data)
+    explanation = diagnose(with_arrays(problem, [np.concatenate(outputs, axis=1)])).explanation
+    findings = {finding.type: finding for finding in explanation.findings}
+    assert findings[FindingType.STEP_FOLLOWS].numbers == steps
+    block = findings[FindingType.BLOCK]
+    assert (block.block.weights, block.block.gate, block.numbers) == (weights, "o", steps)
+    assert explanation.accounted

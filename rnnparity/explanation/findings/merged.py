@@ -1,0 +1,79 @@
+"""Masked steps and restarts in halves that are merged into one value: tried in each half and in both.
+
+A half is not seen by itself, so that what it may return is computed, merged and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.findings.claim import weigh
+from rnnparity.explanation.findings.half_problem import HalfProblem, merged_halves, view_of
+from rnnparity.explanation.findings.masked import masked_alternatives
+from rnnparity.explanation.findings.steps import restarted
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.problem.layers import Bidirectional
+
+MERGED: Mapping[str, Callable[[Array, Array], Array]] = {
+    "sum": np.add,
+    "mul": np.multiply,
+    "ave": lambda first, second: (first + second) / 2,
+}
+# The findings about some halves, and the output of each half in the order of time.
+Choice = tuple[tuple[Finding, ...], Array, Array]
+
+
+def merged_findings(evidence: Evidence, last: Bidirectional) -> Iterator[Finding]:
+    """Yield what masked steps return, or that every step restarts, in one half or in both.
+
+    Only where the states that are returned agree: nothing is known of them here.
+    """
+    output, *states = view_of(evidence).outputs
+    if any(state.differing.any() for state in states):
+        return
+    first, second = merged_halves(evidence)
+    merge = MERGED[last.merge_mode or ""]
+    choices = list(_choices(first, second))
+    for findings, forward, backward in choices:
+        claim = output.claim(findings[0], merge(forward, backward))
+        for found in weigh([claim], evidence.noise.threshold, len(choices)):
+            for finding in findings:
+                yield replace(finding, sigma=found.sigma, certain=found.certain)
+            return
+
+
+def _choices(first: HalfProblem, second: HalfProblem) -> Iterator[Choice]:
+    """Yield every alternative in the forward half, in the backward half, and in both."""
+    expected = [_in_time(half, half.view.outputs[0].expected) for half in (first, second)]
+    pairs = zip(_alternatives(first), _alternatives(second), strict=True)
+    for (finding, forward), (other, backward) in pairs:
+        yield (finding,), forward, expected[1]
+        yield (other,), expected[0], backward
+        yield (finding, other), forward, backward
+
+
+def _alternatives(half: HalfProblem) -> Iterator[tuple[Finding, Array]]:
+    """Yield what a half may return instead, in the order of time."""
+    expected = half.view.outputs[0].expected
+    used = half.all_units(half.used if expected.ndim == 3 else half.used_rows)
+    prefix = half.view.prefix
+    restart = Finding(FindingType.RESTARTS_EVERY_STEP, half=prefix)
+    yield (
+        restart,
+        _in_time(half, np.where(used, restarted(half, sequence=expected.ndim == 3), expected)),
+    )
+    if half.problem.mask is None or expected.ndim < 3:
+        return
+    for name, values in masked_alternatives(half):
+        finding = Finding(FindingType.MASKED_STEPS_ONLY, name, half=prefix)
+        yield finding, _in_time(half, np.where(used, expected, values))
+
+
+def _in_time(half: HalfProblem, values: Array) -> Array:
+    """Return values in processing order in the order of time."""
+    return values[:, ::-1] if half.reversed_time and values.ndim == 3 else values
