@@ -95,8 +95,15 @@ def _stored(view: View, output: Output) -> Finding | None:
         error = np.abs(output.actual - output.expected)
         different = len(np.unique(output.actual)) >= FEWEST
         if different and (rounded == output.actual).all() and (error <= allowed).all():
+            certain = not may_be_fixed_point(output.actual, dtype)
             sigma = float((error / allowed).max())
-            return Finding(FindingType.COARSE_STORAGE, dtype.name, half=view.prefix, sigma=sigma)
+            return Finding(
+                FindingType.COARSE_STORAGE,
+                dtype.name,
+                half=view.prefix,
+                sigma=sigma,
+                certain=certain,
+            )
     return None
 
 

@@ -58,7 +58,7 @@ ACCEPTED: Mapping[Kind, tuple[FindingType, ...]] = {
     Kind.ZERO: (FindingType.ZERO,),
     Kind.SHIFTED: (FindingType.TIME_SHIFTED,),
     Kind.PART: (FindingType.STEPS_MISSING,),
-    Kind.TIME_FIRST: (FindingType.OTHER_ORDER_AGREES,),
+    Kind.TIME_FIRST: (FindingType.OTHER_ORDER_AGREES, FindingType.AXES_EXCHANGED),
     Kind.DIRECTION: (
         FindingType.ONE_DIRECTION_ONLY,
         FindingType.HALF_AGREES,
@@ -68,6 +68,8 @@ ACCEPTED: Mapping[Kind, tuple[FindingType, ...]] = {
     Kind.RAW: (FindingType.QUANTIZED,),
     Kind.DIGITS: (FindingType.PRINTED_DIGITS,),
 }
+# The order of axes in which time is the first.
+TIME_FIRST = (1, 0, 2)
 # The kinds whose finding must have the half, name or numbers of the change.
 IN_A_HALF = {Kind.INITIAL_STATE, Kind.ACTIVATION, Kind.RETURNED, Kind.RESTARTS, Kind.MASKED}
 WITH_NAME = {Kind.ACTIVATION, Kind.RETURNED, Kind.MASKED, Kind.ZERO, Kind.DIRECTION, Kind.DIGITS}
@@ -96,6 +98,8 @@ def states(finding: Finding, change: Change) -> bool:
         return _states_block(finding, change)
     if kind is Kind.DIRECTION and finding.type is FindingType.EFFECTIVE_WEIGHTS:
         return finding.half == fact.half and finding.change is BlockChange.OTHER
+    if finding.type is FindingType.AXES_EXCHANGED:
+        return finding.numbers == TIME_FIRST and not finding.name
     if finding.type is FindingType.HALF_AGREES:
         return {finding.name, fact.name} == {"forward", "backward"}
     return (
