@@ -12,6 +12,7 @@ import numpy as np
 from rnnparity.explanation.findings.axes import axes_findings
 from rnnparity.explanation.findings.claim import Claim, weigh
 from rnnparity.explanation.findings.view import Output, View
+from rnnparity.explanation.fits import CHANCE
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType
 
@@ -85,8 +86,15 @@ def _zero(view: View, output: Output) -> Iterator[Finding]:
         if wrong.all() or not _along(zero, axis)[wrong].all():
             continue
         numbers = tuple(np.flatnonzero(wrong).tolist())
-        yield Finding(FindingType.ZERO, name, numbers, half=view.prefix, sigma=0.0)
+        certain = not _zero_by_chance(output)
+        yield Finding(FindingType.ZERO, name, numbers, half=view.prefix, sigma=0.0, certain=certain)
         return
+
+
+def _zero_by_chance(output: Output) -> bool:
+    """Return whether as many values as differ may well be zero: of relu's many are anyway."""
+    share = float((output.expected == 0).mean())
+    return share > 0 and int(output.differing.sum()) * log(share) > log(CHANCE)
 
 
 def finite_findings(view: View) -> Iterator[Finding]:

@@ -149,3 +149,18 @@ def test_values_that_are_not_finite_are_located_where_all_others_agree(index, na
     assert (finding.name, finding.numbers) == (name, numbers)
     array[0, 0, 0] += 0.1
     assert all(f.type in PATTERNS for f in findings_of(problem, array))
+
+
+@pytest.mark.parametrize("rectified", [False, True])
+def test_few_zeros_among_many_are_not_certain(rectified):
+    """Of relu's values many are zero: a row of them may be by chance."""
+    expected = np.linspace(1, 2, 24).reshape(3, 4, 2)
+    if rectified:
+        expected[:, :, 0] = 0
+        expected[2, 1:] = 0
+    actual = expected.copy()
+    actual[2] = 0
+    view = View("", (Output("output", actual, expected, np.full((3, 4, 2), 1e-6)),), 10.0)
+    (finding,) = moved_findings(view)
+    assert (finding.type, finding.name, finding.numbers) == (FindingType.ZERO, "row", (2,))
+    assert finding.certain is not rectified
