@@ -1,5 +1,7 @@
 """Verdicts on gradients of random problems: what is drawn, recorded and counted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,3 +67,15 @@ def test_healthy_gradients_agree_and_wrong_ones_diverge(seed):
     assert agrees
     assert all(record["detected"][0] for record in agrees)
     assert all(record["allclose"] for record in agrees)
+
+
+def test_gradients_that_are_all_zero_have_nothing_to_change(seed, monkeypatch):
+    _, problem, *_ = problems_of_seed(seed)  # with weights as initialized
+    zeros = tuple(replace(t, data=np.zeros_like(t.data)) for t in problem.cotangents)
+    problem = replace(problem, cotangents=zeros)
+    monkeypatch.setattr("validation.gradient_verdicts.problems_of_seed", lambda _: [problem])
+    (record,) = records_of_seed(seed, {"healthy": Doubling(1)})
+    assert record["verdict"] == Verdict.AGREES
+    assert "detected" not in record
+    ((*_, detected, smaller, rejected),) = table([record])
+    assert (detected, smaller, rejected) == ("0/0", "0/0", "0/1")
