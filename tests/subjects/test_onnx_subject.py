@@ -276,3 +276,29 @@ def test_only_stateful_layers_continue_from_the_last_call(initial):
     layers = stack_of(spec_of("lstm", 3, stateful=True, **SEQUENCES), spec_of("gru", 4, **BOTH))
     problem = random_problem(layers, 1, SHAPE, initial=initial, calls=(3, 1, 2))
     assert verdict_on(make_subject("onnxruntime"), problem) is Verdict.AGREES
+
+
+def test_tanh_of_the_operator_rnn_is_coarse_near_zero():
+    """A finding of fuzzing: the operator Tanh is exact there. ONNX documents both as the same."""
+    x = np.array([1e-9, 1e-6, 1e-3], np.float32)
+    kind = TensorProto.FLOAT
+    graph = helper.make_graph(
+        [
+            helper.make_node("Tanh", ["x"], ["tanh"]),
+            helper.make_node("RNN", ["x", "W", "R"], ["rnn"], hidden_size=1),
+        ],
+        "tanh of each number, and an RNN whose recurrent weight is 0",
+        [helper.make_tensor_value_info("x", kind, [1, 3, 1])],
+        [helper.make_tensor_value_info(name, kind, None) for name in ("tanh", "rnn")],
+        [
+            helper.make_tensor(name, kind, [1, 1, 1], [value])
+            for name, value in (("W", 1.0), ("R", 0.0))
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10)
+    engine = ENGINES["onnxruntime"]()
+    session = engine.load(model.SerializeToString())
+    tanh, rnn = (y.ravel() for y in engine.run(session, {"x": x.reshape(1, 3, 1)}))
+    assert np.allclose(tanh, np.tanh(x.astype(float)), rtol=1e-6, atol=0)
+    assert rnn[0] == 0
+    assert 1e-8 < np.abs(rnn - np.tanh(x.astype(float))).max() < 2e-7
