@@ -98,14 +98,21 @@ def _zero_by_chance(output: Output) -> bool:
 
 
 def finite_findings(view: View) -> Iterator[Finding]:
-    """Yield which rows, steps or units are not finite, where all finite values agree."""
-    for output in view.outputs:
-        if output.differing[np.isfinite(output.actual)].any():
-            return
-    for output in view.differing:
-        wrong = ~np.isfinite(output.actual)
-        yield Finding(FindingType.FINITE_AGREES, *_whole_slices(output, wrong), half=view.prefix)
+    """Yield that all finite values agree, with the rows, steps or units of one output that are not finite.
+
+    Nothing is yielded where no value is finite.
+    """
+    finite = [np.isfinite(output.actual) for output in view.outputs]
+    pairs = zip(view.outputs, finite, strict=True)
+    if not any(map(np.any, finite)) or any(out.differing[there].any() for out, there in pairs):
         return
+    differing = list(view.differing)
+    if not differing:
+        return
+    slices: tuple[str, tuple[int, ...]] = ("", ())
+    if len(differing) == 1:  # the finding does not name the output
+        slices = _whole_slices(differing[0], ~np.isfinite(differing[0].actual))
+    yield Finding(FindingType.FINITE_AGREES, *slices, half=view.prefix)
 
 
 def _whole_slices(output: Output, wrong: Array) -> tuple[str, tuple[int, ...]]:

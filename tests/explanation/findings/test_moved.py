@@ -10,7 +10,7 @@ from validation.off_list.cells import run
 from validation.off_list.trials import with_arrays
 
 from rnnparity.explanation.diagnosis import diagnose
-from rnnparity.explanation.findings.moved import moved_findings
+from rnnparity.explanation.findings.moved import finite_findings, moved_findings
 from rnnparity.explanation.findings.view import Output, View
 from rnnparity.problem.findings import PATTERNS, FindingType
 
@@ -149,6 +149,23 @@ def test_values_that_are_not_finite_are_located_where_all_others_agree(index, na
     assert (finding.name, finding.numbers) == (name, numbers)
     array[0, 0, 0] += 0.1
     assert all(f.type in PATTERNS for f in findings_of(problem, array))
+
+
+def test_nothing_agrees_where_no_value_is_finite():
+    problem = random_problem(spec_of("gru", **SEQUENCES), 0, (3, 6, 4))
+    array = np.full_like(run(problem)[0], np.nan)
+    assert all(f.type in PATTERNS for f in findings_of(problem, array))
+
+
+def test_no_axis_is_named_where_several_outputs_are_not_finite():
+    expected = np.linspace(1, 2, 24).reshape(3, 4, 2)
+    outputs = []
+    for name, index in (("output", np.s_[:, 2:]), ("h", np.s_[1])):
+        actual = expected.copy() if name == "output" else expected[:, -1].copy()
+        outputs.append(Output(name, actual, actual.copy(), np.full(actual.shape, 1e-6)))
+        actual[index] = np.nan
+    (finding,) = finite_findings(View("", tuple(outputs), 10.0))
+    assert (finding.type, finding.name, finding.numbers) == (FindingType.FINITE_AGREES, "", ())
 
 
 @pytest.mark.parametrize("rectified", [False, True])
