@@ -33,6 +33,7 @@ class LayerScript:
 LAYER_SCRIPTS = {
     "tfjs": LayerScript("TensorFlow.js", "reproduce_tfjs.mjs.j2", "reproduce.mjs"),
     "tinygrad": LayerScript("tinygrad", "reproduce_tinygrad.py.j2", lstm_only=True),
+    "hls4ml": LayerScript("hls4ml", "reproduce_hls4ml.py.j2"),
     "ncnn": LayerScript("ncnn", "reproduce_ncnn.py.j2", lstm_only=True),
 }
 
