@@ -14,7 +14,7 @@ from rnnparity.reference import Unroller, compute, trace
 from rnnparity.reference.activations import ACTIVATIONS
 from rnnparity.reference.arithmetic import PlainArithmetic
 from rnnparity.reference.cells import OtherActivations
-from rnnparity.report.finding_text import finding_text
+from rnnparity.report.text.findings import finding_text
 
 LSTM, GRU = "lstm-spread-sequences", "gru-spread-sequences"
 BIDIRECTIONAL = "bi_lstm-spread-concat-sequences"

@@ -91,7 +91,7 @@ def explained() -> str:
 def model() -> str:
     """Return what `rnnparity model` prints of an encoder and a decoder that is docs/example.py's."""
     from rnnparity.models.model_verdicts import judge_calls
-    from rnnparity.report.model_text import model_lines
+    from rnnparity.report.text.model import model_lines
 
     encoder, _, wrong_decoder = _calls_of_model()
     printed = "\n".join(line.text for line in model_lines(judge_calls([encoder, wrong_decoder])))
@@ -105,7 +105,7 @@ def port() -> str:
     from rnnparity.models.port_comparison import compare_port
     from rnnparity.models.ports.port import Port
     from rnnparity.problem.tensor import Tensor
-    from rnnparity.report.port_text import port_lines
+    from rnnparity.report.text.port import port_lines
 
     encoder, decoder, wrong_decoder = _calls_of_model()
     tensors = [
@@ -215,7 +215,7 @@ def findings() -> str:
     """Return the known differences."""
     from rnnparity.golden.goldens import KNOWN, default_folder
     from rnnparity.golden.known_differences import read_known
-    from rnnparity.report.known_bundles import version_ranges
+    from rnnparity.report.bundles.known import version_ranges
 
     rows = []
     for entry in read_known(default_folder() / KNOWN):
@@ -332,8 +332,8 @@ def _origin(runs: Sequence[FuzzRun]) -> str:
 
 def fuzz_entry(files: Sequence[str]) -> dict[str, object]:
     """Return the table of stored runs of `rnnparity fuzz`, as it is in the measurements."""
-    from rnnparity.report.fuzz_store import load_runs
-    from rnnparity.report.fuzz_text import HEADER, summary_rows
+    from rnnparity.report.stored.fuzz import load_runs
+    from rnnparity.report.text.fuzz import HEADER, summary_rows
     from rnnparity.session.fuzz_tally import merged
 
     runs = load_runs([Path(file) for file in files])

@@ -14,7 +14,7 @@ from rnnparity.problem.problem import Problem, without_cotangents
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.text import visible, visible_lines
 from rnnparity.problem.verdicts import FAILING, Verdict
-from rnnparity.report.messages import cause_text, failure, fixes, summary
+from rnnparity.report.text.messages import cause_text, failure, fixes, summary
 from rnnparity.session.ask import ask_loaded
 from rnnparity.session.pytest_run import PytestRun, with_cause
 from rnnparity.session.selection import Selection, by_configuration

@@ -31,7 +31,7 @@ from rnnparity.bench.wording import (
     problem_name,
     speed,
 )
-from rnnparity.report.page import render_template
+from rnnparity.report.pages.page import render_template
 
 LAYERS = ("LSTM", "GRU", "SimpleRNN", "BiLSTM")
 # The small and the middle problem, which the headline is about.

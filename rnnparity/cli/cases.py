@@ -58,7 +58,7 @@ def _subjects() -> Iterator[list[str]]:
 
 def _faults() -> Iterator[list[str]]:
     from rnnparity.faults import BACKWARD_FAULTS, FAULTS, TRAINING_FAULTS
-    from rnnparity.report.messages import variant_name
+    from rnnparity.report.text.messages import variant_name
 
     for faults, mark in (
         (FAULTS, ""),
@@ -100,7 +100,7 @@ def show(
 ) -> None:
     """Show one case with every gate and state at every step."""
     from rnnparity.problem.format_writing import dump_pretty
-    from rnnparity.report.show import show as show_case
+    from rnnparity.report.text.show import show as show_case
     from rnnparity.session.ask import check_case
 
     problem = case_of(case)

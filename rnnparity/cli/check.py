@@ -92,7 +92,7 @@ def check(
     from rnnparity.problem.dtypes import declared_precision
     from rnnparity.report.changes import changes_since, check_comparable
     from rnnparity.report.outputs import Outputs, load_merged
-    from rnnparity.report.store import load
+    from rnnparity.report.stored.reports import load
     from rnnparity.session.judging import check_compared
 
     outputs = Outputs(html, markdown, json, site, fixtures, history or [])
@@ -145,8 +145,8 @@ def _run(
 
 def _show(report: Report, outputs: Outputs, changes: Changes | None) -> None:
     """Write the files, and print what is not written to stdout."""
-    from rnnparity.report.changes_text import change_lines
-    from rnnparity.report.check_text import report_lines, skipped_lines
+    from rnnparity.report.text.changes import change_lines
+    from rnnparity.report.text.check import report_lines, skipped_lines
 
     def show() -> None:
         echo(*report_lines(report), *(change_lines(changes) if changes else ()))

@@ -78,11 +78,11 @@ def explain(
     from rnnparity.problem.errors import SubjectFailedError
     from rnnparity.problem.files import check_writable, write_file
     from rnnparity.problem.format_writing import dump_pretty
-    from rnnparity.report.bundle import write_bundle
-    from rnnparity.report.explained_bundle import explained_files, write_explained
+    from rnnparity.report.bundles.bundle import write_bundle
+    from rnnparity.report.bundles.explained import explained_files, write_explained
     from rnnparity.report.explanation_json import as_json
-    from rnnparity.report.explanation_page import page
-    from rnnparity.report.explanation_text import COLOURS, lines
+    from rnnparity.report.pages.explanation import page
+    from rnnparity.report.text.explanation import COLOURS, lines
 
     for path in (html, separate):
         if path is not None:

@@ -76,7 +76,7 @@ def fuzz(
         if subject or n or seeds or json or out or precision or dask:
             message = "remove SUBJECT, -n, --seeds, --json, --out, --precision and --dask"
             raise RequestError(f"--from merges stored runs; {message}")
-        from rnnparity.report.fuzz_store import load_runs
+        from rnnparity.report.stored.fuzz import load_runs
 
         runs = load_runs(from_)
     else:
@@ -85,7 +85,7 @@ def fuzz(
         if dask and j:
             raise RequestError("-j: remove it with --dask; the cluster has its own workers")
         runs = [_run(subject or "keras", _seeds(seeds, n), json, j, timeout, precision, dask)]
-    from rnnparity.report.fuzz_text import fuzz_lines
+    from rnnparity.report.text.fuzz import fuzz_lines
 
     echo(*fuzz_lines(runs))
     if not from_ and not runs[0].interrupted:
@@ -103,7 +103,7 @@ def _run(
     dask: str,
 ) -> FuzzRun:
     """Run a subject and store the run, also an interrupted one."""
-    from rnnparity.report.fuzz_store import StoredLog
+    from rnnparity.report.stored.fuzz import StoredLog
     from rnnparity.session.cluster import fuzz_on_cluster
     from rnnparity.session.fuzz import Log
     from rnnparity.session.fuzz import fuzz as fuzz_here
@@ -120,7 +120,7 @@ def _print_smallest(
     subject: str, run: FuzzRun, timeout: float, out: Path | None, precision: str
 ) -> None:
     """Print the smallest problems of some that fail, and write their bundles."""
-    from rnnparity.report.fuzz_text import smallest_lines
+    from rnnparity.report.text.fuzz import smallest_lines
     from rnnparity.session.fuzz import SMALLEST
     from rnnparity.session.shrink import smallest_failures
 
@@ -140,8 +140,8 @@ def _write_bundle(out: Path, failure: SmallestFailure, subject: str) -> list[str
     """
     from rnnparity.problem.files import write_folder
     from rnnparity.problem.format_writing import dump_pretty
-    from rnnparity.report.bundle import bundle_files
-    from rnnparity.report.explained_bundle import explained_files
+    from rnnparity.report.bundles.bundle import bundle_files
+    from rnnparity.report.bundles.explained import explained_files
 
     if failure.diagnosis is not None:
         problem = failure.diagnosis.problem

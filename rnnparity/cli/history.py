@@ -59,8 +59,8 @@ def history(
     environment.
     """
     from rnnparity.problem.files import check_writable, write_file
-    from rnnparity.report import history_store
-    from rnnparity.report.history_text import history_lines, occurrence_lines
+    from rnnparity.report.stored import history as history_store
+    from rnnparity.report.text.history import history_lines, occurrence_lines
     from rnnparity.session.fixtures import read_fixtures
     from rnnparity.session.history import history as run_history
     from rnnparity.session.occurrence import occurrences
@@ -108,7 +108,7 @@ def bisect(
     A release answers a problem differently if the verdict differs, or a number by more than the
     tolerance.
     """
-    from rnnparity.report.history_text import first_difference_lines, tried_line
+    from rnnparity.report.text.history import first_difference_lines, tried_line
     from rnnparity.session.first_difference import first_difference
     from rnnparity.session.releases import default_cache, install_release, list_releases
 

@@ -93,7 +93,7 @@ class _Lines:
         if result is not None:
             task.failing += result.failing
             if self._is_shown(task, result):
-                from rnnparity.report.messages import verdict_line
+                from rnnparity.report.text.messages import verdict_line
 
                 self._print(f"{name}: {verdict_line(result)}")
         self._update(name, task, done, total)

@@ -82,7 +82,7 @@ def regenerate(
 def _print_refused(folder: Path, done: Regeneration, check: bool, gradients: bool) -> None:
     from rnnparity.catalogue import catalogue
     from rnnparity.catalogue.cotangents import with_cotangents
-    from rnnparity.report.messages import failure
+    from rnnparity.report.text.messages import failure
 
     for result in done.refused[:SHOWN]:
         problem = catalogue()[result.id]
@@ -97,7 +97,7 @@ def _print_refused(folder: Path, done: Regeneration, check: bool, gradients: boo
 
 def _regenerate_bundles(folder: Path, names: list[str], check: bool) -> int:
     """Print a line for each entry; return 1 if `check` finds a bundle that would change."""
-    from rnnparity.report.known_bundles import write_bundles
+    from rnnparity.report.bundles.known import write_bundles
 
     drifted = False
     for line, changed in write_bundles(folder, names, check):

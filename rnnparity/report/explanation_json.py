@@ -6,8 +6,8 @@ import math
 
 from rnnparity.problem.explanations import Cause, Explanation, Mismatch
 from rnnparity.problem.findings import PATTERNS, Finding
-from rnnparity.report.explanation_phrases import known_texts, slice_text
-from rnnparity.report.messages import UNEXPLAINED, fault_name, faults_name
+from rnnparity.report.text.messages import UNEXPLAINED, fault_name, faults_name
+from rnnparity.report.text.phrases import known_texts, slice_text
 
 
 def as_json(explanation: Explanation) -> dict[str, object]:

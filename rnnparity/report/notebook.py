@@ -8,8 +8,8 @@ from html import escape
 from rnnparity.problem.explanations import Explanation
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.text import visible_lines
-from rnnparity.report.explanation_page import page
-from rnnparity.report.explanation_text import lines
+from rnnparity.report.pages.explanation import page
+from rnnparity.report.text.explanation import lines
 from rnnparity.session.ask import explain_outputs, explain_subject
 from rnnparity.session.session import SubjectLike
 from rnnparity.subjects import named_outputs

@@ -14,11 +14,11 @@ from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import check_new_folder, check_writable, is_special, write_file
 from rnnparity.problem.results import Report
 from rnnparity.report.changes import Changes
-from rnnparity.report.merge import merge
-from rnnparity.report.store import dump, load
+from rnnparity.report.stored.merge import merge
+from rnnparity.report.stored.reports import dump, load
 
 if TYPE_CHECKING:
-    from rnnparity.report.history_store import StoredHistory
+    from rnnparity.report.stored.history import StoredHistory
 
 STDOUT = Path("-")
 
@@ -77,7 +77,7 @@ class Outputs:
         if not self.requested:
             return ""
         # Templates and pictures, which a run on the terminal does not need.
-        from rnnparity.report.conformance_page import markdown, page
+        from rnnparity.report.pages.conformance import markdown, page
 
         text = ""
         for file, render in ((self.json, dump), (self.markdown, markdown), (self.html, page)):
@@ -86,7 +86,7 @@ class Outputs:
             elif file is not None:
                 write_file(file, render(report))
         if self.site is not None:
-            from rnnparity.report.site import write_site
+            from rnnparity.report.pages.site import write_site
 
             write_site(
                 report,
@@ -105,7 +105,7 @@ class Outputs:
         """
         if not self.history:
             return []
-        from rnnparity.report.history_store import load
+        from rnnparity.report.stored.history import load
 
         histories: dict[str, StoredHistory] = {}
         for path in self.history:

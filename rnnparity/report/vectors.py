@@ -22,7 +22,7 @@ from rnnparity.problem.files import check_new_folder, write_folder
 from rnnparity.problem.format_writing import FORMAT_2, dump_line
 from rnnparity.problem.json_schema import schema_text
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.report.page import render_template
+from rnnparity.report.pages.page import render_template
 from rnnparity.session.fixtures import read_fixtures
 from rnnparity.session.progress import Progress, report_progress
 from rnnparity.session.selection import Selection

@@ -12,7 +12,7 @@ from rnnparity.problem.explanations import WHOLE
 from rnnparity.problem.problem import Tensor
 from rnnparity.reference import compute
 from rnnparity.reference.arithmetic import PlainArithmetic
-from rnnparity.report.messages import faults_name
+from rnnparity.report.text.messages import faults_name
 
 # A case of the catalogue with a mask, sequences and states, and one that hides many faults.
 CASE = "lstm-spread-sequences-state-mask_interior"

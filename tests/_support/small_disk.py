@@ -19,7 +19,7 @@ from _support.fixture_folders import small_rows, texts_of
 from rnnparity.golden.writing import locked, write_fixtures
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import check_new_folder, check_writable, write_folder
-from rnnparity.report.bundle import write_bundle
+from rnnparity.report.bundles.bundle import write_bundle
 from rnnparity.report.outputs import Outputs
 from rnnparity.report.vectors import export_vectors
 

@@ -18,7 +18,7 @@ from _support.conformance_runs import (
 
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.features import FEATURES, cases_of
-from rnnparity.report.store import dump, load
+from rnnparity.report.stored.reports import dump, load
 from rnnparity.session.scores import with_scores
 
 __all__ = ["here"]
@@ -103,7 +103,7 @@ def test_a_baseline_is_read_once(here, stored, tmp_path, monkeypatch):
         files.append(str(path))
         return load(path)
 
-    for module in ("store", "outputs"):
+    for module in ("stored.reports", "outputs"):
         monkeypatch.setattr(f"rnnparity.report.{module}.load", count)
     words = ["--from", now, "--baseline", before, "--site", str(tmp_path / "site")]
     assert here("check", *words)[0] == 0

@@ -24,7 +24,7 @@ from rnnparity.problem.format_writing import dump_line
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import DifferenceType, Verdict
 from rnnparity.reference.tolerance import expect
-from rnnparity.report.store import dump, load, parse
+from rnnparity.report.stored.reports import dump, load, parse
 from rnnparity.session.fixtures import read_fixtures
 
 __all__ = ["here"]

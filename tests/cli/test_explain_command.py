@@ -31,7 +31,7 @@ from rnnparity.problem.format_writing import dump_line, dump_pretty
 from rnnparity.problem.problem import Tensor
 from rnnparity.reference import compute
 from rnnparity.report.explanation_json import as_json
-from rnnparity.report.messages import faults_name
+from rnnparity.report.text.messages import faults_name
 from rnnparity.session.ask import explain_subject
 from rnnparity.session.judging import judge_outcome
 from rnnparity.session.outcome import Outcome

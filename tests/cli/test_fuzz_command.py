@@ -10,8 +10,8 @@ from _support.command_line import here, own_package
 
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.report.fuzz_store import StoredLog, load_runs
-from rnnparity.report.fuzz_text import fuzz_lines
+from rnnparity.report.stored.fuzz import StoredLog, load_runs
+from rnnparity.report.text.fuzz import fuzz_lines
 from rnnparity.session.fuzz import FuzzRun
 from rnnparity.session.fuzz_records import Record, SeedRecords
 from rnnparity.session.fuzz_tally import Tally

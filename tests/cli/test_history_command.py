@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.errors import RequestError
-from rnnparity.report import history_store
+from rnnparity.report.stored import history as history_store
 from rnnparity.session import first_difference, releases, worker
 from rnnparity.session.history import check_version
 from rnnparity.session.releases import Release, install_release, list_releases, select_versions

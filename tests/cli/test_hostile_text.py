@@ -20,8 +20,8 @@ from rnnparity import assert_parity
 from rnnparity.catalogue import catalogue
 from rnnparity.cli.common import echo
 from rnnparity.problem.format_writing import dump_pretty
-from rnnparity.report.conformance_page import markdown
-from rnnparity.report.store import dump
+from rnnparity.report.pages.conformance import markdown
+from rnnparity.report.stored.reports import dump
 
 __all__ = ["here"]
 

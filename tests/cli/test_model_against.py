@@ -9,7 +9,7 @@ from _support.ported_models import recorded_model, run_model
 
 from rnnparity.models import saved
 from rnnparity.problem.problem import Problem
-from rnnparity.report.port_text import PORT_HEADER
+from rnnparity.report.text.port import PORT_HEADER
 
 __all__ = ["here"]
 

@@ -26,7 +26,7 @@ from rnnparity.problem.problem import Tensor
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
-from rnnparity.report.messages import faults_name
+from rnnparity.report.text.messages import faults_name
 
 
 def test_fault_in_every_half_is_one_fault():

@@ -33,7 +33,7 @@ from rnnparity.problem.explanations import Cause, FaultId, Mismatch
 from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.verdicts import DifferenceType, Verdict
-from rnnparity.report.messages import faults_name
+from rnnparity.report.text.messages import faults_name
 from rnnparity.verdict.judge import judge
 
 

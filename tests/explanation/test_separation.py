@@ -10,7 +10,7 @@ from rnnparity.explanation.probe import PROBES, probe
 from rnnparity.explanation.separate import with_separating_problem
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.errors import RequestError
-from rnnparity.report.messages import faults_name
+from rnnparity.report.text.messages import faults_name
 
 
 @pytest.fixture(scope="module")

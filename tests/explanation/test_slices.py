@@ -18,7 +18,7 @@ from _support.random_problems import SEQUENCES, random_problem, spec_of, stack_o
 from rnnparity.problem.explanations import Cause
 from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.report.messages import fault_name
+from rnnparity.report.text.messages import fault_name
 
 ROWS_SWAPPED = placed("bias-rows-swapped: GRU")
 

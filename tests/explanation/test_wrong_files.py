@@ -8,7 +8,7 @@ from _support.random_problems import BOTH, SHAPE, random_problem, spec_of
 
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.reference import compute
-from rnnparity.report.messages import faults_name
+from rnnparity.report.text.messages import faults_name
 
 
 def in_blocks(order):

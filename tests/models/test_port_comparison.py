@@ -28,8 +28,8 @@ from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.tensor import Tensor
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.report.model_text import difference_lines
-from rnnparity.report.port_text import port_headline, port_json, port_lines, port_remarks
+from rnnparity.report.text.model import difference_lines
+from rnnparity.report.text.port import port_headline, port_json, port_lines, port_remarks
 
 SWAPPED = ("gate-order", "LSTM fico in all weights")
 BIAS = ("bias-row-dropped", "GRU, the state's bias")

@@ -25,18 +25,18 @@ from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.errors import LONGEST, RequestError
 from rnnparity.problem.format_reading import read_problem
 from rnnparity.problem.format_writing import dump_line
-from rnnparity.report import explanation_page
-from rnnparity.report.check_text import report_lines
-from rnnparity.report.conformance_page import markdown, page
-from rnnparity.report.explanation_text import lines
-from rnnparity.report.store import dump, load
+from rnnparity.report.pages import explanation as explanation_page
+from rnnparity.report.pages.conformance import markdown, page
+from rnnparity.report.stored.reports import dump, load
+from rnnparity.report.text.check import report_lines
+from rnnparity.report.text.explanation import lines
 from rnnparity.session.ask import explain_outputs
 from rnnparity.subjects.command import CommandSubject, ProgramError
 from rnnparity.verdict.judge import judge
 
 __all__ = ["here"]
 
-REPORT_1 = Path(__file__).parents[1] / "report" / "data" / "report-1.json"
+REPORT_1 = Path(__file__).parents[1] / "report" / "stored" / "data" / "report-1.json"
 PROBLEM = catalogue()["lstm-spread-sequences-state"]
 # A file that is read needs milliseconds.
 CPU_SECONDS = 20.0

@@ -11,7 +11,7 @@ import pytest
 from rnnparity import Unsupported, Verdict, assert_parity, check
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.selection import select
-from rnnparity.report.fuzz_store import StoredLog
+from rnnparity.report.stored.fuzz import StoredLog
 from rnnparity.session.fuzz import FuzzRun
 from rnnparity.session.fuzz_records import Record, SeedRecords
 from rnnparity.verdict.judge import judge

@@ -14,7 +14,7 @@ from rnnparity.problem.format_reading import parse_problem
 from rnnparity.problem.format_writing import dump_line
 from rnnparity.problem.layers import describe_layer
 from rnnparity.problem.problem import Problem
-from rnnparity.report.explanation_text import verdict_text
+from rnnparity.report.text.explanation import verdict_text
 
 ROOT = Path(__file__).parents[2]
 

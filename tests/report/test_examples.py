@@ -12,7 +12,7 @@ from rnnparity.problem.machine import this_machine
 from rnnparity.problem.results import KnownEntry
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.examples import with_examples
-from rnnparity.report.store import dump, parse
+from rnnparity.report.stored.reports import dump, parse
 from rnnparity.session.check import check_run
 from rnnparity.session.selection import Selection
 from rnnparity.session.settings import Settings

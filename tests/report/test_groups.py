@@ -7,7 +7,7 @@ from rnnparity.problem.explanations import EVERY_HALF, Cause, FaultId
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Difference, DifferenceType, Verdict
 from rnnparity.report.groups import GROUPS, group_results, plainest
-from rnnparity.report.messages import group_title
+from rnnparity.report.text.messages import group_title
 
 
 def grouped(*results):

@@ -7,7 +7,7 @@ import pytest
 from _support.conformance_runs import AGREEING, report, subject
 
 from rnnparity.report.outputs import Outputs
-from rnnparity.report.store import load
+from rnnparity.report.stored.reports import load
 
 
 def test_a_run_that_is_not_finished_is_written_to_the_json_file(tmp_path):

@@ -17,7 +17,7 @@ from rnnparity.problem.errors import RequestError, SelfCheckError
 from rnnparity.problem.findings import WeightBlock
 from rnnparity.problem.results import OptionValue, Shards
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.report.store import dump, parse
+from rnnparity.report.stored.reports import dump, parse
 from rnnparity.session import check as check_module
 from rnnparity.session.selection import Selection, Shard
 from rnnparity.session.settings import Settings

@@ -14,11 +14,11 @@ from rnnparity.faults import backward_mutants
 from rnnparity.golden.goldens import GRADIENTS, KNOWN, default_folder, golden_outputs
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.report.check_text import report_lines
-from rnnparity.report.conformance_page import markdown, page
 from rnnparity.report.examples import with_examples
-from rnnparity.report.merge import merge
-from rnnparity.report.store import dump, parse
+from rnnparity.report.pages.conformance import markdown, page
+from rnnparity.report.stored.merge import merge
+from rnnparity.report.stored.reports import dump, parse
+from rnnparity.report.text.check import report_lines
 from rnnparity.session.check import check_run
 from rnnparity.session.selection import Selection
 from rnnparity.session.settings import Settings

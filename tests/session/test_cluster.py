@@ -8,7 +8,7 @@ from _support.command_line import environment, own_package
 
 from rnnparity import __version__
 from rnnparity.problem.errors import RequestError
-from rnnparity.report.fuzz_store import StoredLog, load_runs
+from rnnparity.report.stored.fuzz import StoredLog, load_runs
 from rnnparity.session import cluster
 from rnnparity.session.block import Block
 from rnnparity.session.cluster import fuzz_on_cluster

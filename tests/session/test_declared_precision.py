@@ -19,11 +19,11 @@ from rnnparity.problem.problem import Tensor
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.gradients import compute_gradients
-from rnnparity.report.check_text import report_lines
-from rnnparity.report.conformance_page import markdown
-from rnnparity.report.explanation_text import headline
-from rnnparity.report.merge import merge
-from rnnparity.report.store import dump, parse
+from rnnparity.report.pages.conformance import markdown
+from rnnparity.report.stored.merge import merge
+from rnnparity.report.stored.reports import dump, parse
+from rnnparity.report.text.check import report_lines
+from rnnparity.report.text.explanation import headline
 from rnnparity.session.ask import explain_subject
 from rnnparity.session.check import check_run
 from rnnparity.session.fuzz import fuzz

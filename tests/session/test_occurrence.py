@@ -9,7 +9,7 @@ from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import KnownDifference, read_known
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.report import history_store
+from rnnparity.report.stored import history as history_store
 from rnnparity.session.history import ReleaseResult, _agreeing
 from rnnparity.session.occurrence import occurrences
 

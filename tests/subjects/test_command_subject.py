@@ -18,7 +18,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.problem import json_text
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.report.messages import faults_name
+from rnnparity.report.text.messages import faults_name
 from rnnparity.session.ask import run
 from rnnparity.subjects import SubjectError, make_subject
 from rnnparity.subjects.command import ProgramError

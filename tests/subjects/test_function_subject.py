@@ -5,7 +5,7 @@ import pytest
 
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import golden_outputs
-from rnnparity.report.messages import summary
+from rnnparity.report.text.messages import summary
 from rnnparity.session.judging import judge_outcome
 from rnnparity.session.outcome import ask_in_this_process
 from rnnparity.subjects import FunctionSubject

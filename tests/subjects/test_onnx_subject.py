@@ -22,7 +22,7 @@ from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import halves
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.report.messages import faults_name
+from rnnparity.report.text.messages import faults_name
 from rnnparity.session.ask import explain_subject
 from rnnparity.session.judging import judge_outcome
 from rnnparity.session.outcome import ask_in_this_process

@@ -9,7 +9,7 @@ from rnnparity import check
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.report.messages import faults_name
+from rnnparity.report.text.messages import faults_name
 from rnnparity.session.ask import explain_subject
 from rnnparity.subjects import make_subject, torch_layers
 from rnnparity.subjects import torch as pytorch

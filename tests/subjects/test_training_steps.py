@@ -34,7 +34,7 @@ from rnnparity.reference.gradients.training import (
     compute_training_step,
     compute_training_step_exactly,
 )
-from rnnparity.report.show import show
+from rnnparity.report.text.show import show
 from rnnparity.session.ask import explain_subject, run
 from rnnparity.session.outcome import ask_in_this_process
 from rnnparity.session.session import open_session

@@ -39,7 +39,7 @@ from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.arithmetic import PlainArithmetic
 from rnnparity.reference.tolerance import expect
-from rnnparity.report.messages import fault_name
+from rnnparity.report.text.messages import fault_name
 from rnnparity.session.processes import hidden_main, kill_pool, one_blas_thread, start_pool
 from rnnparity.session.progress import Progress
 from rnnparity.session.random_problems import random_problem

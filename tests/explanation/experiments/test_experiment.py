@@ -10,7 +10,7 @@ from rnnparity.explanation.experiments.experiment import experiment
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.explanations import ExperimentEnd
 from rnnparity.problem.findings import BlockChange, FindingType, WeightBlock
-from rnnparity.report.explanation_text import lines
+from rnnparity.report.text.explanation import lines
 from rnnparity.session.ask import explain_subject
 
 CALLS = 200

@@ -23,7 +23,7 @@ from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import expect
 from rnnparity.report.explanation_json import cause_json
-from rnnparity.report.finding_text import finding_text
+from rnnparity.report.text.findings import finding_text
 from rnnparity.session.ask import explain_subject
 from rnnparity.session.processes import hidden_main, kill_pool, one_blas_thread, start_pool
 from rnnparity.session.progress import Progress

@@ -1,0 +1,1 @@
+"""HTML pages: the conformance table, an explanation, a model, a history, the site."""

@@ -1,0 +1,1 @@
+"""What is stored and read back: reports, runs of fuzz, histories."""

@@ -1,0 +1,94 @@
+"""The results of `rnnparity fuzz`: as lines, and as the table of docs/tolerance.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
+
+from rnnparity.problem.verdicts import Verdict
+from rnnparity.report.text.columns import number_columns
+from rnnparity.report.text.differences import sigma_text
+from rnnparity.report.text.explanation import headline
+from rnnparity.report.text.messages import precision_option
+from rnnparity.session.fuzz import FuzzRun
+from rnnparity.session.fuzz_records import CHANGES, Summary
+from rnnparity.session.fuzz_tally import merged
+from rnnparity.session.shrink import SmallestFailure
+
+HEADER = (
+    "dtype",
+    "verdicts",
+    "fail",
+    "inconclusive",
+    "max error",
+    "detected, scaled",
+    "detected, signs",
+    "smallest",
+)
+
+
+def fuzz_lines(runs: Sequence[FuzzRun]) -> Iterator[str]:
+    """Yield the failing problems, a row for each dtype, and what fixed tolerances would reject.
+
+    The columns are: the largest error in sigma of compared problems; detected changes of a weight
+    array, all of it scaled or each element up or down; and the relative change that is detected in
+    99 of 100 problems.
+    """
+    for run in runs:
+        yield from _failing(run)
+    summaries = merged(run.tally for run in runs).summaries()
+    yield from number_columns([HEADER, *summary_rows(summaries)])
+    for dtype, summary in summaries.items():
+        for name, count in summary.rejected_elsewhere.items():
+            yield f"{name} rejects {count} of {summary.compared} {dtype} outputs"
+    for run in runs:
+        yield origin(run)
+
+
+def summary_rows(summaries: Mapping[str, Summary]) -> list[list[str]]:
+    """Return the rows below HEADER."""
+    return [[dtype, *_numbers(summary)] for dtype, summary in summaries.items()]
+
+
+def origin(run: FuzzRun) -> str:
+    """Return the subject of a run, its finished seeds and its versions."""
+    versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
+    first, last = run.tally.seeds or run.seeds
+    ending = ", interrupted" if run.interrupted else ""
+    relative = f" to {run.precision}" if run.precision else ""
+    where = f"{run.tally.problems} verdicts{relative}, seeds {first}..{last}{ending}"
+    return f"{run.subject}: {where}{f' ({versions})' if versions else ''}"
+
+
+def _failing(run: FuzzRun) -> Iterator[str]:
+    for record in run.tally.failing:
+        what = f"{record.verdict} ({sigma_text(record.sigma)} sigma)"
+        if record.verdict is Verdict.ERROR:
+            what = f"{record.verdict}: {record.reason}"
+        yield f"{record.id}: {run.subject} {what}"
+        words = f"{record.id} --subject {quote(run.subject)}{precision_option(run.precision)}"
+        yield f"  explain: rnnparity explain {words}"
+    further = run.tally.failures - len(run.tally.failing)
+    if further:
+        yield f"... and {further} more of {run.subject} (--json FILE writes all)"
+
+
+def smallest_lines(failure: SmallestFailure) -> Iterator[str]:
+    """Yield the smallest problem of one that fails, and its cause."""
+    problem = failure.problem
+    yield f"smallest problem like {problem.id} that fails: {problem.description}"
+    if failure.diagnosis is None:
+        yield f"  error: {failure.error}"
+    else:
+        yield f"  cause: {headline(failure.diagnosis.explanation)}"
+
+
+def _numbers(summary: Summary) -> list[str]:
+    return [
+        str(summary.verdicts),
+        str(summary.failing),
+        f"{100 * summary.inconclusive / max(summary.verdicts, 1):.1f} %",
+        sigma_text(summary.worst),
+        *(f"{summary.detected[change]}/{summary.changed[change]}" for change in CHANGES),
+        f"{summary.smallest_detected.get('scaled', 0):.1e}",
+    ]

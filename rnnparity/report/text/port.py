@@ -1,0 +1,167 @@
+"""The comparison of a model with a port as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rnnparity.models.calls import CallResult, ModelResult, OutputComparison, PortCall, PortResult
+from rnnparity.problem.verdicts import Verdict
+from rnnparity.report.explanation_json import cause_json, finite
+from rnnparity.report.text.columns import text_columns
+from rnnparity.report.text.explanation import Line, Style
+from rnnparity.report.text.model import (
+    NOT_COMPUTED,
+    call_json,
+    difference_headline,
+    difference_lines,
+    model_headline,
+    model_json,
+    remarks,
+    style_of,
+    verdict_cells,
+)
+
+PORT_HEADER = ("call", "class", "model", "sigma", "port", "sigma", "tensor of the port")
+NOT_COMPARED = "not compared"
+
+
+def port_headline(result: PortResult) -> str:
+    """Return the comparison with a port in one line."""
+    if result.first_difference is not None:
+        return f"first difference: {difference_headline(result.first_difference)}"
+    total = len(result.calls)
+    compared = f"{result.compared} of {total} calls of recurrent layers agree"
+    changed = result.changed_inputs
+    if changed is not None:
+        return (
+            f"{compared}, but the inputs of {changed.call.id} differ: {_suspects(result, changed)}"
+        )
+    if any(output.differs for output in result.outputs):
+        if result.compared == total:
+            return "all recurrent layers agree, the head differs"
+        return f"{compared}, the final output differs"
+    if not result.compared and not result.outputs:
+        return f"nothing was compared: 0 of {total} calls of recurrent layers"
+    return f"{compared}, and so does the final output" if result.outputs else compared
+
+
+def _suspects(result: PortResult, changed: PortCall) -> str:
+    """Return what may have changed the inputs of a call."""
+    before = result.calls[: result.calls.index(changed)]
+    hidden = [call.call.id for call in before if not call.result.verdict.compared]
+    if hidden:
+        return f"{', '.join(hidden)}, or a layer that is not recurrent, differs before it"
+    return "a layer before it that is not recurrent differs"
+
+
+def port_lines(name: str, result: ModelResult, port: PortResult) -> Iterator[Line]:
+    """Yield one aligned line for each call of a model and its port, the final outputs, the causes."""
+    yield from map(Line, titles(name, port))
+    yield Line("")
+    head, *rows = text_columns([PORT_HEADER, *map(port_row, result.calls, port.calls)])
+    yield Line(head)
+    for own, call, line in zip(result.calls, port.calls, rows, strict=True):
+        yield Line(line, style_of(own.result if own.result.failing else call.result))
+        for sentence in (*remarks(own), *port_remarks(port, call)):
+            yield Line(f"  {sentence}")
+    for output in port.outputs:
+        yield Line(output_text(output), _output_style(output))
+    for weight, key in port.weights.items():
+        yield Line(f"  {weight}: {key}")
+    yield Line("")
+    yield Line(f"model: {model_headline(result)}", Style.FIRST)
+    yield from difference_lines(result.calls)
+    yield Line(f"port: {port_headline(port)}", Style.FIRST)
+    yield from difference_lines(port.calls)
+
+
+def titles(name: str, port: PortResult) -> tuple[str, str]:
+    """Return what the columns of a model and its port are compared with."""
+    return (
+        f"model: {name}, compared with what Keras specifies",
+        f"port: {port.port}, compared with the same on the port's own inputs",
+    )
+
+
+def output_text(output: OutputComparison) -> str:
+    """Return the comparison of a final output in one line."""
+    name = "" if output.name == "output" else f" {output.name}"
+    line = (
+        f"final output{name}: largest difference {output.largest:.2g}, "
+        f"tolerance {output.tolerance:.2g} ({output.relative:.1g} of the largest value)"
+    )
+    return f"{line}; a layer before it differs" if output.follows and output.differs else line
+
+
+def _output_style(output: OutputComparison) -> Style:
+    return Style.DIVERGES if output.differs else Style.AGREES
+
+
+def port_row(own: CallResult, call: PortCall) -> Sequence[str]:
+    """Return the cells of a call in the model and in the port under PORT_HEADER."""
+    return (
+        call.call.id,
+        call.call.class_name,
+        *verdict_cells(own.result),
+        *verdict_cells(call.result, NOT_COMPUTED if call.call.problem is None else NOT_COMPARED),
+        call.tensor or "-",
+    )
+
+
+def port_remarks(result: PortResult, call: PortCall) -> Iterator[str]:
+    """Yield why a call is not compared, or that its inputs differ.
+
+    Why it is not computed, neither in the model nor in the port, is a remark on the model's.
+    """
+    if call.result.verdict is Verdict.UNSUPPORTED:
+        if call.call.problem is not None:
+            yield f"{NOT_COMPARED}: {call.result.reason}"
+    elif call.result.reason:
+        yield call.result.reason
+    if call is result.changed_inputs:
+        yield f"its inputs in the port are not those of the model: {_suspects(result, call)}"
+
+
+def model_and_port_json(result: ModelResult) -> dict[str, object]:
+    """Return the results as JSON, with the comparison with a port under "against".
+
+    The first difference is the model's own from what Keras specifies, else the port's.
+    """
+    content = model_json(result)
+    if result.port is None:
+        return content
+    port = port_json(result.port)
+    if result.first_difference is None:
+        content |= {key: port.pop(key) for key in ("first_difference", "cause")}
+    return {**content, "against": port}
+
+
+def port_json(result: PortResult) -> dict[str, object]:
+    """Return the comparison with a port as JSON for programs."""
+    first = result.first_difference
+    return {
+        "port": result.port,
+        "calls": [
+            call_json(call)
+            | {
+                "tensor": call.tensor or None,
+                "inputs_differ": call.inputs_differ,
+                "reason": call.result.reason,
+            }
+            for call in result.calls
+        ],
+        "outputs": [_output_json(output) for output in result.outputs],
+        "weights": dict(result.weights),
+        "first_difference": first.call.layer if first else None,
+        "cause": cause_json(first.result.cause) if first else None,
+    }
+
+
+def _output_json(output: OutputComparison) -> dict[str, object]:
+    return {
+        "name": output.name,
+        "largest_difference": finite(output.largest),
+        "tolerance": output.tolerance,
+        "relative_tolerance": output.relative,
+        "differs": output.differs,
+    }

@@ -1,0 +1,76 @@
+"""The HTML page of an explanation."""
+
+import re
+from dataclasses import replace
+
+from _support.explanations import explanation_of, from_port, lstm, with_reference
+from _support.random_problems import SHAPE
+
+from rnnparity.problem.explanations import Picture
+from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.report.pages.explanation import LARGEST, drawing, page, sentences
+
+
+def test_page_needs_no_other_file():
+    html = page(explanation_of(from_port(lstm())))
+    assert html.count("<rect") == SHAPE[1] * 4
+    assert "bias-missing" in html
+    assert not re.search(r"<script|https?://|<link|<img", html)
+
+
+def test_squares_have_titles_with_unit_step_and_distance():
+    html = page(explanation_of(from_port(lstm())))
+    assert re.search(r"<title>unit 3, step 5: (over )?\S+( to \S+)? sigma</title>", html)
+
+
+def test_title_states_the_range_of_a_level():
+    picture = Picture("h", "rows", (1, 3), ((0, 1, 8),))
+    titles = [cell.title for cell in drawing(picture, 10.0).cells]
+    assert titles == [
+        "unit 0, row 0: at most 10 sigma",
+        "unit 0, row 1: 10 to 56 sigma",
+        "unit 0, row 2: over 1.8e6 sigma",
+    ]
+    assert not any(cell.title for cell in drawing(picture).cells)
+
+
+def test_labels_are_those_of_the_output_and_not_of_the_coarse_picture():
+    drawn = drawing(Picture("output", "time", (80, 90), ((0, 1), (2, 3))), 10.0)
+    assert {label.text for label in drawn.labels} == {"unit 0", "unit 40", "0", "89"}
+    assert drawn.cells[-1].title.startswith("unit 40, step 45: ")
+
+
+def test_id_is_escaped():
+    html = page(explanation_of(replace(from_port(lstm()), id="<b>mine</b>")))
+    assert "<b>mine" not in html
+    assert "&lt;b&gt;mine" in html
+
+
+def test_page_of_an_agreement_has_no_picture():
+    html = page(explanation_of(with_reference(lstm())))
+    assert '<p class="headline">agrees</p>' in html
+    assert "<svg" not in html
+
+
+def test_notes_stand_where_no_fault_is_described():
+    explanation = explanation_of(from_port(lstm()))
+    (sentence,) = sentences(explanation)
+    (description,) = explanation.descriptions
+    assert sentence == f"{description.description} {description.fix}"
+    findings = (Finding(FindingType.ROWS, numbers=(1,)), Finding(FindingType.BELOW_USUAL_NOISE))
+    (note,) = sentences(replace(explanation, descriptions=(), findings=findings))
+    assert note.startswith("the differences are below the usual noise")
+
+
+def test_script_and_its_files_are_part_of_the_page():
+    explanation = explanation_of(from_port(lstm()))
+    files = {
+        "problem.json": "{}",
+        "reproduce.py": "print(1 < 2)",
+        "model.onnx": b"0" * (LARGEST + 1),
+    }
+    html = page(explanation, files)
+    assert "print(1 &lt; 2)" in html
+    assert 'download="problem.json" href="data:application/octet-stream;base64,e30="' in html
+    assert "model.onnx (too large for this page" in html
+    assert "Script that reproduces it" not in page(explanation)
