@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -100,7 +101,8 @@ def check_run(
             check_compared(report)
         if settings.causes and not report.interrupted and not report.passed:
             if settings.save is not None:
-                settings.save(report)
+                with suppress(RequestError):  # as while the run goes on, see `saving`
+                    settings.save(report)
             report = _with_causes(report, wrong, settings.progress)
     return Run(report, wrong)
 

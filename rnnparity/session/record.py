@@ -49,7 +49,7 @@ class SubjectRecord:
         ordered = [results[case.id] for case in self.cases if case.id in results]
         return SubjectResult(
             self.name,
-            self.versions,
+            dict(self.versions),
             tuple(ordered),
             self._stale(ordered),
             round(sum(case.seconds for case in ordered), 3),

@@ -169,6 +169,14 @@ def test_verdicts_are_there_before_causes_are_searched():
     assert {case.cause for case in run.report.subjects[0].cases} == {None}
 
 
+def test_verdicts_that_cannot_be_saved_do_not_keep_causes_from_being_searched():
+    def save(_):
+        raise RequestError("no space left")
+
+    run = check_module.check_run([subject_functions.wrong], Selection(FEW), Settings(save=save))
+    assert None not in {case.cause for case in run.report.subjects[0].cases}
+
+
 def test_option_values_that_no_compared_case_had_are_listed():
     (few,) = check("reference", k=FEW).subjects
     missing = {OptionValue("Mask", "a row without any step"), OptionValue("activation", "relu")}
