@@ -15,8 +15,8 @@ from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import MODEL_SUFFIXES
 
 if TYPE_CHECKING:
-    from rnnparity.explanation.one_reading import Diagnosis
     from rnnparity.explanation.pairs import Progress
+    from rnnparity.explanation.reading_diagnosis import Diagnosis
     from rnnparity.problem.problem import Problem
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from rnnparity.explanation.findings.partial import partial_findings
 from rnnparity.explanation.findings.search import Findings
 from rnnparity.explanation.gradients import explain_gradients
-from rnnparity.explanation.one_reading import Diagnosis, diagnose_reading
 from rnnparity.explanation.pairs import Progress
 from rnnparity.explanation.patterns import value_findings
+from rnnparity.explanation.reading_diagnosis import Diagnosis, diagnose_reading
 from rnnparity.explanation.readings import Reading, readings
 from rnnparity.explanation.slices import ProblemSlice, fits_whole, is_huge, slice_of
 from rnnparity.problem.answer_types import AnswerType

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.experiments.experiment import experiment
-from rnnparity.explanation.one_reading import Diagnosis
 from rnnparity.explanation.pairs import Progress
 from rnnparity.explanation.probe import Ask, probe
+from rnnparity.explanation.reading_diagnosis import Diagnosis
 from rnnparity.explanation.separate import with_separating_problem
 from rnnparity.problem.problem import Problem
 

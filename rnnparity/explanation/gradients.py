@@ -14,8 +14,8 @@ import numpy as np
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.fits import NoiseWithFault, Search, try_batches
 from rnnparity.explanation.noise import Noise
-from rnnparity.explanation.one_reading import Diagnosis, with_fits
 from rnnparity.explanation.patterns import value_findings
+from rnnparity.explanation.reading_diagnosis import Diagnosis, with_fits
 from rnnparity.explanation.search import nearest
 from rnnparity.faults import (
     BACKWARD_FAULTS,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.one_reading import Diagnosis, with_fits
+from rnnparity.explanation.reading_diagnosis import Diagnosis, with_fits
 from rnnparity.explanation.separate import with_separating_problem
 from rnnparity.faults import Mutant, run_one
 from rnnparity.problem.answer import Answer, Unsupported

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.one_reading import Diagnosis
+from rnnparity.explanation.reading_diagnosis import Diagnosis
 from rnnparity.faults import Mutant, run_one, with_flag
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.problem import Problem, Tensor

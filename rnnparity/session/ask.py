@@ -27,8 +27,8 @@ from rnnparity.session.session import REFERENCE, Session, SubjectLike, open_sess
 from rnnparity.verdict.judge import rounded_outputs
 
 if TYPE_CHECKING:
-    from rnnparity.explanation.one_reading import Diagnosis
     from rnnparity.explanation.pairs import Progress
+    from rnnparity.explanation.reading_diagnosis import Diagnosis
 
 
 def run(problem: Problem, subject: SubjectLike = REFERENCE, *, gradients: bool = False) -> Problem:
@@ -169,7 +169,7 @@ def _explain_outputs_of(session: Session, problem: Problem, progress: Progress |
 
 def _relative(problem: Problem, result: CaseResult) -> Diagnosis:
     """Return the diagnosis of outputs that agree to the declared precision: there is no cause."""
-    from rnnparity.explanation.one_reading import Diagnosis
+    from rnnparity.explanation.reading_diagnosis import Diagnosis
 
     explanation = Explanation(
         problem.id,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from rnnparity.explanation.one_reading import Diagnosis
+from rnnparity.explanation.reading_diagnosis import Diagnosis
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import SubjectFailedError
 from rnnparity.problem.problem import Problem

@@ -18,7 +18,7 @@ from rich.table import Table
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.noise import noise_of
-from rnnparity.explanation.one_reading import Diagnosis
+from rnnparity.explanation.reading_diagnosis import Diagnosis
 from rnnparity.faults import (
     EditArithmetic,
     EditProblem,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rnnparity.explanation.one_reading import Diagnosis
+from rnnparity.explanation.reading_diagnosis import Diagnosis
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.verdicts import DifferenceType, Verdict
 from rnnparity.report.bundles.bundle import bundle_files, shown_difference, write_bundle

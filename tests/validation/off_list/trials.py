@@ -14,7 +14,7 @@ from rich.table import Table
 
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.one_reading import Diagnosis
+from rnnparity.explanation.reading_diagnosis import Diagnosis
 from rnnparity.faults import run_one
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import PATTERNS, Finding

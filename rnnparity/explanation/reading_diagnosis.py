@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 import numpy as np
 
@@ -45,6 +46,18 @@ class Diagnosis:
     separating: Problem | None = None
 
 
+class _Outcome(Enum):
+    """How the outputs compare with the expected ones."""
+
+    AGREE = auto()
+    # Where there is hardly any noise, values may be off by less than is usual beside them. No
+    # hypothesis can be compared with that.
+    BELOW_USUAL_NOISE = auto()
+    ZERO = auto()
+    CONSTANT = auto()
+    DIFFER = auto()
+
+
 def diagnose_reading(reading: Reading, blind_to: tuple[FaultId, ...] | None = None) -> Diagnosis:
     """Search the cause of what is wrong with the outputs under a reading of their shapes.
 
@@ -57,17 +70,9 @@ def diagnose_reading(reading: Reading, blind_to: tuple[FaultId, ...] | None = No
     if printed is not None:
         expected = printed.widened(expected)
         compared = _compared(actual, expected)
-    agrees = expected.unpredictable or not compared.differences
     evidence = Evidence(problem, actual, expected)
-    # Where there is hardly any noise, values may be off by less than is usual beside them. No
-    # hypothesis can be compared with that.
-    tiny = not agrees and evidence.largest_distance(expected.outputs) <= evidence.noise.threshold
-    search, found = Search(), Findings()
-    constant = all(map(is_constant, actual)) and not all(map(is_constant, expected.outputs))
-    if constant and not any(tensor.data.any() for tensor in actual):
-        search, found = find_cause_of_zeros(evidence)
-    elif not agrees and not tiny and not constant:
-        search, found = find_cause(evidence, reading.thorough, reading.progress)
+    outcome = _outcome(evidence, compared)
+    search, found = _search(outcome, evidence, reading)
     if search.candidates:
         blind_to = search.invisible
     elif blind_to is None:
@@ -85,18 +90,10 @@ def diagnose_reading(reading: Reading, blind_to: tuple[FaultId, ...] | None = No
         accounted=found.complete,
     )
     diagnosis = Diagnosis(problem, explanation)
-    if (agrees or tiny) and reading.placed:
-        return _explained_by_reading(diagnosis, reading, expected)
-    if agrees:
-        reason = expected.inconclusive
-        verdict = Verdict.INCONCLUSIVE if reason else Verdict.AGREES
-        explanation = replace(explanation, verdict=verdict, differences=(), reason=reason)
-        return replace(diagnosis, explanation=explanation)
-    if tiny:
-        finding = Finding(FindingType.BELOW_USUAL_NOISE)
-        findings = (*explanation.findings, finding)
-        explanation = replace(explanation, cause=Cause(), findings=findings)
-        return replace(diagnosis, explanation=explanation)
+    if outcome in (_Outcome.AGREE, _Outcome.BELOW_USUAL_NOISE):
+        if reading.placed:
+            return _explained_by_reading(diagnosis, reading.placed, expected)
+        return replace(diagnosis, explanation=_within_noise(explanation, outcome, expected))
     return _diverging(diagnosis, evidence, search, reading.placed)
 
 
@@ -104,11 +101,43 @@ def _compared(actual: tuple[Tensor, ...], expected: Expected) -> Comparison:
     return compare_values(actual, expected.outputs, expected.sigmas, expected.dtype.threshold)
 
 
-def _explained_by_reading(diagnosis: Diagnosis, reading: Reading, expected: Expected) -> Diagnosis:
-    """Return the diagnosis of outputs that agree once they are read under the reading's faults."""
+def _outcome(evidence: Evidence, compared: Comparison) -> _Outcome:
+    expected = evidence.expected
+    if expected.unpredictable or not compared.differences:
+        return _Outcome.AGREE
+    if evidence.largest_distance(expected.outputs) <= evidence.noise.threshold:
+        return _Outcome.BELOW_USUAL_NOISE
+    if all(map(is_constant, evidence.actual)) and not all(map(is_constant, expected.outputs)):
+        is_zero = not any(tensor.data.any() for tensor in evidence.actual)
+        return _Outcome.ZERO if is_zero else _Outcome.CONSTANT
+    return _Outcome.DIFFER
+
+
+def _search(outcome: _Outcome, evidence: Evidence, reading: Reading) -> tuple[Search, Findings]:
+    if outcome is _Outcome.ZERO:
+        return find_cause_of_zeros(evidence)
+    if outcome is _Outcome.DIFFER:
+        return find_cause(evidence, reading.thorough, reading.progress)
+    return Search(), Findings()
+
+
+def _within_noise(explanation: Explanation, outcome: _Outcome, expected: Expected) -> Explanation:
+    """Return the explanation of outputs that agree, or are off by less than is usual noise."""
+    if outcome is _Outcome.AGREE:
+        reason = expected.inconclusive
+        verdict = Verdict.INCONCLUSIVE if reason else Verdict.AGREES
+        return replace(explanation, verdict=verdict, differences=(), reason=reason)
+    finding = Finding(FindingType.BELOW_USUAL_NOISE)
+    return replace(explanation, cause=Cause(), findings=(*explanation.findings, finding))
+
+
+def _explained_by_reading(
+    diagnosis: Diagnosis, reading_faults: tuple[PlacedFault, ...], expected: Expected
+) -> Diagnosis:
+    """Return the diagnosis of outputs that are explained once they are read under its faults."""
     explanation = diagnosis.explanation
     explanation = replace(explanation, sigma=np.inf, sigma_with_cause=explanation.sigma)
-    mutant = Mutant(reading.placed, expected.outputs)
+    mutant = Mutant(reading_faults, expected.outputs)
     return with_fits(replace(diagnosis, explanation=explanation), (mutant,), certain=True)
 
 
@@ -134,47 +163,46 @@ def _without_repetition(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 
 
 def _diverging(
-    diagnosis: Diagnosis, evidence: Evidence, search: Search, read: tuple[PlacedFault, ...]
+    diagnosis: Diagnosis,
+    evidence: Evidence,
+    search: Search,
+    reading_faults: tuple[PlacedFault, ...],
 ) -> Diagnosis:
     """Add the nearest hypothesis, those that fit as well, and where the outputs differ."""
+    explanation = diagnosis.explanation
     best = search.fits[0] if search.fits else None
     placed = best.mutant.placed if best else ()
+    precision = explanation.precision
+    if reading_faults and placed and is_low_precision(placed[0]):  # the reading explains the rest
+        precision = placed[0].fault.variant
+        placed = ()
+    patterns = (*location_findings(evidence), *numeric_findings(evidence, search))
+    findings = _without_repetition((*patterns, *explanation.findings))
+    if best and search.certain(best):
+        # What chance has not been ruled out for is no evidence beside it.
+        findings = tuple(finding for finding in findings if finding.certain)
+    first = first_mismatch(evidence, placed)
     explanation = replace(
-        diagnosis.explanation,
+        explanation,
         cause=Cause(),
-        findings=_without_repetition(
-            (
-                *location_findings(evidence),
-                *numeric_findings(evidence, search),
-                *diagnosis.explanation.findings,
-            )
-        ),
+        first=first,
+        step_values=step_values(evidence, first, best.mutant if best and placed else None),
+        findings=findings,
+        sigma_with_cause=best.sigma if best else None,
+        precision=precision,
         picture=picture_of(evidence),
     )
-    if read and placed and is_low_precision(placed[0]):  # the reading explains the rest
-        explanation = replace(explanation, precision=placed[0].fault.variant)
-        placed = ()
-    first = first_mismatch(evidence, placed)
-    values = step_values(evidence, first, best.mutant if best and placed else None)
-    explanation = replace(explanation, first=first, step_values=values)
     diagnosis = replace(diagnosis, explanation=explanation)
     if best is None:
-        if read and explanation.accounted:  # a finding accounts for what the reading leaves
-            explanation = replace(explanation, sigma=np.inf, sigma_with_cause=explanation.sigma)
-            diagnosis = replace(diagnosis, explanation=explanation)
-            return with_fits(diagnosis, (Mutant(read, evidence.expected.outputs),), certain=True)
+        if reading_faults and explanation.accounted:  # a finding accounts for the rest
+            return _explained_by_reading(diagnosis, reading_faults, evidence.expected)
         return diagnosis
-    mutants_that_fit = [
-        replace(fit.mutant, placed=(*read, *fit.mutant.placed)) for fit in search.fits
+    mutants = [
+        replace(fit.mutant, placed=(*reading_faults, *fit.mutant.placed)) for fit in search.fits
     ]
     if not placed:
-        mutants_that_fit[0] = replace(best.mutant, placed=read)
-    findings = explanation.findings
-    if search.certain(best):  # what chance has not been ruled out for is no evidence beside it
-        findings = tuple(finding for finding in findings if finding.certain)
-    explanation = replace(explanation, sigma_with_cause=best.sigma, findings=findings)
-    diagnosis = replace(diagnosis, explanation=explanation)
-    return with_fits(diagnosis, tuple(mutants_that_fit), search.certain(best))
+        mutants[0] = replace(best.mutant, placed=reading_faults)
+    return with_fits(diagnosis, tuple(mutants), search.certain(best))
 
 
 def with_fits(diagnosis: Diagnosis, fits: tuple[Mutant, ...], certain: bool) -> Diagnosis:
