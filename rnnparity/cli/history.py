@@ -84,10 +84,10 @@ def history(
                 results.append(result)  # what is finished is kept
         except KeyboardInterrupt:
             interrupted = True
-    if json is not None and results:
-        write_file(json, history_store.dump(package, name, results))
     echo(*history_lines(package, results))
     echo(*occurrence_lines(package, list(occurrences(package, fixtures.known, results))))
+    if json is not None and results:
+        write_file(json, history_store.dump(package, name, results))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     if not any(case.verdict.compared for result in results for case in result.cases):

@@ -167,6 +167,18 @@ def test_a_history_is_stored_and_states_where_a_known_difference_occurs(
     assert (status, "occurs twice in --history" in err) == (2, True)
 
 
+def test_a_history_that_cannot_be_stored_is_printed(here, cache, tmp_path, monkeypatch):
+    def write_file(path, _):
+        raise RequestError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr("rnnparity.problem.files.write_file", write_file)
+    path = tmp_path / "history.json"
+    words = ["--cache", str(cache), "-k", CASE, "--releases", "2.1.0", "--json", str(path)]
+    status, out, err = here("history", *SUBJECT, *words)
+    assert (status, out.splitlines()[1].strip()) == (2, "2.1.0")
+    assert err == f"rnnparity: {path}: cannot be written: No space left on device\n"
+
+
 def test_a_history_without_a_site_is_refused(here, tmp_path):
     status, _, err = here("check", "reference", "--history", str(tmp_path / "x.json"))
     assert (status, err) == (2, "rnnparity: --history is shown on a site; add --site DIR\n")
