@@ -165,6 +165,9 @@ def test_a_history_is_stored_and_states_where_a_known_difference_occurs(
     assert "littlernn:layers" in (tmp_path / "site" / "history.html").read_text()
     status, _, err = here(*words, str(path), "--history", str(path))
     assert (status, "occurs twice in --history" in err) == (2, True)
+    path.write_text(path.read_text().replace('"agrees"', '"agree"'))
+    status, _, err = here(*words, str(path))
+    assert (status, "history.json: releases.0.counts.agree" in err) == (2, True), err
 
 
 def test_a_history_that_cannot_be_stored_is_printed(here, cache, tmp_path, monkeypatch):

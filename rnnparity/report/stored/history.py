@@ -23,6 +23,7 @@ AGAIN = "write it with `rnnparity history --json`"
 FARTHEST = 1e15
 
 _Count = Annotated[int, Field(ge=0)]
+_Verdict = Annotated[str, Field(pattern=f"^({'|'.join(Verdict)})$")]
 
 
 class StoredMoved(Strict):
@@ -38,7 +39,7 @@ class StoredRelease(Strict):
 
     version: str
     versions: dict[str, str] = Field(default_factory=dict)
-    counts: dict[str, _Count] = Field(default_factory=dict)
+    counts: dict[_Verdict, _Count] = Field(default_factory=dict)
     listed: dict[str, _Count] = Field(default_factory=dict)
     agreeing: dict[str, _Count] = Field(default_factory=dict)
     unlisted: list[str] = Field(default_factory=list)
