@@ -135,8 +135,10 @@ def run(
 
     if file != "-":
         answered = run_problem(problem_of(file), subject, gradients=gradients)
-        sys.stdout.writelines(dump_pieces(answered, pretty=sys.stdout.isatty()))
-        typer.echo()
+        stdout = typer.get_text_stream("stdout")  # UTF-8 where Python has chosen ASCII
+        stdout.writelines(dump_pieces(answered, pretty=sys.stdout.isatty()))
+        stdout.write("\n")
+        stdout.flush()
         return
     problems = 0
     for problem in _problems_on_stdin():

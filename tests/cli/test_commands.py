@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -319,6 +320,15 @@ def test_a_full_disk_is_reported_in_one_line():
         lister = start("list", stdout=full)
     _, err = lister.communicate()
     assert (lister.returncode, err) == (2, "rnnparity: stdout: No space left on device\n")
+
+
+def test_run_prints_unicode_where_python_has_chosen_ascii(tmp_path):
+    path = tmp_path / "case.json"
+    path.write_text(dump_line(replace(catalogue()[CASE], id="é")), encoding="utf-8")
+    runner = start("run", str(path), encoding="utf-8", variables={"PYTHONIOENCODING": "ascii"})
+    out, err = runner.communicate()
+    assert (runner.returncode, err) == (0, "")
+    assert json.loads(out)["id"] == "é"
 
 
 def test_run_reads_what_show_json_prints(here, tmp_path):
