@@ -16,7 +16,7 @@ import numpy as np
 
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.layers import Bidirectional, halves
+from rnnparity.problem.layers import Bidirectional, Stack, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.subjects.declarations import MissingFrameworkError, Registration
 from rnnparity.subjects.functions import FunctionSubject
@@ -54,16 +54,18 @@ def make() -> FunctionSubject:
         x = problem.inputs.data
         with quiet(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
-            layer = keras.model_of(problem)
-            inputs = keras.keras.Input(x.shape[1:])
-            model = keras.keras.Model(inputs, layer(inputs))
+            built = keras.model_of(problem)
+            outputs = inputs = keras.keras.Input(x.shape[1:])
+            # A model in a model is not converted.
+            for layer in built.layers if isinstance(problem.layer, Stack) else [built]:
+                outputs = layer(outputs)
+            model = keras.keras.Model(inputs, outputs)
             with tempfile.TemporaryDirectory() as folder:
-                outputs = _converted(hls4ml, model, folder).predict(np.ascontiguousarray(x))
-        shapes = [(len(x), *output.shape[1:]) for output in model.outputs]
-        arrays = outputs if isinstance(outputs, list) else [outputs]
-        return [
-            np.float32(array).reshape(shape) for array, shape in zip(arrays, shapes, strict=True)
-        ]
+                found = _converted(hls4ml, model, folder).predict(np.ascontiguousarray(x))
+        arrays = found if isinstance(found, list) else [found]
+        # The shapes that Keras states of unequal halves are wrong.
+        pairs = zip(arrays, problem.output_slots(), strict=True)
+        return [np.float32(array).reshape(slot.shape) for array, slot in pairs]
 
     return FunctionSubject(answer, ("hls4ml", "keras"))
 

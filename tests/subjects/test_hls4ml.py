@@ -1,7 +1,7 @@
 """hls4ml, where it and g++ are installed: what it converts agrees to its precision."""
 
 import pytest
-from _support.random_problems import random_problem, spec_of
+from _support.random_problems import random_problem, spec_of, stack_of
 
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.answer import Unsupported
@@ -12,7 +12,12 @@ from rnnparity.subjects import make_subject
 
 pytest.importorskip("hls4ml")
 
-CASES = ["lstm-spread-last", "gru-spread-sequences", "bi_lstm-spread-concat-last"]
+CASES = [
+    "lstm-spread-last",
+    "gru-spread-sequences",
+    "bi_lstm-spread-concat-last",
+    "halves-units-concat-sequences",
+]
 
 
 def judged(precision=""):
@@ -46,6 +51,14 @@ def test_tables_of_activations_are_coarser_than_the_numbers():
 def test_what_cannot_be_converted_is_unsupported(hls4ml, case, reason):
     with pytest.raises(Unsupported, match=reason):
         hls4ml.answer(catalogue()[case])
+
+
+def test_the_layers_of_a_stack_are_converted():
+    stack = stack_of(spec_of("lstm", 4, return_sequences=True), spec_of("gru", 3))
+    with open_session("hls4ml") as session:
+        (outcome,) = session.ask_all([random_problem(stack, 1)])
+        assert outcome.answer, outcome.error
+        assert session.judge(outcome).sigma < 1
 
 
 def test_layers_of_float64_are_unsupported(hls4ml):
