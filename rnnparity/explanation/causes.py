@@ -43,10 +43,11 @@ class CauseSearch:
     def add(self, problem: Problem) -> None:
         """Search the cause of a problem's wrong outputs, that of an earlier one first.
 
-        Where the problem asks for gradients, the cause is that of wrong gradients.
+        Where the problem asks for gradients, or for the weights after a training step, the cause is
+        that of these.
         """
-        if problem.answer_type is AnswerType.GRADIENTS:
-            self._add_gradients(problem)
+        if problem.answer_type is not AnswerType.OUTPUTS:
+            self._add_backward(problem)
             return
         mutant = _first_fit(problem, self._known)
         if mutant is not None:
@@ -64,10 +65,14 @@ class CauseSearch:
             elif cause.unambiguous:
                 self._known.append(diagnosis.fits[0])
 
-    def _add_gradients(self, problem: Problem) -> None:
+    def _add_backward(self, problem: Problem) -> None:
         if len(self.explanations) < self.searched:
             explanation = diagnose(problem).explanation
-            self.causes[problem.id] = explanation.cause or Cause()
+            cause = explanation.cause or Cause()
+            if problem.answer_type is AnswerType.GRADIENTS and not cause.explained:
+                # The outputs were not asked for: they may be wrong already.
+                explanation = replace(explanation, explain_next=AnswerType.OUTPUTS)
+            self.causes[problem.id] = cause
             self.explanations[problem.id] = explanation
 
     def settle(self) -> None:

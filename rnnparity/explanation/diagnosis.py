@@ -19,6 +19,7 @@ from rnnparity.explanation.patterns import value_findings
 from rnnparity.explanation.reading_diagnosis import Diagnosis, diagnose_reading
 from rnnparity.explanation.readings import Reading, readings
 from rnnparity.explanation.slices import ProblemSlice, fits_whole, is_huge, slice_of
+from rnnparity.explanation.training import explain_training_step
 from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.errors import RequestError
@@ -35,17 +36,14 @@ def diagnose(
 ) -> Diagnosis:
     """Search the cause of what is wrong with `problem.outputs`, or with its gradients.
 
-    The gradients are explained where it has cotangents. Not `thorough`: only single faults are
+    The gradients are explained where it has cotangents, the weights after a step where it has a
+    training step; these are its outputs. Not `thorough`: only single faults are
     tried and findings looked for, no pairs of faults and no faults in a coarser dtype. `progress` is
     called while pairs are tried.
 
     Raises:
         RequestError: the problem has no outputs, or no gradients.
     """
-    if problem.answer_type is AnswerType.TRAINED_WEIGHTS:
-        raise RequestError(
-            f"{problem.id}: a training step is not explained; explain its gradients instead"
-        )
     if problem.answer_type is AnswerType.GRADIENTS:
         return explain_gradients(problem)
     if not problem.outputs:
@@ -53,12 +51,17 @@ def diagnose(
             f"{problem.id}: has no outputs to explain; pass those of the other implementation "
             "(--outputs FILE), or name it (--subject S)"
         )
-    structure = compare_structure(problem.outputs, problem.output_slots())
+    structure = compare_structure(problem.outputs, problem.answer_slots())
     actual = tuple(_as_float(tensor, problem.threshold_type) for tensor in problem.outputs)
     problem = problem.with_outputs(actual)
     if all(difference.type is DifferenceType.DTYPE for difference in structure):
-        diagnosis = _diagnose_values(Reading(problem, actual, (), thorough, progress))
+        if problem.answer_type is AnswerType.TRAINED_WEIGHTS:
+            diagnosis = explain_training_step(problem, actual)
+        else:
+            diagnosis = _diagnose_values(Reading(problem, actual, (), thorough, progress))
         structure = with_value_counts(structure, actual, diagnosis.explanation.differences)
+    elif problem.answer_type is AnswerType.TRAINED_WEIGHTS:  # weights have one reading
+        diagnosis = _of_wrong_structure(problem, actual)
     else:
         diagnosis = _diagnose_readings(problem, actual, thorough, progress)
     explanation = diagnosis.explanation
@@ -84,18 +87,7 @@ def _diagnose_readings(
         for reading in readings(problem, actual)
     ]
     if not diagnoses:
-        partial = tuple(partial_findings(problem, actual))
-        findings = (*value_findings(actual), *partial)
-        explanation = Explanation(
-            problem.id,
-            Verdict.DIVERGES,
-            cause=Cause(),
-            findings=findings,
-            accounted=bool(partial) and len(actual) == 1,
-            sigma=np.inf,
-            threshold=FLOAT_TYPES[problem.threshold_type].threshold,
-        )
-        return Diagnosis(problem, explanation)
+        return _of_wrong_structure(problem, actual, tuple(partial_findings(problem, actual)))
     explained = [diagnosis for diagnosis in diagnoses if not _is_unexplained(diagnosis)]
     # A reading that leaves nothing to explain comes before one that needs a second fault.
     best = min(explained, key=_fault_count, default=diagnoses[0])
@@ -106,6 +98,22 @@ def _diagnose_readings(
             explanation, verdict=Verdict.DIVERGES, cause=Cause(), findings=(finding,)
         )
     return replace(best, explanation=explanation)
+
+
+def _of_wrong_structure(
+    problem: Problem, actual: tuple[Tensor, ...], partial: tuple[Finding, ...] = ()
+) -> Diagnosis:
+    """Return the diagnosis of an answer whose values cannot be compared."""
+    explanation = Explanation(
+        problem.id,
+        Verdict.DIVERGES,
+        cause=Cause(),
+        findings=(*value_findings(actual), *partial),
+        accounted=bool(partial) and len(actual) == 1,
+        sigma=np.inf,
+        threshold=FLOAT_TYPES[problem.threshold_type].threshold,
+    )
+    return Diagnosis(problem, explanation)
 
 
 def _is_unexplained(diagnosis: Diagnosis) -> bool:

@@ -26,7 +26,8 @@ def explain(
         RequestError: the problem has no outputs.
     """
     diagnosis = diagnose(problem, progress=progress)
-    if problem.dropout_masks is not None:  # other problems would have none, or others
+    # Other problems would have no dropout masks, or others; a step has targets of this problem.
+    if problem.dropout_masks is not None or problem.training_step is not None:
         return diagnosis
     diagnosis = with_separating_problem(diagnosis)
     if ask is None:

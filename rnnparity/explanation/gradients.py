@@ -6,7 +6,7 @@ off the gradients. It is compared with the gradients as a fault of the forward p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from rnnparity.faults import (
     Batch,
     Fault,
     Injection,
+    Mutant,
     backward_mutants,
     run_backward,
 )
@@ -33,7 +34,6 @@ from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import Slot
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.gradients.tolerance import expect_gradients, gradient_noise
-from rnnparity.reference.tolerance import Expected
 from rnnparity.verdict.compare import Comparison, compare_values
 
 
@@ -54,6 +54,12 @@ def explain_gradients(problem: Problem) -> Diagnosis:
         _as_float(tensor, slot)
         for tensor, slot in zip(problem.gradients, problem.gradient_slots(), strict=True)
     )
+    return explain_answer(Evidence(problem, actual, expected), _search)
+
+
+def explain_answer(evidence: Evidence, find: Callable[[Evidence], Search]) -> Diagnosis:
+    """Return the diagnosis of an answer; `find` searches the cause where it differs."""
+    problem, actual, expected = evidence.problem, evidence.actual, evidence.expected
     threshold = expected.dtype.threshold
     compared = compare_values(actual, expected.outputs, expected.sigmas, threshold)
     if expected.unpredictable or not compared.differences:
@@ -64,7 +70,7 @@ def explain_gradients(problem: Problem) -> Diagnosis:
             problem.id, verdict, sigma=sigma, threshold=threshold, reason=reason
         )
         return Diagnosis(problem, explanation)
-    return _explained(problem, actual, expected, compared)
+    return _explained(evidence, compared, find(evidence))
 
 
 def _as_float(tensor: Tensor | None, slot: Slot) -> Tensor:
@@ -76,22 +82,24 @@ def _as_float(tensor: Tensor | None, slot: Slot) -> Tensor:
     return Tensor.of(slot.name, values, slot.dtype)
 
 
-def _explained(
-    problem: Problem, actual: tuple[Tensor, ...], expected: Expected, compared: Comparison
-) -> Diagnosis:
-    evidence = Evidence(problem, actual, expected)
+def _search(evidence: Evidence) -> Search:
     search = Search()
     _try(search, evidence, BACKWARD_FAULTS, record_invisible=True)
     if not search.fits and evidence.finite:
         arrays = evidence.actual_arrays, evidence.expected_arrays
-        _try(search, evidence, fitted(problem, *arrays))
+        _try(search, evidence, fitted(evidence.problem, *arrays))
+    return search
+
+
+def _explained(evidence: Evidence, compared: Comparison, search: Search) -> Diagnosis:
+    problem, expected = evidence.problem, evidence.expected
     fits = nearest(search.fits)
     explanation = Explanation(
         problem.id,
         Verdict.DIVERGES,
         compared.differences,
         cause=Cause(),
-        findings=() if fits else value_findings(actual, expected.outputs),
+        findings=() if fits else value_findings(evidence.actual, expected.outputs),
         sigma=compared.sigma,
         threshold=expected.dtype.threshold,
         sigma_with_cause=fits[0].sigma if fits else None,
@@ -113,13 +121,14 @@ def _try(
     may be many powers of ten larger.
     """
     noise = evidence.noise
-    batches = _batches(evidence.problem, faults)
+    batches = batches_of(evidence.problem, backward_mutants(evidence.problem, faults))
     raised = _noise_with_fault(evidence)
     try_batches(search, evidence, noise, batches, raised, record_invisible, nearly=np.inf)
 
 
-def _batches(problem: Problem, faults: Iterable[Fault]) -> Iterator[Batch]:
-    for mutant in backward_mutants(problem, faults):
+def batches_of(problem: Problem, mutants: Iterable[Mutant]) -> Iterator[Batch]:
+    """Yield mutants of one fault each as batches."""
+    for mutant in mutants:
         names = [tensor.name for tensor in mutant.outputs]
         arrays = [tensor.data[None] for tensor in mutant.outputs]
         yield Batch([Injection(problem, mutant.placed)], arrays, names)

@@ -39,14 +39,27 @@ class TrainingRun:
 
     def change_of(self, factors: Sequence[float] | Array) -> list[Array]:
         """Return the same where the loss of each output is multiplied by a factor."""
+        slopes = self.slopes(factors)
+        gradients = BackwardUnroller(self.problem, TapedArithmetic()).gradients(slopes)
+        return self.change_by([gradient[0] for gradient in gradients])
+
+    def slopes(self, factors: Sequence[float] | Array) -> list[Tensor]:
+        """Return the gradients of the loss with respect to the outputs.
+
+        The loss of each output is multiplied by a factor.
+        """
         triples = zip(self.outputs, self.step.targets, factors, strict=True)
-        slopes = [
+        return [
             Tensor(output.name, factor * 2 * (output.data - target.data) / target.data.size)
             for output, target, factor in triples
         ]
-        _, *gradients = BackwardUnroller(self.problem, TapedArithmetic()).gradients(slopes)
-        # The gradients of initial states follow.
-        return [self.step.lr * gradient[0] for gradient in gradients[: len(self.names)]]
+
+    def change_by(self, gradients: Sequence[Array]) -> list[Array]:
+        """Return the learning rate times the gradient of each weight.
+
+        `gradients` are those of inputs, weights and initial states.
+        """
+        return [self.step.lr * gradient for gradient in gradients[1 : 1 + len(self.names)]]
 
     def moved(self, change: Sequence[Array]) -> list[Array]:
         """Return the weights after a step by this change."""

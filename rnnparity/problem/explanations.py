@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.findings import Finding
 from rnnparity.problem.verdicts import Difference, Verdict
 
@@ -148,7 +149,9 @@ class Explanation:
     `cause` is None where nothing has to be explained; `descriptions` has one entry for each of its
     faults. `step_values` are those of the unit and step of the first mismatch, the output first.
     `accounted`: the findings account for every value that differs. `experiment` is why an experiment
-    on the subject did not find that, None where it did or there was none.
+    on the subject did not find that, None where it did or there was none. `explain_next` is the
+    answer of the subject to the same case that should be explained next: no fault of this one fits,
+    and the mistake may be there.
     """
 
     id: str
@@ -170,5 +173,6 @@ class Explanation:
     slice: Slice | None = None
     probes: int = 0
     experiment: ExperimentEnd | None = None
+    explain_next: AnswerType | None = None
     known: tuple[str, ...] = ()
     reason: str = ""

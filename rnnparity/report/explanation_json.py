@@ -32,6 +32,8 @@ def as_json(explanation: Explanation) -> dict[str, object]:
         content[key] = [{noun: str(finding.type), **_finding_json(finding)} for finding in chosen]
     if explanation.experiment:
         content["experiment"] = str(explanation.experiment)
+    if explanation.explain_next:
+        content["explain_next"] = str(explanation.explain_next)
     if explanation.slice:
         content["slice"] = slice_text(explanation.slice)
     if explanation.known:

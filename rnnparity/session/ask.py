@@ -124,9 +124,10 @@ def explain_subject(
     """Explain the outputs of a subject, and ask it again where inputs can separate causes.
 
     Wrong facts are added to the differences, and the known differences of the subject that cover
-    them are named. With `gradients` these are explained if the outputs are right, or if the problem
-    has a training step, which is left out. `progress` is called while pairs of faults are tried. What
-    agrees to a declared `precision` is not explained.
+    them are named. Of a problem with a training step the weights after it are explained. With
+    `gradients` these are explained if the outputs are right, or if the problem has a training step,
+    which is left out. `progress` is called while pairs of faults are tried. What agrees to a declared
+    `precision` is not explained.
 
     Raises:
         RequestError: the subject is unknown, cannot be loaded, or does not support the problem.

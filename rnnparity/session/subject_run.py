@@ -21,8 +21,8 @@ from rnnparity.verdict.judge import expect_answer
 # Below this many cases a second worker costs more than it saves: a framework loads for seconds.
 CASES_PER_WORKER = 100
 
-# Gradients are explained if they have the right number, names and shapes.
-_IN_GRADIENTS = frozenset({DifferenceType.DTYPE, DifferenceType.FINITENESS, DifferenceType.VALUES})
+# Gradients and weights after a step are explained if their number, names and shapes are right.
+_IN_BACKWARD = frozenset({DifferenceType.DTYPE, DifferenceType.FINITENESS, DifferenceType.VALUES})
 
 
 def judge_subject(
@@ -69,12 +69,14 @@ def wrong_outputs(outcome: Outcome, result: CaseResult) -> Iterator[Problem]:
     answer, problem = outcome.answer, outcome.problem
     if answer is None or result.difference_types <= WITHOUT_CAUSE:
         return
-    # What is wrong with a training step is to be seen in its gradients.
     if problem.answer_type is AnswerType.OUTPUTS and answer.outputs:
         yield problem.with_outputs(answer.outputs)
-    of_gradients = problem.answer_type is AnswerType.GRADIENTS
-    if of_gradients and result.difference_types <= _IN_GRADIENTS:
+    if not result.difference_types <= _IN_BACKWARD:
+        return
+    if problem.answer_type is AnswerType.GRADIENTS:
         yield replace(problem, gradients=answer.gradients)
+    elif problem.answer_type is AnswerType.TRAINED_WEIGHTS:
+        yield problem.with_outputs(answer.outputs)
 
 
 def with_causes(

@@ -12,6 +12,7 @@ from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cotangents import gradient_cases, with_cotangents
 from rnnparity.faults import backward_mutants
 from rnnparity.golden.goldens import GRADIENTS, KNOWN, default_folder, golden_outputs
+from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.examples import with_examples
@@ -143,6 +144,21 @@ def test_wrong_outputs_are_explained_before_wrong_gradients():
     assert {difference.output for difference in found.differences} == {"output", "h"}
     stored = run(problem, doubled, gradients=True)
     assert explain(stored).differences == found.differences
+
+
+def test_unexplained_gradients_refer_to_the_outputs_which_were_not_compared():
+    def subject(problem):
+        return [2 * array for array in right(problem)]
+
+    def gradients(problem):
+        return [array + np.float32(0.01) * (1 + array**2) for array in right.gradients(problem)]
+
+    subject.gradients = gradients
+    report = check(subject, k="lstm-spread-last-mask_interior-initial", gradients=True)
+    (case,) = report.subjects[0].cases
+    assert not case.cause.explained
+    assert case.explanation.explain_next is AnswerType.OUTPUTS
+    assert "explain next: the outputs, which were not compared" in "\n".join(report_lines(report))
 
 
 def test_a_subject_without_gradients_is_unsupported():

@@ -27,7 +27,7 @@ from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.text.columns import number_columns
 from rnnparity.report.text.differences import describe, sigma_text
 from rnnparity.report.text.findings import finding_text
-from rnnparity.report.text.messages import UNEXPLAINED, fault_name, faults_name
+from rnnparity.report.text.messages import UNEXPLAINED, fault_name, faults_name, next_text
 from rnnparity.report.text.phrases import (
     ACROSS,
     evidence_text,
@@ -174,6 +174,8 @@ def _cause(explanation: Explanation) -> Iterator[Line]:
     if not cause.explained:
         if not explanation.known:
             yield Line(f"  cause: {_no_cause(explanation)}", Style.CAUSE)
+        if explanation.explain_next:
+            yield Line(f"  explain next: {next_text(explanation.explain_next)}")
         yield from _probes(explanation)
         return
     yield Line(f"  cause: {faults_name(cause.faults)}", Style.CAUSE)
@@ -194,9 +196,8 @@ def _cause(explanation: Explanation) -> Iterator[Line]:
 
 def _no_cause(explanation: Explanation) -> str:
     count = explanation.candidates
-    none = f"none of {count} candidate faults fits" if count else ""
     unlisted = "not on the list of faults" if explanation.accounted else UNEXPLAINED
-    return f"{unlisted}; {none}" if none else unlisted
+    return f"{unlisted}; none of {count} candidate faults fits" if count else unlisted
 
 
 def _probes(explanation: Explanation) -> Iterator[Line]:

@@ -25,6 +25,12 @@ _OUTLIERS = {
 }
 # Variants of faults that have no other; a cause is not followed by their names.
 _ONLY_VARIANTS = frozenset({"all of it", "whole"})
+# What should be explained next where no fault fits, and why.
+_NEXT = {
+    AnswerType.GRADIENTS: "the gradients (--gradients): no listed fault of a training step fits",
+    AnswerType.OUTPUTS: "the outputs, which were not compared: if they are wrong, so are their "
+    "gradients (--gradients explains both in this order)",
+}
 _VERBS = {
     Verdict.ERROR: "errs",
     Verdict.INCONCLUSIVE: "is inconclusive",
@@ -59,7 +65,7 @@ def failure(
     if result.cause:
         lines.append(f"  cause: {cause_text(result.cause)}")
         lines += [f"  fix: {fix}" for fix in fixes(result)]
-        lines += _explain_commands(problem, words if has_command else "", subject)
+        lines += _explain_commands(problem, result, words if has_command else "", subject)
     if problem.case is not None:
         lines.append(f"  case: {problem.case.why}")
     if has_command and problem.answer_type is not AnswerType.GRADIENTS:
@@ -69,17 +75,24 @@ def failure(
     return lines
 
 
-def _explain_commands(problem: Problem, words: str, subject: str) -> list[str]:
-    """Return the line with the command that explains a failure; without `words` it is Python."""
-    of_gradients = problem.answer_type is AnswerType.GRADIENTS
+def _explain_commands(problem: Problem, result: CaseResult, words: str, subject: str) -> list[str]:
+    """Return what should be explained next, and the command for it; without `words` it is Python."""
+    following = result.explanation.explain_next if result.explanation else None
+    lines = [f"  explain next: {next_text(following)}"] if following else []
+    of_gradients = AnswerType.GRADIENTS in (problem.answer_type, following)
     if words:
         option = " --gradients" if of_gradients else ""
-        return [f"  explain: rnnparity explain {words}{option}"]
+        return [*lines, f"  explain: rnnparity explain {words}{option}"]
     if of_gradients and not subject:
-        return []
+        return lines
     outputs = "function" if subject else "outputs"
     option = ", gradients=True" if of_gradients else ""
-    return [f"  explain: rnnparity.explain(problem, {outputs}{option}) in Python"]
+    return [*lines, f"  explain: rnnparity.explain(problem, {outputs}{option}) in Python"]
+
+
+def next_text(answer: AnswerType) -> str:
+    """Return what should be explained next, and why."""
+    return _NEXT[answer]
 
 
 def precision_option(precision: str) -> str:

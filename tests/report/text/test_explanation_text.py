@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from _support.explanations import explanation_of, from_port, lstm
 
+from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.explanations import (
     Cause,
     ExperimentEnd,
@@ -21,6 +22,7 @@ from rnnparity.problem.verdicts import Difference, DifferenceType, Verdict
 from rnnparity.report.explanation_json import as_json
 from rnnparity.report.text.explanation import BLOCKS, COLOURS, EXPERIMENTS, Style, headline, lines
 from rnnparity.report.text.findings import finding_text
+from rnnparity.report.text.messages import next_text
 from rnnparity.report.text.phrases import mismatch_text, slice_text
 
 GATES = FaultId("gate-order", "LSTM iofc (ONNX) in all weights", "forward/")
@@ -277,3 +279,13 @@ def test_why_an_experiment_found_nothing_is_stated(end):
     assert texts[asked + 1] == f"  experiment: {EXPERIMENTS[end]}"
     assert as_json(explanation)["experiment"] == end
     assert "experiment" not in as_json(UNEXPLAINED)
+
+
+@pytest.mark.parametrize("answer", [AnswerType.GRADIENTS, AnswerType.OUTPUTS])
+def test_what_should_be_explained_next_is_stated(answer):
+    explanation = replace(UNEXPLAINED, explain_next=answer)
+    texts = [line.text for line in lines(explanation)]
+    assert f"  explain next: {next_text(answer)}" in texts
+    assert next_text(answer).startswith(f"the {answer}")
+    assert as_json(explanation)["explain_next"] == answer
+    assert "explain_next" not in as_json(UNEXPLAINED)
