@@ -65,7 +65,11 @@ def find_cause_of_zeros(evidence: Evidence) -> tuple[Search, Findings]:
     """Return the single faults under which every output is zero, and where the zeros are.
 
     The confidence is low: memory that was never written is zero too.
+
+    Raises:
+        RequestError: the problem does not fit in memory.
     """
+    check_memory(evidence.problem, EXPLANATION, FAULTY_WEIGHT)
     search = Search(low_confidence=True)
     singles = candidates(evidence.problem)
     try_hypotheses(search, evidence, evidence.noise, singles, record_invisible=True)

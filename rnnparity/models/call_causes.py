@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from rnnparity.explanation.causes import CauseSearch
 from rnnparity.models.calls import Result
+from rnnparity.problem.errors import RequestError
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Verdict
 
@@ -25,7 +26,10 @@ def _with_cause(call: Result, search: CauseSearch) -> Result:
     if not result.failing or problem is None:
         return call
     if result.explanation is None:
-        search.add(problem)
+        try:
+            search.add(problem)
+        except RequestError as refusal:  # the search does not fit in memory; the verdict is kept
+            return replace(call, result=replace(result, reason=f"cause not searched: {refusal}"))
         result = search.with_cause(result)
     else:
         result = replace(result, cause=result.explanation.cause)
