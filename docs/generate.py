@@ -149,15 +149,16 @@ def counts() -> str:
     """Return the size of the catalogue and of the list of faults in a sentence."""
     from rnnparity.catalogue import catalogue
     from rnnparity.catalogue.core import core
-    from rnnparity.faults import FAULTS
+    from rnnparity.faults import FAULTS, TRAINING_FAULTS
     from rnnparity.subjects import registered_names
 
-    causes = {fault.cause for fault in FAULTS}
+    faults = (*FAULTS, *TRAINING_FAULTS)
+    causes = {fault.cause for fault in faults}
     return (
         f"The catalogue has {len(catalogue()):,} cases. `check` and `pytest` run the core set of them "
         f"by default: {len(core())} cases that detect what all of them detect. "
         "The mutation score is the number of listed faults "
-        f"({len(FAULTS)} of {len(causes)} causes) that the compared cases would detect, of those that "
+        f"({len(faults)} of {len(causes)} causes) that the compared cases would detect, of those that "
         f"apply to them. {len(registered_names())} implementations are registered as subjects."
     )
 

@@ -16,6 +16,8 @@ BIAS = ("bias",)
 GATED = [cell for cell in CELLS.values() if cell.gated]
 # The rows of the GRU's bias with reset_after.
 ROWS = ("the inputs' bias", "the state's bias")
+# What PyTorch calls them.
+PYTORCH_BIASES = ("bias_ih", "bias_hh")
 
 
 def _drop_row(row: int, b: Array) -> Array:
@@ -58,10 +60,11 @@ def _rows() -> Iterator[Fault]:
             f"{name.capitalize()} is not added.",
             "Add both rows of the bias.",
             edit=edit_arrays(BIAS, partial(_drop_row, row), "GRU", rows=2))  # fmt: skip
+        kept, copy = PYTORCH_BIASES[row], PYTORCH_BIASES[1 - row]
         yield Fault("bias-row-repeated", f"GRU, {name}",
             f"{name.capitalize()} (row {row}) is used for both rows of the bias.",
             "Use the first row for the inputs and the second for the state.",
-            seen_in="ports to PyTorch, where bias_hh got the row of bias_ih",
+            seen_in=f"ports to PyTorch, where {copy} got the row of {kept}",
             edit=edit_arrays(BIAS, partial(_repeat_row, row), "GRU", rows=2))  # fmt: skip
 
 

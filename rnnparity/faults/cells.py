@@ -34,6 +34,15 @@ class Peephole(LSTM[Array]):
         return super().step(x + np.concatenate([c, c, c, np.zeros_like(c)], axis=-1), *states)
 
 
+class PreviousCellState(LSTM[Array]):
+    """An LSTM whose output is computed from the cell state before the step."""
+
+    def step(self, x: Array, *states: Array) -> Step[Array]:
+        _, previous = states
+        (_, c), gates = super().step(x, *states)
+        return (gates["o"] * self.act(previous), c), gates
+
+
 def _as(
     faulty: type[LSTM[Array]], **attributes: Function[Array] | float
 ) -> Callable[[Cell[Array]], Cell[Array] | None]:
@@ -77,5 +86,10 @@ CELL_FAULTS = (
         seen_in="TensorFlow 1's LSTMCell(use_peepholes=True), ONNX's P",
         edit=EditCell(_as(Peephole))),
     cell_clipped(0.1),
+    Fault("output-of-previous-cell-state", "LSTM",
+        "The output is computed from the cell state before the step.",
+        "Compute c first, then h = o * act(c) from it.",
+        seen_in="ports that update c after h",
+        edit=EditCell(_as(PreviousCellState))),
 )
 # fmt: on

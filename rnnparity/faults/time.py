@@ -113,6 +113,16 @@ def _start_every_call_from_initial(half: HalfRun) -> Result | None:
     return replace(half, states=half.first_states).run()
 
 
+def _shift_inputs(problem: Problem) -> Problem | None:
+    """Feed each step the inputs of the step before, and zeros to the first."""
+    inputs = problem.inputs
+    if inputs.shape[1] < 2:
+        return None
+    shifted = np.zeros_like(inputs.data)
+    shifted[:, 1:] = inputs.data[:, :-1]
+    return replace(problem, inputs=replace(inputs, data=shifted))
+
+
 def time_truncated(end: str, count: int) -> Fault:
     """Return the fault that leaves out `count` steps at the "first" or "last" end."""
     kept = slice(count, None) if end == "first" else slice(None, -count)
@@ -170,6 +180,11 @@ TIME_FAULTS = (
         STATES_GO_ON,
         seen_in="exported models, in which a stateful layer's states have become constants",
         edit=EditRun(_start_every_call_from_initial)),
+    Fault("inputs-shifted", "one step late",
+        "Each step gets the inputs of the step before; the first gets zeros.",
+        "Feed x[:, t] at step t.",
+        seen_in="decoders that are trained on shifted targets; loops that start at 1",
+        edit=EditProblem(_shift_inputs)),
     time_truncated("first", 1),
     time_truncated("last", 1),
 )

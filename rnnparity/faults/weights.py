@@ -184,10 +184,16 @@ def _gates_are_symmetric(half: Half) -> bool:
     return half.layer.recurrent_activation in SYMMETRIC
 
 
-def _couple_gates(w: Array) -> Array:
+def _couple_forget_gate(w: Array) -> Array:
     """Replace the block of f by the negated block of i: f = 1 - i."""
     i, _, c, o = np.split(w, 4, axis=-1)
     return np.concatenate([i, -i, c, o], axis=-1)
+
+
+def _couple_input_gate(w: Array) -> Array:
+    """Replace the block of i by the negated block of f: i = 1 - f."""
+    _, f, c, o = np.split(w, 4, axis=-1)
+    return np.concatenate([-f, f, c, o], axis=-1)
 
 
 # fmt: off
@@ -221,6 +227,11 @@ WEIGHT_FAULTS = (
         "The forget gate is 1 - i instead of a gate with its own weights.",
         "Compute f from its own block.",
         seen_in="Greff et al. 2017 (CIFG)",
-        edit=edit_arrays(ALL, _couple_gates, "LSTM", applies=_gates_are_symmetric)),
+        edit=edit_arrays(ALL, _couple_forget_gate, "LSTM", applies=_gates_are_symmetric)),
+    Fault("coupled-gates", "LSTM, i = 1 - f",
+        "The input gate is 1 - f instead of a gate with its own weights.",
+        "Compute i from its own block.",
+        seen_in="cells of the form c = f * c + (1 - f) * g, as in minimal and quasi-recurrent units",
+        edit=edit_arrays(ALL, _couple_input_gate, "LSTM", applies=_gates_are_symmetric)),
 )
 # fmt: on

@@ -122,7 +122,10 @@ def test_bias_outside_reset():
 
 @pytest.mark.parametrize(
     "part",
-    ["LSTM, peephole", "clipped", "linear for the candidate", "linear for the output", "f = 1 - i"],
+    [
+        *("LSTM, peephole", "clipped", "linear for the candidate", "linear for the output"),
+        *("f = 1 - i", "i = 1 - f"),
+    ],
 )
 def test_lstm_with_other_equations(part):
     problem = random_problem(spec_of("lstm", **SEQUENCES), 0, SHAPE)
@@ -137,6 +140,7 @@ def test_lstm_with_other_equations(part):
             sigmoid(z_o + peephole * c),
         )
         f = 1 - i if part == "f = 1 - i" else f
+        i = 1 - f if part == "i = 1 - f" else i
         c = f * c + i * (z_c if part.endswith("candidate") else np.tanh(z_c))
         c = np.clip(c, -0.1, 0.1) if part == "clipped" else c
         return o * (c if part.endswith("output") else np.tanh(c)), c
@@ -146,6 +150,28 @@ def test_lstm_with_other_equations(part):
     (mutant,) = mutate(problem, fault)
     by_hand = run_by_hand(problem, step, zeros(problem, 2))
     np.testing.assert_allclose(mutant.outputs[0].data, by_hand, rtol=1e-12)
+
+
+def test_output_of_the_previous_cell_state():
+    problem = random_problem(spec_of("lstm", **SEQUENCES), 0, SHAPE)
+    W, U, b = arrays(problem)
+
+    def step(x, h, c):
+        i, f, g, o = np.split(x @ W + h @ U + b, 4, axis=1)
+        return sigmoid(o) * np.tanh(c), sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+
+    by_hand = run_by_hand(problem, step, zeros(problem, 2))
+    actual = outputs_with(problem, "output-of-previous-cell-state")
+    np.testing.assert_allclose(actual[0], by_hand, rtol=1e-12)
+
+
+def test_inputs_one_step_late():
+    problem = random_problem(spec_of("lstm", **SEQUENCES), 0, SHAPE)
+    x = problem.inputs.data
+    late = np.concatenate([np.zeros_like(x[:, :1]), x[:, :-1]], axis=1)
+    expected = compute(replace(problem, inputs=replace(problem.inputs, data=late)))
+    actual = outputs_with(problem, "inputs-shifted")
+    np.testing.assert_array_equal(actual[0], expected[0].data)
 
 
 def test_reset_after_flipped_keeps_the_sum_of_the_biases():
