@@ -69,6 +69,11 @@ def fuzz(
     None may diverge, and small changes of the weights must be detected. Of some that fail the
     smallest problem that still fails is searched, and its cause. `explain`, `show` and `run` take
     the ids of these problems, such as fuzz-17-3.
+
+    The table has a row for each dtype: the problems, those that fail, the largest error in sigma;
+    how many changes of a weight array were detected, all of it scaled or each element up or down,
+    and the smallest such change, relative, that is detected in 99 of 100 problems. Below it: how
+    many of the same outputs fixed tolerances would reject.
     """
     from rnnparity.problem.files import check_new_folder
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from rnnparity.catalogue.features import complexity
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.faults import Mutant, PlacedFault, run_one
@@ -94,10 +95,10 @@ class CauseSearch:
 def find_causes(problems: Iterable[Problem], progress: Progress) -> CauseSearch:
     """Return the cause of each problem's wrong outputs.
 
-    The problems with the shortest ids come first. `progress` gets the number that is done.
+    The plainest problems come first. `progress` gets the number that is done.
     """
     search = CauseSearch(SEARCHED)
-    ordered = sorted(problems, key=lambda problem: (len(problem.id), problem.id))
+    ordered = sorted(problems, key=complexity)
     for done, problem in enumerate(ordered, 1):
         search.add(problem)
         progress(done)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from rnnparity.catalogue import catalogue
+from rnnparity.catalogue.features import complexity
 from rnnparity.problem.explanations import Cause
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import WITHOUT_CAUSE, DifferenceType, Verdict
@@ -62,13 +64,13 @@ def group_results(results: Iterable[CaseResult]) -> Groups:
 
 
 def plainest(results: Iterable[CaseResult]) -> CaseResult:
-    """Return the result with the shortest id: it has the fewest features besides the common one."""
+    """Return the result of the case that has the fewest features besides the common one."""
     return min(results, key=plainness)
 
 
-def plainness(result: CaseResult) -> tuple[int, str]:
+def plainness(result: CaseResult) -> tuple[int, int, int, str]:
     """Return a sort key that puts the plainest result first."""
-    return len(result.id), result.id
+    return complexity(catalogue()[result.id])
 
 
 def has_cause(result: CaseResult) -> bool:

@@ -45,6 +45,9 @@ def half_subject(compute_half: HalfFunction) -> Function:
     computes in. It returns the output of every step (B, T, H) and the last states, and raises
     `Unsupported` with a reason for what it does not compute.
 
+    Where the mask is False the states keep their values, and the output is that of the step before
+    (zeros at first), or zeros if `layer.zero_output_for_mask and layer.return_sequences`.
+
     >>> import numpy as np
     >>> from rnnparity import Unsupported, assert_parity
     >>> from rnnparity.catalogue import catalogue
@@ -108,8 +111,11 @@ def layer_outputs(problem: Problem, compute_layer: LayerFunction) -> tuple[Tenso
     """Return a problem's outputs, computed layer by layer and call by call, with masks.
 
     Raises:
-        Unsupported: `compute_layer` does not compute it.
+        Unsupported: `compute_layer` does not compute it, or it has dropout masks, which it does not
+            get.
     """
+    if problem.dropout_masks is not None:
+        raise Unsupported("a function of a layer gets no dropout masks; write one of a problem")
     weights = {tensor.name: tensor.data for tensor in problem.weights}
 
     def run(call: Call, states: Sequence[LayerStates]) -> tuple[list[Tensor], list[list[Array]]]:

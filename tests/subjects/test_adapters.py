@@ -9,6 +9,7 @@ from _support.random_layers import problem_with_random_options
 from _support.random_problems import SEQUENCES, random_problem, spec_of, stack_of, two_ways
 
 from rnnparity import Unsupported, Verdict
+from rnnparity.catalogue import catalogue
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.reference import spec
 from rnnparity.session.session import open_session
@@ -67,6 +68,18 @@ def test_half_gets_the_steps_in_the_order_of_processing():
     assert states == [np.zeros((2, 5)).tolist()] * 2
     assert np.array_equal(x_rev, x[:, ::-1])
     assert np.array_equal(mask_rev, mask[:, ::-1])
+
+
+def test_half_gets_no_problem_with_dropout_masks():
+    @half_subject
+    def half(layer, weights, x, mask, states):
+        raise AssertionError("asked")
+
+    half.takes_dropout_masks = True
+    problem = catalogue()["dropout-both-lstm-forward"]
+    judged = result(half, problem)
+    assert judged.verdict is Verdict.UNSUPPORTED
+    assert "dropout masks" in judged.reason
 
 
 def test_what_a_half_refuses_is_unsupported_with_its_reason():

@@ -16,11 +16,11 @@ import numpy as np
 
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cotangents import with_cotangents
+from rnnparity.catalogue.features import complexity
 from rnnparity.golden.goldens import KNOWN
 from rnnparity.golden.known_differences import KnownDifference, read_known
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import write_folder
-from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.text import did_you_mean
@@ -96,7 +96,7 @@ class _Subjects:
         cases = [case for case in catalogue().values() if entry.matches(case.id)]
         if entry.gradients:
             cases = [with_cotangents(case) for case in cases]
-        for outcome in self.session.ask_all(sorted(cases, key=_complexity)):
+        for outcome in self.session.ask_all(sorted(cases, key=complexity)):
             problem = outcome.problem
             result = with_known(self.session.judge(outcome), self.entries, name, versions)
             if outcome.answer and not entry.gradients:
@@ -115,11 +115,6 @@ class _Subjects:
         except RequestError as error:
             self.missing[name] = str(error)
             raise
-
-
-def _complexity(case: Problem) -> tuple[int, int, int, str]:
-    """Return a sort key: few layers and calls come before short ids."""
-    return len(halves(case.layer)), len(case.steps), len(case.id), case.id
 
 
 def _write_bundle(

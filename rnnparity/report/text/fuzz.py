@@ -39,8 +39,10 @@ def fuzz_lines(runs: Sequence[FuzzRun]) -> Iterator[str]:
     summaries = merged(run.tally for run in runs).summaries()
     yield from number_columns([HEADER, *summary_rows(summaries)])
     for dtype, summary in summaries.items():
+        if summary.unsupported:
+            yield f"{dtype}: {summary.unsupported} of {summary.verdicts} problems are unsupported"
         for name, count in summary.rejected_elsewhere.items():
-            yield f"{name} rejects {count} of {summary.compared} {dtype} outputs"
+            yield f"{name} would reject {count} of {summary.compared} {dtype} outputs"
     for run in runs:
         yield origin(run)
 
