@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
 
 START_FROM_ZEROS = "Start every call and every row from zeros."
+FEED_THE_STEP = "Feed x[:, t] at step t."
 STATES_GO_ON = (
     "Start each call from the states at the end of the call before: the layer is stateful."
 )
@@ -113,14 +115,15 @@ def _start_every_call_from_initial(half: HalfRun) -> Result | None:
     return replace(half, states=half.first_states).run()
 
 
-def _shift_inputs(problem: Problem) -> Problem | None:
-    """Feed each step the inputs of the step before, and zeros to the first."""
-    inputs = problem.inputs
-    if inputs.shape[1] < 2:
+def _shift_inputs(wraps: bool, half: HalfRun) -> Result | None:
+    """Feed each step, in the order of processing, the inputs of the step before."""
+    if half.x.shape[-2] < 2:
         return None
-    shifted = np.zeros_like(inputs.data)
-    shifted[:, 1:] = inputs.data[:, :-1]
-    return replace(problem, inputs=replace(inputs, data=shifted))
+    step, first = (-1, -1) if half.layer.go_backwards else (1, 0)
+    shifted = np.roll(half.x, step, axis=-2)
+    if not wraps:
+        shifted[..., first, :] = 0
+    return replace(half, x=shifted).run()
 
 
 def time_truncated(end: str, count: int) -> Fault:
@@ -180,11 +183,16 @@ TIME_FAULTS = (
         STATES_GO_ON,
         seen_in="exported models, in which a stateful layer's states have become constants",
         edit=EditRun(_start_every_call_from_initial)),
-    Fault("inputs-shifted", "one step late",
+    Fault("inputs-shifted", "one step late, from zeros",
         "Each step gets the inputs of the step before; the first gets zeros.",
-        "Feed x[:, t] at step t.",
-        seen_in="decoders that are trained on shifted targets; loops that start at 1",
-        edit=EditProblem(_shift_inputs)),
+        FEED_THE_STEP,
+        seen_in="decoders that are trained on shifted targets",
+        edit=EditRun(partial(_shift_inputs, False))),
+    Fault("inputs-shifted", "one step late, from the last",
+        "Each step gets the inputs of the step before; the first gets those of the last.",
+        FEED_THE_STEP,
+        seen_in="loops over x[:, t - 1], where Python's index -1 is the last step",
+        edit=EditRun(partial(_shift_inputs, True))),
     time_truncated("first", 1),
     time_truncated("last", 1),
 )

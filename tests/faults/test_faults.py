@@ -165,12 +165,18 @@ def test_output_of_the_previous_cell_state():
     np.testing.assert_allclose(actual[0], by_hand, rtol=1e-12)
 
 
-def test_inputs_one_step_late():
-    problem = random_problem(spec_of("lstm", **SEQUENCES), 0, SHAPE)
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize(("variant", "factor"), [("from zeros", 0), ("from the last", 1)])
+def test_inputs_one_step_late(go_backwards, variant, factor):
+    options = {**SEQUENCES, "go_backwards": go_backwards}
+    problem = random_problem(spec_of("lstm", **options), 0, SHAPE)
     x = problem.inputs.data
-    late = np.concatenate([np.zeros_like(x[:, :1]), x[:, :-1]], axis=1)
-    expected = compute(replace(problem, inputs=replace(problem.inputs, data=late)))
-    actual = outputs_with(problem, "inputs-shifted")
+    late = [factor * x[:, -1:], x[:, :-1]]
+    if go_backwards:  # the step before is the next one in time
+        late = [x[:, 1:], factor * x[:, :1]]
+    inputs = replace(problem.inputs, data=np.concatenate(late, axis=1))
+    expected = compute(replace(problem, inputs=inputs))
+    actual = outputs_with(problem, "inputs-shifted", variant)
     np.testing.assert_array_equal(actual[0], expected[0].data)
 
 
