@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from rnnparity.explanation.findings.finding_search import Findings
 from rnnparity.explanation.findings.partial import partial_findings
-from rnnparity.explanation.findings.search import Findings
 from rnnparity.explanation.gradients import explain_gradients
 from rnnparity.explanation.pairs import Progress
 from rnnparity.explanation.patterns import value_findings

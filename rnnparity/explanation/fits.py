@@ -8,69 +8,25 @@ hardly have produced one: with few values or much noise one of many hypotheses f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.noise import Noise
+from rnnparity.explanation.search import Fit, Search
 from rnnparity.faults import Batch, Injection, Mutant, as_problem, inject, run_all
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.explanations import FaultId
-from rnnparity.problem.findings import FindingType
 
 # Returns the noise of a faulty run with these outputs, None where it cannot be predicted.
 NoiseWithFault = Callable[[Injection, Sequence[Array]], Noise | None]
 
-# A fit counts where fewer than this are expected by chance among all candidates.
-CHANCE = 0.01
 # Outputs of up to so many values are kept for further comparisons (128 MB).
 KEPT_VALUES = 2**24
 # The hypotheses that miss by less than this factor, at most this many, are compared once more with
 # the noise of the faulty run.
 NEARLY, MISSED = 5.0, 4
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A hypothesis that fits, its largest distance in sigma, and the sum of the squares of all.
-
-    `chance` is the decimal logarithm of the probability that another hypothesis comes as near.
-    """
-
-    mutant: Mutant
-    sigma: float
-    squares: float
-    chance: float
-
-
-@dataclass
-class Search:
-    """What was tried and what fits, nearest first.
-
-    `precision` is the coarser dtype whose noise had to be allowed, or "". `invisible` are the
-    single faults that give the expected outputs on these inputs. `within_noise_of` is the coarser
-    dtype whose noise would cover every difference, where nothing else points to that dtype.
-    `low_confidence`: the noise is only roughly known, or only the size of the errors points to
-    `precision`. `part` states where only a part of the values was compared.
-    """
-
-    candidates: int = 0
-    fits: list[Fit] = field(default_factory=list)
-    precision: str = ""
-    invisible: tuple[FaultId, ...] = ()
-    within_noise_of: str = ""
-    low_confidence: bool = False
-    part: FindingType | None = None
-
-    def certain(self, fit: Fit) -> bool:
-        """Return whether a fit is more than chance.
-
-        With low confidence it is not: another fault may have made errors of that size.
-        """
-        return not self.low_confidence and bool(
-            np.log10(max(self.candidates, 1)) + fit.chance < np.log10(CHANCE)
-        )
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from dataclasses import replace
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.fits import NoiseWithFault, Search, try_batches
+from rnnparity.explanation.fault_search import nearest
+from rnnparity.explanation.fits import NoiseWithFault, try_batches
 from rnnparity.explanation.noise import Noise
 from rnnparity.explanation.patterns import value_findings
 from rnnparity.explanation.reading_diagnosis import Diagnosis, with_fits
-from rnnparity.explanation.search import nearest
+from rnnparity.explanation.search import Search
 from rnnparity.faults import (
     BACKWARD_FAULTS,
     Batch,

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.fits import Fit, Search, try_hypotheses
+from rnnparity.explanation.fits import try_hypotheses
 from rnnparity.explanation.precision import is_low_precision
+from rnnparity.explanation.search import Fit, Search
 from rnnparity.faults import EditWeights, Injection, PlacedFault, inject
 from rnnparity.faults.edit import PROBLEM_EDITS, half_of
 from rnnparity.problem.problem import Problem

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.fits import Search
 from rnnparity.explanation.location import BACKWARD, FORWARD, Columns, columns_of, last_layer
+from rnnparity.explanation.search import Search
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.layers import Bidirectional, Layer

@@ -10,8 +10,9 @@ import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.grids import may_be_fixed_point
-from rnnparity.explanation.fits import Fit, fit_of, has_shapes_of, joined
+from rnnparity.explanation.fits import fit_of, has_shapes_of, joined
 from rnnparity.explanation.noise import Noise, noise_of
+from rnnparity.explanation.search import Fit
 from rnnparity.faults import (
     EditArithmetic,
     Injection,

@@ -9,8 +9,8 @@ import numpy as np
 
 from rnnparity.explanation.digits import printed_digits
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.findings.search import Findings
-from rnnparity.explanation.fits import Search
+from rnnparity.explanation.fault_search import find_cause, find_cause_of_zeros
+from rnnparity.explanation.findings.finding_search import Findings
 from rnnparity.explanation.location import first_mismatch
 from rnnparity.explanation.patterns import (
     is_constant,
@@ -20,7 +20,7 @@ from rnnparity.explanation.patterns import (
 from rnnparity.explanation.picture import picture_of
 from rnnparity.explanation.precision import is_low_precision
 from rnnparity.explanation.readings import Reading
-from rnnparity.explanation.search import find_cause, find_cause_of_zeros
+from rnnparity.explanation.search import Search
 from rnnparity.explanation.step_values import step_values
 from rnnparity.faults import Mutant, PlacedFault, fault_coverage
 from rnnparity.problem.explanations import Cause, Explanation, FaultDescription, FaultId

@@ -12,10 +12,11 @@ from dataclasses import replace
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.fits import NoiseWithFault, Search, try_batches
+from rnnparity.explanation.fits import NoiseWithFault, try_batches
 from rnnparity.explanation.gradients import batches_of, explain_answer
 from rnnparity.explanation.noise import Noise
 from rnnparity.explanation.reading_diagnosis import Diagnosis
+from rnnparity.explanation.search import Search
 from rnnparity.faults import (
     Fault,
     Injection,

@@ -23,8 +23,8 @@ from _support.random_problems import BOTH, SEQUENCES, SHAPE, random_problem, spe
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
-from rnnparity.explanation.fits import Fit
-from rnnparity.explanation.search import nearest
+from rnnparity.explanation.fault_search import nearest
+from rnnparity.explanation.search import Fit
 from rnnparity.faults import Mutant, mutants, mutate
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer

@@ -110,7 +110,7 @@ def test_the_estimate_of_a_search_for_a_cause_is_above_its_peak(monkeypatch):
         weights = sum(tensor.data.size for tensor in problem.weights)
         estimates.append(each * memory.numbers_of(problem) + weight * weights)
 
-    monkeypatch.setattr("rnnparity.explanation.search.check_memory", record)
+    monkeypatch.setattr("rnnparity.explanation.fault_search.check_memory", record)
     tracemalloc.start()
     try:
         diagnose(problem)

@@ -15,7 +15,7 @@ import numpy as np
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.findings.search import find
+from rnnparity.explanation.findings.finding_search import find
 from rnnparity.faults import FAULTS, mutate
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import compute

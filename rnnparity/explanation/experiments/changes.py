@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from rnnparity.explanation.estimate import Estimate
+from rnnparity.explanation.experiments.equation_search import ERRORS, Identified
 from rnnparity.explanation.experiments.model import OUTPUT, declared_activations
 from rnnparity.explanation.experiments.parameters import Parameters
-from rnnparity.explanation.experiments.search import ERRORS, Identified
 from rnnparity.explanation.experiments.states import state_findings
 from rnnparity.explanation.findings.block_changes import Blocks, ChangedBlock, blocks_of, changes_of
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array

@@ -6,10 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rnnparity.explanation.experiments.changes import findings_of
-from rnnparity.explanation.experiments.fitting import Fit
-from rnnparity.explanation.experiments.model import AS_DECLARED, Equations
-from rnnparity.explanation.experiments.probes import Ask, Laboratory, Probe
-from rnnparity.explanation.experiments.search import (
+from rnnparity.explanation.experiments.equation_search import (
     TRIED,
     Identified,
     changed_fits,
@@ -19,6 +16,9 @@ from rnnparity.explanation.experiments.search import (
     unchanged_fits,
     with_states_of,
 )
+from rnnparity.explanation.experiments.least_squares import Fit
+from rnnparity.explanation.experiments.model import AS_DECLARED, Equations
+from rnnparity.explanation.experiments.probes import Ask, Laboratory, Probe
 from rnnparity.explanation.experiments.system import System
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.explanations import ExperimentEnd

@@ -8,7 +8,14 @@ from functools import cached_property, partial
 import numpy as np
 
 from rnnparity.explanation.experiments import parameters
-from rnnparity.explanation.experiments.fitting import Blocks, Data, Effort, Fit, distances, fit
+from rnnparity.explanation.experiments.least_squares import (
+    Blocks,
+    Data,
+    Effort,
+    Fit,
+    distances,
+    fit,
+)
 from rnnparity.explanation.experiments.model import AS_DECLARED, Equations, Half, run_layer
 from rnnparity.explanation.experiments.parameters import Parameters
 from rnnparity.explanation.experiments.probes import Probe

@@ -20,7 +20,7 @@ from rnnparity.explanation.findings.cell_steps import actual_steps
 from rnnparity.explanation.findings.claim import Claim
 from rnnparity.explanation.findings.regression import Regression, WeightChange
 from rnnparity.explanation.findings.sequences import used_steps
-from rnnparity.explanation.fits import CHANCE
+from rnnparity.explanation.search import CHANCE
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array, FloatType, variable_dtype
 from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
 from rnnparity.problem.layers import Recurrent

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnparity.explanation.evidence import rows_of
 from rnnparity.explanation.findings.claim import FREEDOM_OF_NUMBER, weigh
-from rnnparity.explanation.findings.fitting import fit_numbers
+from rnnparity.explanation.findings.newton import fit_numbers
 from rnnparity.explanation.findings.view import View
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock

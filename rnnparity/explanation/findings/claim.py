@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rnnparity.explanation.fits import CHANCE
+from rnnparity.explanation.search import CHANCE
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnparity.explanation.evidence import rows_of
 from rnnparity.explanation.findings.claim import FREEDOM_OF_NUMBER, Claim, weigh
-from rnnparity.explanation.findings.fitting import fit_numbers
+from rnnparity.explanation.findings.newton import fit_numbers
 from rnnparity.explanation.findings.sequences import initial_states
 from rnnparity.explanation.findings.view import View
 from rnnparity.problem.dtypes import Array

@@ -12,7 +12,7 @@ import numpy as np
 from rnnparity.explanation.findings.axes import axes_findings
 from rnnparity.explanation.findings.claim import Claim, weigh
 from rnnparity.explanation.findings.view import Output, View
-from rnnparity.explanation.fits import CHANCE
+from rnnparity.explanation.search import CHANCE
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType
 

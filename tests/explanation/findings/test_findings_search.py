@@ -9,7 +9,7 @@ from validation.off_list.changes import Change, ChangedImplementation, Kind
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.findings.search import find
+from rnnparity.explanation.findings.finding_search import find
 from rnnparity.problem.findings import (
     BlockChange,
     Finding,

@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from rnnparity.explanation.experiments.fitting import Effort, Fit
+from rnnparity.explanation.experiments.least_squares import Effort, Fit
 from rnnparity.explanation.experiments.model import (
     AS_DECLARED,
     OUTPUT,
