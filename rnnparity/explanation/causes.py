@@ -63,7 +63,7 @@ class CauseSearch:
             self.explanations[problem.id] = diagnosis.explanation
             if cause.also_fits:
                 self._ambiguous.append(problem)
-            elif cause.unambiguous:
+            elif diagnosis.explanation.unambiguous:
                 self._known.append(diagnosis.fits[0])
 
     def _add_backward(self, problem: Problem) -> None:

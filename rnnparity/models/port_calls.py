@@ -111,7 +111,10 @@ def nearest_call(
 
 def _explained(located: Located) -> Located | None:
     """Return a call with the explanation of its outputs, None where no known fault gives them."""
-    explanation = diagnose(located.problem).explanation
+    try:
+        explanation = diagnose(located.problem).explanation
+    except RequestError:  # the search does not fit in memory: nothing is known of this tensor
+        return None
     cause = explanation.cause
     if cause is None or not cause.explained or not cause.certain:
         return None

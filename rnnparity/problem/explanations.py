@@ -176,3 +176,9 @@ class Explanation:
     explain_next: AnswerType | None = None
     known: tuple[str, ...] = ()
     reason: str = ""
+
+    @property
+    def unambiguous(self) -> bool:
+        """Whether its cause is certain, the only one that fits, and fits all of a large problem."""
+        fits_all = self.slice is None or self.slice.rest_fits is not False
+        return self.cause is not None and self.cause.unambiguous and fits_all

@@ -38,5 +38,5 @@ class Tensor:
 
 @lru_cache
 def _name(dtype: np.dtype[np.generic]) -> str:
-    """Return the name of a dtype, which NumPy puts together anew each time."""
+    """Return the name of a dtype, which NumPy puts together each time."""
     return dtype.name

@@ -23,7 +23,7 @@ def as_json(explanation: Explanation) -> dict[str, object]:
             "before": finite(explanation.sigma),
             "after": finite(explanation.sigma_with_cause),
         },
-        "certain": cause.unambiguous if cause and cause.explained else None,
+        "certain": explanation.unambiguous if cause and cause.explained else None,
         "also_fits": [faults_name(faults) for faults in also_fits],
         "blind_to": [fault_name(fault) for fault in explanation.blind_to],
     }

@@ -26,7 +26,7 @@ class NodeError(Exception):
 
 
 class NodeSession:
-    """A model, which is loaded again where the program has been started anew."""
+    """A model, which is loaded again after a restart of the program."""
 
     def __init__(self, engine: OnnxRuntimeNode, model: bytes) -> None:
         self._engine = engine

@@ -18,6 +18,7 @@ from _support.random_problems import SEQUENCES, random_problem, spec_of, stack_o
 from rnnparity.problem.explanations import Cause
 from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.verdicts import Verdict
+from rnnparity.report.explanation_json import as_json
 from rnnparity.report.text.messages import fault_name
 
 ROWS_SWAPPED = placed("bias-rows-swapped: GRU")
@@ -40,8 +41,11 @@ def test_cause_that_does_not_fit_the_rest_is_reported():
     wrong = with_faults(problem, ROWS_SWAPPED).outputs[0].data
     expected = problem.outputs[0].data
     mixed = np.where(np.arange(16)[:, None, None] >= 14, wrong, expected)
-    part = explanation_of(with_output(problem, mixed)).slice
+    explanation = explanation_of(with_output(problem, mixed))
+    part = explanation.slice
     assert (part.rows, part.rest_fits) == ((14, 15), False)
+    assert explanation.cause.unambiguous
+    assert as_json(explanation)["certain"] is False
 
 
 def test_huge_problem_with_expected_outputs_agrees():
