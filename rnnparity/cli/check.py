@@ -58,7 +58,11 @@ def check(
         typer.Option(metavar="FILE", help="Write the conformance table as Markdown; - for stdout."),
     ] = None,
     json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all results as JSON; - for stdout.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write all results as JSON; - for stdout (in model and explain --json is a flag).",
+        ),
     ] = None,
     site: Annotated[
         Path | None,

@@ -61,7 +61,12 @@ def explain(
         ),
     ] = False,
     precision: Precision = "",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print JSON for programs to stdout; takes no FILE, unlike that of check."
+        ),
+    ] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an HTML page.")] = None,
     bundle: Annotated[
         Path | None,

@@ -38,7 +38,8 @@ def model(
         typer.Option(
             "--map",
             metavar="LAYER=TENSOR",
-            help="Name the tensor of the port that is a layer's output; repeatable.",
+            help="Name the tensor of the port that is a layer's output, or the module of a state dict "
+            "(LAYER=MODULE, or LAYER/forward=MODULE and LAYER/backward=MODULE); repeatable.",
         ),
     ] = None,
     out: Annotated[
@@ -46,7 +47,12 @@ def model(
         typer.Option(metavar="DIR", help="Write a problem file for each call, with its outputs."),
     ] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an HTML page.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print JSON for programs to stdout; takes no FILE, unlike that of check."
+        ),
+    ] = False,
     imports: Annotated[
         list[str] | None,
         typer.Option(

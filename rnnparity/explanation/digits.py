@@ -16,8 +16,13 @@ MOST_DECIMALS, MOST_SIGNIFICANT = 8, 8
 # So many different fractions must have been printed, and this unlikely is it that all of them have
 # so few digits by chance.
 FEWEST, CHANCE = 4, 1e-9
+# So many numbers show that most arrays have too many digits for any format.
+SAMPLE = 100
 # A number that was read back has its own rounding error beside that of printing.
 MARGIN = 1.01
+# Before numbers were printed, another implementation's rounding had moved them by at most so many
+# units of rounding of the largest of them.
+ROUNDINGS = 16
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,13 @@ class PrintedDigits:
         ]
         return replace(expected, sigmas=tuple(sigmas))
 
+    def is_printed_from(self, printed: Array, values: Array) -> bool:
+        """Return whether numbers may be these values, up to noise, as they were printed."""
+        exact = values.astype(np.float64)
+        noise = ROUNDINGS * FLOAT_TYPES[values.dtype.name].u * np.max(np.abs(exact), initial=0.0)
+        allowed = MARGIN * self.unit(exact) / 2 + noise
+        return bool((np.abs(printed.astype(np.float64) - exact) <= allowed).all())
+
     def unit(self, values: Array) -> Array:
         """Return the unit of the last printed digit of each value."""
         if not self.significant:
@@ -60,12 +72,16 @@ def printed_digits(actual: Sequence[Tensor]) -> PrintedDigits | None:
     """Return how the numbers were printed, None where they have too many digits for that."""
     values = [tensor.data.astype(np.float64).ravel() for tensor in actual]
     dtype = min((FLOAT_TYPES[tensor.dtype] for tensor in actual), key=lambda type_: type_.bits)
-    flat = np.unique(np.concatenate(values))
+    flat = np.concatenate(values)
     fractions = flat[np.isfinite(flat) & (flat != np.round(flat))]
-    if len(fractions) < FEWEST:
-        return None
     formats = [PrintedDigits(count, False) for count in range(1, MOST_DECIMALS + 1)]
     formats += [PrintedDigits(count, True) for count in range(2, MOST_SIGNIFICANT + 1)]
+    formats = [printed for printed in formats if _fits(printed, fractions[:SAMPLE], dtype)]
+    if not formats:
+        return None
+    fractions = np.unique(fractions)
+    if len(fractions) < FEWEST:
+        return None
     chances = {printed: _log_chance(printed, fractions, dtype) for printed in formats}
     likely = min(chances, key=chances.__getitem__)
     # Multiples of 2**-n have n decimals: they are on a binary grid, nobody printed them.
@@ -74,11 +90,16 @@ def printed_digits(actual: Sequence[Tensor]) -> PrintedDigits | None:
     return likely if chances[likely] < np.log(CHANCE) else None
 
 
-def _log_chance(printed: PrintedDigits, values: Array, dtype: FloatType) -> float:
-    """Return how unlikely it is that arbitrary numbers have so few digits; 0 if these have more."""
+def _fits(printed: PrintedDigits, values: Array, dtype: FloatType) -> bool:
+    """Return whether numbers have no more than these digits."""
     # What was printed and read again is the nearest number of its type.
     read = dtype.round(printed.rounded(values)).astype(np.float64)
-    if not np.allclose(read, values, rtol=dtype.u, atol=0):
+    return np.allclose(read, values, rtol=dtype.u, atol=0)
+
+
+def _log_chance(printed: PrintedDigits, values: Array, dtype: FloatType) -> float:
+    """Return how unlikely it is that arbitrary numbers have so few digits; 0 if these have more."""
+    if not _fits(printed, values, dtype):
         return 0.0
     # The share of the type's numbers there that printing leaves as they are.
     shares = np.minimum(2 * dtype.u * np.abs(values) / printed.unit(values), 1)

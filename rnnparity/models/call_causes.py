@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from rnnparity.explanation.causes import CauseSearch
 from rnnparity.models.calls import Result
 from rnnparity.problem.errors import RequestError
@@ -36,4 +38,6 @@ def _with_cause(call: Result, search: CauseSearch) -> Result:
     explanation = result.explanation
     if explanation is not None and explanation.verdict is not Verdict.DIVERGES:
         result = CaseResult(result.id, explanation.verdict, explanation.sigma)
+    elif explanation is not None and np.isfinite(explanation.sigma):
+        result = replace(result, sigma=explanation.sigma)  # what its text states
     return replace(call, result=result)

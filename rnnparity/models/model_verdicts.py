@@ -36,7 +36,8 @@ def from_model(
 
     `against` is a port of the model, which is compared with it: the path of an `.onnx`, `.tflite`,
     `.npz` or `.pt` file, "package.module:object", a function, an nn.Module, or a state dict.
-    `mapping` names the tensor of the port that is the output of a layer, where that is ambiguous.
+    `mapping` names the tensor of the port that is the output of a layer, where that is ambiguous,
+    or the module of a state dict with its weights.
 
     Raises:
         RequestError: the file is unreadable, the model or the port cannot be run with the inputs,
@@ -64,7 +65,7 @@ def judge_recording(
     result = judge_calls(recording.calls)
     if against is None:
         return result
-    name, port = open_port(against, recording)
+    name, port = open_port(against, recording, mapping)
     return replace(result, port=compare_port(name, recording, port, mapping))
 
 

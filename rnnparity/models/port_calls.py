@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnparity.explanation.diagnosis import diagnose
+from rnnparity.explanation.digits import PrintedDigits, printed_digits
 from rnnparity.models.calls import Call
 from rnnparity.models.tensor_matching import Match
 from rnnparity.problem.answer import Answer
@@ -15,11 +16,14 @@ from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.tensor import Tensor
+from rnnparity.reference import compute
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.verdict.judge import judge
 
 # Outputs that are farther off than this relative distance cannot agree.
 NEAR = 0.2
+# The effect of the digits that printed inputs lack is the root mean square of so many random ones.
+ROUNDINGS = 16
 # A tensor so many times nearer than the second is the nearest; of so many the causes are searched.
 CLEARLY, SEARCHED = 3.0, 6
 
@@ -40,10 +44,15 @@ class Located:
 
 @dataclass(frozen=True, eq=False)
 class PortProblem:
-    """A problem with inputs and states of the port, and the matches of these, None where there is none."""
+    """A problem with inputs and states of the port, and the matches of these, None where there is none.
+
+    `printed` are the digits of those that have few of them and are not the model's rounded to these:
+    what the port has computed with is known no better.
+    """
 
     problem: Problem
     matches: tuple[Match | None, ...]
+    printed: tuple[PrintedDigits | None, ...] = ()
 
 
 class AmbiguousError(RequestError):
@@ -58,14 +67,61 @@ class AmbiguousError(RequestError):
 
 
 def located_call(port_problem: PortProblem, matches: Sequence[Match], absolute: float) -> Located:
-    """Return a call with the outputs of the port, compared with what the layer computes."""
+    """Return a call with the outputs of the port, compared with what the layer computes.
+
+    Outputs that were printed are compared to their digits, and those that were computed from inputs
+    that are known to their digits only to what the rest of these does to the outputs.
+    """
     problem = port_problem.problem
     outputs = [
         Tensor.of(slot.name, match.data, slot.dtype)
         for slot, match in zip(problem.output_slots(), matches, strict=True)
     ]
-    result = judge(problem, Answer(tuple(outputs)), _expected(problem, absolute))
+    expected = _expected(problem, absolute)
+    result = judge(problem, Answer(tuple(outputs)), expected)
+    printed = printed_digits(outputs) if result.failing else None
+    if printed is not None:
+        expected = printed.widened(expected)
+        result = judge(problem, Answer(tuple(outputs)), expected)
+    if result.failing and any(port_problem.printed):
+        result = judge(
+            problem, Answer(tuple(outputs)), _with_rounded_inputs(expected, port_problem)
+        )
     return Located(problem.with_outputs(outputs), port_problem.matches[0], matches[0], result)
+
+
+def entering(problem: Problem) -> list[Tensor]:
+    """Return the inputs and initial states of a problem."""
+    return [problem.inputs, *(problem.initial_state or ())]
+
+
+def _with_rounded_inputs(expected: Expected, port_problem: PortProblem) -> Expected:
+    """Return expected outputs whose noise includes that of the digits that its inputs lack."""
+    problem, rng = port_problem.problem, np.random.default_rng(0)
+    variants = [_moved_inputs(problem, port_problem.printed, rng) for _ in range(ROUNDINGS)]
+    outputs = [compute(variant) for variant in variants]
+    sigmas = [
+        np.sqrt(sigma**2 + np.mean([(tensor.data - exact.data) ** 2 for tensor in tensors], axis=0))
+        for sigma, exact, *tensors in zip(expected.sigmas, expected.outputs, *outputs, strict=True)
+    ]
+    return replace(expected, sigmas=tuple(sigmas))
+
+
+def _moved_inputs(
+    problem: Problem, digits: Sequence[PrintedDigits | None], rng: np.random.Generator
+) -> Problem:
+    inputs, *states = [
+        tensor if printed is None else _moved(tensor, printed, rng)
+        for tensor, printed in zip(entering(problem), digits, strict=True)
+    ]
+    return replace(problem, inputs=inputs, initial_state=tuple(states) or None)
+
+
+def _moved(tensor: Tensor, printed: PrintedDigits, rng: np.random.Generator) -> Tensor:
+    """Return numbers that would have been printed as those of a tensor."""
+    values = tensor.data.astype(np.float64)
+    rest = rng.uniform(-0.5, 0.5, values.shape) * printed.unit(values)
+    return Tensor.of(tensor.name, values + rest, tensor.dtype)
 
 
 def _expected(problem: Problem, absolute: float) -> Expected:

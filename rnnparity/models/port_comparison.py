@@ -9,8 +9,8 @@ import numpy as np
 
 from rnnparity.models.call_causes import with_causes
 from rnnparity.models.calls import Call, OutputComparison, PortCall, PortResult, Recording
-from rnnparity.models.port_calls import Located
-from rnnparity.models.port_search import SAME, entering, locate
+from rnnparity.models.port_calls import Located, entering
+from rnnparity.models.port_search import SAME, locate
 from rnnparity.models.ports.port import Port
 from rnnparity.models.tensor_matching import ByName, ByValue, Finder, distance, nearest
 from rnnparity.problem.dtypes import FLOAT_TYPES
@@ -48,8 +48,8 @@ def compare_port(
     outputs = _compared_outputs(name, recording.outputs, port.outputs)
     same = bool(outputs) and not any(output.differs for output in outputs)
     with one_blas_thread():
-        located = locate(recording.calls, finder, same, port.absolute)
-        calls = _judged(recording.calls, located, NOT_FOUND if port.by_name else NOT_RECOGNIZED)
+        located = locate(recording.calls, finder, same, port)
+        calls = _judged(recording.calls, located, port)
         result = PortResult(with_causes(calls), name, tuple(outputs), port.weights)
     if result.first_difference or result.changed_inputs:
         outputs = [replace(output, follows=True) for output in outputs]
@@ -66,14 +66,14 @@ def _check_layers(calls: Sequence[Call], names: Mapping[str, str]) -> None:
             raise RequestError(f"--map {key}: no such layer; expected {', '.join(layers)}")
 
 
-def _judged(
-    calls: Sequence[Call], located: Sequence[Located | None], not_found: str
-) -> list[PortCall]:
+def _judged(calls: Sequence[Call], located: Sequence[Located | None], port: Port) -> list[PortCall]:
+    not_found = NOT_FOUND if port.by_name else NOT_RECOGNIZED
     judged: list[PortCall] = []
     differs = False
     for call, in_port in zip(calls, located, strict=True):
         if in_port is None:
-            judged.append(_not_compared(call, call.reason or not_found))
+            reason = call.reason or port.reasons.get(call.layer, not_found)
+            judged.append(_not_compared(call, reason))
         elif in_port.input_match is None and differs:
             judged.append(_not_compared(call, NO_INPUTS))
         else:

@@ -14,8 +14,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnparity.explanation.digits import PrintedDigits, printed_digits
 from rnnparity.models.calls import Call
-from rnnparity.models.port_calls import NEAR, Located, PortProblem, located_call, nearest_call
+from rnnparity.models.port_calls import (
+    NEAR,
+    Located,
+    PortProblem,
+    entering,
+    located_call,
+    nearest_call,
+)
+from rnnparity.models.ports.port import Port
 from rnnparity.models.tensor_matching import Finder, Match
 from rnnparity.problem.layers import with_return_state
 from rnnparity.problem.problem import Problem
@@ -29,18 +38,17 @@ OPTIONS, COMBINATIONS = 6, 24
 
 
 def locate(
-    calls: Sequence[Call], finder: Finder, same_outputs: bool, absolute: float = 0.0
+    calls: Sequence[Call], finder: Finder, same_outputs: bool, port: Port
 ) -> list[Located | None]:
     """Return where each call is in a port, None where it is not found.
 
     `same_outputs`: the final outputs of the port are those of the model. Then a tensor that is far
-    off is no layer's output: the port does not show that (it may be inside a loop). `absolute` is that
-    of the port.
+    off is no layer's output: the port does not show that (it may be inside a loop).
 
     Raises:
         AmbiguousError: several tensors are about as near to the outputs of a call that differs.
     """
-    search = _Search(calls, finder, same_outputs, absolute)
+    search = _Search(calls, finder, same_outputs, port)
     computed = [index for index, call in enumerate(calls) if call.problem is not None]
     for index in computed:
         search.find_agreeing(index)
@@ -69,12 +77,12 @@ class _Search:
     """
 
     def __init__(
-        self, calls: Sequence[Call], finder: Finder, same_outputs: bool, absolute: float
+        self, calls: Sequence[Call], finder: Finder, same_outputs: bool, port: Port
     ) -> None:
         self.calls = calls
         self.finder = finder
         self.same_outputs = same_outputs
-        self.absolute = absolute
+        self.port = port
         self.located: list[Located | None] = [None] * len(calls)
 
     def find_agreeing(self, index: int) -> None:
@@ -86,21 +94,28 @@ class _Search:
             nearest = [matches[0] for matches in candidates]
             if max(match.distance for match in nearest) > NEAR:
                 continue
-            located = located_call(port_problem, nearest, self.absolute)
+            located = located_call(port_problem, nearest, self.port.absolute)
             if not located.result.failing:
                 self.located[index] = located
                 self._confirm_sources(index, port_problem.matches)
                 return
 
     def _confirm_sources(self, index: int, input_matches: Sequence[Match | None]) -> None:
-        """Take the inputs of a call that was found as the outputs of the calls that they come from."""
+        """Take the inputs of a call that was found as the outputs of the calls that they come from.
+
+        Not where these have tensors by name, nor where the port got the model's own inputs.
+        """
+        if self.port.isolated:
+            return
         for array, match in zip(entering(self._problem(index)), input_matches, strict=True):
             source = self._source(index, array)
             if source is None or match is None or self.located[source.call] is not None:
                 continue
             port_problem = next(self._port_problems(source.call))
+            if self.finder.has(self._keys(source.call, port_problem.problem)):
+                continue
             if source.is_first and len(port_problem.problem.output_slots()) == 1:
-                self.located[source.call] = located_call(port_problem, [match], self.absolute)
+                self.located[source.call] = located_call(port_problem, [match], self.port.absolute)
 
     def find_nearest(self, index: int) -> None:
         """Find a call whose outputs differ, between those that were found before and after it."""
@@ -114,10 +129,10 @@ class _Search:
             return
         nearest = [matches[0] for matches in candidates]
         if self.finder.has(self._keys(index, port_problem.problem)):
-            self.located[index] = located_call(port_problem, nearest, self.absolute)
+            self.located[index] = located_call(port_problem, nearest, self.port.absolute)
         elif not self.same_outputs or max(match.distance for match in nearest) <= NEAR:
             call = self.calls[index]
-            self.located[index] = nearest_call(call, port_problem, candidates, self.absolute)
+            self.located[index] = nearest_call(call, port_problem, candidates, self.port.absolute)
 
     def _bounds(self, index: int) -> tuple[int, int | None]:
         """Return the positions between which the outputs of a call are, by its neighbours."""
@@ -161,12 +176,10 @@ class _Search:
         arrays = entering(problem)
         choices = [self._entering_matches(index, array) for array in arrays]
         for matches in product(*choices):
-            inputs, *states = [
-                array if match is None else Tensor.of(array.name, match.data, array.dtype)
-                for array, match in zip(arrays, matches, strict=True)
-            ]
+            taken = [_taken(array, match) for array, match in zip(arrays, matches, strict=True)]
+            inputs, *states = [tensor for tensor, _ in taken]
             changed = replace(problem, inputs=inputs, initial_state=tuple(states) or None)
-            yield PortProblem(changed, matches)
+            yield PortProblem(changed, matches, tuple(digits for _, digits in taken))
 
     def _entering_matches(self, index: int, array: Tensor) -> Sequence[Match | None]:
         """Return what may be an input of a call in the port, None for the model's own."""
@@ -194,6 +207,16 @@ class _Search:
         return None
 
 
-def entering(problem: Problem) -> list[Tensor]:
-    """Return the inputs and initial states of a problem."""
-    return [problem.inputs, *(problem.initial_state or ())]
+def _taken(array: Tensor, match: Match | None) -> tuple[Tensor, PrintedDigits | None]:
+    """Return what a call is computed from in a port, and its digits where it is not known exactly.
+
+    The model's own array is taken where the port's is that one as it was printed: the port has
+    computed with more digits than these.
+    """
+    if match is None:
+        return array, None
+    tensor = Tensor.of(array.name, match.data, array.dtype)
+    printed = None if np.array_equal(tensor.data, array.data) else printed_digits([tensor])
+    if printed is not None and printed.is_printed_from(tensor.data, array.data):
+        return array, None
+    return tensor, printed

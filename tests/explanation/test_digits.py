@@ -69,3 +69,13 @@ def test_the_cause_of_wrong_printed_numbers_is_found():
     explanation = diagnose(PROBLEM.with_outputs(printed(wrong, "%.5f"))).explanation
     assert [fault.cause for fault in explanation.cause.faults] == ["gate-order"]
     assert FindingType.PRINTED_DIGITS in [finding.type for finding in explanation.findings]
+
+
+def test_printed_numbers_are_recognized_up_to_noise():
+    values = np.array([0.123449999, 2.0, -0.5], np.float32)
+    digits = PrintedDigits(4, False)
+    assert digits.is_printed_from(np.array([0.1234, 2.0, -0.5], np.float32), values)
+    # The other implementation had 0.12345001, which is rounded up.
+    assert digits.is_printed_from(np.array([0.1235, 2.0, -0.5], np.float32), values)
+    assert not digits.is_printed_from(np.array([0.1233, 2.0, -0.5], np.float32), values)
+    assert not digits.is_printed_from(np.array([0.1236, 2.0, -0.5], np.float32), values)

@@ -43,15 +43,19 @@ class Port:
     """What a port of a model computes from the model's inputs.
 
     `tensors` are in the order of execution and have any names, unless `by_name`: then they are
-    "LAYER/output", "LAYER/h", "LAYER/inputs", and what is missing is not compared. `outputs` are its
-    final outputs, none where they are unknown. `weights` maps "LAYER/kernel" to the keys of a state
-    dict. `absolute` is how far the engine's float32 values may be off however small they are.
+    "LAYER/output", "LAYER/h", "LAYER/inputs", and what is missing is not compared. `isolated`: every
+    layer was computed from the model's own inputs, which show nothing of the layers before it.
+    `outputs` are the final outputs, none where they are unknown. `weights` maps "LAYER/kernel" to
+    the keys of a state dict, `reasons` states by layer why there is nothing for it. `absolute` is
+    how far the engine's float32 values may be off however small they are.
     """
 
     tensors: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
     by_name: bool = False
+    isolated: bool = False
     weights: Mapping[str, str] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
     absolute: float = 0.0
 
 

@@ -6,48 +6,30 @@ weights of each layer are compared by themselves, also with the gates in another
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from rnnparity.models.calls import Call, Recording
 from rnnparity.models.ports.port import Port
+from rnnparity.models.ports.state_dict_halves import (
+    Half,
+    halves_of,
+    is_state_dict,
+    take_halves,
+    why_missing,
+)
 from rnnparity.models.worker import limit_memory
 from rnnparity.problem.arrays import as_array
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.layers import Recurrent, halves
+from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.tensor import Tensor
 from rnnparity.reference import compute
 from rnnparity.session.outcome import error_line
 from rnnparity.subjects.torch import make
-from rnnparity.subjects.torch_layers import packed, unpacked
-
-# "encoder.lstm.weight_ih_l0_reverse"; a cell has no "_l0".
-_KEY = re.compile(r"(?:(.*)\.)?(weight_ih|weight_hh|bias_ih|bias_hh)(?:_l(\d+)(_reverse)?)?")
-
-
-@dataclass(frozen=True, eq=False)
-class _Half:
-    """The weights of one direction of one layer of a module by PyTorch's names, and their keys."""
-
-    module: str
-    is_reverse: bool
-    keys: Mapping[str, str]
-    arrays: Mapping[str, Array]
-
-    @property
-    def shapes(self) -> list[tuple[int, ...]]:
-        return [self.arrays[name].shape for name in ("weight_ih", "weight_hh")]
-
-
-def is_state_dict(mapping: Mapping[str, object]) -> bool:
-    """Return whether a mapping has weights of PyTorch's recurrent modules."""
-    return any(_KEY.fullmatch(str(key)) for key in mapping)
+from rnnparity.subjects.torch_layers import unpacked
 
 
 def read_state_dict(path: str) -> dict[str, Array]:
@@ -72,86 +54,48 @@ def read_state_dict(path: str) -> dict[str, Array]:
     return {key: as_array(value) for key, value in content.items() if hasattr(value, "detach")}
 
 
-def state_dict_port(name: str, mapping: Mapping[str, Any], recording: Recording) -> Port:
+def state_dict_port(
+    name: str,
+    mapping: Mapping[str, Any],
+    recording: Recording,
+    names: Mapping[str, str] | None = None,
+) -> Port:
     """Return what the layers of a model compute with the weights of a state dict.
 
-    Layers and modules of equal shapes belong together, in their order.
+    Layers and modules of equal shapes belong together, in their order, unless `names` has the
+    modules by "LAYER", or "LAYER/forward" and "LAYER/backward".
 
     Raises:
-        RequestError: no layer has the shapes of a module.
+        RequestError: no layer has the shapes of a module, or a module in `names` does not fit.
     """
-    unused = list(_halves_of(mapping))
+    unused = list(halves_of(mapping))
     tensors: list[Tensor] = []
     keys: dict[str, str] = {}
     weights: dict[str, tuple[Tensor, ...]] = {}
+    missing: dict[str, Problem] = {}
     for call in recording.calls:
-        if call.problem is None:
+        if call.problem is None or call.layer in missing:
             continue
         if call.layer not in weights:
-            found = _take(call.problem, call.layer, unused)
+            found = take_halves(call.problem, call.layer, unused, names or {})
             if found is None:
+                missing[call.layer] = call.problem
                 continue
             weights[call.layer] = _converted(call.problem, found)
             keys |= _named_keys(call, found)
         tensors += _outputs(call, call.problem, weights[call.layer])
+    reasons = {
+        layer: why_missing(problem, layer, mapping, unused) for layer, problem in missing.items()
+    }
     if not tensors:
-        raise RequestError(f"{name}: none of its weights have the shapes of a layer of the model")
-    return Port(tuple(tensors), by_name=True, weights=keys)
-
-
-def _halves_of(mapping: Mapping[str, Any]) -> Iterator[_Half]:
-    """Yield the halves of all modules in the order of the state dict."""
-    groups: dict[tuple[str, str, str], dict[str, str]] = {}
-    for key in mapping:
-        matched = _KEY.fullmatch(str(key))
-        if matched:
-            module, name, number, reverse = matched.groups(default="")
-            groups.setdefault((module, number, reverse), {})[name] = key
-    for (module, _, reverse), keys in groups.items():
-        if {"weight_ih", "weight_hh"} <= set(keys):
-            arrays = {name: as_array(mapping[key]) for name, key in keys.items()}
-            for side in ("ih", "hh"):
-                arrays.setdefault(f"bias_{side}", np.zeros(len(arrays["weight_ih"]), np.float32))
-            yield _Half(module, bool(reverse), keys, arrays)
-
-
-def _take(problem: Problem, layer: str, unused: list[_Half]) -> list[_Half] | None:
-    """Remove and return the first halves with the shapes of a layer, those of its name before others."""
-    weights = {tensor.name: tensor.data for tensor in problem.weights}
-    wanted = [
-        ([packed(half, weights, prefix)[name].shape for name in ("weight_ih", "weight_hh")], prefix)
-        for prefix, half in halves(problem.layer)
-        if _is_expressible(half)
-    ]
-    count = len(halves(problem.layer))
-    starts = [
-        start
-        for start in range(len(unused) - count + 1)
-        if len(wanted) == count
-        and all(
-            half.shapes == shapes and half.is_reverse == prefix.endswith("backward/")
-            for half, (shapes, prefix) in zip(unused[start : start + count], wanted, strict=True)
+        first = "; ".join(f"{layer}: {reason}" for layer, reason in [*reasons.items()][:1])
+        raise RequestError(
+            f"{name}: none of its weights have the shapes of a layer of the model; {first}"
         )
-    ]
-    if not starts:
-        return None
-    same_name = [start for start in starts if _same_name(unused[start].module, layer)]
-    start = (same_name or starts)[0]
-    found = unused[start : start + count]
-    del unused[start : start + count]
-    return found
+    return Port(tuple(tensors), by_name=True, isolated=True, weights=keys, reasons=reasons)
 
 
-def _is_expressible(half: Recurrent) -> bool:
-    """Whether PyTorch has such a layer: its GRU has the bias of `reset_after`."""
-    return half.class_name != "GRU" or half.reset_after
-
-
-def _same_name(module: str, layer: str) -> bool:
-    return module.rpartition(".")[2] == layer.rpartition("/")[2]
-
-
-def _converted(problem: Problem, found: Sequence[_Half]) -> tuple[Tensor, ...]:
+def _converted(problem: Problem, found: Sequence[Half]) -> tuple[Tensor, ...]:
     """Return the weights of halves under the names and in the layout of a layer of Keras."""
     arrays = [
         array
@@ -164,7 +108,7 @@ def _converted(problem: Problem, found: Sequence[_Half]) -> tuple[Tensor, ...]:
     )
 
 
-def _named_keys(call: Call, found: Sequence[_Half]) -> dict[str, str]:
+def _named_keys(call: Call, found: Sequence[Half]) -> dict[str, str]:
     """Return the keys of a layer's weights by "LAYER/kernel"; the two biases are joined."""
     assert call.problem is not None  # noqa: S101 - the caller has checked it
     keys: dict[str, str] = {}
