@@ -71,6 +71,14 @@ def test_table_and_text_have_the_same_sigma():
     assert compared(None, None, BIAS).calls[1].result.sigma > worst
 
 
+def test_table_has_the_sigma_of_the_text_for_an_engine_with_an_absolute_error():
+    _, (_, outputs) = chain(None, BIAS)
+    port = replace(named_port("port", {"second/output": outputs[0].data}), absolute=1e-5)
+    call = compare_port("port", recorded(), port).first_difference
+    worst = max(difference.sigma for difference in call.result.explanation.differences)
+    assert call.result.sigma == worst
+
+
 def test_a_named_output_counts_before_the_input_of_the_next_layer():
     (_, outputs), _ = chain()
     wrong = {"first/output": np.float32(1.01) * outputs[0].data}
