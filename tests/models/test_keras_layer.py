@@ -39,8 +39,12 @@ def keras_runs(layer):
     return policies(layer) == {"float32"} and not (layer.stateful and layer.return_state)
 
 
-# Given dropout masks belong to a call in training, not to a layer.
-CORE = [case for case in map(catalogue().get, core()) if case.dropout_masks is None]
+# Dropout masks and steps belong to a call in training, not to a layer.
+CORE = [
+    case
+    for case in map(catalogue().get, core())
+    if case.dropout_masks is None and case.training_step is None
+]
 KINDS = {kind(case.layer): case for case in CORE if keras_runs(case.layer)}
 
 
