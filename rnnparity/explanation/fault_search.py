@@ -34,6 +34,8 @@ NEAR = 25.0
 RANKS = {WHOLE: 0, EVERY_HALF: 1}
 # How many variants of each cause there are.
 VARIANTS = Counter(fault.cause for fault in FAULTS)
+# Where a fault of a half may be in a layer of two: in either, or in both.
+LOCATIONS_OF_TWO = 3
 
 
 def find_cause(
@@ -192,8 +194,12 @@ def nearest(fits: Sequence[Fit]) -> list[Fit]:
 def _rank(fit: Fit) -> tuple[float, int]:
     """Return the distance with what speaks against a fault beforehand, and the rank of its location.
 
-    A cause is the likelier to fit by chance the more variants of it are tried.
+    A cause is the likelier to fit by chance the more variants of it are tried, in each half and in
+    both.
     """
-    choices = np.log([VARIANTS.get(fault.cause, 1) for fault in fit.mutant.faults]).sum()
-    location = sum(RANKS.get(fault.location, 2) for fault in fit.mutant.faults)
+    faults = fit.mutant.faults
+    variants = [VARIANTS.get(fault.cause, 1) for fault in faults]
+    locations = [1 if fault.location in ("", WHOLE) else LOCATIONS_OF_TWO for fault in faults]
+    choices = np.log(variants).sum() + np.log(locations).sum()
+    location = sum(RANKS.get(fault.location, 2) for fault in faults)
     return round(fit.squares + 2 * float(choices), 1), location

@@ -308,7 +308,9 @@ def test_wrong_inputs_are_refused(inputs, message):
 
 
 def test_missing_onnx_and_unknown_engine_are_reported(monkeypatch):
-    with pytest.raises(RequestError, match="engine: got 'tvm', expected onnxruntime or .*onnx-ref"):
+    with pytest.raises(
+        RequestError, match=r"engine: got 'tvm', expected onnxruntime or .*onnx-ref"
+    ):
         from_onnx(model_of("GRU"), inputs_of(0), engine="tvm")
     monkeypatch.setattr(onnx_model, "find_spec", lambda name: None)
     with pytest.raises(RequestError, match=r"run pip install 'rnnparity\[onnx\]'"):
