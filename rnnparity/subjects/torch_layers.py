@@ -73,7 +73,8 @@ class TorchLayers:
 
     def tensor(self, array: Array) -> TorchTensor:
         """Return an array as a tensor on the device; bfloat16, which cannot be read, as float32."""
-        return self.torch.tensor(widened(array), device=self.device)
+        # PyTorch takes no arrays that run backwards in memory, as a reversed view does.
+        return self.torch.tensor(np.ascontiguousarray(widened(array)), device=self.device)
 
     def dtype(self, half: Recurrent) -> object:
         """Return PyTorch's type in which a layer computes."""

@@ -1,11 +1,12 @@
 """The subject torch, on PyTorch's own modules."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from rnnparity import check
+from rnnparity import assert_parity, check
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.verdicts import Verdict
@@ -89,3 +90,11 @@ def test_missing_pytorch_is_reported_with_its_extra(monkeypatch):
         match=r"subject 'torch': package torch is missing; run pip install 'rnnparity\[torch\]'",
     ):
         make_subject("torch")
+
+
+def test_inputs_that_are_a_reversed_view_are_computed():
+    problem = catalogue()["lstm-spread-last"]
+    data = np.ascontiguousarray(problem.inputs.data[:, ::-1])[:, ::-1]
+    assert data.strides[1] < 0
+    reversed_view = replace(problem, inputs=replace(problem.inputs, data=data))
+    assert_parity("torch", reversed_view)

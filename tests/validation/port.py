@@ -62,6 +62,8 @@ def run_port(subject: Subject, injection: Injection) -> PortAnswer | None:
     """
     (placed,) = injection.placed
     problem, in_run = edited_problem(injection), injection.placed
+    if problem.dropout_masks is not None and not getattr(subject, "takes_dropout_masks", False):
+        raise Unsupported("the engine takes no dropout masks")
     faulty = subject
     if isinstance(placed.edit, EditCell):
         faulty = with_activation(subject, placed.edit)

@@ -223,6 +223,7 @@ def test_failures_of_an_engine_are_counted(monkeypatch):
     def fails(problem):
         raise ValueError("no memory")
 
+    fails.takes_dropout_masks = True
     use(monkeypatch, fails)
     result = run_fault_trials("engine", index_of(BIAS), 4, 0)
     assert result.trials == []
