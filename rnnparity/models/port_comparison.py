@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rnnparity.explanation.digits import MARGIN, PrintedDigits, printed_digits
 from rnnparity.models.call_causes import with_causes
 from rnnparity.models.calls import Call, OutputComparison, PortCall, PortResult, Recording
 from rnnparity.models.port_calls import Located, entering
@@ -54,6 +55,8 @@ def compare_port(
     if result.first_difference or result.changed_inputs:
         outputs = [replace(output, follows=True) for output in outputs]
     else:
+        formats = [printed for call in result.calls if (printed := _printed(call))]
+        outputs = _compared_outputs(name, recording.outputs, port.outputs, formats)
         propagated = max(map(_propagated, result.calls), default=0.0)
         outputs = [_with_propagated(output, propagated) for output in outputs]
     return replace(result, outputs=tuple(outputs))
@@ -100,11 +103,25 @@ def _not_compared(call: Call, reason: str) -> PortCall:
     return PortCall(call, CaseResult(call.id, Verdict.UNSUPPORTED, reason=reason))
 
 
+def _printed(call: PortCall) -> PrintedDigits | None:
+    """Return how the outputs of a port's call were printed, None where they were not."""
+    if call.problem is None or call.problem.outputs is None:
+        return None
+    return printed_digits(call.problem.outputs)
+
+
 def _propagated(call: PortCall) -> float:
-    """Return how far a port's first output is from the model's, relative to the latter."""
+    """Return how far a port's first output is from the model's, relative to the latter.
+
+    The port has the digits that were not printed, so that these do not count.
+    """
     if call.problem is None or call.problem.outputs is None:
         return 0.0
-    return nearest(0, call.problem.outputs[0], call.call.outputs[0].data).distance
+    match = nearest(0, call.problem.outputs[0], call.call.outputs[0].data)
+    printed = _printed(call)
+    if printed is not None and printed.is_printed_from(match.data, call.call.outputs[0].data):
+        return 0.0
+    return match.distance
 
 
 def _with_propagated(output: OutputComparison, propagated: float) -> OutputComparison:
@@ -116,9 +133,14 @@ def _with_propagated(output: OutputComparison, propagated: float) -> OutputCompa
 
 
 def _compared_outputs(
-    name: str, expected: Sequence[Tensor], actual: Sequence[Tensor]
+    name: str,
+    expected: Sequence[Tensor],
+    actual: Sequence[Tensor],
+    formats: Sequence[PrintedDigits] = (),
 ) -> list[OutputComparison]:
     """Compare the final outputs; none where the port's are unknown.
+
+    `formats` are those in which other outputs of the port were printed.
 
     Raises:
         RequestError: the port has none of the size of an output.
@@ -134,7 +156,7 @@ def _compared_outputs(
                 f"{name}: final output {index}: got {shapes}, expected {output.shape}"
             )
         compared.append(
-            min((_compared_output(output, tensor) for tensor in same_size), key=_largest)
+            min((_compared_output(output, tensor, formats) for tensor in same_size), key=_largest)
         )
     return compared
 
@@ -143,10 +165,31 @@ def _largest(output: OutputComparison) -> float:
     return output.largest if np.isfinite(output.largest) else np.inf
 
 
-def _compared_output(expected: Tensor, actual: Tensor) -> OutputComparison:
+def _compared_output(
+    expected: Tensor, actual: Tensor, formats: Sequence[PrintedDigits]
+) -> OutputComparison:
     target = expected.data.astype(np.float64)
     values = nearest(0, actual, target).data.astype(np.float64)
     relative = ROUNDINGS * FLOAT_TYPES.get(expected.dtype, FLOAT_TYPES["float32"]).u
     largest = float(np.max(np.abs(values - target), initial=0.0))
     scale = float(np.max(np.abs(target), initial=0.0))
-    return OutputComparison(actual.name, largest, relative * scale, relative)
+    tolerance = relative * scale + _printing_error(actual, formats)
+    return OutputComparison(
+        actual.name, largest, tolerance, tolerance / scale if scale else relative
+    )
+
+
+def _printing_error(actual: Tensor, formats: Sequence[PrintedDigits]) -> float:
+    """Return half a unit of the last digit where an output was printed, 0 where it was not.
+
+    It may have too few values to show that; then the formats of the other outputs are tried.
+    """
+    values = actual.data.astype(np.float64)
+    own = printed_digits([actual])
+    candidates = [own] if own else formats
+    units = [
+        float(np.max(printed.unit(values), initial=0.0))
+        for printed in candidates
+        if np.allclose(printed.rounded(values), values, rtol=FLOAT_TYPES["float32"].u, atol=0)
+    ]
+    return MARGIN * max(units, default=0.0) / 2

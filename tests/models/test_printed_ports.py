@@ -84,3 +84,27 @@ def test_a_named_output_counts_before_the_input_of_the_next_layer():
     wrong = {"first/output": np.float32(1.01) * outputs[0].data}
     result = compared(None, **wrong, **{"second/inputs": outputs[0].data})
     assert [call.result.verdict for call in result.calls] == [DIVERGES, AGREES]
+
+
+def final_of_rounded(decimals, off=0.0):
+    """The comparison of a final output of six values in (0, 1), rounded like the layers' outputs."""
+    final = 1 / (1 + np.exp(-np.linspace(-2.0, 2.0, 6, dtype="float32").reshape(3, 2)))
+    recording = replace(recorded(), outputs=(Tensor("final", final),))
+    arrays = {f"{p.id}/output": outputs[0].data for p, outputs in chain()}
+    arrays["output"] = final + np.float32(off)
+    port = named_port("port", {key: np.round(array, decimals) for key, array in arrays.items()})
+    return compare_port("port", recording, port)
+
+
+@pytest.mark.parametrize("decimals", [2, 3, 4, 6])
+def test_final_output_agrees_to_the_digits_that_are_shown(decimals):
+    result = final_of_rounded(decimals)
+    assert result.status == 0
+    assert [output.differs for output in result.outputs] == [False]
+
+
+@pytest.mark.parametrize(("decimals", "off"), [(2, 0.04), (3, 0.004), (4, 0.0004)])
+def test_final_output_that_is_off_by_four_units_of_the_last_digit_differs(decimals, off):
+    result = final_of_rounded(decimals, off)
+    assert [output.differs for output in result.outputs] == [True]
+    assert result.status == 1
