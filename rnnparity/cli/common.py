@@ -55,6 +55,16 @@ Precision = Annotated[
         help="Coarser arithmetic of the subject: float16, bfloat16 or 2**-N. Verdicts state it.",
     ),
 ]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import", metavar="PKG", help="Import a module with custom objects; repeatable."
+    ),
+]
+Unsafe = Annotated[
+    bool,
+    typer.Option("--unsafe", help="Load what Keras' safe mode refuses; runs code from the file."),
+]
 Case = Annotated[
     str, typer.Argument(metavar="CASE", help="Id of a case, as listed by `rnnparity list`.")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from shlex import join
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnparity.cli.common import Precision, echo, problem_of
+from rnnparity.cli.common import Imports, Precision, Unsafe, echo, problem_of
 from rnnparity.cli.progress import show_progress
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import MODEL_SUFFIXES
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
     from rnnparity.explanation.pairs import Progress
     from rnnparity.explanation.reading_diagnosis import Diagnosis
     from rnnparity.problem.problem import Problem
+
+
+@dataclass(frozen=True)
+class _ModelOptions:
+    """Which layer of a saved model is explained, and how the model is loaded and run."""
+
+    layer: str = ""
+    inputs: Path | None = None
+    imports: tuple[str, ...] = ()
+    unsafe: bool = False
 
 
 def explain(
@@ -53,6 +64,8 @@ def explain(
         Path | None,
         typer.Option(metavar="X", help="The inputs of a saved model: .npy, .npz by names, .json."),
     ] = None,
+    imports: Imports = None,
+    unsafe: Unsafe = False,
     gradients: Annotated[
         bool,
         typer.Option(
@@ -92,7 +105,8 @@ def explain(
     for path in (html, separate):
         if path is not None:
             check_writable(path)
-    problem = _problem_with_outputs(_problem(file, layer, inputs), outputs, subject)
+    model = _ModelOptions(layer, inputs, tuple(imports or ()), unsafe)
+    problem = _problem_with_outputs(_problem(file, model), outputs, subject)
     try:
         with show_progress("searching the cause") as report:
             progress = partial(report, "trying pairs of faults")
@@ -108,7 +122,7 @@ def explain(
         for line in lines(explanation):
             colour, bold = COLOURS[line.style]
             echo(line.text, colour=colour, bold=bold)
-        words = _words(file, layer, inputs, subject, outputs, gradients, precision)
+        words = _words(file, model, subject, outputs, gradients, precision)
         _print_commands(diagnosis, words)
     if html is not None:
         write_file(html, page(explanation, explained_files(diagnosis, subject)))
@@ -136,17 +150,20 @@ def _diagnosis(
     return explain_outputs(problem, progress)
 
 
-def _problem(file: str, layer: str, inputs: Path | None) -> Problem:
+def _problem(file: str, model: _ModelOptions) -> Problem:
     """Return the problem that is named, or that of a layer of a saved model."""
+    layer, inputs = model.layer, model.inputs
     if not file.endswith(MODEL_SUFFIXES):
-        if layer or inputs:
-            raise RequestError(f"{file}: --layer and --inputs are for a .keras or .h5 file")
+        if model != _ModelOptions():
+            names = "--layer, --inputs, --import and --unsafe"
+            raise RequestError(f"{file}: {names} are for a .keras or .h5 file")
         return problem_of(file)
     from rnnparity.models.saved import record_file
     from rnnparity.problem.array_files import read_arrays
 
     arrays = None if inputs is None else read_arrays(inputs)
-    calls = record_file(Path(file), arrays).calls
+    recording = record_file(Path(file), arrays, imports=model.imports, unsafe=model.unsafe)
+    calls = recording.calls
     found = {call.id: call for call in calls}.get(layer)
     if found is None:
         known = ", ".join(call.id for call in calls)
@@ -179,8 +196,7 @@ def _separating(diagnosis: Diagnosis, file: Path) -> Problem:
 
 def _words(
     file: str,
-    layer: str,
-    inputs: Path | None,
+    model: _ModelOptions,
     subject: str,
     outputs: Path | None,
     gradients: bool,
@@ -188,13 +204,15 @@ def _words(
 ) -> list[str]:
     """Return the arguments that ask for the same explanation, none where it came from stdin."""
     options = {
-        "--layer": layer,
-        "--inputs": inputs,
+        "--layer": model.layer,
+        "--inputs": model.inputs,
         "--subject": subject,
         "--outputs": outputs,
         "--precision": precision,
     }
     chosen = [word for name, value in options.items() if value for word in (name, str(value))]
+    chosen += [word for name in model.imports for word in ("--import", name)]
+    chosen += ["--unsafe"] if model.unsafe else []
     chosen += ["--gradients"] if gradients else []
     return [] if file == "-" else [file, *chosen]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnparity.cli.common import echo
+from rnnparity.cli.common import Imports, Unsafe, echo
 from rnnparity.problem.errors import RequestError
 
 if TYPE_CHECKING:
@@ -53,18 +53,8 @@ def model(
             "--json", help="Print JSON for programs to stdout; takes no FILE, unlike that of check."
         ),
     ] = False,
-    imports: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--import", metavar="PKG", help="Import a module with custom objects; repeatable."
-        ),
-    ] = None,
-    unsafe: Annotated[
-        bool,
-        typer.Option(
-            "--unsafe", help="Load what Keras' safe mode refuses; runs code from the file."
-        ),
-    ] = False,
+    imports: Imports = None,
+    unsafe: Unsafe = False,
 ) -> None:
     """Compare every recurrent layer of a saved model."""
     from json import dumps

@@ -18,12 +18,17 @@ from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import Slot, output_slots, state_slots, weight_slots
 from rnnparity.problem.text import did_you_mean
 
+# Without a format, these show that the short form is meant.
+_PARTS = ("weights", "inputs", "outputs")
 KEYS = ("layer", "weights", "inputs", "mask", "initial_state", "outputs", "id")
 
 
 def is_short(fields: object) -> bool:
-    """Return whether a JSON value is in the short form: its layer is a text."""
-    return isinstance(fields, Mapping) and isinstance(fields.get("layer"), str)
+    """Return whether a JSON value is in the short form: its layer is a text, or left out."""
+    if not isinstance(fields, Mapping):
+        return False
+    is_headless = not {"layer", "format"} & fields.keys() and any(key in fields for key in _PARTS)
+    return is_headless or isinstance(fields.get("layer"), str)
 
 
 def parse_short(fields: Mapping[str, object], where: str) -> Problem:
@@ -42,6 +47,9 @@ def _parse(fields: Mapping[str, object]) -> Problem:
     for key in fields:
         if key not in KEYS:
             raise FormatError(f"unknown key {key!r:.40}{did_you_mean(key, KEYS)}")
+    if "layer" not in fields:
+        example = '"layer": "LSTM(4, return_sequences=True)"'
+        raise FormatError(f"layer: missing; write it as in Keras: {example}")
     layer = parse_layer_text(cast("str", fields["layer"]))
     dtype = "float64" if any(h.dtype == "float64" for _, h in halves(layer)) else "float32"
     inputs = _inputs(fields.get("inputs"))

@@ -103,7 +103,9 @@ def check_installed(name: str) -> Registration:
     found = registration(name)
     for package in found.packages:
         if not found.extra and not is_module(package):
-            hint = did_you_mean(package, (near.name for near in pkgutil.iter_modules([""])))
+            hint = did_you_mean(
+                package, (near.name for near in pkgutil.iter_modules([str(Path.cwd())]))
+            )
             raise SubjectError(
                 name, f"No module named {package!r}, in the current folder or installed{hint}"
             )

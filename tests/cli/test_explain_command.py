@@ -297,3 +297,17 @@ def test_gradients_of_a_subject_are_explained_if_they_are_asked_for(here):
     words = ("explain", CASE, "--subject", "reference", "--gradients")
     status, out, _ = here(*words)
     assert (status, out.splitlines()[0]) == (0, f"{CASE}: agrees")
+
+
+def test_import_and_unsafe_are_for_saved_models(here, tmp_path):
+    status, _, err = here("explain", CASE, "--import", "mine")
+    assert status == 2
+    assert "--import and --unsafe are for a .keras or .h5 file" in err
+
+
+def test_layer_that_is_missing_in_the_short_form_is_asked_for_with_an_example(here, tmp_path):
+    path = tmp_path / "short.json"
+    path.write_text('{"weights": [], "inputs": [[[1.0]]]}')
+    status, _, err = here("explain", str(path))
+    assert status == 2
+    assert 'layer: missing; write it as in Keras: "layer": "LSTM(' in err
