@@ -136,4 +136,7 @@ def test_layer_of_a_saved_model_is_explained_with_outputs_of_a_file(here, model,
     assert status == 2
     assert err.endswith("--layer third: expected one of first, encoder/second\n")
     status, _, err = here("explain", "case.json", "--layer", "first")
-    assert err == "rnnparity: case.json: --layer and --inputs are for a .keras or .h5 file\n"
+    assert (
+        err
+        == "rnnparity: case.json: --layer, --inputs, --import and --unsafe are for a .keras or .h5 file\n"
+    )
