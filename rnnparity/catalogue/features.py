@@ -246,8 +246,3 @@ def option_values(problem: Problem) -> list[OptionValue]:
         if half.cell.gated:
             values[OptionValue("recurrent_activation", half.recurrent_activation)] = None
     return list(values)
-
-
-def complexity(problem: Problem) -> tuple[int, int, int, str]:
-    """Return a sort key that puts the plainest problem first: few halves and calls, a short id."""
-    return len(halves(problem.layer)), len(problem.steps), len(problem.id), problem.id

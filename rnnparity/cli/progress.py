@@ -139,7 +139,7 @@ class _Bar(_Lines):
             return super()._is_shown(task, result)
         return result.failing and task.failing <= SHOWN
 
-    def _update(self, name: str, task: _Task, done: int, total: int) -> None:  # noqa: ARG002
+    def _update(self, name: str, task: _Task, done: int, total: int) -> None:  # noqa: ARG002 - for lines
         failing = f"{task.failing} failing" if task.failing else ""
         if task.bar is not None:
             self._bar.update(task.bar, completed=done, failing=failing)

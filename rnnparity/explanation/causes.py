@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from rnnparity.catalogue.features import complexity
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.faults import Mutant, PlacedFault, run_one
 from rnnparity.problem.answer_types import AnswerType
+from rnnparity.problem.complexity import complexity
 from rnnparity.problem.explanations import EVERY_HALF, WHOLE, Cause, Explanation
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem

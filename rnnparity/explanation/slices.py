@@ -87,7 +87,7 @@ class ProblemSlice:
             if finding.type is FindingType.NOT_FINITE
             else finding
             for finding in findings
-            # What a slice cannot tell may show on all rows and steps.
+            # What a slice cannot show may be seen on all rows and steps.
             if finding.type in _OF_THE_WHOLE and finding.certain and self._holds(finding)
         )
 

@@ -55,9 +55,10 @@ def compare_port(
     if result.first_difference or result.changed_inputs:
         outputs = [replace(output, follows=True) for output in outputs]
     else:
-        formats = [printed for call in result.calls if (printed := _printed(call))]
-        outputs = _compared_outputs(name, recording.outputs, port.outputs, formats)
-        propagated = max(map(_propagated, result.calls), default=0.0)
+        formats = [_printed(call) for call in result.calls]
+        known = [printed for printed in formats if printed is not None]
+        outputs = _compared_outputs(name, recording.outputs, port.outputs, known)
+        propagated = max(map(_propagated, result.calls, formats), default=0.0)
         outputs = [_with_propagated(output, propagated) for output in outputs]
     return replace(result, outputs=tuple(outputs))
 
@@ -110,15 +111,14 @@ def _printed(call: PortCall) -> PrintedDigits | None:
     return printed_digits(call.problem.outputs)
 
 
-def _propagated(call: PortCall) -> float:
+def _propagated(call: PortCall, printed: PrintedDigits | None) -> float:
     """Return how far a port's first output is from the model's, relative to the latter.
 
-    The port has the digits that were not printed, so that these do not count.
+    The digits that were not `printed` do not count: the port itself has them.
     """
     if call.problem is None or call.problem.outputs is None:
         return 0.0
     match = nearest(0, call.problem.outputs[0], call.call.outputs[0].data)
-    printed = _printed(call)
     if printed is not None and printed.is_printed_from(match.data, call.call.outputs[0].data):
         return 0.0
     return match.distance

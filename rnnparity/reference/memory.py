@@ -54,7 +54,7 @@ def numbers_of(problem: Problem) -> int:
 
 
 def available_memory() -> int | None:
-    """Return the bytes that the system and a container's limit leave; None if it tells neither."""
+    """Return the bytes that the system and a container's limit leave; None if neither is known."""
     limits = [limit for limit in (_left_by_system(), _left_by_container()) if limit is not None]
     return min(limits, default=None)
 

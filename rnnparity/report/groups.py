@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rnnparity.catalogue import catalogue
-from rnnparity.catalogue.features import complexity
+from rnnparity.problem.complexity import complexity
 from rnnparity.problem.explanations import Cause
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import WITHOUT_CAUSE, DifferenceType, Verdict

@@ -62,7 +62,7 @@ def run_block(block: Block) -> FinishedBlock:
         RuntimeError: the process died.
     """
     pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", _SERVE], stdin=pipe, stdout=pipe) as process:  # noqa: S603
+    with subprocess.Popen([sys.executable, "-c", _SERVE], stdin=pipe, stdout=pipe) as process:  # noqa: S603 - Python itself
         stdin, stdout = cast("BinaryIO", process.stdin), cast("BinaryIO", process.stdout)
         pickle.dump(block, stdin)
         stdin.flush()

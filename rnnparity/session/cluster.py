@@ -52,7 +52,7 @@ def fuzz_on_cluster(
     check_name(subject)
     log = log or Log()
     missing = [seed for seed in seeds if not log.has(seed)]
-    # One seed is run in any case, which tells the versions.
+    # One seed is run in any case, which shows the versions.
     asked = Block(subject, missing or seeds[:1], timeout_s, precision)
     with _client(address) as client:
         finished = _finished(client, address, asked)
@@ -66,7 +66,7 @@ def fuzz_on_cluster(
                 for seed in block.seeds:
                     if not log.has(seed.seed):
                         log.add(seed)
-                done += len(block.seeds)
+                        done += 1
                 report_progress(progress, subject, DRAWS * done, DRAWS * len(seeds))
         except KeyboardInterrupt:
             return replace(run, interrupted=True)
@@ -108,7 +108,7 @@ def _in_one_line(address: str) -> Iterator[None]:
         yield
     except RequestError:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever a scheduler, a worker or a task raises
         reason = f"{type(error).__name__}: {error}"
         raise RequestError(f"--dask {address}: {reason}; see the logs of the cluster") from None
 

@@ -22,6 +22,8 @@ from rnnparity.subjects.functions import Function
 from rnnparity.subjects.user_arrays import as_tensor
 
 Weights: TypeAlias = Mapping[str, Array]
+Mask: TypeAlias = Array | None
+States: TypeAlias = Sequence[Array]
 # Of a half: the layer, its weights, inputs (B, T, D), mask (B, T) or None, states (B, H) -> the
 # sequence (B, T, H) and the last states (B, H).
 HalfFunction = Callable[

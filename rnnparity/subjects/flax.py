@@ -7,7 +7,7 @@ https://flax.readthedocs.io/en/latest/api_reference/flax.linen/layers.html.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
-from rnnparity.subjects.adapters import half_subject, lengths_of
+from rnnparity.subjects.adapters import Mask, States, Weights, half_subject, lengths_of
 from rnnparity.subjects.declarations import Registration
 from rnnparity.subjects.engine_weights import check_plain, gru_weights
 from rnnparity.subjects.functions import FunctionSubject
@@ -42,11 +42,7 @@ def make(api: str) -> FunctionSubject:
 
     @half_subject
     def half(
-        layer: Recurrent,
-        weights: Mapping[str, Array],
-        x: Array,
-        mask: Array | None,
-        states: Sequence[Array],
+        layer: Recurrent, weights: Weights, x: Array, mask: Mask, states: States
     ) -> tuple[Array, list[Array]]:
         check_plain(layer, None, CELLS, ("float32", "float64"), ACTIVATIONS)
         if mask is not None and layer.return_sequences:

@@ -61,8 +61,8 @@ def make() -> FunctionSubject:
                 outputs = layer(outputs)
             model = keras.keras.Model(inputs, outputs)
             with tempfile.TemporaryDirectory() as folder:
-                found = _converted(hls4ml, model, folder).predict(np.ascontiguousarray(x))
-        arrays = found if isinstance(found, list) else [found]
+                predicted = _converted(hls4ml, model, folder).predict(np.ascontiguousarray(x))
+        arrays = predicted if isinstance(predicted, list) else [predicted]
         # The shapes that Keras states of unequal halves are wrong.
         pairs = zip(arrays, problem.output_slots(), strict=True)
         return [np.float32(array).reshape(slot.shape) for array, slot in pairs]

@@ -6,14 +6,13 @@ the candidate's recurrent part: https://ml-explore.github.io/mlx/build/html/pyth
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
-from rnnparity.subjects.adapters import half_subject
+from rnnparity.subjects.adapters import Mask, States, Weights, half_subject
 from rnnparity.subjects.declarations import Registration
 from rnnparity.subjects.engine_weights import check_plain, gru_weights
 from rnnparity.subjects.functions import FunctionSubject
@@ -32,11 +31,7 @@ def make() -> FunctionSubject:
 
     @half_subject
     def half(
-        layer: Recurrent,
-        weights: Mapping[str, Array],
-        x: Array,
-        mask: Array | None,
-        states: Sequence[Array],
+        layer: Recurrent, weights: Weights, x: Array, mask: Mask, states: States
     ) -> tuple[Array, list[Array]]:
         check_plain(layer, mask, ("SimpleRNN", "LSTM", "GRU"), ("float32",))
         sizes = x.shape[2], layer.units, layer.use_bias

@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
-from rnnparity.subjects.adapters import half_subject
+from rnnparity.subjects.adapters import Mask, States, Weights, half_subject
 from rnnparity.subjects.declarations import Registration
 from rnnparity.subjects.engine_weights import check_plain, gru_weights
 from rnnparity.subjects.functions import FunctionSubject
@@ -40,11 +40,7 @@ def make() -> FunctionSubject:
 
     @half_subject
     def half(
-        layer: Recurrent,
-        weights: Mapping[str, Array],
-        x: Array,
-        mask: Array | None,
-        states: Sequence[Array],
+        layer: Recurrent, weights: Weights, x: Array, mask: Mask, states: States
     ) -> tuple[Array, list[Array]]:
         check_plain(layer, mask, LAYERS, ("float32",))
         net = _net(ncnn, layer, _arrays(layer, weights))

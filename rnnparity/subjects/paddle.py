@@ -7,14 +7,13 @@ last states; outputs of padded steps are zeros: https://www.paddlepaddle.org.cn/
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
-from rnnparity.subjects.adapters import half_subject, lengths_of
+from rnnparity.subjects.adapters import Mask, States, Weights, half_subject, lengths_of
 from rnnparity.subjects.declarations import Registration
 from rnnparity.subjects.engine_weights import check_plain
 from rnnparity.subjects.functions import FunctionSubject
@@ -36,11 +35,7 @@ def make() -> FunctionSubject:
 
     @half_subject
     def half(
-        layer: Recurrent,
-        weights: Mapping[str, Array],
-        x: Array,
-        mask: Array | None,
-        states: Sequence[Array],
+        layer: Recurrent, weights: Weights, x: Array, mask: Mask, states: States
     ) -> tuple[Array, list[Array]]:
         check_plain(layer, None, ("SimpleRNN", "LSTM", "GRU"), ("float32", "float64"))
         if mask is not None and layer.return_sequences and not layer.zero_output_for_mask:

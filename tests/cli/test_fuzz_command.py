@@ -79,6 +79,13 @@ def test_the_exit_status_of_a_run(here, stored, run, status):
     assert here("fuzz", "--from", stored("a.json", run))[0] == status
 
 
+def test_problems_that_are_unsupported_are_counted_below_the_table(here, stored):
+    run = run_of(record(0, "agrees"), record(1, "unsupported"))
+    _, out, _ = here("fuzz", "--from", stored("a.json", run))
+    assert "\nfloat32: 1 of 2 problems are unsupported\n" in out
+    assert "unsupported" not in here("fuzz", "--from", stored("b.json", FINE))[1]
+
+
 def old(run, **fields):
     """Return a run as version 1 stored it."""
     records = [dataclasses.asdict(record) for seed in run[1] for record in seed.records]

@@ -26,6 +26,12 @@ def erring(reason):
     return {"verdict": Verdict.ERROR, "reason": reason}
 
 
+def test_plainest_case_has_few_halves_and_calls_before_a_short_id():
+    ids = ["stack-two_lstm", "bi_lstm-spread-sum-last", "lstm-spread-sequences", "lstm-spread-last"]
+    results = [CaseResult(id_, Verdict.DIVERGES) for id_ in ids]
+    assert plainest(results).id == "lstm-spread-last"
+
+
 def test_failing_groups_come_first():
     verdicts = [group.verdict for group in group_results(reversed(MIXED))]
     assert verdicts == ["diverges", "error", "known", "inconclusive", "unsupported"]

@@ -16,9 +16,9 @@ import numpy as np
 
 from rnnparity.catalogue import catalogue
 from rnnparity.catalogue.cotangents import with_cotangents
-from rnnparity.catalogue.features import complexity
 from rnnparity.golden.goldens import KNOWN
 from rnnparity.golden.known_differences import KnownDifference, read_known
+from rnnparity.problem.complexity import complexity
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import write_folder
 from rnnparity.problem.problem import Problem

@@ -18,7 +18,7 @@ from rnnparity.problem.verdicts import Verdict
 from rnnparity.session.history import Moved, ReleaseResult
 
 FORMAT = "rnnparity-history/1"
-AGAIN = "write it with `rnnparity history --json`"
+REMEDY = "write it with `rnnparity history --json`"
 # A distance of outputs of another structure is infinite, for which JSON has no number.
 FARTHEST = 1e15
 
@@ -79,7 +79,7 @@ def load(path: Path) -> StoredHistory:
     Raises:
         RequestError: the file is unreadable or malformed.
     """
-    return validated(StoredHistory, load_stored(path, FORMAT, AGAIN), str(path), AGAIN)
+    return validated(StoredHistory, load_stored(path, FORMAT, REMEDY), str(path), REMEDY)
 
 
 def _stored(result: ReleaseResult) -> StoredRelease:
