@@ -92,9 +92,10 @@ def test_missing_pytorch_is_reported_with_its_extra(monkeypatch):
         make_subject("torch")
 
 
-def test_gradients_of_inputs_that_are_a_reversed_view_are_computed():
+def test_inputs_that_are_a_reversed_view_are_computed_in_this_process():
     problem = catalogue()["lstm-spread-last"]
     data = np.ascontiguousarray(problem.inputs.data[:, ::-1])[:, ::-1]
     assert data.strides[1] < 0
     reversed_view = replace(problem, inputs=replace(problem.inputs, data=data))
-    assert_parity("torch", reversed_view, gradients=True)
+    (output,) = make_subject("torch").answer(reversed_view).outputs
+    assert_parity([output.data], problem)
