@@ -119,7 +119,7 @@ def _regenerate_core(folder: Path, check: bool, jobs: int | None) -> int:
     with show_progress() as progress:
         # Cases that are still needed stay: each has golden gradients.
         core = compute_core(known, jobs or os.cpu_count() or 1, progress, stored_ids())
-    text = core_text(core, core_basis(known))
+    text = core_text(core, core_basis())
     changed = not CORE.exists() or CORE.read_text(encoding="utf-8") != text
     if check and changed:
         echo(f"{CORE}: drifted; run `rnnparity regenerate --core`", err=True)
