@@ -13,6 +13,7 @@ from rnnparity.cli.common import Case, Expression, Precision, case_of, echo, pro
 from rnnparity.problem.errors import RequestError
 
 if TYPE_CHECKING:
+    from rnnparity.faults import Fault
     from rnnparity.problem.problem import Problem
 
 
@@ -25,7 +26,12 @@ def list_(
         bool, typer.Option("--subjects", help="List subjects instead of cases.")
     ] = False,
     faults: Annotated[
-        bool, typer.Option("--faults", help="List the faults that the cases must detect.")
+        bool,
+        typer.Option(
+            "--faults",
+            help="List the causes of the faults that the cases must detect; with WORD the faults "
+            "themselves, each with its fix.",
+        ),
     ] = False,
     tags: Annotated[
         bool, typer.Option("--tags", help="List the tags for -k, with the number of their cases.")
@@ -37,7 +43,7 @@ def list_(
     if subjects:
         entries = _subjects()
     elif faults:
-        entries = _faults()
+        entries = _faults() if word else _causes()
     else:
         entries = _cases(k, tags)
     chosen = [entry for entry in entries if word.lower() in "\n".join(entry).lower()]
@@ -56,9 +62,33 @@ def _subjects() -> Iterator[list[str]]:
     yield [f"{'cmd:PROGRAM':24} a program: one problem per line in, one answer per line out"]
 
 
+def _causes() -> Iterator[list[str]]:
+    """Yield the causes of all faults, each with the number of its variants and one of them."""
+    from collections import Counter
+
+    counts = Counter[str]()
+    first: dict[str, str] = {}
+    for fault, mark in _marked_faults():
+        name = fault.cause + mark
+        counts[name] += 1
+        first.setdefault(name, fault.description)
+    width = max(map(len, counts))
+    for name, count in counts.items():
+        yield [f"{name:{width}} {count:4}  {first[name]}"]
+
+
 def _faults() -> Iterator[list[str]]:
-    from rnnparity.faults import BACKWARD_FAULTS, FAULTS, TRAINING_FAULTS
+    """Yield all faults, each with its description and its fix."""
     from rnnparity.report.text.messages import variant_name
+
+    for fault, mark in _marked_faults():
+        name = variant_name(fault.cause, fault.variant)
+        yield [f"{name}{mark}", f"  {fault.description} {fault.fix}"]
+
+
+def _marked_faults() -> Iterator[tuple[Fault, str]]:
+    """Yield all faults, each with the mark of its list: none where outputs are wrong."""
+    from rnnparity.faults import BACKWARD_FAULTS, FAULTS, TRAINING_FAULTS
 
     for faults, mark in (
         (FAULTS, ""),
@@ -66,8 +96,7 @@ def _faults() -> Iterator[list[str]]:
         (TRAINING_FAULTS, " (training step)"),
     ):
         for fault in faults:
-            name = variant_name(fault.cause, fault.variant)
-            yield [f"{name}{mark}", f"  {fault.description} {fault.fix}"]
+            yield fault, mark
 
 
 def _cases(k: str, tags: bool) -> Iterator[list[str]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from _support.fixture_folders import change_file, write_folder
 
 from rnnparity import __version__
 from rnnparity.catalogue import catalogue
-from rnnparity.faults import BACKWARD_FAULTS
+from rnnparity.faults import BACKWARD_FAULTS, FAULTS, TRAINING_FAULTS
 from rnnparity.golden.goldens import default_folder
 from rnnparity.problem.errors import NO_MEMORY
 from rnnparity.problem.format_reading import parse_problem, read_problem
@@ -370,6 +371,14 @@ def test_list_takes_a_word(here):
     assert all(line.startswith("  ") for line in sentences)
     assert here("list", "--subjects", "reference")[1].startswith("reference ")
     assert refused(here("list", "--faults", "xyz")) == "nothing in the list contains 'xyz'"
+
+
+def test_without_a_word_every_cause_is_one_line_with_its_number_of_faults(here):
+    _, out, _ = here("list", "--faults")
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines].count("gate-order") == 1
+    listed = (*FAULTS, *BACKWARD_FAULTS, *TRAINING_FAULTS)
+    assert sum(int(re.search(r"  +(\d+)  ", line)[1]) for line in lines) == len(listed)
 
 
 def test_the_only_variant_of_a_fault_is_not_listed(here):
