@@ -81,10 +81,19 @@ class PortCall(CallResult):
 
     `problem` has the port's own inputs and its outputs, `tensor` is the name of the first of these.
     `inputs_differ`: the port's own inputs or states are not those of the model, by more than noise.
+    `hidden` is a call before one that differs: the port does not show what it returns, so that the
+    model's was taken.
     """
 
     tensor: str = ""
     inputs_differ: bool = False
+    hidden: str = ""
+
+    @property
+    def suspect(self) -> str:
+        """The hidden call that may be what differs instead, "" where the cause of this one is certain."""
+        cause = self.result.cause
+        return "" if cause is not None and cause.explained and cause.certain else self.hidden
 
 
 Result = TypeVar("Result", bound=CallResult)

@@ -34,12 +34,14 @@ class Located:
 
     `input_match` is None where the model's own input was taken; `output_match` is that of the first
     output. `result` has an explanation where only that has shown which tensor the output is.
+    `hidden` is that of the PortProblem.
     """
 
     problem: Problem
     input_match: Match | None
     output_match: Match
     result: CaseResult
+    hidden: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +49,14 @@ class PortProblem:
     """A problem with inputs and states of the port, and the matches of these, None where there is none.
 
     `printed` are the digits of those that have few of them and are not the model's rounded to these:
-    what the port has computed with is known no better.
+    what the port has computed with is known no better. `hidden` is the call before it whose output was
+    taken from the model because the port does not show it, "" if there is none.
     """
 
     problem: Problem
     matches: tuple[Match | None, ...]
     printed: tuple[PrintedDigits | None, ...] = ()
+    hidden: str = ""
 
 
 class AmbiguousError(RequestError):
@@ -87,7 +91,13 @@ def located_call(port_problem: PortProblem, matches: Sequence[Match], absolute: 
         result = judge(
             problem, Answer(tuple(outputs)), _with_rounded_inputs(expected, port_problem)
         )
-    return Located(problem.with_outputs(outputs), port_problem.matches[0], matches[0], result)
+    return Located(
+        problem.with_outputs(outputs),
+        port_problem.matches[0],
+        matches[0],
+        result,
+        port_problem.hidden if result.failing else "",
+    )
 
 
 def entering(problem: Problem) -> list[Tensor]:

@@ -119,7 +119,7 @@ class _Search:
 
     def find_nearest(self, index: int) -> None:
         """Find a call whose outputs differ, between those that were found before and after it."""
-        port_problem = next(self._port_problems(index))
+        port_problem = next(self._port_problems(index, only_known=True))
         after, before = self._bounds(index)
         for bounds in ((after, before), (after, None), (-1, None)):
             candidates = self._candidates(index, port_problem, *bounds)
@@ -170,18 +170,35 @@ class _Search:
             return with_states
         return replace(call.problem, layer=with_return_state(layer, False))
 
-    def _port_problems(self, index: int) -> Iterator[PortProblem]:
-        """Yield a call's problem with what may be its inputs and states in the port."""
+    def _port_problems(self, index: int, only_known: bool = False) -> Iterator[PortProblem]:
+        """Yield a call's problem with what may be its inputs and states in the port.
+
+        `only_known`: what a call returns that was not found is taken from the model. In the port it
+        may be anything, which only an output that agrees would show.
+        """
         problem = self._problem(index)
         arrays = entering(problem)
-        choices = [self._entering_matches(index, array) for array in arrays]
+        choices = [self._entering_matches(index, array, only_known) for array in arrays]
+        hidden = self._hidden(index, arrays, choices) if only_known else ""
         for matches in product(*choices):
             taken = [_taken(array, match) for array, match in zip(arrays, matches, strict=True)]
             inputs, *states = [tensor for tensor, _ in taken]
             changed = replace(problem, inputs=inputs, initial_state=tuple(states) or None)
-            yield PortProblem(changed, matches, tuple(digits for _, digits in taken))
+            yield PortProblem(changed, matches, tuple(digits for _, digits in taken), hidden)
 
-    def _entering_matches(self, index: int, array: Tensor) -> Sequence[Match | None]:
+    def _hidden(
+        self, index: int, arrays: Sequence[Tensor], choices: Sequence[Sequence[Match | None]]
+    ) -> str:
+        """Return the first call whose output enters a call, and which the port does not show."""
+        for array, matches in zip(arrays, choices, strict=True):
+            source = self._source(index, array)
+            if source is not None and matches[0] is None and self.located[source.call] is None:
+                return self.calls[source.call].id
+        return ""
+
+    def _entering_matches(
+        self, index: int, array: Tensor, only_known: bool
+    ) -> Sequence[Match | None]:
         """Return what may be an input of a call in the port, None for the model's own."""
         source = self._source(index, array)
         name = "inputs" if array.name == "inputs" else f"initial_state/{array.name}"
@@ -195,6 +212,8 @@ class _Search:
         matches = self.finder.candidates(key, array.data)
         if matches and matches[0].distance <= SAME:
             return matches[:1]
+        if only_known and source is not None and not self.finder.has([key]):
+            return [None]
         after = self._last_output(index)
         return [*self.finder.candidates(key, array.data, after)[:OPTIONS], None]
 

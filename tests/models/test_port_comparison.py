@@ -375,3 +375,45 @@ def test_layer_that_is_not_computed_is_explained_once_in_the_table():
     assert [line for line in printed if "a custom cell" in line] == [
         "  not computed: a custom cell"
     ]
+
+
+def two_layers(fault):
+    """Recording of two layers in a row, and the port's outputs of the second one, with a fault or not."""
+    first = replace(random_problem(LSTM, 1, (3, 7, 4)), id="l1")
+    outputs = outputs_of(first)
+    second = random_problem(LSTM, 2, (3, 7, 6))
+    second = replace(second, id="l2", inputs=Tensor("inputs", outputs[0].data))
+    calls = call_of(first, outputs), call_of(second, outputs_of(second))
+    (y,) = outputs_of(second, fault)
+    return Recording(calls, (Tensor("x", first.inputs.data),), ()), y.data
+
+
+def ports_without_the_first(recording, y):
+    """Ports that show the second layer only: by value and by name, with its name in the former."""
+    x = Tensor("x", recording.inputs[0].data)
+    yield Port((x, Tensor("y", y))), {"l2": "y"}
+    yield named_port("file.npz", {"l2/output": y}), None
+
+
+def test_layer_after_one_that_the_port_does_not_show_is_named_by_its_cause():
+    recording, y = two_layers(SWAPPED)
+    for port, names in ports_without_the_first(recording, y):
+        result = compare_port("port", recording, port, names)
+        assert verdicts(result) == [UNSUPPORTED, DIVERGES]
+        assert result.explanation.cause.names == ("gate-order",)
+        assert result.changed_inputs is None
+        assert result.calls[1].suspect == ""
+        assert not list(port_remarks(result, result.calls[1]))
+
+
+def test_layer_that_the_port_does_not_show_is_a_suspect_without_a_cause():
+    recording, y = two_layers(None)
+    rng = np.random.default_rng(4)
+    wrong = (y + 0.01 * rng.standard_normal(y.shape)).astype("float32")
+    for port, names in ports_without_the_first(recording, wrong):
+        result = compare_port("port", recording, port, names)
+        assert verdicts(result) == [UNSUPPORTED, DIVERGES]
+        (remark,) = port_remarks(result, result.calls[1])
+        assert remark.startswith("or l1 differs: the port does not show its output")
+        assert port_headline(result).startswith("first difference: l1 or l2")
+        assert port_json(result)["calls"][1]["suspect"] == "l1"

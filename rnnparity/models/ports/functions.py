@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from rnnparity.models.ports.naming import class_error
 from rnnparity.models.ports.port import Port, PortRequest, named_port
+from rnnparity.models.ports.torch_stacks import inner_outputs, is_projected
 from rnnparity.models.worker import limit_memory
 from rnnparity.problem.arrays import as_array
 from rnnparity.problem.errors import RequestError
@@ -40,7 +42,8 @@ def run_function(name: str, function: Function, request: PortRequest) -> Port:
     """Run a function on the inputs of the model.
 
     A function returns the final output, a sequence of them, or a mapping of arrays by layer. The
-    tensors of a PyTorch module are what enters and leaves every submodule.
+    tensors of a PyTorch module are what enters and leaves every submodule, and what leaves each layer
+    of one with several layers.
 
     Raises:
         RequestError: it raises, or returns something else.
@@ -80,15 +83,22 @@ def _run_module(_name: str, module: TorchModule, request: PortRequest) -> Port:
     torch = sys.modules["torch"]
     tensors: list[Tensor] = []
 
-    def keep(path: str, inputs: TorchValue, outputs: TorchValue) -> None:
-        for side, value in (("input", inputs), ("output", outputs)):
-            for key, tensor in _tensors(torch, f"{path}.{side}", value):
+    def keep(
+        path: str,
+        inner: TorchModule,
+        args: tuple[TorchValue, ...],
+        kwargs: dict[str, TorchValue],
+        outputs: TorchValue,
+    ) -> None:
+        values = [("input", (*args, *kwargs.values()))]
+        for index, value in enumerate(inner_outputs(torch, inner, args, kwargs, outputs)):
+            values.append((f"l{index}.output", value))
+        for side, value in [*values, ("output", outputs)]:
+            for key, tensor in _tensors(torch, f"{path}.{side}".removeprefix("."), value):
                 tensors.extend(request.kept(key, as_array(tensor)))
 
     handles = [
-        inner.register_forward_hook(
-            lambda _, inputs, outputs, path=path: keep(path, inputs, outputs)
-        )
+        inner.register_forward_hook(partial(keep, path), with_kwargs=True)
         for path, inner in module.named_modules()
         if path or not any(module.children())
     ]
@@ -104,7 +114,8 @@ def _run_module(_name: str, module: TorchModule, request: PortRequest) -> Port:
     final = [Tensor(key, as_array(value)) for key, value in _tensors(torch, "output", result)]
     fed = [kept for tensor in request.inputs for kept in request.kept(tensor.name, tensor.data)]
     last = [kept for tensor in final for kept in request.kept(tensor.name, tensor.data)]
-    return Port((*fed, *tensors, *last), tuple(final))
+    projected = [path for path, inner in module.named_modules() if is_projected(torch, inner)]
+    return Port((*fed, *tensors, *last), tuple(final), projected=tuple(projected))
 
 
 def _tensor(torch: Any, tensor: Tensor) -> TorchValue:

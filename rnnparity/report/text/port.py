@@ -27,8 +27,10 @@ NOT_COMPARED = "not compared"
 
 def port_headline(result: PortResult) -> str:
     """Return the comparison with a port in one line."""
-    if result.first_difference is not None:
-        return f"first difference: {difference_headline(result.first_difference)}"
+    first = result.first_difference
+    if first is not None:
+        hidden = f"{first.suspect} or " if first.suspect else ""
+        return f"first difference: {hidden}{difference_headline(first)}"
     total = len(result.calls)
     compared = f"{result.compared} of {total} calls of recurrent layers agree"
     changed = result.changed_inputs
@@ -118,6 +120,11 @@ def port_remarks(result: PortResult, call: PortCall) -> Iterator[str]:
             yield f"{NOT_COMPARED}: {call.result.reason}"
     elif call.result.reason:
         yield call.result.reason
+    if call.suspect:
+        yield (
+            f"or {call.suspect} differs: the port does not show its output, so that {call.call.id} was "
+            "computed from the model's"
+        )
     if call is result.changed_inputs:
         yield f"its inputs in the port are not those of the model: {_suspects(result, call)}"
 
@@ -146,6 +153,7 @@ def port_json(result: PortResult) -> dict[str, object]:
             | {
                 "tensor": call.tensor or None,
                 "inputs_differ": call.inputs_differ,
+                "suspect": call.suspect or None,
                 "reason": call.result.reason,
             }
             for call in result.calls
