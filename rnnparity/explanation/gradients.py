@@ -145,12 +145,12 @@ def _noise_with_fault(evidence: Evidence) -> NoiseWithFault:
             Tensor(slot.name, array)
             for slot, array in zip(problem.gradient_slots(), outputs, strict=True)
         ]
-        sigmas, reason = gradient_noise(
+        noise = gradient_noise(
             problem, exact, lambda arithmetic: run_backward(problem, placed, arithmetic) or []
         )
-        if reason:
+        if noise.reason:
             return None
-        pairs = zip(sigmas, evidence.noise.floors, strict=True)
+        pairs = zip(noise.sigmas, evidence.noise.floors, strict=True)
         return replace(evidence.noise, sigmas=[np.maximum(*pair) for pair in pairs])
 
     return raised

@@ -76,11 +76,7 @@ def expect(
         noisy = compute_with_noise(problem, precision)
         if declared:
             noisy = _with_rounded_weights(problem, noisy, dtype)
-        unpredictable = (
-            _equal_units(problem)
-            or _too_noisy(problem, noisy, dtype, precision)
-            or _too_large(problem, noisy, dtype, precision)
-        )
+        unpredictable = _unpredictable(problem, noisy, precision, LARGEST_AMPLIFICATION)
         if not unpredictable:
             effects = _effects(problem, noisy, dtype, [*arrays, *blocks.values()])
     visible = dict(zip((name for name, _ in arrays), effects, strict=False))
@@ -96,6 +92,34 @@ def expect(
         visible,
         blind_to,
         declared,
+    )
+
+
+def why_unpredictable(problem: Problem, precision: FloatType | None = None) -> str:
+    """Return why no noise can be computed from runs that round at random; empty where it can.
+
+    Errors that one number shares with others are the same in such a run, so that no amplification
+    is too large as long as the noise is linear.
+
+    Raises:
+        RequestError: the problem does not fit in memory.
+    """
+    check_memory(problem, NOISE)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        noisy = compute_with_noise(problem, precision)
+        return _unpredictable(problem, noisy, precision, np.inf)
+
+
+def _unpredictable(
+    problem: Problem, noisy: NoisyOutputs, precision: FloatType | None, amplification: float
+) -> str:
+    """Return the reason why the noise does not show how far off a value may be, or none."""
+    dtype = arithmetic_type(problem.threshold_type, precision)
+    limit = min(LARGEST_ERROR / dtype.threshold, amplification * dtype.u)
+    return (
+        _equal_units(problem)
+        or _too_noisy(problem, noisy, limit, precision)
+        or _too_large(problem, noisy, dtype, precision)
     )
 
 
@@ -135,15 +159,14 @@ def _equal_units(problem: Problem) -> str:
 
 
 def _too_noisy(
-    problem: Problem, noisy: NoisyOutputs, dtype: FloatType, precision: FloatType | None
+    problem: Problem, noisy: NoisyOutputs, limit: float, precision: FloatType | None
 ) -> str:
-    """Return the reason why a state may overflow or its noise is not linear, at any step."""
+    """Return the reason why a state may overflow or its noise is above the limit, at any step."""
     types = {
         prefix + name: arithmetic_type(half.compute_dtype, precision)
         for prefix, half in halves(problem.layer)
         for name in half.states
     }
-    limit = min(LARGEST_ERROR / dtype.threshold, LARGEST_AMPLIFICATION * dtype.u)
     for name, extremes in noisy.extremes.items():
         if not (extremes.magnitude <= types[name].largest / 16).all():
             return f"{name} leaves the range of {types[name].name}"

@@ -14,7 +14,7 @@ from math import prod
 import numpy as np
 
 from rnnparity.problem.dtypes import Array, FloatType, arithmetic_type
-from rnnparity.reference.activations import ACTIVATIONS
+from rnnparity.reference.activations import ACTIVATIONS, Activation
 from rnnparity.reference.gradients.arithmetic import TapedArithmetic
 from rnnparity.reference.gradients.taped_array import TapedArray
 
@@ -27,6 +27,7 @@ class StochasticArithmetic(TapedArithmetic):
 
     With a declared precision that is coarser they round to that, the given arrays too.
     `reasons` are found on the way: why these runs do not show how far a healthy result may be off.
+    `kinks` are activations of numbers near a kink, through which something flows back.
     """
 
     def __init__(
@@ -41,12 +42,13 @@ class StochasticArithmetic(TapedArithmetic):
         self._set_type(dtype)
         self.runs = runs
         self.reasons: list[str] = []
+        self.kinks: set[str] = set()
         self._rng = rng
         # Of an activation, in each run: an approximation errs in the same direction every time.
         self._direction = self._signs((runs, 1, 1))
 
     def for_dtype(self, dtype: str) -> StochasticArithmetic:
-        other = copy(self)  # tape, reasons and generator are those of all
+        other = copy(self)  # tape, reasons, kinks and generator are those of all
         other._set_type(dtype)
         return other
 
@@ -91,15 +93,26 @@ class StochasticArithmetic(TapedArithmetic):
 
     def activation_gradient(self, name: str, x: Array, y: Array, gradient: Array) -> Array:
         function = ACTIVATIONS[name]
-        if function.kinks and not self.reasons:
-            sigma, used = x.std(axis=0), (gradient != 0).any(axis=0)
-            near = [np.abs(x.mean(axis=0) - kink) < NEAR * sigma for kink in function.kinks]
-            if (used & np.any(near, axis=0)).any():
-                self.reasons.append(f"rounding may move a number over a kink of {name}")
-        slope = self.rounded(function.slope(x, y))
+        slope = function.slope(x, y)
+        for kink in function.kinks:
+            near = np.abs(x.mean(axis=0) - kink) < NEAR * x.std(axis=0)
+            if (near & (gradient != 0).any(axis=0)).any():
+                self.kinks.add(name)
+                slope = np.where(near, self._either_slope(function, kink, slope.shape), slope)
+        slope = self.rounded(slope)
         if function.slope_error is not None:
             slope = self._with_error(slope, self.dtype.u * function.slope_error(x))
         return self.product(gradient, slope)
+
+    def _either_slope(self, function: Activation, kink: float, shape: tuple[int, ...]) -> Array:
+        """Return slopes of both sides of a kink at random: rounding decides which one a value has.
+
+        What depends on it gets the noise of that, whatever the side of the exact value.
+        """
+        sides = np.nextafter(kink, [-np.inf, np.inf])
+        low, high = function.slope(sides, function.value(sides))
+        either: Array = np.where(self._signs(shape) > 0, high, low)
+        return either
 
     def _with_error(self, values: Array, size: Array, terms: int = 1) -> Array:
         """Return values with a random error of this size in every run.

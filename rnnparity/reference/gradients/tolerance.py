@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from rnnparity.reference.gradients.backward import BackwardUnroller
 from rnnparity.reference.gradients.stochastic import StochasticArithmetic
 from rnnparity.reference.gradients.training import compute_training_step, step_of
 from rnnparity.reference.memory import GRADIENT, check_memory, numbers_of
-from rnnparity.reference.tolerance import Expected, expect
+from rnnparity.reference.tolerance import Expected, why_unpredictable
 
 Backward = Callable[[TapedArithmetic], Sequence[Array]]
 
@@ -71,45 +72,66 @@ def _expected(
 ) -> Expected:
     """Return exact results with the noise of `run`; `sizes` are those of what a fault changes."""
     dtype = arithmetic_type(problem.threshold_type, precision)
-    forward = expect(problem, precision=precision)
-    reason = forward.inconclusive if forward.unpredictable else ""
+    reason = why_unpredictable(problem, precision)
     sigmas = [np.full(tensor.shape, np.inf) for tensor in exact]
     visible: dict[str, float] = {}
+    kinks: tuple[str, ...] = ()
     if not reason:
-        sigmas, reason = gradient_noise(problem, exact, run, precision)
+        noise = gradient_noise(problem, exact, run, precision)
+        sigmas, reason, kinks = noise.sigmas, noise.reason, noise.kinks
     if not reason:
         for tensor, sigma, size in zip(exact, sigmas, sizes, strict=True):
+            # A gradient of zero may be another one beyond a kink.
+            largest = np.maximum(size, sigma) if kinks else size
             # What is too small for the type is zero there, which no relative change moves.
-            kept = np.where(size > dtype.tiny, size, 0)
+            kept = np.where(largest > dtype.tiny, largest, 0)
             allowed = dtype.threshold * np.maximum(sigma, np.finfo(float).tiny)
             visible[tensor.name] = float((dtype.fault * kept / allowed).max(initial=0))
-    hidden = [name for name, thresholds in visible.items() if 0 < thresholds <= 1]
-    inconclusive = reason
-    if hidden:
-        inconclusive = (
-            f"a change of {dtype.fault:g} in the gradient of {hidden[0]} would stay hidden"
-        )
     return Expected(
         exact,
         tuple(sigmas),
         dtype,
-        inconclusive,
+        reason or _hidden_fault(visible, dtype, kinks),
         bool(reason),
         visible,
-        precision=forward.precision,
+        precision=dtype.name if dtype is precision else "",
     )
+
+
+def _hidden_fault(visible: Mapping[str, float], dtype: FloatType, kinks: Sequence[str]) -> str:
+    """Return the reason why noise, that of kinks included, hides a fault; empty if none is hidden."""
+    hidden = [name for name, thresholds in visible.items() if 0 < thresholds <= 1]
+    if not hidden:
+        return ""
+    text = f"a change of {dtype.fault:g} in the gradient of {hidden[0]} would stay hidden"
+    if kinks:
+        text += f"; rounding may move a number over a kink of {' and '.join(kinks)}"
+    return text
+
+
+@dataclass(frozen=True)
+class GradientNoise:
+    """The root mean square error of all runs, and a reason why it shows too little, or none.
+
+    `kinks` are the activations that have a number near a kink.
+    """
+
+    sigmas: list[Array]
+    reason: str
+    kinks: tuple[str, ...] = ()
 
 
 def gradient_noise(
     problem: Problem, exact: Sequence[Tensor], run: Backward, precision: FloatType | None = None
-) -> tuple[list[Array], str]:
-    """Return the root mean square error of all runs, and a reason why it shows too little.
+) -> GradientNoise:
+    """Return how far `run` is off with random rounding errors.
 
     `run` returns the gradients, each with a leading axis of runs.
     """
     at_once = BYTES_AT_ONCE // (GRADIENT * numbers_of(problem))
     at_once = 2 ** int(np.log2(np.clip(at_once, FEWEST_AT_ONCE, RUNS)))
     squares = [np.zeros(tensor.shape) for tensor in exact]
+    kinks: set[str] = set()
     for seed in range(RUNS // at_once):
         rng = np.random.Generator(np.random.SFC64(seed))
         arithmetic = StochasticArithmetic(problem.layer.compute_dtype, at_once, rng, precision)
@@ -117,10 +139,12 @@ def gradient_noise(
             for index, (runs, tensor) in enumerate(zip(run(arithmetic), exact, strict=True)):
                 squares[index] += ((runs - tensor.data) ** 2).sum(axis=0)
         if arithmetic.reasons:
-            return squares, arithmetic.reasons[0]
+            return GradientNoise(squares, arithmetic.reasons[0])
+        kinks |= arithmetic.kinks
     sigmas = [np.sqrt(square / RUNS) for square in squares]
     finite = all(np.isfinite(sigma).all() for sigma in sigmas)
-    return sigmas, "" if finite else "a gradient leaves the range of its type"
+    reason = "" if finite else "a gradient leaves the range of its type"
+    return GradientNoise(sigmas, reason, tuple(sorted(kinks)))
 
 
 def _backward(problem: Problem) -> Backward:

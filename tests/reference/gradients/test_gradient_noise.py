@@ -16,14 +16,18 @@ from _support.random_problems import (
 from _support.single_precision import Float32Arithmetic
 
 from rnnparity.catalogue.cotangents import with_cotangents
+from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Tensor
+from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.activations import ACTIVATIONS
 from rnnparity.reference.gradients import tolerance
 from rnnparity.reference.gradients.arithmetic import TapedArithmetic
 from rnnparity.reference.gradients.backward import BackwardUnroller
 from rnnparity.reference.gradients.stochastic import StochasticArithmetic
 from rnnparity.reference.gradients.tolerance import expect_gradients
+from rnnparity.reference.tolerance import expect
+from rnnparity.verdict.judge import judge
 
 U = 2.0**-24
 
@@ -91,6 +95,20 @@ def test_slope_is_off_by_about_one_sigma(name):
     assert np.sqrt((off**2).mean()) < 1.2
     assert off.max() < 6
     assert not noisy.reasons
+
+
+@pytest.mark.parametrize(
+    ("kind", "units", "seed", "scale"),
+    [("simple_rnn", 12, 1, 4.0), ("simple_rnn", 12, 2, 4.0), ("gru", 6, 0, 10.0)],
+)
+def test_noise_that_recurrence_amplifies_is_off_by_about_one_sigma(kind, units, seed, scale):
+    """Further than the noise model of outputs holds: runs share the errors that states share."""
+    spec = spec_of(kind, units, return_sequences=True)
+    problem = with_cotangents(random_problem(spec, seed, (3, 40, 3), scale=scale))
+    assert expect(problem).inconclusive.startswith("the rounding noise of h has grown too far")
+    for off in sigmas_off(problem).values():
+        assert 0.01 < np.sqrt((off**2).mean()) < 1.5
+        assert np.abs(off).max() < 5
 
 
 def test_functions_that_always_err_in_the_same_direction():
@@ -163,13 +181,39 @@ def test_number_near_a_kink_is_inconclusive(activation, kink):
         weights = [[[1.0]], [[0.5]], [1.0]]
         return expect_gradients(scalar(kink - 1 + distance, weights, 1.0, activation)).inconclusive
 
-    assert reason(2 * U) == f"rounding may move a number over a kink of {activation}"
+    assert reason(2 * U) == (
+        "a change of 0.001 in the gradient of inputs would stay hidden; "
+        f"rounding may move a number over a kink of {activation}"
+    )
     assert reason(1e-4 if kink <= 0 else -1e-4) == ""
 
 
 def test_number_near_a_kink_through_which_nothing_flows_back():
     problem = scalar(-1 + 2 * U, [[[1.0]], [[0.5]], [1.0]], 0.0, "relu")
     assert not expect_gradients(problem).inconclusive
+
+
+@pytest.mark.parametrize("slope", [0, 1])
+def test_number_near_a_kink_is_noise_where_others_are_certain(slope):
+    """The first of two units is near the kink of relu: either slope of it agrees."""
+    spec = spec_of("simple_rnn", 2, activation="relu")
+    weights = [np.eye(2), np.zeros((2, 2)), [1.0, 2.0]]
+    problem = problem_of(spec, weights, [[[2 * U - 1, 1.0]]])
+    problem = replace(problem, cotangents=(Tensor("output", np.ones((1, 2))),))
+    expected = expect_gradients(problem)
+    assert not expected.inconclusive
+    for sigma in (expected.sigmas[0].squeeze(), expected.sigmas[3]):
+        assert 0.3 < sigma[0] < 0.95  # 0.7: as often 0 as 1 in 32 runs
+        assert sigma[1] < 4 * U
+    kernel, recurrent = np.array([[-slope, -1], [slope, 1.0]]), np.zeros((2, 2))
+    arrays = [np.array([[[slope, 1.0]]]), kernel, recurrent, np.array([slope, 1.0])]
+    for factor, verdict in ((1, Verdict.AGREES), (1.001, Verdict.DIVERGES)):
+        changed = [*arrays[:3], arrays[3] * factor]
+        gradients = tuple(
+            Tensor.of(slot.name, array, slot.dtype)
+            for slot, array in zip(problem.gradient_slots(), changed, strict=True)
+        )
+        assert judge(problem, Answer(gradients=gradients), expected).verdict is verdict
 
 
 def test_exact_zero_at_a_kink_is_predictable():
