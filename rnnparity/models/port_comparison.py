@@ -26,7 +26,6 @@ NOT_FOUND = "the port has no tensor for it"
 NOT_RECOGNIZED = (
     "no tensor of the port is near it or explained by a known fault; name one with --map"
 )
-PROJECTED = "proj_size is not 0: Keras projects no states"
 NO_INPUTS = "something before it differs, and the port's own inputs of this layer are unknown"
 
 # A final output may be off by so many units of rounding of its largest value, or by so many times
@@ -73,8 +72,6 @@ def _check_layers(calls: Sequence[Call], names: Mapping[str, str]) -> None:
 
 def _judged(calls: Sequence[Call], located: Sequence[Located | None], port: Port) -> list[PortCall]:
     not_found = NOT_FOUND if port.by_name else NOT_RECOGNIZED
-    if port.projected:
-        not_found += f"; of {', '.join(port.projected)} in the port {PROJECTED}"
     judged: list[PortCall] = []
     differs = False
     for call, in_port in zip(calls, located, strict=True):

@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnparity.models.ports.naming import class_error
 from rnnparity.models.ports.port import Port, PortRequest, named_port
-from rnnparity.models.ports.torch_stacks import inner_outputs, is_projected
+from rnnparity.models.ports.torch_stacks import check_not_projected, inner_outputs
 from rnnparity.models.worker import limit_memory
 from rnnparity.problem.arrays import as_array
 from rnnparity.problem.errors import RequestError
@@ -79,8 +79,9 @@ def _run_plain(name: str, function: Function, request: PortRequest) -> Port:
     return named_port(name, {f"output_{index}": value for index, value in enumerate(outputs)})
 
 
-def _run_module(_name: str, module: TorchModule, request: PortRequest) -> Port:
+def _run_module(name: str, module: TorchModule, request: PortRequest) -> Port:
     torch = sys.modules["torch"]
+    check_not_projected(torch, name, module)
     tensors: list[Tensor] = []
 
     def keep(
@@ -114,8 +115,7 @@ def _run_module(_name: str, module: TorchModule, request: PortRequest) -> Port:
     final = [Tensor(key, as_array(value)) for key, value in _tensors(torch, "output", result)]
     fed = [kept for tensor in request.inputs for kept in request.kept(tensor.name, tensor.data)]
     last = [kept for tensor in final for kept in request.kept(tensor.name, tensor.data)]
-    projected = [path for path, inner in module.named_modules() if is_projected(torch, inner)]
-    return Port((*fed, *tensors, *last), tuple(final), projected=tuple(projected))
+    return Port((*fed, *tensors, *last), tuple(final))
 
 
 def _tensor(torch: Any, tensor: Tensor) -> TorchValue:

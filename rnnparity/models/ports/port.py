@@ -47,8 +47,7 @@ class Port:
     layer was computed from the model's own inputs, which show nothing of the layers before it.
     `outputs` are the final outputs, none where they are unknown. `weights` maps "LAYER/kernel" to
     the keys of a state dict, `reasons` states by layer why there is nothing for it. `absolute` is
-    how far the engine's float32 values may be off however small they are. `projected` are the modules
-    with a `proj_size`, which no layer of Keras has.
+    how far the engine's float32 values may be off however small they are.
     """
 
     tensors: tuple[Tensor, ...] = ()
@@ -58,7 +57,6 @@ class Port:
     weights: Mapping[str, str] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
     absolute: float = 0.0
-    projected: tuple[str, ...] = ()
 
 
 # A function of a port's path or name.

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from rnnparity.problem.errors import RequestError
+
 # The module `torch`, its modules and its values: their types are not checked.
 Torch: TypeAlias = Any
 TorchModule: TypeAlias = Any
@@ -40,9 +42,18 @@ def is_stack(torch: Torch, module: TorchModule) -> bool:
     return isinstance(module, torch.nn.RNNBase) and module.num_layers > 1
 
 
-def is_projected(torch: Torch, module: TorchModule) -> bool:
-    """Return whether a module projects its states, as no layer of Keras does."""
-    return isinstance(module, torch.nn.RNNBase) and module.proj_size > 0
+def check_not_projected(torch: Torch, name: str, module: TorchModule) -> None:
+    """Check that no submodule projects its states.
+
+    Raises:
+        RequestError: one does, so that it is no layer of Keras.
+    """
+    for path, inner in module.named_modules():
+        if isinstance(inner, torch.nn.RNNBase) and inner.proj_size:
+            raise RequestError(
+                f"{name}: {path or 'module'}: proj_size: got {inner.proj_size}, expected 0: Keras "
+                "projects no states"
+            )
 
 
 def _arguments(input: TorchValue, hx: TorchValue = None) -> tuple[TorchValue, TorchValue]:
@@ -81,8 +92,6 @@ def _layer(torch: Torch, module: TorchModule, index: int) -> TorchModule:
     name, _, nonlinearity = module.mode.partition("_")
     if nonlinearity:
         arguments["nonlinearity"] = nonlinearity.lower()
-    if module.proj_size:
-        arguments["proj_size"] = module.proj_size
     features = getattr(module, f"weight_ih_l{index}").shape[1]
     layer = getattr(torch.nn, name)(features, module.hidden_size, **arguments)
     for own, parameter in layer.named_parameters():

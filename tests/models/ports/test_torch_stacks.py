@@ -11,6 +11,7 @@ from rnnparity.models.calls import Recording
 from rnnparity.models.port_comparison import compare_port
 from rnnparity.models.ports.opening import open_port
 from rnnparity.models.ports.torch_stacks import inner_outputs
+from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import halves
 from rnnparity.problem.tensor import Tensor
 from rnnparity.problem.verdicts import Verdict
@@ -132,12 +133,11 @@ def test_module_that_computes_otherwise_shows_no_layers():
         assert inner_outputs(torch, nn.Linear(D, H), (x,), {}, x) == []
 
 
-@pytest.mark.filterwarnings("ignore:LSTM with projections")
-def test_module_that_projects_its_states_is_stated():
+def test_module_that_projects_its_states_is_refused():
     recording = recorded_stack("LSTM", False)
     module = Port(recording)
     module.rnn = nn.LSTM(D, 9, 2, batch_first=True, proj_size=H)
-    result = result_of(recording, module)
-    assert [call.result.verdict for call in result.calls] == [Verdict.UNSUPPORTED] * 2
-    reason = result.calls[1].result.reason
-    assert reason.endswith("of rnn in the port proj_size is not 0: Keras projects no states")
+    with pytest.raises(
+        RequestError, match="Port: rnn: proj_size: got 6, expected 0: Keras projects"
+    ):
+        result_of(recording, module)
