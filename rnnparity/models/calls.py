@@ -106,9 +106,14 @@ class _Results(Generic[Result]):
     calls: tuple[Result, ...]
 
     @property
-    def first_difference(self) -> Result | None:
-        """The first call whose outputs differ."""
+    def first_failing(self) -> Result | None:
+        """The first of these calls whose outputs differ."""
         return next((call for call in self.calls if call.result.failing), None)
+
+    @property
+    def first_difference(self) -> CallResult | None:
+        """The first call whose outputs differ."""
+        return self.first_failing
 
     @property
     def explanation(self) -> Explanation | None:
@@ -192,8 +197,15 @@ class ModelResult(_Results[CallResult]):
     port: PortResult | None = None
 
     @property
+    def first_difference(self) -> CallResult | None:
+        """The first call whose outputs differ from what Keras specifies, else the port's first."""
+        if self.first_failing is None and self.port is not None:
+            return self.port.first_difference
+        return self.first_failing
+
+    @property
     def status(self) -> int:
-        if self.port is not None and self.first_difference is None:
+        if self.port is not None and self.first_failing is None:
             return self.port.status
         return super().status
 

@@ -93,7 +93,8 @@ def test_comparison_with_a_port_as_json_page_and_problem_files(here, model, port
     assert (content["first_difference"], content["cause"]) == ("first", "gate-order")
     assert [call["verdict"] for call in content["calls"]] == ["agrees", "agrees"]
     against = content["against"]
-    assert list(against) == ["port", "calls", "outputs", "weights"]
+    assert list(against) == ["port", "calls", "outputs", "weights", "first_difference", "cause"]
+    assert (against["first_difference"], against["cause"]) == ("first", "gate-order")
     assert [call["verdict"] for call in against["calls"]] == ["diverges", "agrees"]
     assert against["calls"][0]["tensor"] == "first/output"
     assert [output["differs"] for output in against["outputs"]] == [True]

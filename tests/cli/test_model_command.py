@@ -58,7 +58,7 @@ def test_first_difference_of_a_saved_model_is_explained(here, file, in_this_proc
     assert [row[: row.index(" ")] for row in rows[1:4]] == ["first", "second", "..third"]
     assert rows[1].split()[:2] == ["first", "LSTM"]
     assert "agrees" in rows[1]
-    assert rows[2].index("diverges") == rows[1].index("agrees") == rows[4].index("not computed")
+    assert rows[2].index("diverges") == rows[1].index("agrees") == rows[4].index("unsupported")
     assert rows[5].startswith("  not computed: layer.cell: got 'MinimalCell'")
     assert any(row.startswith("first difference: second: gate-order: LSTM fico") for row in rows)
     assert "  cause: gate-order: LSTM fico in all weights" in rows

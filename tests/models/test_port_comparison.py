@@ -53,6 +53,10 @@ def test_fault_of_the_first_layer_is_no_fault_of_the_second():
     assert verdicts(result) == [DIVERGES, AGREES]
     assert result.first_difference.call.id == "first"
     assert result.explanation.cause.names == ("gate-order",)
+    model = replace(judge_calls(recorded_model().calls), port=result)
+    assert model.first_failing is None
+    assert model.first_difference is result.first_difference
+    assert model.explanation is result.explanation
     assert result.calls[0].tensor == "lstm"
     assert (result.changed_inputs, result.status) == (None, 1)
     assert result.outputs[0].follows
@@ -371,7 +375,7 @@ def test_layer_that_is_not_computed_is_explained_once_in_the_table():
     result = compare_port("port", recording, ported_model())
     printed = [line.text for line in port_lines("model", judge_calls(calls), result)]
     (row,) = [line for line in printed if line.startswith("encoder/second")]
-    assert row.count("not computed") == 2
+    assert row.count("unsupported") == 2
     assert [line for line in printed if "a custom cell" in line] == [
         "  not computed: a custom cell"
     ]

@@ -25,7 +25,7 @@ def model_page(name: str, result: ModelResult) -> str:
     The headline is that of the port, where the model itself agrees.
     """
     port = result.port
-    of_port = port is not None and result.first_difference is None
+    of_port = port is not None and result.first_failing is None
     content: dict[str, object] = {
         "name": name,
         "headline": port_headline(port) if of_port and port else model_headline(result),

@@ -15,7 +15,6 @@ from rnnparity.report.text.explanation import lines as explanation_lines
 from rnnparity.report.text.messages import faults_name
 
 HEADER = ("call", "class", "inputs", "mask", "output", "verdict", "sigma")
-NOT_COMPUTED = "not computed"
 NOTES = {
     Note.MASK_IGNORED: "Keras does not use the mask of these inputs, because the call has initial "
     "states; pass mask= to the layer if padded steps must not count",
@@ -27,8 +26,8 @@ NOTES = {
 def model_headline(result: ModelResult) -> str:
     """Return the results of a model in one line."""
     compared, total = result.compared, len(result.calls)
-    if result.first_difference is not None:
-        return f"first difference: {difference_headline(result.first_difference)}"
+    if result.first_failing is not None:
+        return f"first difference: {difference_headline(result.first_failing)}"
     if not compared:
         return f"nothing was compared: 0 of {total} calls of recurrent layers"
     return f"{compared} of {total} calls of recurrent layers were compared; all agree"
@@ -69,7 +68,7 @@ def remarks(call: CallResult) -> list[str]:
     """Return why a call is not compared, and what its notes mean."""
     reason = call.result.reason
     if call.result.verdict is Verdict.UNSUPPORTED:
-        reason = f"{NOT_COMPUTED}: {reason}"
+        reason = f"not computed: {reason}"
     return [*([reason] if reason else []), *(NOTES[note] for note in call.call.notes)]
 
 
@@ -92,11 +91,10 @@ def _mask_cell(call: Call) -> str:
     return "-" if call.mask_shape is None else str(call.mask_shape)
 
 
-def verdict_cells(result: CaseResult, not_compared: str = NOT_COMPUTED) -> tuple[str, str]:
+def verdict_cells(result: CaseResult) -> tuple[str, str]:
     """Return the cells of a verdict and its largest distance in sigma."""
-    if result.verdict is Verdict.UNSUPPORTED:
-        return not_compared, "-"
-    return str(result.verdict), sigma_text(result.sigma)
+    is_compared = result.verdict is not Verdict.UNSUPPORTED
+    return str(result.verdict), sigma_text(result.sigma) if is_compared else "-"
 
 
 def style_of(result: CaseResult) -> Style:

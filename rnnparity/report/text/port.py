@@ -10,7 +10,6 @@ from rnnparity.report.explanation_json import cause_json, finite
 from rnnparity.report.text.columns import text_columns
 from rnnparity.report.text.explanation import Line, Style
 from rnnparity.report.text.model import (
-    NOT_COMPUTED,
     call_json,
     difference_headline,
     difference_lines,
@@ -22,12 +21,11 @@ from rnnparity.report.text.model import (
 )
 
 PORT_HEADER = ("call", "class", "model", "sigma", "port", "sigma", "tensor of the port")
-NOT_COMPARED = "not compared"
 
 
 def port_headline(result: PortResult) -> str:
     """Return the comparison with a port in one line."""
-    first = result.first_difference
+    first = result.first_failing
     if first is not None:
         hidden = f"{first.suspect} or " if first.suspect else ""
         return f"first difference: {hidden}{difference_headline(first)}"
@@ -105,7 +103,7 @@ def port_row(own: CallResult, call: PortCall) -> Sequence[str]:
         call.call.id,
         call.call.class_name,
         *verdict_cells(own.result),
-        *verdict_cells(call.result, NOT_COMPUTED if call.call.problem is None else NOT_COMPARED),
+        *verdict_cells(call.result),
         call.tensor or "-",
     )
 
@@ -117,7 +115,7 @@ def port_remarks(result: PortResult, call: PortCall) -> Iterator[str]:
     """
     if call.result.verdict is Verdict.UNSUPPORTED:
         if call.call.problem is not None:
-            yield f"{NOT_COMPARED}: {call.result.reason}"
+            yield f"not compared: {call.result.reason}"
     elif call.result.reason:
         yield call.result.reason
     if call.suspect:
@@ -135,12 +133,7 @@ def model_and_port_json(result: ModelResult) -> dict[str, object]:
     The first difference is the model's own from what Keras specifies, else the port's.
     """
     content = model_json(result)
-    if result.port is None:
-        return content
-    port = port_json(result.port)
-    if result.first_difference is None:
-        content |= {key: port.pop(key) for key in ("first_difference", "cause")}
-    return {**content, "against": port}
+    return content if result.port is None else {**content, "against": port_json(result.port)}
 
 
 def port_json(result: PortResult) -> dict[str, object]:
