@@ -13,9 +13,13 @@ from rnnparity.problem.problem import Tensor
 from rnnparity.reference.tolerance import Expected
 
 MOST_DECIMALS, MOST_SIGNIFICANT = 8, 8
+TRIED = MOST_DECIMALS + MOST_SIGNIFICANT - 1  # one significant digit is no format
 # So many different fractions must have been printed, and this unlikely is it that all of them have
 # so few digits by chance.
 FEWEST, CHANCE = 4, 1e-9
+# Fewer are recognized only where they are the expected ones as printed. It is so unlikely that others
+# are by chance; and one of them has so many digits, because 0.1 may be a number of any layer.
+CHANCE_OF_EXPECTED, FEWEST_DIGITS = 1e-5, 3
 # So many numbers show that most arrays have too many digits for any format.
 SAMPLE = 100
 # A number that was read back has its own rounding error beside that of printing.
@@ -68,8 +72,13 @@ class PrintedDigits:
         return unit
 
 
-def printed_digits(actual: Sequence[Tensor]) -> PrintedDigits | None:
-    """Return how the numbers were printed, None where they have too many digits for that."""
+def printed_digits(
+    actual: Sequence[Tensor], expected: Sequence[Tensor] = ()
+) -> PrintedDigits | None:
+    """Return how the numbers were printed, None where they have too many digits for that.
+
+    Where they are too few to show it, they must be the `expected` ones, once these are printed.
+    """
     values = [tensor.data.astype(np.float64).ravel() for tensor in actual]
     dtype = min((FLOAT_TYPES[tensor.dtype] for tensor in actual), key=lambda type_: type_.bits)
     flat = np.concatenate(values)
@@ -77,17 +86,31 @@ def printed_digits(actual: Sequence[Tensor]) -> PrintedDigits | None:
     formats = [PrintedDigits(count, False) for count in range(1, MOST_DECIMALS + 1)]
     formats += [PrintedDigits(count, True) for count in range(2, MOST_SIGNIFICANT + 1)]
     formats = [printed for printed in formats if _fits(printed, fractions[:SAMPLE], dtype)]
-    if not formats:
-        return None
     fractions = np.unique(fractions)
-    if len(fractions) < FEWEST:
+    if not formats or not fractions.size:
         return None
     chances = {printed: _log_chance(printed, fractions, dtype) for printed in formats}
     likely = min(chances, key=chances.__getitem__)
     # Multiples of 2**-n have n decimals: they are on a binary grid, nobody printed them.
     if not likely.significant and (fractions * 2.0**likely.count % 1 == 0).all():
         return None
+    if len(fractions) < FEWEST:
+        chance = TRIED * (2 * dtype.u) ** len(fractions)
+        is_printed = bool(expected) and _is_expected(likely, fractions, actual, expected)
+        return likely if is_printed and chance < CHANCE_OF_EXPECTED else None
     return likely if chances[likely] < np.log(CHANCE) else None
+
+
+def _is_expected(
+    printed: PrintedDigits, fractions: Array, actual: Sequence[Tensor], expected: Sequence[Tensor]
+) -> bool:
+    """Return whether numbers are the expected ones as printed, and one of them has enough digits."""
+    digits = np.floor(np.log10(np.abs(fractions) / printed.unit(fractions)) + 1e-9) + 1
+    return bool(max(digits) >= FEWEST_DIGITS) and all(
+        tensor.shape == exact.shape
+        and printed.is_printed_from(tensor.data, exact.data.astype(tensor.data.dtype))
+        for tensor, exact in zip(actual, expected, strict=True)
+    )
 
 
 def _fits(printed: PrintedDigits, values: Array, dtype: FloatType) -> bool:

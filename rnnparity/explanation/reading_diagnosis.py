@@ -66,7 +66,7 @@ def diagnose_reading(reading: Reading, blind_to: tuple[FaultId, ...] | None = No
     problem, actual = reading.problem, reading.actual
     expected = reading.expected or expect(problem)
     compared = _compared(actual, expected)
-    printed = printed_digits(actual) if compared.differences else None
+    printed = printed_digits(actual, expected.outputs) if compared.differences else None
     if printed is not None:
         expected = printed.widened(expected)
         compared = _compared(actual, expected)

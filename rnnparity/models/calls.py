@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from rnnparity.explanation.digits import PrintedDigits
 from rnnparity.problem.errors import DIFFERS, USAGE
 from rnnparity.problem.explanations import Explanation
 from rnnparity.problem.problem import Problem
@@ -82,12 +83,13 @@ class PortCall(CallResult):
     `problem` has the port's own inputs and its outputs, `tensor` is the name of the first of these.
     `inputs_differ`: the port's own inputs or states are not those of the model, by more than noise.
     `hidden` is a call before one that differs: the port does not show what it returns, so that the
-    model's was taken.
+    model's was taken. `printed` are the digits that its outputs were printed with, and compared to.
     """
 
     tensor: str = ""
     inputs_differ: bool = False
     hidden: str = ""
+    printed: PrintedDigits | None = None
 
     @property
     def suspect(self) -> str:

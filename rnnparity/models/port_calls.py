@@ -34,7 +34,7 @@ class Located:
 
     `input_match` is None where the model's own input was taken; `output_match` is that of the first
     output. `result` has an explanation where only that has shown which tensor the output is.
-    `hidden` is that of the PortProblem.
+    `hidden` is that of the PortProblem, `printed` the digits of the outputs, where they were printed.
     """
 
     problem: Problem
@@ -42,6 +42,7 @@ class Located:
     output_match: Match
     result: CaseResult
     hidden: str = ""
+    printed: PrintedDigits | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +84,8 @@ def located_call(port_problem: PortProblem, matches: Sequence[Match], absolute: 
     ]
     expected = _expected(problem, absolute)
     result = judge(problem, Answer(tuple(outputs)), expected)
-    printed = printed_digits(outputs) if result.failing else None
-    if printed is not None:
+    printed = printed_digits(outputs, expected.outputs)
+    if printed is not None and result.failing:
         expected = printed.widened(expected)
         result = judge(problem, Answer(tuple(outputs)), expected)
     if result.failing and any(port_problem.printed):
@@ -97,6 +98,7 @@ def located_call(port_problem: PortProblem, matches: Sequence[Match], absolute: 
         matches[0],
         result,
         port_problem.hidden if result.failing else "",
+        printed,
     )
 
 

@@ -55,10 +55,9 @@ def compare_port(
     if result.first_difference or result.changed_inputs:
         outputs = [replace(output, follows=True) for output in outputs]
     else:
-        formats = [_printed(call) for call in result.calls]
-        known = [printed for printed in formats if printed is not None]
+        known = [call.printed for call in result.calls if call.printed is not None]
         outputs = _compared_outputs(name, recording.outputs, port.outputs, known)
-        propagated = max(map(_propagated, result.calls, formats), default=0.0)
+        propagated = max(map(_propagated, result.calls), default=0.0)
         outputs = [_with_propagated(output, propagated) for output in outputs]
     return replace(result, outputs=tuple(outputs))
 
@@ -84,8 +83,9 @@ def _judged(calls: Sequence[Call], located: Sequence[Located | None], port: Port
             changed = _inputs_differ(call, in_port.problem)
             differs |= in_port.result.failing or changed
             tensor = in_port.output_match.name
+            result, problem = in_port.result, in_port.problem
             judged.append(
-                PortCall(call, in_port.result, in_port.problem, tensor, changed, in_port.hidden)
+                PortCall(call, result, problem, tensor, changed, in_port.hidden, in_port.printed)
             )
     return judged
 
@@ -106,21 +106,15 @@ def _not_compared(call: Call, reason: str) -> PortCall:
     return PortCall(call, CaseResult(call.id, Verdict.UNSUPPORTED, reason=reason))
 
 
-def _printed(call: PortCall) -> PrintedDigits | None:
-    """Return how the outputs of a port's call were printed, None where they were not."""
-    if call.problem is None or call.problem.outputs is None:
-        return None
-    return printed_digits(call.problem.outputs)
-
-
-def _propagated(call: PortCall, printed: PrintedDigits | None) -> float:
+def _propagated(call: PortCall) -> float:
     """Return how far a port's first output is from the model's, relative to the latter.
 
-    The digits that were not `printed` do not count: the port itself has them.
+    The digits that were not printed do not count: the port itself has them.
     """
     if call.problem is None or call.problem.outputs is None:
         return 0.0
     match = nearest(0, call.problem.outputs[0], call.call.outputs[0].data)
+    printed = call.printed
     if printed is not None and printed.is_printed_from(match.data, call.call.outputs[0].data):
         return 0.0
     return match.distance

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from _support.random_problems import random_problem
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
@@ -79,3 +80,37 @@ def test_printed_numbers_are_recognized_up_to_noise():
     assert digits.is_printed_from(np.array([0.1235, 2.0, -0.5], np.float32), values)
     assert not digits.is_printed_from(np.array([0.1233, 2.0, -0.5], np.float32), values)
     assert not digits.is_printed_from(np.array([0.1236, 2.0, -0.5], np.float32), values)
+
+
+def few(count):
+    """A problem with so many outputs: one row and one step of as many units."""
+    spec = {"class_name": "SimpleRNN", "config": {"units": count, "return_sequences": True}}
+    return random_problem(spec, 1, (1, 1, 4))
+
+
+@pytest.mark.parametrize("form", ["%.3f", "%.5f", "%.4g"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_printed_numbers_agree_where_they_are_correct(count, form):
+    problem = few(count)
+    outputs = printed(compute(problem), form)
+    explanation = diagnose(problem.with_outputs(outputs)).explanation
+    assert explanation.verdict is Verdict.AGREES
+    assert [finding.type for finding in explanation.findings] == [FindingType.PRINTED_DIGITS]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_printed_numbers_that_are_a_digit_off_diverge(count):
+    problem = few(count)
+    outputs = printed(compute(problem), "%.4f")
+    outputs[0].data[0, 0, 0] += np.float32(1e-4)
+    explanation = diagnose(problem.with_outputs(outputs)).explanation
+    assert explanation.verdict is Verdict.DIVERGES
+    assert FindingType.PRINTED_DIGITS not in [finding.type for finding in explanation.findings]
+
+
+def test_few_numbers_with_one_or_two_digits_or_of_a_coarse_type_are_no_evidence():
+    for text, value in (("0.3", 0.28), ("0.28", 0.2771)):
+        actual = Tensor.of("output", [[float(text)]], "float32")
+        assert printed_digits([actual], [Tensor("output", np.array([[value]]))]) is None
+    half = Tensor.of("output", [[0.1234]], "float16")
+    assert printed_digits([half], [Tensor("output", np.array([[0.12341]]))]) is None

@@ -364,6 +364,11 @@ def test_outputs_that_agree_to_their_printed_digits_do_not_differ():
     recording = Recording((call_of(first, (output,)),), (), ())
     (call,) = compare_port("f", recording, named_port("f", {"first": output.data.round(4)})).calls
     assert (call.result.verdict, call.result.cause) == (AGREES, None)
+    printed = compare_port("f", recording, named_port("f", {"first": output.data.round(4)}))
+    assert list(port_remarks(printed, call)) == ["agrees to the 4 printed decimals"]
+    assert port_json(printed)["calls"][0]["printed"] == {"digits": 4, "of": "decimals"}
+    (exact,) = compare_port("f", recording, named_port("f", {"first": output.data})).calls
+    assert exact.printed is None
     (call,) = compare_port("f", recording, named_port("f", {"first": output.data + 1e-4})).calls
     assert call.result.verdict is DIVERGES
 

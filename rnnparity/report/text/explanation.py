@@ -26,7 +26,7 @@ from rnnparity.problem.findings import (
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.text.columns import number_columns
 from rnnparity.report.text.differences import describe, sigma_text
-from rnnparity.report.text.findings import finding_text
+from rnnparity.report.text.findings import finding_text, printed_agreement
 from rnnparity.report.text.messages import UNEXPLAINED, fault_name, faults_name, next_text
 from rnnparity.report.text.phrases import (
     ACROSS,
@@ -108,7 +108,7 @@ def verdict_text(explanation: Explanation) -> str:
     """Return the verdict, and to which printed digits or declared precision outputs agree."""
     printed = _printed(explanation)
     if explanation.verdict is Verdict.AGREES and printed:
-        return f"agrees to the {printed.numbers[0]} printed {printed.name}"
+        return printed_agreement(printed)
     if explanation.verdict is Verdict.AGREES and explanation.precision:
         return f"agrees to {explanation.precision}"
     return str(explanation.verdict)

@@ -111,6 +111,11 @@ def _masked_steps(finding: Finding) -> str:
     return f"only masked steps differ{MASKED_STEPS.get(finding.name, '')}"
 
 
+def printed_agreement(finding: Finding) -> str:
+    """Return that numbers agree to the digits that were printed."""
+    return f"agrees to the {finding.numbers[0]} printed {finding.name}"
+
+
 def _printed(finding: Finding) -> str:
     (count,) = finding.numbers
     return f"the numbers were printed with {count} {finding.name}, and are compared to these"

@@ -9,6 +9,7 @@ from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.explanation_json import cause_json, finite
 from rnnparity.report.text.columns import text_columns
 from rnnparity.report.text.explanation import Line, Style
+from rnnparity.report.text.findings import printed_agreement
 from rnnparity.report.text.model import (
     call_json,
     difference_headline,
@@ -109,7 +110,7 @@ def port_row(own: CallResult, call: PortCall) -> Sequence[str]:
 
 
 def port_remarks(result: PortResult, call: PortCall) -> Iterator[str]:
-    """Yield why a call is not compared, or that its inputs differ.
+    """Yield why a call is not compared, to which digits it agrees, or that its inputs differ.
 
     Why it is not computed, neither in the model nor in the port, is a remark on the model's.
     """
@@ -118,6 +119,8 @@ def port_remarks(result: PortResult, call: PortCall) -> Iterator[str]:
             yield f"not compared: {call.result.reason}"
     elif call.result.reason:
         yield call.result.reason
+    if call.printed is not None and call.result.verdict is Verdict.AGREES:
+        yield printed_agreement(call.printed.finding)
     if call.suspect:
         yield (
             f"or {call.suspect} differs: the port does not show its output, so that {call.call.id} was "
@@ -147,6 +150,7 @@ def port_json(result: PortResult) -> dict[str, object]:
                 "tensor": call.tensor or None,
                 "inputs_differ": call.inputs_differ,
                 "suspect": call.suspect or None,
+                "printed": _printed_json(call),
                 "reason": call.result.reason,
             }
             for call in result.calls
@@ -156,6 +160,13 @@ def port_json(result: PortResult) -> dict[str, object]:
         "first_difference": first.call.layer if first else None,
         "cause": cause_json(first.result.cause) if first else None,
     }
+
+
+def _printed_json(call: PortCall) -> dict[str, object] | None:
+    """Return the digits of the outputs, where they were printed."""
+    if call.printed is None:
+        return None
+    return {"digits": call.printed.count, "of": call.printed.finding.name}
 
 
 def _output_json(output: OutputComparison) -> dict[str, object]:
