@@ -39,6 +39,15 @@ def keras_version(path: Path) -> str:
     return version.decode() if isinstance(version, bytes) else str(version)
 
 
+def hdf5_config(path: Path) -> str:
+    """Return the configuration of the model in an .h5 file, "" where the file has none."""
+    import h5py
+
+    with h5py.File(path) as file:
+        config = file.attrs.get(CONFIG, "")
+    return config.decode(errors="replace") if isinstance(config, bytes) else str(config)
+
+
 def is_keras_2(version: str) -> bool:
     """Whether a version of Keras is from before Keras 3."""
     return version.startswith("2.")

@@ -27,7 +27,7 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.live_layer import attached_mask
 from rnnparity.problem.tensor import Tensor
-from rnnparity.session.outcome import error_line
+from rnnparity.session.outcome import error_line, is_out_of_memory
 from rnnparity.subjects.keras_layers import flat
 
 # Keras ships no types.
@@ -64,14 +64,27 @@ def record(model: KerasLayer, inputs: object) -> Recording:
         except RequestError:
             raise
         except Exception as error:  # whatever a layer may raise
+            reason = _failure(model, inputs, error)
             raise RequestError(
-                f"model {model.name!r}: cannot be run with these inputs: {error_line(error)}"
+                f"model {model.name!r}: cannot be run with these inputs: {reason}"
             ) from error
     return Recording(
         tuple(recorder.calls),
         _named(input_names(model), _leaves(inputs)),
         _named((), recorder.arrays(recorder.keras.tree.flatten(outputs))),
     )
+
+
+def _failure(model: KerasLayer, inputs: object, error: Exception) -> str:
+    """Return why a model cannot be run with inputs, and what to do."""
+    if is_out_of_memory(error):
+        return "out of memory; use fewer rows or steps"
+    tensors = _named(input_names(model), _leaves(inputs))
+    rows = {tensor.name: tensor.shape[0] for tensor in tensors if tensor.shape}
+    if len(set(rows.values())) > 1:
+        counts = ", ".join(f"{name}: {count}" for name, count in rows.items())
+        return f"they have unequal numbers of rows ({counts}); use as many rows of each"
+    return error_line(error)
 
 
 def _named(names: Sequence[str], arrays: Sequence[object]) -> tuple[Tensor, ...]:

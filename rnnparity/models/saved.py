@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path, PurePosixPath
@@ -13,18 +13,20 @@ from typing import Any, TypeAlias
 from rnnparity.models.calls import Recording
 from rnnparity.models.conversion import with_keras_version
 from rnnparity.models.inputs import generated_inputs, prepared_inputs
-from rnnparity.models.keras_2 import METADATA, is_keras_2, keras_version, readable
+from rnnparity.models.keras_2 import METADATA, hdf5_config, is_keras_2, keras_version, readable
 from rnnparity.models.layers import KerasLayer
 from rnnparity.models.recording import record
 from rnnparity.models.worker import GIB, MEMORY_LIMIT, TIMEOUT_S, in_worker, limit_memory
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.files import MODEL_SUFFIXES
-from rnnparity.session.outcome import error_line
+from rnnparity.session.outcome import error_line, is_out_of_memory
 from rnnparity.subjects.importing import is_module, user_location
 from rnnparity.subjects.registry import check_installed
 
 # A member that every .keras archive has beside METADATA, and how each file begins.
 CONFIG = "config.json"
+# What the code of a lambda is in the configuration, in files of Keras 3 and of Keras 2.
+LAMBDA_MARKS = ('"__lambda__"', '"function_type": "lambda"')
 ZIP_START, HDF5_START = b"PK", b"\x89HDF\r\n\x1a\n"
 
 # Keras ships no types.
@@ -168,23 +170,44 @@ def _loaded(keras: KerasModule, path: Path, imports: Sequence[str], unsafe: bool
     except MemoryError:
         raise
     except Exception as error:  # whatever the file makes Keras raise
-        raise RequestError(f"{path}: cannot be loaded: {_failure(error)}") from None
+        errors = list(_chain(error))
+        if any(map(is_out_of_memory, errors)):
+            raise MemoryError from None
+        reason = _failure(errors[-1], path, unsafe)
+        raise RequestError(f"{path}: cannot be loaded: {reason}") from None
 
 
-def _failure(error: BaseException) -> str:
-    """Return the line of the first of the errors that led to one, and what to do about it.
-
-    Keras reports a class that it cannot find as a model that cannot be deserialized.
-    """
-    while error.__context__ is not None:
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that led to it, the first one last."""
+    while error is not None:
+        yield error
         error = error.__context__
-    advice = ""
-    if isinstance(error, TypeError | ValueError):
-        advice = (
-            "; pass --import PKG for the module of custom objects, or --unsafe for a Lambda layer "
-            "of a file that you trust"
+
+
+def _failure(error: BaseException, path: Path, unsafe: bool) -> str:
+    """Return why a file cannot be loaded, and what to do about it.
+
+    `error` is the first one: Keras reports a class that it cannot find as a model that cannot be
+    deserialized.
+    """
+    if isinstance(error, ValueError) and not unsafe and _has_lambda(path):
+        return (
+            "a Lambda layer, or another Python lambda, in it is code that loading would execute; pass "
+            "--unsafe if you trust the file"
         )
+    is_missing = isinstance(error, TypeError | ValueError)
+    advice = "; pass --import PKG for the module of custom objects" if is_missing else ""
     return f"{error_line(error)}{advice}"
+
+
+def _has_lambda(path: Path) -> bool:
+    """Return whether the configuration in a file has the code of a Python lambda."""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            text = archive.read(CONFIG).decode(errors="replace")
+    else:
+        text = hdf5_config(path)
+    return any(mark in text for mark in LAMBDA_MARKS)
 
 
 def _mask_operations() -> dict[str, object]:

@@ -62,7 +62,10 @@ def _run(
     try:
         return function(*arguments), ""
     except MemoryError:
-        return None, f"{file}: needs more than {MEMORY_LIMIT // GIB} GiB of memory, the limit"
+        return None, (
+            f"{file}: needs more than {MEMORY_LIMIT // GIB} GiB of memory, the limit; from_model in "
+            "Python runs a model that you have loaded without this limit"
+        )
     except RequestError as error:
         return None, str(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from rnnparity.problem.answer import (
@@ -17,6 +18,8 @@ from rnnparity.subjects import user_location
 
 # An error line is cut to this many characters.
 LONGEST_LINE = 300
+# "{{function_node __wrapped__..._device_/job:...}} " and " [Op:Name] name: ..."
+_OF_TENSORFLOW = re.compile(r"\{\{\w+ [^}]*\}\} ?| \[Op:\w+\].*")
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,17 @@ def _answer(subject: Subject, problem: Problem) -> Answer:
     return answer
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error is that the system, or TensorFlow, has refused memory."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
 def error_line(error: BaseException) -> str:
     """Return the type of an exception and the first line that describes it.
 
-    Keras' messages have many lines, with colors.
+    Keras' messages have many lines, with colors, and those of TensorFlow the names of its kernels.
     """
-    text = str(error).replace("\x1b[1m", "").replace("\x1b[0m", "")
+    text = _OF_TENSORFLOW.sub("", str(error).replace("\x1b[1m", "").replace("\x1b[0m", ""))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     descriptions = [line for line in lines if not line.startswith("Exception encountered")]
     first = next(iter(descriptions or lines), "")

@@ -291,6 +291,23 @@ def test_model_without_recurrent_layer_is_refused(keras, layers):
         from_model(model)
 
 
+def test_inputs_with_unequal_numbers_of_rows_are_one_line(keras, layers):
+    a, b = keras.Input((None, 4), name="a"), keras.Input((None, 4), name="b")
+    both = layers.Concatenate()([layers.GRU(3)(a), layers.GRU(3)(b)])
+    with pytest.raises(RequestError, match=r"unequal numbers of rows \(a: 2, b: 1\); use as many"):
+        from_model(keras.Model([a, b], both), [FLOATS, FLOATS[:1]])
+
+
+def test_model_that_runs_out_of_memory_is_one_line(keras, layers, monkeypatch):
+    def refused(self, inputs):
+        raise MemoryError
+
+    monkeypatch.setattr(layers.Dense, "call", refused)
+    model = keras.Sequential([layers.GRU(3), layers.Dense(2)])
+    with pytest.raises(RequestError, match="out of memory; use fewer rows or steps"):
+        from_model(model, FLOATS)
+
+
 def test_model_is_unchanged_after_it_ran(keras, layers):
     layer = layers.GRU(3)
     model = keras.Sequential([keras.Input((None, 4)), layer])

@@ -81,12 +81,24 @@ def test_lambda_in_a_file_is_not_executed(keras, save, tmp_path, monkeypatch, su
         patch.setattr(keras.layers.Lambda, "call", lambda self, x, mask=None: x)
         path = save(bomb, keras.layers.LSTM(2), suffix=suffix)
     assert not (tmp_path / "bomb").exists()
-    with pytest.raises(RequestError, match="or --unsafe for a Lambda layer") as caught:
+    with pytest.raises(RequestError, match="pass --unsafe if you trust the file") as caught:
         recorded(keras, path)
     assert "\n" not in str(caught.value)
+    assert "--import" not in str(caught.value)
     assert not (tmp_path / "bomb").exists()
     recorded(keras, path, unsafe=True)
     assert (tmp_path / "bomb").exists()
+
+
+def test_file_that_needs_too_much_memory_is_no_other_error(keras, save):
+    """Nothing is allocated: the kernel would have more bytes than there are addresses."""
+    path = save(keras.layers.LSTM(5, name="port"))
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    members["config.json"] = members["config.json"].replace(b'"units": 5', b'"units": 600000000')
+    archive(path, members)
+    with pytest.raises(MemoryError):
+        recorded(keras, path)
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])

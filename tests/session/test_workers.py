@@ -207,6 +207,10 @@ def test_a_worker_that_dies_while_loading_is_reported(tmp_path):
             "ValueError: no gate",
         ),
         (ValueError("x" * 1000), "ValueError: " + "x" * 288),
+        (
+            ValueError("{{function_node __wrapped__Add_device_/job:a/CPU:0}} b c [Op:Add] name: d"),
+            "ValueError: b c",
+        ),
     ],
 )
 def test_an_exception_is_reported_in_one_line(error, text):
