@@ -1,9 +1,10 @@
-"""The explanation of wrong outputs, with further questions to the subject that gave them."""
+"""The explanation of a wrong answer, with further questions to the subject that gave it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from rnnparity.explanation.answers import asks_for_gradients
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.experiments.experiment import experiment
 from rnnparity.explanation.pairs import Progress
@@ -16,14 +17,14 @@ from rnnparity.problem.problem import Problem
 def explain(
     problem: Problem, ask: Ask | None = None, progress: Progress | None = None
 ) -> Diagnosis:
-    """Search the cause of wrong outputs, and a problem that separates the causes that fit.
+    """Search the cause of a wrong answer, and a problem that separates the causes that fit.
 
-    With `ask` the subject is asked such problems until one cause is left; where there is none, or
-    none that is certain, it is asked chosen problems that show what it computes. `progress` is called
-    while pairs of faults are tried.
+    With `ask` the subject is asked such problems until one cause is left; where there is none of wrong
+    outputs, or none that is certain, it is asked chosen problems that show what it computes. `progress`
+    is called while pairs of faults are tried.
 
     Raises:
-        RequestError: the problem has no outputs.
+        RequestError: the problem has no outputs, or no gradients where it has cotangents.
     """
     diagnosis = diagnose(problem, progress=progress)
     # Other problems would have no dropout masks, or others; a step has targets of this problem.
@@ -35,6 +36,8 @@ def explain(
     diagnosis = probe(diagnosis, ask)
     explanation = diagnosis.explanation
     cause = explanation.cause
+    if asks_for_gradients(problem):
+        return diagnosis
     if cause is None or (cause.explained and cause.certain) or explanation.accounted:
         return diagnosis
     return _with_experiment(diagnosis, ask)

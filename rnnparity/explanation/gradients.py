@@ -51,10 +51,7 @@ def explain_gradients(problem: Problem) -> Diagnosis:
             f"{problem.id}: has no gradients to explain; add those of the other implementation"
         )
     expected = expect_gradients(problem)
-    actual = tuple(
-        _as_float(tensor, slot)
-        for tensor, slot in zip(problem.gradients, problem.gradient_slots(), strict=True)
-    )
+    actual = as_floats(problem, problem.gradients)
     return explain_answer(Evidence(problem, actual, expected), _search)
 
 
@@ -72,6 +69,12 @@ def explain_answer(evidence: Evidence, find: Callable[[Evidence], Search]) -> Di
         )
         return Diagnosis(problem, explanation)
     return _explained(evidence, compared, find(evidence))
+
+
+def as_floats(problem: Problem, gradients: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
+    """Return gradients in a float type, zeros where there is none."""
+    pairs = zip(gradients, problem.gradient_slots(), strict=True)
+    return tuple(_as_float(tensor, slot) for tensor, slot in pairs)
 
 
 def _as_float(tensor: Tensor | None, slot: Slot) -> Tensor:
@@ -123,7 +126,7 @@ def _try(
     """
     noise = evidence.noise
     batches = batches_of(evidence.problem, backward_mutants(evidence.problem, faults))
-    raised = _noise_with_fault(evidence)
+    raised = noise_with_fault(evidence)
     try_batches(search, evidence, noise, batches, raised, record_invisible, nearly=np.inf)
 
 
@@ -135,7 +138,7 @@ def batches_of(problem: Problem, mutants: Iterable[Mutant]) -> Iterator[Batch]:
         yield Batch([Injection(problem, mutant.placed)], arrays, names)
 
 
-def _noise_with_fault(evidence: Evidence) -> NoiseWithFault:
+def noise_with_fault(evidence: Evidence) -> NoiseWithFault:
     """Return the noise of a backward pass with a fault, by stochastic arithmetic."""
     problem = evidence.problem
 

@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from rnnparity.explanation.answers import answered, largest_distance, run_with_faults
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.reading_diagnosis import Diagnosis, with_fits
 from rnnparity.explanation.separate import with_separating_problem
-from rnnparity.faults import Mutant, run_one
+from rnnparity.faults import Mutant
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.reference.tolerance import Expected, expect
+from rnnparity.reference.tolerance import Expected
+from rnnparity.verdict.judge import expect_answer
 
 # The subject is asked at most this many further problems.
 PROBES = 3
@@ -30,7 +32,7 @@ def probe(diagnosis: Diagnosis, ask: Ask) -> Diagnosis:
     while diagnosis.separating is not None and diagnosis.explanation.probes < PROBES:
         problem, fits = diagnosis.separating, diagnosis.fits
         outputs = _outputs(problem, ask)
-        expected = expect(problem)
+        expected = expect_answer(problem)
         remaining = tuple(
             mutant for mutant in fits if outputs and _fits(problem, expected, mutant, outputs)
         )
@@ -46,14 +48,14 @@ def probe(diagnosis: Diagnosis, ask: Ask) -> Diagnosis:
 
 def _outputs(problem: Problem, ask: Ask) -> tuple[Tensor, ...]:
     try:
-        return ask(problem).outputs
+        return answered(problem, ask(problem))
     except (RequestError, Unsupported):
         return ()
 
 
 def _fits(problem: Problem, expected: Expected, mutant: Mutant, actual: Sequence[Tensor]) -> bool:
-    """Return whether the actual outputs are those that a hypothesis gives."""
-    faulty = run_one(problem, mutant.placed)
+    """Return whether the actual answer is the one that a hypothesis gives."""
+    faulty = run_with_faults(problem, mutant.placed)
     if faulty is None or _shapes(faulty.outputs) != _shapes(actual):
         return False
     if _shapes(actual) != _shapes(expected.outputs):
@@ -62,7 +64,7 @@ def _fits(problem: Problem, expected: Expected, mutant: Mutant, actual: Sequence
             np.allclose(tensor.data, output.data, rtol=1e-3, atol=1e-5) for tensor, output in pairs
         )
     evidence = Evidence(problem, tuple(actual), expected)
-    return evidence.largest_distance(faulty.outputs) <= evidence.noise.threshold
+    return largest_distance(evidence, faulty) <= evidence.noise.threshold
 
 
 def _shapes(tensors: Sequence[Tensor]) -> list[tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Separating problems: inputs on which hypotheses that fit equally well give different outputs."""
+"""Separating problems: inputs on which hypotheses that fit equally well give different answers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from rnnparity.explanation.answers import asking_for_the_same, run_with_faults
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.reading_diagnosis import Diagnosis
-from rnnparity.faults import Mutant, run_one, with_flag
+from rnnparity.faults import Mutant, with_flag
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import state_slots
-from rnnparity.reference.tolerance import Expected, expect
+from rnnparity.reference.tolerance import Expected
+from rnnparity.verdict.judge import expect_answer
 
 # Outputs further apart than the threshold by this factor are different.
 CLEARLY = 3
@@ -30,14 +32,17 @@ def with_separating_problem(diagnosis: Diagnosis) -> Diagnosis:
 
 
 def separating_problem(problem: Problem, hypotheses: Sequence[Mutant]) -> Problem | None:
-    """Return a problem on which the most hypotheses give different outputs, near to this one.
+    """Return a problem on which the most hypotheses give different answers, near to this one.
+
+    It asks for the same, outputs or gradients.
 
     The layer and its weights stay unless nothing else helps. None where no variation separates any
     two hypotheses.
     """
     best, most = None, 1
-    for variation in _variations(problem):
-        expected = expect(variation)
+    for varied in _variations(problem):
+        variation = asking_for_the_same(problem, varied)
+        expected = expect_answer(variation)
         count = 0 if expected.inconclusive else _distinct(variation, expected, hypotheses)
         if count > most:
             best, most = variation, count
@@ -70,6 +75,8 @@ def _variations(problem: Problem) -> Iterator[Problem]:
         mask=None if problem.mask is None else mask,
         initial_state=None if problem.initial_state is None else initial,
         outputs=None,
+        cotangents=None,
+        gradients=None,
         case=None,
     )
     yield varied
@@ -109,10 +116,10 @@ def _mask(rng: np.random.Generator, rows: int, steps: int) -> Array:
 
 
 def _distinct(problem: Problem, expected: Expected, hypotheses: Sequence[Mutant]) -> int:
-    """Return how many different outputs the hypotheses give, further apart than noise."""
+    """Return how many different answers the hypotheses give, further apart than noise."""
     distinct: list[Sequence[Tensor]] = []
     for hypothesis in hypotheses:
-        mutant = run_one(problem, hypothesis.placed)
+        mutant = run_with_faults(problem, hypothesis.placed)
         if mutant is not None and all(
             _differ(problem, expected, mutant.outputs, outputs) for outputs in distinct
         ):

@@ -28,7 +28,12 @@ training steps.
 
 from __future__ import annotations
 
-from rnnparity.faults.backward_run import BACKWARD_FAULTS, backward_mutants, run_backward
+from rnnparity.faults.backward_run import (
+    BACKWARD_FAULTS,
+    backward_mutant,
+    backward_mutants,
+    run_backward,
+)
 from rnnparity.faults.edit import (
     EditArithmetic,
     EditCell,
@@ -77,6 +82,7 @@ __all__ = [
     "Mutant",
     "PlacedFault",
     "as_problem",
+    "backward_mutant",
     "backward_mutants",
     "candidates",
     "detecting_cases",

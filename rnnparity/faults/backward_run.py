@@ -51,7 +51,6 @@ def backward_mutants(
 ) -> Iterator[Mutant]:
     """Yield the mutants of the backward pass wherever a fault applies; `outputs` are gradients."""
     without_fault: FaultyBackwardUnroller | None = None
-    names = [slot.name for slot in problem.gradient_slots()]
     for fault in faults:
         for placed in placements(problem, fault):
             if isinstance(placed.edit, EditGradients | EditHalfGradients):
@@ -63,8 +62,18 @@ def backward_mutants(
             else:
                 arrays = run_backward(problem, placed, TapedArithmetic())
             if arrays is not None:
-                pairs = zip(names, arrays, strict=True)
-                yield Mutant((placed,), tuple(Tensor(name, array[0]) for name, array in pairs))
+                yield _mutant(problem, placed, arrays)
+
+
+def backward_mutant(problem: Problem, placed: PlacedFault) -> Mutant | None:
+    """Return the mutant of one fault, None where it does not apply; `outputs` are gradients."""
+    arrays = run_backward(problem, placed, TapedArithmetic())
+    return None if arrays is None else _mutant(problem, placed, arrays)
+
+
+def _mutant(problem: Problem, placed: PlacedFault, arrays: Sequence[Array]) -> Mutant:
+    pairs = zip(problem.gradient_slots(), arrays, strict=True)
+    return Mutant((placed,), tuple(Tensor(slot.name, array[0]) for slot, array in pairs))
 
 
 def run_backward(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,7 +101,6 @@ def explain_outputs(problem: Problem, progress: Progress | None = None) -> Diagn
         RequestError: the problem has no outputs and no gradients.
     """
     from rnnparity.explanation.explain import explain
-    from rnnparity.explanation.gradients import explain_gradients
 
     with one_blas_thread():
         if problem.gradients is None:
@@ -110,7 +109,7 @@ def explain_outputs(problem: Problem, progress: Progress | None = None) -> Diagn
             diagnosis = explain(without_cotangents(problem), progress=progress)
             if diagnosis.explanation.verdict is Verdict.DIVERGES:
                 return diagnosis
-        return explain_gradients(problem)
+        return explain(replace(problem, training_step=None))
 
 
 def explain_subject(
@@ -155,17 +154,19 @@ def _explain_outputs_of(session: Session, problem: Problem, progress: Progress |
     if session.name == REFERENCE:
         outputs = rounded_outputs(problem, outputs)
 
-    def ask(separating: Problem) -> Answer:
-        return _answer(session.ask(separating), session.name)
-
     with one_blas_thread():
         result = session.judge(outcome)
         problem = problem.with_outputs(outputs)
         if result.precision and result.verdict is not Verdict.DIVERGES:
             return _relative(problem, result)
-        diagnosis = explain(problem, ask, progress)
+        diagnosis = explain(problem, _asking(session), progress)
     explanation = _with_facts(diagnosis.explanation, result)
     return _with_known(replace(diagnosis, explanation=explanation), known)
+
+
+def _asking(session: Session) -> Callable[[Problem], Answer]:
+    """Return the function that asks the subject further problems."""
+    return lambda problem: _answer(session.ask(problem), session.name)
 
 
 def _relative(problem: Problem, result: CaseResult) -> Diagnosis:
@@ -184,7 +185,7 @@ def _relative(problem: Problem, result: CaseResult) -> Diagnosis:
 
 
 def _explain_gradients_of(session: Session, problem: Problem) -> Diagnosis:
-    from rnnparity.explanation.gradients import explain_gradients
+    from rnnparity.explanation.explain import explain
 
     outcome = ask_loaded(session, problem)
     problem = replace(problem, gradients=_answer(outcome, session.name).gradients)
@@ -193,7 +194,7 @@ def _explain_gradients_of(session: Session, problem: Problem) -> Diagnosis:
             result = session.judge(outcome)
             if result.precision and result.verdict is not Verdict.DIVERGES:
                 return _relative(problem, result)
-        diagnosis = explain_gradients(problem)
+        diagnosis = explain(problem, _asking(session))
     return _with_known(diagnosis, _KnownDifferences(problem, session.name, session.versions))
 
 

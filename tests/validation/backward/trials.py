@@ -10,7 +10,8 @@ from enum import StrEnum
 import numpy as np
 import torch
 
-from rnnparity.explanation.gradients import explain_gradients
+from rnnparity.explanation.explain import explain
+from rnnparity.problem.answer import Answer
 from rnnparity.problem.explanations import Cause, FaultId
 from rnnparity.problem.keras_config import JsonObject, parse_layer
 from rnnparity.problem.problem import Problem, Tensor
@@ -119,7 +120,11 @@ def run_trial(seed: int, healthy: bool = False) -> Trial:
     problem = replace(draw_problem(rng), id=f"backward-{seed}")
     mistake = RIGHT if healthy else draw_mistake(problem, rng)
     gradients = gradients_of(problem, mistake)
-    explanation = explain_gradients(replace(problem, gradients=gradients)).explanation
+
+    def ask(other: Problem) -> Answer:
+        return Answer(gradients=gradients_of(other, mistake))
+
+    explanation = explain(replace(problem, gradients=gradients), ask).explanation
     if healthy:
         agrees = explanation.verdict is Verdict.AGREES
         return Trial(seed, mistake, explanation.cause, Outcome.HEALTHY if agrees else Outcome.ALARM)
