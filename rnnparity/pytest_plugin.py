@@ -10,7 +10,8 @@ In another project, this compares a function with the core set of cases:
 `@pytest.mark.rnn_cases("lstm and not mask:interior")` selects of all cases, as
 `rnnparity check -k` does; `pytest --rnn-full` takes all of them.
 Failures are grouped by their cause at the end of the run; the reports of failed tests, in JUnit's
-XML too, have the properties `rnnparity_cause` and `rnnparity_fix`, also those of `assert_parity`.
+XML too, have the properties `rnnparity_cause`, `rnnparity_fix` and `rnnparity_command`, also those
+of `assert_parity`.
 A run in which every case is skipped has compared nothing and is not a pass: pytest's exit status is
 then 5, as where no test was collected. Nothing heavy is imported before the fixture is used.
 """
@@ -111,14 +112,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Add the cause of a failed comparison, and its fixes, to the properties of the test."""
+    """Add the cause of a failed comparison, its fixes and the command to the properties of the test."""
     testing = sys.modules.get("rnnparity.testing")
     if testing and call.when == "call" and call.excinfo:
         case = getattr(item, "funcargs", {}).get("rnn_case")
         error = call.excinfo.value
-        result = error.result if isinstance(error, testing.ParityError) else case and case.failure
-        lines = testing.cause_and_fixes(result) if result else []
-        item.user_properties += zip([_CAUSE, *[_FIX] * len(lines)], lines, strict=False)
+        failure = error if isinstance(error, testing.ParityError) else case and case.failure
+        found = testing.properties(failure) if failure else []
+        item.user_properties += [(f"rnnparity_{name}", text) for name, text in found]
     return (yield)
 
 

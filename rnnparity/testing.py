@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 from rnnparity.catalogue import catalogue
@@ -14,7 +14,7 @@ from rnnparity.problem.problem import Problem, without_cotangents
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.text import visible, visible_lines
 from rnnparity.problem.verdicts import FAILING, Verdict
-from rnnparity.report.text.messages import cause_text, failure, fixes, summary
+from rnnparity.report.text.messages import cause_text, explain_command, failure, fixes, summary
 from rnnparity.session.ask import ask_loaded
 from rnnparity.session.pytest_run import PytestRun, with_cause
 from rnnparity.session.selection import Selection, by_configuration
@@ -23,11 +23,15 @@ from rnnparity.subjects import is_importable, name_of
 
 
 class ParityError(AssertionError):
-    """Outputs that are not what Keras specifies; `result` has the differences and their cause."""
+    """Outputs that are not what Keras specifies.
 
-    def __init__(self, lines: Sequence[str], result: CaseResult) -> None:
+    `result` has the differences and their cause, `command` is the one that explains them.
+    """
+
+    def __init__(self, lines: Sequence[str], result: CaseResult, command: str) -> None:
         super().__init__(visible_lines(lines))
         self.result = result
+        self.command = command
 
 
 def assert_parity(actual: object, problem: Problem, *, gradients: object = None) -> CaseResult:
@@ -118,14 +122,26 @@ def _agreeing(session: Session, problem: Problem, subject: SubjectLike | None) -
     result = with_cause(CauseSearch(), outcome, result)
     name = "" if subject is None else session.name
     importable = subject is not None and is_importable(subject)
-    lines = failure(problem, result, name, importable=importable)
-    raise ParityError(lines, result) from outcome.exception
+    raise _parity_error(problem, result, name, importable) from outcome.exception
 
 
-def cause_and_fixes(result: CaseResult) -> list[str]:
-    """Return the cause of a result and how each of its faults is fixed, nothing without a cause."""
-    cause = [cause_text(result.cause)] if result.cause else []
-    return [visible(line) for line in (*cause, *fixes(result))]
+def _parity_error(
+    problem: Problem, result: CaseResult, subject: str, importable: bool
+) -> ParityError:
+    lines = failure(problem, result, subject, importable=importable)
+    command = explain_command(problem, result, subject, importable=importable)
+    return ParityError(lines, result, command)
+
+
+def properties(error: ParityError) -> Iterator[tuple[str, str]]:
+    """Yield what a test's report states of a failure with a cause, by its name: cause, fix, command."""
+    if error.result.cause is None:
+        return
+    yield "cause", visible(cause_text(error.result.cause))
+    for fix in fixes(error.result):
+        yield "fix", visible(fix)
+    if error.command:
+        yield "command", visible(error.command)
 
 
 def selected_ids(expression: str, full: bool = False) -> list[str]:
@@ -143,12 +159,12 @@ def selected_ids(expression: str, full: bool = False) -> list[str]:
 class RnnCase:
     """A case: `problem` has its numbers, `assert_parity` compares a subject with them.
 
-    `failure` is the last result that failed.
+    `failure` is the last failure.
     """
 
     def __init__(self, case: str, run: PytestRun) -> None:
         self.problem: Problem = catalogue()[case]
-        self.failure: CaseResult | None = None
+        self.failure: ParityError | None = None
         self._run = run
 
     def assert_parity(self, subject: SubjectLike) -> CaseResult:
@@ -165,12 +181,12 @@ class RnnCase:
         except RequestError as error:
             pytest.fail(str(error), pytrace=False)
         if result.verdict in FAILING:
-            self.failure = result
-            importable = is_importable(subject)
-            lines = failure(self.problem, result, name_of(subject), importable=importable)
+            self.failure = _parity_error(
+                self.problem, result, name_of(subject), is_importable(subject)
+            )
             if outcome.exception:
-                raise ParityError(lines, result) from outcome.exception
-            pytest.fail(visible_lines(lines), pytrace=False)
+                raise self.failure from outcome.exception
+            pytest.fail(str(self.failure), pytrace=False)
         # Neither is a pass: pytest's own words for them are xfailed and skipped.
         if result.verdict is Verdict.KNOWN:
             pytest.xfail(visible(summary(result, self.problem)))

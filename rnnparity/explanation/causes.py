@@ -31,12 +31,14 @@ Progress = Callable[[int], None]
 class CauseSearch:
     """The causes of a subject's divergences by case id; a case that was not searched is missing.
 
-    `explanations` are those of the cases that were searched in full, `searched` at most.
+    `explanations` are those of the cases that were searched in full, `searched` at most; `fixes` are
+    how the faults are fixed in the others.
     """
 
     searched: int = SEARCHED
     causes: dict[str, Cause] = field(default_factory=dict)
     explanations: dict[str, Explanation] = field(default_factory=dict)
+    fixes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _known: list[Mutant] = field(default_factory=list)
     _unexplained: Counter[Hashable] = field(default_factory=Counter)
     _ambiguous: list[Problem] = field(default_factory=list)
@@ -53,6 +55,7 @@ class CauseSearch:
         mutant = _first_fit(problem, self._known)
         if mutant is not None:
             self.causes[problem.id] = Cause(mutant.faults)
+            self.fixes[problem.id] = tuple(placed.fix(problem) for placed in mutant.placed)
         elif len(self.explanations) < self.searched:
             group = _group(problem)
             thorough = self._unexplained[group] < THOROUGH

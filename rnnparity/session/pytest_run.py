@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.causes import CauseSearch
@@ -25,11 +26,11 @@ EXPLAINED = 10
 
 
 def with_cause(search: CauseSearch, outcome: Outcome, result: CaseResult) -> CaseResult:
-    """Return a result with the cause of its wrong outputs, where a fault may be the cause."""
+    """Return a result with the cause of its wrong outputs and its fixes, where a fault may be the cause."""
     with one_blas_thread():
         for problem in wrong_outputs(outcome, result):
             search.add(problem)
-    return search.with_cause(result)
+    return replace(search.with_cause(result), fixes=search.fixes.get(result.id, ()))
 
 
 class PytestRun:

@@ -107,7 +107,12 @@ def test_failures_are_grouped_by_cause_and_junit_has_it(project):
     )
     xml = (project.path / "junit.xml").read_text(encoding="utf-8")
     assert xml.count(f'<property name="rnnparity_cause" value="{cause}"') == failed > 5
-    assert '<property name="rnnparity_fix"' in xml
+    assert xml.count('<property name="rnnparity_fix" value="Reorder the blocks') == failed
+    assert xml.count('<property name="rnnparity_command" value="rnnparity') == failed
+    command = "rnnparity explain lstm-spread-last --subject swapped:gates"
+    assert f'<property name="rnnparity_command" value="{command}"' in xml
+    texts = xml.split("<failure")[1:]
+    assert all("  fix: Reorder" in text and "  explain: rnnparity" in text for text in texts)
 
 
 def test_an_expression_that_matches_nothing_is_an_error_in_one_line(project):

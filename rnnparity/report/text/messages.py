@@ -65,7 +65,10 @@ def failure(
     if result.cause:
         lines.append(f"  cause: {cause_text(result.cause)}")
         lines += [f"  fix: {fix}" for fix in fixes(result)]
-        lines += _explain_commands(problem, result, words if has_command else "", subject)
+        following = result.explanation.explain_next if result.explanation else None
+        lines += [f"  explain next: {next_text(following)}"] if following else []
+        command = explain_command(problem, result, subject, importable=importable)
+        lines += [f"  explain: {command}"] if command else []
     if problem.case is not None:
         lines.append(f"  case: {problem.case.why}")
     if has_command and problem.answer_type is not AnswerType.GRADIENTS:
@@ -75,19 +78,24 @@ def failure(
     return lines
 
 
-def _explain_commands(problem: Problem, result: CaseResult, words: str, subject: str) -> list[str]:
-    """Return what should be explained next, and the command for it; without `words` it is Python."""
+def explain_command(
+    problem: Problem, result: CaseResult, subject: str, *, importable: bool = True
+) -> str:
+    """Return the command that explains a result, or the call in Python, "" where there is none.
+
+    The arguments are those of `failure`.
+    """
     following = result.explanation.explain_next if result.explanation else None
-    lines = [f"  explain next: {next_text(following)}"] if following else []
     of_gradients = AnswerType.GRADIENTS in (problem.answer_type, following)
-    if words:
+    if subject and importable and problem.case is not None:
         option = " --gradients" if of_gradients else ""
-        return [*lines, f"  explain: rnnparity explain {words}{option}"]
+        words = f"{quote(result.id)} --subject {quote(subject)}"
+        return f"rnnparity explain {words}{precision_option(result.precision)}{option}"
     if of_gradients and not subject:
-        return lines
+        return ""
     outputs = "function" if subject else "outputs"
     option = ", gradients=True" if of_gradients else ""
-    return [*lines, f"  explain: rnnparity.explain(problem, {outputs}{option}) in Python"]
+    return f"rnnparity.explain(problem, {outputs}{option}) in Python"
 
 
 def next_text(answer: AnswerType) -> str:
@@ -106,9 +114,9 @@ def gradients_command(case: str, subject: str) -> str:
 
 
 def fixes(result: CaseResult) -> list[str]:
-    """Return how each fault of a result's cause is fixed, where it was searched in full."""
+    """Return how each fault of a result's cause is fixed, nothing where that was not worked out."""
     if result.explanation is None:
-        return []
+        return [fix for fix in result.fixes if fix]
     return [fault.fix for fault in result.explanation.descriptions if fault.fix]
 
 
