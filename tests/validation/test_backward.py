@@ -13,12 +13,11 @@ from rnnparity import assert_parity
 from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.faults import BACKWARD_FAULTS
 from rnnparity.problem.explanations import Cause, FaultId
-
-pytest.importorskip("torch", reason="PyTorch is not installed")
 from validation.backward import trials
 from validation.backward.mistakes import RIGHT, WHOLE, mistakes_of
-from validation.backward.port import Port
+from validation.backward.port import as_array
 from validation.backward.trials import (
+    Framework,
     Outcome,
     gradients_of,
     judge,
@@ -36,6 +35,19 @@ SPECS = {
 }
 
 
+@pytest.fixture(params=Framework)
+def framework(request):
+    pytest.importorskip(request.param, reason=f"{request.param} is not installed")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def port():
+    """That to PyTorch: both have the same mistakes, and this one is faster."""
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    return Framework.TORCH.port
+
+
 def problem_of(name):
     problem = with_cotangents(random_problem(SPECS[name], 0, SHAPE, mask=MASK, initial=True))
     # Large enough to be clipped.
@@ -44,24 +56,24 @@ def problem_of(name):
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_a_port_without_a_mistake_agrees(name):
-    problem = problem_of(name)
-    outputs = [output.detach().numpy() for output in Port(problem, RIGHT).outputs()]
-    gradients = [tensor.data for tensor in gradients_of(problem, RIGHT)]
+def test_a_port_without_a_mistake_agrees(name, framework):
+    problem, port = problem_of(name), framework.port
+    outputs = [as_array(output) for output in port(problem, RIGHT).outputs()]
+    gradients = [tensor.data for tensor in gradients_of(problem, RIGHT, port)]
     assert_parity(outputs, problem, gradients=gradients)
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_every_mistake_changes_gradients_only(name):
+def test_every_mistake_changes_gradients_only(name, port):
     problem = problem_of(name)
-    right = gradients_of(problem, RIGHT)
+    right = gradients_of(problem, RIGHT, port)
     mistakes = mistakes_of(problem)
     unchanged = [
         mistake
         for mistake in mistakes
         if all(
             np.allclose(a.data, b.data, rtol=1e-4, atol=1e-6)
-            for a, b in zip(right, gradients_of(problem, mistake), strict=True)
+            for a, b in zip(right, gradients_of(problem, mistake, port), strict=True)
         )
     ]
     assert len({mistake.kind for mistake in mistakes}) >= 10
@@ -90,7 +102,7 @@ def test_neither_ports_nor_judge_import_the_faults():
             assert not any("rnnparity.faults" in module for module in modules), path
 
 
-def test_the_judge_compares_cause_and_location():
+def test_the_judge_compares_cause_and_location(port):
     problem = problem_of("two ways")
     mistake = next(
         m
@@ -109,32 +121,32 @@ def test_the_judge_compares_cause_and_location():
         (Cause((right, other)), Outcome.WRONG),
         (Cause(), Outcome.UNEXPLAINED),
     ):
-        assert judge(problem, mistake, cause) is outcome
+        assert judge(problem, mistake, cause, port) is outcome
     whole = next(m for m in mistakes_of(problem) if m.kind == "negated")
-    assert (
-        judge(problem, whole, Cause((FaultId("gradient-negated", "all", WHOLE),))) is Outcome.NAMED
-    )
+    negated = Cause((FaultId("gradient-negated", "all", WHOLE),))
+    assert judge(problem, whole, negated, port) is Outcome.NAMED
 
 
-def test_another_name_for_the_same_gradients_is_no_error():
+def test_another_name_for_the_same_gradients_is_no_error(port):
     """Of the last output only, with one cut: it is the first of both lengths."""
     spec = spec_of("gru")
     problem = with_cotangents(random_problem(spec, 0, (2, 5, 3)))
     four = next(m for m in mistakes_of(problem) if m.variant == "every 4 steps")
     named = FaultId("gradient-truncated", "every 2 steps", "")
-    assert judge(problem, four, Cause((named,))) is Outcome.SAME
-    assert judge(problem, four, Cause((replace(named, variant="every 3 steps"),))) is Outcome.WRONG
+    assert judge(problem, four, Cause((named,)), port) is Outcome.SAME
+    three = Cause((replace(named, variant="every 3 steps"),))
+    assert judge(problem, four, three, port) is Outcome.WRONG
 
 
-def test_mistakes_are_named_and_healthy_ports_agree():
-    found = [run_trial(seed) for seed in range(6)]
+def test_mistakes_are_named_and_healthy_ports_agree(framework):
+    found = [run_trial(seed, framework) for seed in range(6)]
     counts = Counter(trial.outcome for trial in found)
     assert counts[Outcome.NAMED] >= 5
     assert not counts[Outcome.WRONG]
     assert next(summary(found)).endswith("named first")
-    assert run_trial(3, healthy=True).outcome is Outcome.HEALTHY
+    assert run_trial(3, framework, healthy=True).outcome is Outcome.HEALTHY
 
 
-def test_a_gradient_at_another_step_is_compared_with_the_noise_of_that_step():
+def test_a_gradient_at_another_step_is_compared_with_the_noise_of_that_step(port):
     """Gradients vanish over time: the noise of two steps differs by five powers of ten here."""
-    assert run_trial(1_000_972).outcome is Outcome.NAMED
+    assert run_trial(1_000_972, Framework.TORCH).outcome is Outcome.NAMED

@@ -1,1 +1,1 @@
-"""Trials of explanations on ports of the layers to PyTorch with a hand-written backward pass."""
+"""Trials of explanations on ports of the layers with a hand-written backward pass."""

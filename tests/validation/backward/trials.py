@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-import torch
 
 from rnnparity.explanation.explain import explain
 from rnnparity.problem.answer import Answer
@@ -106,23 +105,41 @@ def _cell(rng: np.random.Generator, flags: dict[str, bool]) -> JsonObject:
     return {"class_name": class_name, "config": config}
 
 
-def gradients_of(problem: Problem, mistake: Mistake) -> tuple[Tensor, ...]:
+class Framework(StrEnum):
+    """What a port is written in."""
+
+    TORCH = "torch"
+    TENSORFLOW = "tensorflow"
+
+    @property
+    def port(self) -> type[Port]:
+        """The port, whose framework is imported."""
+        if self is Framework.TORCH:
+            from validation.backward.torch_port import TorchPort
+
+            return TorchPort
+        from validation.backward.tensorflow_port import TensorFlowPort
+
+        return TensorFlowPort
+
+
+def gradients_of(problem: Problem, mistake: Mistake, port: type[Port]) -> tuple[Tensor, ...]:
     """Return the gradients of the port with a mistake."""
-    found = Port(problem, mistake).gradients()
+    found = port(problem, mistake).gradients()
     pairs = zip(problem.gradient_slots(), found, strict=True)
-    return tuple(Tensor(slot.name, array.detach().numpy()) for slot, array in pairs)
+    return tuple(Tensor(slot.name, array) for slot, array in pairs)
 
 
-def run_trial(seed: int, healthy: bool = False) -> Trial:
+def run_trial(seed: int, framework: Framework, healthy: bool = False) -> Trial:
     """Run one trial."""
-    torch.set_num_threads(1)
+    port = framework.port
     rng = np.random.default_rng([seed, 15])
     problem = replace(draw_problem(rng), id=f"backward-{seed}")
     mistake = RIGHT if healthy else draw_mistake(problem, rng)
-    gradients = gradients_of(problem, mistake)
+    gradients = gradients_of(problem, mistake, port)
 
     def ask(other: Problem) -> Answer:
-        return Answer(gradients=gradients_of(other, mistake))
+        return Answer(gradients=gradients_of(other, mistake, port))
 
     explanation = explain(replace(problem, gradients=gradients), ask).explanation
     if healthy:
@@ -131,10 +148,10 @@ def run_trial(seed: int, healthy: bool = False) -> Trial:
     if explanation.verdict is not Verdict.DIVERGES:
         return Trial(seed, mistake, None, Outcome.UNDETECTABLE)
     cause = explanation.cause or Cause()
-    return Trial(seed, mistake, cause, judge(problem, mistake, cause))
+    return Trial(seed, mistake, cause, judge(problem, mistake, cause, port))
 
 
-def judge(problem: Problem, mistake: Mistake, cause: Cause) -> Outcome:
+def judge(problem: Problem, mistake: Mistake, cause: Cause, port: type[Port]) -> Outcome:
     """Compare the cause with the name that the mistake should have, at its location.
 
     Another name is as good where the port with that mistake has the same gradients.
@@ -146,13 +163,14 @@ def judge(problem: Problem, mistake: Mistake, cause: Cause) -> Outcome:
     if any(_is(mistake, faults) for faults in cause.also_fits):
         return Outcome.BESIDE
     named = [other for other in mistakes_of(problem) if _is(other, cause.faults)]
-    if any(_same_gradients(problem, mistake, other) for other in named):
+    if any(_same_gradients(problem, mistake, other, port) for other in named):
         return Outcome.SAME
     return Outcome.WRONG if cause.unambiguous else Outcome.UNCERTAIN
 
 
-def _same_gradients(problem: Problem, mistake: Mistake, other: Mistake) -> bool:
-    pairs = zip(gradients_of(problem, mistake), gradients_of(problem, other), strict=True)
+def _same_gradients(problem: Problem, mistake: Mistake, other: Mistake, port: type[Port]) -> bool:
+    first, second = (gradients_of(problem, each, port) for each in (mistake, other))
+    pairs = zip(first, second, strict=True)
     return all(np.allclose(a.data, b.data, rtol=1e-5, atol=1e-6) for a, b in pairs)
 
 
