@@ -26,6 +26,8 @@ def problems() -> dict[FindingType, Problem]:
     return {
         FindingType.STEP_FOLLOWS: _wrong_step(),
         FindingType.ROWS_PERMUTED: _edited(LSTM, lambda y: y[::-1]),
+        FindingType.STEPS_PERMUTED: _edited(LSTM, lambda y: y[:, ::-1]),
+        FindingType.UNITS_PERMUTED: _edited(LSTM, lambda y: np.roll(y, 1, axis=-1)),
         FindingType.TIME_SHIFTED: _edited(LSTM, lambda y: np.roll(y, 1, axis=1)),
         FindingType.STEPS_MISSING: _edited(LSTM, lambda y: y[:, :3]),
         FindingType.AXES_EXCHANGED: _edited(LSTM, lambda y: y.transpose(0, 2, 1)),

@@ -87,7 +87,7 @@ def _diagnose_readings(
         for reading in readings(problem, actual)
     ]
     if not diagnoses:
-        return _of_wrong_structure(problem, actual, tuple(partial_findings(problem, actual)))
+        return _of_wrong_structure(problem, actual, partial_findings(problem, actual))
     explained = [diagnosis for diagnosis in diagnoses if not _is_unexplained(diagnosis)]
     # A reading that leaves nothing to explain comes before one that needs a second fault.
     best = min(explained, key=_fault_count, default=diagnoses[0])
@@ -101,15 +101,16 @@ def _diagnose_readings(
 
 
 def _of_wrong_structure(
-    problem: Problem, actual: tuple[Tensor, ...], partial: tuple[Finding, ...] = ()
+    problem: Problem, actual: tuple[Tensor, ...], partial: Findings | None = None
 ) -> Diagnosis:
     """Return the diagnosis of an answer whose values cannot be compared."""
+    partial = partial or Findings()
     explanation = Explanation(
         problem.id,
         Verdict.DIVERGES,
         cause=Cause(),
-        findings=(*value_findings(actual), *partial),
-        accounted=bool(partial) and len(actual) == 1,
+        findings=(*value_findings(actual), *partial.findings),
+        accounted=partial.complete,
         sigma=np.inf,
         threshold=FLOAT_TYPES[problem.threshold_type].threshold,
     )

@@ -39,6 +39,7 @@ _OF_THE_WHOLE = frozenset(
         FindingType.BELOW_USUAL_NOISE,
         FindingType.RESTARTS_EVERY_STEP,
         FindingType.ONE_DIRECTION_ONLY,
+        FindingType.UNITS_PERMUTED,
         FindingType.TIME_SHIFTED,
         FindingType.MASKED_STEPS_ONLY,
         FindingType.OTHER_QUANTITY,

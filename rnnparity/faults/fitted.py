@@ -17,7 +17,13 @@ from rnnparity.faults.edit import EditWeights, Half, Weights
 from rnnparity.faults.fault import Fault, PlacedFault
 from rnnparity.faults.injection import Injection
 from rnnparity.faults.run import run_all
-from rnnparity.faults.scale import dropout_on_inputs, dropout_on_outputs, unit_scale, unit_shift
+from rnnparity.faults.scale import (
+    all_scaled,
+    dropout_on_inputs,
+    dropout_on_outputs,
+    unit_scale,
+    unit_shift,
+)
 from rnnparity.faults.time import time_truncated
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Bidirectional, halves
@@ -36,7 +42,7 @@ def fitted(problem: Problem, actual: Sequence[Array], expected: Sequence[Array])
     for count in range(2, problem.inputs.shape[1]):
         yield time_truncated("first", count)
         yield time_truncated("last", count)
-    yield from _scaled(actual[0], expected[0])
+    yield from _scaled(actual[0], expected[0], with_states=len(actual) > 1)
     if any("c" in name for name in problem.layer.states):
         for limit in LIMITS:
             yield cell_clipped(limit)
@@ -47,12 +53,14 @@ def fitted(problem: Problem, actual: Sequence[Array], expected: Sequence[Array])
         yield from _dropped_inputs(problem, actual)
 
 
-def _scaled(actual: Array, expected: Array) -> Iterator[Fault]:
+def _scaled(actual: Array, expected: Array, *, with_states: bool) -> Iterator[Fault]:
     """Yield a factor and a shift, by the largest values, which noise affects least."""
     large = np.abs(expected) >= np.median(np.abs(expected))
     if expected[large].all() and actual.any():
         factor = float(np.median(actual[large] / expected[large]))
         yield replace(unit_scale(factor), freedom=FREEDOM_OF_NUMBER)
+        if with_states:
+            yield replace(all_scaled(factor), freedom=FREEDOM_OF_NUMBER)
     shift = float(np.median(actual - expected))
     yield replace(unit_shift(shift), freedom=FREEDOM_OF_NUMBER)
 

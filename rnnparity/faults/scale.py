@@ -28,6 +28,19 @@ def unit_scale(factor: float) -> Fault:
         edit=_edit_output(lambda output: output * factor))  # fmt: skip
 
 
+def all_scaled(factor: float) -> Fault:
+    """Return the fault that multiplies the outputs and the returned states."""
+
+    def edited(half: HalfRun) -> Result:
+        output, states = half.run()
+        return output * factor, [state * factor for state in states]
+
+    return Fault("unit-scale", f"outputs and states times {factor:.6g}",
+        f"The outputs and the returned states are multiplied by {factor:.6g}.",
+        "Look for a scale, a dropout's 1 / (1 - rate) or a normalization after the layer.",
+        edit=EditRun(edited))  # fmt: skip
+
+
 def unit_shift(number: float) -> Fault:
     """Return the fault that adds a number to the outputs."""
     return Fault("unit-scale", f"outputs shifted by {number:.4g}",

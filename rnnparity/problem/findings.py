@@ -34,6 +34,8 @@ class FindingType(StrEnum):
     # What accounts for the differences.
     STEP_FOLLOWS = "step-follows"  # all steps but these follow from the one before [half, numbers]
     ROWS_PERMUTED = "rows-permuted"  # row n is the expected row numbers[n]
+    STEPS_PERMUTED = "steps-permuted"  # step n is the expected step numbers[n]
+    UNITS_PERMUTED = "units-permuted"  # unit n is the expected unit numbers[n]
     TIME_SHIFTED = "time-shifted"  # [name: output; numbers: steps, positive is late]
     STEPS_MISSING = "steps-missing"  # [name: first or last; numbers: those that are there]
     AXES_EXCHANGED = "axes-exchanged"  # [numbers: their order; name: transposed ("") or reshaped]

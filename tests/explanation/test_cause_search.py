@@ -15,7 +15,7 @@ from _support.explanations import (
     with_output,
     with_reference,
 )
-from _support.random_problems import MASK, SEQUENCES, SHAPE, random_problem, spec_of, two_ways
+from _support.random_problems import BOTH, MASK, SEQUENCES, SHAPE, random_problem, spec_of, two_ways
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
@@ -113,6 +113,17 @@ def test_number_of_a_fault_is_read_off_the_outputs(edit, name):
     assert faults_name(diagnosis.fits[0].faults) == name
     assert diagnosis.explanation.cause.certain
     assert diagnosis.explanation.descriptions[0].description
+
+
+@pytest.mark.parametrize("factor", [2.0, -1.0, 0.37])
+def test_scale_of_outputs_and_states_is_one_fault(factor):
+    problem = random_problem(spec_of("lstm", **BOTH), 0, SHAPE)
+    outputs = [replace(tensor, data=factor * tensor.data) for tensor in compute(problem)]
+    diagnosis = diagnose(problem.with_outputs(outputs))
+    assert (
+        faults_name(diagnosis.fits[0].faults) == f"unit-scale: outputs and states times {factor:g}"
+    )
+    assert diagnosis.explanation.cause.certain
 
 
 def test_number_of_missing_steps_is_found():

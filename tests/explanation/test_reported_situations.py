@@ -58,6 +58,7 @@ def test_part_of_the_steps_is_named_and_correct(kind, config, first, last):
     explanation = explain_change(problem, Kind.PART, finding)
     assert explanation.verdict is Verdict.DIVERGES
     assert has(explanation, FindingType.STEPS_MISSING, numbers=numbers)
+    assert explanation.accounted
     assert not causes(explanation)
 
 

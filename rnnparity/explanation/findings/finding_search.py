@@ -24,8 +24,9 @@ from rnnparity.explanation.findings.half_problem import (
 from rnnparity.explanation.findings.initial import initial_findings
 from rnnparity.explanation.findings.masked import masked_findings
 from rnnparity.explanation.findings.merged import MERGED, merged_findings
-from rnnparity.explanation.findings.moved import finite_findings, moved_findings, permuted_findings
+from rnnparity.explanation.findings.moved import finite_findings, moved_findings
 from rnnparity.explanation.findings.one_step import one_step
+from rnnparity.explanation.findings.permuted import permuted_findings
 from rnnparity.explanation.findings.quantities import quantity_findings
 from rnnparity.explanation.findings.steps import restart_findings, step_findings
 from rnnparity.explanation.findings.view import View

@@ -19,8 +19,8 @@ STORED = ("float16", "bfloat16")
 CHANCE_BITS = 10
 # What was rounded once is off by half a unit and its own noise; what was computed, by more.
 ROUNDED = 1.05
-# The two nearest values are at most so many steps apart.
-PARTS = 16
+# The two nearest values are at most so many steps apart: twenty of them may be.
+PARTS = 64
 # A raw number is correct up to so many steps: one of its own rounding, more of those before it.
 RAW_ERROR = 3.0
 # The ends of the types of raw numbers: they do not show what lies beyond.

@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
-from math import lgamma, log
+from math import log
 
 import numpy as np
 
 from rnnparity.explanation.findings.axes import axes_findings
 from rnnparity.explanation.findings.claim import Claim, weigh
-from rnnparity.explanation.findings.view import Output, View
+from rnnparity.explanation.findings.permuted import permuted
+from rnnparity.explanation.findings.view import AXES, Output, View
 from rnnparity.explanation.search import CHANCE
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType
-
-# Rows are compared by so many of their values at first.
-COMPARED = 64
-# Of more rows the order is not determined: every row is compared with every other.
-MOST_ROWS = 2000
-# The axes of an output by what an index is called.
-AXES = {"row": 0, "step": 1, "unit": -1}
 
 
 def moved_findings(view: View, *, zeros: bool = True) -> Iterator[Finding]:
@@ -31,45 +25,23 @@ def moved_findings(view: View, *, zeros: bool = True) -> Iterator[Finding]:
     """
     for output in view.differing:
         zero = list(_zero(view, output)) if zeros else []
-        yield from zero or _permuted(view, output)
-        if output.has_time and not zero:
-            yield from _shifted(view, output)
-            yield from axes_findings(output.actual, output, view.threshold, half=view.prefix)
+        yield from zero or _elsewhere(view, output)
 
 
-def permuted_findings(view: View) -> Iterator[Finding]:
-    """Yield the order of the rows in all outputs together: in one of them rows may be equal."""
-    yield from _permuted(view, view.joined(rows=True))
+def _elsewhere(view: View, output: Output) -> Iterator[Finding]:
+    """Yield where the values of an output are.
 
-
-def _permuted(view: View, output: Output) -> Iterator[Finding]:
-    """Yield which expected row each actual row is."""
-    batch = len(output.actual)
-    if not 2 <= batch <= MOST_ROWS:
-        return
-    order = _nearest_rows(output)
-    if (order == np.arange(batch)).all():
-        return
-    finding = Finding(FindingType.ROWS_PERMUTED, numbers=tuple(order.tolist()), half=view.prefix)
-    moved = replace(output, allowed=output.allowed[order])  # the noise is that of the values
-    claim = moved.claim(finding, output.expected[order])
-    hypotheses = min(batch * log(batch), lgamma(batch + 1)) / log(10)
-    yield from weigh([claim], view.threshold, 10.0 ** min(hypotheses, 300))
-
-
-def _nearest_rows(output: Output) -> Array:
-    """Return the index of the expected row that is nearest to each actual row."""
-    batch = len(output.actual)
-    actual, expected = (array.reshape(batch, -1) for array in (output.actual, output.expected))
-    telling = np.argsort(expected.std(axis=0))[::-1][:COMPARED]
-    actual, expected = actual[:, telling], expected[:, telling]
-    nearest = np.arange(batch)
-    for row, values in enumerate(actual):
-        apart = np.abs(expected - values).max(axis=1)
-        # An equal distance to its own row comes first: equal rows are not permuted.
-        apart[row] *= 1 - 1e-9
-        nearest[row] = np.nan_to_num(apart, nan=np.inf).argmin()
-    return nearest
+    Other orders of steps and units come last, and not for a half: that its sequence is reversed is
+    a fault of the list.
+    """
+    found = list(permuted(view, output, "row"))
+    if output.has_time:
+        found += _shifted(view, output)
+        found += axes_findings(output.actual, output, view.threshold, half=view.prefix)
+    if not found and not view.prefix:
+        found += permuted(view, output, "step") if output.has_time else ()
+        found = found or list(permuted(view, output, "unit"))
+    yield from found
 
 
 def _zero(view: View, output: Output) -> Iterator[Finding]:
@@ -149,8 +121,14 @@ def _parts(by: int) -> tuple[slice, slice]:
 
 
 def _may_be_shifted(output: Output, by: int) -> bool:
-    """Whether a shift explains the unit that varies most: every other value is compared after it."""
+    """Whether a shift explains the unit that varies most: every other value is compared after it.
+
+    Steps that are all equal, such as masked ones at the end, are no sequence.
+    """
     source, target = _parts(by)
+    moved = output.part((slice(None), source))
+    if (np.abs(moved.expected - moved.expected[:, :1]) <= moved.allowed).all():
+        return False
     row, unit = output.most_varying
     with np.errstate(invalid="ignore"):
         error = np.abs(output.actual[row, target, unit] - output.expected[row, source, unit])

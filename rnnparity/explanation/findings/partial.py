@@ -9,33 +9,49 @@ import numpy as np
 
 from rnnparity.explanation.findings.axes import axes_findings
 from rnnparity.explanation.findings.claim import weigh
+from rnnparity.explanation.findings.finding_search import Findings
 from rnnparity.explanation.findings.view import Output
 from rnnparity.explanation.noise import Noise
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference.tolerance import expect
 
 TIME_FIRST = "time first"
 
 
-def partial_findings(problem: Problem, actual: Sequence[Tensor]) -> Iterator[Finding]:
-    """Yield which steps of each sequence of the expected outputs are there, or how its axes are exchanged."""
+def partial_findings(problem: Problem, actual: Sequence[Tensor]) -> Findings:
+    """Return which steps of each sequence of the expected outputs are there, or how its axes are exchanged.
+
+    Complete where every other output agrees.
+    """
     expected = expect(problem)
     if expected.unpredictable:
-        return
+        return Findings()
     threshold = expected.dtype.threshold
     floors = Noise("", expected.sigmas, threshold).floors
+    found: list[Finding] = []
+    complete = len(actual) == len(expected.outputs)
     for tensor, output, floor in zip(actual, expected.outputs, floors, strict=False):
         whole = Output(output.name, output.data, output.data, threshold * floor)
         array = tensor.data.astype(np.float64)
-        if array.ndim != whole.actual.ndim:
+        if array.shape == whole.expected.shape and not replace(whole, actual=array).differing.any():
             continue
-        yield from axes_findings(array, whole, threshold)
-        if not whole.has_time:
-            continue
-        for name, seen in (("", array), (TIME_FIRST, array.swapaxes(0, 1))):
-            yield from _part(seen, whole, name, threshold)
+        answers = list(_of_output(array, whole, threshold))
+        found += answers
+        complete = complete and any(map(accounts_for_values, answers))
+    return Findings(tuple(found), bool(found) and complete)
+
+
+def _of_output(array: Array, whole: Output, threshold: float) -> Iterator[Finding]:
+    """Yield what part of one output an array is, or how its axes are exchanged."""
+    if array.ndim != whole.expected.ndim:
+        return
+    yield from axes_findings(array, whole, threshold)
+    if not whole.has_time:
+        return
+    for name, seen in (("", array), (TIME_FIRST, array.swapaxes(0, 1))):
+        yield from _part(seen, whole, name, threshold)
 
 
 def _part(seen: Array, whole: Output, name: str, threshold: float) -> Iterator[Finding]:

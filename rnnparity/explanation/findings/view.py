@@ -18,6 +18,9 @@ from rnnparity.reference import compute_with_noise
 # The noise of other values than the expected ones, in theirs, and the smallest size that counts.
 GROWTH, SMALLEST = 4.0, 1e-30
 
+# The axes of an output by what an index is called.
+AXES = {"row": 0, "step": 1, "unit": -1}
+
 Index = tuple[slice | EllipsisType | Array, ...]
 
 
@@ -57,6 +60,11 @@ class Output:
     def part(self, index: Index) -> Output:
         """Return the values at an index of every array."""
         return Output(self.name, self.actual[index], self.expected[index], self.allowed[index])
+
+    def along(self, axis: int) -> Output:
+        """Return the output with another axis first."""
+        arrays = (self.actual, self.expected, self.allowed)
+        return Output(self.name, *(np.moveaxis(array, axis, 0) for array in arrays))
 
     def widened(self, predicted: Array) -> Output:
         """Return the output with the noise of predicted values, which may be larger than expected."""

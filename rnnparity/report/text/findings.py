@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import isclose, log10
 
 from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
 
 # A list of rows, steps or units names this many.
 NUMBERS = 6
+# An order names this many of them.
+LONGEST_ORDER = 24
 # From this many consecutive numbers on a list is a range.
 RANGE = 4
 
@@ -68,9 +71,13 @@ def _follows(finding: Finding) -> str:
     return f"{steps} {verb} not follow from the step before; all other steps do"
 
 
-def _permuted(finding: Finding) -> str:
-    order = listed(finding.numbers, len(finding.numbers))
-    return f"correct, but the rows are in the order {order}"
+def _permuted(noun: str, finding: Finding) -> str:
+    order = finding.numbers
+    if len(order) > 2 and order == tuple(reversed(range(len(order)))):
+        return f"correct, but the {noun}s are in reverse order"
+    if len(set(order)) == 1:
+        return f"every {noun} is what {noun} {order[0]} should be"
+    return f"correct, but the {noun}s are in the order {listed(order, LONGEST_ORDER)}"
 
 
 def _axes(finding: Finding) -> str:
@@ -132,9 +139,15 @@ def _activation(finding: Finding) -> str:
 
 
 def _quantized(finding: Finding) -> str:
-    grid = f"all values lie on a grid, scale {finding.value:.3g}"
+    step = finding.value or 0.0
+    values = f"all values of {finding.name}" if finding.name else "all values"
+    grid = f"{values} lie on a grid, scale {step:.3g}"
     if len(finding.numbers) == 1:
         return f"{grid}, zero point {finding.numbers[0]}: raw quantized numbers, otherwise correct"
+    decimals = -round(log10(step)) if step else 0
+    if decimals > 0 and isclose(step, 10.0**-decimals, rel_tol=1e-5):
+        grid = f"{values} have {decimals} decimal{'s' if decimals > 1 else ''}"
+        return f"{grid}; correct up to the last one" if finding.certain else grid
     return f"{grid}; correct up to its step" if finding.certain else grid
 
 
@@ -225,7 +238,9 @@ TEXTS: Mapping[FindingType, Callable[[Finding], str]] = {
         "check whether TF32 or another coarse dtype is in use"
     ),
     FindingType.STEP_FOLLOWS: _follows,
-    FindingType.ROWS_PERMUTED: _permuted,
+    FindingType.ROWS_PERMUTED: partial(_permuted, "row"),
+    FindingType.STEPS_PERMUTED: partial(_permuted, "step"),
+    FindingType.UNITS_PERMUTED: partial(_permuted, "unit"),
     FindingType.TIME_SHIFTED: _shifted,
     FindingType.STEPS_MISSING: _steps_missing,
     FindingType.AXES_EXCHANGED: _axes,

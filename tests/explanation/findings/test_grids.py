@@ -14,6 +14,7 @@ from rnnparity.explanation.findings.grids import (
 from rnnparity.explanation.findings.view import Output, View
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.findings import FindingType
+from rnnparity.report.text.findings import finding_text
 
 EXPECTED = np.tanh(np.random.default_rng(3).standard_normal((4, 5, 3)))
 
@@ -116,3 +117,16 @@ def test_numbers_of_a_type_on_one_grid_may_be_fixed_point(values, may_be):
 def test_computed_numbers_of_a_type_are_not_fixed_point():
     dtype = FLOAT_TYPES["bfloat16"]
     assert not may_be_fixed_point(dtype.round(EXPECTED).astype(float), dtype)
+
+
+def test_few_numbers_that_were_cut_off_lie_on_the_grid_of_their_decimals():
+    """The nearest two of 28 numbers with four decimals were twenty steps apart."""
+    sizes = (0.0126, 0.0151, 0.0171, 0.0874, 0.1034, 0.1663, 0.1699, 0.2402, 0.4235, 0.9292)
+    actual = np.array([sizes], np.float32).astype(np.float64)
+    output = Output("output", actual, actual + 0.9e-4, np.full(actual.shape, 1e-6))
+    (finding,) = grid_findings(View("", (output,), 10.0))
+    assert finding.value == pytest.approx(1e-4)
+    assert finding.certain
+    assert (
+        finding_text(finding) == "all values of output have 4 decimals; correct up to the last one"
+    )

@@ -194,6 +194,10 @@ EFFECTS: Mapping[FindingType, Kind] = {
 }
 
 
+# The axis whose order a finding states.
+REORDERED = {FindingType.STEPS_PERMUTED: 1, FindingType.UNITS_PERMUTED: -1}
+
+
 def is_true(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool:
     """Return whether a claim gives the actual outputs: the cells are run with what it states."""
     finding = with_full_names(finding)
@@ -202,6 +206,8 @@ def is_true(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool
     if finding.type is FindingType.ZERO and not finding.numbers:
         names = [slot.name for slot in problem.output_slots()]
         return finding.name in names and not actual[names.index(finding.name)].any()
+    if finding.type in REORDERED:
+        return _reordered(finding, problem, actual)
     if finding.type is FindingType.TIME_SHIFTED and finding.half and finding.numbers == (1,):
         # A half that is late, in the order of processing, returns the state before the step.
         finding = Finding(FindingType.OTHER_QUANTITY, "h before the step", half=finding.half)
@@ -237,6 +243,17 @@ def _effect(finding: Finding) -> Kind | None:
     if finding.numbers and finding.change is not BlockChange.PERMUTED:
         return Kind.AT_STEPS
     return Kind.EXCHANGED if finding.change is BlockChange.EXCHANGED else Kind.BLOCK
+
+
+def _reordered(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool:
+    """Return whether one of the outputs has its steps or units in the order of a finding."""
+    axis = REORDERED[finding.type]
+    for array, output in zip(actual, run(problem), strict=True):
+        if axis < array.ndim and array.shape[axis] == len(finding.numbers):
+            expected = np.take(output, finding.numbers, axis)
+            if np.abs(array - expected).max() <= 1e-5 * np.abs(output).max():
+                return True
+    return False
 
 
 def _stored(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool:

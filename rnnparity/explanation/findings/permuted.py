@@ -1,0 +1,89 @@
+"""Outputs whose rows, steps or units are the expected ones in another order, or one of them repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from math import lgamma, log
+
+import numpy as np
+
+from rnnparity.explanation.findings.claim import weigh
+from rnnparity.explanation.findings.view import AXES, Output, View
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import Finding, FindingType
+
+# Slices along an axis are compared by so many of their values at first.
+COMPARED = 64
+# Of longer axes the order is not determined: every slice is compared with every other.
+LONGEST = 2000
+TYPES = {
+    "row": FindingType.ROWS_PERMUTED,
+    "step": FindingType.STEPS_PERMUTED,
+    "unit": FindingType.UNITS_PERMUTED,
+}
+
+
+def permuted_findings(view: View) -> Iterator[Finding]:
+    """Yield the order of the rows in all outputs together: in one of them rows may be equal."""
+    yield from permuted(view, view.joined(rows=True), "row")
+
+
+def permuted(view: View, output: Output, axis: str) -> Iterator[Finding]:
+    """Yield which expected row, step or unit each actual one is."""
+    turned = output.along(AXES[axis])
+    length = len(turned.actual)
+    if not 2 <= length <= LONGEST:
+        return
+    # Any order of length! is as good a guess as another; the plain ones come before.
+    guesses = min(length * log(length), lgamma(length + 1)) / log(10)
+    orders = [(order, 0.0) for order in _plain_orders(axis, length)]
+    nearest = _nearest(turned)
+    if nearest is not None:
+        orders.append((nearest, min(guesses, 300)))
+    found = (
+        finding
+        for order, guesses in orders
+        if (order != np.arange(length)).any()
+        for finding in _in_order(view, turned, axis, order, guesses)
+    )
+    yield from islice(found, 1)
+
+
+def _plain_orders(axis: str, length: int) -> Iterator[Array]:
+    """Yield the reverse order, and for steps the last one everywhere.
+
+    They come first: where steps are equal the nearest ones would give another order.
+    """
+    yield np.arange(length)[::-1]
+    if axis == "step":
+        yield np.full(length, length - 1)
+
+
+def _in_order(
+    view: View, turned: Output, axis: str, order: Array, guesses: float
+) -> Iterator[Finding]:
+    finding = Finding(TYPES[axis], numbers=tuple(order.tolist()), half=view.prefix)
+    moved = replace(turned, allowed=turned.allowed[order])  # the noise is that of the values
+    claim = moved.claim(finding, turned.expected[order])
+    yield from weigh([claim], view.threshold, 10.0**guesses)
+
+
+def _nearest(turned: Output) -> Array | None:
+    """Return which expected slice each actual one is, None where one of them is none."""
+    length = len(turned.actual)
+    arrays = (turned.actual, turned.expected, turned.allowed)
+    actual, expected, allowed = (array.reshape(length, -1) for array in arrays)
+    telling = np.argsort(expected.std(axis=0))[::-1][:COMPARED]
+    actual, expected, allowed = actual[:, telling], expected[:, telling], allowed[:, telling]
+    order = np.arange(length)
+    for index, values in enumerate(actual):
+        apart = np.abs(expected - values).max(axis=1)
+        # An equal distance to its own place comes first: what is equal is not permuted.
+        apart[index] *= 1 - 1e-9
+        nearest = int(np.nan_to_num(apart, nan=np.inf).argmin())
+        if not (np.abs(expected[nearest] - values) <= allowed[nearest]).all():
+            return None
+        order[index] = nearest
+    return order
