@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from rnnparity.problem.files import MODEL_SUFFIXES
 if TYPE_CHECKING:
     from rnnparity.explanation.pairs import Progress
     from rnnparity.explanation.reading_diagnosis import Diagnosis
+    from rnnparity.models.calls import Call
     from rnnparity.problem.problem import Problem
 
 
@@ -106,7 +108,7 @@ def explain(
         if path is not None:
             check_writable(path)
     model = _ModelOptions(layer, inputs, tuple(imports or ()), unsafe)
-    problem = _problem_with_outputs(_problem(file, model), outputs, subject)
+    problem = _problem(file, model, _arrays(outputs, subject))
     try:
         with show_progress("searching the cause") as report:
             progress = partial(report, "trying pairs of faults")
@@ -150,17 +152,49 @@ def _diagnosis(
     return explain_outputs(problem, progress)
 
 
-def _problem(file: str, model: _ModelOptions) -> Problem:
-    """Return the problem that is named, or that of a layer of a saved model."""
-    layer, inputs = model.layer, model.inputs
+def _arrays(outputs: Path | None, subject: str) -> object:
+    """Return the arrays in the file of outputs, None without one."""
+    from rnnparity.problem.array_files import read_arrays
+
+    if outputs is None:
+        return None
+    if subject:
+        raise RequestError("--outputs and --subject: give one of them")
+    return read_arrays(outputs)
+
+
+def _problem(file: str, model: _ModelOptions, arrays: object) -> Problem:
+    """Return the problem that is named, or that of a layer of a saved model.
+
+    Its outputs are `arrays`, if there are any. Of a model these may have the keys of
+    `model --against`: "LAYER/output", "LAYER/h", also "LAYER/inputs".
+    """
+    from rnnparity.problem.short_form import outputs_of
+
     if not file.endswith(MODEL_SUFFIXES):
         if model != _ModelOptions():
             names = "--layer, --inputs, --import and --unsafe"
             raise RequestError(f"{file}: {names} are for a .keras or .h5 file")
-        return problem_of(file)
+        problem = problem_of(file)
+    else:
+        from rnnparity.models.named_arrays import has_arrays_of, problem_with_arrays
+
+        call = _call(file, model)
+        if isinstance(arrays, Mapping) and has_arrays_of(call, arrays):
+            return problem_with_arrays(call, "--outputs", arrays)
+        assert call.problem is not None  # noqa: S101 - `_call` has checked it
+        problem = call.problem.with_outputs(call.outputs)
+    if arrays is None:
+        return problem
+    return problem.with_outputs(outputs_of(arrays, problem.output_slots()))
+
+
+def _call(file: str, model: _ModelOptions) -> Call:
+    """Return the call of the layer of a saved model that is named, which has a problem."""
     from rnnparity.models.saved import record_file
     from rnnparity.problem.array_files import read_arrays
 
+    layer, inputs = model.layer, model.inputs
     arrays = None if inputs is None else read_arrays(inputs)
     recording = record_file(Path(file), arrays, imports=model.imports, unsafe=model.unsafe)
     calls = recording.calls
@@ -170,19 +204,7 @@ def _problem(file: str, model: _ModelOptions) -> Problem:
         raise RequestError(f"{file}: --layer {layer or 'is missing'}: expected one of {known}")
     if found.problem is None:
         raise RequestError(f"{file}: --layer {layer}: not computed: {found.reason}")
-    return found.problem.with_outputs(found.outputs)
-
-
-def _problem_with_outputs(problem: Problem, outputs: Path | None, subject: str) -> Problem:
-    """Return a problem, with the outputs of another file if there is one."""
-    from rnnparity.problem.array_files import read_arrays
-    from rnnparity.problem.short_form import outputs_of
-
-    if outputs is None:
-        return problem
-    if subject:
-        raise RequestError("--outputs and --subject: give one of them")
-    return problem.with_outputs(outputs_of(read_arrays(outputs), problem.output_slots()))
+    return found
 
 
 def _separating(diagnosis: Diagnosis, file: Path) -> Problem:

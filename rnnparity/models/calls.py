@@ -186,9 +186,23 @@ class PortResult(_Results[PortCall]):
         return None
 
     @property
+    def without_weights(self) -> tuple[PortCall, ...]:
+        """The calls of layers for which a state dict has no weights: it is not known to agree."""
+        if not self.weights:
+            return ()
+        unsupported = Verdict.UNSUPPORTED
+        return tuple(
+            call
+            for call in self.calls
+            if call.call.problem is not None and call.result.verdict is unsupported
+        )
+
+    @property
     def status(self) -> int:
         if self.changed_inputs is not None or any(output.differs for output in self.outputs):
             return DIFFERS
+        if self.without_weights and self.first_difference is None:
+            return USAGE
         return 0 if self.outputs and self.first_difference is None else super().status
 
 

@@ -45,7 +45,7 @@ def compare_port(
         ambiguous.
     """
     _check_layers(recording.calls, names or {})
-    finder: Finder = ByName(port) if port.by_name else ByValue(port, names or {})
+    finder = _finder(port, names or {})
     outputs = _compared_outputs(name, recording.outputs, port.outputs)
     same = bool(outputs) and not any(output.differs for output in outputs)
     with one_blas_thread():
@@ -60,6 +60,13 @@ def compare_port(
         propagated = max(map(_propagated, result.calls), default=0.0)
         outputs = [_with_propagated(output, propagated) for output in outputs]
     return replace(result, outputs=tuple(outputs))
+
+
+def _finder(port: Port, names: Mapping[str, str]) -> Finder:
+    """Return what finds the tensors of a port; the names of modules have found their weights before."""
+    if port.by_name:
+        return ByName(port, {} if port.isolated else names)
+    return ByValue(port, names)
 
 
 def _check_layers(calls: Sequence[Call], names: Mapping[str, str]) -> None:

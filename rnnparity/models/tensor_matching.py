@@ -63,11 +63,7 @@ class ByValue:
     def __init__(self, port: Port, names: Mapping[str, str]) -> None:
         self.tensors = port.tensors
         self.names = names
-        for key, name in names.items():
-            known = [tensor.name for tensor in self.tensors]
-            if name not in known:
-                hint = did_you_mean(name, known)
-                raise RequestError(f"--map {key}={name}: the port has no such tensor{hint}")
+        _check_names(names, [tensor.name for tensor in self.tensors])
 
     def candidates(
         self, key: str, target: Array, after: int = -1, before: int | None = None
@@ -92,10 +88,18 @@ class ByValue:
 
 
 class ByName:
-    """Tensors under the name of their layer; "LAYER" alone is its output."""
+    """Tensors under the name of their layer; "LAYER" alone is its output.
 
-    def __init__(self, port: Port) -> None:
+    `names` maps "LAYER" or "LAYER/output" to the name that a tensor has instead.
+
+    Raises:
+        RequestError: the port has no tensor of such a name.
+    """
+
+    def __init__(self, port: Port, names: Mapping[str, str]) -> None:
         self.tensors = {tensor.name: (index, tensor) for index, tensor in enumerate(port.tensors)}
+        self.names = names
+        _check_names(names, list(self.tensors))
 
     def candidates(
         self,
@@ -104,7 +108,7 @@ class ByName:
         after: int = -1,  # noqa: ARG002 - a name needs no position
         before: int | None = None,  # noqa: ARG002 - likewise
     ) -> list[Match]:
-        found = _under(self.tensors, key)
+        found = self._found(key)
         if found is None:
             return []
         index, tensor = found
@@ -115,7 +119,18 @@ class ByName:
         return [nearest(index, tensor, target)]
 
     def has(self, keys: Sequence[str]) -> bool:
-        return all(_under(self.tensors, key) is not None for key in keys)
+        return all(self._found(key) is not None for key in keys)
+
+    def _found(self, key: str) -> tuple[int, Tensor] | None:
+        name = _under(self.names, key)
+        return _under(self.tensors, key) if name is None else self.tensors[name]
+
+
+def _check_names(names: Mapping[str, str], known: Sequence[str]) -> None:
+    for key, name in names.items():
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise RequestError(f"--map {key}={name}: the port has no such tensor{hint}")
 
 
 def _under(mapping: Mapping[str, Value], key: str) -> Value | None:

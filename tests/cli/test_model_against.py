@@ -141,3 +141,25 @@ def test_layer_of_a_saved_model_is_explained_with_outputs_of_a_file(here, model,
         err
         == "rnnparity: case.json: --layer, --inputs, --import and --unsafe are for a .keras or .h5 file\n"
     )
+
+
+def test_layer_is_explained_with_the_arrays_of_a_port_by_name(here, model, port, tmp_path):
+    _, outputs, second, second_outputs, _ = run_model(SWAPPED)
+    np.savez(
+        tmp_path / "y.npz",
+        **{
+            "first/output": outputs[0].data,
+            "encoder/second": second_outputs[0].data,
+            "encoder/second/inputs": second.inputs.data,
+        },
+    )
+    words = ("--outputs", str(tmp_path / "y.npz"))
+    status, out, _ = here("explain", model, "--layer", "first", *words)
+    assert status == 1
+    assert "cause: gate-order: LSTM fico in all weights" in out
+    # It agrees, computed from the port's own inputs, which are not those of the model.
+    status, out, _ = here("explain", model, "--layer", "encoder/second", *words)
+    assert (status, out.splitlines()[0]) == (0, "encoder/second: agrees")
+    np.savez(tmp_path / "z.npz", **{"first/h": outputs[0].data})
+    status, _, err = here("explain", model, "--layer", "first", "--outputs", tmp_path / "z.npz")
+    assert (status, err) == (2, "rnnparity: --outputs: first/output is missing; got first/h\n")

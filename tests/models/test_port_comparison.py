@@ -202,6 +202,22 @@ def test_arrays_are_found_by_the_names_of_layers():
     assert result.outputs[0].follows
 
 
+def test_arrays_with_other_names_are_mapped():
+    port = named()
+    tensors = tuple(replace(t, name=t.name.replace("first/output", "y")) for t in port.tensors)
+    renamed = replace(port, tensors=tensors)
+    assert verdicts(compare_port("file", recorded_model(), renamed)) == [UNSUPPORTED, AGREES]
+    for key in ("first", "first/output"):
+        result = compare_port("file", recorded_model(), renamed, {key: "y"})
+        assert verdicts(result) == [AGREES, AGREES]
+        assert result.calls[0].tensor == "y"
+    # A name that is mapped counts before the layer's own.
+    result = compare_port("file", recorded_model(), port, {"first": "encoder/second/inputs"})
+    assert verdicts(result)[0] is DIVERGES
+    with pytest.raises(RequestError, match="--map first=z: the port has no such tensor"):
+        compare_port("file", recorded_model(), port, {"first": "z"})
+
+
 def test_layer_after_a_difference_needs_its_own_inputs():
     port = named({"first": SWAPPED}, "first/output", "encoder/second")
     result = compare_port("file", recorded_model(), port)

@@ -41,8 +41,16 @@ def port_headline(result: PortResult) -> str:
         if result.compared == total:
             return "all recurrent layers agree, the head differs"
         return f"{compared}, the final output differs"
+    return _agreement(result, compared)
+
+
+def _agreement(result: PortResult, compared: str) -> str:
+    """Return the comparison with a port in which nothing differs; `compared` is how many calls agree."""
+    if result.without_weights:
+        layers = ", ".join(dict.fromkeys(call.call.layer for call in result.without_weights))
+        return f"{compared}, but the state dict has no weights for {layers}"
     if not result.compared and not result.outputs:
-        return f"nothing was compared: 0 of {total} calls of recurrent layers"
+        return f"nothing was compared: 0 of {len(result.calls)} calls of recurrent layers"
     return f"{compared}, and so does the final output" if result.outputs else compared
 
 

@@ -16,6 +16,7 @@ from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import halves
 from rnnparity.problem.tensor import Tensor
 from rnnparity.problem.verdicts import Verdict
+from rnnparity.report.text.port import port_headline
 from rnnparity.subjects.torch_layers import packed
 
 torch = pytest.importorskip("torch")
@@ -140,6 +141,10 @@ def chain_result(weights, names=None):
 def test_layer_without_weights_is_not_compared_and_the_keys_are_listed():
     result = chain_result(chain_weights("fwd", "bwd", "gru"))
     assert [call.result.verdict for call in result.calls] == [Verdict.UNSUPPORTED, AGREES]
+    assert result.status == 2
+    assert port_headline(result) == (
+        "1 of 2 calls of recurrent layers agree, but the state dict has no weights for bi"
+    )
     reason = result.calls[0].result.reason
     assert "keys without a layer: fwd.weight_ih_l0, fwd.weight_hh_l0" in reason
     assert reason.endswith("--map bi/forward=MODULE --map bi/backward=MODULE")
