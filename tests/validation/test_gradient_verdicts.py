@@ -7,7 +7,15 @@ import pytest
 
 from rnnparity.problem.layers import policies
 from rnnparity.problem.verdicts import Verdict
-from validation.gradient_verdicts import HEADER, problems_of_seed, records_of_seed, table
+from validation.gradient_verdicts import (
+    HALF,
+    HEADER,
+    policy_of,
+    problems_of_seed,
+    records_of_seed,
+    table,
+    weights_of,
+)
 
 
 class Doubling:
@@ -58,7 +66,10 @@ def test_problems_are_in_float32_with_cotangents():
 def test_healthy_gradients_agree_and_wrong_ones_diverge(seed):
     subjects = {"healthy": Doubling(1), "wrong": Doubling(2)}
     records = list(records_of_seed(seed, subjects))
-    rows = {tuple(row[:2]): dict(zip(HEADER, row, strict=True)) for row in table(records)}
+    rows = {
+        tuple(row[:2]): dict(zip(HEADER, row[2:], strict=True))
+        for row in table(records, weights_of)
+    }
     assert len(rows) == 4
     for (subject, _), row in rows.items():
         conclusive = int(row["verdicts"]) > 0 and row["inconclusive"] != "100.0 %"
@@ -73,9 +84,21 @@ def test_gradients_that_are_all_zero_have_nothing_to_change(seed, monkeypatch):
     _, problem, *_ = problems_of_seed(seed)  # with weights as initialized
     zeros = tuple(replace(t, data=np.zeros_like(t.data)) for t in problem.cotangents)
     problem = replace(problem, cotangents=zeros)
-    monkeypatch.setattr("validation.gradient_verdicts.problems_of_seed", lambda _: [problem])
+    monkeypatch.setattr("validation.gradient_verdicts.problems_of_seed", lambda *_: [problem])
     (record,) = records_of_seed(seed, {"healthy": Doubling(1)})
     assert record["verdict"] == Verdict.AGREES
     assert "detected" not in record
-    ((*_, detected, smaller, rejected),) = table([record])
+    ((*_, detected, smaller, rejected),) = table([record], weights_of)
     assert (detected, smaller, rejected) == ("0/0", "0/0", "0/1")
+
+
+def test_problems_of_16_bits():
+    """The change that must be detected is that of the type."""
+    seeds = (seed for seed in range(940_000, 940_100) if any(problems_of_seed(seed, HALF)))
+    seed = next(seeds)
+    subjects = {"healthy": Doubling(1), "wrong": Doubling(2)}
+    records = list(records_of_seed(seed, subjects, HALF))
+    assert {record["policy"] for record in records} <= HALF
+    rows = [dict(zip(HEADER, row[2:], strict=True)) for row in table(records, policy_of)]
+    assert [int(row["fail"]) > 0 for row in rows] == [False, True]
+    assert all(record["detected"][0] for record in records if "detected" in record)
