@@ -203,8 +203,10 @@ def _checked_array(name: str, value: object) -> Array:
     """
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        raise RequestError(f"inputs {name}: not an array: {error}") from None
+    except ValueError:
+        raise RequestError(
+            f"inputs {name}: got lists of different lengths, expected those of one array; pad the shorter"
+        ) from None
     if array.dtype.kind not in "biufU" and array.dtype.name != "bfloat16":
         raise RequestError(f"inputs {name}: got an array of {array.dtype}, expected numbers")
     return array

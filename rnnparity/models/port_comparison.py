@@ -19,10 +19,11 @@ from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import CaseResult
+from rnnparity.problem.text import listed
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.session.processes import one_blas_thread
 
-NOT_FOUND = "the port has no tensor for it"
+NOT_FOUND = "the port has no array of its name"
 NOT_RECOGNIZED = (
     "no tensor of the port is near it or explained by a known fault; name one with --map"
 )
@@ -77,12 +78,11 @@ def _check_layers(calls: Sequence[Call], names: Mapping[str, str]) -> None:
 
 
 def _judged(calls: Sequence[Call], located: Sequence[Located | None], port: Port) -> list[PortCall]:
-    not_found = NOT_FOUND if port.by_name else NOT_RECOGNIZED
     judged: list[PortCall] = []
     differs = False
     for call, in_port in zip(calls, located, strict=True):
         if in_port is None:
-            reason = call.reason or port.reasons.get(call.layer, not_found)
+            reason = call.reason or port.reasons.get(call.layer) or _not_found(call, port)
             judged.append(_not_compared(call, reason))
         elif in_port.input_match is None and differs:
             judged.append(_not_compared(call, NO_INPUTS))
@@ -95,6 +95,13 @@ def _judged(calls: Sequence[Call], located: Sequence[Located | None], port: Port
                 PortCall(call, result, problem, tensor, changed, in_port.hidden, in_port.printed)
             )
     return judged
+
+
+def _not_found(call: Call, port: Port) -> str:
+    if not port.by_name:
+        return NOT_RECOGNIZED
+    names = listed([tensor.name for tensor in port.tensors])
+    return f"{NOT_FOUND}, {call.id}/output; it has {names or 'none'}"
 
 
 def _inputs_differ(call: Call, port_problem: Problem) -> bool:

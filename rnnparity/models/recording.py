@@ -166,6 +166,9 @@ def _checked_embedding(
     ids = np.asarray(
         sys.modules["keras"].ops.convert_to_numpy(args[0] if args else kwargs["inputs"])
     )
+    if ids.dtype.kind == "f" and not np.array_equal(ids, np.trunc(ids)):  # nor does NaN
+        other = ids[ids != np.trunc(ids)].flat[0]
+        raise RequestError(f"inputs of layer {layer.name!r}: got id {other:g}, expected whole ids")
     low, high = int(ids.min(initial=0)), int(ids.max(initial=0))
     if low < 0 or high >= layer.input_dim:
         worst = low if low < 0 else high

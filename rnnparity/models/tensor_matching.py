@@ -14,7 +14,7 @@ from rnnparity.models.ports.port import Port
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.tensor import Tensor
-from rnnparity.problem.text import did_you_mean
+from rnnparity.problem.text import did_you_mean, listed
 
 Value = TypeVar("Value")
 
@@ -129,7 +129,7 @@ class ByName:
 def _check_names(names: Mapping[str, str], known: Sequence[str]) -> None:
     for key, name in names.items():
         if name not in known:
-            hint = did_you_mean(name, known)
+            hint = did_you_mean(name, known, f"it has {listed(known) or 'none'}")
             raise RequestError(f"--map {key}={name}: the port has no such tensor{hint}")
 
 

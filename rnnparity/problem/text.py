@@ -6,8 +6,11 @@ sequence, and a line break or a change of the writing direction would fake the t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+
+# A message lists so many words.
+LISTED = 12
 
 
 class _Shown(dict[int, str]):
@@ -30,6 +33,12 @@ def visible(line: str) -> str:
 def visible_lines(lines: Iterable[str]) -> str:
     """Return lines as one text."""
     return "\n".join(map(visible, lines))
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words in one line, of many the first."""
+    line = ", ".join(words[:LISTED])
+    return line if len(words) <= LISTED else f"{line}, ... ({len(words)} in all)"
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:

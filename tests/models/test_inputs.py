@@ -61,7 +61,7 @@ def test_single_input_may_be_nested_lists_or_a_list_of_one_array(keras):
         ([np.ones((2, 7))] * 3, "got 3 arrays, expected 2: ids, h"),
         ({"ids": [[1]]}, "got the names ids, expected ids, h"),
         ([np.ones((2, 7)), np.ones((2, 6))], r"inputs h: got shape \(2, 6\), expected \(any, 5\)"),
-        ([np.ones((2, 7)), [[1, 2], [3]]], "inputs h: not an array"),
+        ([np.ones((2, 7)), [[1, 2], [3]]], "inputs h: got lists of different lengths"),
         ([np.ones((2, 7)), [{}]], "inputs h: got an array of object, expected numbers"),
         ([np.ones((0, 7)), np.ones((0, 5))], "expected no empty axis"),
     ],
@@ -69,6 +69,13 @@ def test_single_input_may_be_nested_lists_or_a_list_of_one_array(keras):
 def test_inputs_of_wrong_number_or_shape_are_refused(two_inputs, inputs, message):
     with pytest.raises(RequestError, match=message):
         prepared_inputs(two_inputs, inputs)
+
+
+@pytest.mark.parametrize("id", [1.5, np.nan])
+def test_ids_that_are_not_whole_are_refused(two_inputs, id):
+    ids = np.full((2, 7), id, "float32")
+    with pytest.raises(RequestError, match=f"got id {id}, expected whole ids"):
+        record(two_inputs, [ids, np.ones((2, 5))])
 
 
 @pytest.mark.parametrize("id", [3, -1])

@@ -228,7 +228,8 @@ def test_layer_after_a_difference_needs_its_own_inputs():
 def test_layer_that_is_missing_is_not_compared():
     result = compare_port("file", recorded_model(), named(None, "encoder/second"))
     assert verdicts(result) == [UNSUPPORTED, AGREES]
-    assert result.calls[0].result.reason == NOT_FOUND
+    reason = result.calls[0].result.reason
+    assert reason == f"{NOT_FOUND}, first/output; it has encoder/second"
     assert result.status == 0
 
 

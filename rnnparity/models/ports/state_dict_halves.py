@@ -14,13 +14,11 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.layers import Recurrent, halves
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.text import did_you_mean
+from rnnparity.problem.text import did_you_mean, listed
 from rnnparity.subjects.torch_layers import packed
 
 # "encoder.lstm.weight_ih_l0_reverse"; a cell has no "_l0".
 _KEY = re.compile(r"(?:(.*)\.)?(weight_ih|weight_hh|bias_ih|bias_hh)(?:_l(\d+)(_reverse)?)?")
-# A message lists so many keys.
-LISTED = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,19 +162,14 @@ def why_missing(
     if keys:
         arguments = " ".join(f"--map {half.path}=MODULE" for half in wanted)
         needs = "; ".join(f"{half.path}: {_expected(half)}" for half in wanted)
-        return f"{reason} ({needs}); keys without a layer: {_listed(keys)}; name the modules: {arguments}"
+        return f"{reason} ({needs}); keys without a layer: {listed(keys)}; name the modules: {arguments}"
     others = [str(key) for key in mapping if not _KEY.fullmatch(str(key))]
     if not others:
         return f"{reason}; all of its keys belong to other layers"
     return (
-        f"{reason}; its other keys: {_listed(others)}; rename those of this layer to weight_ih_l0, "
+        f"{reason}; its other keys: {listed(others)}; rename those of this layer to weight_ih_l0, "
         "weight_hh_l0, bias_ih_l0 and bias_hh_l0, as in nn.LSTM, or compare its outputs (.npz)"
     )
-
-
-def _listed(keys: Sequence[str]) -> str:
-    listed = ", ".join(keys[:LISTED])
-    return listed if len(keys) <= LISTED else f"{listed}, ... ({len(keys)} in all)"
 
 
 def _expected(wanted: _Wanted) -> str:
