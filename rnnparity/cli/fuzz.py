@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,6 +58,9 @@ def fuzz(
         float, typer.Option(min=1, metavar="S", help="Seconds allowed for each problem.")
     ] = 120,
     precision: Precision = "",
+    gradients: Annotated[
+        bool, typer.Option("--gradients", help="Compare gradients instead of outputs.")
+    ] = False,
     dask: Annotated[
         str,
         typer.Option(
@@ -71,15 +75,16 @@ def fuzz(
     the ids of these problems, such as fuzz-17-3.
 
     The table has a row for each dtype: the problems, those that fail, the largest error in sigma;
-    how many changes of a weight array were detected, all of it scaled or each element up or down,
+    how many changes of a weight array, or of a gradient, were detected, all of it scaled or each element up or down,
     and the smallest such change, relative, that is detected in 99 of 100 problems. Below it: how
     many of the same outputs fixed tolerances would reject.
     """
     from rnnparity.problem.files import check_new_folder
 
     if from_:
-        if subject or n or seeds or json or out or precision or dask:
-            message = "remove SUBJECT, -n, --seeds, --json, --out, --precision and --dask"
+        if subject or n or seeds or json or out or precision or gradients or dask:
+            names = "SUBJECT, -n, --seeds, --json, --out, --precision, --gradients and --dask"
+            message = f"remove {names}"
             raise RequestError(f"--from merges stored runs; {message}")
         from rnnparity.report.stored.fuzz import load_runs
 
@@ -89,24 +94,27 @@ def fuzz(
             check_new_folder(out)
         if dask and j:
             raise RequestError("-j: remove it with --dask; the cluster has its own workers")
-        runs = [_run(subject or "keras", _seeds(seeds, n), json, j, timeout, precision, dask)]
+        asked = _Asked(subject or "keras", timeout, precision, gradients)
+        runs = [_run(asked, _seeds(seeds, n), json, j, dask)]
     from rnnparity.report.text.fuzz import fuzz_lines
 
     echo(*fuzz_lines(runs))
     if not from_ and not runs[0].interrupted:
-        _print_smallest(subject or "keras", runs[0], timeout, out, precision)
+        _print_smallest(asked, runs[0], out)
     raise typer.Exit(_status(runs))
 
 
-def _run(
-    subject: str,
-    seeds: range,
-    json: Path | None,
-    j: int | None,
-    timeout: float,
-    precision: str,
-    dask: str,
-) -> FuzzRun:
+@dataclass(frozen=True)
+class _Asked:
+    """Which subject is asked for what."""
+
+    subject: str
+    timeout_s: float
+    precision: str
+    gradients: bool
+
+
+def _run(asked: _Asked, seeds: range, json: Path | None, j: int | None, dask: str) -> FuzzRun:
     """Run a subject and store the run, also an interrupted one."""
     from rnnparity.report.stored.fuzz import StoredLog
     from rnnparity.session.cluster import fuzz_on_cluster
@@ -115,15 +123,13 @@ def _run(
 
     log = Log() if json is None else StoredLog(json)
     with show_progress() as progress, sigterm_interrupts():
+        last = (asked.timeout_s, progress, asked.precision, log, asked.gradients)
         if dask:
-            return fuzz_on_cluster(dask, subject, seeds, timeout, progress, precision, log)
-        jobs = j or os.cpu_count() or 1
-        return fuzz_here(subject, seeds, jobs, timeout, progress, precision, log)
+            return fuzz_on_cluster(dask, asked.subject, seeds, *last)
+        return fuzz_here(asked.subject, seeds, j or os.cpu_count() or 1, *last)
 
 
-def _print_smallest(
-    subject: str, run: FuzzRun, timeout: float, out: Path | None, precision: str
-) -> None:
+def _print_smallest(asked: _Asked, run: FuzzRun, out: Path | None) -> None:
     """Print the smallest problems of some that fail, and write their bundles."""
     from rnnparity.report.text.fuzz import smallest_lines
     from rnnparity.session.fuzz import SMALLEST
@@ -131,11 +137,14 @@ def _print_smallest(
 
     ids = run.tally.different_failures(SMALLEST)
     with show_progress("searching small problems"), sigterm_interrupts():
-        failures = list(smallest_failures(subject, ids, timeout, precision)) if ids else []
+        found = smallest_failures(
+            asked.subject, ids, asked.timeout_s, asked.precision, asked.gradients
+        )
+        failures = list(found) if ids else []
     for failure in failures:
         echo(*smallest_lines(failure))
         if out is not None:
-            echo(f"  bundle: {', '.join(_write_bundle(out, failure, subject))}")
+            echo(f"  bundle: {', '.join(_write_bundle(out, failure, asked.subject))}")
 
 
 def _write_bundle(out: Path, failure: SmallestFailure, subject: str) -> list[str]:

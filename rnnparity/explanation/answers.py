@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.explanation.evidence import Evidence
@@ -32,10 +33,16 @@ def run_with_faults(problem: Problem, placed: Sequence[PlacedFault]) -> Mutant |
 
 
 def answered(problem: Problem, answer: Answer) -> tuple[Tensor, ...]:
-    """Return what a problem asks for of an answer to it; nothing where there are no gradients."""
+    """Return what a problem asks for of an answer to it; nothing where there are no gradients.
+
+    Raises:
+        RequestError: the gradients have other shapes than they must have.
+    """
     if not asks_for_gradients(problem):
         return answer.outputs
-    return as_floats(problem, answer.gradients) if answer.gradients else ()
+    if not answer.gradients:
+        return ()
+    return as_floats(problem, replace(problem, gradients=answer.gradients).gradients or ())
 
 
 def largest_distance(evidence: Evidence, mutant: Mutant) -> float:

@@ -32,6 +32,7 @@ class Block:
     seeds: Sequence[int]
     timeout_s: float
     precision: str
+    gradients: bool
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,16 @@ def serve() -> None:
     os.dup2(2, 1)  # what a subject prints is no answer
     log = _Kept()
     try:
-        run = fuzz(block.subject, block.seeds, 1, block.timeout_s, None, block.precision, log)
+        run = fuzz(
+            block.subject,
+            block.seeds,
+            1,
+            block.timeout_s,
+            None,
+            block.precision,
+            log,
+            block.gradients,
+        )
         finished: FinishedBlock | str = FinishedBlock(replace(run, tally=Tally()), log.seeds)
     except RequestError as error:
         finished = str(error)

@@ -41,6 +41,7 @@ def fuzz_on_cluster(
     progress: Progress | None = None,
     precision: str = "",
     log: Log | None = None,
+    gradients: bool = False,
 ) -> FuzzRun:
     """Ask a subject all problems of the seeds that are not in the log, on a cluster's workers.
 
@@ -53,7 +54,7 @@ def fuzz_on_cluster(
     log = log or Log()
     missing = [seed for seed in seeds if not log.has(seed)]
     # One seed is run in any case, which shows the versions.
-    asked = Block(subject, missing or seeds[:1], timeout_s, precision)
+    asked = Block(subject, missing or seeds[:1], timeout_s, precision, gradients)
     with _client(address) as client:
         finished = _finished(client, address, asked)
         first = next(finished)

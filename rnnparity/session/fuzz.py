@@ -1,4 +1,4 @@
-"""Fuzzing: verdicts on random healthy problems, and on some with slightly changed weights.
+"""Fuzzing: verdicts on random healthy problems, and on some with slightly changed weights or gradients.
 
 No healthy problem may diverge, and the changes must be detected. The thresholds are fixed before
 the problems are drawn. For comparison, fixed tolerances in use elsewhere judge the same outputs.
@@ -16,24 +16,29 @@ from datetime import UTC, datetime
 import numpy as np
 
 from rnnparity import __version__
-from rnnparity.problem.dtypes import Array, FloatType, arithmetic_type
-from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.answer import Answer
+from rnnparity.problem.dtypes import Array
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.reference.tolerance import Expected, expect
+from rnnparity.reference.tolerance import Expected
+from rnnparity.session.fuzz_questions import (
+    CHANGED_DRAWS,
+    Question,
+    questions_of,
+    with_changed_gradients,
+)
 from rnnparity.session.fuzz_records import CHANGES, FIXED, Record, SeedRecords
 from rnnparity.session.fuzz_tally import Tally
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.progress import Progress, report_progress
-from rnnparity.session.random_problems import DRAWS, problems_of_seed
+from rnnparity.session.random_problems import DRAWS
 from rnnparity.session.session import Session, SubjectLike, open_session
 from rnnparity.session.workers import TIMEOUT_S
+from rnnparity.verdict.judge import expect_answer
 
 # So many seeds are drawn at a time: their problems are in memory.
 BATCH = 24
-# Of so many problems of a seed the weights are changed besides.
-CHANGED_DRAWS = 2
 # Of so many problems that fail the smallest one is searched.
 SMALLEST = 3
 # A larger distance in sigma, also an infinite one, is recorded as this one.
@@ -56,6 +61,12 @@ class FuzzRun:
     rnnparity: str = ""
     interrupted: bool = False
     precision: str = ""
+    gradients: bool = False
+
+    @property
+    def compared(self) -> str:
+        """What is compared: outputs or gradients."""
+        return "gradients" if self.gradients else "outputs"
 
 
 class Log:
@@ -84,12 +95,13 @@ def fuzz(
     progress: Progress | None = None,
     precision: str = "",
     log: Log | None = None,
+    gradients: bool = False,
 ) -> FuzzRun:
     """Ask a subject all problems of the seeds that are not in the log.
 
-    Verdicts are relative to a declared `precision`, by default that of the subject's registration.
-    A problem on which the subject dies or hangs is an error; the run goes on. Seeds that are
-    finished survive Ctrl-C.
+    With `gradients` it is asked for these instead of outputs. Verdicts are relative to a declared
+    `precision`, by default that of the subject's registration. A problem on which the subject dies or
+    hangs is an error; the run goes on. Seeds that are finished survive Ctrl-C.
 
     Raises:
         RequestError: the subject is unknown or cannot be loaded, or the log is of another run.
@@ -105,23 +117,30 @@ def fuzz(
             datetime.now(UTC).strftime("%Y-%m-%d"),
             __version__,
             precision=session.precision.name if session.precision else "",
+            gradients=gradients,
         )
         log.begin(run)
         try:
-            _run(session, seeds, log, progress)
+            _run(session, seeds, log, progress, gradients)
         except KeyboardInterrupt:
             return replace(run, interrupted=True)
     return run
 
 
-def _run(session: Session, seeds: Sequence[int], log: Log, progress: Progress | None) -> None:
+def _run(
+    session: Session,
+    seeds: Sequence[int],
+    log: Log,
+    progress: Progress | None,
+    gradients: bool,
+) -> None:
     total, done = DRAWS * len(seeds), 0
     for start in range(0, len(seeds), BATCH):
         batch = seeds[start : start + BATCH]
         missing = [seed for seed in batch if not log.has(seed)]
         done += DRAWS * (len(batch) - len(missing))
         records = _Gathered(missing, log.add)
-        for question, result, record in _answered(session, missing):
+        for question, result, record in _answered(session, missing, gradients):
             records.add(question, record)
             if not question.change:
                 done += 1
@@ -135,10 +154,10 @@ class _Gathered:
         self._waiting: dict[int, dict[str, Record | None]] = {seed: {} for seed in seeds}
         self._finished = finished
 
-    def add(self, question: _Question, record: Record | None) -> None:
+    def add(self, question: Question, record: Record | None) -> None:
         """Add the record of a question; None where nothing is recorded of it."""
         answered = self._waiting[question.seed]
-        answered[question.problem.id] = record
+        answered[f"{question.healthy.id} {question.change}"] = record
         if len(answered) == DRAWS + len(CHANGES) * CHANGED_DRAWS:
             del self._waiting[question.seed]
             kept = [each for each in answered.values() if each is not None]
@@ -146,22 +165,13 @@ class _Gathered:
             self._finished(SeedRecords(question.seed, tuple(kept)))
 
 
-@dataclass(frozen=True)
-class _Question:
-    """A problem to ask, and the healthy one of which the weight array `array` was changed."""
-
-    seed: int
-    problem: Problem
-    healthy: Problem
-    change: str = ""
-    array: str = ""
-
-
 def _answered(
-    session: Session, seeds: Sequence[int]
-) -> Iterator[tuple[_Question, CaseResult, Record | None]]:
+    session: Session, seeds: Sequence[int], gradients: bool
+) -> Iterator[tuple[Question, CaseResult, Record | None]]:
     """Yield the questions of seeds with their results, in the order in which answers come in."""
-    questions = [question for seed in seeds for question in _questions(seed, session.precision)]
+    questions = [
+        question for seed in seeds for question in questions_of(seed, session.precision, gradients)
+    ]
     asked = {question.problem.id: question for question in questions}
     waiting = Counter(question.healthy.id for question in questions)
     healthy: dict[str, Expected] = {}
@@ -169,57 +179,39 @@ def _answered(
         question = asked.pop(outcome.problem.id)
         id_ = question.healthy.id
         waiting[id_] -= 1
-        expected = healthy.pop(id_, None) or expect(question.healthy, precision=session.precision)
+        expected = healthy.pop(id_, None) or expect_answer(
+            question.healthy, precision=session.precision
+        )
         if waiting[id_]:  # what was computed serves the changes of the problem
             healthy[id_] = expected
-        result = _judged(session, outcome, expected)
-        if question.change and not _must_be_detected(question, expected):
-            yield question, result, None
-        else:
-            yield question, result, _record(question, result, outcome, expected)
+        yield _result(session, question, outcome, expected)
+        if gradients:
+            for changed, answered in with_changed_gradients(question, outcome, expected):
+                yield _result(session, changed, answered, expected)
 
 
-def _questions(seed: int, precision: FloatType | None) -> list[_Question]:
-    """Return the problems of a seed, and some of them with changed weights."""
-    questions = []
-    for draw, problem in enumerate(problems_of_seed(seed)):
-        questions.append(_Question(seed, problem, problem))
-        if draw < CHANGED_DRAWS:
-            questions += [_changed(problem, seed, draw, change, precision) for change in CHANGES]
-    return questions
-
-
-def _changed(
-    problem: Problem, seed: int, draw: int, change: str, precision: FloatType | None
-) -> _Question:
-    """Return a problem with one weight array changed by the fault size of its arithmetic."""
-    rng = np.random.default_rng([seed, draw, len(problem.weights)])
-    index = int(rng.integers(len(problem.weights)))
-    tensor = problem.weights[index]
-    size = arithmetic_type(problem.threshold_type, precision).fault
-    signs = rng.choice([-1.0, 1.0], tensor.shape) if change == "signs" else 1.0
-    values = tensor.data.astype(np.float64) * (1 + size * signs)
-    weights = list(problem.weights)
-    weights[index] = Tensor.of(tensor.name, values, tensor.dtype)
-    changed = replace(problem, weights=tuple(weights), id=f"{problem.id}-{change}")
-    return _Question(seed, changed, problem, change, tensor.name)
+def _result(
+    session: Session, question: Question, outcome: Outcome, expected: Expected
+) -> tuple[Question, CaseResult, Record | None]:
+    result = _judged(session, outcome, expected)
+    if question.change and not _must_be_detected(question, expected):
+        return question, result, None
+    return question, result, _record(question, result, outcome, expected)
 
 
 def _judged(session: Session, outcome: Outcome, expected: Expected) -> CaseResult:
-    """Judge the outputs by those of the healthy problem; what is stated of a layer is left out."""
+    """Judge an answer by that of the healthy problem; what is stated of a layer is left out."""
     if outcome.answer is not None:
         outcome = replace(outcome, answer=replace(outcome.answer, facts={}))
     return session.judge(outcome, None, {outcome.problem.id: expected})
 
 
-def _must_be_detected(question: _Question, expected: Expected) -> bool:
-    """Whether a change of the array has any influence in a problem that is conclusive."""
+def _must_be_detected(question: Question, expected: Expected) -> bool:
+    """Return whether a change of the array has any influence in a problem that is conclusive."""
     return not expected.inconclusive and expected.visible.get(question.array, 0.0) > 0
 
 
-def _record(
-    question: _Question, result: CaseResult, outcome: Outcome, expected: Expected
-) -> Record:
+def _record(question: Question, result: CaseResult, outcome: Outcome, expected: Expected) -> Record:
     compared = not question.change and result.verdict.compared
     return Record(
         question.healthy.id,
@@ -233,9 +225,10 @@ def _record(
 
 
 def _rejecting(outcome: Outcome, expected: Expected) -> Iterator[str]:
-    """Yield the fixed tolerances that reject the outputs."""
-    outputs = outcome.answer.outputs if outcome.answer else ()
-    pairs = list(zip(outputs, expected.outputs, strict=False))
+    """Yield the fixed tolerances that reject the outputs, or the gradients."""
+    answer = outcome.answer or Answer()
+    tensors = answer.outputs if outcome.problem.cotangents is None else answer.gradients or ()
+    pairs = [(a, e) for a, e in zip(tensors, expected.outputs, strict=False) if a is not None]
     if any(actual.shape != target.shape for actual, target in pairs):
         return
     for name, (rtol, atol) in FIXED.items():

@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from time import monotonic
 
+from rnnparity.catalogue.cotangents import with_cotangents
 from rnnparity.explanation.reading_diagnosis import Diagnosis
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import SubjectFailedError
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult
-from rnnparity.problem.verdicts import FAILING, Verdict
+from rnnparity.problem.verdicts import FAILING, Difference, Verdict
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.random_problems import problem_of_id
 from rnnparity.session.reductions import reductions
 from rnnparity.session.session import Session, SubjectLike, open_session
+from rnnparity.session.subject_run import wrong_outputs
 
 # So many smaller problems are asked at most, for so many seconds.
 MOST_ASKED, MOST_SECONDS = 200, 120.0
@@ -26,12 +28,14 @@ MOST_ASKED, MOST_SECONDS = 200, 120.0
 class SmallestFailure:
     """The smallest problem found that fails like the random one with the same id.
 
-    `diagnosis` is None where the subject fails with an error, which is `error`.
+    `diagnosis` is None where the subject fails with an error, which is `error`, or with gradients of
+    another form, in which `differences` are.
     """
 
     problem: Problem
     diagnosis: Diagnosis | None = None
     error: str = ""
+    differences: tuple[Difference, ...] = ()
 
 
 def shrink(problem: Problem, fails: Callable[[Problem], bool], most: int = MOST_ASKED) -> Problem:
@@ -55,11 +59,15 @@ def shrink(problem: Problem, fails: Callable[[Problem], bool], most: int = MOST_
 
 
 def smallest_failures(
-    subject: SubjectLike, ids: Iterable[str], timeout_s: float, precision: str = ""
+    subject: SubjectLike,
+    ids: Iterable[str],
+    timeout_s: float,
+    precision: str = "",
+    gradients: bool = False,
 ) -> Iterator[SmallestFailure]:
     """Yield, for random problems on which a subject fails, the smallest one and its explanation.
 
-    Where it fails no longer, as one that is sometimes too slow, there is none.
+    With `gradients` it is asked for these. Where it fails no longer, as one that is sometimes too slow, there is none.
 
     Raises:
         RequestError: the subject is unknown or cannot be loaded.
@@ -70,18 +78,24 @@ def smallest_failures(
             problem = problem_of_id(id_)
             if problem is None:
                 continue
-            verdict = _ask(session, problem)[1].verdict
+            asked = with_cotangents if gradients else lambda problem: problem
+            verdict = _ask(session, asked(problem))[1].verdict
             if verdict in FAILING:
-                yield _smallest_failure(session, problem, verdict)
+                yield _smallest_failure(session, problem, verdict, asked)
 
 
-def _smallest_failure(session: Session, problem: Problem, verdict: Verdict) -> SmallestFailure:
+def _smallest_failure(
+    session: Session, problem: Problem, verdict: Verdict, asked: Callable[[Problem], Problem]
+) -> SmallestFailure:
+    """Return the smallest failure; `asked` adds cotangents, which have the shapes of the outputs."""
     from rnnparity.explanation.explain import explain  # slow to import
 
-    smallest = shrink(problem, lambda smaller: _ask(session, smaller)[1].verdict is verdict)
+    smaller = shrink(problem, lambda each: _ask(session, asked(each))[1].verdict is verdict)
+    smallest = asked(smaller)
     outcome, result = _ask(session, smallest)
-    if verdict is not Verdict.DIVERGES or outcome.answer is None:
-        return SmallestFailure(smallest, error=result.reason)
+    answered = next(wrong_outputs(outcome, result), None)
+    if verdict is not Verdict.DIVERGES or answered is None:
+        return SmallestFailure(smallest, error=result.reason, differences=result.differences)
 
     def ask(other: Problem) -> Answer:
         answer = session.ask(other).answer
@@ -89,7 +103,7 @@ def _smallest_failure(session: Session, problem: Problem, verdict: Verdict) -> S
             raise SubjectFailedError(other.id, f"subject {session.name!r} gives no answer")
         return answer
 
-    return SmallestFailure(smallest, explain(smallest.with_outputs(outcome.answer.outputs), ask))
+    return SmallestFailure(smallest, explain(answered, ask))
 
 
 def _ask(session: Session, problem: Problem) -> tuple[Outcome, CaseResult]:

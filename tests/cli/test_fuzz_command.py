@@ -90,7 +90,7 @@ def old(run, **fields):
     """Return a run as version 1 stored it."""
     records = [dataclasses.asdict(record) for seed in run[1] for record in seed.records]
     head = dataclasses.asdict(dataclasses.replace(run[0], tally=None))
-    del head["tally"], head["precision"]
+    del head["tally"], head["precision"], head["gradients"]
     return {"format": "rnnparity-fuzz/1", **head, "records": records, **fields}
 
 
@@ -171,7 +171,7 @@ def test_runs_that_do_not_belong_together_are_refused(here, stored):
         (["--precision", "2**-9", "--from", "x.json"], "remove SUBJECT"),
         (["no-such"], "unknown name"),
         (["reference", "--dask", "tcp://x:1", "-j", "2"], "-j: remove it with --dask"),
-        (["--from", "x.json", "--dask", "tcp://x:1"], "--precision and --dask"),
+        (["--from", "x.json", "--dask", "tcp://x:1"], "--gradients and --dask"),
         (["--json", "/nowhere/x.json"], "/nowhere/x.json"),
     ],
 )

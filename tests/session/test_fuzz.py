@@ -7,10 +7,11 @@ from _support.command_line import own_package
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
+from rnnparity.reference.gradients import compute_gradients
 from rnnparity.session import fuzz as fuzzing
 from rnnparity.session.fuzz import DRAWS, Log, fuzz
+from rnnparity.session.fuzz_questions import questions_of
 from rnnparity.session.fuzz_records import CHANGES
-from rnnparity.session.random_problems import problems_of_seed
 
 SEEDS = range(12)
 
@@ -25,6 +26,30 @@ def rounded(problem, error=0.0):
 
 def off(problem):
     return rounded(problem, 1e-3)
+
+
+def rounded_gradients(problem):
+    return {
+        slot.name: FLOAT_TYPES[slot.dtype].round(tensor.data)
+        for slot, tensor in zip(problem.gradient_slots(), compute_gradients(problem), strict=True)
+    }
+
+
+def doubled_kernel(problem):
+    gradients = rounded_gradients(problem)
+    name = next(name for name in gradients if name.endswith("kernel"))
+    return {**gradients, name: 2 * gradients[name]}
+
+
+def right(problem):
+    return rounded(problem)
+
+
+def wrong(problem):
+    return rounded(problem)
+
+
+right.gradients, wrong.gradients = rounded_gradients, doubled_kernel
 
 
 class Kept(Log):
@@ -73,6 +98,31 @@ def test_a_small_error_is_counted_as_a_failure():
     assert {record.verdict for record in run.tally.failing} == {Verdict.DIVERGES}
 
 
+@pytest.mark.usefixtures("few_draws")
+def test_gradients_raise_no_alarm_and_changes_of_them_are_detected():
+    run = fuzz(right, SEEDS[:6], gradients=True)
+    assert run.compared == "gradients"
+    parts = run.tally.summaries()
+    assert sum(part.verdicts for part in parts.values()) == 12
+    assert run.tally.failures == 0
+    for change in CHANGES:
+        changed = sum(part.changed[change] for part in parts.values())
+        assert changed >= 5
+        assert sum(part.detected[change] for part in parts.values()) == changed
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_wrong_gradients_are_counted_as_failures():
+    run = fuzz(wrong, SEEDS[:3], gradients=True)
+    assert run.tally.failures == sum(part.compared for part in run.tally.summaries().values()) > 0
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_a_function_without_gradients_is_unsupported():
+    run = fuzz(rounded, SEEDS[:1], gradients=True)
+    assert not run.tally.compared
+
+
 def test_all_problems_of_the_seeds_are_asked_and_counted():
     calls, log = [], Kept()
     fuzz(rounded, SEEDS[:1], progress=lambda *arguments: calls.append(arguments), log=log)
@@ -85,8 +135,9 @@ def test_all_problems_of_the_seeds_are_asked_and_counted():
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_array_is_off_by_the_fault_size(change):
-    problem = next(p for seed in SEEDS for p in problems_of_seed(seed))
-    question = fuzzing._changed(problem, 0, 1, change, None)
+    questions = questions_of(0, None, gradients=False)
+    question = next(each for each in questions if each.change == change)
+    problem = question.healthy
     size = FLOAT_TYPES[problem.threshold_type].fault
     pairs = zip(question.healthy.weights, question.problem.weights, strict=True)
     different = [(a, b) for a, b in pairs if not np.array_equal(a.data, b.data)]
@@ -122,6 +173,7 @@ FAILING = """
 import os, time
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.reference import compute
+from rnnparity.reference.gradients import compute_gradients
 
 def fails(problem):
     if problem.id == "fuzz-3-1":

@@ -19,6 +19,8 @@ from rnnparity.problem.layers import Bidirectional, Recurrent, halves
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
+from rnnparity.reference.gradients import compute_gradients
+from rnnparity.report.text.fuzz import smallest_lines
 from rnnparity.session.fuzz import SMALLEST
 from rnnparity.session.fuzz_records import Record, SeedRecords
 from rnnparity.session.fuzz_tally import Tally
@@ -160,6 +162,36 @@ def test_the_cause_of_the_smallest_failure_is_named():
     assert failure.problem.inputs.shape == (1, 1, 1)
     assert failure.diagnosis.explanation.cause.names == ("bias-row-dropped",)
     assert failure.error == ""
+
+
+def doubled_kernel(problem):
+    first, second, *others = compute_gradients(problem)
+    slots = problem.gradient_slots()
+    arrays = [first.data, 2 * second.data, *(tensor.data for tensor in others)]
+    return [np.asarray(array, slot.dtype) for array, slot in zip(arrays, slots, strict=True)]
+
+
+def of_another_shape(problem):
+    return [array[..., :1] for array in doubled_kernel(problem)]
+
+
+def test_the_cause_of_the_smallest_failure_of_gradients_is_named(monkeypatch):
+    monkeypatch.setattr(healthy, "gradients", doubled_kernel, raising=False)
+    (failure,) = smallest_failures(healthy, IDS, 60, gradients=True)
+    assert failure.problem.cotangents is not None
+    assert failure.problem.inputs.shape == (1, 1, 1)
+    (fault,) = failure.diagnosis.explanation.cause.faults
+    assert (fault.cause, fault.variant) == ("gradient-doubled", "kernel")
+    assert list(smallest_lines(failure))[1].startswith("  cause: ")
+
+
+def test_gradients_of_another_shape_have_no_cause_to_search(monkeypatch):
+    monkeypatch.setattr(healthy, "gradients", of_another_shape, raising=False)
+    (failure,) = smallest_failures(healthy, IDS, 60, gradients=True)
+    assert failure.diagnosis is None
+    first, second, *_ = smallest_lines(failure)
+    assert first.startswith("smallest problem like fuzz-38-0")
+    assert "shape" in second
 
 
 def test_an_error_is_shrunk_as_an_error():

@@ -62,12 +62,12 @@ class StoredLog(Log):
         """Write what is run, or check that the file has the same; what was cut off is removed.
 
         Raises:
-            RequestError: the file has another subject, version or precision.
+            RequestError: the file has another subject, version or precision, or gradients and outputs.
         """
         if self._head is None:
             self._path.write_bytes(_line(head_of(run).model_dump()))
             return
-        for what in ("subject", "versions", "rnnparity", "precision"):
+        for what in ("subject", "versions", "rnnparity", "precision", "compared"):
             actual, expected = getattr(self._head, what), getattr(run, what)
             if actual != expected:
                 message = (
@@ -91,7 +91,7 @@ def load_runs(files: Sequence[Path]) -> list[FuzzRun]:
 
     Raises:
         RequestError: a file is unreadable or malformed, two are of different versions of rnnparity,
-            or a seed of a subject occurs twice.
+            or of gradients and outputs, or a seed of a subject occurs twice.
     """
     runs: list[FuzzRun] = []
     seen: dict[str, SeedSet] = {}
@@ -100,6 +100,9 @@ def load_runs(files: Sequence[Path]) -> list[FuzzRun]:
         if runs and run.rnnparity != runs[0].rnnparity:
             expected = f"expected {runs[0].rnnparity} as in {files[0]}"
             raise RequestError(f"{file}: rnnparity: got {run.rnnparity}, {expected}")
+        if runs and run.gradients != runs[0].gradients:
+            expected = f"expected {runs[0].compared} as in {files[0]}"
+            raise RequestError(f"{file}: compared: got {run.compared}, {expected}")
         runs.append(run)
     return runs
 

@@ -90,10 +90,11 @@ class Head(RunFields):
 
     format: Literal["rnnparity-fuzz/2"]
     precision: _Precision = ""
+    gradients: bool = False
 
     def run(self) -> FuzzRun:
         """Return the run, without any records."""
-        return replace(super().run(), precision=self.precision)
+        return replace(super().run(), precision=self.precision, gradients=self.gradients)
 
 
 def head_of(run: FuzzRun) -> Head:
@@ -105,6 +106,7 @@ def head_of(run: FuzzRun) -> Head:
         date=run.date,
         rnnparity=run.rnnparity,
         precision=run.precision,
+        gradients=run.gradients,
         seeds=list(run.seeds),
     )
 

@@ -7,7 +7,7 @@ from shlex import quote
 
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.text.columns import number_columns
-from rnnparity.report.text.differences import sigma_text
+from rnnparity.report.text.differences import describe, sigma_text
 from rnnparity.report.text.explanation import headline
 from rnnparity.report.text.messages import precision_option
 from rnnparity.session.fuzz import FuzzRun
@@ -31,7 +31,7 @@ def fuzz_lines(runs: Sequence[FuzzRun]) -> Iterator[str]:
     """Yield the failing problems, a row for each dtype, and what fixed tolerances would reject.
 
     The columns are: the largest error in sigma of compared problems; detected changes of a weight
-    array, all of it scaled or each element up or down; and the relative change that is detected in
+    array, or of a gradient, all of it scaled or each element up or down; and the relative change that is detected in
     99 of 100 problems.
     """
     for run in runs:
@@ -42,7 +42,7 @@ def fuzz_lines(runs: Sequence[FuzzRun]) -> Iterator[str]:
         if summary.unsupported:
             yield f"{dtype}: {summary.unsupported} of {summary.verdicts} problems are unsupported"
         for name, count in summary.rejected_elsewhere.items():
-            yield f"{name} would reject {count} of {summary.compared} {dtype} outputs"
+            yield f"{name} would reject {count} of {summary.compared} {dtype} {runs[0].compared}"
     for run in runs:
         yield origin(run)
 
@@ -57,7 +57,8 @@ def origin(run: FuzzRun) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
     first, last = run.tally.seeds or run.seeds
     ending = ", interrupted" if run.interrupted else ""
-    relative = f" to {run.precision}" if run.precision else ""
+    relative = f" on {run.compared}" if run.gradients else ""
+    relative += f" to {run.precision}" if run.precision else ""
     where = f"{run.tally.problems} verdicts{relative}, seeds {first}..{last}{ending}"
     return f"{run.subject}: {where}{f' ({versions})' if versions else ''}"
 
@@ -69,6 +70,7 @@ def _failing(run: FuzzRun) -> Iterator[str]:
             what = f"{record.verdict}: {record.reason}"
         yield f"{record.id}: {run.subject} {what}"
         words = f"{record.id} --subject {quote(run.subject)}{precision_option(run.precision)}"
+        words += " --gradients" if run.gradients else ""
         yield f"  explain: rnnparity explain {words}"
     further = run.tally.failures - len(run.tally.failing)
     if further:
@@ -79,10 +81,12 @@ def smallest_lines(failure: SmallestFailure) -> Iterator[str]:
     """Yield the smallest problem of one that fails, and its cause."""
     problem = failure.problem
     yield f"smallest problem like {problem.id} that fails: {problem.description}"
-    if failure.diagnosis is None:
-        yield f"  error: {failure.error}"
-    else:
+    if failure.diagnosis is not None:
         yield f"  cause: {headline(failure.diagnosis.explanation)}"
+    elif failure.error:
+        yield f"  error: {failure.error}"
+    for difference in failure.differences:
+        yield from (f"  {line}" for line in describe(difference, 0))
 
 
 def _numbers(summary: Summary) -> list[str]:

@@ -1,6 +1,7 @@
 """Stored runs of random problems: continued where they stopped, whatever ended them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +58,7 @@ def test_a_seed_that_was_cut_off_is_run_again(path, cut):
         ({"versions": {"mine": "2"}}, "versions: got"),
         ({"rnnparity": "0.3"}, "rnnparity: got 0.2, expected 0.3"),
         ({"precision": "float16"}, "precision: got none, expected float16"),
+        ({"gradients": True}, "compared: got outputs, expected gradients to continue"),
     ],
 )
 def test_another_run_does_not_continue(path, other, message):
@@ -127,3 +129,13 @@ def test_a_set_of_seeds_has_what_was_added():
     for number in added:
         seeds.add(number)
     assert [number in seeds for number in (*added, 1, 2048, 10**12 - 1)] == [True] * 4 + [False] * 3
+
+
+def test_runs_of_gradients_and_of_outputs_are_not_merged(path, tmp_path):
+    log = StoredLog(tmp_path / "gradients.jsonl")
+    log.begin(replace(RUN, gradients=True))
+    log.add(seed(3))
+    (run,) = load_runs([tmp_path / "gradients.jsonl"])
+    assert run.gradients
+    with pytest.raises(RequestError, match="compared: got gradients, expected outputs as in"):
+        load_runs([path, tmp_path / "gradients.jsonl"])
