@@ -26,13 +26,15 @@ class Part:
     """The condition or the body of a loop: its index, and the key of its signature.
 
     `inputs` are the positions of the loop's variables that it uses, which are its arguments "i0",
-    ... `tensors` are what its operators return, index and name, in the order of execution.
+    ... `tensors` are what its operators return, index and name, in the order of execution, and
+    `of_loops` those of them that a loop inside of it takes or returns.
     """
 
     index: int
     key: str
     inputs: tuple[int, ...]
     tensors: tuple[tuple[int, str], ...]
+    of_loops: frozenset[int]
 
     def run(self, runner: Runner, variables: Sequence[Array]) -> list[Array]:
         """Return its outputs."""
@@ -71,17 +73,25 @@ def with_signatures(content: bytes) -> tuple[bytes, list[Loop]]:
 
 def _loops(schema: LiteRT, model: LiteRT) -> Iterator[Loop]:
     used = _used(model.subgraphs[0])
-    for operator in model.subgraphs[0].operators:
-        code = model.operatorCodes[operator.opcodeIndex].builtinCode
-        if code == schema.BuiltinOperator.WHILE:
-            options = operator.builtinOptions
-            yield Loop(
-                tuple(map(int, operator.inputs)),
-                tuple(map(int, operator.outputs)),
-                used & set(map(int, operator.outputs)),
-                _part(model, options.condSubgraphIndex),
-                _part(model, options.bodySubgraphIndex),
-            )
+    for operator in _whiles(schema, model, model.subgraphs[0]):
+        options = operator.builtinOptions
+        yield Loop(
+            tuple(map(int, operator.inputs)),
+            tuple(map(int, operator.outputs)),
+            used & set(map(int, operator.outputs)),
+            _part(schema, model, options.condSubgraphIndex),
+            _part(schema, model, options.bodySubgraphIndex),
+        )
+
+
+def _whiles(schema: LiteRT, model: LiteRT, graph: LiteRT) -> list[LiteRT]:
+    """Return the operators of a graph that are loops."""
+    code = schema.BuiltinOperator.WHILE
+    return [
+        operator
+        for operator in graph.operators
+        if model.operatorCodes[operator.opcodeIndex].builtinCode == code
+    ]
 
 
 def _used(graph: LiteRT) -> frozenset[int]:
@@ -90,16 +100,17 @@ def _used(graph: LiteRT) -> frozenset[int]:
     return frozenset(used | set(map(int, graph.outputs)))
 
 
-def _part(model: LiteRT, index: int) -> Part:
+def _part(schema: LiteRT, model: LiteRT, index: int) -> Part:
     graph = model.subgraphs[index]
     used = _used(graph)
     # The interpreter allocates no memory for an input that nothing uses.
     inputs = [number for number, tensor in enumerate(graph.inputs) if int(tensor) in used]
     computed = [int(tensor) for operator in graph.operators for tensor in operator.outputs]
     names = [graph.tensors[tensor].name.decode(errors="replace") for tensor in computed]
-    return Part(
-        index, f"rnnparity/{index}", tuple(inputs), tuple(zip(computed, names, strict=True))
-    )
+    loops = _whiles(schema, model, graph)
+    of_loops = frozenset(int(tensor) for loop in loops for tensor in (*loop.inputs, *loop.outputs))
+    tensors = tuple(zip(computed, names, strict=True))
+    return Part(index, f"rnnparity/{index}", tuple(inputs), tensors, of_loops)
 
 
 def _signature(schema: LiteRT, model: LiteRT, part: Part) -> LiteRT:
@@ -126,6 +137,9 @@ def tensors_of_steps(
 ) -> Iterator[tuple[str, Array]]:
     """Run a loop once more, and yield the tensors of its body, joined along a first axis of steps.
 
+    What a loop inside of it takes or returns is yielded step by step too, "NAME[0]", ...: each may be
+    what a call of a layer does.
+
     The interpreter must not have run the main graph, whose memory the body would then use. `main` are
     the tensors of the main graph. Tensors that cannot have one of these sizes are left out. Nothing is
     yielded if the loop's results are other than in the main graph. `check_bytes` is called with the
@@ -145,7 +159,9 @@ def tensors_of_steps(
                 kept += array.nbytes
         check_bytes(kept)
     if _same_results(loop, main, variables):
-        for (_, name), arrays in steps.items():
+        for (index, name), arrays in steps.items():
+            if index in loop.body.of_loops:
+                yield from ((f"{name}[{step}]", array) for step, array in enumerate(arrays))
             if len({array.shape for array in arrays}) == 1:
                 yield name, np.stack(arrays)
 

@@ -94,6 +94,37 @@ def test_layers_in_one_loop_of_a_tflite_model_are_found(keras, exported, monkeyp
     assert not any("lstm_cell" in name for name in names)
 
 
+def nested(keras, weights=None):
+    """Return a model that calls a layer in a loop, for each of three parts of the inputs."""
+    import tensorflow as tf
+
+    class Outer(keras.layers.Layer):
+        def __init__(self):
+            super().__init__(name="outer")
+            self.lstm = keras.layers.LSTM(6, return_sequences=True, name="inner")
+
+        def call(self, x):
+            return tf.map_fn(self.lstm, x)
+
+    start = keras.Input(batch_shape=(3, 2, 5, 4))
+    model = keras.Model(start, Outer()(start))
+    model.set_weights(weights or model.get_weights())
+    model(np.zeros((3, 2, 5, 4), "float32"))
+    return model
+
+
+@pytest.mark.parametrize("is_healthy", [pytest.param(True, marks=pytest.mark.slow), False])
+def test_layer_in_a_loop_in_a_loop_of_a_tflite_model_is_found(keras, exported, is_healthy):
+    model = nested(keras)
+    weights = model.get_weights() if is_healthy else each(4, (0, 2, 1, 3))(model.get_weights())
+    result = from_model(model, against=exported(nested(keras, weights))).port
+    verdict = Verdict.AGREES if is_healthy else Verdict.DIVERGES
+    assert [call.result.verdict for call in result.calls] == [verdict] * 3
+    assert [call.tensor[-3:] for call in result.calls] == ["[0]", "[1]", "[2]"]
+    if not is_healthy:
+        assert result.explanation.cause.names == ("gate-order",)
+
+
 @pytest.mark.slow
 def test_layers_in_one_loop_of_an_onnx_model_are_found(keras, tmp_path):
     pytest.importorskip("tf2onnx")
