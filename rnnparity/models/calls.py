@@ -146,7 +146,7 @@ class OutputComparison:
 
     `tolerance` is the largest that counts as noise, in the units of the values, and `relative` the
     part of the largest value that it is. `follows`: a recurrent layer differs, so that the output
-    must differ too, and is not judged.
+    must differ too, and is not judged. `printed` are the digits that the port's was printed with.
     """
 
     name: str
@@ -154,6 +154,7 @@ class OutputComparison:
     tolerance: float
     relative: float
     follows: bool = False
+    printed: PrintedDigits | None = None
 
     @property
     def differs(self) -> bool:

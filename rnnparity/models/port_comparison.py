@@ -179,27 +179,41 @@ def _compared_output(
     expected: Tensor, actual: Tensor, formats: Sequence[PrintedDigits]
 ) -> OutputComparison:
     target = expected.data.astype(np.float64)
-    values = nearest(0, actual, target).data.astype(np.float64)
+    matched = Tensor(actual.name, nearest(0, actual, target).data)
+    values = matched.data.astype(np.float64)
     relative = ROUNDINGS * FLOAT_TYPES.get(expected.dtype, FLOAT_TYPES["float32"]).u
     largest = float(np.max(np.abs(values - target), initial=0.0))
     scale = float(np.max(np.abs(target), initial=0.0))
-    tolerance = relative * scale + _printing_error(actual, formats)
+    printed = _format(matched, expected, formats)
+    unit = 0.0 if printed is None else _largest_unit(printed, matched)
+    tolerance = relative * scale + MARGIN * unit / 2
     return OutputComparison(
-        actual.name, largest, tolerance, tolerance / scale if scale else relative
+        actual.name,
+        largest,
+        tolerance,
+        tolerance / scale if scale else relative,
+        printed=printed,
     )
 
 
-def _printing_error(actual: Tensor, formats: Sequence[PrintedDigits]) -> float:
-    """Return half a unit of the last digit where an output was printed, 0 where it was not.
+def _format(
+    actual: Tensor, expected: Tensor, formats: Sequence[PrintedDigits]
+) -> PrintedDigits | None:
+    """Return how an output was printed, None where it was not.
 
     It may have too few values to show that; then the formats of the other outputs are tried.
     """
+    own = printed_digits([actual], [expected]) if actual.dtype in FLOAT_TYPES else None
+    if own is not None:
+        return own
     values = actual.data.astype(np.float64)
-    own = printed_digits([actual])
-    candidates = [own] if own else formats
-    units = [
-        float(np.max(printed.unit(values), initial=0.0))
-        for printed in candidates
+    fitting = [
+        printed
+        for printed in formats
         if np.allclose(printed.rounded(values), values, rtol=FLOAT_TYPES["float32"].u, atol=0)
     ]
-    return MARGIN * max(units, default=0.0) / 2
+    return max(fitting, key=lambda printed: _largest_unit(printed, actual), default=None)
+
+
+def _largest_unit(printed: PrintedDigits, actual: Tensor) -> float:
+    return float(np.max(printed.unit(actual.data.astype(np.float64)), initial=0.0))

@@ -63,7 +63,8 @@ class ByValue:
     def __init__(self, port: Port, names: Mapping[str, str]) -> None:
         self.tensors = port.tensors
         self.names = names
-        _check_names(names, [tensor.name for tensor in self.tensors])
+        missing = "the port has no tensor of this name, or of another size than those of the model"
+        _check_names(names, [tensor.name for tensor in self.tensors], missing)
 
     def candidates(
         self, key: str, target: Array, after: int = -1, before: int | None = None
@@ -99,7 +100,7 @@ class ByName:
     def __init__(self, port: Port, names: Mapping[str, str]) -> None:
         self.tensors = {tensor.name: (index, tensor) for index, tensor in enumerate(port.tensors)}
         self.names = names
-        _check_names(names, list(self.tensors))
+        _check_names(names, list(self.tensors), "the port has no array of this name")
 
     def candidates(
         self,
@@ -126,11 +127,11 @@ class ByName:
         return _under(self.tensors, key) if name is None else self.tensors[name]
 
 
-def _check_names(names: Mapping[str, str], known: Sequence[str]) -> None:
+def _check_names(names: Mapping[str, str], known: Sequence[str], missing: str) -> None:
     for key, name in names.items():
         if name not in known:
             hint = did_you_mean(name, known, f"it has {listed(known) or 'none'}")
-            raise RequestError(f"--map {key}={name}: the port has no such tensor{hint}")
+            raise RequestError(f"--map {key}={name}: {missing}{hint}")
 
 
 def _under(mapping: Mapping[str, Value], key: str) -> Value | None:

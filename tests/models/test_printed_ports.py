@@ -12,6 +12,7 @@ from rnnparity.models.port_comparison import compare_port
 from rnnparity.models.ports.port import named_port
 from rnnparity.problem.tensor import Tensor
 from rnnparity.problem.verdicts import Verdict
+from rnnparity.report.text.port import output_text
 
 SWAPPED = ("gate-order", "LSTM fico in all weights")
 BIAS = ("bias-row-dropped", "GRU, the state's bias")
@@ -101,6 +102,19 @@ def test_final_output_agrees_to_the_digits_that_are_shown(decimals):
     result = final_of_rounded(decimals)
     assert result.status == 0
     assert [output.differs for output in result.outputs] == [False]
+    text = output_text(result.outputs[0])
+    assert text.endswith(f"; agrees to the {decimals} printed decimals")
+    assert "printed" not in output_text(final_of_rounded(9).outputs[0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_final_outputs_of_few_values_or_of_integers_are_compared(dtype):
+    final = np.array([[0.123456, 2.0]], "float32") if dtype == "float32" else np.array([[3, 0]])
+    recording = replace(recorded(), outputs=(Tensor("final", final),))
+    result = compare_port("port", recording, named_port("port", {"output": final.round(4)}))
+    (output,) = result.outputs
+    assert not output.differs
+    assert (output.printed is not None) == (dtype == "float32")
 
 
 @pytest.mark.parametrize(("decimals", "off"), [(2, 0.04), (3, 0.004), (4, 0.0004)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from rnnparity.explanation.digits import PrintedDigits
 from rnnparity.models.calls import CallResult, ModelResult, OutputComparison, PortCall, PortResult
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.explanation_json import cause_json, finite
@@ -99,7 +100,11 @@ def output_text(output: OutputComparison) -> str:
         f"final output{name}: largest difference {output.largest:.2g}, "
         f"tolerance {output.tolerance:.2g} ({output.relative:.1g} of the largest value)"
     )
-    return f"{line}; a layer before it differs" if output.follows and output.differs else line
+    if output.follows and output.differs:
+        return f"{line}; a layer before it differs"
+    if output.printed is None or output.differs:
+        return line
+    return f"{line}; {printed_agreement(output.printed.finding)}"
 
 
 def _output_style(output: OutputComparison) -> Style:
@@ -158,7 +163,7 @@ def port_json(result: PortResult) -> dict[str, object]:
                 "tensor": call.tensor or None,
                 "inputs_differ": call.inputs_differ,
                 "suspect": call.suspect or None,
-                "printed": _printed_json(call),
+                "printed": _printed_json(call.printed),
                 "reason": call.result.reason,
             }
             for call in result.calls
@@ -170,11 +175,9 @@ def port_json(result: PortResult) -> dict[str, object]:
     }
 
 
-def _printed_json(call: PortCall) -> dict[str, object] | None:
-    """Return the digits of the outputs, where they were printed."""
-    if call.printed is None:
-        return None
-    return {"digits": call.printed.count, "of": call.printed.finding.name}
+def _printed_json(printed: PrintedDigits | None) -> dict[str, object] | None:
+    """Return how outputs were printed, where they were."""
+    return None if printed is None else {"digits": printed.count, "of": printed.finding.name}
 
 
 def _output_json(output: OutputComparison) -> dict[str, object]:
@@ -184,4 +187,5 @@ def _output_json(output: OutputComparison) -> dict[str, object]:
         "tolerance": output.tolerance,
         "relative_tolerance": output.relative,
         "differs": output.differs,
+        "printed": _printed_json(output.printed),
     }
