@@ -17,7 +17,7 @@ import numpy as np
 
 from rnnparity import __version__
 from rnnparity.problem.answer import Answer
-from rnnparity.problem.dtypes import Array
+from rnnparity.problem.dtypes import Array, arithmetic_type
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import Expected
@@ -179,10 +179,12 @@ def _answered(
         question = asked.pop(outcome.problem.id)
         id_ = question.healthy.id
         waiting[id_] -= 1
-        expected = healthy.pop(id_, None) or expect_answer(
-            question.healthy, precision=session.precision
-        )
-        if waiting[id_]:  # what was computed serves the changes of the problem
+        expected = None
+        if not outcome.unsupported:  # else there is nothing to compare
+            expected = healthy.pop(id_, None) or expect_answer(
+                question.healthy, precision=session.precision
+            )
+        if expected and waiting[id_]:  # what was computed serves the changes of the problem
             healthy[id_] = expected
         yield _result(session, question, outcome, expected)
         if gradients:
@@ -191,8 +193,14 @@ def _answered(
 
 
 def _result(
-    session: Session, question: Question, outcome: Outcome, expected: Expected
+    session: Session, question: Question, outcome: Outcome, expected: Expected | None
 ) -> tuple[Question, CaseResult, Record | None]:
+    """Return a question, its result, and what is recorded of it; `expected` unless unsupported."""
+    if expected is None:
+        result = session.judge(outcome)
+        dtype = arithmetic_type(question.healthy.threshold_type, session.precision).name
+        record = Record(question.healthy.id, dtype, result.verdict, 0.0)
+        return question, result, None if question.change else record
     result = _judged(session, outcome, expected)
     if question.change and not _must_be_detected(question, expected):
         return question, result, None

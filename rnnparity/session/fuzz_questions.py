@@ -60,7 +60,7 @@ def _with_changed_weights(question: Question, change: str, precision: FloatType 
 
 
 def with_changed_gradients(
-    question: Question, outcome: Outcome, expected: Expected
+    question: Question, outcome: Outcome, expected: Expected | None
 ) -> Iterator[tuple[Question, Outcome]]:
     """Yield an answer with one gradient changed by the fault size, where its draw has changes.
 
@@ -75,7 +75,7 @@ def with_changed_gradients(
         rng = np.random.default_rng([question.seed, question.draw, len(filled)])
         changed = replace(question, change=change)
         tensor = gradients[index := int(rng.choice(filled))] if filled else None
-        if answer is None or tensor is None:
+        if answer is None or tensor is None or expected is None:
             yield changed, outcome
             continue
         edited = _changed(tensor, change, expected.dtype.fault, rng)

@@ -135,16 +135,17 @@ def layer_outputs(problem: Problem, compute_layer: LayerFunction) -> tuple[Tenso
     return run_calls(problem, initial_states(problem), run)
 
 
-def lengths_of(mask: Array) -> Array:
+def lengths_of(mask: Array, empty_rows: bool = False) -> Array:
     """Return the number of used steps of each row (B,) of a mask (B, T).
 
     Raises:
-        Unsupported: the mask is no right padding, or has an empty row.
+        Unsupported: the mask is no right padding, or has an empty row without `empty_rows`.
     """
     lengths: Array = mask.sum(axis=1)
     is_right_padding = (mask == (np.arange(mask.shape[1]) < lengths[:, None])).all()
-    if not is_right_padding or not lengths.all():
-        raise Unsupported("lengths express only right padding, and no empty row")
+    if not is_right_padding or not (empty_rows or lengths.all()):
+        also = "" if empty_rows else ", and no empty row"
+        raise Unsupported(f"lengths express only right padding{also}")
     return lengths
 
 
@@ -188,7 +189,7 @@ def _layer_of_halves(
         last += ends
     if layer.return_sequences:
         outputs[1] = outputs[1][:, ::-1]
-    return _merged(layer.merge_mode, *outputs), last
+    return merged(layer.merge_mode, *outputs), last
 
 
 def _run_half(
@@ -225,7 +226,8 @@ def _run_half(
     return arrays[0] if layer.return_sequences else arrays[0][:, -1], arrays[1:]
 
 
-def _merged(mode: str | None, y: Array, y_rev: Array) -> list[Array]:
+def merged(mode: str | None, y: Array, y_rev: Array) -> list[Array]:
+    """Return the outputs of a Bidirectional from those of its halves, both in forward time."""
     if mode is None:
         return [y, y_rev]
     if mode == "concat":

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.layers import Recurrent
+from rnnparity.problem.problem import Problem
 
 # Paths that need an NVIDIA GPU. TF32 is its matrix product with 10 bits after the point.
 GPU_PATHS = {
@@ -15,14 +17,37 @@ GPU_PATHS = {
 
 
 @dataclass(frozen=True)
+class LayerScript:
+    """The script of a bundle that runs one call of a layer in a framework.
+
+    `name` is the framework's name in the output, `template` that in rnnparity/report/templates, `file`
+    the script's. `expresses` returns whether the script can run a problem.
+    """
+
+    name: str
+    template: str
+    file: str = "reproduce.py"
+    expresses: Callable[[Problem], bool] = lambda _: True
+
+
+def is_plain_lstm(problem: Problem) -> bool:
+    """Return whether a problem is an LSTM that runs forward, with biases, only on its inputs."""
+    layer = problem.layer
+    plain = problem.mask is None and problem.initial_state is None
+    if not isinstance(layer, Recurrent) or layer.class_name != "LSTM" or layer.go_backwards:
+        return False
+    return plain and layer.use_bias and layer.dtype == "float32"
+
+
+@dataclass(frozen=True)
 class Registration:
     """A subject as its module declares it in the constant `SUBJECTS`, a tuple of these.
 
     `factory` returns the subject; it is called in a worker process and imports the framework.
     `packages` are the modules that must be importable, and `extra` is the extra of this project that
     installs them ("" where they are the user's). `precision` is the one that the engine declares,
-    written as for --precision, where it is coarser than the layer's type. Lists are sorted by
-    `rank`, then by the module's name.
+    written as for --precision, where it is coarser than the layer's type. `script` is that of its
+    bundles, where it is its own. Lists are sorted by `rank`, then by the module's name.
     """
 
     name: str
@@ -33,6 +58,7 @@ class Registration:
     rank: int = 100
     needs_gpu: bool = False
     precision: str = ""
+    script: LayerScript | None = None
 
 
 class SubjectError(RequestError):

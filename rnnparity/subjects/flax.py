@@ -16,8 +16,9 @@ import numpy as np
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
+from rnnparity.problem.problem import Problem
 from rnnparity.subjects.adapters import Mask, States, Weights, half_subject, lengths_of
-from rnnparity.subjects.declarations import Registration
+from rnnparity.subjects.declarations import LayerScript, Registration
 from rnnparity.subjects.engine_weights import check_plain, gru_weights
 from rnnparity.subjects.functions import FunctionSubject
 
@@ -47,13 +48,15 @@ def make(api: str) -> FunctionSubject:
         check_plain(layer, None, CELLS, ("float32", "float64"), ACTIVATIONS)
         if mask is not None and layer.return_sequences:
             raise Unsupported("outputs at padded steps are not specified")
-        lengths = None if mask is None else lengths_of(mask)
+        lengths = None if mask is None else lengths_of(mask, empty_rows=True)
         is_lstm = layer.class_name == "LSTM"
         start = (states[1], states[0]) if is_lstm else states[0]
         carry, outputs = run(layer, weights, x, start, lengths)
         ends = [np.asarray(end) for end in (carry[::-1] if is_lstm else [carry])]
         sequence = np.array(outputs)
         sequence[:, -1] = ends[0]  # that of the last used step
+        if lengths is not None:
+            sequence[lengths == 0] = 0  # Keras has no output there
         return sequence, ends
 
     return FunctionSubject(half, ("flax", "jax"))
@@ -142,6 +145,16 @@ def _parameters(layer: Recurrent, weights: Mapping[str, Array]) -> dict[str, dic
     return parameters
 
 
+def _is_simple_rnn_with_lengths(problem: Problem) -> bool:
+    """Return whether a problem is a plain SimpleRNN that runs forward over lengths."""
+    layer = problem.layer
+    if not isinstance(layer, Recurrent) or layer.class_name != "SimpleRNN" or layer.go_backwards:
+        return False
+    plain = layer.use_bias and not layer.return_sequences and problem.initial_state is None
+    return plain and problem.mask is not None and layer.activation == "tanh"
+
+
+LINEN_SCRIPT = LayerScript("Flax", "reproduce_flax.py.j2", expresses=_is_simple_rnn_with_lengths)
 SUBJECTS = tuple(
     Registration(
         f"flax:{api}",
@@ -150,6 +163,7 @@ SUBJECTS = tuple(
         packages=("flax", "jax"),
         extra="flax",
         rank=51,
+        script=LINEN_SCRIPT if api == "linen" else None,
     )
     for api in ("linen", "nnx")
 )

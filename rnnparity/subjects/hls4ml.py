@@ -18,7 +18,7 @@ from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Bidirectional, Stack, halves
 from rnnparity.problem.problem import Problem
-from rnnparity.subjects.declarations import MissingFrameworkError, Registration
+from rnnparity.subjects.declarations import LayerScript, MissingFrameworkError, Registration
 from rnnparity.subjects.functions import FunctionSubject
 from rnnparity.subjects.keras import TensorFlow
 from rnnparity.subjects.keras_backend import quiet
@@ -115,6 +115,7 @@ SUBJECTS = (
         packages=("tensorflow", "hls4ml"),
         extra="hls4ml",
         rank=61,
+        script=LayerScript("hls4ml", "reproduce_hls4ml.py.j2"),
         precision=PRECISION,
     ),
 )

@@ -15,7 +15,7 @@ import numpy as np
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
 from rnnparity.subjects.adapters import Mask, States, Weights, half_subject
-from rnnparity.subjects.declarations import Registration
+from rnnparity.subjects.declarations import LayerScript, Registration, is_plain_lstm
 from rnnparity.subjects.engine_weights import check_plain, gru_weights
 from rnnparity.subjects.functions import FunctionSubject
 
@@ -97,8 +97,8 @@ def _run(ncnn: Any, net: Any, row: Sequence[Array]) -> list[Array]:
     inputs = [row[0], *(state[None] for state in row[1:])]
     extractor = net.create_extractor()
     for name, array in enumerate(inputs):
-        # A Mat does not own the numbers of an array.
-        extractor.input(f"in{name}", ncnn.Mat(np.ascontiguousarray(array)).clone())
+        contiguous = np.ascontiguousarray(array)  # a Mat does not keep it alive
+        extractor.input(f"in{name}", ncnn.Mat(contiguous).clone())
     return [np.array(extractor.extract(f"out{name}")[1]) for name in range(len(inputs))]
 
 
@@ -110,5 +110,6 @@ SUBJECTS = (
         packages=("ncnn",),
         extra="ncnn",
         rank=52,
+        script=LayerScript("ncnn", "reproduce_ncnn.py.j2", expresses=is_plain_lstm),
     ),
 )

@@ -131,4 +131,5 @@ SUBJECTS = (
     _registration("onnx-reference", "ONNX's ReferenceEvaluator, models built by hand"),
     _registration("onnxruntime-node", "ONNX Runtime on Node.js, models built by hand"),
     _registration("tract", "tract (Rust), models built by hand", extra="tract"),
+    _registration("openvino", "OpenVINO, models built by hand", extra="openvino"),
 )

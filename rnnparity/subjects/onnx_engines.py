@@ -1,4 +1,4 @@
-"""Engines that run ONNX models: ONNX Runtime in Python and on Node.js, ONNX's ReferenceEvaluator, tract."""
+"""Engines that run ONNX models: ONNX Runtime in Python and on Node.js, ONNX's ReferenceEvaluator, tract, OpenVINO."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Protocol
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.subjects.onnx_node import OnnxRuntimeNode
+from rnnparity.subjects.openvino_engine import OpenVino
 from rnnparity.subjects.tract_engine import Tract
 
 
@@ -116,10 +117,12 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "onnxruntime-node": OnnxRuntimeNode,
     "onnx-reference": ReferenceEvaluator,
     "tract": Tract,
+    "openvino": OpenVino,
 }
 PACKAGES = {
     "onnxruntime": ("onnx", "onnxruntime"),
     "onnxruntime-node": ("onnx",),
     "onnx-reference": ("onnx",),
     "tract": ("onnx", "tract"),
+    "openvino": ("onnx", "openvino"),
 }

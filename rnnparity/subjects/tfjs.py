@@ -15,7 +15,7 @@ from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import state_slots
 from rnnparity.subjects.adapters import Weights, layer_outputs
 from rnnparity.subjects.command import CommandSubject
-from rnnparity.subjects.declarations import Registration
+from rnnparity.subjects.declarations import LayerScript, Registration
 from rnnparity.subjects.node_programs import node_program
 
 NAME = "tfjs"
@@ -72,4 +72,12 @@ def make() -> TensorFlowJs:
     return TensorFlowJs(*node_program(NAME, "tfjs.mjs", "@tensorflow/tfjs"))
 
 
-SUBJECTS = (Registration(NAME, make, "TensorFlow.js on Node, its own layers", rank=90),)
+SUBJECTS = (
+    Registration(
+        NAME,
+        make,
+        "TensorFlow.js on Node, its own layers",
+        rank=90,
+        script=LayerScript("TensorFlow.js", "reproduce_tfjs.mjs.j2", "reproduce.mjs"),
+    ),
+)

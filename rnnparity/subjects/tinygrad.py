@@ -15,7 +15,7 @@ import numpy as np
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
 from rnnparity.subjects.adapters import Mask, States, Weights, half_subject
-from rnnparity.subjects.declarations import Registration
+from rnnparity.subjects.declarations import LayerScript, Registration, is_plain_lstm
 from rnnparity.subjects.engine_weights import check_plain
 from rnnparity.subjects.functions import FunctionSubject
 
@@ -61,5 +61,6 @@ SUBJECTS = (
         packages=("tinygrad",),
         extra="tinygrad",
         rank=54,
+        script=LayerScript("tinygrad", "reproduce_tinygrad.py.j2", expresses=is_plain_lstm),
     ),
 )

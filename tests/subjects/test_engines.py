@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from _support.random_problems import random_problem, spec_of
 
+from rnnparity import check
 from rnnparity.catalogue import catalogue
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.keras_config import parse_layer
@@ -50,6 +51,23 @@ def test_an_engine_agrees_with_what_it_computes(subject):
     classes = {half.class_name for case in agreeing for _, half in halves(case.layer)}
     assert classes == ENGINES[subject]
     assert any(name.startswith(package) for name in versions)
+
+
+def test_ncnn_reads_long_sequences_backwards():
+    pytest.importorskip("ncnn", reason="ncnn is not installed")
+    problem = random_problem(spec_of("simple_rnn", 5, go_backwards=True), 0, (1, 14, 28))
+    with open_session("ncnn") as session:
+        assert session.judge(session.ask(problem)).verdict is Verdict.AGREES
+
+
+@pytest.mark.parametrize("api", ["linen", "nnx"])
+def test_the_state_of_an_empty_row_in_flax_is_a_known_difference(api):
+    if find_spec("flax") is None:
+        pytest.skip("flax is not installed")
+    (result,) = check(f"flax:{api}", k="simple_rnn-spread-state-mask_right_empty").subjects
+    known = {case.id: case.known for case in result.cases}
+    name = "flax-state-of-an-empty-row-is-that-of-its-padding"
+    assert known["simple_rnn-spread-state-mask_right_empty"] == (name,)
 
 
 def test_a_gru_with_one_recurrent_bias_is_that_with_two():

@@ -18,7 +18,7 @@ from rnnparity.problem.layers import Bidirectional, Stack, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.shapes import output_slots
 from rnnparity.problem.verdicts import DifferenceType
-from rnnparity.report.bundles.layer_scripts import LAYER_SCRIPTS, layer_files
+from rnnparity.report.bundles.layer_scripts import layer_files
 from rnnparity.report.bundles.recorded_model import recorded_model
 from rnnparity.report.bundles.script_text import docstring, is_relative
 from rnnparity.report.bundles.scripts import (
@@ -29,6 +29,7 @@ from rnnparity.report.bundles.scripts import (
     family_of,
 )
 from rnnparity.report.pages.page import render_template
+from rnnparity.subjects import registered_names, registration
 
 # The types of difference, the one that a script shows best first.
 _SHOWN = (
@@ -87,8 +88,9 @@ def bundle_files(
     Raises:
         RequestError: no script can be written for the layer or the subject.
     """
-    if subject in LAYER_SCRIPTS:
-        return layer_files(problem, headline, LAYER_SCRIPTS[subject])
+    script = registration(subject).script if subject in registered_names() else None
+    if script is not None:
+        return layer_files(problem, headline, script)
     family, path = family_of(subject)
     if family is None and shown is None:
         raise RequestError(f"{problem.id}: cannot write a script for subject {subject!r}")

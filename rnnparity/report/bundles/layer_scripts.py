@@ -1,41 +1,19 @@
-"""Scripts of bundles that run one call of a layer, each with a template of its own."""
+"""Scripts of bundles that run one call of a layer, as the subject's module declares them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from textwrap import fill
 
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.format_writing import dump_pretty
-from rnnparity.problem.layers import Recurrent, Stack
+from rnnparity.problem.layers import Stack
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.text import visible
 from rnnparity.report.bundles.script_text import WIDTH, docstring, is_relative
 from rnnparity.report.pages.page import render_template
-
-
-@dataclass(frozen=True)
-class LayerScript:
-    """A script with a template of its own, which runs one call of a layer in a framework.
-
-    `name` is the framework's name in the output, `file` that of the script. `lstm_only`: it builds an
-    LSTM that runs forward, with biases, and without a mask or initial states.
-    """
-
-    name: str
-    template: str
-    file: str = "reproduce.py"
-    lstm_only: bool = False
-
-
-LAYER_SCRIPTS = {
-    "tfjs": LayerScript("TensorFlow.js", "reproduce_tfjs.mjs.j2", "reproduce.mjs"),
-    "tinygrad": LayerScript("tinygrad", "reproduce_tinygrad.py.j2", lstm_only=True),
-    "hls4ml": LayerScript("hls4ml", "reproduce_hls4ml.py.j2"),
-    "ncnn": LayerScript("ncnn", "reproduce_ncnn.py.j2", lstm_only=True),
-}
+from rnnparity.subjects.declarations import LayerScript
 
 
 def layer_files(problem: Problem, headline: str, script: LayerScript) -> dict[str, str | bytes]:
@@ -46,8 +24,8 @@ def layer_files(problem: Problem, headline: str, script: LayerScript) -> dict[st
     """
     if isinstance(problem.layer, Stack) or problem.calls:
         raise RequestError(f"{problem.id}: cannot write a script for more than one call of a layer")
-    if script.lstm_only and not _is_plain_lstm(problem):
-        raise RequestError(f"{problem.id}: cannot write a script for more than an LSTM forward")
+    if not script.expresses(problem):
+        raise RequestError(f"{problem.id}: cannot write a script of {script.name} for it")
     relative = is_relative(problem)
     problem = problem.with_outputs(golden_outputs(problem))
     text = f"{problem.id}: {headline}"
@@ -66,11 +44,3 @@ def layer_files(problem: Problem, headline: str, script: LayerScript) -> dict[st
     }
     content = render_template(script.template, context)
     return {"problem.json": dump_pretty(problem), script.file: content}
-
-
-def _is_plain_lstm(problem: Problem) -> bool:
-    layer = problem.layer
-    plain = problem.mask is None and problem.initial_state is None
-    if not isinstance(layer, Recurrent) or layer.class_name != "LSTM" or layer.go_backwards:
-        return False
-    return plain and layer.use_bias and layer.dtype == "float32"

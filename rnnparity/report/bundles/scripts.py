@@ -113,6 +113,24 @@ class Model:
             types = {"float16": "f16", "float32": "f32", "float64": "f64", "bool": "bool"}
             model.set_input_fact(index, ",".join([*map(str, x.shape), types[x.dtype.name]]))
         return [tensor.to_numpy() for tensor in model.into_model().into_runnable().run(inputs)]"""
+_OPENVINO = """\
+import numpy as np, openvino
+
+class Model:
+    def __init__(self, path):
+        self.model = openvino.compile_model(path, "CPU", {"EXECUTION_MODE_HINT": "ACCURACY"})
+    def run(self, _, feeds):
+        results = self.model(feeds)
+        return [results[output] for output in self.model.outputs]"""
+_OPENCV = """\
+import cv2, numpy as np
+
+class Model:
+    def __init__(self, path):
+        self.net = cv2.dnn.readNetFromONNX(path)
+    def run(self, _, feeds):
+        self.net.setInput(feeds["x"], "x")
+        return self.net.forward(sorted(self.net.getUnconnectedOutLayersNames()))"""
 ENGINES = {
     "onnxruntime": Family(
         "onnxruntime",
@@ -132,6 +150,20 @@ ENGINES = {
         "tract",
         _TRACT,
         "tract",
+        to_numpy="np.asarray",
+        call='Model(str(here / "model.onnx"))',
+    ),
+    "openvino": Family(
+        "openvino",
+        _OPENVINO,
+        "OpenVINO",
+        to_numpy="np.asarray",
+        call='Model(str(here / "model.onnx"))',
+    ),
+    "opencv": Family(
+        "opencv-python-headless",
+        _OPENCV,
+        "OpenCV",
         to_numpy="np.asarray",
         call='Model(str(here / "model.onnx"))',
     ),

@@ -25,7 +25,7 @@ EVERY = pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
 IN_PYTHON = {name: entry for name, entry in ENTRIES.items() if entry.subject != "tfjs"}
 PYTHON = pytest.mark.parametrize("entry", IN_PYTHON.values(), ids=IN_PYTHON)
 INSTALLED = {word for family in (KERAS | ENGINES).values() for word in family.install.split()} | {
-    *("torch", "onnxscript", "ncnn", "tinygrad", "hls4ml"),
+    *("torch", "onnxscript", "flax", "ncnn", "tinygrad", "hls4ml"),
 }
 SHAPES = re.compile(r"^.+\[.*\]: .+? (\(.*\)), expected (\(.*\)), max error inf$", re.MULTILINE)
 NUMBERS = re.compile(r"^(.+)(\[.*\]): .+ (\S+), expected (\S+), max (relative )?error (\S+)$")

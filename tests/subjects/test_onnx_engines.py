@@ -1,0 +1,86 @@
+"""OpenVINO and OpenCV, where they are installed: what they compute, and what differs from ONNX."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from rnnparity import check
+from rnnparity.catalogue import catalogue
+from rnnparity.problem.answer import Unsupported
+from rnnparity.problem.verdicts import Verdict
+from rnnparity.subjects import make_subject
+
+MODULES = {"openvino": "openvino", "opencv": "cv2"}
+# A case of each known difference.
+KNOWN = {
+    "opencv-ignores-sequence-lens": "gru-spread-last-mask_right",
+    "opencv-gru-ignores-direction": "gru-spread-backwards-last",
+    "opencv-lstm-reverse-returns-the-first-state": "lstm-spread-backwards-last",
+    "opencv-lstm-with-lengths-needs-initial-states": "lstm-spread-last-mask_right",
+    "opencv-bidirectional-takes-no-activations": "halves-activations-sum-last",
+    "openvino-topk-changes-the-order-of-equal-values": "lstm-spread-last-mask_right",
+    "openvino-leaves-out-casts-to-float16": "dtype-mixed_float16_around_float32-lstm",
+    "openvino-gru-without-bias-needs-shapes": "bias-off-gru-forward-last",
+    "openvino-directions-share-activations": "halves-activations-sum-last",
+}
+AGREEING = [
+    *(f"{kind}-spread-sequences-state-initial" for kind in ("lstm", "gru", "gru_before")),
+    *(f"bi_{kind}-spread-{mode}-last" for kind in ("lstm", "gru") for mode in ("concat", "none")),
+    "stack-two_lstm",
+    "stateful-gru-forward-last-state",
+]
+
+
+@pytest.fixture(scope="module", params=MODULES)
+def engine(request):
+    module = MODULES[request.param]
+    if find_spec(module) is None:
+        pytest.skip(f"{module} is not installed")
+    return request.param
+
+
+def test_cases_agree_and_listed_differences_are_known(engine):
+    known = {name: case for name, case in KNOWN.items() if name.startswith(engine)}
+    (result,) = check(engine, k=" or ".join([*AGREEING, *known.values()])).subjects
+    assert result.failing == ()
+    verdicts = {case.id: case for case in result.cases}
+    for name, case in known.items():
+        assert name in verdicts[case].known
+    assert {verdicts[case].verdict for case in AGREEING} == {Verdict.AGREES}
+
+
+@pytest.mark.parametrize(
+    ("name", "case", "reason"),
+    [
+        ("openvino", "activation-elu-lstm-values-last", "Unknown activation function: elu"),
+        ("openvino", "dtype-float64-lstm-forward", "no inputs of float64"),
+        ("opencv", "simple_rnn-spread-last", "no operator RNN"),
+        ("opencv", "dtype-float64-lstm-forward", "in float32 only"),
+        ("opencv", "activation-relu-gru-values-last", "not implemented"),
+        ("opencv", "lstm-spread-sequences-mask_right", "not specified by ONNX"),
+    ],
+)
+def test_what_an_engine_does_not_compute_is_unsupported(name, case, reason):
+    if find_spec(MODULES[name]) is None:
+        pytest.skip(f"{MODULES[name]} is not installed")
+    with pytest.raises(Unsupported, match=reason):
+        make_subject(name).answer(catalogue()[case])
+
+
+def test_a_model_of_one_operator_has_its_weights_as_constants():
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    from rnnparity.subjects.onnx_models.constant import Call, constant_model
+    from rnnparity.subjects.onnx_models.weights import operators_of
+
+    problem = catalogue()["gru-spread-backwards-sequences"]
+    weights = {tensor.name: tensor.data for tensor in problem.weights}
+    states = [np.zeros((len(problem.inputs.data), problem.layer.units), np.float32)]
+    (directions,) = operators_of(problem.layer, "")
+    call = Call(problem.inputs.shape, None, [states], reversed=True)
+    graph = onnx.load_from_string(constant_model(directions, weights, call)).graph
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    assert [each.name for each in graph.input] == ["x"]
+    assert constants.keys() >= {"W", "R", "B"}
+    assert "h" not in constants  # zeros, ONNX's default
+    assert constants["order"][0] == problem.inputs.shape[1] - 1
