@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from _support.command_line import own_package
 
+from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
@@ -12,6 +13,7 @@ from rnnparity.session import fuzz as fuzzing
 from rnnparity.session.fuzz import DRAWS, Log, fuzz
 from rnnparity.session.fuzz_questions import questions_of
 from rnnparity.session.fuzz_records import CHANGES
+from rnnparity.session.random_problems import problems_of_seed
 
 SEEDS = range(12)
 
@@ -171,6 +173,7 @@ def test_ctrl_c_keeps_the_seeds_that_are_finished():
 
 FAILING = """
 import os, time
+from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.reference import compute
 from rnnparity.reference.gradients import compute_gradients
@@ -220,3 +223,18 @@ def test_changes_are_detected_in_what_the_reference_computes():
     summary = fuzz("reference", SEEDS).tally.summaries()["float32"]
     assert summary.failing == 0
     assert summary.detected["scaled"] == summary.changed["scaled"] > 3
+
+
+def test_expected_outputs_of_unsupported_problems_are_not_computed(monkeypatch):
+    def refused(problem):
+        raise Unsupported("nothing")
+
+    monkeypatch.setattr(fuzzing, "expect_answer", lambda *_, **__: pytest.fail("computed"))
+    log = Kept()
+    run = fuzz(refused, SEEDS[:2], log=log)
+    assert not run.tally.compared
+    assert [record.verdict for record in log.records] == [Verdict.UNSUPPORTED] * 2 * DRAWS
+    types = {
+        problem.id: problem.threshold_type for seed in (0, 1) for problem in problems_of_seed(seed)
+    }
+    assert {record.id: record.dtype for record in log.records} == types
