@@ -18,7 +18,13 @@ from rnnparity.explanation.pairs import Progress
 from rnnparity.explanation.patterns import value_findings
 from rnnparity.explanation.reading_diagnosis import Diagnosis, diagnose_reading
 from rnnparity.explanation.readings import Reading, readings
-from rnnparity.explanation.slices import ProblemSlice, fits_whole, is_huge, slice_of
+from rnnparity.explanation.slices import (
+    CAUSES_OF_ORDER,
+    ProblemSlice,
+    fits_whole,
+    is_huge,
+    slice_of,
+)
 from rnnparity.explanation.training import explain_training_step
 from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.dtypes import FLOAT_TYPES
@@ -131,28 +137,40 @@ def _diagnose_values(reading: Reading) -> Diagnosis:
     if not is_huge(reading.problem):
         return diagnose_reading(reading)
     part = slice_of(reading.problem, reading.actual)
-    expected, actual = part.evidence.expected, part.evidence.actual
-    sigma = max(float(sigmas.max()) for sigmas in expected.sigmas)
+    expected = part.evidence.expected
+    sigma = max(float(sigmas[np.isfinite(sigmas)].max()) for sigmas in expected.sigmas)
     moved = part.moved(sigma, expected.dtype.threshold)
-    on_part = replace(
-        reading,
-        problem=part.evidence.problem,
-        actual=actual,
-        thorough=reading.thorough and not moved,
-        expected=expected,
-    )
-    diagnosis = diagnose_reading(on_part)
+    whole = Findings(moved, complete=True) if moved else part.by_half()
+    thorough = reading.thorough and not whole.complete
+    diagnosis = diagnose_reading(_read(replace(reading, thorough=thorough), part))
+    rest_fits = _rest_fits(reading, diagnosis, sigma)
     explanation = diagnosis.explanation
     if explanation.verdict is not Verdict.DIVERGES:
         # The rows that are furthest off agree: the verdict must be that on all of them.
         return diagnose_reading(reading, explanation.blind_to)
-    whole = Findings(moved, complete=True) if moved else Findings()
-    if not moved and not (explanation.cause and explanation.cause.unambiguous):
-        whole = part.by_step()
+    if not rest_fits and part.steps.cut and not whole.complete:
+        every = part.with_every_step()
+        ordered = diagnose_reading(replace(_read(reading, every), causes=CAUSES_OF_ORDER))
+        if not _is_unexplained(ordered):
+            diagnosis, part, explanation = ordered, every, ordered.explanation
+            rest_fits = _rest_fits(reading, diagnosis, sigma)
+    if not whole.complete and not (explanation.cause and explanation.cause.unambiguous):
+        whole = whole.joined(part.by_step())
     return replace(
         diagnosis,
         problem=reading.problem,
-        explanation=_on_slice(explanation, part, _rest_fits(reading, diagnosis, sigma), whole),
+        explanation=_on_slice(explanation, part, rest_fits, whole),
+    )
+
+
+def _read(reading: Reading, part: ProblemSlice) -> Reading:
+    """Return a reading of a slice."""
+    evidence = part.evidence
+    return replace(
+        reading,
+        problem=evidence.problem,
+        actual=evidence.actual,
+        expected=evidence.expected,
     )
 
 

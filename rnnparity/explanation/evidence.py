@@ -63,6 +63,11 @@ class Evidence:
         return all(bool(np.isfinite(array).all()) for array in self.actual_arrays)
 
     @cached_property
+    def compared_in_part(self) -> bool:
+        """Whether some values are not compared: their noise is infinite."""
+        return any(bool(np.isinf(sigma).any()) for sigma in self.expected.sigmas)
+
+    @cached_property
     def differing(self) -> list[Array]:
         """Which values differ from the expected ones, one array an output."""
         return [part > self.noise.threshold for part in self.distances(self.expected_arrays)]
@@ -111,7 +116,9 @@ class Evidence:
         for dtype in COARSER.get(self.problem.threshold_type, ()):
             noise = noise_of(self.problem, self.expected_arrays, dtype)
             if noise is not None:
-                yield noise
+                pairs = zip(noise.sigmas, self.expected.sigmas, strict=True)
+                sigmas = [np.where(np.isinf(own), np.inf, sigma) for sigma, own in pairs]
+                yield replace(noise, sigmas=sigmas)
 
     def noise_with_fault(
         self, faulty: Problem, outputs: Sequence[Array], noise: Noise

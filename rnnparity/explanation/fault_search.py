@@ -53,8 +53,9 @@ def find_cause(
     singles = Runs(evidence, candidates(evidence.problem))
     scores = try_runs(search, evidence, evidence.noise, singles, record_invisible=True)
     named = any(search.certain(fit) for fit in search.fits)
-    # What is looked for beyond the list knows nothing of dropout.
-    found = Findings() if evidence.problem.dropout_masks else find(evidence, quickly=named)
+    # What is looked for beyond the list knows nothing of dropout, nor of values that do not count.
+    beyond = not evidence.problem.dropout_masks and not evidence.compared_in_part
+    found = find(evidence, quickly=named) if beyond else Findings()
     if thorough and evidence.finite and not found.complete:
         _try_further(search, evidence, singles, scores, progress)
     if not evidence.finite:
@@ -78,6 +79,24 @@ def find_cause_of_zeros(evidence: Evidence) -> tuple[Search, Findings]:
     try_hypotheses(search, evidence, evidence.noise, singles, record_invisible=True)
     search.fits = nearest(search.fits)
     return search, find(evidence, quickly=True)
+
+
+def find_cause_among(evidence: Evidence, causes: frozenset[str]) -> Search:
+    """Return the single faults with one of some causes that fit.
+
+    Raises:
+        RequestError: the problem does not fit in memory.
+    """
+    check_memory(evidence.problem, EXPLANATION, FAULTY_WEIGHT)
+    search = Search()
+    singles = [
+        injection
+        for injection in candidates(evidence.problem)
+        if injection.placed[0].fault.cause in causes
+    ]
+    try_hypotheses(search, evidence, evidence.noise, singles)
+    search.fits = nearest(search.fits)
+    return search
 
 
 def _try_further(
@@ -164,7 +183,7 @@ def _try_coarser(search: Search, evidence: Evidence, singles: Runs, with_numbers
         if search.fits:
             search.precision, search.low_confidence = noise.dtype, not evidence.coarse_dtype
             return
-    if evidence.coarse_dtype and evidence.coarse_dtype not in predicted:
+    if evidence.coarse_dtype not in ("", *predicted) and not evidence.compared_in_part:
         _try_roughly(search, evidence, [*singles.hypotheses, *with_numbers.hypotheses])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnparity.explanation.digits import printed_digits
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.fault_search import find_cause, find_cause_of_zeros
+from rnnparity.explanation.fault_search import find_cause, find_cause_among, find_cause_of_zeros
 from rnnparity.explanation.findings.finding_search import Findings
 from rnnparity.explanation.location import first_mismatch
 from rnnparity.explanation.patterns import (
@@ -116,6 +116,8 @@ def _outcome(evidence: Evidence, compared: Comparison) -> _Outcome:
 def _search(outcome: _Outcome, evidence: Evidence, reading: Reading) -> tuple[Search, Findings]:
     if outcome is _Outcome.ZERO:
         return find_cause_of_zeros(evidence)
+    if outcome is _Outcome.DIFFER and reading.causes:
+        return find_cause_among(evidence, reading.causes), Findings()
     if outcome is _Outcome.DIFFER:
         return find_cause(evidence, reading.thorough, reading.progress)
     return Search(), Findings()

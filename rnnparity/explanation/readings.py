@@ -26,6 +26,7 @@ class Reading:
 
     Not `thorough`: only what is found quickly is looked for. `progress` is called while pairs of
     faults are tried. `expected` is what is expected of the problem, where that is known already.
+    `causes` are the only ones that are tried, if there are any; then no findings are looked for.
     """
 
     problem: Problem
@@ -34,6 +35,7 @@ class Reading:
     thorough: bool = True
     progress: Progress | None = None
     expected: Expected | None = None
+    causes: frozenset[str] = frozenset()
 
 
 def readings(problem: Problem, actual: Sequence[Tensor]) -> Iterator[Reading]:

@@ -9,7 +9,7 @@ from itertools import chain
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence, rows_of
-from rnnparity.explanation.findings.finding_search import Findings, find_by_step
+from rnnparity.explanation.findings.finding_search import Findings, find_by_step, find_in_halves
 from rnnparity.explanation.findings.moved import moved_findings
 from rnnparity.explanation.findings.view import Output, View
 from rnnparity.explanation.windows import Steps, chosen_steps
@@ -29,6 +29,16 @@ ROWS = 2
 # By how many sigma of the slice the rest of a huge problem may be off: ten, and more, for noise
 # grows along the way.
 REST = 1000.0
+# What decides which step is processed when shows on all steps only.
+CAUSES_OF_ORDER = frozenset(
+    {
+        "reverse-ignored",
+        "reverse-output-order",
+        "reverse-over-padding",
+        "inputs-shifted",
+        "axis-swapped",
+    }
+)
 # What holds for the whole problem where it holds for a slice.
 _OF_THE_WHOLE = frozenset(
     {
@@ -65,6 +75,11 @@ class ProblemSlice:
     rows: tuple[int, ...]
     batch: int
     steps: Steps
+
+    def with_every_step(self) -> ProblemSlice:
+        """Return the slice with all steps of its rows."""
+        steps = Steps(0, self.steps.total, self.steps.total)
+        return replace(self, evidence=self.every_step, steps=steps)
 
     def whole_mismatch(self, first: Mismatch) -> Mismatch:
         """Return the first mismatch with its row and step in the whole problem."""
@@ -117,6 +132,13 @@ class ProblemSlice:
         found = {output.name: _moved(view, output) for output in view.differing}
         return tuple(dict.fromkeys(chain(*found.values()))) if all(found.values()) else ()
 
+    def by_half(self) -> Findings:
+        """Return what steps of each half show by themselves, where the slice does not compare all.
+
+        The steps that are processed first are those of the whole problem in a half that is seen.
+        """
+        return find_in_halves(self.every_step) if self.evidence.compared_in_part else Findings()
+
     def by_step(self) -> Findings:
         """Return what the single steps of these rows show, where only some steps were explained."""
         if not self.steps.cut:
@@ -164,7 +186,7 @@ def slice_of(problem: Problem, actual: Sequence[Tensor]) -> ProblemSlice:
     outputs = tuple(replace(tensor, data=tensor.data[rows]) for tensor in actual)
     part = rows_of(problem, rows)
     every_step = Evidence(part, outputs, expect(part))
-    steps = chosen_steps(every_step, errors[0][rows])
+    steps = chosen_steps(every_step, [part[rows] for part in errors])
     evidence = steps.part_of(every_step)
     return ProblemSlice(evidence, every_step, whole, tuple(rows.tolist()), len(by_row), steps)
 

@@ -1,24 +1,24 @@
 """The steps of a huge problem that are explained: few, and with the states before them.
 
 A fault changes nothing before the first step that differs, so that the expected states there are
-those of the other side too. Where only the last output is returned, the steps in the middle are left
-out if the expected outputs show that they are forgotten.
+those of the other side too. What is processed towards that step from the end has other states: as
+many steps as it remembers are kept after those that are looked at. Where only the last output is
+returned, the steps in the middle are left out if the expected outputs show that they are forgotten.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rnnparity.explanation.cut import Cuts, can_be_cut, half_orders
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.faults import with_flag
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
-from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
+from rnnparity.problem.layers import Bidirectional, Layer
 from rnnparity.problem.problem import Problem
-from rnnparity.problem.shapes import state_slots
-from rnnparity.problem.tensor import Tensor
-from rnnparity.reference import compute, trace
+from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
 
 # Steps before the first that differs and after the first that differs much, and the least number.
@@ -30,19 +30,23 @@ MUCH, ROUNDINGS = 1e-3, 100
 LARGE = 4e6
 # So often as many steps are kept as the expected outputs remember: a fault may remember longer.
 MEMORY = 2
+# What is left of forgotten steps, as a part of what is allowed, where a difference is looked for.
+LEFT = 0.1
 
 
 @dataclass(frozen=True)
 class Steps:
-    """The processed steps from `start` to `stop` of `total`.
+    """The steps of the output from `start` to `stop` of `total`.
 
-    `joined`: the first and the last so many steps instead, without those between them.
+    `joined`: the first and the last so many steps instead, without those between them. `compared`
+    are those of the steps that are compared, None for all of them.
     """
 
     start: int
     stop: int
     total: int
     joined: int = 0
+    compared: slice | None = None
 
     @property
     def count(self) -> int:
@@ -63,46 +67,79 @@ class Steps:
         return Evidence(part, evidence.actual, expect(part))
 
 
-def chosen_steps(evidence: Evidence, errors: Array) -> Steps:
-    """Return the steps of a problem that are explained; `errors` (B, ...) are those of its output."""
+def chosen_steps(evidence: Evidence, errors: Sequence[Array]) -> Steps:
+    """Return the steps of a problem that are explained; `errors` are those of its outputs."""
     problem = evidence.problem
-    total = problem.inputs.shape[1]
+    layer, total = problem.layer, problem.inputs.shape[1]
     every = Steps(0, total, total)
     if problem.calls is not None:
         return every
-    if not problem.layer.return_sequences:
+    if not layer.return_sequences:
         return replace(every, joined=_forgotten(evidence))
-    return _differing_steps(evidence, errors) if _can_be_cut(problem.layer) else every
+    if not can_be_cut(problem):
+        return every
+    sequences = [part.max(axis=0) for part in errors if part.ndim == 3]
+    ends = _ends(layer, [part > _rounding(evidence) for part in sequences])
+    by_step = np.max([part.max(axis=1) for part in sequences], axis=0)
+    differing = by_step > _rounding(evidence)
+    from_end = ends == {True} or (len(ends) > 1 and bool(differing[-1] and not differing[0]))
+    order = slice(None, None, -1 if from_end else 1)
+    steps = _differing_steps(evidence, by_step[order], _used(problem)[:, order])
+    if from_end:
+        steps = replace(steps, start=total - steps.stop, stop=total - steps.start)
+    return steps if len(ends) < 2 or not steps.cut else _with_margin(evidence, steps, from_end)
 
 
-def _differing_steps(evidence: Evidence, errors: Array) -> Steps:
+def _ends(layer: Layer, differing_units: Sequence[Array]) -> set[bool]:
+    """Return from which end of the sequence, True for the last step, halves that may differ start.
+
+    `differing_units` are the values (T, H) that differ in each output.
+    """
+    differing = [True] * len(half_orders(layer))
+    if isinstance(layer, Bidirectional) and layer.merge_mode in (None, "concat"):
+        columns = np.concatenate(differing_units, axis=1)
+        units = layer.forward.units
+        differing = [bool(part.any()) for part in (columns[:, :units], columns[:, units:])]
+    orders = half_orders(layer)
+    return {order.from_end for order, differs in zip(orders, differing, strict=True) if differs}
+
+
+def _used(problem: Problem) -> Array:
+    """Return which steps of the output are not masked: (B, T)."""
+    if problem.mask is None:
+        return np.ones(problem.inputs.shape[:2], bool)
+    mirrored = half_orders(problem.layer)[0].mirrored
+    order = slice(None, None, -1 if mirrored else 1)
+    used: Array = problem.mask[:, order]
+    return used
+
+
+def _rounding(evidence: Evidence) -> float:
+    """Return what differs at all."""
+    scale = max(float(np.abs(array).max()) for array in evidence.expected_arrays)
+    return ROUNDINGS * FLOAT_TYPES[evidence.problem.threshold_type].u * scale
+
+
+def _differing_steps(evidence: Evidence, by_step: Array, used: Array) -> Steps:
     """Return the steps around the first difference and the first large one, not too many."""
-    problem = evidence.problem
-    total = problem.inputs.shape[1]
-    by_step = errors.max(axis=(0, 2))
-    scale = float(np.abs(evidence.expected_arrays[0]).max())
-    rounding = ROUNDINGS * FLOAT_TYPES[problem.threshold_type].u * scale
+    total = len(by_step)
     large = np.flatnonzero(by_step > MUCH * by_step.max())
     if not len(large):
         return Steps(0, total, total)
-    small = np.flatnonzero(by_step > rounding)
-    start = _unmasked(problem, min([*small[:1].tolist(), int(large[0])]) - BEFORE)
+    small = np.flatnonzero(by_step > _rounding(evidence))
+    start = _unmasked(used, min([*small[:1].tolist(), int(large[0])]) - BEFORE)
     stop = max(int(large[0]) + 1 + AFTER, start + STEPS)
-    return Steps(start, min(total, stop, start + max(STEPS, _affordable(problem))), total)
+    most = max(STEPS, _affordable(evidence.problem))
+    return Steps(start, min(total, stop, start + most), total)
 
 
-def _unmasked(problem: Problem, step: int) -> int:
+def _unmasked(used: Array, step: int) -> int:
     """Return the last processed step up to this one that no row masks, 0 if there is none.
 
     A masked step returns the output of the step before it, which must not be left out.
     """
-    if step <= 0:
-        return 0
-    if problem.mask is None:
-        return step
-    order = -1 if _from_end(problem.layer) else 1
-    used = np.flatnonzero(problem.mask[:, ::order][:, : step + 1].all(axis=0))
-    return int(used[-1]) if len(used) else 0
+    steps = np.flatnonzero(used[:, : max(step, 0) + 1].all(axis=0))
+    return int(steps[-1]) if steps.size else 0
 
 
 def _affordable(problem: Problem) -> int:
@@ -112,69 +149,86 @@ def _affordable(problem: Problem) -> int:
     )
 
 
-def _from_end(layer: Layer) -> bool:
-    return isinstance(layer, Recurrent) and layer.go_backwards
-
-
 def _window(evidence: Evidence, steps: Steps) -> Evidence:
-    """Return the evidence of a problem that starts from the states before a step.
+    """Return the evidence of a problem that starts from the states before its steps.
 
-    The states are not returned. The noise is that of the whole run where it is larger.
+    The states are not returned. The noise is that of the whole run where it is larger, and infinite
+    where nothing is compared.
     """
-    problem, total = evidence.problem, steps.total
-    kept = slice(steps.start, steps.stop)
-    span = slice(total - kept.stop, total - kept.start) if _from_end(problem.layer) else kept
-    part = replace(
-        problem,
-        layer=with_flag(problem.layer, "return_state", False),
-        inputs=replace(problem.inputs, data=problem.inputs.data[:, span]),
-        mask=None if problem.mask is None else problem.mask[:, span],
-    )
-    if steps.start:
-        part = replace(part, initial_state=_states_before(problem, steps.start))
-    expected = expect(part)
-    sigma = np.maximum(expected.sigmas[0], evidence.expected.sigmas[0][:, kept])
-    output = evidence.actual[0]
-    actual = (replace(output, data=output.data[:, kept]),)
-    return Evidence(part, actual, replace(expected, sigmas=(sigma,)))
+    part = Cuts(evidence.problem).to(steps.start, steps.stop)
+    kept, expected = slice(steps.start, steps.stop), expect(part)
+    actual, sigmas = [], []
+    for output, whole, sigma in zip(
+        evidence.actual, evidence.expected.sigmas, expected.sigmas, strict=False
+    ):
+        actual.append(replace(output, data=output.data[:, kept]))
+        larger = np.maximum(sigma, whole[:, kept])
+        if steps.compared is not None:
+            compared = np.zeros(sigma.shape, bool)
+            compared[:, steps.compared] = True
+            larger = np.where(compared, larger, np.inf)
+        sigmas.append(larger)
+    return Evidence(part, tuple(actual), replace(expected, sigmas=tuple(sigmas)))
 
 
-def _states_before(problem: Problem, step: int) -> tuple[Tensor, ...]:
-    """Return the expected states of every half before a processed step."""
-    total = problem.inputs.shape[1]
-    time = total - step if _from_end(problem.layer) else step - 1
-    states = {record.half: record.states for record in trace(problem) if record.time == time}
-    arrays = [
-        states[prefix][name] for prefix, half in halves(problem.layer) for name in half.states
-    ]
-    slots = state_slots(problem.layer, len(problem.inputs.data))
-    return tuple(
-        Tensor.of(slot.name, array, problem.inputs.dtype)
-        for slot, array in zip(slots, arrays, strict=True)
-    )
+def _with_margin(evidence: Evidence, steps: Steps, from_end: bool) -> Steps:
+    """Return steps with as many beside them as are remembered of what is processed against them.
 
+    Those of the whole are returned where that is most of them.
+    """
+    orders = half_orders(evidence.problem.layer)
+    against = [order.prefix for order in orders if order.from_end != from_end]
+    cuts = Cuts(evidence.problem)
+    allowed = LEFT * evidence.expected.dtype.threshold
 
-def _can_be_cut(layer: Layer) -> bool:
-    """Return whether the first outputs depend only on the inputs that are processed first."""
-    if isinstance(layer, Stack):
+    def widened(count: int) -> Steps:
+        size = steps.stop - steps.start
+        if from_end:
+            return replace(steps, start=steps.start - count, compared=slice(-size, None))
+        return replace(steps, stop=steps.stop + count, compared=slice(size))
+
+    def decide(count: int) -> bool:
+        wide = widened(count)
+        outputs = compute(cuts.to(wide.start, wide.stop, against))
+        kept = slice(steps.start, steps.stop)
         return all(
-            isinstance(inner, Recurrent) and not inner.go_backwards for inner in layer.layers
+            (np.abs(part.data[:, wide.compared] - whole[:, kept]) <= allowed * sigma[:, kept]).all()
+            for part, whole, sigma in zip(
+                outputs, evidence.expected_arrays, evidence.expected.sigmas, strict=False
+            )
         )
-    return not isinstance(layer, Bidirectional)
+
+    most = (steps.start if from_end else steps.total - steps.stop) // MEMORY
+    count = _fewest(decide, most)
+    if count and MEMORY * count <= _affordable(evidence.problem):
+        count *= MEMORY
+    return widened(count) if count else Steps(0, steps.total, steps.total)
+
+
+def _fewest(decide: Callable[[int], bool], most: int) -> int:
+    """Return about the least count, at most `most`, that decides the outputs, 0 if there is none."""
+    too_few, count = STEPS // 2, STEPS
+    while count <= most and not decide(count):
+        too_few, count = count, 2 * count
+    if count > most:
+        return 0
+    while count - too_few > max(STEPS // 2, too_few // 8):
+        middle = (too_few + count) // 2
+        too_few, count = (too_few, middle) if decide(middle) else (middle, count)
+    return count
 
 
 def _forgotten(evidence: Evidence) -> int:
     """Return how many steps at both ends decide the last outputs, 0 if all of them do."""
-    problem, expected = evidence.problem, evidence.expected
-    total, count = problem.inputs.shape[1], STEPS
-    while 2 * MEMORY * count < total:
-        outputs = compute(_joined(problem, count))
+    expected = evidence.expected
+
+    def decide(count: int) -> bool:
+        outputs = compute(_joined(evidence.problem, count))
         triples = zip(outputs, expected.outputs, expected.sigmas, strict=True)
         allowed = expected.dtype.threshold
-        if all((np.abs(a.data - b.data) <= allowed * sigma).all() for a, b, sigma in triples):
-            return MEMORY * count
-        count *= 2
-    return 0
+        return all((np.abs(a.data - b.data) <= allowed * sigma).all() for a, b, sigma in triples)
+
+    return MEMORY * _fewest(decide, (evidence.problem.inputs.shape[1] - 1) // (2 * MEMORY))
 
 
 def _joined(problem: Problem, count: int) -> Problem:

@@ -13,10 +13,10 @@ from _support.explanations import (
     with_output,
     with_reference,
 )
-from _support.random_problems import SEQUENCES, random_problem, spec_of, stack_of
+from _support.random_problems import SEQUENCES, random_problem, spec_of, stack_of, two_ways
 
 from rnnparity.problem.explanations import Cause
-from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.problem.findings import BlockChange, Finding, FindingType
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.explanation_json import as_json
 from rnnparity.report.text.messages import fault_name
@@ -142,6 +142,67 @@ def test_cause_that_acts_late_is_found_and_fits_the_whole():
     explanation = explanation_of(with_faults(problem, fault))
     assert explanation.cause.faults == (fault.id,)
     assert (explanation.slice.start, explanation.slice.rest_fits) == (197, True)
+
+
+LONG = {
+    "concat": two_ways(spec_of("lstm", 6, **SEQUENCES)),
+    "sum": two_ways(spec_of("gru", 6, **SEQUENCES), merge_mode="sum"),
+    "forward, backwards": stack_of(
+        spec_of("lstm", 6, **SEQUENCES), spec_of("gru", 5, **SEQUENCES, go_backwards=True)
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "location", "cut"),
+    [
+        ("concat", "gate-order: LSTM iofc (ONNX) in all weights", "every half", True),
+        ("concat", "gate-order: LSTM iofc (ONNX) in all weights", "backward/", True),
+        ("concat", "reverse-output-order: reversed", "backward/", False),
+        ("sum", "recurrence-missing: recurrent kernel", "forward/", True),
+        ("sum", "recurrence-missing: recurrent kernel", "every half", True),
+        ("forward, backwards", "gate-order: LSTM iofc (ONNX) in all weights", "0/", True),
+        ("forward, backwards", "gate-order: GRU rzh (PyTorch, cuDNN) in all weights", "1/", True),
+    ],
+)
+def test_layers_that_read_both_ways_are_explained_on_some_steps(name, fault, location, cut):
+    """What decides which step is processed when is tried on all steps."""
+    problem = random_problem(LONG[name], 0, (4, 220, 5))
+    injected = placed(fault, location)
+    explanation = explanation_of(with_faults(problem, injected))
+    assert explanation.cause == Cause((injected.id,))
+    assert explanation.slice.rest_fits is True
+    assert (explanation.slice.steps < 220) == cut
+
+
+def test_one_wrong_half_is_explained_from_the_end_that_it_starts_at():
+    problem = random_problem(LONG["concat"], 0, (4, 220, 5))
+    injected = placed("recurrence-missing: recurrent kernel", "backward/")
+    explanation = explanation_of(with_faults(problem, injected))
+    assert explanation.cause.faults == (injected.id,)
+    assert explanation.slice.start + explanation.slice.steps == problem.inputs.shape[1]
+
+
+def test_halves_that_both_differ_are_searched_for_findings_by_themselves():
+    """One block of the recurrent kernel of each is scaled, which no fault does."""
+    problem = random_problem(LONG["concat"], 0, (4, 220, 5))
+    weights = []
+    for tensor in problem.weights:
+        data = tensor.data.copy()
+        if tensor.name.endswith("recurrent_kernel"):
+            data[:, 6:12] *= 1.25
+        weights.append(replace(tensor, data=data))
+    outputs = with_reference(replace(problem, weights=tuple(weights))).outputs
+    explanation = explanation_of(problem.with_outputs(outputs))
+    assert explanation.accounted
+    assert explanation.slice.steps < 220
+    found = {
+        (finding.half, finding.type, finding.change)
+        for finding in explanation.findings
+        if finding.certain and finding.block
+    }
+    expected = (FindingType.BLOCK, BlockChange.SCALED)
+    assert found == {("forward/", *expected), ("backward/", *expected)}
 
 
 def test_last_output_of_many_steps_is_explained_on_both_ends():

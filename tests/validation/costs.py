@@ -17,7 +17,9 @@ from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.finding_search import find
 from rnnparity.faults import FAULTS, mutate
+from rnnparity.problem.layers import Bidirectional
 from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.shapes import weight_slots
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
 from rnnparity.session.processes import one_blas_thread
@@ -47,6 +49,14 @@ def random_layer(shape: tuple[int, int, int, int], **options: bool) -> Problem:
     return Problem.from_arrays(spec, weights, inputs, id="random")
 
 
+def both_ways(problem: Problem) -> Problem:
+    """Return a Bidirectional around the layer of a problem, with its weights in both halves."""
+    layer = Bidirectional(problem.layer, replace(problem.layer, go_backwards=True))  # type: ignore[arg-type]
+    pairs = zip(weight_slots(layer, problem.inputs.shape[-1]), problem.weights * 2, strict=True)
+    weights = tuple(replace(tensor, name=slot.name) for slot, tensor in pairs)
+    return replace(problem, layer=layer, weights=weights)
+
+
 def measurements() -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield what is measured and a function that does it."""
     problem = catalogue()[CASE]
@@ -61,6 +71,8 @@ def measurements() -> Iterator[tuple[str, Callable[[], object]]]:
     for name, edit in UNEXPLAINED.items():
         port = port_of(random_layer(LARGE), edit)
         yield f"unexplained, {name}", lambda port=port: diagnose(port)  # type: ignore[misc]
+    both = port_of(both_ways(random_layer(LARGE)), _noisy)
+    yield "unexplained, noise, in both directions", lambda: diagnose(both)
     last = port_of(random_layer(LARGE, return_sequences=False), lambda y: 1.01 * y)
     yield "unexplained, only the last output", lambda: diagnose(last)
 

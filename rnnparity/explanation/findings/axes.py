@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import permutations
 
+import numpy as np
+
 from rnnparity.explanation.findings.claim import Claim, weigh
 from rnnparity.explanation.findings.view import Output
 from rnnparity.problem.dtypes import Array
@@ -18,19 +20,30 @@ def axes_findings(
     actual: Array, whole: Output, threshold: float, *, half: str = ""
 ) -> Iterator[Finding]:
     """Yield in which order of its axes the whole expected output gives the actual values."""
-    claims = list(_claims(actual, whole, half))
-    yield from list(weigh(claims, threshold, max(1, len(claims))))[:1]
+    orders = list(_orders(actual, whole))
+    claims = (_claim(actual, whole, order, half) for order in orders)
+    held = weigh((claim for claim in claims if claim is not None), threshold, max(1, len(orders)))
+    yield from list(held)[:1]
 
 
-def _claims(actual: Array, whole: Output, half: str) -> Iterator[Claim]:
+def _orders(actual: Array, whole: Output) -> Iterator[tuple[int, ...]]:
+    """Yield the other orders of the axes that give as many values."""
     axes = tuple(range(whole.expected.ndim))
     for order in permutations(axes):
-        predicted, allowed = whole.expected.transpose(order), whole.allowed.transpose(order)
-        name = "" if predicted.shape == actual.shape else RESHAPED
-        if order == axes or (name and actual.shape != whole.expected.shape):
-            continue
-        predicted, allowed = (array.reshape(actual.shape) for array in (predicted, allowed))
-        expected = whole.expected if actual.shape == whole.expected.shape else predicted
-        finding = Finding(FindingType.AXES_EXCHANGED, name, order, half=half)
-        there = replace(whole, actual=actual, expected=expected, allowed=allowed)
-        yield there.claim(finding, predicted)
+        shape = tuple(whole.expected.shape[axis] for axis in order)
+        if order != axes and actual.shape in (shape, whole.expected.shape):
+            yield order
+
+
+def _claim(actual: Array, whole: Output, order: tuple[int, ...], half: str) -> Claim | None:
+    """Return the claim that the axes are in an order; None where the first row is another one."""
+    predicted, allowed = whole.expected.transpose(order), whole.allowed.transpose(order)
+    name = "" if predicted.shape == actual.shape else RESHAPED
+    predicted, allowed = (array.reshape(actual.shape) for array in (predicted, allowed))
+    with np.errstate(invalid="ignore"):
+        if not (np.abs(actual[0] - predicted[0]) <= allowed[0]).all():
+            return None
+    expected = whole.expected if actual.shape == whole.expected.shape else predicted
+    finding = Finding(FindingType.AXES_EXCHANGED, name, order, half=half)
+    there = replace(whole, actual=actual, expected=expected, allowed=allowed)
+    return there.claim(finding, predicted)

@@ -18,6 +18,7 @@ from rnnparity.explanation.findings.grids import (
 from rnnparity.explanation.findings.half_problem import (
     BACKWARD,
     HalfProblem,
+    first_steps,
     view_of,
     visible_halves,
 )
@@ -54,6 +55,12 @@ class Findings:
 
     findings: tuple[Finding, ...] = ()
     complete: bool = False
+
+    def joined(self, other: Findings) -> Findings:
+        """Return these findings and others that they do not contain."""
+        types = {finding.type for finding in other.findings}
+        kept = tuple(finding for finding in self.findings if finding.type not in types)
+        return Findings((*kept, *other.findings), self.complete or other.complete)
 
 
 Question = Callable[[HalfProblem], Findings]
@@ -98,6 +105,18 @@ def find_by_step(evidence: Evidence) -> Findings:
     differing = [half for half in visible_halves(evidence) if any(half.view.differing)]
     answers = [_of_half(half, BY_STEP) for half in differing]
     found = tuple(finding for answer in answers for finding in answer.findings)
+    return Findings(found, bool(answers) and all(answer.complete for answer in answers))
+
+
+def find_in_halves(evidence: Evidence) -> Findings:
+    """Return the findings about each half that differs, on the steps around its first difference."""
+    if not evidence.finite:
+        return Findings()
+    differing = [half for half in visible_halves(evidence) if any(half.view.differing)]
+    found = tuple(_one_direction(evidence, differing))
+    answers = [_of_half(first_steps(half), (*QUICK, *SLOW)) for half in differing]
+    for answer in answers:
+        found += answer.findings
     return Findings(found, bool(answers) and all(answer.complete for answer in answers))
 
 

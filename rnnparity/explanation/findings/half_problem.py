@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rnnparity.explanation.cut import Cuts
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.sequences import used_steps
 from rnnparity.explanation.findings.view import Output, View
@@ -16,6 +17,8 @@ from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import compute, compute_with_noise
 
 BACKWARD = "backward"
+# Steps before the first that differs and after it that show most.
+BEFORE, AFTER = 8, 40
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,14 @@ class HalfProblem:
     The inputs (B, T, D) are those that the layers below give, with `input_sigmas` as their noise
     (None: they are exact). `view` has the output, (B, T, H) or (B, H), and the states, (B, H) each,
     where they are returned. `reversed_time`: step t is at T - 1 - t of the problem's output.
+    `left_out` is how many steps before and after these were left out.
     """
 
     problem: Problem
     view: View
     input_sigmas: Array | None = None
     reversed_time: bool = False
+    left_out: tuple[int, int] = (0, 0)
 
     @property
     def layer(self) -> Recurrent:
@@ -73,8 +78,32 @@ class HalfProblem:
 
     def step_indices(self, steps: Sequence[int]) -> tuple[int, ...]:
         """Return steps in processing order as indices into axis T of the output, sorted."""
-        last = self.problem.inputs.shape[1] - 1
-        return tuple(sorted(last - step if self.reversed_time else step for step in steps))
+        before, after = self.left_out
+        last = self.problem.inputs.shape[1] - 1 + after
+        return tuple(sorted(last - step if self.reversed_time else step + before for step in steps))
+
+
+def first_steps(half: HalfProblem) -> HalfProblem:
+    """Return a half on the steps around its first difference; its last states are not looked at."""
+    sequence = half.sequence
+    if sequence is None:
+        return half
+    differing = np.flatnonzero(sequence.differing.any(axis=(0, 2)))
+    if not len(differing):
+        return half
+    first, total = int(differing[0]), half.problem.inputs.shape[1]
+    used = np.flatnonzero(half.used[:, : max(first - BEFORE, 0) + 1].all(axis=0))
+    start = int(used[-1]) if len(used) and first > BEFORE else 0
+    stop = min(total, first + AFTER)
+    problem = replace(half.problem, layer=replace(half.layer, return_state=False))
+    kept = (slice(None), slice(start, stop))
+    return replace(
+        half,
+        problem=Cuts(problem).to(start, stop),
+        view=replace(half.view, outputs=(sequence.part(kept),)),
+        input_sigmas=None if half.input_sigmas is None else half.input_sigmas[kept],
+        left_out=(start, total - stop),
+    )
 
 
 def visible_halves(evidence: Evidence) -> list[HalfProblem]:

@@ -11,6 +11,8 @@ from rnnparity.problem.dtypes import Array
 
 # Steps of Newton's method, the relative change for a derivative, the largest step.
 STEPS, CHANGE, LARGEST_STEP = 8, 1e-6, 1.0
+# A step that changes no candidate's error by more than this part of it is the last.
+STALLED = 0.01
 
 
 def fit_numbers(
@@ -19,19 +21,34 @@ def fit_numbers(
     """Return for each candidate the number that brings its outputs nearest, and these outputs.
 
     `run` returns the outputs for one number of each candidate, with a leading axis. Errors are
-    counted in units of what is allowed; Gauss-Newton from `start`.
+    counted in units of what is allowed; Gauss-Newton from `start`, until no error changes.
     """
     numbers = start.astype(np.float64)
     outputs = run(numbers)
+    missing = _missing(view, outputs)
     for _ in range(STEPS):
         moved = run(numbers + CHANGE)
         slopes = _joined(view, [(b - a) / CHANGE for a, b in zip(outputs, moved, strict=True)])
-        missing = _joined(view, [o.actual - a for o, a in zip(view.outputs, outputs, strict=True)])
         with np.errstate(all="ignore"):
             step = (slopes * missing).sum(axis=1) / (slopes**2).sum(axis=1)
         numbers = numbers + np.clip(np.nan_to_num(step), -LARGEST_STEP, LARGEST_STEP)
         outputs = run(numbers)
+        before, missing = _largest(missing), _missing(view, outputs)
+        if (np.abs(_largest(missing) - before) <= STALLED * np.maximum(before, 1)).all():
+            break
     return numbers, outputs
+
+
+def _missing(view: View, outputs: Sequence[Array]) -> Array:
+    """Return one row of all errors for each candidate."""
+    pairs = zip(view.outputs, outputs, strict=True)
+    return _joined(view, [output.actual - array for output, array in pairs])
+
+
+def _largest(missing: Array) -> Array:
+    """Return the largest error of each candidate."""
+    largest: Array = np.abs(missing).max(axis=1, initial=0.0)
+    return largest
 
 
 def _joined(view: View, arrays: Sequence[Array]) -> Array:
