@@ -309,6 +309,8 @@ PARTS |= {
         "gradient_verdicts",
         "backward_ports",
         "ratios",
+        "model_ports",
+        "healthy_models",
     )
 }
 
