@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from rnnparity.models.ports.onnx_bodies import expose_bodies
+from rnnparity.models.ports.onnx_bodies import by_step, expose_bodies
 from rnnparity.models.ports.port import Port, PortRequest, check_count, check_loop_bytes
 from rnnparity.models.worker import limit_memory
 from rnnparity.problem.dtypes import Array
@@ -76,8 +76,9 @@ class _Graph:
             return self._port(request, lambda _: False)
 
     def _of_size(self, sizes: frozenset[int]) -> dict[str, int]:
-        """Return the tensors of bodies that have one of these sizes, all steps together, and the size.
+        """Return the tensors of bodies that have one of these sizes, and the size of all steps together.
 
+        That is the size that counts, of those in `by_step` also that of one step.
         A first run collects the sizes only: all tensors would need much memory.
         """
         model = self._copy()
@@ -85,8 +86,12 @@ class _Graph:
         if not names:
             return {}
         counts = self._arrays(model, sorted(names))
-        fitting = {name: int(array.sum()) for name, array in counts.items()}
-        return {name: size for name, size in fitting.items() if size in sizes}
+        steps = by_step(model.graph)
+        return {
+            name: int(array.sum())
+            for name, array in counts.items()
+            if int(array.sum()) in sizes or (name in steps and set(array.flat) <= sizes)
+        }
 
     def _port(self, request: PortRequest, is_wanted: Callable[[str], bool]) -> Port:
         model = self._copy()
@@ -98,11 +103,12 @@ class _Graph:
         for node in model.graph.node:  # a body is executed before its node returns
             order += sorted(node.output, key=lambda name: name not in exposed)
         computed = {**self.feeds, **arrays}
+        steps = exposed & by_step(model.graph)
         tensors = [
             tensor
             for name in dict.fromkeys(order)
             if isinstance(computed.get(name), np.ndarray)
-            for tensor in request.kept(name, computed[name])
+            for tensor in _kept(request, name, computed[name], name in steps)
         ]
         final_outputs = tuple(Tensor(name, arrays[name]) for name in final)
         return Port(tuple(tensors), final_outputs, absolute=ABSOLUTE)
@@ -129,6 +135,13 @@ class _Graph:
             raise RequestError(message) from None
         arrays = dict(zip(order, values, strict=True))
         return {name: arrays[name] for name in names}
+
+
+def _kept(request: PortRequest, name: str, array: Array, is_by_step: bool) -> Iterator[Tensor]:
+    """Yield a tensor where it may be compared, before it the parts at each step, "NAME[0]", ..."""
+    for step, part in enumerate(array if is_by_step else []):
+        yield from request.kept(f"{name}[{step}]", part)
+    yield from request.kept(name, array)
 
 
 def _line(error: Exception) -> str:

@@ -8,6 +8,9 @@ from typing import Any, TypeAlias
 # A module or a protocol buffer of the package onnx, which has no types.
 Onnx: TypeAlias = Any
 
+LOOPS = ("Loop", "Scan")
+OVER_SEQUENCES = (*LOOPS, "RNN", "LSTM", "GRU")
+
 
 def expose_bodies(
     onnx: Onnx, graph: Onnx, is_wanted: Callable[[str], bool], sizes: bool = False, prefix: str = ""
@@ -19,18 +22,44 @@ def expose_bodies(
     """
     exposed: set[str] = set()
     for node in graph.node:
-        bodies = [attribute.g for attribute in node.attribute if attribute.name == "body"]
-        if node.op_type in ("Loop", "Scan") and bodies:
-            label = f"{node.name or next(iter(node.output))}/"
-            inner = expose_bodies(onnx, bodies[0], is_wanted, sizes, prefix + label)
+        for body in _bodies(node):
+            label = f"{_label(node)}/"
+            inner = expose_bodies(onnx, body, is_wanted, sizes, prefix + label)
             operators = {
                 name: "Size" if sizes and name not in inner else "Identity"
-                for step in bodies[0].node
+                for step in body.node
                 for name in step.output
                 if name and is_wanted(prefix + label + name)
             }
-            exposed |= _expose_body(onnx, node, bodies[0], label, operators)
+            exposed |= _expose_body(onnx, node, body, label, operators)
     return exposed
+
+
+def by_step(graph: Onnx) -> set[str]:
+    """Return the tensors in bodies that an operator over a sequence takes or returns there.
+
+    At every step of the loop around it that may be another call of a layer.
+    """
+    return {
+        f"{_label(node)}/{name}"
+        for node in graph.node
+        for body in _bodies(node)
+        for step in body.node
+        if step.op_type in OVER_SEQUENCES
+        for name in (*step.input, *step.output)
+        if name
+    }
+
+
+def _bodies(node: Onnx) -> list[Onnx]:
+    """Return the body of a node that is a loop, none of another node."""
+    if node.op_type not in LOOPS:
+        return []
+    return [attribute.g for attribute in node.attribute if attribute.name == "body"]
+
+
+def _label(node: Onnx) -> str:
+    return str(node.name or next(iter(node.output)))
 
 
 def _expose_body(

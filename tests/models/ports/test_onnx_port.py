@@ -234,6 +234,56 @@ def test_only_tensors_of_a_loop_that_may_be_compared_are_collected(tmp_path, mon
     assert max(counts) < 7 * 1000
 
 
+def called_in_a_loop(tmp_path):
+    """What is recorded of two calls of a layer, and a model with the RNN operator in a loop over both."""
+    make, value, types = onnx.helper.make_node, onnx.helper.make_tensor_value_info, onnx.TensorProto
+    first = replace(random_problem(RNN, 1, (3, 7, 4)), id="first", initial_state=None)
+    other = random_problem(RNN, 2, (3, 7, 4)).inputs
+    problems = first, replace(first, inputs=other)
+    calls = [
+        replace(call_of(problem, outputs_of(problem)), number=number)
+        for number, problem in enumerate(problems, start=1)
+    ]
+    kernel, recurrent_kernel, bias = (tensor.data for tensor in first.weights)
+    x = np.stack([problem.inputs.data for problem in problems])
+    arrays = {
+        "W": kernel.T[None],
+        "R": recurrent_kernel.T[None],
+        "B": np.concatenate([bias, 0 * bias])[None],
+        "count": np.array(2),
+    }
+    nodes = [
+        make("Gather", ["x", "i"], ["part"], axis=0),
+        make("Transpose", ["part"], ["time_major"], perm=[1, 0, 2]),
+        make("RNN", ["time_major", "W", "R", "B"], ["Y"], hidden_size=4),
+        make("ReduceSum", ["Y"], ["total"]),
+        make("Identity", ["go"], ["go_on"]),
+    ]
+    starts = [value("i", types.INT64, []), value("go", types.BOOL, [])]
+    ends = [value("go_on", types.BOOL, []), value("total", types.FLOAT, None)]
+    body = onnx.helper.make_graph(nodes, "body", starts, ends)
+    made = onnx.helper.make_graph(
+        [make("Loop", ["count", ""], ["totals"], name="loop", body=body)],
+        "port",
+        [value("x", types.FLOAT, list(x.shape))],
+        [value("totals", types.FLOAT, None)],
+        [onnx.numpy_helper.from_array(np.ascontiguousarray(a), n) for n, a in arrays.items()],
+    )
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    path = tmp_path / "port.onnx"
+    onnx.save(onnx.helper.make_model(made, opset_imports=opsets, ir_version=9), path)
+    return Recording(tuple(calls), (Tensor("x", x),), ()), path
+
+
+def test_layer_that_a_loop_calls_at_each_step_is_found(tmp_path):
+    recording, path = called_in_a_loop(tmp_path)
+    port = run_onnx(str(path), PortRequest.of(recording))
+    result = compare_port("port", replace(recording, outputs=()), replace(port, outputs=()))
+    assert [call.call.id for call in result.calls] == ["first", "first#2"]
+    assert [call.result.verdict for call in result.calls] == [AGREES, AGREES]
+    assert [call.tensor for call in result.calls] == ["loop/Y[0]", "loop/Y[1]"]
+
+
 def test_loop_whose_tensors_take_too_much_memory_is_refused(tmp_path, monkeypatch):
     recording, path = looped(tmp_path, "Loop")
     monkeypatch.setattr(ports, "LOOP_MIB", 0)
