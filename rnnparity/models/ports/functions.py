@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from inspect import signature
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -41,17 +42,19 @@ def run_object(name: str, request: PortRequest) -> Port:
 def run_function(name: str, function: Function, request: PortRequest) -> Port:
     """Run a function on the inputs of the model.
 
-    A function returns the final output, a sequence of them, or a mapping of arrays by layer. The
-    tensors of a PyTorch module are what enters and leaves every submodule, and what leaves each layer
-    of one with several layers.
+    A function returns the final output, a sequence of them, or a mapping of arrays by layer; one
+    without parameters makes the function or module that is run. The tensors of a PyTorch module are
+    what enters and leaves every submodule, and what leaves each layer of one with several layers.
 
     Raises:
         RequestError: it raises, or returns something else.
     """
     if isinstance(function, type):
         raise class_error(name)
-    run = _run_module if is_torch_module(function) else _run_plain
     try:
+        if _makes_a_port(function):
+            function = _made(name, function)
+        run = _run_module if is_torch_module(function) else _run_plain
         return run(name, function, request)
     except (RequestError, MemoryError):
         raise
@@ -59,6 +62,24 @@ def run_function(name: str, function: Function, request: PortRequest) -> Port:
         raise RequestError(
             f"{name}: does not run on the model's inputs: {error_line(error)}{user_location(error)}"
         ) from error
+
+
+def _makes_a_port(function: Function) -> bool:
+    """Return whether a function takes no arguments, so that it cannot be the port itself."""
+    if is_torch_module(function):
+        return False
+    try:
+        return not signature(function).parameters
+    except ValueError:  # some functions in C have no signature
+        return False
+
+
+def _made(name: str, make: Function) -> Function:
+    made = make()
+    if callable(made):
+        return made
+    found = type(made).__name__
+    raise RequestError(f"{name}: made {found}, expected a function or an nn.Module")
 
 
 def is_torch_module(value: object) -> bool:

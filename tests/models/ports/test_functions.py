@@ -1,5 +1,6 @@
 """Functions and PyTorch modules as ports."""
 
+import numpy as np
 import pytest
 from _support.ported_models import recorded_model, run_model
 
@@ -32,6 +33,13 @@ def test_function_may_return_the_final_output():
     assert compare_port("f", recorded_model(), port).status == 0
     _, port = open_port(lambda x: arrays_of(x)["output"] + 1, recorded_model())
     assert compare_port("f", recorded_model(), port).status == 1
+
+
+def test_function_without_parameters_makes_the_port():
+    name, port = open_port(lambda: arrays_of, recorded_model())
+    assert compare_port(name, recorded_model(), port).status == 0
+    with pytest.raises(RequestError, match="made ndarray, expected a function"):
+        open_port(lambda: np.zeros(3), recorded_model())
 
 
 def test_error_of_a_function_is_one_line_with_its_location():
