@@ -28,7 +28,7 @@ from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.format_reading import read_problem
 from rnnparity.problem.format_writing import dump_line, dump_pretty
-from rnnparity.problem.problem import Tensor
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import compute
 from rnnparity.report.explanation_json import as_json
 from rnnparity.report.text.messages import faults_name
@@ -286,8 +286,12 @@ def test_wrong_gradients_of_a_file_are_explained(here, tmp_path):
     assert (status, err) == (1, "")
     assert out.splitlines()[1] == "  bias (GH=20): 20 of 20 values differ"
     assert "  cause: gradient-doubled: bias" in out.splitlines()
-    status, _, err = here("explain", str(path), "--bundle", str(tmp_path / "bundle"))
-    assert (status, err) == (2, "rnnparity: bundle: got wrong gradients, expected wrong outputs\n")
+    status, out, err = here("explain", str(path), "--bundle", str(tmp_path / "bundle"))
+    assert (status, err) == (1, "")
+    assert out.splitlines()[-1].startswith("  bundle: ")
+    stored = Problem.load(tmp_path / "bundle" / "problem.json")
+    assert (stored.gradients[3].data == gradients[3].data).all()  # those of the file
+    assert "in the file" in (tmp_path / "bundle" / "reproduce.py").read_text()
     status, out, err = here("explain", str(path), "--gradients")
     assert (status, out) == (2, "")
     assert err == "rnnparity: --gradients asks a subject; add --subject\n"

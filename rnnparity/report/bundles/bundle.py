@@ -110,7 +110,11 @@ def bundle_files(
     content = {"problem.json": dump_pretty(problem)}
     if family in ENGINES.values():
         return {**content, **_engine_files(problem, subject, family, path, context)}
-    context = {**asdict(family), **context, **_keras_context(problem, family, path, shown)}
+    shapes = []
+    if shown is DifferenceType.FACT:
+        shapes = [slot.shape for slot in output_slots(problem.layer, None, None)]
+    context = {**asdict(family), **context, **keras_context(problem, family, path)}
+    context = {**context, "shapes": shapes}
     return {**content, "reproduce.py": render_template("reproduce.py.j2", context)}
 
 
@@ -132,9 +136,7 @@ def _engine_files(
     return {"reproduce.py": script, **recorder.files()}
 
 
-def _keras_context(
-    problem: Problem, family: Family, path: str, shown: DifferenceType | None
-) -> Context:
+def keras_context(problem: Problem, family: Family, path: str) -> Context:
     """Return the options of the layers, and how they are called."""
     call_path = PATHS[path]
     options, settings = dict(call_path.options), dict(family.settings)
@@ -145,14 +147,10 @@ def _keras_context(
         options["batch_input_shape"] = list(problem.inputs.shape)
     if "float64" in dtypes and family is KERAS["keras-jax"]:
         settings["JAX_ENABLE_X64"] = "1"
-    shapes = []
-    if shown is DifferenceType.FACT:
-        shapes = [slot.shape for slot in output_slots(problem.layer, None, None)]
     return {
         "options": options,
         "call": call_path.call,
         "settings": settings,
-        "shapes": shapes,
         "calls": problem.calls is not None,
     }
 
@@ -163,19 +161,19 @@ def _check(problem: Problem, family: Family, path: str, shown: DifferenceType | 
     Raises:
         RequestError: they cannot.
     """
-    reason = _obstacle(problem, family, path, shown)
-    if problem.dropout_masks is not None:
-        reason = "dropout masks, which no framework takes as an argument"
-    if problem.training_step is not None:
-        reason = "a training step"
+    reason = obstacle(problem, family, path, shown)
     if reason:
         raise RequestError(
             f"{problem.id}: cannot write a script for {reason}; use the problem file directly"
         )
 
 
-def _obstacle(problem: Problem, family: Family, path: str, shown: DifferenceType | None) -> str:
+def obstacle(
+    problem: Problem, family: Family, path: str, shown: DifferenceType | None = None
+) -> str:
     """Return what a script cannot express, "" if there is nothing."""
+    if problem.dropout_masks is not None:
+        return "dropout masks, which no framework takes as an argument"
     layers = [half for _, half in halves(problem.layer)]
     if family in ENGINES.values():
         dtypes = {problem.inputs.dtype, *(slot.dtype for slot in problem.output_slots())}
@@ -191,9 +189,7 @@ def _obstacle(problem: Problem, family: Family, path: str, shown: DifferenceType
     plain = problem.mask is None and problem.initial_state is None and not problem.calls
     if path == "predict" and not (plain and problem.inputs.dtype == "float32"):
         return "Model.predict with more than float32 inputs"
-    if path == "jit" and problem.layer.stateful:
-        return "a stateful layer under jax.jit"
-    return ""
+    return "a stateful layer under jax.jit" if path == "jit" and problem.layer.stateful else ""
 
 
 def _last_layer_states(problem: Problem) -> int:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from rnnparity.explanation.reading_diagnosis import Diagnosis
+from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.files import write_folder
 from rnnparity.problem.verdicts import DifferenceType, Verdict
-from rnnparity.report.bundles.bundle import bundle_files, shown_difference, write_bundle
+from rnnparity.report.bundles.bundle import bundle_files, shown_difference
+from rnnparity.report.bundles.gradients import backward_bundle_files
 from rnnparity.report.text.differences import describe
 from rnnparity.report.text.explanation import headline
 
 
 def explained_files(diagnosis: Diagnosis, subject: str) -> dict[str, str | bytes]:
     """Return the files of a bundle by name, none where no script can be written."""
-    of_outputs = diagnosis.problem.gradients is None
-    if diagnosis.explanation.verdict is not Verdict.DIVERGES or not of_outputs:
+    if diagnosis.explanation.verdict is not Verdict.DIVERGES:
         return {}
     try:
-        return bundle_files(diagnosis.problem, *_arguments(diagnosis, subject))
+        return _files(diagnosis, subject)
     except RequestError:
         return {}
 
@@ -27,11 +29,19 @@ def write_explained(folder: Path, diagnosis: Diagnosis, subject: str) -> list[Pa
     """Write the bundle into a folder and return its files.
 
     Raises:
-        RequestError: as `bundle.write_bundle`; or gradients are wrong, for which there is no script.
+        RequestError: as `bundle.write_bundle`.
     """
-    if diagnosis.problem.gradients is not None:
-        raise RequestError("bundle: got wrong gradients, expected wrong outputs")
-    return write_bundle(folder, diagnosis.problem, *_arguments(diagnosis, subject))
+    files = _files(diagnosis, subject)
+    write_folder(folder, files)
+    return [folder / name for name in files]
+
+
+def _files(diagnosis: Diagnosis, subject: str) -> dict[str, str | bytes]:
+    """Return the files of the bundle of outputs, of gradients or of a training step."""
+    problem = diagnosis.problem
+    if problem.answer_type is AnswerType.OUTPUTS:
+        return bundle_files(problem, *_arguments(diagnosis, subject))
+    return backward_bundle_files(problem, headline(diagnosis.explanation), subject)
 
 
 def _arguments(diagnosis: Diagnosis, subject: str) -> tuple[str, str, DifferenceType]:

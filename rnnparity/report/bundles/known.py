@@ -25,7 +25,7 @@ from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.text import did_you_mean
 from rnnparity.report.bundles.bundle import bundle_files, shown_difference
-from rnnparity.report.bundles.gradients import gradient_bundle_files
+from rnnparity.report.bundles.gradients import backward_bundle_files
 from rnnparity.session.session import open_session
 from rnnparity.subjects import registered_names, registration
 from rnnparity.verdict.judge import with_known
@@ -162,7 +162,7 @@ def _bundles(entry: KnownDifference, name: str, subjects: _Subjects) -> Iterator
         shown = shown_difference(result.difference_types) if result.differences else None
         try:
             if entry.gradients:
-                files = gradient_bundle_files(problem, headline, name)
+                files = backward_bundle_files(problem, headline, name)
             else:
                 files = bundle_files(problem, headline, name, shown)
         except RequestError:  # no script can run this case; another one may do
