@@ -33,6 +33,10 @@ class KnownDifference:
     match. `cause` is the fault that explains it, by its name, or the location in the framework's
     code. `standing` is "mistake", or "undocumented" where only Keras' documentation decides.
     `gradients`: only gradients differ, and it covers no outputs.
+
+    In random problems an entry is recognized by its cause where that is a fault, or by patterns of
+    such `faults`, by a part of an error's message in `messages`, or by an `error` that no value exceeds,
+    relative where it is larger than 1.
     """
 
     name: str
@@ -45,6 +49,9 @@ class KnownDifference:
     reason: str
     link: str
     gradients: bool = False
+    faults: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
+    error: float = 0.0
 
     def applies(self, subject: str, versions: Mapping[str, str]) -> bool:
         return any(fnmatchcase(subject, pattern) for pattern in self.subject.split(" | ")) and all(
@@ -96,6 +103,9 @@ def _entry(fields: KnownFields, where: str) -> KnownDifference:
         reason=fields.reason,
         link=fields.link,
         gradients=fields.gradients,
+        faults=tuple(fields.faults),
+        messages=tuple(fields.messages),
+        error=fields.error,
     )
 
 

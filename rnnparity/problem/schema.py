@@ -199,6 +199,13 @@ class KnownFields(Strict):
     gradients: bool = Field(
         default=False, description="Whether only gradients differ, not the outputs."
     )
+    faults: list[Text] = Field(
+        default=[], description="Patterns of faults that explain it in random problems."
+    )
+    messages: list[Text] = Field(default=[], description="Parts of the messages of its errors.")
+    error: float = Field(
+        default=0.0, ge=0, description="No value is off by more, relative where it is above 1."
+    )
 
 
 class KnownFile(Strict):

@@ -21,6 +21,7 @@ from rnnparity.problem.dtypes import Array, arithmetic_type
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import Expected
+from rnnparity.session.fuzz_known import KnownSigns, known_signs
 from rnnparity.session.fuzz_questions import (
     CHANGED_DRAWS,
     Question,
@@ -120,8 +121,9 @@ def fuzz(
             gradients=gradients,
         )
         log.begin(run)
+        signs = known_signs(session.name, run.versions)
         try:
-            _run(session, seeds, log, progress, gradients)
+            _run(session, seeds, log, progress, gradients, signs)
         except KeyboardInterrupt:
             return replace(run, interrupted=True)
     return run
@@ -133,6 +135,7 @@ def _run(
     log: Log,
     progress: Progress | None,
     gradients: bool,
+    signs: KnownSigns,
 ) -> None:
     total, done = DRAWS * len(seeds), 0
     for start in range(0, len(seeds), BATCH):
@@ -140,7 +143,7 @@ def _run(
         missing = [seed for seed in batch if not log.has(seed)]
         done += DRAWS * (len(batch) - len(missing))
         records = _Gathered(missing, log.add)
-        for question, result, record in _answered(session, missing, gradients):
+        for question, result, record in _answered(session, missing, gradients, signs):
             records.add(question, record)
             if not question.change:
                 done += 1
@@ -166,7 +169,7 @@ class _Gathered:
 
 
 def _answered(
-    session: Session, seeds: Sequence[int], gradients: bool
+    session: Session, seeds: Sequence[int], gradients: bool, signs: KnownSigns
 ) -> Iterator[tuple[Question, CaseResult, Record | None]]:
     """Yield the questions of seeds with their results, in the order in which answers come in."""
     questions = [
@@ -186,14 +189,18 @@ def _answered(
             )
         if expected and waiting[id_]:  # what was computed serves the changes of the problem
             healthy[id_] = expected
-        yield _result(session, question, outcome, expected)
+        yield _result(session, question, outcome, expected, signs)
         if gradients:
             for changed, answered in with_changed_gradients(question, outcome, expected):
-                yield _result(session, changed, answered, expected)
+                yield _result(session, changed, answered, expected, signs)
 
 
 def _result(
-    session: Session, question: Question, outcome: Outcome, expected: Expected | None
+    session: Session,
+    question: Question,
+    outcome: Outcome,
+    expected: Expected | None,
+    signs: KnownSigns,
 ) -> tuple[Question, CaseResult, Record | None]:
     """Return a question, its result, and what is recorded of it; `expected` unless unsupported."""
     if expected is None:
@@ -204,6 +211,8 @@ def _result(
     result = _judged(session, outcome, expected)
     if question.change and not _must_be_detected(question, expected):
         return question, result, None
+    if not question.change:
+        result = signs.judged(result, question.problem, outcome.answer, expected)
     return question, result, _record(question, result, outcome, expected)
 
 
@@ -229,6 +238,7 @@ def _record(question: Question, result: CaseResult, outcome: Outcome, expected: 
         question.change,
         tuple(_rejecting(outcome, expected)) if compared else (),
         result.reason if result.verdict is Verdict.ERROR else "",
+        result.known,
     )
 
 

@@ -20,7 +20,7 @@ class Record:
 
     `change` is "" for a healthy problem, else how its weights were changed. `id` is that of the
     healthy problem. `rejected_by` names the fixed tolerances that reject the outputs, `reason` is
-    that of an error.
+    that of an error, `known` names the known differences that it is due to.
     """
 
     id: str
@@ -30,6 +30,7 @@ class Record:
     change: str = ""
     rejected_by: tuple[str, ...] = ()
     reason: str = ""
+    known: tuple[str, ...] = ()
 
     @property
     def order(self) -> tuple[int, int]:

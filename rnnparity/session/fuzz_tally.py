@@ -76,6 +76,15 @@ class Tally:
         return sum(healthy[verdict] for verdict in FAILING)
 
     @property
+    def known(self) -> Counter[str]:
+        """The numbers of healthy problems by the known differences that they are due to."""
+        known: Counter[str] = Counter()
+        for (_, what, *rest), count in self._counts.items():
+            if what == "known":
+                known[str(rest[0])] += count
+        return known
+
+    @property
     def failing(self) -> Sequence[Record]:
         """The first healthy problems that diverge or err, KEPT at most."""
         return [record for _, record in self._failing]
@@ -107,7 +116,9 @@ class Tally:
     def _add_healthy(self, record: Record) -> None:
         dtype = record.dtype
         self._counts[dtype, "healthy", record.verdict.value] += 1
-        if record.verdict.compared:
+        if record.known:
+            self._counts[dtype, "known", " + ".join(record.known)] += 1
+        elif record.verdict.compared:
             self._worst[dtype] = max(self._worst.get(dtype, 0.0), record.sigma)
             for name in record.rejected_by:
                 self._counts[dtype, "rejected", name] += 1

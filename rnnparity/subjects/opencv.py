@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 NOT_IMPLEMENTED = "The function/feature is not implemented"
 
 
+class OpenCvError(Exception):
+    """OpenCV cannot load or run a model; its message in one line."""
+
+
 class OpenCvModel:
     """A model in OpenCV."""
 
@@ -117,9 +121,10 @@ class OpenCvSubject(FunctionSubject):
         try:
             arrays = self.engine.run(self.engine.load(code), {"x": x})
         except Exception as error:  # cv2.error, which is known once OpenCV is imported
-            if NOT_IMPLEMENTED not in str(error) or "Insufficient inputs" in str(error):
-                raise
-            raise Unsupported(f"OpenCV: {NOT_IMPLEMENTED.lower()}") from None
+            message = " ".join(str(error).split())  # the reason stands in its last lines
+            if NOT_IMPLEMENTED in message and "Insufficient inputs" not in message:
+                raise Unsupported(f"OpenCV: {NOT_IMPLEMENTED.lower()}") from None
+            raise OpenCvError(message) from None
         if len(directions) == 1:
             return [arrays]
         return [[array[index] for array in arrays] for index in range(len(directions))]

@@ -44,6 +44,8 @@ WRONG = run_of(
     subject="cmd:./my engine",
 )
 
+KNOWN = run_of(record(0), record(4, "known", 400.0, known=("a-difference", "another-one")))
+
 
 RECORD = dataclasses.asdict(record())
 
@@ -67,11 +69,18 @@ def test_a_run_is_stored_and_read_back(stored, tmp_path):
     assert run.tally.summaries() == Tally(FINE[1]).summaries()
 
 
+def test_known_differences_are_stored_and_counted(here, stored):
+    status, out, _ = here("fuzz", "--from", stored("k.json", KNOWN))
+    assert "known: a-difference + another-one: 1 problem of keras" in out
+    assert status == 0
+
+
 @pytest.mark.parametrize(
     ("run", "status"),
     [
         (FINE, 0),
         (WRONG, 1),
+        (KNOWN, 0),
         (run_of(record(0, "inconclusive"), record(1, "unsupported")), 2),
     ],
 )
@@ -137,7 +146,7 @@ def test_stored_runs_are_merged_into_one_table(here, stored):
         ({"records": []}, "records"),
         ({"date": "today"}, "date"),
         ({"records": [{**RECORD, "dtype": "2**-99"}]}, "dtype"),
-        ({"records": [{**RECORD, "verdict": "known"}]}, "verdict"),
+        ({"records": [{**RECORD, "verdict": "other"}]}, "verdict"),
         ({"records": [{**RECORD, "sigma": -1.0}]}, "sigma"),
     ],
 )

@@ -173,7 +173,6 @@ def test_ctrl_c_keeps_the_seeds_that_are_finished():
 
 FAILING = """
 import os, time
-from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.reference import compute
 from rnnparity.reference.gradients import compute_gradients

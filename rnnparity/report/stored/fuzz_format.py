@@ -48,11 +48,12 @@ class RecordFields(Strict):
 
     id: Annotated[str, Field(pattern=r"^fuzz-\d{1,18}-\d{1,3}$")]
     dtype: _Arithmetic
-    verdict: Literal["agrees", "diverges", "inconclusive", "unsupported", "error"]
+    verdict: Literal["agrees", "diverges", "known", "inconclusive", "unsupported", "error"]
     sigma: Annotated[float, Field(ge=0, le=FARTHEST)]
     change: Literal["", "scaled", "signs"] = ""
     rejected_by: list[Literal["np.allclose", "torch", "onnx"]] = Field(default_factory=list)
     reason: str = ""
+    known: list[str] = Field(default_factory=list)
 
     def record(self) -> Record:
         """Return the record."""
@@ -64,6 +65,7 @@ class RecordFields(Strict):
             self.change,
             tuple(self.rejected_by),
             self.reason,
+            tuple(self.known),
         )
 
 

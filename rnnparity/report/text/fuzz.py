@@ -36,6 +36,8 @@ def fuzz_lines(runs: Sequence[FuzzRun]) -> Iterator[str]:
     """
     for run in runs:
         yield from _failing(run)
+        for names, count in sorted(run.tally.known.items()):
+            yield f"known: {names}: {count} {'problem' if count == 1 else 'problems'} of {run.subject}"
     summaries = merged(run.tally for run in runs).summaries()
     yield from number_columns([HEADER, *summary_rows(summaries)])
     for dtype, summary in summaries.items():
