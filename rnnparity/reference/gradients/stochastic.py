@@ -18,9 +18,6 @@ from rnnparity.reference.activations import ACTIVATIONS, Activation
 from rnnparity.reference.gradients.arithmetic import TapedArithmetic
 from rnnparity.reference.gradients.taped_array import TapedArray
 
-# Noise may move a number over a kink that is so many sigma away.
-NEAR = 4
-
 
 class StochasticArithmetic(TapedArithmetic):
     """Taped arrays of `runs` runs whose operations round to `dtype` with random errors.
@@ -95,7 +92,7 @@ class StochasticArithmetic(TapedArithmetic):
         function = ACTIVATIONS[name]
         slope = function.slope(x, y)
         for kink in function.kinks:
-            near = np.abs(x.mean(axis=0) - kink) < NEAR * x.std(axis=0)
+            near = self._near(function, kink, x, y)
             if (near & (gradient != 0).any(axis=0)).any():
                 self.kinks.add(name)
                 slope = np.where(near, self._either_slope(function, kink, slope.shape), slope)
@@ -103,6 +100,18 @@ class StochasticArithmetic(TapedArithmetic):
         if function.slope_error is not None:
             slope = self._with_error(slope, self.dtype.u * function.slope_error(x))
         return self.product(gradient, slope)
+
+    def _near(self, function: Activation, kink: float, x: Array, y: Array) -> Array:
+        """Return which numbers rounding may move over a kink; one that is exactly there stays.
+
+        A healthy number may be off by as many sigma as a result. An activation's own error counts
+        like one of x: TensorFlow takes the slope of selu from its result, which is 0 for -1e-8.
+        """
+        of_function = self.dtype.u * function.error(x, y).mean(axis=0) / function.steepest
+        spread = np.hypot(x.std(axis=0), of_function)
+        near = np.abs(x.mean(axis=0) - kink) < self.dtype.threshold * spread
+        result: Array = near & (x != kink).any(axis=0)
+        return result
 
     def _either_slope(self, function: Activation, kink: float, shape: tuple[int, ...]) -> Array:
         """Return slopes of both sides of a kink at random: rounding decides which one a value has.

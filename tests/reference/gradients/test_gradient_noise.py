@@ -20,7 +20,7 @@ from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.reference.activations import ACTIVATIONS
+from rnnparity.reference.activations import ACTIVATIONS, SELU_ALPHA, SELU_SCALE
 from rnnparity.reference.gradients import tolerance
 from rnnparity.reference.gradients.arithmetic import TapedArithmetic
 from rnnparity.reference.gradients.backward import BackwardUnroller
@@ -185,6 +185,8 @@ def test_number_near_a_kink_is_inconclusive(activation, kink):
         "a change of 0.001 in the gradient of inputs would stay hidden; "
         f"rounding may move a number over a kink of {activation}"
     )
+    # As far off as a healthy result may be: 10 sigma, of which each is U at least.
+    assert reason(8 * U)
     assert reason(1e-4 if kink <= 0 else -1e-4) == ""
 
 
@@ -214,6 +216,27 @@ def test_number_near_a_kink_is_noise_where_others_are_certain(slope):
             for slot, array in zip(problem.gradient_slots(), changed, strict=True)
         )
         assert judge(problem, Answer(gradients=gradients), expected).verdict is verdict
+
+
+@pytest.mark.parametrize("slope", [SELU_SCALE, SELU_SCALE * SELU_ALPHA])
+def test_value_below_the_error_of_an_activation_may_be_on_either_side(slope):
+    """The exponential of -1e-8 is 1 in float32, selu 0, whose slope may be that of either side."""
+    problem = problem_of(
+        spec_of("simple_rnn", 2, activation="selu"),
+        [np.eye(2), np.zeros((2, 2)), np.zeros(2)],
+        [[[-1e-8, 1.0]]],
+    )
+    problem = replace(problem, cotangents=(Tensor("output", np.ones((1, 2))),))
+    expected = expect_gradients(problem)
+    assert not expected.inconclusive
+    slopes = np.array([slope, SELU_SCALE])
+    x = problem.inputs.data[0, 0]
+    arrays = [slopes.reshape(1, 1, 2), np.outer(x, slopes), np.zeros((2, 2)), slopes]
+    gradients = tuple(
+        Tensor.of(slot.name, array, slot.dtype)
+        for slot, array in zip(problem.gradient_slots(), arrays, strict=True)
+    )
+    assert judge(problem, Answer(gradients=gradients), expected).verdict is Verdict.AGREES
 
 
 def test_exact_zero_at_a_kink_is_predictable():
