@@ -17,6 +17,7 @@ from rnnparity.reference.cells import OtherActivations
 from rnnparity.report.text.findings import finding_text
 
 LSTM, GRU = "lstm-spread-sequences", "gru-spread-sequences"
+GRU_LAST = "gru-spread-last"
 BIDIRECTIONAL = "bi_lstm-spread-concat-sequences"
 MASKED = "gru-spread-sequences-mask_left-initial"
 
@@ -45,6 +46,9 @@ def problems() -> dict[FindingType, Problem]:
         FindingType.OTHER_QUANTITY: _cell_state(),
         FindingType.EFFECTIVE_WEIGHTS: _with_weights("kernel", 0, _permuted_rows),
         FindingType.INITIAL_STATE: _shifted_start(),
+        FindingType.INPUTS: _with_inputs(lambda x: x[:, ::-1]),
+        FindingType.MASK: _mask_of_one_row(),
+        FindingType.AFTER_LAYER: _edited(LSTM, lambda y: np.maximum(y, 0)),
         FindingType.ACTIVATION: _other_activation(),
     }
 
@@ -140,6 +144,22 @@ def _shifted_start() -> Problem:
     shape = len(problem.inputs.data), problem.layer.units
     states = [Tensor.of(name, np.full(shape, value)) for name, value in (("h", 0), ("c", 0.1))]
     outputs = compute(replace(problem, initial_state=tuple(states), case=None))
+    return _with_outputs(problem, [tensor.data for tensor in outputs])
+
+
+def _with_inputs(edit) -> Problem:
+    """Return the GRU of which only the last output is seen, computed from edited inputs."""
+    problem = catalogue()[GRU_LAST]
+    inputs = replace(problem.inputs, data=edit(problem.inputs.data))
+    outputs = compute(replace(problem, inputs=inputs, case=None))
+    return _with_outputs(problem, [tensor.data for tensor in outputs])
+
+
+def _mask_of_one_row() -> Problem:
+    """Return the GRU in which every row has the mask of row 1."""
+    problem = catalogue()[MASKED]
+    mask = np.broadcast_to(problem.mask[1], problem.mask.shape)
+    outputs = compute(replace(problem, mask=mask, case=None))
     return _with_outputs(problem, [tensor.data for tensor in outputs])
 
 

@@ -16,7 +16,7 @@ from rnnparity.explanation.windows import Steps, chosen_steps
 from rnnparity.faults import PlacedFault, run_one
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.explanations import Mismatch, Slice
-from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
+from rnnparity.problem.findings import STEP_BY_STEP, Finding, FindingType, accounts_for_values
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.verdicts import Difference
 from rnnparity.reference import compute
@@ -52,6 +52,8 @@ _OF_THE_WHOLE = frozenset(
         FindingType.UNITS_PERMUTED,
         FindingType.TIME_SHIFTED,
         FindingType.MASKED_STEPS_ONLY,
+        FindingType.AFTER_LAYER,
+        FindingType.INPUTS,
         FindingType.OTHER_QUANTITY,
         FindingType.INITIAL_STATE,
         FindingType.EFFECTIVE_WEIGHTS,
@@ -108,7 +110,9 @@ class ProblemSlice:
         )
 
     def _holds(self, finding: Finding) -> bool:
-        """Return whether a constant is that of the whole output."""
+        """Return whether a constant is that of the whole output, and inputs differ step by step."""
+        if finding.type is FindingType.INPUTS:
+            return finding.name in STEP_BY_STEP or not self.steps.cut
         if finding.type is not FindingType.CONSTANT:
             return True
         outputs = {actual.name: actual.data for actual, _ in self.whole}

@@ -51,7 +51,78 @@ class FindingType(StrEnum):
     OTHER_QUANTITY = "other-quantity"  # another quantity is returned [name: which]
     EFFECTIVE_WEIGHTS = "effective-weights"  # those that were used [half, block, change, source]
     INITIAL_STATE = "initial-state"  # the states at the start [half, name: what they are]
+    INPUTS = "inputs"  # those that were used [name: an `OtherInputs`; numbers: features; value]
+    MASK = "mask"  # the one that was used [name: an `OtherMask`]
+    AFTER_LAYER = "after-layer"  # what was done to the output [name: an `AfterLayer`]
     ACTIVATION = "activation"  # the one that was used [half, name; block: the gate it belongs to]
+
+
+class OtherInputs(StrEnum):
+    """Which inputs were used instead of the given ones."""
+
+    SCALED = "scaled"  # by `Finding.value`
+    SHIFTED = "shifted"  # by `Finding.value`
+    STEPS_REVERSED = "steps-reversed"
+    READ_AS_FEATURES_FIRST = "read-as-features-first"  # (B, D, T) in the memory of (B, T, D)
+    READ_AS_TIME_FIRST = "read-as-time-first"  # (T, B, D) in the memory of (B, T, D)
+    FEATURES_NORMALIZED = "features-normalized"
+    SEQUENCES_NORMALIZED = "sequences-normalized"
+    NORMALIZED = "normalized"
+    IN_FLOAT16 = "in-float16"
+    IN_BFLOAT16 = "in-bfloat16"
+    IN_INT8 = "in-int8"
+    IN_INTEGERS = "in-integers"
+    FEATURE_ZERO = "feature-zero"  # `Finding.numbers`
+    FEATURES_PERMUTED = "features-permuted"  # feature n is the given feature `numbers[n]`
+
+
+# What is done to each step alone.
+STEP_BY_STEP = frozenset(
+    {
+        OtherInputs.SCALED,
+        OtherInputs.SHIFTED,
+        OtherInputs.IN_FLOAT16,
+        OtherInputs.IN_BFLOAT16,
+        OtherInputs.IN_INTEGERS,
+        OtherInputs.FEATURE_ZERO,
+        OtherInputs.FEATURES_PERMUTED,
+    }
+)
+
+
+class OtherMask(StrEnum):
+    """Which mask was used instead of the given one."""
+
+    INVERTED = "inverted"
+    REVERSED = "reversed"
+    LATE = "late"  # by one step, the first one is masked
+    LATE_AND_FIRST = "late-and-first"  # by one step, the first one counts
+    EARLY = "early"
+    LONGER = "longer"  # one step after each unmasked one counts as well
+    SHORTER = "shorter"  # the last step before each masked one does not count
+    EVERY_ROW = "every-row"  # only steps that count in every row
+    ANY_ROW = "any-row"  # all steps that count in some row
+    OF_ROW = "of-row"  # that of row `Finding.numbers`, in all rows
+    ZERO_INPUTS = "zero-inputs"  # none is given; steps where all inputs are zero do not count
+
+
+class AfterLayer(StrEnum):
+    """What was done to the output of the layer before it was returned."""
+
+    TANH = "tanh"
+    RELU = "relu"
+    SIGMOID = "sigmoid"
+    SOFTMAX = "softmax"
+    NORMALIZED = "layer-normalized"  # with an epsilon of 1e-5
+    NORMALIZED_KERAS = "layer-normalized-keras"  # with an epsilon of 1e-3
+    UNIT_LENGTH = "unit-length"
+    INPUTS_ADDED = "inputs-added"
+    CUMULATED = "cumulated"
+    MEAN = "mean"
+    MAXIMUM = "maximum"
+    SUM = "sum"
+    MEAN_OF_UNMASKED = "mean-of-unmasked"
+    MAXIMUM_OF_UNMASKED = "maximum-of-unmasked"
 
 
 class BlockChange(StrEnum):
@@ -69,6 +140,7 @@ class BlockChange(StrEnum):
     ADDED = "added"  # another block, `Finding.source`, is added to it
     SUMMED = "summed"  # two rows, of which the given ones have only the sum
     SHIFTED = "shifted"  # every element by `Finding.value`
+    ROUNDED = "rounded"  # to `Finding.numbers` decimals
     OTHER = "other"  # different numbers
 
 

@@ -12,15 +12,13 @@ from rnnparity.explanation.evidence import rows_of
 from rnnparity.explanation.findings.claim import FREEDOM_OF_NUMBER, weigh
 from rnnparity.explanation.findings.newton import fit_numbers
 from rnnparity.explanation.findings.view import View
+from rnnparity.explanation.findings.whole_arrays import Edit, whole_array_edits
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
 from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.problem import Problem
 from rnnparity.reference import variants
 from rnnparity.reference.memory import BATCH_VALUES
-
-# A finding, and the arrays that differ.
-Edit = tuple[Finding, dict[str, Array]]
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,8 @@ def block_findings(base: Base) -> list[Finding]:
         chosen = [edits[index] for index, _ in found]
         found = _that_hold(base, chosen, len(edits))
     findings = [
-        replace(finding, half=base.half or finding.half, numbers=base.steps) for _, finding in found
+        replace(finding, half=base.half or finding.half, numbers=base.steps or finding.numbers)
+        for _, finding in found
     ]
     if fitted and len({_arrays(finding) for finding in findings}) > 1:
         # What fits several gates was read off too few values.
@@ -115,8 +114,8 @@ def block_findings(base: Base) -> list[Finding]:
 
 def _arrays(finding: Finding) -> tuple[str, str, str]:
     """Return the half, the array and the gate of a finding: rows of a bias may have the same effect."""
-    assert finding.block is not None  # noqa: S101 - each of these has a block
-    return finding.half, finding.block.weights, finding.block.gate
+    block = finding.block or WeightBlock("", "")
+    return finding.half, block.weights, block.gate
 
 
 def _that_hold(base: Base, edits: Sequence[Edit], hypotheses: float) -> list[tuple[int, Finding]]:
@@ -164,9 +163,9 @@ def blocks_of(weights: Mapping[str, Array], prefix: str, layer: Recurrent) -> li
 
 
 def _edits(weights: Mapping[str, Array], prefix: str, layer: Recurrent) -> Iterator[Edit]:
-    """Yield every change of one block, with the arrays that differ, and the kernels exchanged."""
+    """Yield every change of one block, with the arrays that differ, and those of whole arrays."""
     blocks = blocks_of(weights, prefix, layer)
-    yield from _exchanged_kernels(weights, prefix)
+    yield from whole_array_edits(weights, prefix, layer)
     for number, block in enumerate(blocks):
         array = weights[block.array]
         for change, values in _changes(block.values):
@@ -186,20 +185,6 @@ def _edits(weights: Mapping[str, Array], prefix: str, layer: Recurrent) -> Itera
                 rest = first.get(other.array, weights[other.array])
                 edited = first | {other.array: other.edited(rest, block.values)}
                 yield _finding(block, BlockChange.EXCHANGED, other), edited
-
-
-def _exchanged_kernels(weights: Mapping[str, Array], prefix: str) -> Iterator[Edit]:
-    """Yield the kernels in place of each other, where there are as many features as units."""
-    first, second = f"{prefix}kernel", f"{prefix}recurrent_kernel"
-    if weights[first].shape == weights[second].shape:
-        finding = Finding(
-            FindingType.BLOCK,
-            half=prefix,
-            block=WeightBlock("kernel", ""),
-            change=BlockChange.EXCHANGED,
-            source=WeightBlock("recurrent_kernel", ""),
-        )
-        yield finding, {first: weights[second], second: weights[first]}
 
 
 def _changes(values: Array) -> Iterator[tuple[BlockChange, Array]]:

@@ -8,6 +8,7 @@ from functools import partial
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.activations import activation_findings
+from rnnparity.explanation.findings.after_layer import after_layer_findings
 from rnnparity.explanation.findings.blocks import Base, block_findings
 from rnnparity.explanation.findings.effective import effective_weights, summed_rows
 from rnnparity.explanation.findings.grids import (
@@ -27,6 +28,7 @@ from rnnparity.explanation.findings.masked import masked_findings
 from rnnparity.explanation.findings.merged import MERGED, merged_findings
 from rnnparity.explanation.findings.moved import finite_findings, moved_findings
 from rnnparity.explanation.findings.one_step import one_step
+from rnnparity.explanation.findings.other_inputs import other_input_findings
 from rnnparity.explanation.findings.permuted import permuted_findings
 from rnnparity.explanation.findings.quantities import quantity_findings
 from rnnparity.explanation.findings.steps import restart_findings, step_findings
@@ -75,17 +77,9 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
     if not evidence.finite:
         found = tuple(finite_findings(view_of(evidence)))
         return Findings(found, complete=bool(found))
-    view = view_of(evidence)
-    moved = _moved_outputs(view)
-    if moved.complete:
-        return moved
-    for question in (grid_findings, storage_findings):
-        answer = _of_each_output(view, question)
+    for answer in _comparisons(evidence, quickly):
         if answer.complete:
             return answer
-    shared = tuple(shared_grid_findings(view))
-    if shared and all(map(accounts_for_values, shared)):
-        return Findings(shared, complete=True)
     differing = [half for half in visible_halves(evidence) if any(half.view.differing)]
     found = tuple(_one_direction(evidence, differing))
     answers = [_of_half(half, QUICK if quickly else (*QUICK, *SLOW)) for half in differing]
@@ -96,6 +90,18 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
         return Findings(found, complete)
     whole = tuple(_of_whole(evidence))
     return Findings((*found, *whole), complete=_any_accounts(whole))
+
+
+def _comparisons(evidence: Evidence, quickly: bool) -> Iterator[Findings]:
+    """Yield what a comparison of the outputs with the expected ones shows."""
+    view = view_of(evidence)
+    yield _moved_outputs(view)
+    for question in (grid_findings, storage_findings):
+        yield _of_each_output(view, question)
+    shared = tuple(shared_grid_findings(view))
+    yield Findings(shared, bool(shared) and all(map(accounts_for_values, shared)))
+    if not quickly:
+        yield _of_each_output(view, partial(after_layer_findings, evidence.problem))
 
 
 def find_by_step(evidence: Evidence) -> Findings:
@@ -237,7 +243,10 @@ def _of_whole(evidence: Evidence) -> Iterator[Finding]:
     yield from initial_findings(problem, "", view)
     if not isinstance(problem.layer, Recurrent):  # else it is its only half
         yield from activation_findings(problem, "", view)
-    yield from block_findings(Base(problem, view, halves(problem.layer)))
+    blocks = block_findings(Base(problem, view, halves(problem.layer)))
+    yield from blocks
+    if not _any_accounts(blocks):
+        yield from other_input_findings(problem, view)
 
 
 QUICK: tuple[Question, ...] = (

@@ -126,13 +126,13 @@ def _may_be_shifted(output: Output, by: int) -> bool:
     Steps that are all equal, such as masked ones at the end, are no sequence.
     """
     source, target = _parts(by)
-    moved = output.part((slice(None), source))
-    if (np.abs(moved.expected - moved.expected[:, :1]) <= moved.allowed).all():
-        return False
     row, unit = output.most_varying
     with np.errstate(invalid="ignore"):
         error = np.abs(output.actual[row, target, unit] - output.expected[row, source, unit])
-    return bool((error <= output.allowed[row, source, unit]).all())
+    if not (error <= output.allowed[row, source, unit]).all():
+        return False
+    moved = output.part((slice(None), source))
+    return bool((np.abs(moved.expected - moved.expected[:, :1]) > moved.allowed).any())
 
 
 def _shift(view: View, output: Output, by: int) -> Claim:

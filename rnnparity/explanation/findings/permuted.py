@@ -36,19 +36,34 @@ def permuted(view: View, output: Output, axis: str) -> Iterator[Finding]:
     length = len(turned.actual)
     if not 2 <= length <= LONGEST:
         return
+    telling = _telling(turned)
     # Any order of length! is as good a guess as another; the plain ones come before.
     guesses = min(length * log(length), lgamma(length + 1)) / log(10)
-    orders = [(order, 0.0) for order in _plain_orders(axis, length)]
-    nearest = _nearest(turned)
-    if nearest is not None:
+    orders = [(order, 0.0) for order in _plain_orders(axis, length) if _fits(telling, order)]
+    nearest = _nearest(telling)
+    if nearest is not None and (nearest != np.arange(length)).any():
         orders.append((nearest, min(guesses, 300)))
     found = (
         finding
         for order, guesses in orders
-        if (order != np.arange(length)).any()
         for finding in _in_order(view, turned, axis, order, guesses)
     )
     yield from islice(found, 1)
+
+
+def _telling(turned: Output) -> Output:
+    """Return of each slice the values that vary most from slice to slice."""
+    flat = Output(
+        "", *(a.reshape(len(a), -1) for a in (turned.actual, turned.expected, turned.allowed))
+    )
+    telling = np.argsort(flat.expected.std(axis=0))[::-1][:COMPARED]
+    return flat.part((slice(None), telling))
+
+
+def _fits(telling: Output, order: Array) -> bool:
+    with np.errstate(invalid="ignore"):  # not all numbers need be finite
+        error = np.abs(telling.actual - telling.expected[order])
+    return bool((error <= telling.allowed[order]).all())
 
 
 def _plain_orders(axis: str, length: int) -> Iterator[Array]:
@@ -70,20 +85,15 @@ def _in_order(
     yield from weigh([claim], view.threshold, 10.0**guesses)
 
 
-def _nearest(turned: Output) -> Array | None:
+def _nearest(telling: Output) -> Array | None:
     """Return which expected slice each actual one is, None where one of them is none."""
-    length = len(turned.actual)
-    arrays = (turned.actual, turned.expected, turned.allowed)
-    actual, expected, allowed = (array.reshape(length, -1) for array in arrays)
-    telling = np.argsort(expected.std(axis=0))[::-1][:COMPARED]
-    actual, expected, allowed = actual[:, telling], expected[:, telling], allowed[:, telling]
-    order = np.arange(length)
-    for index, values in enumerate(actual):
-        apart = np.abs(expected - values).max(axis=1)
-        # An equal distance to its own place comes first: what is equal is not permuted.
-        apart[index] *= 1 - 1e-9
-        nearest = int(np.nan_to_num(apart, nan=np.inf).argmin())
-        if not (np.abs(expected[nearest] - values) <= allowed[nearest]).all():
+    actual, expected, allowed = telling.actual, telling.expected, telling.allowed
+    order = np.arange(len(actual))
+    for index in np.flatnonzero(telling.differing.any(axis=1)):
+        with np.errstate(invalid="ignore"):
+            apart = np.nan_to_num(np.abs(expected - actual[index]), nan=np.inf)
+        nearest = int(apart.max(axis=1).argmin())
+        if not (apart[nearest] <= allowed[nearest]).all():
             return None
         order[index] = nearest
     return order

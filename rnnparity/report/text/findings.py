@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import isclose, log10
 
-from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
+from rnnparity.problem.findings import (
+    AfterLayer,
+    BlockChange,
+    Finding,
+    FindingType,
+    OtherInputs,
+    OtherMask,
+    WeightBlock,
+)
 
 # A list of rows, steps or units names this many.
 NUMBERS = 6
@@ -53,6 +61,50 @@ MASKED_STEPS = {
 }
 
 
+OTHER_INPUTS = {
+    OtherInputs.STEPS_REVERSED: "in reverse order of the steps",
+    OtherInputs.READ_AS_FEATURES_FIRST: "read as (batch, features, steps), not transposed",
+    OtherInputs.READ_AS_TIME_FIRST: "read as (steps, batch, features), not transposed",
+    OtherInputs.FEATURES_NORMALIZED: "normalized, each feature to mean 0 and deviation 1",
+    OtherInputs.SEQUENCES_NORMALIZED: (
+        "normalized, each feature of each sequence to mean 0 and deviation 1"
+    ),
+    OtherInputs.NORMALIZED: "normalized, all together to mean 0 and deviation 1",
+    OtherInputs.IN_FLOAT16: "stored in float16",
+    OtherInputs.IN_BFLOAT16: "stored in bfloat16",
+    OtherInputs.IN_INT8: "stored in int8, 127 for the largest",
+    OtherInputs.IN_INTEGERS: "cut off to integers",
+}
+OTHER_MASKS = {
+    OtherMask.INVERTED: "inverted: masked steps count, the others do not",
+    OtherMask.REVERSED: "in reverse order of the steps: padding is at the other end",
+    OtherMask.LATE: "one step late",
+    OtherMask.LATE_AND_FIRST: "one step late; the first step counts",
+    OtherMask.EARLY: "one step early",
+    OtherMask.LONGER: "longer: one step after each that counts does as well",
+    OtherMask.SHORTER: "shorter: the last step before each masked one does not count",
+    OtherMask.EVERY_ROW: "that of all rows together: a step counts where it does in every row",
+    OtherMask.ANY_ROW: "that of all rows together: a step counts where it does in some row",
+    OtherMask.ZERO_INPUTS: "one that masks the steps where all inputs are zero",
+}
+AFTER_LAYER = {
+    AfterLayer.TANH: "is the tanh of the layer's",
+    AfterLayer.RELU: "is the relu of the layer's",
+    AfterLayer.SIGMOID: "is the sigmoid of the layer's",
+    AfterLayer.SOFTMAX: "is the softmax of the layer's over the units",
+    AfterLayer.NORMALIZED: "is normalized after the layer, over the units, with epsilon 1e-5",
+    AfterLayer.NORMALIZED_KERAS: "is normalized after the layer, over the units, with epsilon 1e-3",
+    AfterLayer.UNIT_LENGTH: "is divided by its length over the units",
+    AfterLayer.INPUTS_ADDED: "has the inputs added to it",
+    AfterLayer.CUMULATED: "is summed up over the steps",
+    AfterLayer.MEAN: "is the mean over all steps, not the last step",
+    AfterLayer.MAXIMUM: "is the maximum over all steps, not the last step",
+    AfterLayer.SUM: "is the sum over all steps, not the last step",
+    AfterLayer.MEAN_OF_UNMASKED: "is the mean over the unmasked steps, not the last of them",
+    AfterLayer.MAXIMUM_OF_UNMASKED: "is the maximum over the unmasked steps, not the last of them",
+}
+
+
 def finding_text(finding: Finding) -> str:
     """Return a finding in one sentence."""
     text = FIXED.get(finding.type) or TEXTS.get(finding.type, _block_text)(finding)
@@ -66,6 +118,8 @@ def _only(noun: str, finding: Finding) -> str:
 
 
 def _follows(finding: Finding) -> str:
+    if finding.numbers == (0,):
+        return "step 0 does not follow from the initial state; all other steps follow from the one before"
     verb = "does" if len(finding.numbers) == 1 else "do"
     steps = numbered("step", finding.numbers)
     return f"{steps} {verb} not follow from the step before; all other steps do"
@@ -138,6 +192,33 @@ def _activation(finding: Finding) -> str:
     return f"the activation of {where} is {finding.name}"
 
 
+def _inputs(finding: Finding) -> str:
+    match finding.name:
+        case OtherInputs.SCALED:
+            how = f"multiplied by {finding.value:.6g}, or the kernel was"
+        case OtherInputs.SHIFTED:
+            how = f"{finding.value:+.4g} off in every element"
+        case OtherInputs.FEATURE_ZERO:
+            how = f"zero in {numbered('feature', finding.numbers)}"
+        case OtherInputs.FEATURES_PERMUTED:
+            how = f"in another order of the features: {listed(finding.numbers, LONGEST_ORDER)}"
+        case name:
+            how = OTHER_INPUTS[OtherInputs(name)]
+    return f"the inputs that were used: {how}"
+
+
+def _mask(finding: Finding) -> str:
+    if finding.name == OtherMask.OF_ROW:
+        how = f"that of {numbered('row', finding.numbers)}, in all rows"
+    else:
+        how = OTHER_MASKS[OtherMask(finding.name)]
+    return f"the mask that was used: {how}"
+
+
+def _after_layer(finding: Finding) -> str:
+    return f"the output {AFTER_LAYER[AfterLayer(finding.name)]}"
+
+
 def _quantized(finding: Finding) -> str:
     step = finding.value or 0.0
     values = f"all values of {finding.name}" if finding.name else "all values"
@@ -153,7 +234,7 @@ def _quantized(finding: Finding) -> str:
 
 def _block_text(finding: Finding) -> str:
     """Return how a block of the weights that were used differs from that which was given."""
-    block = "weights" if finding.block is None else block_name(finding.block)
+    block = "every weight" if finding.block is None else block_name(finding.block)
     if finding.type is FindingType.EFFECTIVE_WEIGHTS and finding.change is None:
         return _not_identifiable(finding)
     change = _change_text(finding)
@@ -179,6 +260,7 @@ def _change_text(finding: Finding) -> str:
     changes = {
         BlockChange.SCALED: f"is multiplied by {finding.value or 0:.4g}",
         BlockChange.SHIFTED: f"is {finding.value or 0:+.4g} off in every element",
+        BlockChange.ROUNDED: f"is rounded to {listed(finding.numbers)} decimals",
         BlockChange.PERMUTED: f"has its rows in the order {listed(finding.numbers, 99)}",
         BlockChange.REPLACED: f"is replaced by {source}",
         BlockChange.EXCHANGED: f"is exchanged with {source}",
@@ -189,7 +271,11 @@ def _change_text(finding: Finding) -> str:
 
 
 def _is_at_steps(finding: Finding) -> bool:
-    return bool(finding.numbers) and finding.change is not BlockChange.PERMUTED
+    """Whether the numbers of a finding are steps, not an order or decimals."""
+    return bool(finding.numbers) and finding.change not in (
+        BlockChange.PERMUTED,
+        BlockChange.ROUNDED,
+    )
 
 
 def block_name(block: WeightBlock) -> str:
@@ -254,4 +340,7 @@ TEXTS: Mapping[FindingType, Callable[[Finding], str]] = {
     FindingType.OTHER_QUANTITY: lambda finding: f"{finding.name} is returned instead",
     FindingType.INITIAL_STATE: _initial_state,
     FindingType.ACTIVATION: _activation,
+    FindingType.INPUTS: _inputs,
+    FindingType.MASK: _mask,
+    FindingType.AFTER_LAYER: _after_layer,
 }

@@ -10,6 +10,7 @@ from validation.off_list.trials import with_arrays
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.problem.findings import BlockChange, FindingType, WeightBlock
 from rnnparity.reference import compute
+from rnnparity.report.text.findings import finding_text
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,34 @@ def test_kernels_in_place_of_each_other_are_found():
     ]
     assert (finding.change, finding.block.gate) == (BlockChange.EXCHANGED, "")
     assert finding.certain
+
+
+def found_blocks(problem, weights):
+    """Return the findings about blocks where the outputs are those of other weights."""
+    arrays = [tensor.data for tensor in compute(replace(problem, weights=weights))]
+    explanation = diagnose(with_arrays(problem, arrays)).explanation
+    assert explanation.accounted
+    return [f for f in explanation.findings if f.type is FindingType.BLOCK]
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_one_kernel_used_for_both_is_found(kind):
+    problem = random_problem(spec_of(kind, 4), 1, (3, 6, 4))
+    kernel, recurrent, bias = problem.weights
+    weights = (kernel, replace(recurrent, data=kernel.data), bias)
+    (finding,) = found_blocks(problem, weights)
+    assert (finding.block, finding.change) == (
+        WeightBlock("recurrent_kernel", ""),
+        BlockChange.REPLACED,
+    )
+    assert finding.source == WeightBlock("kernel", "")
+
+
+@pytest.mark.parametrize("decimals", [2, 4])
+@pytest.mark.parametrize("kind", ["lstm", "gru", "simple_rnn"])
+def test_weights_that_were_printed_are_found(kind, decimals):
+    problem = random_problem(spec_of(kind, 4), 2, (3, 6, 4))
+    weights = tuple(replace(w, data=np.round(w.data, decimals)) for w in problem.weights)
+    (finding,) = found_blocks(problem, weights)
+    assert (finding.change, finding.numbers) == (BlockChange.ROUNDED, (decimals,))
+    assert finding_text(finding) == f"every weight is rounded to {decimals} decimals"

@@ -17,7 +17,13 @@ from rnnparity.problem.explanations import (
     Slice,
     StepValue,
 )
-from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.problem.findings import (
+    AfterLayer,
+    Finding,
+    FindingType,
+    OtherInputs,
+    OtherMask,
+)
 from rnnparity.problem.verdicts import Difference, DifferenceType, Verdict
 from rnnparity.report.explanation_json import as_json
 from rnnparity.report.text.explanation import BLOCKS, COLOURS, EXPERIMENTS, Style, headline, lines
@@ -198,10 +204,28 @@ def test_every_finding_is_a_sentence(finding):
         FindingType.EFFECTIVE_WEIGHTS: (3, 11),
         FindingType.AXES_EXCHANGED: (0, 2, 1),
     }
+    names = {
+        FindingType.INPUTS: "scaled",
+        FindingType.MASK: "inverted",
+        FindingType.AFTER_LAYER: "relu",
+    }
     numbers = counts.get(finding, (0, 1, 2, 3, 5))
-    sentence = finding_text(Finding(finding, "float16", numbers, 0.5))
+    sentence = finding_text(Finding(finding, names.get(finding, "float16"), numbers, 0.5))
     assert len(sentence.split()) > 2
     assert "None" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("type_", "name"),
+    [
+        *((FindingType.INPUTS, name) for name in OtherInputs),
+        *((FindingType.MASK, name) for name in OtherMask),
+        *((FindingType.AFTER_LAYER, name) for name in AfterLayer),
+    ],
+)
+def test_every_name_of_a_finding_is_a_phrase_of_its_own(type_, name):
+    sentence = finding_text(Finding(type_, name, (1,), 0.5))
+    assert len(sentence.split()) > 5
 
 
 def test_findings_have_numbers_and_names():
@@ -211,6 +235,8 @@ def test_findings_have_numbers_and_names():
     steps = Finding(FindingType.STEPS_MISSING, numbers=(0, 1, 2, 3))
     assert finding_text(steps) == "only steps 0 to 3 are returned; correct"
     infinite = Finding(FindingType.NOT_FINITE, "c", (2, 1))
+    first = Finding(FindingType.STEP_FOLLOWS, numbers=(0,))
+    assert finding_text(first).startswith("step 0 does not follow from the initial state")
     assert finding_text(infinite) == "c is not finite, first at [2, 1]"
     constant = Finding(FindingType.CONSTANT, "h", value=0.5)
     assert finding_text(constant).startswith("h is 0.5 everywhere")

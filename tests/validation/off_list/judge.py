@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
@@ -16,6 +16,7 @@ from rnnparity.problem.findings import (
     BlockChange,
     Finding,
     FindingType,
+    OtherInputs,
     WeightBlock,
 )
 from rnnparity.problem.problem import Problem, Tensor
@@ -201,13 +202,11 @@ REORDERED = {FindingType.STEPS_PERMUTED: 1, FindingType.UNITS_PERMUTED: -1}
 def is_true(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool:
     """Return whether a claim gives the actual outputs: the cells are run with what it states."""
     finding = with_full_names(finding)
-    if finding.type is FindingType.COARSE_STORAGE:
-        return _stored(finding, problem, actual)
+    if finding.type in OF_OUTPUTS:
+        return OF_OUTPUTS[finding.type](finding, problem, actual)
     if finding.type is FindingType.ZERO and not finding.numbers:
         names = [slot.name for slot in problem.output_slots()]
         return finding.name in names and not actual[names.index(finding.name)].any()
-    if finding.type in REORDERED:
-        return _reordered(finding, problem, actual)
     if finding.type is FindingType.TIME_SHIFTED and finding.half and finding.numbers == (1,):
         # A half that is late, in the order of processing, returns the state before the step.
         finding = Finding(FindingType.OTHER_QUANTITY, "h before the step", half=finding.half)
@@ -254,6 +253,24 @@ def _reordered(finding: Finding, problem: Problem, actual: Sequence[Array]) -> b
             if np.abs(array - expected).max() <= 1e-5 * np.abs(output).max():
                 return True
     return False
+
+
+def _from_other_inputs(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool:
+    """Return whether the cells give the actual outputs for the inputs that a finding states."""
+    given = problem.inputs.data.astype(np.float64)
+    number, features = finding.value or 0.0, list(finding.numbers)
+    numbers = np.arange(given.shape[-1])
+    inputs = {
+        OtherInputs.SCALED: given * number,
+        OtherInputs.SHIFTED: given + number,
+        OtherInputs.STEPS_REVERSED: given[:, ::-1],
+        OtherInputs.FEATURE_ZERO: given * ~np.isin(numbers, features),
+        OtherInputs.FEATURES_PERMUTED: given[..., features or numbers],
+    }.get(OtherInputs(finding.name))
+    if inputs is None:
+        return False
+    other = replace(problem, inputs=Tensor.of("inputs", inputs, "float64"))
+    return not differ(problem, actual, run(other))
 
 
 def _stored(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool:
@@ -316,3 +333,12 @@ def judge(
         return Outcome.UNDETECTED
     located = any(finding.type in WHERE for finding in explanation.findings)
     return Outcome.LOCATED if located else Outcome.NOTHING
+
+
+# How claims are checked that no change of the cells has the effect of.
+OF_OUTPUTS: Mapping[FindingType, Callable[[Finding, Problem, Sequence[Array]], bool]] = {
+    FindingType.COARSE_STORAGE: _stored,
+    FindingType.STEPS_PERMUTED: _reordered,
+    FindingType.UNITS_PERMUTED: _reordered,
+    FindingType.INPUTS: _from_other_inputs,
+}

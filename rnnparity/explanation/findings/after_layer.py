@@ -1,0 +1,128 @@
+"""The expected output with something done to it after the layer: activated, normalized, pooled, added.
+
+Axis letters: B batch, T time, H units, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from rnnparity.explanation.findings.claim import weigh
+from rnnparity.explanation.findings.sequences import used_steps
+from rnnparity.explanation.findings.view import Output, View
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import AfterLayer, Finding, FindingType
+from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack
+from rnnparity.problem.problem import Problem
+from rnnparity.reference import compute
+from rnnparity.reference.activations import ACTIVATIONS
+
+# Keras' default, and that of the others.
+EPSILONS = (1e-3, 1e-5)
+Function = Callable[[Array], Array]
+
+
+def after_layer_findings(problem: Problem, view: View) -> Iterator[Finding]:
+    """Yield what was done to the output of the layer before it was returned."""
+    for output in view.differing:
+        if not output.name.endswith("output"):
+            continue
+        claims = [
+            _wide(output, values).claim(_finding(output, name), values)
+            for name, values in _results(problem, output)
+        ]
+        yield from list(weigh(claims, view.threshold, len(claims)))[:1]
+
+
+def _finding(output: Output, name: AfterLayer) -> Finding:
+    return Finding(FindingType.AFTER_LAYER, name, half=output.name.removesuffix("output"))
+
+
+def _wide(output: Output, values: Array) -> Output:
+    """Return the output with the noise that any of its values may have afterwards.
+
+    A normalization divides by what all units of a step have in common: its noise grows by as much
+    as the values do.
+    """
+    spread = float(output.expected.std()) or 1.0
+    growth = max(1.0, float(values.std()) / spread)
+    wide = output.widened(values)
+    return replace(wide, allowed=np.full_like(wide.allowed, wide.allowed.max() * growth))
+
+
+def _results(problem: Problem, output: Output) -> Iterator[tuple[AfterLayer, Array]]:
+    """Yield what may have been done to an output, by name, with the result."""
+    for name, function in FUNCTIONS.items():
+        yield name, function(output.expected)
+    inputs = problem.inputs.data.astype(np.float64)
+    if inputs.shape == output.expected.shape:
+        yield AfterLayer.INPUTS_ADDED, output.expected + inputs
+    if output.has_time:
+        yield AfterLayer.CUMULATED, np.cumsum(output.expected, axis=1)
+    elif output.name == "output" and problem.calls is None:
+        yield from _pooled(problem)
+
+
+def _pooled(problem: Problem) -> Iterator[tuple[AfterLayer, Array]]:
+    """Yield the whole sequence, of which the layer returns the last step, pooled over its steps."""
+    returning = replace(problem, layer=_with_sequences(problem.layer), outputs=None, case=None)
+    sequence = compute(returning)[0].data
+    yield AfterLayer.MEAN, sequence.mean(axis=1)
+    yield AfterLayer.MAXIMUM, sequence.max(axis=1)
+    yield AfterLayer.SUM, sequence.sum(axis=1)
+    if problem.mask is not None:
+        used = used_steps(problem)[..., None]
+        count = np.maximum(used.sum(axis=1), 1)
+        yield AfterLayer.MEAN_OF_UNMASKED, (sequence * used).sum(axis=1) / count
+        yield AfterLayer.MAXIMUM_OF_UNMASKED, np.where(used, sequence, -np.inf).max(axis=1)
+
+
+def _with_sequences(layer: Layer) -> Layer:
+    """Return the layer with all steps of its output."""
+    if isinstance(layer, Stack):
+        *below, last = layer.layers
+        return replace(layer, layers=(*below, _all_steps(last)))
+    return _all_steps(layer)
+
+
+def _all_steps(layer: Recurrent | Bidirectional) -> Recurrent | Bidirectional:
+    if isinstance(layer, Recurrent):
+        return replace(layer, return_sequences=True)
+    forward, backward = (
+        replace(half, return_sequences=True) for half in (layer.forward, layer.backward)
+    )
+    return replace(layer, forward=forward, backward=backward)
+
+
+def _layer_normalized(epsilon: float) -> Function:
+    def normalized(y: Array) -> Array:
+        centred = y - y.mean(axis=-1, keepdims=True)
+        result: Array = centred / np.sqrt(y.var(axis=-1, keepdims=True) + epsilon)
+        return result
+
+    return normalized
+
+
+def _unit_length(y: Array) -> Array:
+    length = np.linalg.norm(y, axis=-1, keepdims=True)
+    return y / np.where(length > 0, length, 1.0)
+
+
+def _softmax(y: Array) -> Array:
+    raised = np.exp(y - y.max(axis=-1, keepdims=True))
+    result: Array = raised / raised.sum(axis=-1, keepdims=True)
+    return result
+
+
+FUNCTIONS: Mapping[AfterLayer, Function] = {
+    AfterLayer.TANH: ACTIVATIONS["tanh"].value,
+    AfterLayer.RELU: ACTIVATIONS["relu"].value,
+    AfterLayer.SIGMOID: ACTIVATIONS["sigmoid"].value,
+    AfterLayer.SOFTMAX: _softmax,
+    AfterLayer.NORMALIZED_KERAS: _layer_normalized(EPSILONS[0]),
+    AfterLayer.NORMALIZED: _layer_normalized(EPSILONS[1]),
+    AfterLayer.UNIT_LENGTH: _unit_length,
+}

@@ -1,0 +1,233 @@
+"""Other inputs and other masks than the given ones: scaled, stored, reversed, shifted, inverted.
+
+Axis letters: B batch, T time, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from rnnparity.explanation.evidence import rows_of
+from rnnparity.explanation.findings.claim import FREEDOM_OF_NUMBER, weigh
+from rnnparity.explanation.findings.newton import fit_numbers
+from rnnparity.explanation.findings.view import View
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.findings import Finding, FindingType, OtherInputs, OtherMask
+from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.reference import compute
+
+# All variants are tried on so many rows, those that come so near there, in what is allowed, on all:
+# the noise of other inputs may be larger.
+FIRST_ROWS, NEARLY, MOST_NEAR = 2, 1e4, 8
+# Factors of inputs that are usual between programs: pixels, percents, signs.
+FACTORS = (2.0, 0.5, -1.0, 255.0, 1 / 255, 128.0, 1 / 128, 1 / 127.5, 10.0, 0.1, 100.0, 0.01)
+# Of wider inputs no two features are exchanged: there are too many pairs.
+MOST_FEATURES = 24
+# So many rows' masks are tried for all rows.
+MOST_ROWS = 32
+# Values of all variants on the first rows, beyond which they are not tried.
+MOST_VALUES = 2**24
+INT8 = 127
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Other inputs (B, T, D) or another mask (B, T) of a problem, and the finding that states it."""
+
+    finding: Finding
+    inputs: Array
+    mask: Array | None
+
+
+def other_input_findings(problem: Problem, view: View) -> list[Finding]:
+    """Return the other inputs, or masks, that account for what is seen of a problem."""
+    rows = view.worst_rows(FIRST_ROWS)
+    part, seen = rows_of(problem, rows), view.rows(rows)
+    variants = list(_variants(problem))
+    if len(variants) * part.inputs.data.size > MOST_VALUES:
+        return []
+    near = _near(part, seen, [_of_rows(variant, rows) for variant in variants])
+    candidates = [variants[index] for index in near]
+    hypotheses = float(len(variants))
+    for _ in range(2):
+        candidates = [v for v in candidates if _holds(part, seen, _of_rows(v, rows), hypotheses)]
+        found = [_holds(problem, view, variant, hypotheses) for variant in candidates]
+        if any(found):
+            return [finding for finding in found if finding][:1]
+        candidates = _fitted(part, seen, problem)
+        hypotheses = len(candidates) * FREEDOM_OF_NUMBER
+    return []
+
+
+def _holds(problem: Problem, view: View, variant: Variant, hypotheses: float) -> Finding | None:
+    """Return the finding of a variant that gives everything that is seen."""
+    other = _with(problem, variant.inputs, variant.mask)
+    outputs = [tensor.data for tensor in compute(other)]
+    claim = view.with_noise_of(other).claim(variant.finding, outputs)
+    return next(weigh([claim], view.threshold, hypotheses), None)
+
+
+def _with(problem: Problem, inputs: Array, mask: Array | None) -> Problem:
+    tensor = Tensor.of("inputs", inputs, problem.inputs.dtype)
+    return replace(problem, inputs=tensor, mask=mask, outputs=None, case=None)
+
+
+def _of_rows(variant: Variant, rows: Array) -> Variant:
+    mask = None if variant.mask is None else variant.mask[rows]
+    return replace(variant, inputs=variant.inputs[rows], mask=mask)
+
+
+def _near(problem: Problem, view: View, variants: Sequence[Variant]) -> list[int]:
+    """Return the indices of the variants that nearly give what is seen, at most `MOST_NEAR`."""
+    if not variants:
+        return []
+    distance = np.zeros(len(variants))
+    for output, predicted in zip(view.outputs, _run(problem, variants), strict=True):
+        with np.errstate(all="ignore"):
+            far = np.abs(output.actual - predicted) / output.allowed
+        far = np.nan_to_num(far, nan=np.inf).reshape(len(variants), -1)
+        distance = np.maximum(distance, far.max(axis=1))
+    nearest = np.argsort(distance, kind="stable")[:MOST_NEAR]
+    return [int(index) for index in nearest if distance[index] <= NEARLY]
+
+
+def _run(problem: Problem, variants: Sequence[Variant]) -> list[Array]:
+    """Return the outputs for several variants at once, each with a leading axis: one large batch."""
+    count, batch = len(variants), len(problem.inputs.data)
+    inputs = np.concatenate([variant.inputs for variant in variants])
+    masks = [variant.mask for variant in variants]
+    mask = None
+    if any(each is not None for each in masks):
+        ones = np.ones(problem.inputs.shape[:2], bool)
+        mask = np.concatenate([ones if each is None else each for each in masks])
+    states = problem.initial_state
+    if states is not None:
+        states = tuple(
+            replace(state, data=np.concatenate([state.data] * count)) for state in states
+        )
+    many = _with(replace(problem, initial_state=None), inputs, mask)
+    many = replace(many, initial_state=states)
+    with np.errstate(all="ignore"):
+        outputs = compute(many)
+    return [tensor.data.reshape(count, batch, *tensor.shape[1:]) for tensor in outputs]
+
+
+def _fitted(part: Problem, seen: View, problem: Problem) -> list[Variant]:
+    """Return the inputs scaled, and shifted, by the number that brings the outputs nearest."""
+    given = part.inputs.data.astype(np.float64)
+
+    def run(numbers: Array) -> list[Array]:
+        factor, shift = numbers.tolist()
+        edited = given * factor, given + shift
+        none = Finding(FindingType.INPUTS)
+        return _run(part, [Variant(none, inputs, part.mask) for inputs in edited])
+
+    numbers, _ = fit_numbers(run, np.array([1.0, 0.0]), seen)
+    factor, shift = numbers.tolist()
+    whole = problem.inputs.data.astype(np.float64)
+    return [
+        Variant(_inputs(OtherInputs.SCALED, value=factor), whole * factor, problem.mask),
+        Variant(_inputs(OtherInputs.SHIFTED, value=shift), whole + shift, problem.mask),
+    ]
+
+
+def _mask(name: OtherMask) -> Finding:
+    return Finding(FindingType.MASK, name)
+
+
+def _inputs(
+    name: OtherInputs, numbers: tuple[int, ...] = (), value: float | None = None
+) -> Finding:
+    return Finding(FindingType.INPUTS, name, numbers, value)
+
+
+def _variants(problem: Problem) -> Iterator[Variant]:
+    """Yield the other inputs and masks that are tried."""
+    given = problem.inputs.data.astype(np.float64)
+    for finding, inputs in _other_inputs(given):
+        if inputs.shape == given.shape and not np.array_equal(inputs, given):
+            yield Variant(finding, inputs, problem.mask)
+    for finding, mask in _other_masks(problem):
+        if not np.array_equal(mask, problem.mask if problem.mask is not None else True):
+            yield Variant(finding, given, mask)
+
+
+def _other_inputs(x: Array) -> Iterator[tuple[Finding, Array]]:
+    for factor in FACTORS:
+        yield _inputs(OtherInputs.SCALED, value=factor), x * factor
+    yield _inputs(OtherInputs.STEPS_REVERSED), x[:, ::-1]
+    yield _inputs(OtherInputs.READ_AS_FEATURES_FIRST), x.swapaxes(1, 2).reshape(x.shape)
+    yield _inputs(OtherInputs.READ_AS_TIME_FIRST), x.swapaxes(0, 1).reshape(x.shape)
+    yield from _normalized(x)
+    yield from _stored(x)
+    yield from _other_features(x)
+
+
+def _normalized(x: Array) -> Iterator[tuple[Finding, Array]]:
+    """Yield the inputs with mean 0 and deviation 1: each feature, each sequence, all together."""
+    axes: tuple[tuple[OtherInputs, tuple[int, ...]], ...] = (
+        (OtherInputs.FEATURES_NORMALIZED, (0, 1)),
+        (OtherInputs.SEQUENCES_NORMALIZED, (1,)),
+        (OtherInputs.NORMALIZED, (0, 1, 2)),
+    )
+    for name, axis in axes:
+        deviation = x.std(axis=axis, keepdims=True)
+        if deviation.all():
+            yield _inputs(name), (x - x.mean(axis=axis, keepdims=True)) / deviation
+
+
+def _stored(x: Array) -> Iterator[tuple[Finding, Array]]:
+    """Yield the inputs as coarser types would have stored them."""
+    yield _inputs(OtherInputs.IN_FLOAT16), FLOAT_TYPES["float16"].round(x).astype(np.float64)
+    yield _inputs(OtherInputs.IN_BFLOAT16), FLOAT_TYPES["bfloat16"].round(x).astype(np.float64)
+    step = np.abs(x).max(initial=0.0) / INT8
+    if step:
+        yield _inputs(OtherInputs.IN_INT8), np.round(x / step) * step
+    yield _inputs(OtherInputs.IN_INTEGERS), np.trunc(x)
+
+
+def _other_features(x: Array) -> Iterator[tuple[Finding, Array]]:
+    """Yield the inputs with a feature that is zero, features exchanged, or moved by one."""
+    features = x.shape[-1]
+    numbers = np.arange(features)
+    for number in range(features):
+        yield _inputs(OtherInputs.FEATURE_ZERO, (number,)), np.where(numbers == number, 0, x)
+    orders = [np.roll(numbers, 1), np.roll(numbers, -1)]
+    for first, second in combinations(range(features), 2) if features <= MOST_FEATURES else ():
+        order = numbers.copy()
+        order[[first, second]] = second, first
+        orders.append(order)
+    for order in orders:
+        yield _inputs(OtherInputs.FEATURES_PERMUTED, tuple(order.tolist())), x[..., order]
+
+
+def _other_masks(problem: Problem) -> Iterator[tuple[Finding, Array]]:
+    mask = problem.mask
+    if mask is None:
+        present = np.array(problem.inputs.data.any(axis=-1))
+        if not present.all():
+            yield _mask(OtherMask.ZERO_INPUTS), present
+        return
+    for name, other in _changed_masks(mask):
+        yield _mask(name), other
+    for row in range(min(len(mask), MOST_ROWS)):
+        of_row = np.broadcast_to(mask[row], mask.shape).copy()
+        yield replace(_mask(OtherMask.OF_ROW), numbers=(row,)), of_row
+
+
+def _changed_masks(mask: Array) -> Iterator[tuple[OtherMask, Array]]:
+    late, early = np.zeros_like(mask), np.zeros_like(mask)
+    late[:, 1:], early[:, :-1] = mask[:, :-1], mask[:, 1:]
+    yield OtherMask.INVERTED, ~mask
+    yield OtherMask.REVERSED, mask[:, ::-1]
+    yield OtherMask.LATE, late
+    yield OtherMask.LATE_AND_FIRST, late | (np.arange(mask.shape[1]) == 0)
+    yield OtherMask.EARLY, early
+    yield OtherMask.LONGER, mask | late
+    yield OtherMask.SHORTER, mask & early
+    yield OtherMask.EVERY_ROW, np.broadcast_to(mask.all(axis=0), mask.shape).copy()
+    yield OtherMask.ANY_ROW, np.broadcast_to(mask.any(axis=0), mask.shape).copy()
