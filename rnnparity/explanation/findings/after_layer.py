@@ -77,7 +77,8 @@ def _pooled(problem: Problem) -> Iterator[tuple[AfterLayer, Array]]:
         used = used_steps(problem)[..., None]
         count = np.maximum(used.sum(axis=1), 1)
         yield AfterLayer.MEAN_OF_UNMASKED, (sequence * used).sum(axis=1) / count
-        yield AfterLayer.MAXIMUM_OF_UNMASKED, np.where(used, sequence, -np.inf).max(axis=1)
+        lowest = np.where(used, sequence, sequence.min())  # all of them in a row without steps
+        yield AfterLayer.MAXIMUM_OF_UNMASKED, lowest.max(axis=1)
 
 
 def _with_sequences(layer: Layer) -> Layer:

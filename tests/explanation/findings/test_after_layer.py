@@ -67,11 +67,11 @@ def test_sequence_that_is_pooled_instead_of_cut_is_found(name):
 
 
 def test_mean_leaves_masked_steps_out_or_not():
-    mask = ["1111111", "1110000", "1100000"]
-    problem = random_problem(spec_of("lstm", 5), 1, (3, 7, 4), mask=mask)
+    mask = ["1111111", "1110000", "1100000", "0000000"]
+    problem = random_problem(spec_of("lstm", 5), 1, (4, 7, 4), mask=mask)
     (sequence,) = run(replace(problem, layer=replace(problem.layer, return_sequences=True)))
     used = problem.mask[..., None]
-    mean = (sequence * used).sum(axis=1) / used.sum(axis=1)
+    mean = (sequence * used).sum(axis=1) / np.maximum(used.sum(axis=1), 1)
     assert found(problem, [mean]) == [(AfterLayer.MEAN_OF_UNMASKED, True)]
     assert found(problem, [sequence.mean(axis=1)]) == [(AfterLayer.MEAN, True)]
 

@@ -136,12 +136,12 @@ def _holds_elsewhere(
         if [tensor.shape for tensor in mutant.outputs] != [array.shape for array in actual]:
             continue
         outputs = [tensor.data for tensor in mutant.outputs]
-        if not differ(fresh, actual, outputs) or _all_near(actual, outputs):
+        if not differ(fresh, actual, outputs) or all_near(actual, outputs):
             return True
     return False
 
 
-def _all_near(actual: Sequence[Array], outputs: Sequence[Array]) -> bool:
+def all_near(actual: Sequence[Array], outputs: Sequence[Array]) -> bool:
     """Return whether arrays agree; the noise belongs to the places where values are expected.
 
     That of small values may come from large ones.
