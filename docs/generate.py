@@ -305,6 +305,7 @@ PARTS |= {
         "engines",
         "explain_costs",
         "fuzz",
+        "fuzz_engines",
         "gradient_conventions",
         "gradient_verdicts",
         "backward_ports",

@@ -84,3 +84,32 @@ def test_a_model_of_one_operator_has_its_weights_as_constants():
     assert constants.keys() >= {"W", "R", "B"}
     assert "h" not in constants  # zeros, ONNX's default
     assert constants["order"][0] == problem.inputs.shape[1] - 1
+
+
+def coupled_lstm():
+    """Return an LSTM in ONNX with input_forget=1, its inputs, and its last output without that."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    x, W, R = (rng.standard_normal(s).astype("f") for s in ((4, 2, 3), (1, 20, 3), (1, 20, 5)))
+    tensors = [numpy_helper.from_array(array, name) for name, array in (("W", W), ("R", R))]
+    node = helper.make_node("LSTM", ["x", "W", "R"], ["", "h"], hidden_size=5, input_forget=1)
+    sequence = helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)
+    last = helper.make_tensor_value_info("h", TensorProto.FLOAT, [1, 2, 5])
+    graph = helper.make_graph([node], "coupled", [sequence], [last], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10)
+    h = c = np.zeros((2, 5))
+    for step in x:
+        z = step @ W[0].T + h @ R[0].T
+        i, o, f = (1 / (1 + np.exp(-z[:, k : k + 5])) for k in (0, 5, 10))
+        c = f * c + i * np.tanh(z[:, 15:])
+        h = o * np.tanh(c)
+    return model.SerializeToString(), {"x": x}, h[None]
+
+
+def test_input_forget_is_ignored(engine):
+    """ONNX documents it: "Couple the input and forget gates if 1."."""
+    model, feeds, uncoupled = coupled_lstm()
+    runner = make_subject(engine).engine
+    (h,) = runner.run(runner.load(model), feeds)
+    np.testing.assert_allclose(h.reshape(uncoupled.shape), uncoupled, atol=1e-5)
