@@ -84,12 +84,14 @@ class PortCall(CallResult):
     `inputs_differ`: the port's own inputs or states are not those of the model, by more than noise.
     `hidden` is a call before one that differs: the port does not show what it returns, so that the
     model's was taken. `printed` are the digits that its outputs were printed with, and compared to.
+    `padding_differs`: it agrees but for masked steps, on which the final outputs do not depend.
     """
 
     tensor: str = ""
     inputs_differ: bool = False
     hidden: str = ""
     printed: PrintedDigits | None = None
+    padding_differs: bool = False
 
     @property
     def suspect(self) -> str:

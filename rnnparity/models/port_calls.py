@@ -10,6 +10,7 @@ import numpy as np
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.digits import PrintedDigits, printed_digits
 from rnnparity.models.calls import Call
+from rnnparity.models.masked_steps import without_masked_steps
 from rnnparity.models.tensor_matching import Match
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.errors import RequestError
@@ -35,6 +36,7 @@ class Located:
     `input_match` is None where the model's own input was taken; `output_match` is that of the first
     output. `result` has an explanation where only that has shown which tensor the output is.
     `hidden` is that of the PortProblem, `printed` the digits of the outputs, where they were printed.
+    `padding_differs`: it agrees but for masked steps.
     """
 
     problem: Problem
@@ -43,6 +45,7 @@ class Located:
     result: CaseResult
     hidden: str = ""
     printed: PrintedDigits | None = None
+    padding_differs: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +54,15 @@ class PortProblem:
 
     `printed` are the digits of those that have few of them and are not the model's rounded to these:
     what the port has computed with is known no better. `hidden` is the call before it whose output was
-    taken from the model because the port does not show it, "" if there is none.
+    taken from the model because the port does not show it, "" if there is none. `same_outputs`: the
+    final outputs of the port are those of the model.
     """
 
     problem: Problem
     matches: tuple[Match | None, ...]
     printed: tuple[PrintedDigits | None, ...] = ()
     hidden: str = ""
+    same_outputs: bool = False
 
 
 class AmbiguousError(RequestError):
@@ -75,7 +80,8 @@ def located_call(port_problem: PortProblem, matches: Sequence[Match], absolute: 
     """Return a call with the outputs of the port, compared with what the layer computes.
 
     Outputs that were printed are compared to their digits, and those that were computed from inputs
-    that are known to their digits only to what the rest of these does to the outputs.
+    that are known to their digits only to what the rest of these does to the outputs. Masked steps
+    may differ where the final outputs are the model's, so that nothing depends on them.
     """
     problem = port_problem.problem
     outputs = [
@@ -89,9 +95,14 @@ def located_call(port_problem: PortProblem, matches: Sequence[Match], absolute: 
         expected = printed.widened(expected)
         result = judge(problem, Answer(tuple(outputs)), expected)
     if result.failing and any(port_problem.printed):
-        result = judge(
-            problem, Answer(tuple(outputs)), _with_rounded_inputs(expected, port_problem)
-        )
+        expected = _with_rounded_inputs(expected, port_problem)
+        result = judge(problem, Answer(tuple(outputs)), expected)
+    used = without_masked_steps(problem, outputs, expected.outputs)
+    padding_differs = False
+    if result.failing and port_problem.same_outputs and used is not None:
+        result_of_used = judge(problem, Answer(used), expected)
+        padding_differs = not result_of_used.failing
+        result = result_of_used if padding_differs else result
     return Located(
         problem.with_outputs(outputs),
         port_problem.matches[0],
@@ -99,6 +110,7 @@ def located_call(port_problem: PortProblem, matches: Sequence[Match], absolute: 
         result,
         port_problem.hidden if result.failing else "",
         printed,
+        padding_differs,
     )
 
 

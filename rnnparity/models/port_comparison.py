@@ -10,6 +10,7 @@ import numpy as np
 from rnnparity.explanation.digits import MARGIN, PrintedDigits, printed_digits
 from rnnparity.models.call_causes import with_causes
 from rnnparity.models.calls import Call, OutputComparison, PortCall, PortResult, Recording
+from rnnparity.models.masked_steps import used_inputs
 from rnnparity.models.port_calls import Located, entering
 from rnnparity.models.port_search import SAME, locate
 from rnnparity.models.ports.port import Port
@@ -90,9 +91,17 @@ def _judged(calls: Sequence[Call], located: Sequence[Located | None], port: Port
             changed = _inputs_differ(call, in_port.problem)
             differs |= in_port.result.failing or changed
             tensor = in_port.output_match.name
-            result, problem = in_port.result, in_port.problem
             judged.append(
-                PortCall(call, result, problem, tensor, changed, in_port.hidden, in_port.printed)
+                PortCall(
+                    call,
+                    in_port.result,
+                    in_port.problem,
+                    tensor,
+                    changed,
+                    in_port.hidden,
+                    in_port.printed,
+                    in_port.padding_differs,
+                )
             )
     return judged
 
@@ -112,8 +121,12 @@ def _inputs_differ(call: Call, port_problem: Problem) -> bool:
     assert call.problem is not None  # noqa: S101 - only calls with a problem are located
     rounding = max(FLOAT_TYPES[half.compute_dtype].u for _, half in halves(port_problem.layer))
     limit = max(SAME, AMPLIFICATION * rounding)
-    pairs = zip(entering(port_problem), entering(call.problem), strict=True)
-    return any(distance(actual.data, expected.data) > limit for actual, expected in pairs)
+    _, *actual_states = entering(port_problem)
+    _, *expected_states = entering(call.problem)
+    actual = [used_inputs(port_problem), *actual_states]
+    expected = [used_inputs(call.problem), *expected_states]
+    pairs = zip(actual, expected, strict=True)
+    return any(distance(tensor.data, exact.data) > limit for tensor, exact in pairs)
 
 
 def _not_compared(call: Call, reason: str) -> PortCall:
@@ -123,9 +136,10 @@ def _not_compared(call: Call, reason: str) -> PortCall:
 def _propagated(call: PortCall) -> float:
     """Return how far a port's first output is from the model's, relative to the latter.
 
-    The digits that were not printed do not count: the port itself has them.
+    The digits that were not printed do not count: the port itself has them. Nor do masked steps, where
+    only these differ.
     """
-    if call.problem is None or call.problem.outputs is None:
+    if call.problem is None or call.problem.outputs is None or call.padding_differs:
         return 0.0
     match = nearest(0, call.problem.outputs[0], call.call.outputs[0].data)
     printed = call.printed

@@ -184,7 +184,8 @@ class _Search:
             taken = [_taken(array, match) for array, match in zip(arrays, matches, strict=True)]
             inputs, *states = [tensor for tensor, _ in taken]
             changed = replace(problem, inputs=inputs, initial_state=tuple(states) or None)
-            yield PortProblem(changed, matches, tuple(digits for _, digits in taken), hidden)
+            printed = tuple(digits for _, digits in taken)
+            yield PortProblem(changed, matches, printed, hidden, self.same_outputs)
 
     def _hidden(
         self, index: int, arrays: Sequence[Tensor], choices: Sequence[Sequence[Match | None]]

@@ -134,6 +134,8 @@ def port_remarks(result: PortResult, call: PortCall) -> Iterator[str]:
         yield call.result.reason
     if call.printed is not None and call.result.verdict is Verdict.AGREES:
         yield printed_agreement(call.printed.finding)
+    if call.padding_differs:
+        yield "its masked steps are not those of Keras; the final output does not depend on them"
     if call.suspect:
         yield (
             f"or {call.suspect} differs: the port does not show its output, so that {call.call.id} was "
@@ -162,6 +164,7 @@ def port_json(result: PortResult) -> dict[str, object]:
             | {
                 "tensor": call.tensor or None,
                 "inputs_differ": call.inputs_differ,
+                "padding_differs": call.padding_differs,
                 "suspect": call.suspect or None,
                 "printed": _printed_json(call.printed),
                 "reason": call.result.reason,
