@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnparity.explanation.findings.finding_search import Findings
+from rnnparity.explanation.findings.half_questions import Findings
 from rnnparity.explanation.findings.partial import partial_findings
 from rnnparity.explanation.gradients import explain_gradients
 from rnnparity.explanation.pairs import Progress
@@ -194,9 +194,12 @@ def _on_slice(
     if not (explanation.cause and explanation.cause.explained):
         types = {finding.type for finding in whole.findings}
         findings = (*(each for each in findings if each.type not in types), *whole.findings)
-    first = explanation.first
+    first, picture = explanation.first, explanation.picture
+    if picture is not None and picture.across == "time":
+        picture = replace(picture, start=part.steps.start)
     return replace(
         explanation,
+        picture=picture,
         slice=part.description(rest_fits),
         first=None if first is None else part.whole_mismatch(first),
         differences=part.whole_differences(explanation.differences),

@@ -11,7 +11,8 @@ from itertools import chain
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.findings.finding_search import Findings, find
+from rnnparity.explanation.findings.finding_search import find
+from rnnparity.explanation.findings.half_questions import Findings
 from rnnparity.explanation.fits import Runs, try_hypotheses, try_runs
 from rnnparity.explanation.location import last_layer
 from rnnparity.explanation.noise import noise_of
@@ -22,7 +23,7 @@ from rnnparity.faults import FAULTS, Injection, candidates
 from rnnparity.faults.fitted import fitted
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.explanations import EVERY_HALF, WHOLE
-from rnnparity.problem.findings import FindingType
+from rnnparity.problem.findings import FindingType, is_zero_everywhere
 from rnnparity.problem.layers import Recurrent
 from rnnparity.reference.memory import EXPLANATION, FAULTY_WEIGHT, check_memory
 
@@ -56,6 +57,8 @@ def find_cause(
     # What is looked for beyond the list knows nothing of dropout, nor of values that do not count.
     beyond = not evidence.problem.dropout_masks and not evidence.compared_in_part
     found = find(evidence, quickly=named) if beyond else Findings()
+    # An output of which every value is zero may never have been written.
+    search.low_confidence = any(map(is_zero_everywhere, found.findings))
     if thorough and evidence.finite and not found.complete:
         _try_further(search, evidence, singles, scores, progress)
     if not evidence.finite:
@@ -132,8 +135,9 @@ def _try_part(
     if search.fits or not any(out.any() for out in left_out):
         return
     part = evidence.without(left_out)
-    if not any(differing.any() for differing in part.differing):
-        return
+    pairs = zip(part.actual_arrays, part.differing, strict=True)
+    if not any(actual[differing].any() for actual, differing in pairs):
+        return  # nothing differs, or is only zero there, as what was never written is
     singles = candidates(part.problem)
     scores = try_hypotheses(search, part, part.noise, singles)
     if not search.fits:

@@ -14,6 +14,7 @@ from rnnparity.explanation.separate import with_separating_problem
 from rnnparity.faults import Mutant
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.errors import RequestError
+from rnnparity.problem.findings import is_zero_everywhere
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference.tolerance import Expected
 from rnnparity.verdict.judge import expect_answer
@@ -41,7 +42,8 @@ def probe(diagnosis: Diagnosis, ask: Ask) -> Diagnosis:
         diagnosis = replace(diagnosis, explanation=explanation)
         if not remaining or len(remaining) == len(fits):
             break
-        diagnosis = with_fits(replace(diagnosis, separating=None), remaining, certain=True)
+        certain = not any(map(is_zero_everywhere, diagnosis.explanation.findings))
+        diagnosis = with_fits(replace(diagnosis, separating=None), remaining, certain)
         diagnosis = with_separating_problem(diagnosis)
     return diagnosis
 

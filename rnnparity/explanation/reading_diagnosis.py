@@ -10,7 +10,7 @@ import numpy as np
 from rnnparity.explanation.digits import printed_digits
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.fault_search import find_cause, find_cause_among, find_cause_of_zeros
-from rnnparity.explanation.findings.finding_search import Findings
+from rnnparity.explanation.findings.half_questions import Findings
 from rnnparity.explanation.location import first_mismatch
 from rnnparity.explanation.patterns import (
     is_constant,

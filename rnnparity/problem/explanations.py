@@ -101,7 +101,8 @@ class Picture:
 
     `across` is "time" or "rows", and `shape` (H, T) or (H, B); `levels` may be a coarser view of
     it. `direction` is "forward" or "backward" where all units belong to one of two; with
-    `forward_units` the first so many are forward's, the others backward's.
+    `forward_units` the first so many are forward's, the others backward's. `start` is the step of
+    the first column, where only some steps of a problem were explained.
     """
 
     output: str
@@ -110,13 +111,14 @@ class Picture:
     levels: tuple[tuple[int, ...], ...]
     direction: str = ""
     forward_units: int | None = None
+    start: int = 0
 
 
 @dataclass(frozen=True)
 class Slice:
     """The part of a huge problem that was explained, and whether the rest fits the cause.
 
-    The steps are those from `start` on in the order of processing, or, with `joined`, so many at the
+    The steps are those from `start` on in the order of the outputs, or, with `joined`, so many at the
     start and as many at the end.
     """
 

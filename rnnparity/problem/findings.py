@@ -203,6 +203,11 @@ PATTERNS = LOCATIONS | {
 LOCATING = frozenset({FindingType.STEP_FOLLOWS, FindingType.ONE_DIRECTION_ONLY})
 
 
+def is_zero_everywhere(finding: Finding) -> bool:
+    """Return whether an output is zero everywhere: it may never have been written."""
+    return finding.type is FindingType.ZERO and not finding.numbers
+
+
 def accounts_for_values(finding: Finding) -> bool:
     """Return whether a finding accounts for differences, more than by chance."""
     return finding.certain and finding.type not in PATTERNS | LOCATING

@@ -124,6 +124,7 @@ def test_difference_that_starts_late_is_explained_on_the_steps_around_it(backwar
     part = explanation.slice
     assert (part.start, part.steps, part.total_steps) == (192, 13, 220)
     assert (explanation.first.row, explanation.first.step) == (3, 200)
+    assert (explanation.picture.start, explanation.picture.shape[1]) == (192, 13)
     (difference,) = explanation.differences
     assert difference.first_step == 200
     assert difference.index[0] == 3

@@ -14,7 +14,7 @@ from rnnparity.problem.verdicts import Verdict
 from validation.off_list.cells import run
 from validation.off_list.changes import Change, ChangedImplementation, Kind
 from validation.off_list.draw import draw_change, draw_problem
-from validation.off_list.judge import Outcome, differ, judge, names
+from validation.off_list.judge import Outcome, differ, is_true, judge, names
 from validation.off_list.trials import EXPLAINED, run_healthy, run_trial
 
 BLOCK = WeightBlock("kernel", "f")
@@ -159,11 +159,44 @@ def test_no_change_misleads():
         (False, 27_000_079),  # another quantity that one output may be, beside an activation
         (True, 26_000_731),  # a state in other numbers, beside how these differ
         (True, 24_000_661),  # numbers read off few values fitted several gates
+        (
+            False,
+            81_000_365,
+        ),  # zeros at steps, as without the kernel; the masked steps contradict it
+        (
+            False,
+            81_000_500,
+        ),  # twice the state at the start, in one row; another one returns its own
+        (False, 81_000_905),  # the only unmasked step of all rows is zero, as the state before it
+        (
+            False,
+            83_000_115,
+        ),  # rows are zero, as without a block at a step; other rows do not lack it
+        (True, 82_000_022),  # a factor of 2.003 was taken for 2
+        (
+            True,
+            82_000_332,
+        ),  # a fault that makes a half zero; memory that is not written is zero too
+        (True, 82_000_945),  # without gates any change of the first step is another initial state
     ],
 )
 def test_change_that_misled_before_does_not(by_experiment, seed):
     trial = run_trial(by_experiment, seed)
     assert trial.outcome is not Outcome.WRONG, trial.description
+
+
+def test_listed_cause_is_compared_in_float64_where_rounding_is_magnified():
+    """The blocks of a bias that are exchanged are a fault of the list, in a GRU that saturates."""
+    assert run_trial(True, 82_000_619).outcome is Outcome.CAUSE
+
+
+def test_zero_is_a_true_claim_about_the_half_that_is_zero():
+    problem = next(p for p in map(problem_of, range(100)) if "merge_mode='concat'" in repr(p.layer))
+    outputs = [array.copy() for array in run(problem)]
+    outputs[0][..., : problem.layer.forward.units] = 0
+    zero = Finding(FindingType.ZERO, "output", half="forward/")
+    claims = (zero, replace(zero, half="backward/"), replace(zero, half=""))
+    assert [is_true(claim, problem, outputs) for claim in claims] == [True, False, False]
 
 
 @pytest.mark.slow

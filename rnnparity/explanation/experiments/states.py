@@ -29,8 +29,13 @@ def state_findings(
         finding = replace(about, type=FindingType.INITIAL_STATE, name=name)
         changes = [*_of_given(finding, half.states, mix, shift), *_shifted(finding, start)]
         described = [each for each in changes if each.change is not BlockChange.OTHER]
-        found += dict.fromkeys(described or changes)
+        found += dict.fromkeys(described or [_other(half, change) for change in changes])
     return _joined(half, found)
+
+
+def _other(half: Recurrent, finding: Finding) -> Finding:
+    """Return a finding of other numbers: in a cell without gates any change of the first step is one."""
+    return replace(finding, certain=finding.certain and half.cell.gated)
 
 
 def _of_given(

@@ -87,8 +87,9 @@ def _rows_of(block: WeightBlock, blocks: Blocks) -> list[WeightBlock]:
 def _changes(block: WeightBlock, blocks: Blocks, used: Estimate) -> Iterator[ChangedBlock]:
     given = blocks[block]
     yield ChangedBlock(block, BlockChange.MISSING, np.zeros_like(given))
-    yield ChangedBlock(block, BlockChange.DOUBLED, 2 * given)
-    yield ChangedBlock(block, BlockChange.NEGATED, -given)
+    for change, factor in ((BlockChange.DOUBLED, 2), (BlockChange.NEGATED, -1)):
+        if _may_be_factor(factor, given, used):
+            yield ChangedBlock(block, change, factor * given)
     if given.shape[0] == given.shape[1]:
         yield ChangedBlock(block, BlockChange.TRANSPOSED, given.T)
     for axis in (0, 1):
@@ -106,12 +107,26 @@ def _changes(block: WeightBlock, blocks: Blocks, used: Estimate) -> Iterator[Cha
         yield ChangedBlock(block, BlockChange.ADDED, given + blocks[source], source)
 
 
+def _factor(given: Array, used: Estimate) -> tuple[float, float]:
+    """Return by which factor a block was multiplied, and its error; infinite where it has no effect."""
+    weight = 1 / used.error**2
+    size = float((weight * given**2).sum())
+    if not size > 0:
+        return 1.0, np.inf
+    return float((weight * given * used.numbers).sum() / size), size**-0.5
+
+
+def _may_be_factor(factor: float, given: Array, used: Estimate) -> bool:
+    """Return whether all numbers together leave this factor open, where each of them may."""
+    fitted, error = _factor(given, used)
+    return abs(fitted - factor) <= used.limit * error + 1e-14
+
+
 def _fitted(block: WeightBlock, given: Array, used: Estimate) -> Iterator[ChangedBlock]:
     """Yield the changes with a number, or an order of the rows, that is read off."""
     weight = 1 / used.error**2
-    size = (weight * given**2).sum()
-    if size > 0:
-        factor = float((weight * given * used.numbers).sum() / size)
+    factor, error = _factor(given, used)
+    if np.isfinite(error):
         yield ChangedBlock(block, BlockChange.SCALED, factor * given, value=factor)
     if weight.any():
         shift = float((weight * (used.numbers - given)).sum() / weight.sum())

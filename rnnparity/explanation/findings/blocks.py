@@ -20,6 +20,9 @@ from rnnparity.problem.problem import Problem
 from rnnparity.reference import variants
 from rnnparity.reference.memory import BATCH_VALUES
 
+# Usual noise, as a part of the threshold.
+NEAR = 0.5
+
 
 @dataclass(frozen=True)
 class Base:
@@ -95,10 +98,13 @@ def block_findings(base: Base) -> list[Finding]:
     part = base.part(base.first_rows)
     edits = [edit for prefix, layer in base.halves for edit in _edits(part.weights, prefix, layer)]
     found = _that_hold(part, edits, len(edits))
-    fitted = not found
-    if fitted:
-        edits = _fitted(part)
-        found = _that_hold(part, edits, len(edits) * FREEDOM_OF_NUMBER)
+    fitted = False
+    if not _any_near(found, part.view.threshold):
+        with_numbers = _fitted(part)
+        others = _that_hold(part, with_numbers, len(with_numbers) * FREEDOM_OF_NUMBER)
+        fitted = not found or _any_near(others, part.view.threshold)
+        if fitted:
+            edits, found = with_numbers, others
     if found and part is not base:
         chosen = [edits[index] for index, _ in found]
         found = _that_hold(base, chosen, len(edits))
@@ -110,6 +116,11 @@ def block_findings(base: Base) -> list[Finding]:
         # What fits several gates was read off too few values.
         findings = [replace(finding, certain=False) for finding in findings]
     return sorted(findings, key=lambda finding: finding.sigma or 0.0)
+
+
+def _any_near(found: Sequence[tuple[int, Finding]], threshold: float) -> bool:
+    """Return whether a finding leaves no more than usual noise: a factor of 2.003 is nearly 2."""
+    return any((finding.sigma or 0.0) <= NEAR * threshold for _, finding in found)
 
 
 def _arrays(finding: Finding) -> tuple[str, str, str]:

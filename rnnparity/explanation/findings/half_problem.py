@@ -71,6 +71,20 @@ class HalfProblem:
         far = np.abs(actual - actual[:, :1]) > self.sequence.allowed
         return bool(far[before].any())
 
+    @property
+    def masked_steps_vary(self) -> bool:
+        """Whether a masked step returns neither what the step before it did, nor zeros, as Keras does.
+
+        Then what the outputs show of the other steps is not what was computed there.
+        """
+        sequence = self.sequence
+        if sequence is None or self.layer.zero_output_for_mask:
+            return False
+        later = self.all_units(~self.used & (np.cumsum(self.used, axis=1) > 0))[:, 1:]
+        actual = sequence.actual
+        far = np.abs(actual[:, 1:] - actual[:, :-1]) > sequence.allowed[:, :-1]
+        return bool(far[later].any())
+
     def all_units(self, where: Array) -> Array:
         """Return (B, T) or (B,) as an array with the axis of the units."""
         units = self.layer.units

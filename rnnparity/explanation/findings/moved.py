@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from math import log
@@ -10,7 +10,7 @@ from math import log
 import numpy as np
 
 from rnnparity.explanation.findings.axes import axes_findings
-from rnnparity.explanation.findings.claim import Claim, weigh
+from rnnparity.explanation.findings.claim import FREEDOM_OF_NUMBER, Claim, weigh
 from rnnparity.explanation.findings.permuted import permuted
 from rnnparity.explanation.findings.view import AXES, Output, View
 from rnnparity.explanation.search import CHANCE
@@ -72,7 +72,7 @@ def _zero_by_chance(output: Output) -> bool:
 def finite_findings(view: View) -> Iterator[Finding]:
     """Yield that all finite values agree, with the rows, steps or units of one output that are not finite.
 
-    Nothing is yielded where no value is finite.
+    Nothing is yielded where no value is finite; where few are, the finding is not certain.
     """
     finite = [np.isfinite(output.actual) for output in view.outputs]
     pairs = zip(view.outputs, finite, strict=True)
@@ -84,7 +84,19 @@ def finite_findings(view: View) -> Iterator[Finding]:
     slices: tuple[str, tuple[int, ...]] = ("", ())
     if len(differing) == 1:  # the finding does not name the output
         slices = _whole_slices(differing[0], ~np.isfinite(differing[0].actual))
-    yield Finding(FindingType.FINITE_AGREES, *slices, half=view.prefix)
+    finding = Finding(FindingType.FINITE_AGREES, *slices, half=view.prefix)
+    # One value may agree whatever the cause.
+    yield from weigh([_agreeing(view, finding, finite)], view.threshold, FREEDOM_OF_NUMBER)
+
+
+def _agreeing(view: View, finding: Finding, where: Sequence[Array]) -> Claim:
+    """Return the claim that the values there are the expected ones."""
+    pairs = zip(view.outputs, where, strict=True)
+    claims = [output.claim(finding, output.expected, there) for output, there in pairs]
+    fields = ("actual", "predicted", "allowed", "moved")
+    return Claim(
+        finding, *(np.concatenate([getattr(claim, name) for claim in claims]) for name in fields)
+    )
 
 
 def _whole_slices(output: Output, wrong: Array) -> tuple[str, tuple[int, ...]]:

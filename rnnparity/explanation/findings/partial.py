@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnparity.explanation.findings.axes import axes_findings
 from rnnparity.explanation.findings.claim import weigh
-from rnnparity.explanation.findings.finding_search import Findings
+from rnnparity.explanation.findings.half_questions import Findings
 from rnnparity.explanation.findings.view import Output
 from rnnparity.explanation.noise import Noise
 from rnnparity.problem.dtypes import Array

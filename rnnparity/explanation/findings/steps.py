@@ -41,11 +41,22 @@ def step_findings(half: HalfProblem, step: OneStep) -> Iterator[Finding]:
         )
     if (wrong <= first).all():
         base = step_base(half, step, first, ())
-        initial = list(initial_findings(base.problem, half.view.prefix, base.view))
+        initial = []
+        if not _returns_given_states(half):
+            initial = list(initial_findings(base.problem, half.view.prefix, base.view))
         yield from initial
         if any(map(accounts_for_values, initial)):
             return  # a block would be changed at these steps of these rows only
-    yield from block_findings(step_base(half, step, wrong, half.step_indices(steps)))
+    at_these = np.isin(step.steps, steps)  # in rows that follow it has no effect there
+    yield from block_findings(step_base(half, step, at_these, half.step_indices(steps)))
+
+
+def _returns_given_states(half: HalfProblem) -> bool:
+    """Return whether a row of which every step is masked returns the states that it was given."""
+    unused, states = ~half.used_rows, half.view.outputs[1:]
+    if not unused.any() or not states:
+        return False
+    return not any(state.differing[unused].any() for state in states)
 
 
 def _first_steps(half: HalfProblem, step: OneStep) -> Array:

@@ -138,9 +138,9 @@ def _labels(picture: Picture) -> list[Label]:
         shown |= {n for n in range(1, rows) if names[n].split()[0] != names[n - 1].split()[0]}
     labels = [Label(LEFT - 6, SIZE * row + 11, "end", names[row]) for row in sorted(shown)]
     end, below = LEFT + SIZE * columns, SIZE * rows + 12
-    labels.append(Label(LEFT, below, "start", "0"))
+    labels.append(Label(LEFT, below, "start", str(picture.start)))
     if columns > 1:
-        labels.append(Label(end, below, "end", str(picture.shape[1] - 1)))
+        labels.append(Label(end, below, "end", str(picture.start + picture.shape[1] - 1)))
     if columns >= WIDE:
         labels.append(Label((LEFT + end) // 2, below, "middle", ACROSS[picture.across]))
     return labels
@@ -150,7 +150,7 @@ def _title(picture: Picture, row: int, column: int, threshold: float) -> str:
     """Return the unit and the step or row of a square, and the range of its distances."""
     _, across = picture.shape
     unit = unit_labels(picture, len(picture.levels))[row]
-    index = column * across // len(picture.levels[0])
+    index = picture.start + column * across // len(picture.levels[0])
     name = "step" if picture.across == "time" else "row"
     level = picture.levels[row][column]
     return f"{unit}, {name} {index}: {_distance(level, threshold)}"

@@ -245,6 +245,7 @@ def _picture(picture: Picture) -> Iterator[Line]:
     for label, row in zip(labels, levels.tolist(), strict=True):
         blocks = "".join(BLOCKS[level] for level in row)
         yield Line(f"    {label.rjust(width)} |{blocks}|", Style.PICTURE)
-    last = str(picture.shape[1] - 1)
-    if levels.shape[1] > len(last):
-        yield Line(f"    {' ' * width}  0{last.rjust(levels.shape[1] - 1)}", Style.PICTURE)
+    first, last = str(picture.start), str(picture.start + picture.shape[1] - 1)
+    room = levels.shape[1] - len(first)
+    if room >= len(last) + (len(first) > 1):
+        yield Line(f"    {' ' * width}  {first}{last.rjust(room)}", Style.PICTURE)

@@ -151,6 +151,16 @@ def test_values_that_are_not_finite_are_located_where_all_others_agree(index, na
     assert all(f.type in PATTERNS for f in findings_of(problem, array))
 
 
+@pytest.mark.parametrize(("finite", "certain"), [(1, False), (8, True)])
+def test_few_finite_values_that_agree_are_no_evidence(finite, certain):
+    expected = np.linspace(1, 2, 24).reshape(3, 4, 2)
+    actual = np.full_like(expected, np.nan)
+    actual.flat[:finite] = expected.flat[:finite]
+    output = Output("output", actual, expected, np.full(actual.shape, 1e-4))
+    (finding,) = finite_findings(View("", (output,), 10.0))
+    assert finding.certain == certain
+
+
 def test_nothing_agrees_where_no_value_is_finite():
     problem = random_problem(spec_of("gru", **SEQUENCES), 0, (3, 6, 4))
     array = np.full_like(run(problem)[0], np.nan)

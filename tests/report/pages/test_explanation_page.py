@@ -11,6 +11,16 @@ from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.report.pages.explanation import LARGEST, drawing, page, sentences
 
 
+def test_steps_of_a_slice_are_those_of_the_problem():
+    picture = Picture("output", "time", (1, 2), ((0, 8),), start=192)
+    drawn = drawing(picture, 10.0)
+    assert [label.text for label in drawn.labels[-2:]] == ["192", "193"]
+    assert [cell.title.partition(":")[0] for cell in drawn.cells] == [
+        "unit 0, step 192",
+        "unit 0, step 193",
+    ]
+
+
 def test_page_needs_no_other_file():
     html = page(explanation_of(from_port(lstm())))
     assert html.count("<rect") == SHAPE[1] * 4

@@ -99,6 +99,14 @@ def test_picture_of_two_directions_names_them():
     assert shown == ["     forward 0 | |", "    backward 0 |█|", "    backward 1 |▁|"]
 
 
+def test_steps_of_a_picture_are_those_of_the_problem():
+    levels = ((8,) * 12, (0,) * 12)
+    picture = Picture("output", "time", (2, 12), levels, start=192)
+    assert text(replace(EXPLAINED, picture=picture)).splitlines()[-1] == f"{' ' * 12}192      203"
+    short = replace(picture, shape=(2, 6), levels=((8,) * 6, (0,) * 6))
+    assert text(replace(EXPLAINED, picture=short)).splitlines()[-1].endswith("|      |")
+
+
 def test_unexplained_divergence_states_the_number_of_candidates():
     assert "  cause: unexplained; none of 141 candidate faults fits" in text(UNEXPLAINED)
 

@@ -19,6 +19,7 @@ from rnnparity.problem.findings import (
     OtherInputs,
     WeightBlock,
 )
+from rnnparity.problem.layers import Bidirectional
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import distances
@@ -205,8 +206,7 @@ def is_true(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool
     if finding.type in OF_OUTPUTS:
         return OF_OUTPUTS[finding.type](finding, problem, actual)
     if finding.type is FindingType.ZERO and not finding.numbers:
-        names = [slot.name for slot in problem.output_slots()]
-        return finding.name in names and not actual[names.index(finding.name)].any()
+        return _is_zero(finding, problem, actual)
     if finding.type is FindingType.TIME_SHIFTED and finding.half and finding.numbers == (1,):
         # A half that is late, in the order of processing, returns the state before the step.
         finding = Finding(FindingType.OTHER_QUANTITY, "h before the step", half=finding.half)
@@ -220,6 +220,19 @@ def is_true(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool
     if kind is Kind.SHIFTED:
         outputs = _where_shifted(problem, finding, actual, outputs)
     return not differ(problem, actual, outputs)
+
+
+def _is_zero(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool:
+    """Return whether an output is zero everywhere, or the units of one half in it."""
+    outputs = dict(zip((slot.name for slot in problem.output_slots()), actual, strict=True))
+    if finding.name not in outputs:
+        return False
+    values, layer = outputs[finding.name], problem.layer
+    both = isinstance(layer, Bidirectional) and layer.merge_mode == "concat"
+    if both and finding.name == "output" and finding.half:
+        count = layer.forward.units
+        values = values[..., :count] if finding.half == "forward/" else values[..., count:]
+    return not values.any()
 
 
 def are_true(findings: Sequence[Finding], problem: Problem, actual: Sequence[Array]) -> bool:

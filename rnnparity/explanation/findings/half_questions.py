@@ -1,0 +1,144 @@
+"""Questions about one half, whose answers are findings: those that need few runs, and the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from rnnparity.explanation.findings.activations import activation_findings
+from rnnparity.explanation.findings.effective import effective_weights, summed_rows
+from rnnparity.explanation.findings.half_problem import HalfProblem
+from rnnparity.explanation.findings.masked import masked_findings
+from rnnparity.explanation.findings.moved import moved_findings
+from rnnparity.explanation.findings.one_step import one_step
+from rnnparity.explanation.findings.quantities import quantity_findings
+from rnnparity.explanation.findings.steps import restart_findings, step_findings
+from rnnparity.explanation.findings.view import View
+from rnnparity.problem.findings import Finding, FindingType, WeightBlock, accounts_for_values
+from rnnparity.problem.problem import Tensor
+
+# What is read off the unmasked steps only.
+UNMASKED = frozenset(
+    {
+        FindingType.RESTARTS_EVERY_STEP,
+        FindingType.OTHER_QUANTITY,
+        FindingType.BLOCK,
+        FindingType.EFFECTIVE_WEIGHTS,
+        FindingType.INITIAL_STATE,
+        FindingType.ACTIVATION,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The findings; `complete` is whether they account for every output that differs."""
+
+    findings: tuple[Finding, ...] = ()
+    complete: bool = False
+
+    def joined(self, other: Findings) -> Findings:
+        """Return these findings and others that they do not contain."""
+        types = {finding.type for finding in other.findings}
+        kept = tuple(finding for finding in self.findings if finding.type not in types)
+        return Findings((*kept, *other.findings), self.complete or other.complete)
+
+
+Question = Callable[[HalfProblem], Findings]
+
+
+def of_halves(differing: Iterable[HalfProblem], questions: Sequence[Question]) -> Findings:
+    """Return the findings about some halves; complete if each is accounted for."""
+    answers = [_of_half(half, questions) for half in differing]
+    found = tuple(finding for answer in answers for finding in answer.findings)
+    return Findings(found, bool(answers) and all(answer.complete for answer in answers))
+
+
+def of_each_output(view: View, question: Callable[[View], Iterable[Finding]]) -> Findings:
+    """Return the answers about each output that differs; complete if each has one."""
+    answers = [tuple(question(replace(view, outputs=(output,)))) for output in view.differing]
+    findings = dict.fromkeys(finding for answer in answers for finding in answer)
+    return Findings(tuple(findings), bool(answers) and all(map(any_accounts, answers)))
+
+
+def any_accounts(findings: Iterable[Finding]) -> bool:
+    """Return whether one of the findings accounts for the outputs."""
+    return any(map(accounts_for_values, findings))
+
+
+def _of_half(half: HalfProblem, questions: Iterable[Question]) -> Findings:
+    """Return the findings about one half; the first question that accounts for it is the last."""
+    findings: tuple[Finding, ...] = ()
+    for question in questions:
+        answer = question(half)
+        found = answer.findings
+        if half.varies_before_first_step or half.masked_steps_vary:
+            found = tuple(replace(f, certain=f.certain and f.type not in UNMASKED) for f in found)
+        if answer.complete and any_accounts(found):
+            # What accounts for one output only is not needed beside what accounts for all.
+            located = tuple(f for f in findings if not accounts_for_values(f))
+            return Findings((*located, *found), complete=True)
+        findings += found
+    return Findings(findings)
+
+
+def _moved(half: HalfProblem) -> Findings:
+    """Return what is in another position of one half; of a layer without a prefix it is known."""
+    return of_each_output(half.view, moved_findings) if half.view.prefix else Findings()
+
+
+def _quantities(half: HalfProblem) -> Findings:
+    return of_each_output(half.view, lambda view: quantity_findings(replace(half, view=view)))
+
+
+def _at_once(question: Callable[[HalfProblem], Iterable[Finding]]) -> Question:
+    """Return the question about a half as one whose answers are about everything that is seen."""
+
+    def ask(half: HalfProblem) -> Findings:
+        findings = tuple(question(half))
+        return Findings(findings, any_accounts(findings))
+
+    return ask
+
+
+def _activations(half: HalfProblem) -> Iterable[Finding]:
+    return activation_findings(half.problem, half.view.prefix, half.view)
+
+
+def _of_steps(half: HalfProblem) -> Iterator[Finding]:
+    step = one_step(half)
+    if step is not None:
+        yield from step_findings(half, step)
+
+
+def _effective(half: HalfProblem) -> Iterator[Finding]:
+    """Yield the weights that were used, or of which gate they cannot be determined, where it has steps."""
+    sequence = half.sequence
+    if sequence is None:
+        return
+    layer = replace(half.layer, return_state=False)
+    actual = Tensor("output", sequence.actual)
+    problem = replace(half.problem, layer=layer, outputs=(actual,))
+    sigmas = sequence.allowed / half.view.threshold
+    found, unknown = effective_weights(problem, sigmas)
+    found = found or summed_rows(problem, sigmas)
+    prefix = half.view.prefix
+    yield from (replace(finding, half=prefix) for finding in found)
+    if unknown and not found:
+        gates = "".join(gate.gate for gate in unknown)
+        usable = min(gate.usable for gate in unknown)
+        needed = max(gate.needed for gate in unknown)
+        yield Finding(
+            FindingType.EFFECTIVE_WEIGHTS, numbers=(usable, needed), half=prefix,
+            block=WeightBlock("", gates), certain=False,
+        )  # fmt: skip
+
+
+QUICK: tuple[Question, ...] = (
+    _moved,
+    _at_once(masked_findings),
+    _at_once(restart_findings),
+    _quantities,
+)
+SLOW: tuple[Question, ...] = (_at_once(_of_steps), _at_once(_activations), _at_once(_effective))
+BY_STEP: tuple[Question, ...] = (_at_once(_of_steps), _at_once(_effective))
