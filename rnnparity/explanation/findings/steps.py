@@ -48,7 +48,10 @@ def step_findings(half: HalfProblem, step: OneStep) -> Iterator[Finding]:
         if any(map(accounts_for_values, initial)):
             return  # a block would be changed at these steps of these rows only
     at_these = np.isin(step.steps, steps)  # in rows that follow it has no effect there
-    yield from block_findings(step_base(half, step, at_these, half.step_indices(steps)))
+    found = block_findings(step_base(half, step, at_these, half.step_indices(steps)))
+    # Zeros may never have been written, and several blocks give them.
+    written = bool(np.where(step.judged, step.actual, 0)[wrong].any())
+    yield from (replace(finding, certain=finding.certain and written) for finding in found)
 
 
 def _returns_given_states(half: HalfProblem) -> bool:
