@@ -13,11 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-import numpy as np
-
 from rnnparity import __version__
-from rnnparity.problem.answer import Answer
-from rnnparity.problem.dtypes import Array, arithmetic_type
+from rnnparity.problem.dtypes import arithmetic_type
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import Expected
@@ -28,7 +25,7 @@ from rnnparity.session.fuzz_questions import (
     questions_of,
     with_changed_gradients,
 )
-from rnnparity.session.fuzz_records import CHANGES, FIXED, Record, SeedRecords
+from rnnparity.session.fuzz_records import CHANGES, Record, SeedRecords, rejecting
 from rnnparity.session.fuzz_tally import Tally
 from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import one_blas_thread
@@ -236,23 +233,7 @@ def _record(question: Question, result: CaseResult, outcome: Outcome, expected: 
         result.verdict,
         min(result.sigma, FARTHEST),
         question.change,
-        tuple(_rejecting(outcome, expected)) if compared else (),
+        tuple(rejecting(outcome, expected)) if compared else (),
         result.reason if result.verdict is Verdict.ERROR else "",
         result.known,
     )
-
-
-def _rejecting(outcome: Outcome, expected: Expected) -> Iterator[str]:
-    """Yield the fixed tolerances that reject the outputs, or the gradients."""
-    answer = outcome.answer or Answer()
-    tensors = answer.outputs if outcome.problem.cotangents is None else answer.gradients or ()
-    pairs = [(a, e) for a, e in zip(tensors, expected.outputs, strict=False) if a is not None]
-    if any(actual.shape != target.shape for actual, target in pairs):
-        return
-    for name, (rtol, atol) in FIXED.items():
-        if not all(_close(actual.data, target.data, rtol, atol) for actual, target in pairs):
-            yield name
-
-
-def _close(actual: Array, expected: Array, rtol: float, atol: float) -> bool:
-    return bool(np.allclose(actual.astype(np.float64), expected, rtol=rtol, atol=atol))

@@ -1,11 +1,17 @@
-"""The verdicts of random problems, and their summary."""
+"""The verdicts of random problems, their summary, and what fixed tolerances would reject."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from rnnparity.problem.answer import Answer
+from rnnparity.problem.dtypes import Array
 from rnnparity.problem.verdicts import Verdict
+from rnnparity.reference.tolerance import Expected
+from rnnparity.session.outcome import Outcome
 
 # A weight array is changed by a relative amount: all of it alike, or each element up or down.
 CHANGES = ("scaled", "signs")
@@ -73,3 +79,19 @@ class Summary:
     @property
     def compared(self) -> int:
         return self.verdicts - self.inconclusive - self.unsupported
+
+
+def rejecting(outcome: Outcome, expected: Expected) -> Iterator[str]:
+    """Yield the fixed tolerances that reject the outputs, or the gradients."""
+    answer = outcome.answer or Answer()
+    tensors = answer.outputs if outcome.problem.cotangents is None else answer.gradients or ()
+    pairs = [(a, e) for a, e in zip(tensors, expected.outputs, strict=False) if a is not None]
+    if any(actual.shape != target.shape for actual, target in pairs):
+        return
+    for name, (rtol, atol) in FIXED.items():
+        if not all(_close(actual.data, target.data, rtol, atol) for actual, target in pairs):
+            yield name
+
+
+def _close(actual: Array, expected: Array, rtol: float, atol: float) -> bool:
+    return bool(np.allclose(actual.astype(np.float64), expected, rtol=rtol, atol=atol))

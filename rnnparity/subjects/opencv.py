@@ -57,6 +57,8 @@ class OpenCv:
         import onnx
 
         cv2.setNumThreads(1)
+        # What it cannot load is raised, too.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         self.cv2, self.onnx = cv2, onnx
 
     def versions(self) -> dict[str, str]:
