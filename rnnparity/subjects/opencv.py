@@ -6,6 +6,7 @@ https://onnx.ai/onnx/operators/onnx__LSTM.html.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -53,12 +54,11 @@ class OpenCv:
     """
 
     def __init__(self) -> None:
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what it cannot load is raised, too
         import cv2
         import onnx
 
         cv2.setNumThreads(1)
-        # What it cannot load is raised, too.
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         self.cv2, self.onnx = cv2, onnx
 
     def versions(self) -> dict[str, str]:
