@@ -1,9 +1,12 @@
 """Groups: which results have something in common."""
 
+from dataclasses import replace
+
 from _support.conformance_runs import MIXED
 
 from rnnparity.catalogue import catalogue
-from rnnparity.problem.explanations import EVERY_HALF, Cause, FaultId
+from rnnparity.problem.explanations import EVERY_HALF, Cause, Explanation, FaultId
+from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Difference, DifferenceType, Verdict
 from rnnparity.report.groups import GROUPS, group_results, plainest
@@ -64,6 +67,39 @@ def test_unexplained_is_another_group_than_not_searched():
     results = [unexplained, diverging(DifferenceType.VALUES)]
     titles = [title for title, _ in grouped(*results)]
     assert titles == ["unexplained", "cause not searched"]
+
+
+def accounted(*findings, cause=None, complete=True):
+    explanation = Explanation("x", Verdict.DIVERGES, findings=findings, accounted=complete)
+    return diverging(DifferenceType.VALUES, cause=cause or Cause()) | {"explanation": explanation}
+
+
+def test_results_that_the_same_finding_accounts_for_are_one_group():
+    relu = Finding(FindingType.AFTER_LAYER, "relu", sigma=0.2)
+    units = Finding(FindingType.UNITS, numbers=(1,))
+    results = [
+        accounted(relu),
+        accounted(units, replace(relu, sigma=0.3)),
+        accounted(replace(relu, name="tanh")),
+        accounted(relu, complete=False),
+    ]
+    assert grouped(*results) == [
+        ("the output is the relu of the layer's", 2),
+        ("the output is the tanh of the layer's", 1),
+        ("unexplained", 1),
+    ]
+
+
+def test_a_fault_counts_more_than_a_finding():
+    fault = FaultId("a", "x", "")
+    zero = Finding(FindingType.ZERO, "row", (1,))
+    assert grouped(accounted(zero, cause=Cause((fault,)))) == [("a: x", 1)]
+
+
+def test_what_was_not_searched_comes_after_the_causes():
+    unsearched = diverging(DifferenceType.VALUES)
+    results = [unsearched, unsearched, diverging(DifferenceType.VALUES, cause=Cause())]
+    assert grouped(*results) == [("unexplained", 1), ("cause not searched", 2)]
 
 
 def test_what_no_fault_explains_is_grouped_by_difference_type():

@@ -48,7 +48,7 @@ INPUTS: Mapping[OtherInputs, Callable[[Array], Array]] = {
     OtherInputs.STEPS_REVERSED: lambda x: x[:, ::-1],
     OtherInputs.READ_AS_FEATURES_FIRST: lambda x: x.transpose(0, 2, 1).reshape(x.shape),
     OtherInputs.READ_AS_TIME_FIRST: lambda x: x.transpose(1, 0, 2).reshape(x.shape),
-    OtherInputs.FEATURES_NORMALIZED: lambda x: (x - x.mean((0, 1))) / x.std((0, 1)),
+    OtherInputs.FEATURES_NORMALIZED: lambda x: (x - x.mean((0, 1))) / np.fmax(x.std((0, 1)), 1e-9),
     OtherInputs.NORMALIZED: lambda x: (x - x.mean()) / x.std(),
     OtherInputs.IN_FLOAT16: lambda x: x.astype(np.float16).astype(np.float32),
     OtherInputs.IN_INT8: lambda x: np.rint(x * (127 / np.abs(x).max())) * (np.abs(x).max() / 127),

@@ -176,8 +176,8 @@ def _normalized(x: Array) -> Iterator[tuple[Finding, Array]]:
     )
     for name, axis in axes:
         deviation = x.std(axis=axis, keepdims=True)
-        if deviation.all():
-            yield _inputs(name), (x - x.mean(axis=axis, keepdims=True)) / deviation
+        centred = x - x.mean(axis=axis, keepdims=True)
+        yield _inputs(name), centred / np.where(deviation > 0, deviation, 1.0)
 
 
 def _stored(x: Array) -> Iterator[tuple[Finding, Array]]:

@@ -123,7 +123,8 @@ def _notes(subject: SubjectResult) -> Iterator[str]:
         ambiguous = any(result.cause and result.cause.also_fits for result in results)
         doubt = ", or an equally consistent fault" if ambiguous else ""
         title = group_title(group, plainest(results))
-        yield f"  {_LABELS[group.verdict]}: {title}{doubt} ({number_of_cases(len(results))})"
+        label = "finding" if group.findings else _LABELS[group.verdict]
+        yield f"  {label}: {title}{doubt} ({number_of_cases(len(results))})"
 
 
 def _outcome(subject: SubjectResult) -> str:

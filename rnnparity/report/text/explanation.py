@@ -27,7 +27,13 @@ from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.text.columns import number_columns
 from rnnparity.report.text.differences import describe, sigma_text
 from rnnparity.report.text.findings import finding_text, printed_agreement
-from rnnparity.report.text.messages import UNEXPLAINED, fault_name, faults_name, next_text
+from rnnparity.report.text.messages import (
+    NOT_LISTED,
+    UNEXPLAINED,
+    fault_name,
+    faults_name,
+    next_text,
+)
 from rnnparity.report.text.phrases import (
     ACROSS,
     evidence_text,
@@ -196,7 +202,7 @@ def _cause(explanation: Explanation) -> Iterator[Line]:
 
 def _no_cause(explanation: Explanation) -> str:
     count = explanation.candidates
-    unlisted = "not on the list of faults" if explanation.accounted else UNEXPLAINED
+    unlisted = NOT_LISTED if explanation.accounted else UNEXPLAINED
     return f"{unlisted}; none of {count} candidate faults fits" if count else unlisted
 
 

@@ -12,10 +12,13 @@ from rnnparity.problem.explanations import WHOLE, Cause, FaultId
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult, Stale, StaleReason
 from rnnparity.problem.verdicts import DifferenceType, Verdict, Witness
-from rnnparity.report.groups import Group
+from rnnparity.report.groups import Group, accounting_findings
 from rnnparity.report.text.differences import describe, element
+from rnnparity.report.text.findings import finding_text
 
 UNEXPLAINED = "unexplained"
+# No fault fits, but findings account for what differs.
+NOT_LISTED = "not on the list of faults"
 
 _OUTLIERS = {
     Witness.SUBJECT: "golden and reference agree: the subject is wrong",
@@ -63,7 +66,9 @@ def failure(
     words = f"{quote(result.id)} --subject {quote(subject)}{precision}"
     has_command = bool(subject) and importable and problem.case is not None
     if result.cause:
-        lines.append(f"  cause: {cause_text(result.cause)}")
+        found = accounting_findings(result)
+        lines += [f"  finding: {finding_text(finding)}" for finding in found]
+        lines.append(f"  cause: {NOT_LISTED if found else cause_text(result.cause)}")
         lines += [f"  fix: {fix}" for fix in fixes(result)]
         following = result.explanation.explain_next if result.explanation else None
         lines += [f"  explain next: {next_text(following)}"] if following else []
@@ -176,6 +181,8 @@ def group_title(group: Group, result: CaseResult) -> str:
         return " + ".join(group.known)
     if group.verdict is not Verdict.DIVERGES:
         return result.reason or "no reason given"
+    if group.findings:
+        return "; ".join(map(finding_text, accounting_findings(result)))
     return _divergence_title(group)
 
 
