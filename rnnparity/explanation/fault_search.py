@@ -21,6 +21,7 @@ from rnnparity.explanation.precision import fits_with_own_noise, low_precision_f
 from rnnparity.explanation.search import Fit, Search
 from rnnparity.faults import FAULTS, Injection, candidates
 from rnnparity.faults.fitted import fitted
+from rnnparity.faults.precision import BFLOAT16_PRODUCTS
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.explanations import EVERY_HALF, WHOLE
 from rnnparity.problem.findings import FindingType, is_zero_everywhere
@@ -162,8 +163,9 @@ def _masked_outputs(evidence: Evidence) -> list[Array]:
 
 
 def _fitted(evidence: Evidence) -> list[Injection]:
+    """Return the faults that are not on the list: with numbers read off the outputs, and a precision."""
     faults = fitted(evidence.problem, evidence.actual_arrays, evidence.expected_arrays)
-    return candidates(evidence.problem, faults)
+    return candidates(evidence.problem, [*faults, BFLOAT16_PRODUCTS])
 
 
 def _try_coarser(search: Search, evidence: Evidence, singles: Runs, with_numbers: Runs) -> None:

@@ -16,6 +16,8 @@ from rnnparity.reference.arithmetic import PlainArithmetic
 
 # Types that values are kept in between operations, by the bits of their significand.
 PRECISIONS = {"TF32": 11, "float16": 11, "bfloat16": 8, "float32": 24}
+# Types of which only what enters a matrix product keeps the bits.
+PRODUCTS = {"TF32": "TF32", "bfloat16 products": "bfloat16"}
 
 
 def round_to_bits(bits: int, values: Array) -> Array:
@@ -77,17 +79,23 @@ class CoarseProducts(PlainArithmetic):
 
 
 def low_precision(name: str) -> Fault:
-    """Return the fault that computes the layer in one of the PRECISIONS."""
-    bits = PRECISIONS[name]
+    """Return the fault that computes the layer in one of the PRECISIONS, or only the PRODUCTS."""
+    bits = PRECISIONS[PRODUCTS.get(name, name)]
 
     def is_finer(problem: Problem) -> bool:
         """Return whether the layer's own type has more bits."""
         return bits < FLOAT_TYPES[problem.threshold_type].bits
 
     description = f"The layer is computed in {name}."
-    if name == "TF32":
-        description = "Matrix products are computed in TF32: their inputs keep 11 bits."
-        seen_in = "torch.backends.cuda.matmul.allow_tf32, on by default in cuDNN"
+    if name in PRODUCTS:
+        description = (
+            f"Matrix products are computed in {PRODUCTS[name]}: their inputs keep {bits} bits."
+        )
+        seen_in = (
+            "torch.backends.cuda.matmul.allow_tf32, on by default in cuDNN"
+            if name == "TF32"
+            else "float32 products on a TPU by default, oneDNN's floating-point math mode"
+        )
         edit = EditArithmetic(CoarseProducts(bits), applies=is_finer)
     else:
         seen_in = ""
@@ -148,4 +156,6 @@ def _stored_weights() -> Iterator[Fault]:
             edit=_store(KERNELS, partial(_as_int8, axis)))  # fmt: skip
 
 
+# A hypothesis that is tried where nothing on the list fits; no mutant.
+BFLOAT16_PRODUCTS = low_precision("bfloat16 products")
 PRECISION_FAULTS = (*map(low_precision, PRECISIONS), *_stored_weights())
