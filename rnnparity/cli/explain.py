@@ -53,7 +53,8 @@ def explain(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The outputs to explain: .npy, .npz by name, .json nested lists in Keras' order.",
+            help="The outputs to explain: .npy, .npz by name, .json nested lists in Keras' order, "
+            ".txt as NumPy or PyTorch prints them.",
         ),
     ] = None,
     layer: Annotated[

@@ -1,4 +1,4 @@
-"""Arrays from a file: `.npy`, `.npz`, or nested lists as JSON."""
+"""Arrays from a file: `.npy`, `.npz`, nested lists as JSON, or text as arrays are printed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.json_text import load_json, read_bytes
+from rnnparity.problem.printed_arrays import parse_printed
 
 
 def read_arrays(path: Path) -> object:
@@ -21,8 +22,12 @@ def read_arrays(path: Path) -> object:
     """
     if path.suffix == ".json":
         return load_json(read_bytes(path), str(path))
+    if path.suffix == ".txt":
+        text = read_bytes(path).decode(errors="replace")
+        return parse_printed(text, str(path))
     if path.suffix not in (".npy", ".npz"):
-        raise RequestError(f"{path}: got suffix {path.suffix!r}, expected .npy, .npz or .json")
+        expected = ".npy, .npz, .json or .txt"
+        raise RequestError(f"{path}: got suffix {path.suffix!r}, expected {expected}")
     try:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)

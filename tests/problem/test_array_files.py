@@ -44,7 +44,8 @@ def test_nothing_in_a_file_is_executed(tmp_path, capsys):
         ("a.npy", b"", "a.npy: cannot be read as an array"),
         ("a.npz", b"PK\x03\x04 torn", "a.npz: cannot be read as an array"),
         ("a.json", b"[1,", "a.json: "),
-        ("a.txt", b"1 2 3", r"a.txt: got suffix '.txt', expected .npy, .npz or .json"),
+        ("a.csv", b"1 2 3", r"a.csv: got suffix '.csv', expected .npy, .npz, .json or .txt"),
+        ("a.txt", b"", "a.txt: no numbers in it"),
         ("missing.npy", None, "missing.npy: cannot be read: No such file"),
     ],
 )
