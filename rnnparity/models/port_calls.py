@@ -199,3 +199,18 @@ def _explained(located: Located) -> Located | None:
     if cause is None or not cause.explained or not cause.certain:
         return None
     return replace(located, result=replace(located.result, explanation=explanation))
+
+
+def taken(array: Tensor, match: Match | None) -> tuple[Tensor, PrintedDigits | None]:
+    """Return what a call is computed from in a port, and its digits where it is not known exactly.
+
+    The model's own array is taken where the port's is that one as it was printed: the port has
+    computed with more digits than these.
+    """
+    if match is None:
+        return array, None
+    tensor = Tensor.of(array.name, match.data, array.dtype)
+    printed = None if np.array_equal(tensor.data, array.data) else printed_digits([tensor])
+    if printed is not None and printed.is_printed_from(tensor.data, array.data):
+        return array, None
+    return tensor, printed

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnparity.explanation.digits import PrintedDigits, printed_digits
 from rnnparity.models.calls import Call
 from rnnparity.models.port_calls import (
     NEAR,
@@ -23,6 +22,7 @@ from rnnparity.models.port_calls import (
     entering,
     located_call,
     nearest_call,
+    taken,
 )
 from rnnparity.models.ports.port import Port
 from rnnparity.models.tensor_matching import Finder, Match
@@ -53,6 +53,9 @@ def locate(
     for index in computed:
         search.find_agreeing(index)
     for index in computed:
+        known = search.located[index]
+        if known is None or known.result.failing:
+            search.find_agreeing(index)  # what enters it may have been found since
         if search.located[index] is None:
             search.find_nearest(index)
     return search.located
@@ -143,8 +146,15 @@ class _Search:
         return after, None
 
     def _last_output(self, index: int) -> int:
-        """Return the position of the last output that was found of an earlier call."""
-        outputs = [call.output_match.index for call in self.located[:index] if call]
+        """Return the position of the last output that was found of the calls before a call.
+
+        Those are the calls whose outputs enter it, else all earlier ones: a port may run branches
+        in another order.
+        """
+        sources = {self._source(index, array) for array in entering(self._problem(index))}
+        entered = [self.located[source.call] for source in sources if source is not None]
+        outputs = [call.output_match.index for call in entered if call]
+        outputs = outputs or [call.output_match.index for call in self.located[:index] if call]
         return max(outputs, default=-1)
 
     def _candidates(
@@ -181,10 +191,12 @@ class _Search:
         choices = [self._entering_matches(index, array, only_known) for array in arrays]
         hidden = self._hidden(index, arrays, choices) if only_known else ""
         for matches in product(*choices):
-            taken = [_taken(array, match) for array, match in zip(arrays, matches, strict=True)]
-            inputs, *states = [tensor for tensor, _ in taken]
+            computed_from = [
+                taken(array, match) for array, match in zip(arrays, matches, strict=True)
+            ]
+            inputs, *states = [tensor for tensor, _ in computed_from]
             changed = replace(problem, inputs=inputs, initial_state=tuple(states) or None)
-            printed = tuple(digits for _, digits in taken)
+            printed = tuple(digits for _, digits in computed_from)
             yield PortProblem(changed, matches, printed, hidden, self.same_outputs)
 
     def _hidden(
@@ -193,9 +205,13 @@ class _Search:
         """Return the first call whose output enters a call, and which the port does not show."""
         for array, matches in zip(arrays, choices, strict=True):
             source = self._source(index, array)
-            if source is not None and matches[0] is None and self.located[source.call] is None:
+            if source is not None and matches[0] is None and self._is_hidden(source):
                 return self.calls[source.call].id
         return ""
+
+    def _is_hidden(self, source: Source | None) -> bool:
+        """Return whether an array comes from a call that was not found."""
+        return source is not None and self.located[source.call] is None
 
     def _entering_matches(
         self, index: int, array: Tensor, only_known: bool
@@ -213,9 +229,10 @@ class _Search:
         matches = self.finder.candidates(key, array.data)
         if matches and matches[0].distance <= SAME:
             return matches[:1]
-        if only_known and source is not None and not self.finder.has([key]):
+        if only_known and self._is_hidden(source) and not self.finder.has([key]):
             return [None]
-        after = self._last_output(index)
+        earlier = None if source is None else self.located[source.call]
+        after = earlier.output_match.index if earlier else self._last_output(index)
         return [*self.finder.candidates(key, array.data, after)[:OPTIONS], None]
 
     def _source(self, index: int, array: Tensor) -> Source | None:
@@ -225,18 +242,3 @@ class _Search:
                 if np.array_equal(output.data.ravel(), array.data.ravel()):
                     return Source(earlier, position)
         return None
-
-
-def _taken(array: Tensor, match: Match | None) -> tuple[Tensor, PrintedDigits | None]:
-    """Return what a call is computed from in a port, and its digits where it is not known exactly.
-
-    The model's own array is taken where the port's is that one as it was printed: the port has
-    computed with more digits than these.
-    """
-    if match is None:
-        return array, None
-    tensor = Tensor.of(array.name, match.data, array.dtype)
-    printed = None if np.array_equal(tensor.data, array.data) else printed_digits([tensor])
-    if printed is not None and printed.is_printed_from(tensor.data, array.data):
-        return array, None
-    return tensor, printed
