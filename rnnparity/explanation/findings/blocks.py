@@ -22,6 +22,9 @@ from rnnparity.reference.memory import BATCH_VALUES
 
 # Usual noise, as a part of the threshold.
 NEAR = 0.5
+# Factors that have a name, and how exactly one is fitted.
+FACTORS = {0.0: BlockChange.MISSING, 2.0: BlockChange.DOUBLED, -1.0: BlockChange.NEGATED}
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -240,6 +243,15 @@ def _fitted(base: Base) -> list[Edit]:
     start = np.array([float(change is BlockChange.SCALED) for change, _ in choices])
     numbers, _ = fit_numbers(run, start, base.view)
     return [
-        (replace(_finding(choice[1], choice[0]), value=number), edited(choice, number))
+        (_with_number(_finding(choice[1], choice[0]), number), edited(choice, number))
         for choice, number in zip(choices, numbers.tolist(), strict=True)
     ]
+
+
+def _with_number(finding: Finding, number: float) -> Finding:
+    """Return the finding with a number that was fitted; simply missing, doubled or negated if it is."""
+    if finding.change is BlockChange.SCALED:
+        for factor, change in FACTORS.items():
+            if abs(number - factor) <= ROUNDING:
+                return replace(finding, change=change)
+    return replace(finding, value=number)

@@ -1,4 +1,6 @@
-"""Masked steps and restarts in halves that are merged into one value: tried in each half and in both.
+"""Masked steps, restarts and other quantities in halves that are merged into one value.
+
+Each is tried in either half and in both.
 
 A half is not seen by itself, so that what it may return is computed, merged and compared.
 """
@@ -11,10 +13,12 @@ from dataclasses import replace
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.findings.claim import weigh
+from rnnparity.explanation.findings.claim import Claim, weigh
 from rnnparity.explanation.findings.half_problem import HalfProblem, merged_halves, view_of
 from rnnparity.explanation.findings.masked import masked_alternatives
+from rnnparity.explanation.findings.quantities import last_used, quantities_of
 from rnnparity.explanation.findings.steps import restarted
+from rnnparity.explanation.findings.view import Output
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.layers import Bidirectional
@@ -29,7 +33,7 @@ Choice = tuple[tuple[Finding, ...], Array, Array]
 
 
 def merged_findings(evidence: Evidence, last: Bidirectional) -> Iterator[Finding]:
-    """Yield what masked steps return, or that every step restarts, in one half or in both.
+    """Yield what masked steps or all steps return, or that every step restarts, in one half or in both.
 
     Only where the states that are returned agree: nothing is known of them here.
     """
@@ -39,22 +43,36 @@ def merged_findings(evidence: Evidence, last: Bidirectional) -> Iterator[Finding
     first, second = merged_halves(evidence)
     merge = MERGED[last.merge_mode or ""]
     choices = list(_choices(first, second))
-    for findings, forward, backward in choices:
-        claim = output.claim(findings[0], merge(forward, backward))
-        for found in weigh([claim], evidence.noise.threshold, len(choices)):
-            for finding in findings:
-                yield replace(finding, sigma=found.sigma, certain=found.certain)
-            return
+    held = [
+        [replace(finding, sigma=found.sigma, certain=found.certain) for finding in findings]
+        for findings, forward, backward in choices
+        for found in weigh(
+            [_claim(output, findings[0], merge(forward, backward))],
+            evidence.noise.threshold,
+            len(choices),
+        )
+    ]
+    yield from min(held, key=lambda findings: findings[0].sigma or 0.0, default=[])
+
+
+def _claim(output: Output, finding: Finding, predicted: Array) -> Claim:
+    """Return the claim that the merged output is this; other quantities have more noise."""
+    if finding.type is FindingType.OTHER_QUANTITY:
+        output = output.widened(predicted)
+    return output.claim(finding, predicted)
 
 
 def _choices(first: HalfProblem, second: HalfProblem) -> Iterator[Choice]:
     """Yield every alternative in the forward half, in the backward half, and in both."""
     expected = [_in_time(half, half.view.outputs[0].expected) for half in (first, second)]
-    pairs = zip(_alternatives(first), _alternatives(second), strict=True)
-    for (finding, forward), (other, backward) in pairs:
+    of_second = {replace(each, half=""): (each, array) for each, array in _alternatives(second)}
+    for finding, forward in _alternatives(first):
         yield (finding,), forward, expected[1]
+        same = of_second.get(replace(finding, half=""))
+        if same is not None:  # halves of other cells have other quantities
+            yield (finding, same[0]), forward, same[1]
+    for other, backward in of_second.values():
         yield (other,), expected[0], backward
-        yield (finding, other), forward, backward
 
 
 def _alternatives(half: HalfProblem) -> Iterator[tuple[Finding, Array]]:
@@ -67,6 +85,11 @@ def _alternatives(half: HalfProblem) -> Iterator[tuple[Finding, Array]]:
         restart,
         _in_time(half, np.where(used, restarted(half, sequence=expected.ndim == 3), expected)),
     )
+    for name, values in quantities_of(half):
+        if name != "h":
+            at_end = values if expected.ndim == 3 else last_used(half.used, values)
+            quantity = Finding(FindingType.OTHER_QUANTITY, name, half=prefix)
+            yield quantity, _in_time(half, np.where(used, at_end, expected))
     if half.problem.mask is None or expected.ndim < 3:
         return
     for name, values in masked_alternatives(half):

@@ -22,7 +22,7 @@ CANDIDATE = "g"
 
 def quantity_findings(half: HalfProblem) -> Iterator[Finding]:
     """Yield which quantity of the expected run an output that differs is."""
-    quantities = dict(_quantities(half))
+    quantities = dict(quantities_of(half))
     for output in half.view.differing:
         claims = [
             _claim(half, output, name, values)
@@ -44,7 +44,7 @@ def _claim(half: HalfProblem, output: Output, name: str, values: Array) -> Claim
     if output.has_time:
         predicted, where = values, half.all_units(half.used)
     else:
-        predicted, where = _last(half.used, values), half.all_units(half.used_rows)
+        predicted, where = last_used(half.used, values), half.all_units(half.used_rows)
     wider = output.widened(predicted)
     # Where outputs are hardly above zero, their noise is not that of a gate.
     rounding = half.view.threshold * FLOAT_TYPES[half.layer.compute_dtype].u * np.abs(predicted)
@@ -52,7 +52,7 @@ def _claim(half: HalfProblem, output: Output, name: str, values: Array) -> Claim
     return wider.claim(finding, predicted, where)
 
 
-def _last(used: Array, values: Array) -> Array:
+def last_used(used: Array, values: Array) -> Array:
     """Return the values (B, H) at the last unmasked step of each row."""
     steps = used.shape[1]
     last = steps - 1 - np.argmax(used[:, ::-1], axis=1)
@@ -60,7 +60,7 @@ def _last(used: Array, values: Array) -> Array:
     return chosen
 
 
-def _quantities(half: HalfProblem) -> Iterator[tuple[str, Array]]:
+def quantities_of(half: HalfProblem) -> Iterator[tuple[str, Array]]:
     """Yield every quantity (B, T, H) by its name."""
     traced = trace(half.problem)
     for state, initial in zip(half.layer.states, initial_states(half.problem), strict=True):

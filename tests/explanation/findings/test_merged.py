@@ -13,7 +13,7 @@ from rnnparity.explanation.findings.half_problem import merged_halves
 from rnnparity.explanation.findings.masked import masked_alternatives
 from rnnparity.explanation.findings.merged import merged_findings
 from rnnparity.problem.findings import FindingType, accounts_for_values
-from rnnparity.reference import compute
+from rnnparity.reference import compute, trace
 from rnnparity.reference.tolerance import expect
 
 MERGE = {"sum": np.add, "mul": np.multiply, "ave": lambda a, b: (a + b) / 2}
@@ -62,6 +62,23 @@ def test_restarts_in_merged_halves_are_found(mode, wrong):
         arrays.append(values[:, ::-1] if prefix == "backward/" else values)
     explanation, found = found_in(problem, MERGE[mode](*arrays))
     assert found == {(FindingType.RESTARTS_EVERY_STEP, "", prefix) for prefix in wrong}
+    assert explanation.accounted
+
+
+@pytest.mark.parametrize("mode", MERGE)
+@pytest.mark.parametrize("wrong", [("forward/",), ("backward/",), ("forward/", "backward/")])
+@pytest.mark.parametrize("gate", ["z", "r"])
+def test_gates_that_merged_halves_return_are_found(mode, wrong, gate):
+    problem = merged_problem(mode)
+    arrays = []
+    for half in halves_of(problem):
+        prefix = half.view.prefix
+        values = half.view.outputs[0].expected
+        if prefix in wrong:
+            values = np.stack([step.gates[gate] for step in trace(half.problem)], axis=1)
+        arrays.append(values[:, ::-1] if prefix == "backward/" else values)
+    explanation, found = found_in(problem, MERGE[mode](*arrays))
+    assert found == {(FindingType.OTHER_QUANTITY, f"gate {gate}", prefix) for prefix in wrong}
     assert explanation.accounted
 
 
