@@ -308,6 +308,7 @@ PARTS |= {
         "fuzz_engines",
         "gradient_conventions",
         "gradient_verdicts",
+        "gradient_verdicts_16_bits",
         "backward_ports",
         "ratios",
         "model_ports",
