@@ -29,6 +29,11 @@ class Claim:
     allowed: Array
     moved: Array
 
+    def part(self, chosen: Array) -> Claim:
+        """Return the claim about some of the values only."""
+        arrays = (self.actual, self.predicted, self.allowed, self.moved)
+        return Claim(self.finding, *(array[chosen] for array in arrays))
+
     @property
     def distance(self) -> float:
         """The largest error in units of what is allowed; infinite without any value."""

@@ -5,7 +5,7 @@ Axis letters: B batch, T time, D features.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -44,10 +44,13 @@ class Variant:
 
 
 def other_input_findings(problem: Problem, view: View) -> list[Finding]:
-    """Return the other inputs, or masks, that account for what is seen of a problem."""
+    """Return the other inputs, or masks, that account for what is seen of a problem.
+
+    Where several do, which of them it was cannot be told: none is certain.
+    """
     rows = view.worst_rows(FIRST_ROWS)
     part, seen = rows_of(problem, rows), view.rows(rows)
-    variants = list(_variants(problem))
+    variants = _without_repetition(_variants(problem))
     if len(variants) * part.inputs.data.size > MOST_VALUES:
         return []
     near = _near(part, seen, [_of_rows(variant, rows) for variant in variants])
@@ -55,20 +58,28 @@ def other_input_findings(problem: Problem, view: View) -> list[Finding]:
     hypotheses = float(len(variants))
     for _ in range(2):
         candidates = [v for v in candidates if _holds(part, seen, _of_rows(v, rows), hypotheses)]
-        found = [_holds(problem, view, variant, hypotheses) for variant in candidates]
-        if any(found):
-            return [finding for finding in found if finding][:1]
+        results = [_holds(problem, view, variant, hypotheses) for variant in candidates]
+        found = [finding for finding in results if finding]
+        if found:
+            return [replace(each, certain=each.certain and len(found) == 1) for each in found]
         candidates = _fitted(part, seen, problem)
         hypotheses = len(candidates) * FREEDOM_OF_NUMBER
     return []
 
 
 def _holds(problem: Problem, view: View, variant: Variant, hypotheses: float) -> Finding | None:
-    """Return the finding of a variant that gives everything that is seen."""
+    """Return the finding of a variant that gives everything that is seen.
+
+    Values that are as expected are no evidence of it: of a saturated layer few differ.
+    """
     other = _with(problem, variant.inputs, variant.mask)
     outputs = [tensor.data for tensor in compute(other)]
     claim = view.with_noise_of(other).claim(variant.finding, outputs)
-    return next(weigh([claim], view.threshold, hypotheses), None)
+    if claim.distance > 1:
+        return None
+    expected = np.concatenate([output.expected.ravel() for output in view.outputs])
+    differing = claim.part(np.abs(claim.predicted - expected) > claim.allowed)
+    return next(weigh([differing], view.threshold, hypotheses), None)
 
 
 def _with(problem: Problem, inputs: Array, mask: Array | None) -> Problem:
@@ -143,6 +154,15 @@ def _inputs(
     name: OtherInputs, numbers: tuple[int, ...] = (), value: float | None = None
 ) -> Finding:
     return Finding(FindingType.INPUTS, name, numbers, value)
+
+
+def _without_repetition(variants: Iterable[Variant]) -> list[Variant]:
+    """Leave out what another name stands for already: the mask of a row may be that of all rows."""
+    different: dict[tuple[bytes, bytes], Variant] = {}
+    for variant in variants:
+        mask = b"" if variant.mask is None else variant.mask.tobytes()
+        different.setdefault((variant.inputs.tobytes(), mask), variant)
+    return list(different.values())
 
 
 def _variants(problem: Problem) -> Iterator[Variant]:
