@@ -13,7 +13,6 @@ from rnnparity.faults import FAULTS
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import KnownDifference, of_outputs, read_known
 from rnnparity.problem.answer import Answer
-from rnnparity.problem.explanations import FaultId
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import FAILING, Verdict
@@ -60,27 +59,24 @@ class KnownSigns:
             )[:1]
         error = _largest_error(outputs, expected)
         coarse = tuple(entry.name for entry in self.entries if error <= entry.error)
-        return coarse[:1] or self._of_faults(problem, outputs)
+        return coarse[:1] or self._of_faults(problem, outputs, expected)
 
-    def _of_faults(self, problem: Problem, outputs: Sequence[Tensor]) -> tuple[str, ...]:
+    def _of_faults(
+        self, problem: Problem, outputs: Sequence[Tensor], expected: Expected
+    ) -> tuple[str, ...]:
         if not self._patterns:
             return ()
-        from rnnparity.explanation.diagnosis import diagnose  # slow to import
+        from rnnparity.explanation.chosen_faults import explained_by  # slow to import
 
-        cause = diagnose(problem.with_outputs(tuple(outputs))).explanation.cause
-        if cause is None or not cause.certain:
-            return ()
-        for faults in filter(None, (cause.faults, *cause.also_fits)):
-            names = [next(self._with_fault(fault), "") for fault in faults]
-            if all(names):
-                return tuple(dict.fromkeys(names))
-        return ()
+        faults = [fault for fault in FAULTS if any(self._entries_of(fault.cause, fault.variant))]
+        causes = explained_by(problem, outputs, expected, faults)
+        names = [next(self._entries_of(cause.cause, cause.variant)) for cause in causes]
+        return tuple(dict.fromkeys(names))
 
-    def _with_fault(self, fault: FaultId) -> Iterator[str]:
+    def _entries_of(self, cause: str, variant: str) -> Iterator[str]:
         """Yield the names of the entries that a fault explains."""
-        name = f"{fault.cause}: {fault.variant}"
         for entry, patterns in self._patterns.items():
-            if any(fnmatchcase(name, pattern) for pattern in patterns):
+            if any(fnmatchcase(f"{cause}: {variant}", pattern) for pattern in patterns):
                 yield entry
 
 
