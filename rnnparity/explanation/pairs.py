@@ -63,6 +63,8 @@ def try_pairs(
     """Try pairs on the few rows that are furthest off, and those that fit there on all rows."""
     part = evidence.worst_rows(ROWS)
     ranked = _ranked(singles, scores, part.problem)
+    if len(ranked) < 2:
+        return
     first = ranked[: _affordable(part, len(ranked))]
     parts = min(PARTS, len(first))
     for number, share in enumerate(np.array_split(np.arange(len(first)), parts)):

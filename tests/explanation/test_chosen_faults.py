@@ -40,6 +40,15 @@ def test_chosen_faults_explain_outputs_alone_or_together(options, causes):
     assert all(isinstance(fault, FaultId) for fault in found)
 
 
+@pytest.mark.parametrize(
+    "name", ["mask-ignored: every step counts", "reverse-ignored: read forward"]
+)
+def test_faults_that_do_not_apply_or_fit_explain_nothing(name):
+    chosen = faults(name)
+    assert chosen
+    assert explained_by(PROBLEM, outputs(activation="sigmoid"), expect(PROBLEM), chosen) == ()
+
+
 def test_nothing_explains_outputs_of_another_number():
     chosen = faults("reverse-ignored: read forward")
     assert explained_by(PROBLEM, [], expect(PROBLEM), chosen) == ()
