@@ -67,6 +67,12 @@ def other_input_findings(problem: Problem, view: View) -> list[Finding]:
     return []
 
 
+def fits_another_mask(problem: Problem, view: View) -> bool:
+    """Return whether another mask accounts for what is seen of a problem with a mask."""
+    masks = [each for each in _variants(problem) if each.finding.type is FindingType.MASK]
+    return any(_holds(problem, view, variant, len(masks)) for variant in masks)
+
+
 def _holds(problem: Problem, view: View, variant: Variant, hypotheses: float) -> Finding | None:
     """Return the finding of a variant that gives everything that is seen.
 

@@ -13,6 +13,7 @@ from rnnparity.explanation.findings.claim import weigh
 from rnnparity.explanation.findings.half_problem import HalfProblem
 from rnnparity.explanation.findings.initial import initial_findings
 from rnnparity.explanation.findings.one_step import OneStep
+from rnnparity.explanation.findings.other_inputs import fits_another_mask
 from rnnparity.explanation.findings.view import Output, View
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
@@ -78,14 +79,23 @@ def step_base(half: HalfProblem, step: OneStep, rows: Array, numbers: tuple[int,
 
 
 def restart_findings(half: HalfProblem) -> Iterator[Finding]:
-    """Yield that every step starts from the initial state."""
+    """Yield that every step starts from the initial state.
+
+    Under another mask only one step may count: that gives the same last output.
+    """
     output = half.view.outputs[0]
     if not output.differing.any():
         return
     finding = Finding(FindingType.RESTARTS_EVERY_STEP, half=half.view.prefix)
     chosen = half.all_units(half.used if output.has_time else half.used_rows)
     claim = output.claim(finding, restarted(half, sequence=output.has_time), chosen)
-    yield from weigh([claim], half.view.threshold)
+    for found in weigh([claim], half.view.threshold):
+        ambiguous = (
+            not output.has_time
+            and half.problem.mask is not None
+            and fits_another_mask(half.problem, half.view)
+        )
+        yield replace(found, certain=found.certain and not ambiguous)
 
 
 def restarted(half: HalfProblem, *, sequence: bool) -> Array:

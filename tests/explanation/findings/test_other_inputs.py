@@ -89,6 +89,16 @@ def test_mask_that_was_used_is_found(kind, name, edit):
     assert stated(problem, other, FindingType.MASK) == [(name, True)]
 
 
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_mask_that_leaves_one_step_is_not_called_a_restart(kind):
+    """Of one step the last output is that of a layer that passes no state on."""
+    problem = problem_of(kind, mask=["11111111", "00000111", "00001111", "00000001"])
+    other = replace(problem, mask=np.broadcast_to(problem.mask[3], problem.mask.shape).copy())
+    explanation = diagnose(with_arrays(problem, run(other))).explanation
+    certain = {f.type for f in explanation.findings if f.certain}
+    assert FindingType.RESTARTS_EVERY_STEP not in certain
+
+
 def test_masking_of_zeros_that_nobody_asked_for_is_found():
     problem = problem_of("gru")
     inputs = problem.inputs.data * (np.arange(8) < np.array([8, 3, 5, 2])[:, None])[..., None]
