@@ -174,6 +174,7 @@ def test_no_change_misleads():
         ),  # rows are zero, as without a block at a step; other rows do not lack it
         (False, 83_000_288),  # rows of which the last steps are zero, as without one of some blocks
         (False, 83_000_990),  # a block that is missing was scaled by -4e-8
+        (True, 86_000_320),  # steps that are zero in a backward half, counted from the end
         (True, 82_000_022),  # a factor of 2.003 was taken for 2
         (
             True,

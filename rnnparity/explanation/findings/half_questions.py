@@ -84,7 +84,14 @@ def _of_half(half: HalfProblem, questions: Iterable[Question]) -> Findings:
 
 def _moved(half: HalfProblem) -> Findings:
     """Return what is in another position of one half; of a layer without a prefix it is known."""
-    return of_each_output(half.view, moved_findings) if half.view.prefix else Findings()
+    if not half.view.prefix:
+        return Findings()
+    answer = of_each_output(half.view, moved_findings)
+    in_time = (
+        replace(each, numbers=half.step_indices(each.numbers)) if each.name == "step" else each
+        for each in answer.findings
+    )
+    return replace(answer, findings=tuple(in_time))
 
 
 def _quantities(half: HalfProblem) -> Findings:

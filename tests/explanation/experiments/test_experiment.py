@@ -80,6 +80,23 @@ def test_changed_block_is_named(class_name, options, change, expected):
 
 
 @pytest.mark.parametrize("class_name", ["LSTM", "GRU"])
+def test_several_gates_that_are_changed_are_named_each(class_name):
+    def arrays(weights):
+        first = changed(1, lambda block: -block, gate=0)
+        second = changed(1, lambda block: np.cos(9 * block), gate=1)
+        third = changed(0, lambda block: 0 * block, gate=2)
+        return third(second(first(weights)))
+
+    problem = problem_of(class_name, return_sequences=True)
+    gates = problem.layer.cell.gates
+    assert set(blocks(found(problem, Engine(arrays=arrays)))) == {
+        (WeightBlock("recurrent_kernel", gates[0]), BlockChange.NEGATED, None),
+        (WeightBlock("recurrent_kernel", gates[1]), BlockChange.OTHER, None),
+        (WeightBlock("kernel", gates[2]), BlockChange.MISSING, None),
+    }
+
+
+@pytest.mark.parametrize("class_name", ["LSTM", "GRU"])
 def test_other_gate_order_is_named(class_name):
     problem = problem_of(class_name)
     rolled = Engine(arrays=lambda weights: [np.roll(array, 5, axis=-1) for array in weights])
