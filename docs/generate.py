@@ -302,6 +302,7 @@ PARTS |= {
     for name in (
         "trials",
         "off_list",
+        "around_layer",
         "engines",
         "explain_costs",
         "fuzz",

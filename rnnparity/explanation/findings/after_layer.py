@@ -56,7 +56,9 @@ def _wide(output: Output, values: Array) -> Output:
 def _results(problem: Problem, output: Output) -> Iterator[tuple[AfterLayer, Array]]:
     """Yield what may have been done to an output, by name, with the result."""
     for name, function in FUNCTIONS.items():
-        yield name, function(output.expected)
+        # Over one unit nothing is left of the values.
+        if output.expected.shape[-1] > 1 or name not in OVER_UNITS:
+            yield name, function(output.expected)
     inputs = problem.inputs.data.astype(np.float64)
     if inputs.shape == output.expected.shape:
         yield AfterLayer.INPUTS_ADDED, output.expected + inputs
@@ -127,3 +129,4 @@ FUNCTIONS: Mapping[AfterLayer, Function] = {
     AfterLayer.NORMALIZED: _layer_normalized(EPSILONS[1]),
     AfterLayer.UNIT_LENGTH: _unit_length,
 }
+OVER_UNITS = FUNCTIONS.keys() - {AfterLayer.TANH, AfterLayer.RELU, AfterLayer.SIGMOID}

@@ -81,7 +81,8 @@ def step_base(half: HalfProblem, step: OneStep, rows: Array, numbers: tuple[int,
 def restart_findings(half: HalfProblem) -> Iterator[Finding]:
     """Yield that every step starts from the initial state.
 
-    Under another mask only one step may count: that gives the same last output.
+    Under another mask only one step may count: that gives the same last output, and what layers
+    below would give is not known.
     """
     output = half.view.outputs[0]
     if not output.differing.any():
@@ -93,7 +94,7 @@ def restart_findings(half: HalfProblem) -> Iterator[Finding]:
         ambiguous = (
             not output.has_time
             and half.problem.mask is not None
-            and fits_another_mask(half.problem, half.view)
+            and (half.input_sigmas is not None or fits_another_mask(half.problem, half.view))
         )
         yield replace(found, certain=found.certain and not ambiguous)
 

@@ -53,6 +53,14 @@ def test_what_was_done_to_the_sequence_is_found(spec, name):
     assert found(problem, [DONE[name](output), *states]) == [(name, True)]
 
 
+def test_over_one_unit_nothing_is_normalized():
+    """Signs are all that is left of one unit: other outputs of 1 and -1 have them by chance."""
+    problem = random_problem(spec_of("lstm", 1, **SEQUENCES), 0, (2, 6, 4))
+    (output,) = run(problem)
+    explanation = diagnose(with_arrays(problem, [np.sign(output)])).explanation
+    assert not [f for f in explanation.findings if f.type is FindingType.AFTER_LAYER]
+
+
 def test_inputs_that_are_added_are_found():
     problem = random_problem(spec_of("gru", 4, **SEQUENCES), 0, (3, 7, 4))
     (output,) = run(problem)
