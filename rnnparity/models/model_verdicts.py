@@ -53,6 +53,9 @@ def _recording(model: KerasLayer | str | Path, inputs: object) -> Recording:
         return record_file(Path(model), inputs)
     if not hasattr(model, "_flatten_layers"):
         raise RequestError(f"model: got {type(model).__name__}, expected a Keras model or a path")
+    # A Sequential builds itself without a call of its layers, a subclass calls them without numbers.
+    if not model.built and type(model).__name__ != "Sequential":
+        raise RequestError(f"model {model.name!r}: it is not built; call it once with inputs")
     if inputs is None:
         inputs = generated_inputs(model)
     return record(model, prepared_inputs(model, inputs))

@@ -223,7 +223,8 @@ class _Search:
         if source is not None and not self.finder.has([key]):
             earlier = self.located[source.call]
             if earlier is not None and source.is_first:
-                return [earlier.output_match]
+                found = earlier.output_match
+                return [found] if only_known else [found, *self._changed(array, found)]
             call = self.calls[source.call]
             key = f"{call.id}/{call.outputs[source.output].name}"
         matches = self.finder.candidates(key, array.data)
@@ -234,6 +235,11 @@ class _Search:
         earlier = None if source is None else self.located[source.call]
         after = earlier.output_match.index if earlier else self._last_output(index)
         return [*self.finder.candidates(key, array.data, after)[:OPTIONS], None]
+
+    def _changed(self, array: Tensor, output: Match) -> list[Match]:
+        """Return what a port may have made of a call's output before the next call gets it."""
+        found = [] if self.port.by_name else self.finder.candidates("", array.data, output.index)
+        return found[:OPTIONS]
 
     def _source(self, index: int, array: Tensor) -> Source | None:
         """Return where an array comes from: the last earlier call that returned it."""

@@ -285,6 +285,7 @@ def in_a_loop():
         ),
         (in_a_loop, "node 'loop': GRU in the body of Loop"),
         (lambda: b"no model", "model: cannot be read as an ONNX model"),
+        (lambda: b"\x89HDF\r\n\x1a\nxxxx", "cannot be read as an ONNX model: it has no nodes"),
         (lambda: "missing.onnx", "missing.onnx: cannot be read as an ONNX model"),
         (lambda: 7, "model: got int, expected a path or a ModelProto"),
     ],

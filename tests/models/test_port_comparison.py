@@ -445,3 +445,17 @@ def test_layer_that_the_port_does_not_show_is_a_suspect_without_a_cause():
         assert remark.startswith("or l1 differs: the port does not show its output")
         assert port_headline(result).startswith("first difference: l1 or l2")
         assert port_json(result)["calls"][1]["suspect"] == "l1"
+
+
+def test_what_a_port_does_between_two_layers_is_no_fault_of_the_second():
+    recording, _ = two_layers(None)
+    first, second = recording.calls
+    output = first.outputs[0].data
+    turned = np.concatenate([output[..., :3], output[:, ::-1, 3:]], -1)
+    (y,) = outputs_of(replace(second.problem, inputs=Tensor("inputs", turned)))
+    arrays = [("x", recording.inputs[0].data), ("l1", output), ("turned", turned), ("l2", y.data)]
+    result = compare_port("port", recording, Port(tuple(Tensor(*pair) for pair in arrays)))
+    assert verdicts(result) == [AGREES, AGREES]
+    assert [call.tensor for call in result.calls] == ["l1", "l2"]
+    assert result.changed_inputs.call.id == "l2"
+    assert result.status == 1

@@ -291,6 +291,12 @@ def test_model_without_recurrent_layer_is_refused(keras, layers):
         from_model(model)
 
 
+def test_subclass_that_is_not_built_is_refused(ports):
+    for inputs in (None, FLOATS):
+        with pytest.raises(RequestError, match="it is not built; call it once with inputs"):
+            from_model(ports.Decoder(), inputs)
+
+
 def test_inputs_with_unequal_numbers_of_rows_are_one_line(keras, layers):
     a, b = keras.Input((None, 4), name="a"), keras.Input((None, 4), name="b")
     both = layers.Concatenate()([layers.GRU(3)(a), layers.GRU(3)(b)])

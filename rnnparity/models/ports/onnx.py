@@ -39,6 +39,8 @@ def run_onnx(path: str, request: PortRequest) -> Port:
         model = engine.onnx.load(path)
     except Exception as error:  # whatever onnx raises for a damaged file
         raise RequestError(f"{path}: cannot be loaded as ONNX: {_line(error)}") from None
+    if not model.graph.node:  # bytes that are no model may be read as one that is empty
+        raise RequestError(f"{path}: cannot be loaded as ONNX: it has no nodes")
     graph = _Graph(path, engine, model, _feeds(path, engine, model, request.inputs))
     with suppress(FormatError):  # it does not run; then the message comes from the whole model
         graph = replace(graph, model=_with_branches(graph))

@@ -47,6 +47,8 @@ def load_model(model: str | Path | bytes | Proto) -> Proto:
         raise FormatError(f"{where}: cannot be read as an ONNX model: {error}") from None
     if not isinstance(model, ModelProto):
         raise FormatError(f"model: got {type(model).__name__}, expected a path or a ModelProto")
+    if not model.graph.node:  # bytes that are no model may be read as one that is empty
+        raise FormatError("model: cannot be read as an ONNX model: it has no nodes")
     return onnx.inliner.inline_local_functions(model) if model.functions else model
 
 

@@ -321,6 +321,9 @@ def test_graph_that_does_not_run_is_refused(tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(RequestError, match="cannot be loaded as ONNX"):
         run_onnx(str(path), REQUEST)
+    path.write_bytes(b"\x89HDF\r\n\x1a\nxxxx")  # an empty model to protobuf
+    with pytest.raises(RequestError, match="cannot be loaded as ONNX: it has no nodes"):
+        run_onnx(str(path), REQUEST)
     model = graph()
     model.graph.node[1].op_type = "NoSuchOperator"
     onnx.save(model, path)
