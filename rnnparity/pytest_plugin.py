@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from rnnparity.testing import RnnCase
 
 _RUN: pytest.StashKey[PytestRun] = pytest.StashKey()
-# Properties of a test's report: that it used `rnn_case`, the cause of its failure, and the fix.
-_CASE, _CAUSE, _FIX = "rnn_case", "rnnparity_cause", "rnnparity_fix"
+# Properties of a test's report: that it used `rnn_case`, the group of its cause, and the fix.
+_CASE, _GROUP, _FIX = "rnn_case", "rnnparity_group", "rnnparity_fix"
 
 
 class _Comparisons:
@@ -57,8 +57,8 @@ class _Comparisons:
         if _CASE in properties:
             self.ran = True
             self.compared |= not report.skipped or hasattr(report, "wasxfail")
-        if report.failed and _CAUSE in properties:
-            cause = properties[_CAUSE]
+        if report.failed and _GROUP in properties:
+            cause = properties[_GROUP]
             self.causes[cause] += 1
             if _FIX in properties:
                 self.fixes.setdefault(cause, properties[_FIX])

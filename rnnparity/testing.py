@@ -14,7 +14,15 @@ from rnnparity.problem.problem import Problem, without_cotangents
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.text import visible, visible_lines
 from rnnparity.problem.verdicts import FAILING, Verdict
-from rnnparity.report.text.messages import cause_text, explain_command, failure, fixes, summary
+from rnnparity.report.groups import group_of
+from rnnparity.report.text.messages import (
+    cause_text,
+    explain_command,
+    failure,
+    fixes,
+    group_title,
+    summary,
+)
 from rnnparity.session.ask import ask_loaded
 from rnnparity.session.pytest_run import PytestRun, with_cause
 from rnnparity.session.selection import Selection, by_configuration
@@ -134,10 +142,14 @@ def _parity_error(
 
 
 def properties(error: ParityError) -> Iterator[tuple[str, str]]:
-    """Yield what a test's report states of a failure with a cause, by its name: cause, fix, command."""
+    """Yield what a test's report states of a failure with a cause, by its name.
+
+    That is the cause, the group of failures that it belongs to, the fix and the command.
+    """
     if error.result.cause is None:
         return
     yield "cause", visible(cause_text(error.result.cause))
+    yield "group", visible(group_title(group_of(error.result), error.result))
     for fix in fixes(error.result):
         yield "fix", visible(fix)
     if error.command:

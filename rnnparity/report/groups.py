@@ -61,7 +61,7 @@ def group_results(results: Iterable[CaseResult]) -> Groups:
     found: dict[Group, list[CaseResult]] = {}
     for result in results:
         if result.verdict is not Verdict.AGREES:
-            found.setdefault(_group(result), []).append(result)
+            found.setdefault(group_of(result), []).append(result)
     kept: dict[Group, list[CaseResult]] = {}
     for verdict in ORDER:
         groups = [group for group in found if group.verdict is verdict]
@@ -104,7 +104,8 @@ def accounting_findings(result: CaseResult) -> tuple[Finding, ...]:
     return tuple(filter(accounts_for_values, explanation.findings))
 
 
-def _group(result: CaseResult) -> Group:
+def group_of(result: CaseResult) -> Group:
+    """Return what a result has in common with others like it."""
     if result.verdict is Verdict.KNOWN:
         return Group(result.verdict, known=result.known)
     if result.verdict is not Verdict.DIVERGES:
