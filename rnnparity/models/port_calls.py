@@ -181,7 +181,7 @@ def nearest_call(
     # Of several outputs only the nearest tensors are tried together.
     tried = [nearest] if len(candidates) > 1 else [[match] for match in first[:SEARCHED]]
     for matches in tried:
-        located = _explained(located_call(port_problem, matches, absolute))
+        located = explained(located_call(port_problem, matches, absolute))
         if located is not None:
             return located
     if not is_nearest:
@@ -189,7 +189,7 @@ def nearest_call(
     return None
 
 
-def _explained(located: Located) -> Located | None:
+def explained(located: Located) -> Located | None:
     """Return a call with the explanation of its outputs, None where no known fault gives them."""
     try:
         explanation = diagnose(located.problem).explanation

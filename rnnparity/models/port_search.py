@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, product
-from typing import NamedTuple
-
-import numpy as np
 
 from rnnparity.models.calls import Call
 from rnnparity.models.port_calls import (
@@ -20,11 +17,13 @@ from rnnparity.models.port_calls import (
     Located,
     PortProblem,
     entering,
+    explained,
     located_call,
     nearest_call,
     taken,
 )
 from rnnparity.models.ports.port import Port
+from rnnparity.models.sources import Source, source_of
 from rnnparity.models.tensor_matching import Finder, Match
 from rnnparity.problem.layers import with_return_state
 from rnnparity.problem.problem import Problem
@@ -59,18 +58,6 @@ def locate(
         if search.located[index] is None:
             search.find_nearest(index)
     return search.located
-
-
-class Source(NamedTuple):
-    """The call of the model, and which of its outputs, that an array comes from."""
-
-    call: int
-    output: int
-
-    @property
-    def is_first(self) -> bool:
-        """Whether it is the first output, the one that a port's tensor is known for."""
-        return self.output == 0
 
 
 class _Search:
@@ -111,7 +98,7 @@ class _Search:
         if self.port.isolated:
             return
         for array, match in zip(entering(self._problem(index)), input_matches, strict=True):
-            source = self._source(index, array)
+            source = source_of(self.calls, index, array)
             if source is None or match is None or self.located[source.call] is not None:
                 continue
             port_problem = next(self._port_problems(source.call))
@@ -135,7 +122,28 @@ class _Search:
             self.located[index] = located_call(port_problem, nearest, self.port.absolute)
         elif not self.same_outputs or max(match.distance for match in nearest) <= NEAR:
             call = self.calls[index]
-            self.located[index] = nearest_call(call, port_problem, candidates, self.port.absolute)
+            located = nearest_call(call, port_problem, candidates, self.port.absolute)
+            self.located[index] = self._explained(index, port_problem, located)
+
+    def _explained(self, index: int, known: PortProblem, located: Located | None) -> Located | None:
+        """Return a call that differs; where a fault explains it only with inputs that were changed, so."""
+        found, options = known.matches[0], islice(self._port_problems(index), COMBINATIONS)
+        if found is None:
+            return located
+        changed = [
+            problem
+            for problem in options
+            if (match := problem.matches[0]) is not None and match.index != found.index
+        ]
+        if not changed:
+            return located
+        if located and (located.result.explanation or explained(located)):
+            return located
+        candidates = self._candidates(index, changed[0], found.index)
+        if not all(candidates):
+            return located
+        nearest = [matches[0] for matches in candidates]
+        return explained(located_call(changed[0], nearest, self.port.absolute)) or located
 
     def _bounds(self, index: int) -> tuple[int, int | None]:
         """Return the positions between which the outputs of a call are, by its neighbours."""
@@ -151,7 +159,7 @@ class _Search:
         Those are the calls whose outputs enter it, else all earlier ones: a port may run branches
         in another order.
         """
-        sources = {self._source(index, array) for array in entering(self._problem(index))}
+        sources = {source_of(self.calls, index, array) for array in entering(self._problem(index))}
         entered = [self.located[source.call] for source in sources if source is not None]
         outputs = [call.output_match.index for call in entered if call]
         outputs = outputs or [call.output_match.index for call in self.located[:index] if call]
@@ -204,7 +212,7 @@ class _Search:
     ) -> str:
         """Return the first call whose output enters a call, and which the port does not show."""
         for array, matches in zip(arrays, choices, strict=True):
-            source = self._source(index, array)
+            source = source_of(self.calls, index, array)
             if source is not None and matches[0] is None and self._is_hidden(source):
                 return self.calls[source.call].id
         return ""
@@ -217,7 +225,7 @@ class _Search:
         self, index: int, array: Tensor, only_known: bool
     ) -> Sequence[Match | None]:
         """Return what may be an input of a call in the port, None for the model's own."""
-        source = self._source(index, array)
+        source = source_of(self.calls, index, array)
         name = "inputs" if array.name == "inputs" else f"initial_state/{array.name}"
         key = f"{self.calls[index].id}/{name}"
         if source is not None and not self.finder.has([key]):
@@ -240,11 +248,3 @@ class _Search:
         """Return what a port may have made of a call's output before the next call gets it."""
         found = [] if self.port.by_name else self.finder.candidates("", array.data, output.index)
         return found[:OPTIONS]
-
-    def _source(self, index: int, array: Tensor) -> Source | None:
-        """Return where an array comes from: the last earlier call that returned it."""
-        for earlier in reversed(range(index)):
-            for position, output in enumerate(self.calls[earlier].outputs):
-                if np.array_equal(output.data.ravel(), array.data.ravel()):
-                    return Source(earlier, position)
-        return None
