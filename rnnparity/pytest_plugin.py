@@ -96,13 +96,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize a test with the selected cases; the ids of the cases are those of the tests."""
+    marker = metafunc.definition.get_closest_marker("rnn_cases")
     if "rnn_case" not in metafunc.fixturenames:
+        if marker in metafunc.definition.own_markers:
+            reason = "has the marker rnn_cases, but no argument rnn_case: nothing would be compared"
+            pytest.fail(f"{metafunc.definition.nodeid}: {reason}", pytrace=False)
         return
     from rnnparity.problem.errors import RequestError
     from rnnparity.testing import selected_ids
 
     full = metafunc.config.getoption("rnn_full")
-    marker = metafunc.definition.get_closest_marker("rnn_cases")
     try:
         ids = selected_ids(str(marker.args[0]) if marker and marker.args else "", full)
     except RequestError as error:

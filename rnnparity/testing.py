@@ -14,8 +14,10 @@ from rnnparity.problem.problem import Problem, without_cotangents
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.text import visible, visible_lines
 from rnnparity.problem.verdicts import FAILING, Verdict
-from rnnparity.report.groups import group_of
+from rnnparity.report.groups import accounting_findings, group_of
+from rnnparity.report.text.findings import finding_text
 from rnnparity.report.text.messages import (
+    NOT_LISTED,
     cause_text,
     explain_command,
     failure,
@@ -148,7 +150,10 @@ def properties(error: ParityError) -> Iterator[tuple[str, str]]:
     """
     if error.result.cause is None:
         return
-    yield "cause", visible(cause_text(error.result.cause))
+    found = accounting_findings(error.result)
+    yield "cause", visible(NOT_LISTED if found else cause_text(error.result.cause))
+    for finding in found:
+        yield "finding", visible(finding_text(finding))
     yield "group", visible(group_title(group_of(error.result), error.result))
     for fix in fixes(error.result):
         yield "fix", visible(fix)

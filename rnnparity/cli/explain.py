@@ -180,6 +180,11 @@ def _problem(file: str, model: _ModelOptions, arrays: object) -> Problem:
     else:
         from rnnparity.models.named_arrays import has_arrays_of, problem_with_arrays
 
+        if arrays is not None and model.inputs is None:
+            echo(
+                f"{file}: the inputs are generated; --inputs FILE for those of the outputs",
+                err=True,
+            )
         call = _call(file, model)
         if isinstance(arrays, Mapping) and has_arrays_of(call, arrays):
             return problem_with_arrays(call, "--outputs", arrays)

@@ -48,11 +48,14 @@ class PrintedDigits:
         rounded: Array = np.round(values / unit) * unit
         return rounded
 
-    def widened(self, expected: Expected) -> Expected:
-        """Return expected outputs whose thresholds allow half a unit of the last digit more."""
+    def widened(self, expected: Expected, actual: Sequence[Tensor]) -> Expected:
+        """Return expected outputs whose thresholds allow half a unit of the last digit more.
+
+        It is that of the larger number: the actual one was printed, the expected one may be wrong.
+        """
         sigmas = [
-            sigma + MARGIN * self.unit(output.data) / 2 / expected.dtype.threshold
-            for output, sigma in zip(expected.outputs, expected.sigmas, strict=True)
+            sigma + MARGIN * self._largest_unit(output, tensor) / 2 / expected.dtype.threshold
+            for output, sigma, tensor in zip(expected.outputs, expected.sigmas, actual, strict=True)
         ]
         return replace(expected, sigmas=tuple(sigmas))
 
@@ -62,6 +65,12 @@ class PrintedDigits:
         noise = ROUNDINGS * FLOAT_TYPES[values.dtype.name].u * np.max(np.abs(exact), initial=0.0)
         allowed = MARGIN * self.unit(exact) / 2 + noise
         return bool((np.abs(printed.astype(np.float64) - exact) <= allowed).all())
+
+    def _largest_unit(self, expected: Tensor, actual: Tensor) -> Array:
+        unit = self.unit(expected.data)
+        if actual.shape != expected.shape:
+            return unit
+        return np.fmax(unit, self.unit(actual.data.astype(np.float64)))
 
     def unit(self, values: Array) -> Array:
         """Return the unit of the last printed digit of each value."""

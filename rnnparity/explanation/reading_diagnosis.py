@@ -68,7 +68,7 @@ def diagnose_reading(reading: Reading, blind_to: tuple[FaultId, ...] | None = No
     compared = _compared(actual, expected)
     printed = printed_digits(actual, expected.outputs) if compared.differences else None
     if printed is not None:
-        expected = printed.widened(expected)
+        expected = printed.widened(expected, actual)
         compared = _compared(actual, expected)
     evidence = Evidence(problem, actual, expected)
     outcome = _outcome(evidence, compared)

@@ -92,7 +92,7 @@ def located_call(port_problem: PortProblem, matches: Sequence[Match], absolute: 
     result = judge(problem, Answer(tuple(outputs)), expected)
     printed = printed_digits(outputs, expected.outputs)
     if printed is not None and result.failing:
-        expected = printed.widened(expected)
+        expected = printed.widened(expected, outputs)
         result = judge(problem, Answer(tuple(outputs)), expected)
     if result.failing and any(port_problem.printed):
         expected = _with_rounded_inputs(expected, port_problem)

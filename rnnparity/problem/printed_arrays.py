@@ -14,10 +14,14 @@ _TOKEN = re.compile(rf"[\[\]]|{NUMBER}(?=[\s,\[\]]|$)|[\s,]+|\S+?(?=[\s,\[\]]|$)
 _NUMBER = re.compile(NUMBER, re.IGNORECASE)
 # A name before an array, with the function that its type is printed as: "h = tensor([".
 _NAME = re.compile(r"([A-Za-z_][\w/]*)\s*[=:]\s*(?:[\w.]+\(\s*)*$")
-# So much of what is before an array may hold its name; what `repr` calls a tensor's values is none.
-BEFORE, NO_NAME = 100, "numpy"
-# What has brackets and is no array.
-_SIZE = re.compile(r"Size\(\s*$")
+# So much of what is before an array may hold its name.
+BEFORE = 100
+# What has brackets and is no array: the size of a tensor, the number of a notebook's cell.
+_NO_ARRAY = re.compile(r"(?:Size\(|\b(?:In|Out))\s*$")
+# Names of outputs, with the layer and its half, and what they are called in programs. An array
+# that is called anything else has no name.
+_OUTPUT = re.compile(r"(?:[\w/]+/)?(?:forward_|backward_)?(?:output|h|c|inputs)(?:_\d+)?")
+_ALSO_CALLED = {"out": "output", "outputs": "output", "y": "output", "h_n": "h", "c_n": "c"}
 _WHOLE = "print the whole array: numpy.set_printoptions(threshold=2**31), or the like"
 
 Nested = list[object]
@@ -52,9 +56,17 @@ def _arrays(text: str, where: str) -> Iterator[tuple[str, Nested]]:
     while (start := text.find("[", end)) >= 0:
         before = text[max(end, start - BEFORE) : start]
         array, end = _array(text, start, where)
-        if not _SIZE.search(before):
-            name = _NAME.search(before)
-            yield (name[1] if name and name[1] != NO_NAME else ""), array
+        if not _NO_ARRAY.search(before):
+            yield _name(before), array
+
+
+def _name(before: str) -> str:
+    """Return the name of the output that an array is, "" where it is called anything else."""
+    found = _NAME.search(before)
+    name = found[1] if found else ""
+    name = name if "/" in name else name.lower()
+    name = _ALSO_CALLED.get(name, name)
+    return name if _OUTPUT.fullmatch(name) else ""
 
 
 def _array(text: str, start: int, where: str) -> tuple[Nested, int]:

@@ -134,11 +134,20 @@ def outputs_of(value: object, slots: Sequence[Slot]) -> tuple[Tensor, ...]:
     elif len(slots) == 1:
         named = [(slots[0].name, value)]
     else:
-        arrays = value if isinstance(value, list) else [value]
+        several = isinstance(value, list) and _depth(value) > len(slots[0].shape)
+        arrays: list[object] = value if isinstance(value, list) and several else [value]
         names = [slot.name for slot in slots[: len(arrays)]]
         names += [f"extra_{index}" for index in range(len(arrays) - len(names))]
         named = list(zip(names, arrays, strict=True))
     return tuple(_output(str(name), value, slots[0].dtype) for name, value in named)
+
+
+def _depth(value: object) -> int:
+    """Return how many levels of lists there are."""
+    depth = 0
+    while isinstance(value, list) and value:
+        value, depth = value[0], depth + 1
+    return depth + (value.ndim if isinstance(value, np.ndarray) else 0)
 
 
 def _output(name: str, value: object, dtype: str) -> Tensor:

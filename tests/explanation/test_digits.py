@@ -72,6 +72,17 @@ def test_the_cause_of_wrong_printed_numbers_is_found():
     assert FindingType.PRINTED_DIGITS in [finding.type for finding in explanation.findings]
 
 
+def test_digits_are_those_of_the_actual_numbers():
+    """With significant digits the unit is that of each number: wrong ones may be larger."""
+    problem = catalogue()["bi_lstm-spread-concat-sequences"]
+    output = compute(problem)[0].data
+    forward, backward = np.split(output, 2, axis=-1)
+    wrong = np.concatenate([forward, backward[:, ::-1]], axis=-1)
+    actual = printed([Tensor.of("output", wrong)], "%.4e")
+    explanation = diagnose(problem.with_outputs(actual)).explanation
+    assert [fault.cause for fault in explanation.cause.faults] == ["reverse-output-order"]
+
+
 def test_printed_numbers_are_recognized_up_to_noise():
     values = np.array([0.123449999, 2.0, -0.5], np.float32)
     digits = PrintedDigits(4, False)

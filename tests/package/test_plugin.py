@@ -138,6 +138,22 @@ def test_an_expression_that_matches_nothing_is_an_error_in_one_line(project):
     assert result.ret != 0
 
 
+def test_a_marker_without_the_argument_is_an_error(project):
+    """Such a test would pass without a comparison."""
+    project.makepyfile(
+        """
+        import pytest
+        @pytest.mark.rnn_cases("lstm")
+        def test_keras_parity():
+            pass
+        """
+    )
+    result = project.runpytest_subprocess("-p", "no:cacheprovider")
+    lines = result.stdout if result.ret == 2 else result.stderr
+    lines.fnmatch_lines(["*test_keras_parity: has the marker rnn_cases, but no argument rnn_case*"])
+    assert result.ret != 0
+
+
 def test_a_known_difference_is_xfailed_by_name(project):
     project.makepyfile(
         """

@@ -66,3 +66,20 @@ def test_long_words_take_no_longer_than_short_ones(text):
 def test_other_text_is_refused_with_its_line(text, message):
     with pytest.raises(RequestError, match=message):
         parse_printed(text, "a.txt")
+
+
+@pytest.mark.parametrize(
+    "label", ["y = ", "LSTM = ", "lstm_out: ", "output of LSTM: ", "Out[3]: array(", "numpy=\n"]
+)
+def test_one_array_that_is_called_anything_is_one_array(label):
+    parsed = parse_printed(f"{label}[[1. 2.]]", "a")
+    assert parsed in ([[1.0, 2.0]], {"output": [[1.0, 2.0]]})
+
+
+def test_outputs_are_known_by_the_names_of_programs():
+    text = "out = tensor([[[1.]]])\nh_n = tensor([2.])\nC_n: [3.]"
+    assert parse_printed(text, "a") == {"output": [[[1.0]]], "h": [2.0], "c": [3.0]}
+    assert parse_printed("enc/h = [1.] enc/forward_output = [2.]", "a") == {
+        "enc/h": [1.0],
+        "enc/forward_output": [2.0],
+    }

@@ -14,6 +14,7 @@ from rnnparity.problem.format_reading import parse_problem
 from rnnparity.problem.format_writing import dump_line
 from rnnparity.problem.layers import describe_layer
 from rnnparity.problem.problem import Problem
+from rnnparity.problem.short_form import outputs_of
 from rnnparity.report.text.explanation import verdict_text
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,14 @@ CASES = [
     for case in catalogue().values()
     if case.calls is None and "dtype" not in describe_layer(case.layer)
 ][::40]
+
+
+@pytest.mark.parametrize("id_", ["lstm-spread-sequences-state", "gru-spread-state"])
+def test_one_array_is_the_output_where_several_are_expected(id_):
+    slots = catalogue()[id_].output_slots()
+    arrays = [np.full(slot.shape, 0.5).tolist() for slot in slots]
+    assert [tensor.name for tensor in outputs_of(arrays[0], slots)] == ["output"]
+    assert len(outputs_of(arrays, slots)) == len(slots)
 
 
 def short(case, by_name):

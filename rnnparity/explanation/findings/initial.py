@@ -167,5 +167,7 @@ def _fitted(problem: Problem, half: str, states: States, view: View) -> Iterator
             claim = view.with_noise_of(edited).claim(finding, predicted)
         claims.append(claim)
     found = list(weigh(claims, view.threshold, len(fits) * FREEDOM_OF_NUMBER))
-    # Where one state accounts for what is seen, it is not all of them.
-    yield from [finding for finding in found if finding.name] or found
+    # Where one state accounts for what is seen, it is not all of them; where several do, it may be any.
+    found = [finding for finding in found if finding.name] or found
+    states_found = {(finding.half, finding.name) for finding in found}
+    yield from (replace(f, certain=f.certain and len(states_found) == 1) for f in found)

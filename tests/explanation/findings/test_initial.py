@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from _support.random_problems import BOTH, SEQUENCES, random_problem, spec_of, two_ways
 from validation.off_list.changes import Change, ChangedImplementation, Kind
 from validation.off_list.trials import with_arrays
 
+from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.problem.findings import (
     BlockChange,
@@ -15,6 +17,7 @@ from rnnparity.problem.findings import (
     WeightBlock,
     accounts_for_values,
 )
+from rnnparity.problem.tensor import Tensor
 from rnnparity.reference import compute
 
 STATES = [("gru", "h"), ("simple_rnn", "h"), ("lstm", "h"), ("lstm", "c"), ("lstm", "")]
@@ -91,3 +94,29 @@ def test_state_that_accounts_for_some_rows_only_is_no_finding():
     sequence[0] = expected.data[0]
     findings = diagnose(with_arrays(problem, [sequence])).explanation.findings
     assert FindingType.INITIAL_STATE not in {each.type for each in findings}
+
+
+def test_several_states_that_fit_are_none_for_certain():
+    """Constant weights give one number a row: a shift of h gives it as well as one of c."""
+    problem = catalogue()["lstm-constant-backwards-last-mask_row"]
+    outputs = [Tensor.of("output", _lstm_that_updates_c_at_masked_steps(problem))]
+    explanation = diagnose(problem.with_outputs(outputs)).explanation
+    found = [f for f in explanation.findings if f.type is FindingType.INITIAL_STATE]
+    assert {finding.name for finding in found} == {"h", "c"}
+    assert not any(finding.certain for finding in found)
+    assert not explanation.accounted
+
+
+def _lstm_that_updates_c_at_masked_steps(problem):
+    kernel, recurrent_kernel, bias = (tensor.data for tensor in problem.weights)
+    h = c = np.zeros((len(problem.inputs.data), problem.layer.units))
+    for t in reversed(range(problem.inputs.shape[1])):
+        z = problem.inputs.data[:, t] @ kernel + h @ recurrent_kernel + bias
+        i, f, g, o = np.split(z, 4, axis=-1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = np.where(problem.mask[:, t, None], sigmoid(o) * np.tanh(c), h)
+    return h
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
