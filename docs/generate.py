@@ -156,7 +156,7 @@ def counts() -> str:
     causes = {fault.cause for fault in faults}
     return (
         f"The catalogue has {len(catalogue()):,} cases. `check` and `pytest` run the core set of them "
-        f"by default: {len(core())} cases that detect what all of them detect. "
+        f"by default: {len(core())} cases that detect what all of them detect; `-k` selects among all. "
         "The mutation score is the number of listed faults "
         f"({len(faults)} of {len(causes)} causes) that the compared cases would detect, of those that "
         f"apply to them. {len(registered_names())} implementations are registered as subjects."

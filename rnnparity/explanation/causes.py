@@ -98,15 +98,20 @@ class CauseSearch:
 def find_causes(problems: Iterable[Problem], progress: Progress) -> CauseSearch:
     """Return the cause of each problem's wrong outputs.
 
-    The plainest problems come first. `progress` gets the number that is done.
+    The plainest problems come first, those with constant weights last: many causes, and wrong ones,
+    fit the few different numbers that they give. `progress` gets the number that is done.
     """
     search = CauseSearch(SEARCHED)
-    ordered = sorted(problems, key=complexity)
+    ordered = sorted(problems, key=lambda problem: (_is_constant(problem), complexity(problem)))
     for done, problem in enumerate(ordered, 1):
         search.add(problem)
         progress(done)
     search.settle()
     return search
+
+
+def _is_constant(problem: Problem) -> bool:
+    return problem.case is not None and problem.case.initializers is not None
 
 
 def _group(problem: Problem) -> Hashable:

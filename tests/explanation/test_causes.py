@@ -1,5 +1,7 @@
 """The causes of a subject's divergences: what explains one case is tried on the next."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from _support.explanations import CONSTANT, from_port
@@ -49,10 +51,20 @@ def test_known_cause_is_not_searched_again():
 
 
 def test_ambiguous_cause_is_resolved_by_a_later_case():
-    chosen = [catalogue()[CONSTANT], *cases("lstm and spread and not stateful and mask_interior")]
+    constant = replace(
+        catalogue()[CONSTANT], case=None
+    )  # as a file has it: not known to be constant
+    chosen = [constant, *cases("lstm and spread and not stateful and mask_interior")]
     found = find_causes(map(from_port, chosen), ignore)
     assert found.explanations[CONSTANT].cause.also_fits
     assert found.causes[CONSTANT].unambiguous
+
+
+def test_constant_weights_are_searched_last():
+    chosen = [catalogue()[CONSTANT], *cases("lstm and spread and not stateful and mask_interior")]
+    found = find_causes(map(from_port, chosen), ignore)
+    assert found.causes[CONSTANT].unambiguous
+    assert CONSTANT not in found.explanations
 
 
 def test_number_of_full_searches_is_limited(short_search):
