@@ -71,12 +71,20 @@ def diagnose(
     else:
         diagnosis = _diagnose_readings(problem, actual, thorough, progress)
     explanation = diagnosis.explanation
+    if _agrees_as_printed(explanation):
+        structure = ()  # only dtypes, which printed numbers have not
     if structure:  # a wrong dtype diverges also where the values agree or cannot be judged
         differences = (*structure, *explanation.differences)
         explanation = replace(
             explanation, verdict=Verdict.DIVERGES, differences=differences, reason=""
         )
     return replace(diagnosis, problem=problem, explanation=explanation)
+
+
+def _agrees_as_printed(explanation: Explanation) -> bool:
+    """Return whether numbers are the expected ones up to the digits that were printed."""
+    types = {finding.type for finding in explanation.findings}
+    return explanation.verdict is Verdict.AGREES and FindingType.PRINTED_DIGITS in types
 
 
 def _as_float(tensor: Tensor, dtype: str) -> Tensor:

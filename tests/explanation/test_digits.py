@@ -18,10 +18,10 @@ PROBLEM = catalogue()["lstm-spread-sequences-state"]
 FORMATS = [("%.3f", 3, False), ("%.6f", 6, False), ("%.3e", 4, True), ("%.5g", 5, True)]
 
 
-def printed(outputs, form):
+def printed(outputs, form, dtype="float32"):
     """Return outputs as they are read from text."""
     return tuple(
-        Tensor.of(tensor.name, np.vectorize(lambda x: float(form % x))(tensor.data), "float32")
+        Tensor.of(tensor.name, np.vectorize(lambda x: float(form % x))(tensor.data), dtype)
         for tensor in outputs
     )
 
@@ -35,6 +35,16 @@ def test_the_digits_are_counted(form, count, significant):
 def test_correct_numbers_agree_to_the_printed_digits(form):
     explanation = diagnose(PROBLEM.with_outputs(printed(compute(PROBLEM), form))).explanation
     assert explanation.verdict is Verdict.AGREES
+    assert [finding.type for finding in explanation.findings] == [FindingType.PRINTED_DIGITS]
+
+
+@pytest.mark.parametrize("form", [form for form, *_ in FORMATS])
+def test_printed_numbers_have_no_dtype(form):
+    # Numbers that are typed into Python are float64.
+    outputs = printed(compute(PROBLEM), form, "float64")
+    explanation = diagnose(PROBLEM.with_outputs(outputs)).explanation
+    assert explanation.verdict is Verdict.AGREES
+    assert not explanation.differences
     assert [finding.type for finding in explanation.findings] == [FindingType.PRINTED_DIGITS]
 
 
