@@ -21,8 +21,9 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
 from rnnparity.reference.activations import ACTIVATIONS
 
-# Of fits of one unit, of weights from one step, and of what is left once these fit.
-PLAIN, STEP, LAST = Effort(12, 0.3), Effort(40, 0.02), Effort(12, 0.02)
+# Of fits of one unit, of weights from one step, from several where no state can be given, and of what
+# is left once these fit.
+PLAIN, STEP, STEPS, LAST = Effort(12, 0.3), Effort(40, 0.02), Effort(100, 0.02), Effort(12, 0.02)
 # The search for weights starts at these multiples of the declared ones, then at random ones.
 FACTORS, RANDOM_STARTS = (1.0, 0.3, 0.01), 3
 # At most this many equations that fit one unit are tried on all.
@@ -56,7 +57,7 @@ def fitted(system: System, start: Array, equations: Equations) -> Fit | None:
         return fit
     first = system.first_step
     if first is None:
-        return _within_noise(system, system.fit(start, equations, STEP))
+        return _within_noise(system, system.fit(start, equations, STEPS))
     return _completed(system, equations, first.fit_weights(start, equations, STEP))
 
 

@@ -204,6 +204,18 @@ def test_engine_that_refuses_states_is_identified(class_name, options):
     assert (finding.block.weights, finding.change) == ("recurrent_kernel", BlockChange.TRANSPOSED)
 
 
+def test_scaled_biases_are_identified_without_states():
+    # The reset gate, which is seen in the second step only, takes more iterations than others.
+    problem = problem_of("GRU", return_sequences=True)
+
+    def arrays(weights):
+        return [*weights[:2], 1.5 * weights[2]]
+
+    findings = found(problem, Engine(arrays=arrays, accepts=refuse_states))
+    assert {finding.change for finding in findings} == {BlockChange.SCALED}
+    assert {finding.block.weights for finding in findings} == {"bias"}
+
+
 def test_engine_that_refuses_everything_is_reported():
     def refuse(problem):
         raise Unsupported("nothing")
