@@ -19,8 +19,9 @@ from rnnparity.problem.verdicts import DifferenceType
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import compare_structure
 
-# This many cases of a subject are searched in full; what is found there is tried on all others.
-SEARCHED = 60
+# This many cases of a subject are searched in full; what is found there is tried on all others. A
+# search that findings end is quick: so many more of these.
+SEARCHED, ACCOUNTED = 60, 500
 # In a group of similar cases so many that stay unexplained are searched for pairs of faults.
 THOROUGH = 2
 
@@ -31,8 +32,8 @@ Progress = Callable[[int], None]
 class CauseSearch:
     """The causes of a subject's divergences by case id; a case that was not searched is missing.
 
-    `explanations` are those of the cases that were searched in full, `searched` at most; `fixes` are
-    how the faults are fixed in the others.
+    `explanations` are those of the cases that were searched in full: `searched` at most, and
+    `ACCOUNTED` more that findings account for; `fixes` are how the faults are fixed in the others.
     """
 
     searched: int = SEARCHED
@@ -42,6 +43,12 @@ class CauseSearch:
     _known: list[Mutant] = field(default_factory=list)
     _unexplained: Counter[Hashable] = field(default_factory=Counter)
     _ambiguous: list[Problem] = field(default_factory=list)
+    _accounted: int = 0
+
+    @property
+    def _may_search(self) -> bool:
+        """Whether another case may be searched in full."""
+        return len(self.explanations) - min(self._accounted, ACCOUNTED) < self.searched
 
     def add(self, problem: Problem) -> None:
         """Search the cause of a problem's wrong outputs, that of an earlier one first.
@@ -56,12 +63,13 @@ class CauseSearch:
         if mutant is not None:
             self.causes[problem.id] = Cause(mutant.faults)
             self.fixes[problem.id] = tuple(placed.fix(problem) for placed in mutant.placed)
-        elif len(self.explanations) < self.searched:
+        elif self._may_search:
             group = _group(problem)
             thorough = self._unexplained[group] < THOROUGH
             diagnosis = diagnose(problem, thorough=thorough)
             cause = diagnosis.explanation.cause or Cause()
             self._unexplained[group] += not cause.explained
+            self._accounted += diagnosis.explanation.accounted
             self.causes[problem.id] = cause
             self.explanations[problem.id] = diagnosis.explanation
             if cause.also_fits:
@@ -70,7 +78,7 @@ class CauseSearch:
                 self._known.append(diagnosis.fits[0])
 
     def _add_backward(self, problem: Problem) -> None:
-        if len(self.explanations) < self.searched:
+        if self._may_search:
             explanation = diagnose(problem).explanation
             cause = explanation.cause or Cause()
             if problem.answer_type is AnswerType.GRADIENTS and not cause.explained:

@@ -12,6 +12,8 @@ from rnnparity.explanation.causes import THOROUGH, find_causes
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.problem.explanations import Cause
 from rnnparity.problem.layers import Recurrent
+from rnnparity.problem.problem import Tensor
+from rnnparity.reference import compute
 
 
 def cases(expression):
@@ -78,6 +80,22 @@ def test_number_of_full_searches_is_limited(short_search):
     found = find_causes([from_port(case, nonsense) for case in chosen], ignore)
     assert set(found.causes.values()) == {Cause()}
     assert len(found.causes) == len(found.explanations) == 2
+
+
+def test_cases_that_findings_account_for_are_all_searched(short_search):
+    # A port that negates a block, which no fault of the list does.
+    chosen = cases("gru and spread and last and not bi_gru and not stateful")[:5]
+
+    def port(case):
+        weights = [tensor.data.copy() for tensor in case.weights]
+        weights[1][:, -case.layer.units :] *= -1
+        tensors = zip(case.weights, weights, strict=True)
+        other = replace(case, weights=tuple(Tensor(t.name, data) for t, data in tensors))
+        return case.with_outputs(compute(other))
+
+    found = find_causes(map(port, chosen), ignore)
+    assert len(found.explanations) == len(chosen) > 2
+    assert all(explanation.accounted for explanation in found.explanations.values())
 
 
 def test_pairs_are_tried_on_the_first_of_similar_cases_only(monkeypatch):
