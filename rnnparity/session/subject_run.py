@@ -71,12 +71,24 @@ def wrong_outputs(outcome: Outcome, result: CaseResult) -> Iterator[Problem]:
         return
     if problem.answer_type is AnswerType.OUTPUTS and answer.outputs:
         yield problem.with_outputs(answer.outputs)
-    if not result.difference_types <= _IN_BACKWARD:
+    if not result.difference_types <= _IN_BACKWARD and not _lacks_gradients(outcome):
         return
     if problem.answer_type is AnswerType.GRADIENTS:
         yield replace(problem, gradients=answer.gradients)
     elif problem.answer_type is AnswerType.TRAINED_WEIGHTS:
         yield problem.with_outputs(answer.outputs)
+
+
+def _lacks_gradients(outcome: Outcome) -> bool:
+    """Return whether some gradients are None, which a fault may explain, and the others have their shapes."""
+    problem, answer = outcome.problem, outcome.answer
+    if problem.answer_type is not AnswerType.GRADIENTS or answer is None:
+        return False
+    gradients, slots = answer.gradients or (), problem.gradient_slots()
+    return len(gradients) == len(slots) and all(
+        gradient is None or (gradient.name, gradient.shape) == (slot.name, slot.shape)
+        for gradient, slot in zip(gradients, slots, strict=True)
+    )
 
 
 def with_causes(

@@ -59,6 +59,16 @@ def doubled_bias(problem):
     ]
 
 
+def without_bias(problem):
+    """Without a gradient of the bias, as PyTorch answers where it is detached."""
+    return [None if t.name.endswith("bias") else t.data for t in golden_outputs(problem)]
+
+
+def without_bias_transposed(problem):
+    """Without a gradient of the bias, and that of the kernel transposed."""
+    return [t if t is None or i != 1 else t.T for i, t in enumerate(without_bias(problem))]
+
+
 def arrays(function):
     return lambda problem: [tensor.data for tensor in function(problem)]
 
@@ -100,8 +110,29 @@ def test_few_cases_leave_faults_of_the_backward_pass_undetected():
     assert {fault.cause for fault in score.undetected}
 
 
+def answering(gradients):
+    def subject(problem):
+        return right(problem)
+
+    subject.gradients = gradients
+    return subject
+
+
 def named(cause):
     return [(fault.cause, fault.variant) for fault in cause.faults]
+
+
+def test_a_gradient_that_is_missing_has_a_cause():
+    """None is no array of zeros, and has the same cause."""
+    case = check(answering(without_bias), k=FEW, gradients=True).subjects[0].cases[0]
+    (difference,) = case.differences
+    assert (case.verdict, difference.type) == (Verdict.DIVERGES, "count")
+    assert named(case.cause) == [("gradient-missing", "bias")]
+
+
+def test_a_missing_gradient_beside_a_wrong_shape_has_no_cause():
+    case = check(answering(without_bias_transposed), k=FEW, gradients=True).subjects[0].cases[0]
+    assert (case.verdict, case.cause) == (Verdict.DIVERGES, None)
 
 
 def test_a_failing_case_has_the_cause_of_its_gradients(report):
