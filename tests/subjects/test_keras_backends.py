@@ -92,3 +92,12 @@ def test_an_answer_without_outputs_diverges():
     assert report.failing == report.cases
     (difference,) = report.failing[0].differences
     assert (difference.type, difference.actual) == ("count", ())
+
+
+@pytest.mark.parametrize("subject", ["keras-jax", "keras-torch"])
+def test_gradients_in_float64_are_known_or_agree(subject):
+    """JAX computes tanh of float64 values in float32 and PyTorch products, those of a training step too."""
+    pytest.importorskip(registration(subject).packages[-1])
+    part = "training_step-lstm-float64 or dtype-float64-gru-forward"
+    (result,) = check(subject, k=part, gradients=True, jobs=1).subjects
+    assert result.failing == ()
