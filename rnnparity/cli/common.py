@@ -70,6 +70,10 @@ Case = Annotated[
 ]
 
 
+# Files of arrays: `problem/array_files.py`.
+ARRAY_SUFFIXES = (".npy", ".npz", ".txt")
+
+
 def problem_of(file: str) -> Problem:
     """Return the problem in a file, on stdin ("-"), or of the case with this id.
 
@@ -82,6 +86,8 @@ def problem_of(file: str) -> Problem:
     if file == "-":
         content = read_limited(sys.stdin.buffer.read, "stdin")
         return parse_problem(load_json(content, "stdin"), "stdin")
+    if Path(file).suffix in ARRAY_SUFFIXES:
+        raise RequestError(f"{file}: holds arrays, not a problem; pass it as --outputs {file}")
     if Path(file).exists() or "." in file or "/" in file:
         return read_problem(Path(file))
     return case_of(file)

@@ -111,6 +111,13 @@ def test_standard_input_has_a_limit(here, file, monkeypatch, words, where):
     assert len(out.splitlines()) == (words[0] == "run")  # what came before is answered
 
 
+@pytest.mark.parametrize("name", ["y.npy", "y.npz", "y.txt"])
+def test_array_in_place_of_a_problem_is_refused_with_its_option(here, name):
+    status, out, err = here("explain", name)
+    assert (status, out) == (2, "")
+    assert err == f"rnnparity: {name}: holds arrays, not a problem; pass it as --outputs {name}\n"
+
+
 def test_outputs_of_another_file_are_explained(here, tmp_path):
     (golden,) = golden_outputs(catalogue()["gru-spread-last"])
     np.savez(tmp_path / "right.npz", output=golden.data)
