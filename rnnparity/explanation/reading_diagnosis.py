@@ -156,11 +156,19 @@ def _without_repetition(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """Leave out what another finding states as well, and more."""
     repeated = {type_ for finding in findings for type_ in _REPEATS.get(finding.type, ())}
     zero = {finding.name for finding in findings if finding.type is FindingType.ZERO}
+    starts = {f.half for f in findings if f.type is FindingType.INITIAL_STATE and f.certain}
     return tuple(
         finding
         for finding in findings
         if finding.type not in repeated
         and not (finding.type is FindingType.CONSTANT and finding.name in zero)
+        # With another initial h the c of the first step is not the one that h = o * act(c) gives, and
+        # the second step seems not to follow from it.
+        and not (
+            finding.type is FindingType.STEP_FOLLOWS
+            and finding.half in starts
+            and finding.numbers != (0,)
+        )
     )
 
 

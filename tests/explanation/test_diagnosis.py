@@ -33,6 +33,7 @@ from rnnparity.problem.explanations import Cause, FaultId, Mismatch
 from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.verdicts import DifferenceType, Verdict
+from rnnparity.reference import compute
 from rnnparity.report.text.messages import faults_name
 from rnnparity.verdict.judge import judge
 
@@ -162,6 +163,15 @@ def test_outputs_that_a_fault_makes_zero_name_it_with_low_confidence():
     cause = explanation_of(silent).cause
     assert [fault.cause for fault in cause.faults] == ["initial-state-ignored"]
     assert not cause.certain
+
+
+def test_another_initial_h_makes_no_second_step_wrong():
+    # The c of the first step is not seen, as its o is not the expected one.
+    problem = random_problem(spec_of("lstm", return_sequences=True), 0, SHAPE, initial=True)
+    h, *others = problem.initial_state
+    shifted = replace(problem, initial_state=(Tensor(h.name, h.data + np.float32(0.1)), *others))
+    explanation = diagnose(problem.with_outputs(compute(shifted))).explanation
+    assert [f.type for f in explanation.findings] == [FindingType.INITIAL_STATE]
 
 
 def test_of_equal_fits_the_cause_with_fewer_variants_comes_first():
