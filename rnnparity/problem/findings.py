@@ -67,6 +67,7 @@ class OtherInputs(StrEnum):
     READ_AS_TIME_FIRST = "read-as-time-first"  # (T, B, D) in the memory of (B, T, D)
     FEATURES_NORMALIZED = "features-normalized"
     SEQUENCES_NORMALIZED = "sequences-normalized"
+    STEPS_NORMALIZED = "steps-normalized"  # over the features of each step
     NORMALIZED = "normalized"
     IN_FLOAT16 = "in-float16"
     IN_BFLOAT16 = "in-bfloat16"

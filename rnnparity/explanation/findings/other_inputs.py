@@ -194,10 +194,11 @@ def _other_inputs(x: Array) -> Iterator[tuple[Finding, Array]]:
 
 
 def _normalized(x: Array) -> Iterator[tuple[Finding, Array]]:
-    """Yield the inputs with mean 0 and deviation 1: each feature, each sequence, all together."""
+    """Yield the inputs with mean 0 and deviation 1: each feature, sequence or step, or all of them."""
     axes: tuple[tuple[OtherInputs, tuple[int, ...]], ...] = (
         (OtherInputs.FEATURES_NORMALIZED, (0, 1)),
         (OtherInputs.SEQUENCES_NORMALIZED, (1,)),
+        (OtherInputs.STEPS_NORMALIZED, (2,)),
         (OtherInputs.NORMALIZED, (0, 1, 2)),
     )
     for name, axis in axes:

@@ -69,6 +69,7 @@ OTHER_INPUTS = {
     OtherInputs.SEQUENCES_NORMALIZED: (
         "normalized, each feature of each sequence to mean 0 and deviation 1"
     ),
+    OtherInputs.STEPS_NORMALIZED: "normalized, the features of each step to mean 0 and deviation 1",
     OtherInputs.NORMALIZED: "normalized, all together to mean 0 and deviation 1",
     OtherInputs.IN_FLOAT16: "stored in float16",
     OtherInputs.IN_BFLOAT16: "stored in bfloat16",

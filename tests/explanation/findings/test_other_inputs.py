@@ -27,6 +27,9 @@ WIDE = {
     OtherInputs.SEQUENCES_NORMALIZED: lambda x: (
         (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)
     ),
+    OtherInputs.STEPS_NORMALIZED: lambda x: (
+        (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
+    ),
     OtherInputs.NORMALIZED: lambda x: (x - x.mean()) / x.std(),
     OtherInputs.IN_FLOAT16: lambda x: x.astype(np.float16).astype(np.float32),
     OtherInputs.IN_INT8: lambda x: np.round(x / np.abs(x).max() * 127) * np.abs(x).max() / 127,
