@@ -204,6 +204,8 @@ def _call(file: str, model: _ModelOptions) -> Call:
     arrays = None if inputs is None else read_arrays(inputs)
     recording = record_file(Path(file), arrays, imports=model.imports, unsafe=model.unsafe)
     calls = recording.calls
+    if not layer and len(calls) == 1:
+        layer = calls[0].id
     found = {call.id: call for call in calls}.get(layer)
     if found is None:
         known = ", ".join(call.id for call in calls)

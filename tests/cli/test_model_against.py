@@ -1,6 +1,7 @@
 """`rnnparity model --against` and `rnnparity explain --layer`, on a model that was recorded before."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -142,6 +143,16 @@ def test_layer_of_a_saved_model_is_explained_with_outputs_of_a_file(here, model,
         err
         == "rnnparity: case.json: --layer, --inputs, --import and --unsafe are for a .keras or .h5 file\n"
     )
+
+
+def test_only_layer_of_a_model_needs_no_name(here, model, monkeypatch, tmp_path):
+    recording = recorded_model()
+    one = replace(recording, calls=recording.calls[:1])
+    monkeypatch.setattr(saved, "record_file", lambda path, inputs, **options: one)
+    _, outputs, *_ = run_model(None)
+    np.save(tmp_path / "y.npy", outputs[0].data)
+    status, out, _ = here("explain", model, "--outputs", str(tmp_path / "y.npy"))
+    assert (status, out.splitlines()[0]) == (0, "first: agrees")
 
 
 def test_layer_is_explained_with_the_arrays_of_a_port_by_name(here, model, port, tmp_path):
