@@ -451,9 +451,14 @@ def test_what_a_port_does_between_two_layers_is_no_fault_of_the_second():
     recording, _ = two_layers(None)
     first, second = recording.calls
     output = first.outputs[0].data
-    turned = np.concatenate([output[..., :3], output[:, ::-1, 3:]], -1)
-    (y,) = outputs_of(replace(second.problem, inputs=Tensor("inputs", turned)))
-    arrays = [("x", recording.inputs[0].data), ("l1", output), ("turned", turned), ("l2", y.data)]
+    reversed_back = np.concatenate([output[..., :3], output[:, ::-1, 3:]], -1)
+    (y,) = outputs_of(replace(second.problem, inputs=Tensor("inputs", reversed_back)))
+    arrays = [
+        ("x", recording.inputs[0].data),
+        ("l1", output),
+        ("reversed_back", reversed_back),
+        ("l2", y.data),
+    ]
     result = compare_port("port", recording, Port(tuple(Tensor(*pair) for pair in arrays)))
     assert verdicts(result) == [AGREES, AGREES]
     assert [call.tensor for call in result.calls] == ["l1", "l2"]
@@ -465,9 +470,14 @@ def test_fault_of_a_layer_is_explained_by_the_inputs_that_were_changed_before_it
     recording, _ = two_layers(None)
     first, second = recording.calls
     output = first.outputs[0].data
-    turned = np.concatenate([output[..., :3], output[:, ::-1, 3:]], -1)
-    (y,) = outputs_of(replace(second.problem, inputs=Tensor("inputs", turned)), SWAPPED)
-    arrays = [("x", recording.inputs[0].data), ("l1", output), ("turned", turned), ("l2", y.data)]
+    reversed_back = np.concatenate([output[..., :3], output[:, ::-1, 3:]], -1)
+    (y,) = outputs_of(replace(second.problem, inputs=Tensor("inputs", reversed_back)), SWAPPED)
+    arrays = [
+        ("x", recording.inputs[0].data),
+        ("l1", output),
+        ("reversed_back", reversed_back),
+        ("l2", y.data),
+    ]
     result = compare_port("port", recording, Port(tuple(Tensor(*pair) for pair in arrays)))
     assert verdicts(result) == [AGREES, DIVERGES]
     assert result.calls[1].tensor == "l2"

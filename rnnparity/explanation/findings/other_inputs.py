@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, islice
 
 import numpy as np
 
@@ -46,30 +46,33 @@ class Variant:
 def other_input_findings(problem: Problem, view: View) -> list[Finding]:
     """Return the other inputs, or masks, that account for what is seen of a problem.
 
-    Where several do, which of them it was cannot be told: none is certain.
+    Where several do, which of them it was cannot be determined: none is certain.
     """
     rows = view.worst_rows(FIRST_ROWS)
     part, seen = rows_of(problem, rows), view.rows(rows)
-    variants = _without_repetition(_variants(problem))
-    if len(variants) * part.inputs.data.size > MOST_VALUES:
+    # Only these rows of each are kept: all of them at once may be hundreds of times the inputs.
+    most = MOST_VALUES // part.inputs.data.size
+    parts = [_of_rows(variant, rows) for variant in islice(_variants(problem), most + 1)]
+    if len(parts) > most:
         return []
-    near = _near(part, seen, [_of_rows(variant, rows) for variant in variants])
-    candidates = [variants[index] for index in near]
-    hypotheses = float(len(variants))
-    for _ in range(2):
-        candidates = [v for v in candidates if _holds(part, seen, _of_rows(v, rows), hypotheses)]
-        results = [_holds(problem, view, variant, hypotheses) for variant in candidates]
-        found = [finding for finding in results if finding]
-        if found:
-            return [replace(each, certain=each.certain and len(found) == 1) for each in found]
-        candidates = _fitted(part, seen, problem)
-        hypotheses = len(candidates) * FREEDOM_OF_NUMBER
-    return []
+    near = _near(part, seen, parts)
+    candidates = [each for index, each in enumerate(_variants(problem)) if index in near]
+
+    def held(variants: Sequence[Variant], hypotheses: float) -> list[Finding]:
+        likely = [v for v in variants if _holds(part, seen, _of_rows(v, rows), hypotheses)]
+        results = [_holds(problem, view, variant, hypotheses) for variant in likely]
+        return [finding for finding in results if finding]
+
+    found = held(_without_repetition(candidates), len(parts))
+    if not found:
+        fitted = _fitted(part, seen, problem)
+        found = held(fitted, len(fitted) * FREEDOM_OF_NUMBER)
+    return [replace(each, certain=each.certain and len(found) == 1) for each in found]
 
 
 def fits_another_mask(problem: Problem, view: View) -> bool:
     """Return whether another mask accounts for what is seen of a problem with a mask."""
-    masks = [each for each in _variants(problem) if each.finding.type is FindingType.MASK]
+    masks = list(_mask_variants(problem))
     return any(_holds(problem, view, variant, len(masks)) for variant in masks)
 
 
@@ -177,6 +180,11 @@ def _variants(problem: Problem) -> Iterator[Variant]:
     for finding, inputs in _other_inputs(given):
         if inputs.shape == given.shape and not np.array_equal(inputs, given):
             yield Variant(finding, inputs, problem.mask)
+    yield from _mask_variants(problem)
+
+
+def _mask_variants(problem: Problem) -> Iterator[Variant]:
+    given = problem.inputs.data.astype(np.float64)
     for finding, mask in _other_masks(problem):
         if not np.array_equal(mask, problem.mask if problem.mask is not None else True):
             yield Variant(finding, given, mask)

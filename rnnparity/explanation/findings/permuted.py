@@ -32,11 +32,11 @@ def permuted_findings(view: View) -> Iterator[Finding]:
 
 def permuted(view: View, output: Output, axis: str) -> Iterator[Finding]:
     """Yield which expected row, step or unit each actual one is."""
-    turned = output.along(AXES[axis])
-    length = len(turned.actual)
+    slices = output.along(AXES[axis])
+    length = len(slices.actual)
     if not 2 <= length <= LONGEST:
         return
-    telling = _telling(turned)
+    telling = _telling(slices)
     # Any order of length! is as good a guess as another; the plain ones come before.
     guesses = min(length * log(length), lgamma(length + 1)) / log(10)
     orders = [(order, 0.0) for order in _plain_orders(axis, length) if _fits(telling, order)]
@@ -46,15 +46,15 @@ def permuted(view: View, output: Output, axis: str) -> Iterator[Finding]:
     found = (
         finding
         for order, guesses in orders
-        for finding in _in_order(view, turned, axis, order, guesses)
+        for finding in _in_order(view, slices, axis, order, guesses)
     )
     yield from islice(found, 1)
 
 
-def _telling(turned: Output) -> Output:
+def _telling(slices: Output) -> Output:
     """Return of each slice the values that vary most from slice to slice."""
     flat = Output(
-        "", *(a.reshape(len(a), -1) for a in (turned.actual, turned.expected, turned.allowed))
+        "", *(a.reshape(len(a), -1) for a in (slices.actual, slices.expected, slices.allowed))
     )
     telling = np.argsort(flat.expected.std(axis=0))[::-1][:COMPARED]
     return flat.part((slice(None), telling))
@@ -77,11 +77,11 @@ def _plain_orders(axis: str, length: int) -> Iterator[Array]:
 
 
 def _in_order(
-    view: View, turned: Output, axis: str, order: Array, guesses: float
+    view: View, slices: Output, axis: str, order: Array, guesses: float
 ) -> Iterator[Finding]:
     finding = Finding(TYPES[axis], numbers=tuple(order.tolist()), half=view.prefix)
-    moved = replace(turned, allowed=turned.allowed[order])  # the noise is that of the values
-    claim = moved.claim(finding, turned.expected[order])
+    moved = replace(slices, allowed=slices.allowed[order])  # the noise is that of the values
+    claim = moved.claim(finding, slices.expected[order])
     yield from weigh([claim], view.threshold, 10.0**guesses)
 
 

@@ -1,5 +1,6 @@
 """Other inputs and other masks: what the reference computes from them is taken for theirs."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -118,6 +119,18 @@ def test_other_numbers_are_no_other_inputs():
     wrong = with_arrays(problem, wrong)
     evidence = Evidence(problem, wrong.outputs, expect(problem))
     assert other_input_findings(problem, view_of(evidence)) == []
+
+
+def test_many_rows_take_the_memory_of_a_few_inputs():
+    """All variants of the inputs at once were three hundred times as large."""
+    problem = random_problem(spec_of("simple_rnn", 2), 0, (400, 20, 24))
+    wrong = with_arrays(problem, [array + 0.05 for array in run(problem)])
+    view = view_of(Evidence(wrong, wrong.outputs, expect(problem)))
+    tracemalloc.start()
+    other_input_findings(problem, view)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60 * problem.inputs.data.nbytes
 
 
 def test_noise_of_the_inputs_that_were_used_decides():
