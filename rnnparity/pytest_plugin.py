@@ -10,8 +10,8 @@ In another project, this compares a function with the core set of cases:
 `@pytest.mark.rnn_cases("lstm and not mask:interior")` selects of all cases, as
 `rnnparity check -k` does; `pytest --rnn-full` takes all of them.
 Failures are grouped by their cause at the end of the run; the reports of failed tests, in JUnit's
-XML too, have the properties `rnnparity_cause`, `rnnparity_fix` and `rnnparity_command`, also those
-of `assert_parity`.
+XML too, have the properties `rnnparity_cause`, `rnnparity_finding`, `rnnparity_group`, `rnnparity_fix`
+and `rnnparity_command`, also those of `assert_parity`.
 A run in which every case is skipped has compared nothing and is not a pass: pytest's exit status is
 then 5, as where no test was collected. Nothing heavy is imported before the fixture is used.
 """
