@@ -59,8 +59,9 @@ def model(
     """Compare every recurrent layer of a saved model."""
     from json import dumps
 
+    from rnnparity.models.model_files import check_model_file
     from rnnparity.models.ports.naming import check_port
-    from rnnparity.models.saved import check_model_file, record_file
+    from rnnparity.models.saved import record_file
     from rnnparity.problem.array_files import read_arrays
     from rnnparity.problem.files import check_writable, write_file
 

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
 from rnnparity.models.calls import Recording
 from rnnparity.models.conversion import with_keras_version
 from rnnparity.models.inputs import generated_inputs, prepared_inputs
-from rnnparity.models.keras_2 import METADATA, hdf5_config, is_keras_2, keras_version, readable
+from rnnparity.models.keras_2 import keras_version, readable
 from rnnparity.models.layers import KerasLayer
+from rnnparity.models.model_files import (
+    check_hdf5_model,
+    check_model_file,
+    config_text,
+    custom_names,
+    has_lambda,
+)
 from rnnparity.models.recording import record
-from rnnparity.models.worker import GIB, MEMORY_LIMIT, TIMEOUT_S, in_worker, limit_memory
+from rnnparity.models.worker import TIMEOUT_S, in_worker, limit_memory
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.files import MODEL_SUFFIXES
 from rnnparity.session.outcome import error_line, is_out_of_memory
 from rnnparity.subjects.importing import is_module, user_location
 from rnnparity.subjects.registry import check_installed
-
-# A member that every .keras archive has beside METADATA, and how each file begins.
-CONFIG = "config.json"
-# What the code of a lambda is in the configuration, in files of Keras 3 and of Keras 2.
-LAMBDA_MARKS = ('"__lambda__"', '"function_type": "lambda"')
-ZIP_START, HDF5_START = b"PK", b"\x89HDF\r\n\x1a\n"
 
 # Keras ships no types.
 KerasModule: TypeAlias = Any
@@ -58,63 +57,6 @@ def record_file(
     return in_worker(
         str(path), timeout_s, _recorded_in_worker, str(path), inputs, tuple(imports), unsafe
     )
-
-
-def check_model_file(path: Path) -> None:
-    """Check what can be known of a model's file without loading it.
-
-    Raises:
-        RequestError: it is not a model, or an archive whose members are too large or point outside.
-    """
-    if path.suffix not in MODEL_SUFFIXES:
-        raise RequestError(f"{path}: got suffix {path.suffix!r}, expected a .keras or .h5 file")
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(HDF5_START))
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if path.suffix != ".keras":
-        if start != HDF5_START:
-            raise RequestError(f"{path}: not an HDF5 file; save the model with model.save")
-        return
-    if not start.startswith(ZIP_START):
-        raise RequestError(f"{path}: not a .keras archive; save the model with model.save")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_members(path, archive.infolist())
-            _ = archive.read(CONFIG)
-            version = keras_version(path)
-    except (
-        zipfile.BadZipFile,
-        EOFError,
-        NotImplementedError,  # a compression that zipfile does not have
-        RuntimeError,  # an encrypted member
-        ValueError,
-        OSError,
-    ) as error:
-        raise RequestError(f"{path}: damaged .keras archive: {error}") from None
-    if is_keras_2(version):
-        raise RequestError(
-            f"{path}: a .keras file of Keras {version}, which Keras 3 cannot open; save it as .h5: "
-            f"tf_keras.models.load_model({str(path)!r}).save('model.h5')"
-        )
-
-
-def _check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
-    for member in members:
-        name = PurePosixPath(member.filename.replace("\\", "/"))
-        if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
-            raise RequestError(
-                f"{path}: its member {member.filename!r} points outside the archive; do not trust this file"
-            )
-    size = sum(member.file_size for member in members)
-    if size > MEMORY_LIMIT:
-        raise RequestError(
-            f"{path}: unpacks to {size / GIB:.1f} GiB, expected at most {MEMORY_LIMIT // GIB} GiB"
-        )
-    missing = {CONFIG, METADATA} - {member.filename for member in members}
-    if missing:
-        raise RequestError(f"{path}: {min(missing)} is missing; not a .keras archive")
 
 
 def _recorded_in_worker(
@@ -155,6 +97,8 @@ def _loaded(keras: KerasModule, path: Path, imports: Sequence[str], unsafe: bool
     Raises:
         RequestError: whatever the file makes Keras raise, in one line.
     """
+    if path.suffix != ".keras":
+        check_hdf5_model(path)
     custom = {} if path.suffix == ".keras" else _mask_operations()
     for name in imports:
         try:
@@ -173,7 +117,7 @@ def _loaded(keras: KerasModule, path: Path, imports: Sequence[str], unsafe: bool
         errors = list(_chain(error))
         if any(map(is_out_of_memory, errors)):
             raise MemoryError from None
-        reason = _failure(errors[-1], path, unsafe)
+        reason = _failure(errors[-1], path, unsafe, custom)
         raise RequestError(f"{path}: cannot be loaded: {reason}") from None
 
 
@@ -184,30 +128,23 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__context__
 
 
-def _failure(error: BaseException, path: Path, unsafe: bool) -> str:
+def _failure(error: BaseException, path: Path, unsafe: bool, custom: Collection[str]) -> str:
     """Return why a file cannot be loaded, and what to do about it.
 
     `error` is the first one: Keras reports a class that it cannot find as a model that cannot be
-    deserialized.
+    deserialized. `custom` are the names that were imported.
     """
-    if isinstance(error, ValueError) and not unsafe and _has_lambda(path):
+    config = config_text(path)
+    if isinstance(error, ValueError) and not unsafe and has_lambda(config):
         return (
             "a Lambda layer, or another Python lambda, in it is code that loading would execute; pass "
             "--unsafe if you trust the file"
         )
-    is_missing = isinstance(error, TypeError | ValueError)
-    advice = "; pass --import PKG for the module of custom objects" if is_missing else ""
-    return f"{error_line(error)}{advice}"
-
-
-def _has_lambda(path: Path) -> bool:
-    """Return whether the configuration in a file has the code of a Python lambda."""
-    if path.suffix == ".keras":
-        with zipfile.ZipFile(path) as archive:
-            text = archive.read(CONFIG).decode(errors="replace")
-    else:
-        text = hdf5_config(path)
-    return any(mark in text for mark in LAMBDA_MARKS)
+    missing = sorted(name for name in custom_names(config) if name.rpartition(">")[2] not in custom)
+    if missing:
+        names = ", ".join(missing)
+        return f"{names}: not in Keras; pass --import PKG for the module that defines it"
+    return error_line(error)
 
 
 def _mask_operations() -> dict[str, object]:

@@ -8,9 +8,10 @@ import pytest
 from _support.frameworks import keras
 
 from rnnparity import from_model
-from rnnparity.models import saved
+from rnnparity.models import model_files, saved
 from rnnparity.models.calls import Note
-from rnnparity.models.saved import check_model_file, record_file, recorded
+from rnnparity.models.model_files import check_model_file
+from rnnparity.models.saved import record_file, recorded
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.verdicts import Verdict
 
@@ -118,7 +119,7 @@ def test_custom_object_is_imported_or_missed(keras, save, monkeypatch, suffix):
     kept = dict(custom)
     custom.clear()
     try:
-        with pytest.raises(RequestError, match=r"'(port>)?LSTM'.*; pass --import PKG"):
+        with pytest.raises(RequestError, match="port>LSTM: not in Keras; pass --import PKG"):
             recorded(keras, path)
     finally:
         custom.update(kept)
@@ -201,7 +202,7 @@ def test_file_that_is_not_a_model_is_refused(tmp_path):
 
 
 def test_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(saved, "MEMORY_LIMIT", 10_000)
+    monkeypatch.setattr(model_files, "MEMORY_LIMIT", 10_000)
     path = tmp_path / "bomb.keras"
     archive(path, {"config.json": "0" * 10**6, "metadata.json": "{}"})
     with pytest.raises(RequestError, match="unpacks to"):
@@ -213,3 +214,44 @@ def test_damaged_configuration_is_one_line(keras, tmp_path):
     archive(path, {"config.json": "{", "metadata.json": "{}", "model.weights.h5": "x"})
     with pytest.raises(RequestError, match="cannot be loaded"):
         recorded(keras, path)
+
+
+def test_damaged_h5_file_is_one_line(keras, save, tmp_path):
+    layers = keras.layers
+    content = save(layers.LSTM(3), suffix=".h5").read_bytes()
+    path = tmp_path / "torn.h5"
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(RequestError, match=r"torn.h5: damaged HDF5 file: .*truncated"):
+        recorded(keras, path)
+
+
+def test_h5_file_without_a_model_is_refused(keras, tmp_path):
+    inputs = keras.Input((4, 3))
+    path = tmp_path / "model.weights.h5"
+    keras.Model(inputs, keras.layers.LSTM(2)(inputs)).save_weights(path)
+    with pytest.raises(RequestError, match="has no model, only weights"):
+        recorded(keras, path)
+
+
+def test_only_names_that_are_not_in_keras_need_an_import(keras, save):
+    class Doubled(keras.layers.Layer):
+        def call(self, inputs):
+            return 2 * inputs
+
+    for suffix in (".keras", ".h5"):
+        path = save(Doubled(), keras.layers.LSTM(3), suffix=suffix)
+        with pytest.raises(
+            RequestError, match=r"cannot be loaded: Doubled: not in Keras; pass --import"
+        ):
+            recorded(keras, path)
+
+
+def test_error_of_a_file_without_custom_objects_advises_no_import(keras, tmp_path):
+    path = tmp_path / "damaged.keras"
+    config = {"module": "keras", "class_name": "Sequential", "config": {"layers": 1}}
+    archive(
+        path, {"config.json": json.dumps(config), "metadata.json": "{}", "model.weights.h5": "x"}
+    )
+    with pytest.raises(RequestError, match="cannot be loaded") as refused:
+        recorded(keras, path)
+    assert "--import" not in str(refused.value)
