@@ -72,6 +72,12 @@ Case = Annotated[
 
 # Files of arrays: `problem/array_files.py`.
 ARRAY_SUFFIXES = (".npy", ".npz", ".txt")
+# What makes problems of files of other frameworks; in Python, since each needs the model's inputs.
+READ_BY = {
+    ".pt": "from_torch",
+    ".pth": "from_torch",
+    ".onnx": "from_onnx",
+}
 
 
 def problem_of(file: str) -> Problem:
@@ -88,6 +94,12 @@ def problem_of(file: str) -> Problem:
         return parse_problem(load_json(content, "stdin"), "stdin")
     if Path(file).suffix in ARRAY_SUFFIXES:
         raise RequestError(f"{file}: holds arrays, not a problem; pass it as --outputs {file}")
+    if Path(file).suffix in READ_BY:
+        function = READ_BY[Path(file).suffix]
+        raise RequestError(
+            f"{file}: holds a model, not a problem; rnnparity.models.{function} makes problems of its "
+            "layers, `rnnparity model FILE.keras --against` compares it with a Keras model"
+        )
     if Path(file).exists() or "." in file or "/" in file:
         return read_problem(Path(file))
     return case_of(file)

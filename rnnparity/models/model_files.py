@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 
 from rnnparity.models.keras_2 import METADATA, hdf5_config, is_keras_2, keras_version
 from rnnparity.models.worker import GIB, MEMORY_LIMIT
@@ -109,12 +110,11 @@ def has_lambda(config: str) -> bool:
     return any(mark in config for mark in LAMBDA_MARKS)
 
 
-def custom_names(config: str) -> set[str]:
+def custom_names(keras: ModuleType, config: str) -> set[str]:
     """Return the names of the classes and functions in a configuration that Keras does not know.
 
     Every object states its module; the layers in an .h5 file state their names only.
     """
-    import keras
 
     def is_known(name: str, module: object) -> bool:
         if keras.saving.get_registered_object(name) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -117,7 +117,12 @@ def _loaded(keras: KerasModule, path: Path, imports: Sequence[str], unsafe: bool
         errors = list(_chain(error))
         if any(map(is_out_of_memory, errors)):
             raise MemoryError from None
-        reason = _failure(errors[-1], path, unsafe, custom)
+        missing = sorted(
+            name
+            for name in custom_names(keras, config_text(path))
+            if name.rpartition(">")[2] not in custom
+        )
+        reason = _failure(errors[-1], path, unsafe, missing)
         raise RequestError(f"{path}: cannot be loaded: {reason}") from None
 
 
@@ -128,19 +133,17 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__context__
 
 
-def _failure(error: BaseException, path: Path, unsafe: bool, custom: Collection[str]) -> str:
+def _failure(error: BaseException, path: Path, unsafe: bool, missing: Sequence[str]) -> str:
     """Return why a file cannot be loaded, and what to do about it.
 
     `error` is the first one: Keras reports a class that it cannot find as a model that cannot be
-    deserialized. `custom` are the names that were imported.
+    deserialized. `missing` are the names that nothing defines.
     """
-    config = config_text(path)
-    if isinstance(error, ValueError) and not unsafe and has_lambda(config):
+    if isinstance(error, ValueError) and not unsafe and has_lambda(config_text(path)):
         return (
             "a Lambda layer, or another Python lambda, in it is code that loading would execute; pass "
             "--unsafe if you trust the file"
         )
-    missing = sorted(name for name in custom_names(config) if name.rpartition(">")[2] not in custom)
     if missing:
         names = ", ".join(missing)
         return f"{names}: not in Keras; pass --import PKG for the module that defines it"

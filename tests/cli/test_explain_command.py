@@ -118,6 +118,13 @@ def test_array_in_place_of_a_problem_is_refused_with_its_option(here, name):
     assert err == f"rnnparity: {name}: holds arrays, not a problem; pass it as --outputs {name}\n"
 
 
+@pytest.mark.parametrize("name", ["y.pt", "y.onnx"])
+def test_model_of_another_framework_is_refused_with_what_reads_it(here, name):
+    status, out, err = here("run", name)
+    assert (status, out) == (2, "")
+    assert "holds a model, not a problem; rnnparity.models.from_" in err
+
+
 def test_outputs_of_another_file_are_explained(here, tmp_path):
     (golden,) = golden_outputs(catalogue()["gru-spread-last"])
     np.savez(tmp_path / "right.npz", output=golden.data)
