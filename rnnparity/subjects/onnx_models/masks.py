@@ -21,12 +21,24 @@ class Mask:
         self.mask = mask
         self.used = graph.add("Cast", mask, to=INT32)
         self.lengths = graph.add("ReduceSum", self.used, graph.axis(1), keepdims=0)
+        self.steps = graph.add("Shape", mask, start=1, end=2)
         # (B, 1)
         self.lengths_column = graph.add("Unsqueeze", self.lengths, graph.axis(1))
-        # TopK takes the lower index first of equal values: used steps in order, then masked ones.
-        steps = graph.add("Shape", mask, start=1, end=2)
-        _, order = graph.add_node("TopK", self.used, steps, axis=1, outputs=2)
+        _, order = graph.add_node("TopK", self._keys(), self.steps, axis=1, outputs=2)
         self.order = graph.add("Unsqueeze", order, graph.axis(2))
+
+    def _keys(self) -> str:
+        """Return keys (B, T), no two of a row equal, that decrease in the order of steps wanted.
+
+        They are used * T - t: used steps in order, then masked ones. TopK takes the lower index first
+        of equal values, but not in every engine.
+        """
+        graph = self.graph
+        steps = graph.add("Cast", self.steps, to=INT32)
+        axis = graph.scalar(1, INT32)
+        ones = graph.add("Expand", graph.scalar(1, INT32), graph.add("Shape", self.mask))
+        index = graph.add("CumSum", ones, axis, exclusive=1)
+        return graph.add("Sub", graph.add("Mul", self.used, steps), index)
 
     def gathered(self, x: str) -> str:
         """Return x (B, T, D) with each row's used steps first."""
