@@ -25,6 +25,8 @@ from rnnparity.faults.scale import (
     unit_shift,
 )
 from rnnparity.faults.time import time_truncated
+from rnnparity.faults.zoneout import RATES as RATES_OF_ZONEOUT
+from rnnparity.faults.zoneout import zoneout
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Bidirectional, halves
 from rnnparity.problem.problem import Problem
@@ -48,6 +50,8 @@ def fitted(problem: Problem, actual: Sequence[Array], expected: Sequence[Array])
             yield cell_clipped(limit)
         for limit in {float(np.abs(array).max()) for array in actual[1:]} - {0.0}:
             yield replace(cell_clipped(limit), freedom=FREEDOM_OF_NUMBER)
+    for rate, state in product(RATES_OF_ZONEOUT, ("", "h", "c")):
+        yield zoneout(rate, state)
     yield from _dropped_outputs(actual[0], expected[0])
     if not isinstance(problem.layer, Bidirectional) and problem.inputs.shape[2] <= MAX_FEATURES:
         yield from _dropped_inputs(problem, actual)

@@ -13,11 +13,13 @@ from rnnparity.faults.scale import SCALE_FAULTS
 from rnnparity.faults.time import TIME_FAULTS
 from rnnparity.faults.weights import WEIGHT_FAULTS
 from rnnparity.faults.whole import WHOLE_FAULTS
+from rnnparity.faults.zoneout import ZONEOUT_FAULTS
 
 FAULTS: tuple[Fault, ...] = (
     *WEIGHT_FAULTS,
     *OPTION_FAULTS,
     *CELL_FAULTS,
+    *ZONEOUT_FAULTS,
     *MASK_FAULTS,
     *DROPOUT_FAULTS,
     *DIRECTION_FAULTS,

@@ -165,6 +165,37 @@ def test_output_of_the_previous_cell_state():
     np.testing.assert_allclose(actual[0], by_hand, rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("variant", "kept_h", "kept_c"),
+    [("rate 0.1", 0.1, 0.1), ("LSTM, h, rate 0.1", 0.1, 0), ("LSTM, c, rate 0.1", 0, 0.1)],
+)
+def test_zoneout_keeps_a_part_of_the_states(variant, kept_h, kept_c):
+    problem = random_problem(spec_of("lstm", **SEQUENCES), 0, SHAPE)
+    W, U, b = arrays(problem)
+
+    def step(x, h, c):
+        i, f, g, o = np.split(x @ W + h @ U + b, 4, axis=1)
+        new_c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        new_h = sigmoid(o) * np.tanh(new_c)
+        return kept_h * h + (1 - kept_h) * new_h, kept_c * c + (1 - kept_c) * new_c
+
+    by_hand = run_by_hand(problem, step, zeros(problem, 2))
+    actual = outputs_with(problem, "zoneout", variant)
+    np.testing.assert_allclose(actual[0], by_hand, rtol=1e-12)
+
+
+def test_zoneout_of_a_layer_with_one_state():
+    problem = random_problem(spec_of("simple_rnn", **SEQUENCES), 0, SHAPE)
+    W, U, b = arrays(problem)
+
+    def step(x, h):
+        return (0.1 * h + 0.9 * np.tanh(x @ W + h @ U + b),)
+
+    by_hand = run_by_hand(problem, step, zeros(problem, 1))
+    np.testing.assert_allclose(outputs_with(problem, "zoneout", "rate 0.1")[0], by_hand, rtol=1e-12)
+    assert mutate(problem, fault("zoneout", "LSTM, c, rate 0.1")) == []
+
+
 @pytest.mark.parametrize("go_backwards", [False, True])
 @pytest.mark.parametrize(("variant", "factor"), [("from zeros", 0), ("from the last", 1)])
 def test_inputs_one_step_late(go_backwards, variant, factor):
