@@ -30,7 +30,12 @@ from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.explanations import Cause, Explanation
-from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
+from rnnparity.problem.findings import (
+    Finding,
+    FindingType,
+    accounts_for_values,
+    is_undetermined,
+)
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.verdicts import DifferenceType, Verdict
 from rnnparity.verdict.compare import compare_structure
@@ -202,6 +207,9 @@ def _on_slice(
     if not (explanation.cause and explanation.cause.explained):
         types = {finding.type for finding in whole.findings}
         findings = (*(each for each in findings if each.type not in types), *whole.findings)
+    accounted = accounted or whole.complete
+    if accounted:
+        findings = tuple(finding for finding in findings if not is_undetermined(finding))
     first, picture = explanation.first, explanation.picture
     if picture is not None and picture.across == "time":
         picture = replace(picture, start=part.steps.start)
@@ -212,5 +220,5 @@ def _on_slice(
         first=None if first is None else part.whole_mismatch(first),
         differences=part.whole_differences(explanation.differences),
         findings=findings,
-        accounted=accounted or whole.complete,
+        accounted=accounted,
     )

@@ -11,6 +11,7 @@ from rnnparity.explanation.pairs import Progress
 from rnnparity.explanation.probe import Ask, probe
 from rnnparity.explanation.reading_diagnosis import Diagnosis
 from rnnparity.explanation.separate import with_separating_problem
+from rnnparity.problem.findings import is_undetermined, undetermined_last
 from rnnparity.problem.problem import Problem
 
 
@@ -47,11 +48,12 @@ def _with_experiment(diagnosis: Diagnosis, ask: Ask) -> Diagnosis:
     """Add what an experiment finds; what it accounts for needs no uncertain finding."""
     explanation = diagnosis.explanation
     result = experiment(replace(diagnosis.problem, outputs=None), ask)
-    complete = bool(result.findings) and result.end is None
+    complete = result.end is None and not all(map(is_undetermined, result.findings))
     earlier = [f for f in explanation.findings if f.certain or not complete]
+    further = [f for f in result.findings if f not in earlier]
     explanation = replace(
         explanation,
-        findings=(*earlier, *(f for f in result.findings if f not in earlier)),
+        findings=undetermined_last([*earlier, *further]),
         accounted=complete,
         probes=explanation.probes + result.calls,
         experiment=result.end,

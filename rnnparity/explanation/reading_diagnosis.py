@@ -24,7 +24,7 @@ from rnnparity.explanation.search import Search
 from rnnparity.explanation.step_values import step_values
 from rnnparity.faults import Mutant, PlacedFault, fault_coverage
 from rnnparity.problem.explanations import Cause, Explanation, FaultDescription, FaultId
-from rnnparity.problem.findings import Finding, FindingType
+from rnnparity.problem.findings import Finding, FindingType, undetermined_last
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import Expected, expect
@@ -157,7 +157,7 @@ def _without_repetition(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     repeated = {type_ for finding in findings for type_ in _REPEATS.get(finding.type, ())}
     zero = {finding.name for finding in findings if finding.type is FindingType.ZERO}
     starts = {f.half for f in findings if f.type is FindingType.INITIAL_STATE and f.certain}
-    return tuple(
+    return undetermined_last(
         finding
         for finding in findings
         if finding.type not in repeated

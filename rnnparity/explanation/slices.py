@@ -17,7 +17,13 @@ from rnnparity.explanation.windows import Steps, chosen_steps
 from rnnparity.faults import PlacedFault, run_one
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.explanations import Mismatch, Slice
-from rnnparity.problem.findings import STEP_BY_STEP, Finding, FindingType, accounts_for_values
+from rnnparity.problem.findings import (
+    STEP_BY_STEP,
+    Finding,
+    FindingType,
+    accounts_for_values,
+    is_undetermined,
+)
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.verdicts import Difference
 from rnnparity.reference import compute
@@ -150,7 +156,8 @@ class ProblemSlice:
             return Findings()
         found = find_by_step(self.every_step)
         # What these rows are too few for may show on all of them.
-        return replace(found, findings=tuple(each for each in found.findings if each.certain))
+        kept = [each for each in found.findings if each.certain or is_undetermined(each)]
+        return replace(found, findings=tuple(kept))
 
     def _whole_step(self, step: int | None) -> int | None:
         return None if step is None else step + self.steps.start

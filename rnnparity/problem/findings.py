@@ -6,6 +6,7 @@ example of each.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -49,7 +50,11 @@ class FindingType(StrEnum):
     PRINTED_DIGITS = "printed-digits"  # [name: decimals or significant digits; numbers: how many]
     COARSE_STORAGE = "coarse-storage"  # correct up to a coarser type [name: what; value: error]
     OTHER_QUANTITY = "other-quantity"  # another quantity is returned [name: which]
-    EFFECTIVE_WEIGHTS = "effective-weights"  # those that were used [half, block, change, source]
+    EFFECTIVE_WEIGHTS = (
+        "effective-weights"  # those that were used [half, block, change, source], or
+    )
+    # what cannot be determined of them [no change; block: the gates; numbers: usable and needed
+    # steps; name: the activations because of which steps cannot be used]
     INITIAL_STATE = "initial-state"  # the states at the start [half, name: what they are]
     INPUTS = "inputs"  # those that were used [name: an `OtherInputs`; numbers: features; value]
     MASK = "mask"  # the one that was used [name: an `OtherMask`]
@@ -212,3 +217,21 @@ def is_zero_everywhere(finding: Finding) -> bool:
 def accounts_for_values(finding: Finding) -> bool:
     """Return whether a finding accounts for differences, more than by chance."""
     return finding.certain and finding.type not in PATTERNS | LOCATING
+
+
+def undetermined(
+    block: WeightBlock | None, numbers: tuple[int, ...] = (), name: str = ""
+) -> Finding:
+    """Return the finding that it cannot be determined whether a block differs from the given one."""
+    type_ = FindingType.EFFECTIVE_WEIGHTS
+    return Finding(type_, name, numbers, block=block, certain=False)
+
+
+def is_undetermined(finding: Finding) -> bool:
+    """Return whether a finding states only what cannot be determined."""
+    return finding.type is FindingType.EFFECTIVE_WEIGHTS and finding.change is None
+
+
+def undetermined_last(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings with what cannot be determined after everything that is found."""
+    return tuple(sorted(findings, key=is_undetermined))

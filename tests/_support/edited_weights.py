@@ -56,9 +56,10 @@ def edited(problem, block, edit):
 
 
 def effective(problem, actual, dtype="float32"):
-    """Return what is found where the outputs are those of another problem."""
+    """Return what is found where the outputs are those of another problem, and what is unknown."""
     output = Tensor.of("output", compute(actual)[0].data, dtype)
-    return effective_weights(problem.with_outputs((output,)), expect(problem).sigmas[0])
+    answer = effective_weights(problem.with_outputs((output,)), expect(problem).sigmas[0])
+    return answer.findings, answer.unknown
 
 
 def changed(block, change):

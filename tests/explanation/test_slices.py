@@ -16,7 +16,7 @@ from _support.explanations import (
 from _support.random_problems import SEQUENCES, random_problem, spec_of, stack_of, two_ways
 
 from rnnparity.problem.explanations import Cause
-from rnnparity.problem.findings import BlockChange, Finding, FindingType
+from rnnparity.problem.findings import BlockChange, Finding, FindingType, is_undetermined
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.explanation_json import as_json
 from rnnparity.report.text.messages import fault_name
@@ -70,8 +70,9 @@ def test_indices_of_a_slice_are_those_of_the_whole_problem():
     assert (first.row, first.step, first.unit) == (13, 5, 7)
     assert explanation.differences[0].index == (13, 5, 7)
     # Which rows of the slice differ means nothing for the whole problem, unlike the steps.
-    (finding,) = explanation.findings
+    finding, unknown = explanation.findings
     assert (finding.type, finding.numbers) == (FindingType.STEP_FOLLOWS, (5, 6))
+    assert is_undetermined(unknown)
 
 
 def test_value_that_is_not_finite_has_the_index_of_the_whole_problem():
@@ -129,8 +130,9 @@ def test_difference_that_starts_late_is_explained_on_the_steps_around_it(backwar
     assert difference.first_step == 200
     assert difference.index[0] == 3
     assert difference.index[1] >= 200
-    (finding,) = explanation.findings
+    finding, unknown = explanation.findings
     assert (finding.type, finding.numbers) == (FindingType.STEP_FOLLOWS, tuple(range(200, 220)))
+    assert is_undetermined(unknown)
 
 
 def test_cause_that_acts_late_is_found_and_fits_the_whole():

@@ -9,12 +9,24 @@ import numpy as np
 
 from rnnparity.explanation.estimate import Estimate
 from rnnparity.explanation.experiments.equation_search import ERRORS, Identified
-from rnnparity.explanation.experiments.model import OUTPUT, declared_activations
-from rnnparity.explanation.experiments.parameters import Parameters
 from rnnparity.explanation.experiments.states import state_findings
-from rnnparity.explanation.findings.block_changes import Blocks, ChangedBlock, blocks_of, changes_of
+from rnnparity.explanation.findings.block_changes import (
+    Blocks,
+    ChangedBlock,
+    blocks_of,
+    changes_of,
+    joined_gates,
+)
+from rnnparity.explanation.fitting.model import OUTPUT, declared_activations
+from rnnparity.explanation.fitting.parameters import Parameters
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
-from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
+from rnnparity.problem.findings import (
+    BlockChange,
+    Finding,
+    FindingType,
+    WeightBlock,
+    undetermined,
+)
 from rnnparity.problem.layers import Recurrent
 
 
@@ -61,7 +73,7 @@ def _of_weights(
                 found += _changed(replace(block, row=1), second, given)
             else:  # of two rows only the sum has an effect
                 found += _changed(block, estimate, given)
-    for finding in _joined(half, _with_exchanges(found)):
+    for finding in joined_gates(half, _with_exchanges(found)):
         yield replace(finding, half=about.half, sigma=about.sigma)
 
 
@@ -86,11 +98,17 @@ def _by_gate(half: Recurrent, values: Array, errors: Array) -> Iterator[tuple[st
 
 
 def _changed(block: WeightBlock, used: Estimate, given: Blocks) -> list[Finding]:
-    """Return the finding about a block, none where it is the given one."""
+    """Return the finding about a block, none where it is the given one.
+
+    Where a number has no effect on the answers, it is not known: nothing more is claimed than that
+    the others differ, or that it cannot be determined.
+    """
+    is_known = np.isfinite(used.error).all()
     if used.agrees(given[block]):
-        return []
+        return [] if is_known else [undetermined(block)]
     other = ChangedBlock(block, BlockChange.OTHER, used.numbers)
-    return [next(iter(changes_of(block, given, used)), other).finding]
+    changes = changes_of(block, given, used) if is_known else []
+    return [next(iter(changes), other).finding]
 
 
 def _with_exchanges(findings: Sequence[Finding]) -> list[Finding]:
@@ -106,30 +124,3 @@ def _with_exchanges(findings: Sequence[Finding]) -> list[Finding]:
         else:
             result.append(finding)
     return result
-
-
-def _joined(half: Recurrent, findings: Sequence[Finding]) -> list[Finding]:
-    """Return findings, one for all gates of an array where they have the same change."""
-    groups: dict[Finding, list[Finding]] = {}
-    for finding in findings:
-        groups.setdefault(_of_all_gates(finding), []).append(finding)
-    is_whole = {whole: len(group) == len(half.cell.gates) > 1 for whole, group in groups.items()}
-    return [
-        finding
-        for whole, group in groups.items()
-        for finding in ([whole] if is_whole[whole] else group)
-    ]
-
-
-def _of_all_gates(finding: Finding) -> Finding:
-    """Return what a finding would be about all gates."""
-    block, source = finding.block, finding.source
-    value = None if finding.value is None else round(finding.value, 4)
-    if block is None or (source is not None and source.gate != block.gate):
-        return finding
-    return replace(
-        finding,
-        block=replace(block, gate=""),
-        source=source and replace(source, gate=""),
-        value=value,
-    )

@@ -8,15 +8,15 @@ from itertools import product
 
 import numpy as np
 
-from rnnparity.explanation.experiments.least_squares import Effort, Fit
-from rnnparity.explanation.experiments.model import (
+from rnnparity.explanation.experiments.system import System
+from rnnparity.explanation.fitting.least_squares import Effort, Fit
+from rnnparity.explanation.fitting.model import (
     AS_DECLARED,
     OUTPUT,
     Equations,
     declared_activations,
     other_quantities,
 )
-from rnnparity.explanation.experiments.system import System
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
 from rnnparity.reference.activations import ACTIVATIONS

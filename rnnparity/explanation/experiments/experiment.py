@@ -16,10 +16,10 @@ from rnnparity.explanation.experiments.equation_search import (
     unchanged_fits,
     with_states_of,
 )
-from rnnparity.explanation.experiments.least_squares import Fit
-from rnnparity.explanation.experiments.model import AS_DECLARED, Equations
 from rnnparity.explanation.experiments.probes import Ask, Laboratory, Probe
 from rnnparity.explanation.experiments.system import System
+from rnnparity.explanation.fitting.least_squares import Fit
+from rnnparity.explanation.fitting.model import AS_DECLARED, Equations
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.explanations import ExperimentEnd
 from rnnparity.problem.findings import Finding

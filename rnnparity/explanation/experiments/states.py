@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnparity.explanation.estimate import Estimate
 from rnnparity.explanation.experiments.equation_search import ERRORS
-from rnnparity.explanation.experiments.parameters import Parameters
+from rnnparity.explanation.fitting.parameters import Parameters
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
 from rnnparity.problem.layers import Recurrent

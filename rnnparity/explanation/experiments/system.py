@@ -7,8 +7,9 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from rnnparity.explanation.experiments import parameters
-from rnnparity.explanation.experiments.least_squares import (
+from rnnparity.explanation.experiments.probes import Probe
+from rnnparity.explanation.fitting import parameters
+from rnnparity.explanation.fitting.least_squares import (
     Blocks,
     Data,
     Effort,
@@ -16,9 +17,8 @@ from rnnparity.explanation.experiments.least_squares import (
     distances,
     fit,
 )
-from rnnparity.explanation.experiments.model import AS_DECLARED, Equations, Half, run_layer
-from rnnparity.explanation.experiments.parameters import Parameters
-from rnnparity.explanation.experiments.probes import Probe
+from rnnparity.explanation.fitting.model import AS_DECLARED, Equations, Half, run_layer
+from rnnparity.explanation.fitting.parameters import Parameters
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Recurrent, Stack, halves
 

@@ -5,7 +5,7 @@ A block is (C, H): C weights of each unit; that of a bias has C=1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -138,3 +138,36 @@ def _fitted(block: WeightBlock, given: Array, used: Estimate) -> Iterator[Change
     if len(np.unique(order)) == len(order):
         changed = np.take(given, order, axis)
         yield ChangedBlock(block, BlockChange.PERMUTED, changed, order=tuple(order.tolist()))
+
+
+def joined_gates(layer: Recurrent, findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings about blocks, one for all gates of an array where they have the same change."""
+    groups: dict[Finding, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(_of_all_gates(finding), []).append(finding)
+    return [
+        finding
+        for whole, group in groups.items()
+        for finding in ([whole] if _is_whole(layer, whole, group) else group)
+    ]
+
+
+def _of_all_gates(finding: Finding) -> Finding:
+    """Return what a finding would be about all gates, and both rows of a bias."""
+    block, source = finding.block, finding.source
+    value = None if finding.value is None else round(finding.value, 4)
+    if block is None or (source is not None and source.gate != block.gate):
+        return finding
+    return replace(
+        finding,
+        block=replace(block, gate="", row=None),
+        source=source and replace(source, gate=""),
+        value=value,
+    )
+
+
+def _is_whole(layer: Recurrent, whole: Finding, group: Sequence[Finding]) -> bool:
+    """Return whether findings are about every block of an array that can be told apart."""
+    assert whole.block  # noqa: S101 - they are about blocks
+    two_rows = whole.block.weights == "bias" and layer.bias_rows == 2
+    return len(group) == len(layer.cell.gates) + two_rows and len(group) > 1

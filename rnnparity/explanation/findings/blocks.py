@@ -176,6 +176,23 @@ def blocks_of(weights: Mapping[str, Array], prefix: str, layer: Recurrent) -> li
     return blocks
 
 
+def _arrays_of(
+    weights: Mapping[str, Array], prefix: str, layer: Recurrent, half: str
+) -> list[Block]:
+    """Return the whole arrays of a half as blocks.
+
+    The kernel of the only layer is left out: scaled, it cannot be distinguished from scaled inputs.
+    """
+    if not layer.cell.gated:
+        return []  # the block of the only gate is the array
+    names = [
+        *(["kernel"] if half else []),
+        "recurrent_kernel",
+        *(["bias"] if layer.use_bias else []),
+    ]
+    return [Block(prefix, WeightBlock(name, ""), (...,), weights[prefix + name]) for name in names]
+
+
 def _edits(weights: Mapping[str, Array], prefix: str, layer: Recurrent) -> Iterator[Edit]:
     """Yield every change of one block, with the arrays that differ, and those of whole arrays."""
     blocks = blocks_of(weights, prefix, layer)
@@ -222,9 +239,16 @@ def _finding(block: Block, change: BlockChange, source: Block | None = None) -> 
 
 
 def _fitted(base: Base) -> list[Edit]:
-    """Return each block scaled or shifted by the number that brings the outputs nearest."""
+    """Return each block, or array, scaled or shifted by the number that brings the outputs nearest."""
     weights = base.weights
-    blocks = [block for prefix, half in base.halves for block in blocks_of(weights, prefix, half)]
+    blocks = [
+        block
+        for prefix, half in base.halves
+        for block in (
+            *blocks_of(weights, prefix, half),
+            *_arrays_of(weights, prefix, half, base.half + prefix),
+        )
+    ]
     choices = [
         (change, block) for change in (BlockChange.SCALED, BlockChange.SHIFTED) for block in blocks
     ]

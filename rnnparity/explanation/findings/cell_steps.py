@@ -37,6 +37,10 @@ class _LSTMSteps(ActualSteps):
     def output(self) -> Array:
         return self.active("o") * self._read
 
+    def inverted(self, gate: str) -> tuple[str, ...]:
+        own = super().inverted(gate)
+        return own if gate == "o" else (self.layer.activation, *super().inverted("o"))
+
     def needed(self, gate: str) -> Noisy:
         if gate == "o":
             return self.h.times(1 / self._read).before(self.activation(gate))
@@ -88,6 +92,10 @@ class _GRUSteps(ActualSteps):
         """What the reset gate is multiplied by where it is applied after the product."""
         product: Array = self.h_before @ self.U["h"] + self.b[-1]["h"]
         return product
+
+    def inverted(self, gate: str) -> tuple[str, ...]:
+        own = super().inverted(gate)
+        return own if gate == "z" else (self.layer.activation, *super().inverted("z"))
 
     def needed(self, gate: str) -> Noisy:
         activation = self.activation(gate)

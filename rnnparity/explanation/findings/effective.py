@@ -1,22 +1,24 @@
-"""The weights that were used, by least squares, where those of one gate account for all differences.
+"""The weights that were used, by least squares.
 
 Each gate in turn is solved for with all others as expected (`gate_equations`), and regressed on
-what its weights are multiplied by. What is found counts only if a run with it gives the actual
+what its weights are multiplied by. Where no gate alone accounts for all differences, several are
+fitted at once (`fitted_gates`): that is asked last. What is found counts only if a run with it gives the actual
 outputs (`accounts`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 
 from rnnparity.explanation.findings.accounts import NOISIER, Account, ActualSequence
-from rnnparity.explanation.findings.block_changes import Blocks
+from rnnparity.explanation.findings.block_changes import joined_gates
+from rnnparity.explanation.findings.fitted_gates import fitted_gates, weights_of_unit
 from rnnparity.explanation.findings.regression import STEPS_PER_WEIGHT, Regression
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.findings import BlockChange, Finding, WeightBlock
+from rnnparity.problem.findings import BlockChange, Finding, WeightBlock, undetermined
 from rnnparity.problem.layers import Recurrent, with_return_state
 from rnnparity.problem.problem import Problem, Tensor
 
@@ -28,21 +30,49 @@ FEW_UNITS = 4
 
 @dataclass(frozen=True)
 class Identifiability:
-    """A gate that may be the cause, but whose weights cannot be determined.
+    """Gates of which one may be the cause, but whose weights cannot be determined.
 
     `usable` are the steps that can be used, `needed` is the number that it takes; more steps, or
-    rows with different inputs, would do.
+    rows with different inputs, would do. With enough of them the differences are too near to the
+    noise. `without_inverse` are the activations because of which steps cannot be used.
     """
 
-    gate: str
+    gates: str
     usable: int
     needed: int
+    without_inverse: tuple[str, ...] = ()
+
+    def joined(self, other: Identifiability) -> Identifiability:
+        """Return this and other gates together."""
+        return Identifiability(
+            self.gates + other.gates,
+            min(self.usable, other.usable),
+            max(self.needed, other.needed),
+            tuple(dict.fromkeys((*self.without_inverse, *other.without_inverse))),
+        )
+
+    @property
+    def finding(self) -> Finding:
+        """What cannot be determined as a finding."""
+        block = WeightBlock("", self.gates) if self.gates else None
+        return undetermined(block, (self.usable, self.needed), ", ".join(self.without_inverse))
 
 
-def effective_weights(
-    problem: Problem, sequence_sigmas: Array
-) -> tuple[list[Finding], list[Identifiability]]:
-    """Return how the weights of a gate that were used differ, and the gates that cannot be determined.
+@dataclass(frozen=True)
+class EffectiveWeights:
+    """How the weights that were used differ, and what could not be determined where none are found.
+
+    `unknown` are the gates of which one may be the cause. Without any (`gates` is "") no change of
+    one gate gives the outputs, and the steps are those for the weights of all gates. It is None
+    where nothing was tried.
+    """
+
+    findings: list[Finding]
+    unknown: Identifiability | None = None
+
+
+def effective_weights(problem: Problem, sequence_sigmas: Array) -> EffectiveWeights:
+    """Return how the weights of a gate that were used differ, or what cannot be determined.
 
     The layer of the problem reads forward and returns sequences; the first of its outputs is the
     actual one, `sequence_sigmas` its noise, both (B, T, H). Where several gates account for all
@@ -50,10 +80,10 @@ def effective_weights(
     """
     whole = ActualSequence(_part(problem, VALUES // _units(problem)), sequence_sigmas)
     if not whole.is_telling:
-        return [], []
+        return EffectiveWeights([])
     part = ActualSequence(_part(problem, _enough_steps(problem)), sequence_sigmas)
     accounts: list[Account] = []
-    unknown = []
+    unknown: list[Identifiability] = []
     for gate in part.layer.cell.gates:
         equation = part.steps.equation(gate)
         if equation is None:
@@ -62,13 +92,33 @@ def effective_weights(
         everything = regression.fit(range(len(equation.terms)), FEW_UNITS)
         if everything.distance > NOISIER * part.threshold:
             continue
-        if everything.steps < regression.needed:
-            unknown.append(Identifiability(gate, everything.steps, regression.needed))
-        accounts += _confirmed(part.accounts(regression), gate, whole)
-    described = [account for account in accounts if account.described]
-    accounts = described or accounts
-    single = len(accounts) == 1
-    return [f for account in accounts for f in _findings(account, single, part.blocks)], unknown
+        found = _confirmed(part.accounts(regression), gate, whole)
+        accounts += found
+        if not found or everything.steps < regression.needed:
+            counts = everything.steps, regression.needed
+            unknown.append(Identifiability(gate, *counts, equation.without_inverse))
+    findings = _findings(accounts, part)
+    if unknown:
+        return EffectiveWeights(findings, reduce(Identifiability.joined, unknown))
+    return EffectiveWeights(findings, None if findings else _all_gates(whole))
+
+
+def fitted_weights(problem: Problem, sequence_sigmas: Array, gates: str) -> list[Finding]:
+    """Return how the weights of all gates that were used differ, or those of one of `gates`.
+
+    The problem is that of `effective_weights`.
+    """
+    whole = ActualSequence(_part(problem, VALUES // _units(problem)), sequence_sigmas)
+
+    def cut(count: int) -> ActualSequence:
+        return ActualSequence(_part(problem, count), sequence_sigmas)
+
+    return _findings(fitted_gates(whole, cut, gates), whole)
+
+
+def _all_gates(whole: ActualSequence) -> Identifiability:
+    """Return how many steps there are for the weights of all gates, and how many it takes."""
+    return Identifiability("", int(whole.used.sum()), weights_of_unit(whole) + 1)
 
 
 def _confirmed(accounts: list[Account], gate: str, whole: ActualSequence) -> list[Account]:
@@ -83,15 +133,23 @@ def _confirmed(accounts: list[Account], gate: str, whole: ActualSequence) -> lis
     return [account for account in confirmed if account is not None]
 
 
-def _findings(account: Account, single: bool, given: Blocks) -> Iterator[Finding]:
-    """Yield the changes of an account as findings; `single`: there is no other account."""
-    certain = single and account.certain
+def _findings(accounts: list[Account], sequence: ActualSequence) -> list[Finding]:
+    """Return the changes of accounts as findings, those that are described if there are any."""
+    accounts = [account for account in accounts if account.described] or accounts
+    single = len(accounts) == 1
+    return [
+        replace(finding, sigma=account.sigma, certain=single and account.certain)
+        for account in accounts
+        for finding in _changes(account, sequence)
+    ]
+
+
+def _changes(account: Account, sequence: ActualSequence) -> list[Finding]:
     changes = account.changes
-    if account.sums_rows(given):
+    if account.sums_rows(sequence.blocks):
         summed = replace(changes[0].block, row=None)
         changes = (replace(changes[0], block=summed, change=BlockChange.SUMMED),)
-    for changed in changes:
-        yield replace(changed.finding, sigma=account.sigma, certain=certain)
+    return joined_gates(sequence.layer, [changed.finding for changed in changes])
 
 
 def summed_rows(problem: Problem, sequence_sigmas: Array) -> list[Finding]:
@@ -106,7 +164,7 @@ def summed_rows(problem: Problem, sequence_sigmas: Array) -> list[Finding]:
     weights = tuple(
         replace(tensor, data=once) if tensor is bias else tensor for tensor in problem.weights
     )
-    found, _ = effective_weights(replace(problem, weights=weights), sequence_sigmas)
+    found = effective_weights(replace(problem, weights=weights), sequence_sigmas).findings
     block = WeightBlock("bias", "")
     return [replace(f, block=block) for f in found if f.change is BlockChange.SUMMED]
 

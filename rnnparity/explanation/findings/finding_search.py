@@ -23,6 +23,7 @@ from rnnparity.explanation.findings.half_problem import (
 )
 from rnnparity.explanation.findings.half_questions import (
     BY_STEP,
+    LAST,
     QUICK,
     SLOW,
     Findings,
@@ -60,7 +61,10 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
     if answer.complete or quickly:
         return Findings(found, answer.complete)
     whole = tuple(_of_whole(evidence))
-    return Findings((*found, *whole), complete=any_accounts(whole))
+    if any_accounts(whole):
+        return Findings((*found, *whole), complete=True)
+    last = of_halves(differing, LAST)
+    return Findings((*found, *whole, *last.findings), last.complete)
 
 
 def _differing_halves(evidence: Evidence) -> list[HalfProblem]:
@@ -91,7 +95,7 @@ def find_in_halves(evidence: Evidence) -> Findings:
     if not evidence.finite:
         return Findings()
     differing = _differing_halves(evidence)
-    answer = of_halves(map(first_steps, differing), (*QUICK, *SLOW))
+    answer = of_halves(map(first_steps, differing), (*QUICK, *SLOW, *LAST))
     return Findings((*_one_direction(evidence, differing), *answer.findings), answer.complete)
 
 

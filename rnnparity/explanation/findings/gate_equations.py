@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnparity.explanation.findings.inverse import invert, value_range
+from rnnparity.explanation.findings.inverse import has_inverse_everywhere, invert, value_range
 from rnnparity.explanation.findings.sequences import initial_states, states_before, used_steps
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.findings import WeightBlock
@@ -77,12 +77,14 @@ class Term:
 class GateEquation:
     """The pre-activation (N, H) that a gate must have had, less the expected one, with its noise.
 
-    It is the sum over the terms of their numbers times the change of their block.
+    It is the sum over the terms of their numbers times the change of their block. `without_inverse`
+    are the activations because of which it cannot be determined at some steps.
     """
 
     gate: str
     difference: Noisy
     terms: tuple[Term, ...]
+    without_inverse: tuple[str, ...] = ()
 
 
 class ActualSteps(ABC):
@@ -117,7 +119,9 @@ class ActualSteps(ABC):
             sigma = np.hypot(needed.sigma, 2 * self.u * np.abs(needed.value))
             difference = needed.value - self.expected(gate)
         chosen = Noisy(difference[self.used], sigma[self.used])
-        return GateEquation(gate, chosen, tuple(self.terms(gate)))
+        names = dict.fromkeys(self.inverted(gate)) if np.isnan(chosen.value).any() else ()
+        partly = tuple(name for name in names if not has_inverse_everywhere(name))
+        return GateEquation(gate, chosen, tuple(self.terms(gate)), partly)
 
     def _by_gate(self, array: Array) -> dict[str, Array]:
         gates = self.layer.cell.gates
@@ -149,6 +153,10 @@ class ActualSteps(ABC):
         layer = self.layer
         is_candidate = gate == layer.cell.candidate
         return layer.activation if is_candidate else layer.recurrent_activation
+
+    def inverted(self, gate: str) -> tuple[str, ...]:
+        """Return the activations that have to be inverted, or must not be 0 or 1, for that of a gate."""
+        return (self.activation(gate),)
 
     @abstractmethod
     def output(self) -> Array:

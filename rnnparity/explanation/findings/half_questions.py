@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rnnparity.explanation.findings.activations import activation_findings
-from rnnparity.explanation.findings.effective import effective_weights, summed_rows
+from rnnparity.explanation.findings.effective import (
+    effective_weights,
+    fitted_weights,
+    summed_rows,
+)
 from rnnparity.explanation.findings.half_problem import HalfProblem
 from rnnparity.explanation.findings.masked import masked_findings
 from rnnparity.explanation.findings.moved import moved_findings
@@ -14,8 +18,9 @@ from rnnparity.explanation.findings.one_step import one_step
 from rnnparity.explanation.findings.quantities import quantity_findings
 from rnnparity.explanation.findings.steps import restart_findings, step_findings
 from rnnparity.explanation.findings.view import View
-from rnnparity.problem.findings import Finding, FindingType, WeightBlock, accounts_for_values
-from rnnparity.problem.problem import Tensor
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
+from rnnparity.problem.problem import Problem, Tensor
 
 # What is read off the unmasked steps only.
 UNMASKED = frozenset(
@@ -118,27 +123,33 @@ def _of_steps(half: HalfProblem) -> Iterator[Finding]:
         yield from step_findings(half, step)
 
 
-def _effective(half: HalfProblem) -> Iterator[Finding]:
-    """Yield the weights that were used, or of which gate they cannot be determined, where it has steps."""
+def _sequence_problem(half: HalfProblem) -> tuple[Problem, Array] | None:
+    """Return a half with its actual sequence as the only output, and its noise; None without one."""
     sequence = half.sequence
     if sequence is None:
-        return
+        return None
     layer = replace(half.layer, return_state=False)
     actual = Tensor("output", sequence.actual)
     problem = replace(half.problem, layer=layer, outputs=(actual,))
-    sigmas = sequence.allowed / half.view.threshold
-    found, unknown = effective_weights(problem, sigmas)
-    found = found or summed_rows(problem, sigmas)
-    prefix = half.view.prefix
-    yield from (replace(finding, half=prefix) for finding in found)
-    if unknown and not found:
-        gates = "".join(gate.gate for gate in unknown)
-        usable = min(gate.usable for gate in unknown)
-        needed = max(gate.needed for gate in unknown)
-        yield Finding(
-            FindingType.EFFECTIVE_WEIGHTS, numbers=(usable, needed), half=prefix,
-            block=WeightBlock("", gates), certain=False,
-        )  # fmt: skip
+    return problem, sequence.allowed / half.view.threshold
+
+
+def _effective(half: HalfProblem) -> Iterator[Finding]:
+    """Yield the weights of one gate that were used, where they can be solved for."""
+    seen = _sequence_problem(half)
+    if seen is not None:
+        found = effective_weights(*seen).findings or summed_rows(*seen)
+        yield from (replace(finding, half=half.view.prefix) for finding in found)
+
+
+def _fitted(half: HalfProblem) -> Iterator[Finding]:
+    """Yield the weights of several gates that were used, or what cannot be determined of them."""
+    seen = _sequence_problem(half)
+    unknown = None if seen is None else effective_weights(*seen).unknown
+    if seen is None or unknown is None:
+        return
+    found = fitted_weights(*seen, unknown.gates) or [unknown.finding]
+    yield from (replace(finding, half=half.view.prefix) for finding in found)
 
 
 QUICK: tuple[Question, ...] = (
@@ -148,4 +159,5 @@ QUICK: tuple[Question, ...] = (
     _quantities,
 )
 SLOW: tuple[Question, ...] = (_at_once(_of_steps), _at_once(_activations), _at_once(_effective))
-BY_STEP: tuple[Question, ...] = (_at_once(_of_steps), _at_once(_effective))
+LAST: tuple[Question, ...] = (_at_once(_fitted),)
+BY_STEP: tuple[Question, ...] = (_at_once(_of_steps), _at_once(_effective), *LAST)

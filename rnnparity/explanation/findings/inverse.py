@@ -74,6 +74,12 @@ def invert(name: str, y: Array) -> Array | None:
 
 
 @lru_cache
+def has_inverse_everywhere(name: str) -> bool:
+    """Return whether every value of an activation comes from one pre-activation only."""
+    return bool((np.diff(ACTIVATIONS[name](np.linspace(-4, 4, 801))) > 0).all())
+
+
+@lru_cache
 def value_range(name: str) -> tuple[float, float]:
     """Return the lowest and the highest value of an activation, which may be infinite."""
     values = ACTIVATIONS[name](np.linspace(-LARGEST_GATED, LARGEST_GATED, 8001))

@@ -246,13 +246,24 @@ def _block_text(finding: Finding) -> str:
 
 
 def _not_identifiable(finding: Finding) -> str:
+    """Return which weights cannot be determined, the steps that it takes, and why some cannot be used."""
+    block = finding.block
+    if not finding.numbers:
+        name = block_name(block) if block else "the weights"
+        return f"whether {name} differs cannot be determined: no output depends on all of it"
     usable, needed = finding.numbers
-    gates = finding.block.gate if finding.block else ""
-    plural = "s" if len(gates) > 1 else ""
-    return (
-        f"whether the weights of gate{plural} {', '.join(gates)} differ cannot be determined: {usable} "
-        f"usable steps of {needed} needed; more steps, or rows with different inputs, would do"
-    )
+    steps = f"{usable} usable steps of {needed} needed"
+    if finding.name:
+        steps += f", because {finding.name} has no inverse at some values"
+    enough = usable >= needed
+    more = "" if enough else "; more steps, or rows with different inputs, would do"
+    if block is None:
+        text = "no other weights of one gate give these outputs"
+        return text if enough else f"{text}; for several gates: {steps}{more}"
+    plural = "s" if len(block.gate) > 1 else ""
+    gates = f"gate{plural} {', '.join(block.gate)}"
+    why = f"{usable} steps, but differences near the noise" if enough else steps
+    return f"whether the weights of {gates} differ cannot be determined: {why}{more}"
 
 
 def _change_text(finding: Finding) -> str:

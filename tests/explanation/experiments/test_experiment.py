@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from _support.engines import Engine, problem_of
 
+from rnnparity.explanation.estimate import Estimate
+from rnnparity.explanation.experiments.changes import _changed
 from rnnparity.explanation.experiments.experiment import experiment
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.explanations import ExperimentEnd
-from rnnparity.problem.findings import BlockChange, FindingType, WeightBlock
+from rnnparity.problem.findings import BlockChange, FindingType, WeightBlock, undetermined
 from rnnparity.report.text.explanation import lines
+from rnnparity.report.text.findings import finding_text
 from rnnparity.session.ask import explain_subject
 
 CALLS = 200
@@ -271,3 +274,15 @@ def test_explanation_has_the_findings_and_the_number_of_calls():
 
 def text(explanation):
     return "\n".join(line.text for line in lines(explanation))
+
+
+def test_number_without_effect_is_not_claimed_to_be_anything():
+    block, given = WeightBlock("kernel", "h"), np.ones((2, 3))
+    error = np.where(np.arange(3) == 1, np.inf, 1e-6) * np.ones((2, 3))
+    (unknown,) = _changed(block, Estimate(given, error), {block: given})
+    assert unknown == undetermined(block)
+    assert finding_text(unknown).startswith("whether kernel, gate h differs cannot be determined")
+    (finding,) = _changed(block, Estimate(2 * given, error), {block: given})
+    assert finding.change is BlockChange.OTHER  # not doubled: some numbers may be anything
+    (finding,) = _changed(block, Estimate(2 * given, 1e-6 * given), {block: given})
+    assert finding.change is BlockChange.DOUBLED

@@ -25,7 +25,7 @@ from rnnparity.reference.tolerance import expect
 def test_correct_outputs_have_no_finding(name, dtype):
     for seed in range(5):
         problem = random_problem(replace(LAYERS[name], dtype=dtype), seed=seed)
-        assert effective(problem, problem, dtype) == ([], [])
+        assert effective(problem, problem, dtype) == ([], None)
 
 
 def test_gates_without_enough_steps_are_not_identifiable():
@@ -34,9 +34,10 @@ def test_gates_without_enough_steps_are_not_identifiable():
     other = edited(problem, WeightBlock("kernel", "f"), lambda w: w + np.arange(15).reshape(3, 5))
     findings, unknown = effective(problem, other)
     assert findings == []
-    gates = {gate.gate: gate for gate in unknown}
-    assert gates["f"].usable <= 4
-    assert gates["f"].needed == FEATURES + UNITS + 2
+    assert "f" in unknown.gates
+    assert unknown.usable <= 4
+    assert unknown.needed == FEATURES + UNITS + 2
+    assert unknown.without_inverse == ()
 
 
 def test_steps_in_which_relu_is_zero_cannot_be_used():
@@ -44,8 +45,9 @@ def test_steps_in_which_relu_is_zero_cannot_be_used():
     low = edited(problem, WeightBlock("bias", "h"), lambda b: b - 1)
     findings, unknown = effective(problem, low)
     assert [finding.change for finding in findings] in ([], [BlockChange.SHIFTED])
-    (gate,) = unknown
-    assert gate.usable < gate.needed == FEATURES + UNITS + 2
+    assert unknown.gates == "h"
+    assert unknown.usable < unknown.needed == FEATURES + UNITS + 2
+    assert unknown.without_inverse == ("relu",)
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -56,8 +58,8 @@ def test_noise_is_not_taken_for_weights(name):
     for size in (1e-5, 1e-3, 0.1):
         noisy = expected + size * rng.standard_normal(expected.shape)
         output = Tensor.of("output", noisy)
-        findings, _ = effective_weights(problem.with_outputs((output,)), expect(problem).sigmas[0])
-        assert findings == []
+        answer = effective_weights(problem.with_outputs((output,)), expect(problem).sigmas[0])
+        assert answer.findings == []
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -70,8 +72,8 @@ def test_outputs_of_a_coarser_type_are_not_taken_for_other_weights(name):
 def test_small_differences_in_a_coarse_type_are_not_attributed_with_certainty(name):
     problem = random_problem(replace(LAYERS[name], dtype="float16"), steps=60)
     output = Tensor.of("output", 1.01 * compute(problem)[0].data, "float16")
-    findings, _ = effective_weights(problem.with_outputs((output,)), expect(problem).sigmas[0])
-    assert not any(finding.certain for finding in findings)
+    answer = effective_weights(problem.with_outputs((output,)), expect(problem).sigmas[0])
+    assert not any(finding.certain for finding in answer.findings)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, np.nan])
@@ -80,7 +82,8 @@ def test_a_constant_output_says_nothing_about_weights(name, value):
     problem = random_problem(LAYERS[name])
     output = Tensor.of("output", np.full(problem.output_slots()[0].shape, value))
     sigmas = expect(problem).sigmas[0]
-    assert effective_weights(problem.with_outputs((output,)), sigmas) == ([], [])
+    answer = effective_weights(problem.with_outputs((output,)), sigmas)
+    assert (answer.findings, answer.unknown) == ([], None)
 
 
 def test_changes_of_two_gates_are_not_attributed_to_one():
@@ -88,7 +91,8 @@ def test_changes_of_two_gates_are_not_attributed_to_one():
     wrong = problem
     for gate in "if":
         wrong = edited(wrong, WeightBlock("kernel", gate), lambda w: -w)
-    assert effective(problem, wrong) == ([], [])
+    findings, unknown = effective(problem, wrong)
+    assert (findings, unknown.gates) == ([], "")
 
 
 @pytest.mark.parametrize("seed", [0, 3])
@@ -98,6 +102,6 @@ def test_noise_is_that_of_the_weights_that_were_used(seed):
     amplified = edited(problem, WeightBlock("recurrent_kernel", "h"), lambda w: 20 * w)
     output = Tensor.of("output", compute(amplified, np.float32)[0].data)
     sigmas = expect(problem).sigmas[0]
-    (finding,), _ = effective_weights(problem.with_outputs((output,)), sigmas)
+    (finding,) = effective_weights(problem.with_outputs((output,)), sigmas).findings
     assert (finding.change, finding.certain) == (BlockChange.SCALED, True)
     assert finding.value == pytest.approx(20, rel=1e-3)

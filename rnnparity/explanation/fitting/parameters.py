@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from rnnparity.explanation.experiments.model import Weights
+from rnnparity.explanation.fitting.model import Weights
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.layers import Recurrent
 
