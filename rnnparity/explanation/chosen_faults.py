@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.fits import Runs, try_runs
+from rnnparity.explanation.gradients import as_floats, try_backward_faults
 from rnnparity.explanation.pairs import try_pairs
 from rnnparity.explanation.search import Search
 from rnnparity.faults import Fault, candidates
@@ -27,5 +28,29 @@ def explained_by(
     scores = try_runs(search, evidence, evidence.noise, singles)
     if not search.fits:
         try_pairs(search, evidence, singles.hypotheses, scores)
+    return _certain(search)
+
+
+def gradients_explained_by(
+    problem: Problem,
+    gradients: Sequence[Tensor | None],
+    expected: Expected,
+    faults: Sequence[Fault],
+) -> tuple[FaultId, ...]:
+    """Return that one of the backward faults that explains wrong gradients with certainty.
+
+    () where none does. Where there is no gradient (None) zeros are assumed.
+    """
+    if not faults or len(gradients) != len(expected.outputs):
+        return ()
+    actual = as_floats(problem, gradients)
+    if compare_structure(actual, problem.answer_slots()):
+        return ()
+    search = Search()
+    try_backward_faults(search, Evidence(problem, actual, expected), faults)
+    return _certain(search)
+
+
+def _certain(search: Search) -> tuple[FaultId, ...]:
     fit = next(filter(search.certain, search.fits), None)
     return () if fit is None else tuple(placed.id for placed in fit.mutant.placed)

@@ -88,10 +88,10 @@ def _as_float(tensor: Tensor | None, slot: Slot) -> Tensor:
 
 def _search(evidence: Evidence) -> Search:
     search = Search()
-    _try(search, evidence, BACKWARD_FAULTS, record_invisible=True)
+    try_backward_faults(search, evidence, BACKWARD_FAULTS, record_invisible=True)
     if not search.fits and evidence.finite:
         arrays = evidence.actual_arrays, evidence.expected_arrays
-        _try(search, evidence, fitted(evidence.problem, *arrays))
+        try_backward_faults(search, evidence, fitted(evidence.problem, *arrays))
     return search
 
 
@@ -116,7 +116,7 @@ def _explained(evidence: Evidence, compared: Comparison, search: Search) -> Diag
     )
 
 
-def _try(
+def try_backward_faults(
     search: Search, evidence: Evidence, faults: Iterable[Fault], record_invisible: bool = False
 ) -> None:
     """Try faults; where none fits the nearest ones, however far, get the noise of their own run.

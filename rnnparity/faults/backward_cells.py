@@ -87,6 +87,22 @@ def _slope_of_other_form(name: str, _: str) -> _Slope | None:
     return None if form is None else lambda x, _: form.slope(x, form.value(x))
 
 
+def _edit_kink(layer: Recurrent, cell: Cell[TapedArray]) -> Cell[TapedArray] | None:
+    """Let selu, wherever the layer has it, have the slope of its negative side at 0."""
+    selu = ACTIVATIONS["selu"]
+    names = {"act": layer.activation}
+    if layer.cell.gated:
+        names["ract"] = layer.recurrent_activation or ""
+    parts = {
+        part: _with_slope(
+            getattr(cell, part), lambda x, y: np.where(x == 0, selu.steepest, selu.slope(x, y))
+        )
+        for part, name in names.items()
+        if name == selu.name
+    }
+    return altered(cell, None, **parts) if parts else None
+
+
 def _no_slope_in(part: str, layer: Recurrent, cell: Cell[TapedArray]) -> Cell[TapedArray] | None:
     """Omit the derivative in one of the two places where an LSTM has its activation."""
     if not isinstance(cell, LSTM) or layer.activation == "linear":
@@ -175,6 +191,11 @@ def _gates() -> Iterator[Fault]:
 CELL_BACKWARD_FAULTS = (
     *_slopes(),
     *_gates(),
+    Fault("derivative-at-kink", "selu",
+        "The derivative of selu at 0 is that of its negative side.",
+        "Take the derivative of the positive side at 0, as Keras on TensorFlow does.",
+        seen_in="Keras on JAX and PyTorch, TensorFlow compiled by XLA",
+        edit=EditBackwardCell(_edit_kink)),
     Fault("gradient-path-missing", "GRU, z*h'",
         "Nothing flows back through the product of the update gate with the state before.",
         "Add both gradients of the state before: it enters the new state directly and by its projection.",

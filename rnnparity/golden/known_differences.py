@@ -35,8 +35,8 @@ class KnownDifference:
     `gradients`: only gradients differ, and it covers no outputs.
 
     In random problems an entry is recognized by its cause where that is a fault, or by patterns of
-    such `faults`, by a part of an error's message in `messages`, or by an `error` that no value exceeds,
-    relative where it is larger than 1.
+    such `faults`, by a part of an error's message in `messages`, by an `error` that no value exceeds,
+    relative where it is larger than 1, or by the name of a type in whose `precision` values agree.
     """
 
     name: str
@@ -52,6 +52,7 @@ class KnownDifference:
     faults: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
     error: float = 0.0
+    precision: str = ""
 
     def applies(self, subject: str, versions: Mapping[str, str]) -> bool:
         return any(fnmatchcase(subject, pattern) for pattern in self.subject.split(" | ")) and all(
@@ -106,6 +107,7 @@ def _entry(fields: KnownFields, where: str) -> KnownDifference:
         faults=tuple(fields.faults),
         messages=tuple(fields.messages),
         error=fields.error,
+        precision=fields.precision,
     )
 
 

@@ -206,6 +206,9 @@ class KnownFields(Strict):
     error: float = Field(
         default=0.0, ge=0, description="No value is off by more, relative where it is above 1."
     )
+    precision: Literal["", "float16", "bfloat16", "float32"] = Field(
+        default="", description="A coarser type whose arithmetic its values agree with."
+    )
 
 
 class KnownFile(Strict):

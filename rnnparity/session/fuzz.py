@@ -8,39 +8,29 @@ can be continued, divided and merged.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from rnnparity import __version__
-from rnnparity.problem.dtypes import arithmetic_type
-from rnnparity.problem.results import CaseResult
-from rnnparity.problem.verdicts import Verdict
-from rnnparity.reference.tolerance import Expected
+from rnnparity.session.fuzz_answers import answered
 from rnnparity.session.fuzz_known import KnownSigns, known_signs
 from rnnparity.session.fuzz_questions import (
     CHANGED_DRAWS,
     Question,
-    questions_of,
-    with_changed_gradients,
 )
-from rnnparity.session.fuzz_records import CHANGES, Record, SeedRecords, rejecting
+from rnnparity.session.fuzz_records import CHANGES, Record, SeedRecords
 from rnnparity.session.fuzz_tally import Tally
-from rnnparity.session.outcome import Outcome
 from rnnparity.session.processes import one_blas_thread
 from rnnparity.session.progress import Progress, report_progress
 from rnnparity.session.random_problems import DRAWS
 from rnnparity.session.session import Session, SubjectLike, open_session
 from rnnparity.session.workers import TIMEOUT_S
-from rnnparity.verdict.judge import expect_answer
 
 # So many seeds are drawn at a time: their problems are in memory.
 BATCH = 24
 # Of so many problems that fail the smallest one is searched.
 SMALLEST = 3
-# A larger distance in sigma, also an infinite one, is recorded as this one.
-FARTHEST = 1e15
 
 
 @dataclass(frozen=True)
@@ -140,7 +130,7 @@ def _run(
         missing = [seed for seed in batch if not log.has(seed)]
         done += DRAWS * (len(batch) - len(missing))
         records = _Gathered(missing, log.add)
-        for question, result, record in _answered(session, missing, gradients, signs):
+        for question, result, record in answered(session, missing, gradients, signs):
             records.add(question, record)
             if not question.change:
                 done += 1
@@ -163,77 +153,3 @@ class _Gathered:
             kept = [each for each in answered.values() if each is not None]
             kept.sort(key=lambda each: (each.order, each.change))
             self._finished(SeedRecords(question.seed, tuple(kept)))
-
-
-def _answered(
-    session: Session, seeds: Sequence[int], gradients: bool, signs: KnownSigns
-) -> Iterator[tuple[Question, CaseResult, Record | None]]:
-    """Yield the questions of seeds with their results, in the order in which answers come in."""
-    questions = [
-        question for seed in seeds for question in questions_of(seed, session.precision, gradients)
-    ]
-    asked = {question.problem.id: question for question in questions}
-    waiting = Counter(question.healthy.id for question in questions)
-    healthy: dict[str, Expected] = {}
-    for outcome in session.ask_all([question.problem for question in questions]):
-        question = asked.pop(outcome.problem.id)
-        id_ = question.healthy.id
-        waiting[id_] -= 1
-        expected = None
-        if not outcome.unsupported:  # else there is nothing to compare
-            expected = healthy.pop(id_, None) or expect_answer(
-                question.healthy, precision=session.precision
-            )
-        if expected and waiting[id_]:  # what was computed serves the changes of the problem
-            healthy[id_] = expected
-        yield _result(session, question, outcome, expected, signs)
-        if gradients:
-            for changed, answered in with_changed_gradients(question, outcome, expected):
-                yield _result(session, changed, answered, expected, signs)
-
-
-def _result(
-    session: Session,
-    question: Question,
-    outcome: Outcome,
-    expected: Expected | None,
-    signs: KnownSigns,
-) -> tuple[Question, CaseResult, Record | None]:
-    """Return a question, its result, and what is recorded of it; `expected` unless unsupported."""
-    if expected is None:
-        result = session.judge(outcome)
-        dtype = arithmetic_type(question.healthy.threshold_type, session.precision).name
-        record = Record(question.healthy.id, dtype, result.verdict, 0.0)
-        return question, result, None if question.change else record
-    result = _judged(session, outcome, expected)
-    if question.change and not _must_be_detected(question, expected):
-        return question, result, None
-    if not question.change:
-        result = signs.judged(result, question.problem, outcome.answer, expected)
-    return question, result, _record(question, result, outcome, expected)
-
-
-def _judged(session: Session, outcome: Outcome, expected: Expected) -> CaseResult:
-    """Judge an answer by that of the healthy problem; what is stated of a layer is left out."""
-    if outcome.answer is not None:
-        outcome = replace(outcome, answer=replace(outcome.answer, facts={}))
-    return session.judge(outcome, None, {outcome.problem.id: expected})
-
-
-def _must_be_detected(question: Question, expected: Expected) -> bool:
-    """Return whether a change of the array has any influence in a problem that is conclusive."""
-    return not expected.inconclusive and expected.visible.get(question.array, 0.0) > 0
-
-
-def _record(question: Question, result: CaseResult, outcome: Outcome, expected: Expected) -> Record:
-    compared = not question.change and result.verdict.compared
-    return Record(
-        question.healthy.id,
-        expected.dtype.name,
-        result.verdict,
-        min(result.sigma, FARTHEST),
-        question.change,
-        tuple(rejecting(outcome, expected)) if compared else (),
-        result.reason if result.verdict is Verdict.ERROR else "",
-        result.known,
-    )

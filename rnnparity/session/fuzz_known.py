@@ -9,14 +9,22 @@ from functools import cached_property
 
 import numpy as np
 
-from rnnparity.faults import FAULTS
+from rnnparity.faults import BACKWARD_FAULTS, FAULTS, Fault
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import KnownDifference, of_outputs, read_known
 from rnnparity.problem.answer import Answer
+from rnnparity.problem.answer_types import AnswerType
+from rnnparity.problem.dtypes import FLOAT_TYPES
+from rnnparity.problem.explanations import FaultId
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import FAILING, Verdict
 from rnnparity.reference.tolerance import Expected
+from rnnparity.verdict.compare import compare_values
+from rnnparity.verdict.judge import expect_answer
+
+# What a subject returned: outputs, or gradients, None where it has none.
+_Tensors = Sequence[Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,11 @@ class KnownSigns:
     """The known differences of a subject in its version."""
 
     entries: Sequence[KnownDifference]
+
+    @cached_property
+    def of_outputs(self) -> Sequence[KnownDifference]:
+        """Those that may show in outputs."""
+        return of_outputs(self.entries)
 
     @cached_property
     def _patterns(self) -> dict[str, tuple[str, ...]]:
@@ -38,38 +51,63 @@ class KnownSigns:
     def judged(
         self, result: CaseResult, problem: Problem, answer: Answer | None, expected: Expected
     ) -> CaseResult:
-        """Return a failing result of outputs as `known` where it is due to known differences.
+        """Return a failing result as `known` where it is due to known differences.
 
         These are an error with a stated message, outputs that are off by no more than a stated
-        amount, or outputs that listed faults explain with certainty.
+        amount, values that agree in a stated coarser type, or values that listed faults explain with
+        certainty, also in that type.
         """
-        if result.verdict not in FAILING or problem.cotangents is not None:
+        if result.verdict not in FAILING:
             return result
-        names = self._names(result, problem, () if answer is None else answer.outputs, expected)
+        names = self._names(result, problem, _tensors(problem, answer), expected)
         return replace(result, verdict=Verdict.KNOWN, known=names) if names else result
 
     def _names(
-        self, result: CaseResult, problem: Problem, outputs: Sequence[Tensor], expected: Expected
+        self, result: CaseResult, problem: Problem, tensors: _Tensors, expected: Expected
     ) -> tuple[str, ...]:
+        is_gradient = problem.answer_type is AnswerType.GRADIENTS
+        entries = self.entries if is_gradient else self.of_outputs
         if result.verdict is Verdict.ERROR:
             return tuple(
                 entry.name
-                for entry in self.entries
+                for entry in entries
                 if any(message in result.reason for message in entry.messages)
             )[:1]
-        error = _largest_error(outputs, expected)
-        coarse = tuple(entry.name for entry in self.entries if error <= entry.error)
-        return coarse[:1] or self._of_faults(problem, outputs, expected)
+        error = np.inf if is_gradient else _largest_error(tensors, expected)
+        coarse = tuple(entry.name for entry in entries if error <= entry.error)[:1]
+        return (
+            coarse
+            or self._in_coarser_type(problem, tensors)
+            or self._of_faults(problem, tensors, expected)
+        )
+
+    def _in_coarser_type(self, problem: Problem, tensors: _Tensors) -> tuple[str, ...]:
+        """Return the names of an entry in whose type values agree, or are explained, and of these."""
+        bits = FLOAT_TYPES[problem.threshold_type].bits
+        for entry in self.of_outputs:
+            float_type = FLOAT_TYPES.get(entry.precision)
+            if float_type is None or float_type.bits >= bits:
+                continue
+            expected = expect_answer(problem, precision=float_type)
+            if _agree(tensors, expected):
+                return (entry.name,)
+            wide = _converted(problem, tensors)
+            if names := self._of_faults(problem, wide, expected):
+                return (*names, entry.name)
+        return ()
 
     def _of_faults(
-        self, problem: Problem, outputs: Sequence[Tensor], expected: Expected
+        self, problem: Problem, tensors: _Tensors, expected: Expected
     ) -> tuple[str, ...]:
         if not self._patterns:
             return ()
-        from rnnparity.explanation.chosen_faults import explained_by  # slow to import
-
-        faults = [fault for fault in FAULTS if any(self._entries_of(fault.cause, fault.variant))]
-        causes = explained_by(problem, outputs, expected, faults)
+        is_gradient = problem.answer_type is AnswerType.GRADIENTS
+        faults = [
+            fault
+            for fault in (BACKWARD_FAULTS if is_gradient else FAULTS)
+            if any(self._entries_of(fault.cause, fault.variant))
+        ]
+        causes = _explained_by(problem, tensors, expected, faults)
         names = [next(self._entries_of(cause.cause, cause.variant)) for cause in causes]
         return tuple(dict.fromkeys(names))
 
@@ -81,25 +119,71 @@ class KnownSigns:
 
 
 def known_signs(subject: str, versions: Mapping[str, str]) -> KnownSigns:
-    """Return the known differences of a subject, of outputs, that are listed for these versions.
+    """Return the known differences of a subject that are listed for these versions.
 
     Raises:
         FormatError: the list cannot be read.
     """
-    entries = of_outputs(read_known(default_folder() / KNOWN))
+    entries = read_known(default_folder() / KNOWN)
     return KnownSigns([entry for entry in entries if entry.applies(subject, versions)])
 
 
-def _largest_error(outputs: Sequence[Tensor], expected: Expected) -> float:
+def _tensors(problem: Problem, answer: Answer | None) -> _Tensors:
+    """Return the outputs of an answer, or the gradients if the problem asks for these."""
+    if answer is None:
+        return ()
+    if problem.answer_type is AnswerType.GRADIENTS:
+        return answer.gradients or ()
+    return answer.outputs
+
+
+def _explained_by(
+    problem: Problem, tensors: _Tensors, expected: Expected, faults: Sequence[Fault]
+) -> tuple[FaultId, ...]:
+    from rnnparity.explanation.chosen_faults import explained_by, gradients_explained_by  # slow
+
+    if problem.answer_type is AnswerType.GRADIENTS:
+        return gradients_explained_by(problem, tensors, expected, faults)
+    outputs = [tensor for tensor in tensors if tensor is not None]
+    return explained_by(problem, outputs, expected, faults)
+
+
+def _has_shapes_of(tensors: _Tensors, expected: Expected) -> bool:
+    """Return whether there are as many arrays as expected, and of the same shapes."""
+    shapes = [None if tensor is None else tensor.shape for tensor in tensors]
+    return shapes == [tensor.shape for tensor in expected.outputs]
+
+
+def _converted(problem: Problem, tensors: _Tensors) -> _Tensors:
+    """Return values in the types that the problem asks for."""
+    pairs = zip(tensors, problem.answer_slots(), strict=False)
+    return [
+        None if tensor is None else Tensor.of(tensor.name, tensor.data, slot.dtype)
+        for tensor, slot in pairs
+    ]
+
+
+def _agree(tensors: _Tensors, expected: Expected) -> bool:
+    """Return whether values are within the noise, whatever their types."""
+    if not _has_shapes_of(tensors, expected):
+        return False
+    if expected.unpredictable:
+        return True
+    actual = [tensor for tensor in tensors if tensor is not None]
+    threshold = expected.dtype.threshold
+    return not compare_values(actual, expected.outputs, expected.sigmas, threshold).differences
+
+
+def _largest_error(tensors: _Tensors, expected: Expected) -> float:
     """Return the largest error, relative where a value is larger than 1.
 
     It is infinite where shapes differ or a value is not finite.
     """
-    pairs = list(zip(outputs, expected.outputs, strict=False))
-    if len(outputs) != len(expected.outputs) or any(a.shape != e.shape for a, e in pairs):
+    if not _has_shapes_of(tensors, expected):
         return np.inf
     errors = (
         (np.abs(a.data.astype(np.float64) - e.data) / np.maximum(np.abs(e.data), 1)).max(initial=0)
-        for a, e in pairs
+        for a, e in zip(tensors, expected.outputs, strict=True)
+        if a is not None
     )
     return max(float(error) if np.isfinite(error) else np.inf for error in errors)

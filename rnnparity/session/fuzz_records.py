@@ -62,7 +62,8 @@ class Summary:
     """The verdicts of one dtype. `smallest_detected` is the relative change, by kind of change,
     that is still detected in 99 of 100 problems; distances are linear in the change.
 
-    `failing` is the number that diverge or err, `rejected_elsewhere` that of the outputs which
+    `verdicts` leaves out the `unsupported` problems. `failing` is the number that diverge or err,
+    `rejected_elsewhere` that of the outputs which
     fixed tolerances reject; they are meant for float32.
     """
 
@@ -78,7 +79,7 @@ class Summary:
 
     @property
     def compared(self) -> int:
-        return self.verdicts - self.inconclusive - self.unsupported
+        return self.verdicts - self.inconclusive
 
 
 def rejecting(outcome: Outcome, expected: Expected) -> Iterator[str]:

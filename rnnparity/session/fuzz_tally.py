@@ -62,7 +62,14 @@ class Tally:
 
     @property
     def problems(self) -> int:
+        """The number of healthy problems that were asked."""
         return self._healthy().total()
+
+    @property
+    def verdicts(self) -> int:
+        """The number of those that are supported."""
+        healthy = self._healthy()
+        return healthy.total() - healthy[Verdict.UNSUPPORTED]
 
     @property
     def compared(self) -> bool:
@@ -152,7 +159,7 @@ class Tally:
         }
         fixed = FIXED if dtype == "float32" else {}
         return Summary(
-            verdicts=sum(healthy.values()),
+            verdicts=sum(healthy.values()) - healthy[Verdict.UNSUPPORTED],
             failing=sum(healthy[verdict] for verdict in FAILING),
             inconclusive=healthy[Verdict.INCONCLUSIVE],
             unsupported=healthy[Verdict.UNSUPPORTED],

@@ -29,6 +29,7 @@ CASES = (
     "sources-001-textbook",
     "bi_simple_rnn-spread-concat-sequences-state",
     "dropout-both-lstm-forward",
+    "edge-kink-selu-simple_rnn",
 )
 
 

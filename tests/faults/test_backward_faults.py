@@ -42,6 +42,7 @@ CASES = (
     "lstm-spread-sequences-state-mask_interior",
     "activation-gelu-gru-values",
     "activation-hard_sigmoid-gru-gates",
+    "edge-kink-selu-simple_rnn",
     "sources-001-textbook",
     "dropout-both-gru_before-forward",
     "dropout-both-lstm-sum",
@@ -79,6 +80,17 @@ def chain(steps=4, mask=None, sequences=False, activation="linear"):
     problem = problem_of(spec, weights, X[None, :steps, None], mask=mask, initial=[[[0.3]]])
     ones = np.ones((1, steps, 1) if sequences else (1, 1))
     return replace(problem, cotangents=(Tensor("output", ones),))
+
+
+def test_selu_at_its_kink_has_the_slope_of_the_negative_side():
+    spec = spec_of("simple_rnn", 1, **EXACT, activation="selu")
+    zeros = np.zeros((1, 1, 1))
+    problem = problem_of(spec, [[[W]], [[U]], [0.0]], zeros, initial=[[[0.0]]])
+    problem = replace(problem, cotangents=(Tensor("output", np.ones((1, 1))),))
+    (right, *_), wrong = compute_gradients(problem), faulty(problem, "derivative-at-kink", "selu")
+    assert right.data.item() == pytest.approx(W * 1.0507009873554805)
+    assert wrong["inputs"].item() == pytest.approx(W * 1.0507009873554805 * 1.6732632423543772)
+    assert faulty(chain(activation="elu"), "derivative-at-kink", "selu") is None
 
 
 @pytest.mark.parametrize(

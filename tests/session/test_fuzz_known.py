@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 from _support.random_problems import random_problem, spec_of
 
+from rnnparity.catalogue.cotangents import with_cotangents
+from rnnparity.faults import BACKWARD_FAULTS, backward_mutants
 from rnnparity.golden.known_differences import KnownDifference
 from rnnparity.problem.answer import Answer
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
+from rnnparity.reference.gradients import compute_gradients
+from rnnparity.reference.gradients.tolerance import expect_gradients
 from rnnparity.reference.tolerance import expect
 from rnnparity.session import fuzz as fuzzing
 from rnnparity.session.fuzz import fuzz
@@ -87,12 +91,97 @@ def test_an_error_with_a_listed_message_is_known(reason, known):
     assert (result.verdict is Verdict.KNOWN) == known
 
 
-def test_what_agrees_and_gradients_are_left():
+def test_what_agrees_is_left():
     listed = [entry(error=1.0)]
     assert judged(listed, TANH, answer_of(TANH), Verdict.AGREES).verdict is Verdict.AGREES
-    asked = replace(TANH, cotangents=answer_of(TANH).outputs)
-    result = CaseResult("id", Verdict.DIVERGES, 1e6)
-    assert KnownSigns(listed).judged(result, asked, None, expect(TANH)) is result
+
+
+WIDE = with_options(BACKWARDS, dtype="float64")
+SINGLE = entry("float64-in-float32", precision="float32")
+
+
+def test_values_that_agree_in_a_listed_coarser_type_are_known():
+    single = answer_of(WIDE)
+    assert judged([entry()], WIDE, single).verdict is Verdict.DIVERGES
+    assert judged([SINGLE], WIDE, single).known == ("float64-in-float32",)
+    assert judged([SINGLE], BACKWARDS, single).known == ()  # no coarser type than its own
+
+
+def test_an_error_larger_than_that_of_the_listed_type_diverges():
+    wrong = tuple(replace(t, data=t.data * np.float32(1.001)) for t in answer_of(WIDE).outputs)
+    assert judged([SINGLE], WIDE, Answer(wrong)).verdict is Verdict.DIVERGES
+    forward = answer_of(with_options(WIDE, go_backwards=False))
+    names = judged([SINGLE, FORWARD], WIDE, forward).known
+    assert names == ("ignores-direction", "float64-in-float32")
+
+
+def gradients_of(problem, cause=None):
+    """The answer of a port in float32, with a fault of the backward pass."""
+    tensors = compute_gradients(problem)
+    if cause:
+        (fault,) = (each for each in BACKWARD_FAULTS if f"{each.cause}: {each.variant}" == cause)
+        tensors = next(backward_mutants(problem, [fault])).outputs
+    return Answer(gradients=tuple(Tensor.of(t.name, t.data, "float32") for t in tensors))
+
+
+def judged_gradients(entries, answer, problem, verdict=Verdict.DIVERGES, reason=""):
+    result = CaseResult(problem.id, verdict, 1e6, reason=reason)
+    expected = expect_gradients(problem)
+    return KnownSigns(entries).judged(result, problem, answer, expected)
+
+
+def test_gradients_that_a_listed_backward_fault_explains_are_known():
+    problem = with_cotangents(BACKWARDS)
+    answer = gradients_of(problem, "gradient-not-reversed: inputs")
+    listed = entry("unreversed", gradients=True, faults=("gradient-not-reversed: *",))
+    assert judged_gradients([listed], answer, problem).known == ("unreversed",)
+    other = entry("doubled", gradients=True, faults=("gradient-doubled: *",))
+    assert judged_gradients([other], answer, problem).verdict is Verdict.DIVERGES
+    # An amount that outputs may be off by is none of gradients.
+    assert judged_gradients([entry(error=1e3)], answer, problem).verdict is Verdict.DIVERGES
+
+
+def test_gradients_in_a_coarser_type_and_listed_errors_are_known():
+    problem = with_cotangents(WIDE)
+    assert judged_gradients([SINGLE], gradients_of(problem), problem).known == (SINGLE.name,)
+    listed = entry(messages=("no such gate",))
+    result = judged_gradients([listed], None, problem, Verdict.ERROR, "TypeError: no such gate")
+    assert result.known == (listed.name,)
+
+
+def test_entries_of_gradients_cover_no_outputs():
+    listed = entry(gradients=True, messages=("no such gate",))
+    assert judged([listed], TANH, None, Verdict.ERROR, "no such gate").verdict is Verdict.ERROR
+
+
+@pytest.mark.parametrize(
+    ("listed", "raises", "known"),
+    [(True, False, True), (False, False, False), (True, True, False)],
+)
+def test_gradients_are_known_where_the_outputs_of_the_problem_are(
+    monkeypatch, listed, raises, known
+):
+    """A port that ignores go_backwards: its gradients are those of another layer."""
+    signs = KnownSigns([FORWARD if listed else ACTIVATION])
+    monkeypatch.setattr(fuzzing, "known_signs", lambda *_: signs)
+    problem = replace(BACKWARDS, id="fuzz-0-0")
+    monkeypatch.setattr("rnnparity.session.fuzz_questions.problems_of_seed", lambda _: [problem])
+    monkeypatch.setattr(fuzzing, "DRAWS", 1)
+    monkeypatch.setattr(fuzzing, "CHANGED_DRAWS", 1)
+
+    def port(problem):
+        return [t.data for t in answer_of(with_options(problem, go_backwards=False)).outputs]
+
+    def gradients(problem):
+        if raises:
+            raise ValueError("no gradients of this layer")
+        return [t.data for t in gradients_of(with_options(problem, go_backwards=False)).gradients]
+
+    port.gradients = gradients
+    run = fuzz(port, range(1), gradients=True)
+    assert run.tally.known == ({"ignores-direction": 1} if known else {})
+    verdicts = [record.verdict for record in run.tally.failing]
+    assert verdicts == ([] if known else [Verdict.ERROR if raises else Verdict.DIVERGES])
 
 
 def test_differences_of_other_subjects_and_versions_are_left_out():

@@ -11,7 +11,8 @@ from rnnparity.problem.dtypes import FLOAT_TYPES, declared_precision
 from rnnparity.problem.errors import RequestError
 from rnnparity.problem.schema import Strict
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.session.fuzz import FARTHEST, FuzzRun
+from rnnparity.session.fuzz import FuzzRun
+from rnnparity.session.fuzz_answers import FARTHEST
 from rnnparity.session.fuzz_records import Record, SeedRecords
 
 FORMAT = "rnnparity-fuzz/2"

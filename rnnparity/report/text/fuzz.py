@@ -42,16 +42,18 @@ def fuzz_lines(runs: Sequence[FuzzRun]) -> Iterator[str]:
     yield from number_columns([HEADER, *summary_rows(summaries)])
     for dtype, summary in summaries.items():
         if summary.unsupported:
-            yield f"{dtype}: {summary.unsupported} of {summary.verdicts} problems are unsupported"
-        for name, count in summary.rejected_elsewhere.items():
+            asked = summary.verdicts + summary.unsupported
+            yield f"{dtype}: {summary.unsupported} of {asked} problems are unsupported"
+        rejected = summary.rejected_elsewhere if summary.verdicts else {}
+        for name, count in rejected.items():
             yield f"{name} would reject {count} of {summary.compared} {dtype} {runs[0].compared}"
     for run in runs:
         yield origin(run)
 
 
 def summary_rows(summaries: Mapping[str, Summary]) -> list[list[str]]:
-    """Return the rows below HEADER."""
-    return [[dtype, *_numbers(summary)] for dtype, summary in summaries.items()]
+    """Return the rows below HEADER, without those in which every problem is unsupported."""
+    return [[dtype, *_numbers(summary)] for dtype, summary in summaries.items() if summary.verdicts]
 
 
 def origin(run: FuzzRun) -> str:
@@ -61,7 +63,7 @@ def origin(run: FuzzRun) -> str:
     ending = ", interrupted" if run.interrupted else ""
     relative = f" on {run.compared}" if run.gradients else ""
     relative += f" to {run.precision}" if run.precision else ""
-    where = f"{run.tally.problems} verdicts{relative}, seeds {first}..{last}{ending}"
+    where = f"{run.tally.verdicts} verdicts{relative}, seeds {first}..{last}{ending}"
     return f"{run.subject}: {where}{f' ({versions})' if versions else ''}"
 
 
