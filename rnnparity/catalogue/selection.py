@@ -29,18 +29,34 @@ def select(cases: Mapping[str, Sequence[str]], expression: str) -> list[str]:
     Raises:
         RequestError: a syntax error, or no case matches.
     """
-    tokens = [match[1].lower() for match in _TOKEN.finditer(expression)]
+    tokens = _tokens(expression)
     if not tokens:
         return list(cases)
-    try:
-        selected = [
-            id_ for id_, tags in cases.items() if _Reader(expression, tokens, id_, tags).matches()
-        ]
-    except RecursionError:
-        raise RequestError(f"-k {expression[:60]!r}: nested too deeply") from None
+    selected = [id_ for id_, tags in cases.items() if _matches(expression, tokens, id_, tags)]
     if not selected:
         raise RequestError(f"-k {expression!r}: matches no case{_hint(tokens, cases)}")
     return selected
+
+
+def matches(expression: str, id: str, tags: Sequence[str]) -> bool:
+    """Return whether an expression matches an id with its tags; an empty one matches every id.
+
+    Raises:
+        RequestError: a syntax error.
+    """
+    tokens = _tokens(expression)
+    return not tokens or _matches(expression, tokens, id, tags)
+
+
+def _tokens(expression: str) -> list[str]:
+    return [match[1].lower() for match in _TOKEN.finditer(expression)]
+
+
+def _matches(expression: str, tokens: Sequence[str], id: str, tags: Sequence[str]) -> bool:
+    try:
+        return _Reader(expression, tokens, id, tags).matches()
+    except RecursionError:
+        raise RequestError(f"-k {expression[:60]!r}: nested too deeply") from None
 
 
 def _hint(tokens: Collection[str], cases: Mapping[str, Sequence[str]]) -> str:
@@ -57,7 +73,9 @@ def _hint(tokens: Collection[str], cases: Mapping[str, Sequence[str]]) -> str:
 class _Reader:
     """Recursive descent: or-terms of and-terms of words, each possibly after `not`."""
 
-    def __init__(self, expression: str, tokens: list[str], id: str, tags: Sequence[str]) -> None:
+    def __init__(
+        self, expression: str, tokens: Sequence[str], id: str, tags: Sequence[str]
+    ) -> None:
         self.expression, self.tokens = expression, list(tokens)
         self.id, self.tags = id, tags
 

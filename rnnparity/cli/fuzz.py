@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,12 @@ def fuzz(
     ] = None,
     seeds: Annotated[
         str, typer.Option(metavar="A..B", help="Seeds; each stands for eight problems of a layer.")
+    ] = "",
+    k: Annotated[
+        str,
+        typer.Option(
+            "-k", metavar="EXPR", help="Run the seeds whose layers have these words, as in `check`."
+        ),
     ] = "",
     json: Annotated[
         Path | None,
@@ -82,8 +89,8 @@ def fuzz(
     from rnnparity.problem.files import check_new_folder
 
     if from_:
-        if subject or n or seeds or json or out or precision or gradients or dask:
-            names = "SUBJECT, -n, --seeds, --json, --out, --precision, --gradients and --dask"
+        if subject or n or seeds or k or json or out or precision or gradients or dask:
+            names = "SUBJECT, -n, --seeds, -k, --json, --out, --precision, --gradients and --dask"
             message = f"remove {names}"
             raise RequestError(f"--from merges stored runs; {message}")
         from rnnparity.report.stored.fuzz import load_runs
@@ -95,7 +102,7 @@ def fuzz(
         if dask and j:
             raise RequestError("-j: remove it with --dask; the cluster has its own workers")
         asked = _Asked(subject or "keras", timeout, precision, gradients)
-        runs = [_run(asked, _seeds(seeds, n), json, j, dask)]
+        runs = [_run(asked, _seeds(seeds, n, k), json, j, dask)]
     from rnnparity.report.text.fuzz import fuzz_lines
 
     echo(*fuzz_lines(runs))
@@ -114,7 +121,9 @@ class _Asked:
     gradients: bool
 
 
-def _run(asked: _Asked, seeds: range, json: Path | None, j: int | None, dask: str) -> FuzzRun:
+def _run(
+    asked: _Asked, seeds: Sequence[int], json: Path | None, j: int | None, dask: str
+) -> FuzzRun:
     """Run a subject and store the run, also an interrupted one."""
     from rnnparity.report.stored.fuzz import StoredLog
     from rnnparity.session.cluster import fuzz_on_cluster
@@ -171,8 +180,8 @@ def _write_bundle(out: Path, failure: SmallestFailure, subject: str) -> list[str
     return [str(folder / name) for name in files]
 
 
-def _seeds(text: str, n: int | None) -> range:
-    """Return the seeds of --seeds and -n, whole ones."""
+def _seeds(text: str, n: int | None, k: str) -> Sequence[int]:
+    """Return the seeds of --seeds, -n and -k, whole ones."""
     from rnnparity.session.random_problems import DRAWS
 
     match = re.fullmatch(r"(\d{1,12})\.\.(\d{1,12})", text or "0..999999999999")
@@ -180,7 +189,12 @@ def _seeds(text: str, n: int | None) -> range:
         raise RequestError(f"--seeds: got {text!r}, expected FIRST..LAST, such as 0..99")
     seeds = range(int(match[1]), int(match[2]) + 1)
     limit = n if n or text else DEFAULT_COUNT
-    return seeds[: -(-limit // DRAWS)] if limit else seeds
+    most = -(-limit // DRAWS) if limit else None
+    if k:
+        from rnnparity.session.random_selection import matching_seeds
+
+        return matching_seeds(seeds, k, most)
+    return seeds[:most]
 
 
 def _status(runs: list[FuzzRun]) -> int:

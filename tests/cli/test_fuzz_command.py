@@ -95,6 +95,28 @@ def test_problems_that_are_unsupported_are_counted_below_the_table(here, stored)
     assert "unsupported" not in here("fuzz", "--from", stored("b.json", FINE))[1]
 
 
+def test_a_type_that_is_unsupported_throughout_has_no_row(here, stored):
+    wide = dataclasses.replace(record(1, "unsupported"), dtype="float64")
+    _, out, _ = here("fuzz", "--from", stored("a.json", run_of(record(0), wide)))
+    assert "\nfloat64: 1 of 1 problems are unsupported\n" in out
+    assert [line.split()[0] for line in out.splitlines()[:2]] == ["dtype", "float32"]
+    assert out.count("float64") == 1
+    assert "keras: 1 verdicts" in out
+
+
+def test_seeds_are_selected_by_words(here, tmp_path):
+    path = str(tmp_path / "a.json")
+    words = ("fuzz", "reference", "-n", "8", "-k", "simple_rnn and not stack and not mask")
+    status, out, _ = here(*words, "--json", path)
+    (run,) = load_runs([tmp_path / "a.json"])
+    assert status == 0
+    assert run.tally.problems == 8
+    assert f"seeds {run.seeds[0]}..{run.seeds[0]}" in out
+    status, out, err = here("fuzz", "reference", "--seeds", "0..3", "-k", "no-such-word")
+    assert (status, out) == (2, "")
+    assert err.startswith("rnnparity: -k 'no-such-word': matches no seed")
+
+
 def old(run, **fields):
     """Return a run as version 1 stored it."""
     records = [dataclasses.asdict(record) for seed in run[1] for record in seed.records]
