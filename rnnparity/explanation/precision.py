@@ -101,7 +101,7 @@ def fits_with_own_noise(
 
 def _correlation(evidence: Evidence, noise: Noise, mutant: Mutant) -> float:
     """Return the correlation of the actual outputs' and a mutant's errors, both in sigma."""
-    sigma = np.maximum(evidence.flat(noise.sigmas), np.finfo(np.float64).tiny)
+    sigma = np.maximum(evidence.flat(noise.floors), np.finfo(np.float64).tiny)
     expected = evidence.flat(evidence.expected_arrays)
     actual_errors = (evidence.flat(evidence.actual_arrays) - expected) / sigma
     outputs = [tensor.data for tensor in mutant.outputs]
