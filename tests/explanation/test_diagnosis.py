@@ -318,9 +318,9 @@ def test_flag_is_named_where_a_finding_accounts_for_the_values():
 
 def test_values_other_than_zero_before_the_first_step_are_compared_without_overflow():
     """The expected zeros have no noise; an error counted in it has a square beyond float64."""
-    problem = catalogue()["lstm-spread-sequences-mask_left"]
-    (expected,) = compute(problem)
-    error = 1e-3 * np.random.default_rng(0).standard_normal(expected.data.shape)
-    explanation = explanation_of(with_output(problem, expected.data + error))
+    problem = with_expected(catalogue()["lstm-spread-sequences-mask_left"])
+    (expected,) = problem.outputs
+    error = 1e-3 * np.random.default_rng(0).standard_normal(expected.shape)
+    explanation = explanation_of(with_output(problem, np.float32(expected.data + error)))
     assert explanation.verdict is Verdict.DIVERGES
     assert not explanation.cause.explained
