@@ -37,7 +37,7 @@ def problems() -> dict[FindingType, Problem]:
         FindingType.RESTARTS_EVERY_STEP: _restarted(),
         FindingType.MASKED_STEPS_ONLY: _frozen(),
         FindingType.ONE_DIRECTION_ONLY: _edited(
-            BIDIRECTIONAL, lambda y: y * np.repeat([1.0, 1.01], y.shape[-1] // 2)
+            BIDIRECTIONAL, lambda y: y + y**2 * np.repeat([0.0, 0.01], y.shape[-1] // 2)
         ),
         FindingType.BLOCK: _with_weights("recurrent_kernel", 2, lambda U: -U),
         FindingType.QUANTIZED: _edited(LSTM, lambda y: np.round(y / 0.005) * 0.005),
@@ -50,6 +50,7 @@ def problems() -> dict[FindingType, Problem]:
         FindingType.MASK: _mask_of_one_row(),
         FindingType.AFTER_LAYER: _edited(LSTM, lambda y: np.maximum(y, 0)),
         FindingType.ACTIVATION: _other_activation(),
+        FindingType.RECURRENCE: _earlier_state(),
     }
 
 
@@ -161,6 +162,21 @@ def _mask_of_one_row() -> Problem:
     mask = np.broadcast_to(problem.mask[1], problem.mask.shape)
     outputs = compute(replace(problem, mask=mask, case=None))
     return _with_outputs(problem, [tensor.data for tensor in outputs])
+
+
+def _earlier_state() -> Problem:
+    """Return the GRU whose steps start from the h of two steps ago."""
+    problem = catalogue()[GRU]
+    states = [np.zeros((len(problem.inputs.data), problem.layer.units))] * 2
+    for step in np.split(problem.inputs.data, problem.inputs.shape[1], axis=1):
+        one = replace(
+            problem,
+            inputs=replace(problem.inputs, data=step),
+            initial_state=(Tensor.of("h", states[-2]),),
+            case=None,
+        )
+        states.append(compute(one)[0].data[:, 0])
+    return _with_outputs(problem, [np.stack(states[2:], axis=1)])
 
 
 def _other_activation() -> Problem:

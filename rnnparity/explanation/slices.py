@@ -66,6 +66,7 @@ _OF_THE_WHOLE = frozenset(
         FindingType.EFFECTIVE_WEIGHTS,
         FindingType.BLOCK,
         FindingType.QUANTIZED,
+        FindingType.RECURRENCE,
     }
 )
 

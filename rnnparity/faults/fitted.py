@@ -70,10 +70,11 @@ def _scaled(actual: Array, expected: Array, *, with_states: bool) -> Iterator[Fa
 
 
 def _dropped_outputs(actual: Array, expected: Array) -> Iterator[Fault]:
-    kept = actual != 0
-    if kept.all() or not kept.any() or not expected[kept].all():
+    kept = (actual != 0) | (expected == 0)
+    factors = actual[kept & (expected != 0)] / expected[kept & (expected != 0)]
+    if kept.all() or not len(factors):
         return
-    factor = float(np.median(actual[kept] / expected[kept]))
+    factor = float(np.median(factors))
     if factor > 1:
         zeros = int((~kept).sum())
         rate = round(1 - 1 / factor, 4)

@@ -60,6 +60,7 @@ class FindingType(StrEnum):
     MASK = "mask"  # the one that was used [name: an `OtherMask`]
     AFTER_LAYER = "after-layer"  # what was done to the output [name: an `AfterLayer`]
     ACTIVATION = "activation"  # the one that was used [half, name; block: the gate it belongs to]
+    RECURRENCE = "recurrence"  # how states are passed on [name: an `OtherRecurrence`]
 
 
 class OtherInputs(StrEnum):
@@ -80,6 +81,10 @@ class OtherInputs(StrEnum):
     IN_INTEGERS = "in-integers"
     FEATURE_ZERO = "feature-zero"  # `Finding.numbers`
     FEATURES_PERMUTED = "features-permuted"  # feature n is the given feature `numbers[n]`
+    OF_FIRST_STEP = "of-first-step"  # at every step
+    OF_LAST_STEP = "of-last-step"  # at every step
+    ZERO_STEPS_BEFORE = "zero-steps-before"  # `Finding.numbers` of them are computed as well
+    ZERO_STEPS_AFTER = "zero-steps-after"
 
 
 # What is done to each step alone.
@@ -119,7 +124,7 @@ class AfterLayer(StrEnum):
     RELU = "relu"
     SIGMOID = "sigmoid"
     SOFTMAX = "softmax"
-    NORMALIZED = "layer-normalized"  # with an epsilon of 1e-5
+    NORMALIZED = "layer-normalized"  # with an epsilon of 1e-5, or less where `Finding.value` is 0
     NORMALIZED_KERAS = "layer-normalized-keras"  # with an epsilon of 1e-3
     UNIT_LENGTH = "unit-length"
     INPUTS_ADDED = "inputs-added"
@@ -129,6 +134,15 @@ class AfterLayer(StrEnum):
     SUM = "sum"
     MEAN_OF_UNMASKED = "mean-of-unmasked"
     MAXIMUM_OF_UNMASKED = "maximum-of-unmasked"
+    MEAN_OF_ROWS = "mean-of-rows"
+    REVERSED_WITHIN_LENGTHS = "reversed-within-lengths"
+    BATCH_NORMALIZED = "batch-normalized"  # each unit over rows and steps
+    SCALED_AND_SHIFTED = "scaled-and-shifted"  # by `Finding.value` and `Finding.shift`
+    UNITS_SHIFTED = "units-shifted"  # each by a number of its own
+    UNITS_SCALED_AND_SHIFTED = "units-scaled-and-shifted"
+    CLIPPED = "clipped"  # at `Finding.value`
+    NORMALIZED_EPSILON = "layer-normalized-epsilon"  # with an epsilon of `Finding.value`
+    NORMALIZED_AND_SCALED = "layer-normalized-and-scaled"  # with weights and this epsilon
 
 
 class BlockChange(StrEnum):
@@ -166,8 +180,8 @@ class WeightBlock:
 class Finding:
     """One finding with its evidence.
 
-    `half` is the prefix of the half that it is about ("", "forward/", "1/"), `name`, `numbers` and
-    `value` are as its type states. `sigma` is the largest distance from what the finding predicts,
+    `half` is the prefix of the half that it is about ("", "forward/", "1/"), `name`, `numbers`,
+    `value` and `shift` are as its type states. `sigma` is the largest distance from what the finding predicts,
     where it predicts values. Not `certain`: chance has not been ruled out.
     """
 
@@ -181,6 +195,7 @@ class Finding:
     source: WeightBlock | None = None
     sigma: float | None = None
     certain: bool = True
+    shift: float | None = None
 
 
 # Which values differ.

@@ -61,7 +61,7 @@ def _first_json(mismatch: Mismatch) -> dict[str, int | str]:
 def _finding_json(finding: Finding) -> dict[str, object]:
     """Return the fields that a finding has."""
     content: dict[str, object] = {"certain": finding.certain}
-    for key in ("name", "half", "change", "value"):
+    for key in ("name", "half", "change", "value", "shift"):
         if getattr(finding, key) not in ("", None):
             content[key] = getattr(finding, key)
     if finding.numbers:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
-from rnnparity.explanation.findings.claim import weigh
+from rnnparity.explanation.findings.after_fitted import EPSILONS, FITTED, fitted_claims
+from rnnparity.explanation.findings.claim import Claim, weigh
 from rnnparity.explanation.findings.sequences import used_steps
 from rnnparity.explanation.findings.view import Output, View
 from rnnparity.problem.dtypes import Array
@@ -20,8 +22,6 @@ from rnnparity.problem.problem import Problem
 from rnnparity.reference import compute
 from rnnparity.reference.activations import ACTIVATIONS
 
-# Keras' default, and that of the others.
-EPSILONS = (1e-3, 1e-5)
 Function = Callable[[Array], Array]
 
 
@@ -29,12 +29,26 @@ def after_layer_findings(problem: Problem, view: View) -> Iterator[Finding]:
     """Yield what was done to the output of the layer before it was returned."""
     for output in view.differing:
         if not output.name.endswith("output"):
+            yield from weigh(_of_rows(output), view.threshold)
             continue
         claims = [
             _wide(output, values).claim(_finding(output, name), values)
             for name, values in _results(problem, output)
         ]
-        yield from list(weigh(claims, view.threshold, len(claims)))[:1]
+        found = list(weigh(claims, view.threshold, len(claims)))[:1]
+        yield from found or islice(weigh(fitted_claims(output), view.threshold, FITTED), 1)
+
+
+def _mean_of_rows(output: Output) -> Array:
+    rows = output.expected.mean(axis=0, keepdims=True)
+    return np.broadcast_to(rows, output.expected.shape)
+
+
+def _of_rows(output: Output) -> Iterator[Claim]:
+    """Yield the claim that each row of a state is the mean of all rows."""
+    if len(output.actual) > 1:
+        finding = Finding(FindingType.AFTER_LAYER, AfterLayer.MEAN_OF_ROWS)
+        yield output.claim(finding, _mean_of_rows(output))
 
 
 def _finding(output: Output, name: AfterLayer) -> Finding:
@@ -62,6 +76,12 @@ def _results(problem: Problem, output: Output) -> Iterator[tuple[AfterLayer, Arr
     inputs = problem.inputs.data.astype(np.float64)
     if inputs.shape == output.expected.shape:
         yield AfterLayer.INPUTS_ADDED, output.expected + inputs
+    if not output.has_time and inputs[:, 0].shape == output.expected.shape:
+        yield AfterLayer.INPUTS_ADDED, output.expected + inputs[:, -1]
+    if len(inputs) > 1:
+        yield AfterLayer.MEAN_OF_ROWS, _mean_of_rows(output)
+        for epsilon in EPSILONS:
+            yield AfterLayer.BATCH_NORMALIZED, _batch_normalized(output.expected, epsilon)
     if output.has_time:
         yield AfterLayer.CUMULATED, np.cumsum(output.expected, axis=1)
     elif output.name == "output" and problem.calls is None:
@@ -100,13 +120,10 @@ def _all_steps(layer: Recurrent | Bidirectional) -> Recurrent | Bidirectional:
     return replace(layer, forward=forward, backward=backward)
 
 
-def _layer_normalized(epsilon: float) -> Function:
-    def normalized(y: Array) -> Array:
-        centred = y - y.mean(axis=-1, keepdims=True)
-        result: Array = centred / np.sqrt(y.var(axis=-1, keepdims=True) + epsilon)
-        return result
-
-    return normalized
+def _batch_normalized(y: Array, epsilon: float) -> Array:
+    axes = tuple(range(y.ndim - 1))
+    result: Array = (y - y.mean(axis=axes)) / np.sqrt(y.var(axis=axes) + epsilon)
+    return result
 
 
 def _unit_length(y: Array) -> Array:
@@ -125,8 +142,6 @@ FUNCTIONS: Mapping[AfterLayer, Function] = {
     AfterLayer.RELU: ACTIVATIONS["relu"].value,
     AfterLayer.SIGMOID: ACTIVATIONS["sigmoid"].value,
     AfterLayer.SOFTMAX: _softmax,
-    AfterLayer.NORMALIZED_KERAS: _layer_normalized(EPSILONS[0]),
-    AfterLayer.NORMALIZED: _layer_normalized(EPSILONS[1]),
     AfterLayer.UNIT_LENGTH: _unit_length,
 }
 OVER_UNITS = FUNCTIONS.keys() - {AfterLayer.TANH, AfterLayer.RELU, AfterLayer.SIGMOID}

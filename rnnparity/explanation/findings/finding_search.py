@@ -8,7 +8,9 @@ from functools import partial
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.activations import activation_findings
 from rnnparity.explanation.findings.after_layer import after_layer_findings
+from rnnparity.explanation.findings.between import between_findings
 from rnnparity.explanation.findings.blocks import Base, block_findings
+from rnnparity.explanation.findings.candidates import Candidate, held_candidates
 from rnnparity.explanation.findings.grids import (
     grid_findings,
     shared_grid_findings,
@@ -32,10 +34,13 @@ from rnnparity.explanation.findings.half_questions import (
     of_halves,
 )
 from rnnparity.explanation.findings.initial import initial_findings
+from rnnparity.explanation.findings.layouts import halves_findings, layout_candidates
 from rnnparity.explanation.findings.merged import MERGED, merged_findings
 from rnnparity.explanation.findings.moved import finite_findings, moved_findings
 from rnnparity.explanation.findings.other_inputs import other_input_findings
+from rnnparity.explanation.findings.other_problems import lengths_candidates, problem_candidates
 from rnnparity.explanation.findings.permuted import permuted_findings
+from rnnparity.explanation.findings.recurrence import recurrence_findings
 from rnnparity.explanation.findings.view import View
 from rnnparity.explanation.location import last_layer
 from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
@@ -74,6 +79,7 @@ def _differing_halves(evidence: Evidence) -> list[HalfProblem]:
 def _comparisons(evidence: Evidence, quickly: bool) -> Iterator[Findings]:
     """Yield what a comparison of the outputs with the expected ones shows."""
     view = view_of(evidence)
+    yield of_each_output(view, partial(halves_findings, evidence.problem))
     yield _moved_outputs(view)
     for question in (grid_findings, storage_findings):
         yield of_each_output(view, question)
@@ -134,6 +140,18 @@ def _of_whole(evidence: Evidence) -> Iterator[Finding]:
         yield from merged
         if any_accounts(merged):
             return
+    recurrence = recurrence_findings(problem, view)
+    yield from recurrence
+    if any_accounts(recurrence):
+        return
+    between = between_findings(evidence)
+    yield from between
+    if any_accounts(between):
+        return
+    others = held_candidates(problem, view, _candidates(evidence, last))
+    yield from others
+    if any_accounts(others):
+        return
     yield from initial_findings(problem, "", view)
     if not isinstance(problem.layer, Recurrent):  # else it is its only half
         yield from activation_findings(problem, "", view)
@@ -141,3 +159,11 @@ def _of_whole(evidence: Evidence) -> Iterator[Finding]:
     yield from blocks
     if not any_accounts(blocks):
         yield from other_input_findings(problem, view)
+
+
+def _candidates(evidence: Evidence, last: Recurrent | Bidirectional) -> Iterator[Candidate]:
+    """Yield the other computations of a whole layer that are tried."""
+    yield from problem_candidates(evidence.problem)
+    yield from layout_candidates(evidence.problem)
+    if isinstance(last, Bidirectional):
+        yield from lengths_candidates(evidence, last)

@@ -10,6 +10,7 @@ import numpy as np
 from rnnparity.explanation.cut import Cuts
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.sequences import used_steps
+from rnnparity.explanation.findings.stacks import lower_problem
 from rnnparity.explanation.findings.view import Output, View
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Bidirectional, Recurrent, Stack, halves
@@ -179,21 +180,7 @@ def _split(layer: _Layer | Stack) -> tuple[tuple[_Layer, ...] | None, _Layer, st
 
 def _inputs_from(problem: Problem, below: tuple[_Layer, ...]) -> tuple[Array, Array]:
     """Return the expected output of the layers below, (B, T, D), and its noise."""
-    prefixes = tuple(f"{index}/" for index in range(len(below)))
-    weights = tuple(tensor for tensor in problem.weights if tensor.name.startswith(prefixes))
-    states = problem.initial_state
-    if states is not None:
-        states = tuple(tensor for tensor in states if tensor.name.startswith(prefixes))
-    lower = replace(
-        problem,
-        layer=Stack(below),
-        weights=weights,
-        initial_state=states,
-        calls=problem.calls if any(layer.stateful for layer in below) else None,
-        outputs=None,
-        case=None,
-    )
-    noisy = compute_with_noise(lower)
+    noisy = compute_with_noise(lower_problem(problem, below))
     return noisy.outputs[0].data, noisy.sigmas[0]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, islice
+from itertools import chain, combinations, islice
 
 import numpy as np
 
@@ -43,20 +43,23 @@ class Variant:
     mask: Array | None
 
 
-def other_input_findings(problem: Problem, view: View) -> list[Finding]:
+def other_input_findings(
+    problem: Problem, view: View, extra: Sequence[tuple[Finding, Array]] | None = None
+) -> list[Finding]:
     """Return the other inputs, or masks, that account for what is seen of a problem.
 
-    Where several do, which of them it was cannot be determined: none is certain.
+    Where several do, which of them it was cannot be determined: none is certain. `extra` are inputs
+    (B, T, D) that are tried as well, with the findings that state them, and no other masks are.
     """
     rows = view.worst_rows(FIRST_ROWS)
     part, seen = rows_of(problem, rows), view.rows(rows)
     # Only these rows of each are kept: all of them at once may be hundreds of times the inputs.
     most = MOST_VALUES // part.inputs.data.size
-    parts = [_of_rows(variant, rows) for variant in islice(_variants(problem), most + 1)]
+    parts = [_of_rows(variant, rows) for variant in islice(_variants(problem, extra), most + 1)]
     if len(parts) > most:
         return []
     near = _near(part, seen, parts)
-    candidates = [each for index, each in enumerate(_variants(problem)) if index in near]
+    candidates = [each for index, each in enumerate(_variants(problem, extra)) if index in near]
 
     def held(variants: Sequence[Variant], hypotheses: float) -> list[Finding]:
         likely = [v for v in variants if _holds(part, seen, _of_rows(v, rows), hypotheses)]
@@ -174,13 +177,14 @@ def _without_repetition(variants: Iterable[Variant]) -> list[Variant]:
     return list(different.values())
 
 
-def _variants(problem: Problem) -> Iterator[Variant]:
+def _variants(problem: Problem, extra: Sequence[tuple[Finding, Array]] | None) -> Iterator[Variant]:
     """Yield the other inputs and masks that are tried."""
     given = problem.inputs.data.astype(np.float64)
-    for finding, inputs in _other_inputs(given):
+    for finding, inputs in chain(_other_inputs(given), extra or ()):
         if inputs.shape == given.shape and not np.array_equal(inputs, given):
             yield Variant(finding, inputs, problem.mask)
-    yield from _mask_variants(problem)
+    if extra is None:
+        yield from _mask_variants(problem)
 
 
 def _mask_variants(problem: Problem) -> Iterator[Variant]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import isclose, log10
 
 from rnnparity.problem.findings import (
-    AfterLayer,
     BlockChange,
     Finding,
     FindingType,
@@ -15,13 +14,8 @@ from rnnparity.problem.findings import (
     OtherMask,
     WeightBlock,
 )
-
-# A list of rows, steps or units names this many.
-NUMBERS = 6
-# An order names this many of them.
-LONGEST_ORDER = 24
-# From this many consecutive numbers on a list is a range.
-RANGE = 4
+from rnnparity.report.text.numbered import LONGEST_ORDER, counted, listed, numbered
+from rnnparity.report.text.other_ways import after_layer_text, axes_text, recurrence_text
 
 FIXED = {
     FindingType.OUTPUT_AGREES: "the output agrees; the states differ",
@@ -75,6 +69,8 @@ OTHER_INPUTS = {
     OtherInputs.IN_BFLOAT16: "stored in bfloat16",
     OtherInputs.IN_INT8: "stored in int8, 127 for the largest",
     OtherInputs.IN_INTEGERS: "cut off to integers",
+    OtherInputs.OF_FIRST_STEP: "those of the first step, at every step",
+    OtherInputs.OF_LAST_STEP: "those of the last step, at every step",
 }
 OTHER_MASKS = {
     OtherMask.INVERTED: "inverted: masked steps count, the others do not",
@@ -87,22 +83,6 @@ OTHER_MASKS = {
     OtherMask.EVERY_ROW: "that of all rows together: a step counts where it does in every row",
     OtherMask.ANY_ROW: "that of all rows together: a step counts where it does in some row",
     OtherMask.ZERO_INPUTS: "one that masks the steps where all inputs are zero",
-}
-AFTER_LAYER = {
-    AfterLayer.TANH: "is the tanh of the layer's",
-    AfterLayer.RELU: "is the relu of the layer's",
-    AfterLayer.SIGMOID: "is the sigmoid of the layer's",
-    AfterLayer.SOFTMAX: "is the softmax of the layer's over the units",
-    AfterLayer.NORMALIZED: "is normalized after the layer, over the units, with epsilon 1e-5",
-    AfterLayer.NORMALIZED_KERAS: "is normalized after the layer, over the units, with epsilon 1e-3",
-    AfterLayer.UNIT_LENGTH: "is divided by its length over the units",
-    AfterLayer.INPUTS_ADDED: "has the inputs added to it",
-    AfterLayer.CUMULATED: "is summed up over the steps",
-    AfterLayer.MEAN: "is the mean over all steps, not the last step",
-    AfterLayer.MAXIMUM: "is the maximum over all steps, not the last step",
-    AfterLayer.SUM: "is the sum over all steps, not the last step",
-    AfterLayer.MEAN_OF_UNMASKED: "is the mean over the unmasked steps, not the last of them",
-    AfterLayer.MAXIMUM_OF_UNMASKED: "is the maximum over the unmasked steps, not the last of them",
 }
 
 
@@ -135,14 +115,6 @@ def _permuted(noun: str, finding: Finding) -> str:
     return f"correct, but the {noun}s are in the order {listed(order, LONGEST_ORDER)}"
 
 
-def _axes(finding: Finding) -> str:
-    names = ("batch", "steps", "units") if len(finding.numbers) == 3 else ("batch", "units")
-    order = ", ".join(names[axis] for axis in finding.numbers)
-    if finding.name:
-        return f"correct, but computed with the axes ({order}) and reshaped, not transposed"
-    return f"correct, but the axes are ({order})"
-
-
 def _finite_agrees(finding: Finding) -> str:
     if not finding.numbers:
         return "all finite values agree"
@@ -153,7 +125,7 @@ def _finite_agrees(finding: Finding) -> str:
 def _shifted(finding: Finding) -> str:
     (steps,) = finding.numbers
     direction = "late" if steps > 0 else "early"
-    return f"{finding.name} is correct, but {_counted(abs(steps), 'step')} {direction}"
+    return f"{finding.name} is correct, but {counted(abs(steps), 'step')} {direction}"
 
 
 def _steps_missing(finding: Finding) -> str:
@@ -199,6 +171,10 @@ def _inputs(finding: Finding) -> str:
             how = f"multiplied by {finding.value:.6g}, or the kernel was"
         case OtherInputs.SHIFTED:
             how = f"{finding.value:+.4g} off in every element"
+        case OtherInputs.ZERO_STEPS_BEFORE | OtherInputs.ZERO_STEPS_AFTER:
+            where = "before" if finding.name == OtherInputs.ZERO_STEPS_BEFORE else "after"
+            steps = counted(finding.numbers[0], "step")
+            how = f"with {steps} of zeros {where} them, computed like any other"
         case OtherInputs.FEATURE_ZERO:
             how = f"zero in {numbered('feature', finding.numbers)}"
         case OtherInputs.FEATURES_PERMUTED:
@@ -214,10 +190,6 @@ def _mask(finding: Finding) -> str:
     else:
         how = OTHER_MASKS[OtherMask(finding.name)]
     return f"the mask that was used: {how}"
-
-
-def _after_layer(finding: Finding) -> str:
-    return f"the output {AFTER_LAYER[AfterLayer(finding.name)]}"
 
 
 def _quantized(finding: Finding) -> str:
@@ -236,6 +208,8 @@ def _quantized(finding: Finding) -> str:
 def _block_text(finding: Finding) -> str:
     """Return how a block of the weights that were used differs from that which was given."""
     block = "every weight" if finding.block is None else block_name(finding.block)
+    if finding.block is None and finding.source is not None:
+        return f"{block} is replaced by that of {finding.source.weights}"
     if finding.type is FindingType.EFFECTIVE_WEIGHTS and finding.change is None:
         return _not_identifiable(finding)
     change = _change_text(finding)
@@ -297,27 +271,6 @@ def block_name(block: WeightBlock) -> str:
     return f"{block.weights}{row}{gate}"
 
 
-def numbered(noun: str, numbers: Sequence[int]) -> str:
-    """Return "row 1", "steps 0 to 3", "units 0, 2, 5, ..."."""
-    if len(numbers) == 1:
-        return f"{noun} {numbers[0]}"
-    consecutive = list(numbers) == list(range(numbers[0], numbers[-1] + 1)) if numbers else False
-    if consecutive and len(numbers) >= RANGE:
-        return f"{noun}s {numbers[0]} to {numbers[-1]}"
-    return f"{noun}s {listed(numbers)}"
-
-
-def listed(numbers: Sequence[int], most: int = NUMBERS) -> str:
-    """Return the first numbers, separated by commas."""
-    shown = ", ".join(map(str, numbers[:most]))
-    return f"{shown}, ..." if len(numbers) > most else shown
-
-
-def _counted(count: int, noun: str) -> str:
-    words = {1: "one", 2: "two", 3: "three"}
-    return f"{words.get(count, str(count))} {noun}{'' if count == 1 else 's'}"
-
-
 TEXTS: Mapping[FindingType, Callable[[Finding], str]] = {
     FindingType.ROWS: partial(_only, "row"),
     FindingType.UNITS: partial(_only, "unit"),
@@ -341,7 +294,7 @@ TEXTS: Mapping[FindingType, Callable[[Finding], str]] = {
     FindingType.UNITS_PERMUTED: partial(_permuted, "unit"),
     FindingType.TIME_SHIFTED: _shifted,
     FindingType.STEPS_MISSING: _steps_missing,
-    FindingType.AXES_EXCHANGED: _axes,
+    FindingType.AXES_EXCHANGED: axes_text,
     FindingType.FINITE_AGREES: _finite_agrees,
     FindingType.ZERO: _zero,
     FindingType.MASKED_STEPS_ONLY: _masked_steps,
@@ -354,5 +307,6 @@ TEXTS: Mapping[FindingType, Callable[[Finding], str]] = {
     FindingType.ACTIVATION: _activation,
     FindingType.INPUTS: _inputs,
     FindingType.MASK: _mask,
-    FindingType.AFTER_LAYER: _after_layer,
+    FindingType.AFTER_LAYER: after_layer_text,
+    FindingType.RECURRENCE: recurrence_text,
 }

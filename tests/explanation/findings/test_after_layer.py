@@ -87,5 +87,5 @@ def test_mean_leaves_masked_steps_out_or_not():
 def test_other_numbers_were_not_done_to_the_output():
     problem = random_problem(spec_of("lstm", 5), 1, (3, 7, 4))
     (output,) = run(problem)
-    explanation = diagnose(with_arrays(problem, [output * 1.3 + 0.1])).explanation
+    explanation = diagnose(with_arrays(problem, [output**3 + 0.1])).explanation
     assert not [f for f in explanation.findings if f.type is FindingType.AFTER_LAYER]

@@ -10,6 +10,9 @@ from validation.off_list.trials import with_arrays
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
+from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.findings.half_problem import view_of
+from rnnparity.explanation.findings.initial import initial_findings
 from rnnparity.problem.findings import (
     BlockChange,
     Finding,
@@ -17,8 +20,10 @@ from rnnparity.problem.findings import (
     WeightBlock,
     accounts_for_values,
 )
+from rnnparity.problem.recurrences import OtherRecurrence
 from rnnparity.problem.tensor import Tensor
 from rnnparity.reference import compute
+from rnnparity.reference.tolerance import expect
 
 STATES = [("gru", "h"), ("simple_rnn", "h"), ("lstm", "h"), ("lstm", "c"), ("lstm", "")]
 
@@ -100,11 +105,13 @@ def test_several_states_that_fit_are_none_for_certain():
     """Constant weights give one number a row: a shift of h gives it as well as one of c."""
     problem = catalogue()["lstm-constant-backwards-last-mask_row"]
     outputs = [Tensor.of("output", _lstm_that_updates_c_at_masked_steps(problem))]
-    explanation = diagnose(problem.with_outputs(outputs)).explanation
-    found = [f for f in explanation.findings if f.type is FindingType.INITIAL_STATE]
+    problem = problem.with_outputs(outputs)
+    view = view_of(Evidence(problem, problem.outputs, expect(problem)))
+    found = list(initial_findings(problem, "", view))
     assert {finding.name for finding in found} == {"h", "c"}
     assert not any(finding.certain for finding in found)
-    assert not explanation.accounted
+    (kept,) = [f for f in diagnose(problem).explanation.findings if accounts_for_values(f)]
+    assert kept.name == OtherRecurrence.ONLY_H_KEPT
 
 
 def _lstm_that_updates_c_at_masked_steps(problem):

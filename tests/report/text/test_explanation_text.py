@@ -24,6 +24,7 @@ from rnnparity.problem.findings import (
     OtherInputs,
     OtherMask,
 )
+from rnnparity.problem.recurrences import OtherRecurrence
 from rnnparity.problem.verdicts import Difference, DifferenceType, Verdict
 from rnnparity.report.explanation_json import as_json
 from rnnparity.report.text.explanation import BLOCKS, COLOURS, EXPERIMENTS, Style, headline, lines
@@ -216,6 +217,7 @@ def test_every_finding_is_a_sentence(finding):
         FindingType.INPUTS: "scaled",
         FindingType.MASK: "inverted",
         FindingType.AFTER_LAYER: "relu",
+        FindingType.RECURRENCE: "updated-in-place",
     }
     numbers = counts.get(finding, (0, 1, 2, 3, 5))
     sentence = finding_text(Finding(finding, names.get(finding, "float16"), numbers, 0.5))
@@ -229,6 +231,7 @@ def test_every_finding_is_a_sentence(finding):
         *((FindingType.INPUTS, name) for name in OtherInputs),
         *((FindingType.MASK, name) for name in OtherMask),
         *((FindingType.AFTER_LAYER, name) for name in AfterLayer),
+        *((FindingType.RECURRENCE, name) for name in OtherRecurrence),
     ],
 )
 def test_every_name_of_a_finding_is_a_phrase_of_its_own(type_, name):

@@ -102,7 +102,7 @@ def candidate_of(layer: Recurrent) -> str:
     return "c" if "c" in layer.states else "h"
 
 
-def _step(half: Half, x: Array, states: States) -> States:
+def step_of(half: Half, x: Array, states: States) -> States:
     """Return the states after a step, and the other quantities that it computes."""
     return STEPS[half.layer.class_name](half, x, **states)
 
@@ -157,7 +157,7 @@ def run_half(
         half = (exceptions or {}).get(len(outputs), usual)
         before = first if half.behaviour.restarts else states
         after = {f"{name} before the step": state for name, state in before.items()}
-        after |= _step(half, x[:, step], before)
+        after |= step_of(half, x[:, step], before)
         used = mask[:, step, None]
         at_masked = 0 if zeros else output
         if half.behaviour.masked is not None:

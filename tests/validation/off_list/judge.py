@@ -23,6 +23,7 @@ from rnnparity.problem.layers import Bidirectional
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference.tolerance import expect
 from rnnparity.verdict.compare import distances
+from validation.mistakes.truth import recurs
 from validation.off_list.cells import run
 from validation.off_list.changes import (
     Change,
@@ -250,6 +251,8 @@ def _effect(finding: Finding) -> Kind | None:
     kind = EFFECTS.get(finding.type)
     if kind is not Kind.BLOCK:
         return kind
+    if finding.block is None:  # none was found, or all of them
+        return None
     if finding.change is BlockChange.OTHER:
         return None
     if finding.numbers and finding.change is not BlockChange.PERMUTED:
@@ -284,6 +287,11 @@ def _from_other_inputs(finding: Finding, problem: Problem, actual: Sequence[Arra
         return False
     other = replace(problem, inputs=Tensor.of("inputs", inputs, "float64"))
     return not differ(problem, actual, run(other))
+
+
+def _recurs(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool:
+    """Return whether a port that passes states on as a finding states gives the actual outputs."""
+    return not differ(problem, actual, recurs(finding, problem))
 
 
 def _stored(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool:
@@ -354,4 +362,5 @@ OF_OUTPUTS: Mapping[FindingType, Callable[[Finding, Problem, Sequence[Array]], b
     FindingType.STEPS_PERMUTED: _reordered,
     FindingType.UNITS_PERMUTED: _reordered,
     FindingType.INPUTS: _from_other_inputs,
+    FindingType.RECURRENCE: _recurs,
 }

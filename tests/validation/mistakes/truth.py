@@ -1,0 +1,48 @@
+"""Whether a finding about how states are passed on is true: a port that does what it states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import Finding
+from rnnparity.problem.problem import Problem
+from rnnparity.problem.recurrences import OtherRecurrence
+from validation.mistakes import loops
+from validation.mistakes.port import EVERY, Loop, Port
+
+LOOPS: dict[str, Loop] = {
+    OtherRecurrence.ONLY_H_KEPT: loops.KeepsOnly("h"),
+    OtherRecurrence.ONLY_C_KEPT: loops.KeepsOnly("c"),
+    OtherRecurrence.MASKED_LATE: loops.MaskedLate(),
+    OtherRecurrence.H_OF_TWO_STEPS_AGO: loops.TwoStepsBack(),
+    OtherRecurrence.STATES_OF_TWO_STEPS_AGO: loops.BothTwoStepsBack(),
+    OtherRecurrence.IN_PLACE: loops.InPlace(),
+    OtherRecurrence.BIAS_AT_FIRST_STEP_ONLY: loops.BiasAt(first=True),
+    OtherRecurrence.BIAS_NOT_AT_FIRST_STEP: loops.BiasAt(first=False),
+    OtherRecurrence.OUTPUT_AS_INPUT: loops.FeedsBack(),
+    OtherRecurrence.OF_ROW_BEFORE: loops.OfRowBefore(),
+    OtherRecurrence.OF_FIRST_ROW: loops.OneStateForAll(),
+    OtherRecurrence.ONE_FOR_ALL_ROWS: loops.OneAfterAnother(),
+    OtherRecurrence.MEAN_OF_ROWS: loops.MeanState(),
+}
+
+
+def loop_of(finding: Finding) -> Loop | None:
+    """Return the loop that does what a finding states."""
+    value = np.float32(finding.value or 0)
+    if finding.name in (OtherRecurrence.H_CLIPPED, OtherRecurrence.C_CLIPPED):
+        return loops.Clips(finding.name[0], value)
+    if finding.name == OtherRecurrence.RESTARTS:
+        return loops.Restarts(finding.numbers[0])
+    if finding.name == OtherRecurrence.UNIT_LEFT_OUT:
+        return loops.ForgetsUnit(finding.numbers[0])
+    return LOOPS.get(finding.name)
+
+
+def recurs(finding: Finding, problem: Problem) -> Sequence[Array]:
+    """Return the outputs of a port that passes its states on as a finding states, none if it cannot."""
+    loop = loop_of(finding)
+    return [] if loop is None else Port(loop, finding.half or EVERY)(problem)
