@@ -10,6 +10,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any, TypeAlias
 
 from rnnparity.problem.answer import Unsupported
 from rnnparity.problem.dtypes import Array
@@ -20,6 +21,9 @@ from rnnparity.subjects.declarations import MissingFrameworkError, Registration
 from rnnparity.subjects.functions import FunctionSubject
 from rnnparity.subjects.torch_layers import Torch, TorchLayers, TorchModule, first_half
 from rnnparity.subjects.torch_limits import check_supported
+
+# What makes of PyTorch and of a module of x and its states, with both, what is called with them.
+Change: TypeAlias = Callable[[Torch, TorchModule, tuple[Any, ...]], Callable[..., object]]
 
 PATHS = {
     "jit": "traced by torch.jit.trace",
@@ -41,10 +45,19 @@ def make(path: str) -> FunctionSubject:
         ImportError: PyTorch is missing.
         MissingFrameworkError: the compiler that TorchInductor needs is missing.
     """
-    import torch
-
     if path == "compile" and not any(map(shutil.which, COMPILERS)):
         raise MissingFrameworkError("torch:compile", f"a C++ compiler is missing: {COMPILERS[0]}")
+    return subject_of(f"torch:{path}", _CHANGES[path], ("torch",))
+
+
+def subject_of(name: str, change: Change, packages: Sequence[str]) -> FunctionSubject:
+    """Return the subject that runs PyTorch's modules as changed by `change`.
+
+    Raises:
+        ImportError: PyTorch is missing.
+    """
+    import torch
+
     torch.set_num_threads(1)
     layers = TorchLayers(torch, "cpu")
     wrapper = _wrapper(torch)
@@ -56,13 +69,13 @@ def make(path: str) -> FunctionSubject:
         mask: Array | None,
         states: Sequence[Array],
     ) -> tuple[list[Array], list[Array]]:
-        _check(path, first_half(layer), mask)
+        _check(name, first_half(layer), mask)
         module = layers.module(layer, weights)
 
         def changed(*arguments: object) -> object:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # two of the three are deprecated
-                return _CHANGES[path](torch, wrapper(module), arguments)(*arguments)
+                return change(torch, wrapper(module), arguments)(*arguments)
 
         tensors = [layers.tensor(state) for state in states]
         outputs, last = layers.run(layer, changed, layers.tensor(x), None, tensors)
@@ -73,17 +86,18 @@ def make(path: str) -> FunctionSubject:
         with torch.no_grad():
             return [tensor.data for tensor in layer_outputs(problem, run)]
 
-    return FunctionSubject(answer, ("torch",))
+    return FunctionSubject(answer, packages)
 
 
-def _check(path: str, half: Recurrent, mask: Array | None) -> None:
+def _check(name: str, half: Recurrent, mask: Array | None) -> None:
+    quantized = name == "torch:quantized"
     if mask is not None:
-        raise Unsupported(f"torch:{path} is run without masks")
+        raise Unsupported(f"{name} is run without masks")
     if half.compute_dtype not in ("float32", "float64"):
-        raise Unsupported(f"torch:{path} is run in float32 and float64 only")
-    if path == "quantized" and (half.class_name == "SimpleRNN" or half.compute_dtype == "float64"):
+        raise Unsupported(f"{name} is run in float32 and float64 only")
+    if quantized and (half.class_name == "SimpleRNN" or half.compute_dtype == "float64"):
         raise Unsupported("only nn.LSTM and nn.GRU of float32 are quantized dynamically")
-    if path == "quantized" and not half.use_bias:
+    if quantized and not half.use_bias:
         raise Unsupported("only layers with biases are quantized dynamically")
 
 
@@ -112,7 +126,7 @@ def _compiled(torch: Torch, module: TorchModule, _: object) -> TorchModule:
     return run
 
 
-_CHANGES: Mapping[str, Callable[[Torch, TorchModule, object], TorchModule]] = {
+_CHANGES: Mapping[str, Change] = {
     "jit": lambda torch, module, arguments: torch.jit.trace(module, arguments, check_trace=False),
     "export": lambda torch, module, arguments: torch.export.export(module, arguments).module(),
     "compile": _compiled,

@@ -29,14 +29,20 @@ ENGINES = {
     "flax:nnx": {"SimpleRNN", "LSTM", "GRU"},  # the GRU without biases
     "mlx": {"SimpleRNN", "LSTM", "GRU"},
     "ncnn": {"SimpleRNN", "LSTM", "GRU"},
+    "litert:torch": {"SimpleRNN", "LSTM", "GRU"},
     "paddle": {"SimpleRNN", "LSTM", "GRU"},
+    "paddle:cell": {"SimpleRNN", "LSTM", "GRU"},
     "tinygrad": {"LSTM"},
 }
 
 
+# The package of a subject whose name is not that of its package.
+PACKAGES = {"litert:torch": "litert_torch"}
+
+
 @pytest.mark.parametrize("subject", ENGINES)
 def test_an_engine_agrees_with_what_it_computes(subject):
-    package = subject.partition(":")[0]
+    package = PACKAGES.get(subject, subject.partition(":")[0])
     if find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
     with open_session(subject) as session:
@@ -50,7 +56,7 @@ def test_an_engine_agrees_with_what_it_computes(subject):
     agreeing = [catalogue()[id_] for id_, verdict in verdicts.items() if verdict is Verdict.AGREES]
     classes = {half.class_name for case in agreeing for _, half in halves(case.layer)}
     assert classes == ENGINES[subject]
-    assert any(name.startswith(package) for name in versions)
+    assert any(name.replace("-", "_").startswith(package) for name in versions)
 
 
 def test_ncnn_reads_long_sequences_backwards():
