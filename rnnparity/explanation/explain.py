@@ -39,7 +39,8 @@ def explain(
     cause = explanation.cause
     if asks_for_gradients(problem):
         return diagnosis
-    if cause is None or (cause.explained and cause.certain) or explanation.accounted:
+    named = cause is not None and cause.explained and cause.certain and not cause.rivals
+    if cause is None or named or explanation.accounted:
         return diagnosis
     return _with_experiment(diagnosis, ask)
 

@@ -12,7 +12,9 @@ import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.finding_search import find
+from rnnparity.explanation.findings.half_problem import view_of
 from rnnparity.explanation.findings.half_questions import Findings
+from rnnparity.explanation.findings.rivals import rivals_of_cause
 from rnnparity.explanation.fits import Runs, try_hypotheses, try_runs
 from rnnparity.explanation.location import last_layer
 from rnnparity.explanation.noise import noise_of
@@ -66,6 +68,9 @@ def find_cause(
         infinite = [~np.isfinite(array) for array in evidence.actual_arrays]
         _try_part(search, evidence, infinite, FindingType.FITS_FINITE, thorough)
     search.fits = nearest(search.fits)
+    if named and beyond and search.fits:
+        view, best = view_of(evidence), search.fits[0]
+        search.rivals = rivals_of_cause(evidence.problem, view, best.mutant.placed)
     return search, found
 
 

@@ -212,15 +212,20 @@ def _diverging(
     ]
     if not placed:
         mutants[0] = replace(best.mutant, placed=reading_faults)
-    return with_fits(diagnosis, tuple(mutants), search.certain(best))
+    return with_fits(diagnosis, tuple(mutants), search.certain(best), search.rivals)
 
 
-def with_fits(diagnosis: Diagnosis, fits: tuple[Mutant, ...], certain: bool) -> Diagnosis:
+def with_fits(
+    diagnosis: Diagnosis,
+    fits: tuple[Mutant, ...],
+    certain: bool,
+    rivals: tuple[Finding, ...] = (),
+) -> Diagnosis:
     """Return the diagnosis with the first of `fits` as its cause."""
     if not fits:
         return replace(diagnosis, fits=())
     first, *others = fits
-    cause = Cause(first.faults, tuple(mutant.faults for mutant in others), certain)
+    cause = Cause(first.faults, tuple(mutant.faults for mutant in others), certain, rivals)
     descriptions = tuple(_description(placed, diagnosis.problem) for placed in first.placed)
     explanation = replace(diagnosis.explanation, cause=cause, descriptions=descriptions)
     return replace(diagnosis, explanation=explanation, fits=fits)

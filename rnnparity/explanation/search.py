@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnparity.faults import Mutant
 from rnnparity.problem.explanations import FaultId
-from rnnparity.problem.findings import FindingType
+from rnnparity.problem.findings import Finding, FindingType
 
 # A fit counts where fewer than this are expected by chance among all candidates.
 CHANCE = 0.01
@@ -35,7 +35,8 @@ class Search:
     single faults that give the expected outputs on these inputs. `within_noise_of` is the coarser
     dtype whose noise would cover every difference, where nothing else points to that dtype.
     `low_confidence`: the noise is only roughly known, or only the size of the errors points to
-    `precision`. `part` states where only a part of the values was compared.
+    `precision`. `part` states where only a part of the values was compared. `rivals` are findings that
+    account for all values as the first fit does, but are not the same.
     """
 
     candidates: int = 0
@@ -45,6 +46,7 @@ class Search:
     within_noise_of: str = ""
     low_confidence: bool = False
     part: FindingType | None = None
+    rivals: tuple[Finding, ...] = ()
 
     def certain(self, fit: Fit) -> bool:
         """Return whether a fit is more than chance.

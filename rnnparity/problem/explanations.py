@@ -42,13 +42,14 @@ class FaultDescription:
 class Cause:
     """What explains a divergence: faults that act together; none of them where it is unexplained.
 
-    `also_fits` are other sets of faults that give the same outputs. Not `certain`: with so few
-    values one of the candidates might fit by chance.
+    `also_fits` are other sets of faults that give the same outputs, `rivals` findings that account for
+    them as well. Not `certain`: with so few values one of the candidates might fit by chance.
     """
 
     faults: tuple[FaultId, ...] = ()
     also_fits: tuple[tuple[FaultId, ...], ...] = ()
     certain: bool = True
+    rivals: tuple[Finding, ...] = ()
 
     @property
     def explained(self) -> bool:
@@ -62,7 +63,7 @@ class Cause:
     @property
     def unambiguous(self) -> bool:
         """Whether it is certain and the only one that fits."""
-        return self.explained and self.certain and not self.also_fits
+        return self.explained and self.certain and not self.also_fits and not self.rivals
 
 
 @dataclass(frozen=True)

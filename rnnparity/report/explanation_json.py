@@ -30,6 +30,10 @@ def as_json(explanation: Explanation) -> dict[str, object]:
     for key, noun, is_pattern in (("findings", "finding", False), ("patterns", "pattern", True)):
         chosen = [f for f in explanation.findings if (f.type in PATTERNS) is is_pattern]
         content[key] = [{noun: str(finding.type), **_finding_json(finding)} for finding in chosen]
+    if cause and cause.rivals:
+        content["rivals"] = [
+            {"finding": str(rival.type), **_finding_json(rival)} for rival in cause.rivals
+        ]
     if explanation.experiment:
         content["experiment"] = str(explanation.experiment)
     if explanation.explain_next:

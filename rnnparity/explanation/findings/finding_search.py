@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from rnnparity.explanation.evidence import Evidence
@@ -69,7 +70,15 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
     if any_accounts(whole):
         return Findings((*found, *whole), complete=True)
     last = of_halves(differing, LAST)
-    return Findings((*found, *whole, *last.findings), last.complete)
+    return Findings(_without_repetition((*found, *whole, *last.findings)), last.complete)
+
+
+def _without_repetition(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings without those that another one states, whatever their errors."""
+    different: dict[Finding, Finding] = {}
+    for finding in findings:
+        different.setdefault(replace(finding, sigma=None), finding)
+    return tuple(different.values())
 
 
 def _differing_halves(evidence: Evidence) -> list[HalfProblem]:

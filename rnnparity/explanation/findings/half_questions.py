@@ -16,6 +16,7 @@ from rnnparity.explanation.findings.masked import masked_findings
 from rnnparity.explanation.findings.moved import moved_findings
 from rnnparity.explanation.findings.one_step import one_step
 from rnnparity.explanation.findings.quantities import quantity_findings
+from rnnparity.explanation.findings.rivals import with_rivals
 from rnnparity.explanation.findings.steps import restart_findings, step_findings
 from rnnparity.explanation.findings.view import View
 from rnnparity.problem.dtypes import Array
@@ -82,7 +83,8 @@ def _of_half(half: HalfProblem, questions: Iterable[Question]) -> Findings:
         if answer.complete and any_accounts(found):
             # What accounts for one output only is not needed beside what accounts for all.
             located = tuple(f for f in findings if not accounts_for_values(f))
-            return Findings((*located, *found), complete=True)
+            found = with_rivals(half, found)
+            return Findings((*located, *found), complete=any_accounts(found))
         findings += found
     return Findings(findings)
 

@@ -5,7 +5,7 @@ Axis letters: B batch, T time, D features.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations, islice
 
@@ -51,32 +51,55 @@ def other_input_findings(
     Where several do, which of them it was cannot be determined: none is certain. `extra` are inputs
     (B, T, D) that are tried as well, with the findings that state them, and no other masks are.
     """
+    found = _that_hold(problem, view, lambda: _variants(problem, extra))
+    rows = view.worst_rows(FIRST_ROWS)
+    part, seen = rows_of(problem, rows), view.rows(rows)
+    if not found and part.inputs.data.size <= MOST_VALUES:
+        fitted = _fitted(part, seen, problem)
+        found = _held(problem, view, fitted, len(fitted) * FREEDOM_OF_NUMBER)
+    return [replace(each, certain=each.certain and len(found) == 1) for each in found]
+
+
+def variants_that_hold(problem: Problem, view: View, *, only_masks: bool = False) -> list[Finding]:
+    """Return the inputs and masks without a fitted number that account for what is seen."""
+    make = _mask_variants if only_masks else _variants
+    return _that_hold(problem, view, lambda: make(problem))
+
+
+def _that_hold(
+    problem: Problem, view: View, make: Callable[[], Iterator[Variant]]
+) -> list[Finding]:
+    """Return the findings of the variants that hold; `make` yields all of them each time."""
     rows = view.worst_rows(FIRST_ROWS)
     part, seen = rows_of(problem, rows), view.rows(rows)
     # Only these rows of each are kept: all of them at once may be hundreds of times the inputs.
     most = MOST_VALUES // part.inputs.data.size
-    parts = [_of_rows(variant, rows) for variant in islice(_variants(problem, extra), most + 1)]
+    parts = [_of_rows(variant, rows) for variant in islice(make(), most + 1)]
     if len(parts) > most:
         return []
     near = _near(part, seen, parts)
-    candidates = [each for index, each in enumerate(_variants(problem, extra)) if index in near]
-
-    def held(variants: Sequence[Variant], hypotheses: float) -> list[Finding]:
-        likely = [v for v in variants if _holds(part, seen, _of_rows(v, rows), hypotheses)]
-        results = [_holds(problem, view, variant, hypotheses) for variant in likely]
-        return [finding for finding in results if finding]
-
-    found = held(_without_repetition(candidates), len(parts))
-    if not found:
-        fitted = _fitted(part, seen, problem)
-        found = held(fitted, len(fitted) * FREEDOM_OF_NUMBER)
-    return [replace(each, certain=each.certain and len(found) == 1) for each in found]
+    candidates = [each for index, each in enumerate(make()) if index in near]
+    return _held(problem, view, _without_repetition(candidates), len(parts))
 
 
-def fits_another_mask(problem: Problem, view: View) -> bool:
-    """Return whether another mask accounts for what is seen of a problem with a mask."""
-    masks = list(_mask_variants(problem))
-    return any(_holds(problem, view, variant, len(masks)) for variant in masks)
+def _held(
+    problem: Problem, view: View, variants: Sequence[Variant], hypotheses: float
+) -> list[Finding]:
+    """Return the findings of the variants that hold, on the first rows and then on all."""
+    rows = view.worst_rows(FIRST_ROWS)
+    part, seen = rows_of(problem, rows), view.rows(rows)
+    likely = [v for v in variants if _holds(part, seen, _of_rows(v, rows), hypotheses)]
+    results = [_holds(problem, view, variant, hypotheses) for variant in likely]
+    return [finding for finding in results if finding]
+
+
+def predicted_by(problem: Problem, finding: Finding) -> tuple[Tensor, ...] | None:
+    """Return the outputs with the inputs or the mask that a finding states; None where it has none."""
+    stated = replace(finding, sigma=None, certain=True)
+    for variant in _variants(problem):
+        if variant.finding == stated:
+            return compute(_with(problem, variant.inputs, variant.mask))
+    return None
 
 
 def _holds(problem: Problem, view: View, variant: Variant, hypotheses: float) -> Finding | None:
@@ -177,7 +200,9 @@ def _without_repetition(variants: Iterable[Variant]) -> list[Variant]:
     return list(different.values())
 
 
-def _variants(problem: Problem, extra: Sequence[tuple[Finding, Array]] | None) -> Iterator[Variant]:
+def _variants(
+    problem: Problem, extra: Sequence[tuple[Finding, Array]] | None = None
+) -> Iterator[Variant]:
     """Yield the other inputs and masks that are tried."""
     given = problem.inputs.data.astype(np.float64)
     for finding, inputs in chain(_other_inputs(given), extra or ()):

@@ -13,7 +13,6 @@ from rnnparity.explanation.findings.claim import weigh
 from rnnparity.explanation.findings.half_problem import HalfProblem
 from rnnparity.explanation.findings.initial import initial_findings
 from rnnparity.explanation.findings.one_step import OneStep
-from rnnparity.explanation.findings.other_inputs import fits_another_mask
 from rnnparity.explanation.findings.view import Output, View
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
@@ -81,8 +80,8 @@ def step_base(half: HalfProblem, step: OneStep, rows: Array, numbers: tuple[int,
 def restart_findings(half: HalfProblem) -> Iterator[Finding]:
     """Yield that every step starts from the initial state.
 
-    Under another mask only one step may count: that gives the same last output, and what layers
-    below would give is not known.
+    Under another mask only one step may count, which gives the same last output; what layers below
+    would give under that one is not known.
     """
     output = half.view.outputs[0]
     if not output.differing.any():
@@ -91,11 +90,8 @@ def restart_findings(half: HalfProblem) -> Iterator[Finding]:
     chosen = half.all_units(half.used if output.has_time else half.used_rows)
     claim = output.claim(finding, restarted(half, sequence=output.has_time), chosen)
     for found in weigh([claim], half.view.threshold):
-        ambiguous = (
-            not output.has_time
-            and half.problem.mask is not None
-            and (half.input_sigmas is not None or fits_another_mask(half.problem, half.view))
-        )
+        below, masked = half.input_sigmas is not None, half.problem.mask is not None
+        ambiguous = not output.has_time and masked and below
         yield replace(found, certain=found.certain and not ambiguous)
 
 

@@ -66,7 +66,8 @@ def page(explanation: Explanation, files: Mapping[str, str | bytes] = EMPTY) -> 
     are not too large, and its script is shown.
     """
     cause, picture = explanation.cause, explanation.picture
-    also_fits = cause.also_fits if cause else ()
+    also_fits = [faults_name(faults) for faults in cause.also_fits] if cause else []
+    rivals = map(finding_text, cause.rivals if cause else ())
     return render_template(
         "explain.html.j2",
         {
@@ -79,7 +80,7 @@ def page(explanation: Explanation, files: Mapping[str, str | bytes] = EMPTY) -> 
             "files": {name: _as_link(content) for name, content in files.items()},
             "script": files.get(SCRIPT, ""),
             "evidence": [line.text for line in lines(explanation, with_picture=False)],
-            "also_fits": [faults_name(faults) for faults in also_fits],
+            "also_fits": [*also_fits, *rivals],
             "blind_to": [fault_name(fault) for fault in explanation.blind_to],
         },
     )

@@ -195,9 +195,12 @@ def _cause(explanation: Explanation) -> Iterator[Line]:
         if seen_in:
             yield Line(f"  seen in: {seen_in}")
     yield from _probes(explanation)
-    if cause.also_fits:
-        names = _shortened([faults_name(faults) for faults in cause.also_fits])
-        yield Line(f"  equally consistent with these inputs: {names}")
+    names = [
+        *(faults_name(faults) for faults in cause.also_fits),
+        *map(finding_text, cause.rivals),
+    ]
+    if names:
+        yield Line(f"  equally consistent with these inputs: {_shortened(names)}")
 
 
 def _no_cause(explanation: Explanation) -> str:

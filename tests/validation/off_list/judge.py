@@ -18,6 +18,7 @@ from rnnparity.problem.findings import (
     FindingType,
     OtherInputs,
     WeightBlock,
+    is_undetermined,
 )
 from rnnparity.problem.layers import Bidirectional
 from rnnparity.problem.problem import Problem, Tensor
@@ -337,7 +338,11 @@ def judge(
     explanation: Explanation, change: Change, problem: Problem, actual: Sequence[Array]
 ) -> Outcome:
     """Compare the findings, and the cause if there is one, with a change."""
-    claims = [finding for finding in explanation.findings if finding.type not in PATTERNS]
+    claims = [
+        finding
+        for finding in explanation.findings
+        if finding.type not in PATTERNS and not is_undetermined(finding)
+    ]
     certain = [f for f in claims if f.certain and f.type not in WHERE]
     named = names(explanation, change)
     wrong = [f for f in certain if not (states(f, change) or is_true(f, problem, actual))]
