@@ -14,7 +14,8 @@ from fnmatch import fnmatchcase, translate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnparity.problem.errors import FormatError
+from rnnparity.problem.dtypes import FLOAT_TYPES, FloatType, declared_precision
+from rnnparity.problem.errors import FormatError, RequestError
 from rnnparity.problem.json_text import read_bytes
 from rnnparity.problem.results import Stale, StaleReason
 
@@ -24,9 +25,14 @@ if TYPE_CHECKING:
     from rnnparity.problem.schema import KnownFields
 
 
+# The id of a random problem.
+_RANDOM = re.compile(r"fuzz-\d+-\d+")
+
+
 @dataclass(frozen=True)
 class KnownDifference:
-    """An entry. `subject` holds patterns (*, ?) joined by " | ", `cases` are patterns of case ids.
+    """An entry. `subject` holds patterns (*, ?) joined by " | ", `cases` are patterns of case ids,
+    or ids of random problems where no case of the catalogue shows it.
 
     `kinds` are the types of difference that it covers (`verdicts.DifferenceType`), or "error".
     `versions` maps a package to a range like ">=3.0,<3.16"; the entry applies where all of them
@@ -35,8 +41,8 @@ class KnownDifference:
     `gradients`: only gradients differ, and it covers no outputs.
 
     In random problems an entry is recognized by its cause where that is a fault, or by patterns of
-    such `faults`, by a part of an error's message in `messages`, by an `error` that no value exceeds,
-    relative where it is larger than 1, or by the name of a type in whose `precision` values agree.
+    such `faults`, by a part of an error's message in `messages`, or by a coarser `precision` in which
+    values agree, None where none is stated.
     """
 
     name: str
@@ -51,14 +57,18 @@ class KnownDifference:
     gradients: bool = False
     faults: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
-    error: float = 0.0
-    precision: str = ""
+    precision: FloatType | None = None
 
     def applies(self, subject: str, versions: Mapping[str, str]) -> bool:
         return any(fnmatchcase(subject, pattern) for pattern in self.subject.split(" | ")) and all(
             package in versions and versions[package] in wanted
             for package, wanted in self.versions.items()
         )
+
+    @property
+    def random_problems(self) -> tuple[str, ...]:
+        """Those of its `cases` that are random problems."""
+        return tuple(case for case in self.cases if _RANDOM.fullmatch(case))
 
     def matches(self, case: str) -> bool:
         return any(fnmatchcase(case, pattern) for pattern in self.cases)
@@ -106,8 +116,7 @@ def _entry(fields: KnownFields, where: str) -> KnownDifference:
         gradients=fields.gradients,
         faults=tuple(fields.faults),
         messages=tuple(fields.messages),
-        error=fields.error,
-        precision=fields.precision,
+        precision=_precision(fields.precision, where),
     )
 
 
@@ -157,7 +166,8 @@ def stale(
     entries_to_remove = []
     for entry in entries:
         if next(_matching(entry, catalogue), None) is None:
-            entries_to_remove.append(Stale(entry.name, StaleReason.NO_CASE))
+            if not entry.random_problems:
+                entries_to_remove.append(Stale(entry.name, StaleReason.NO_CASE))
         elif entry.gradients or not entry.applies(subject, versions):
             continue
         elif entry.name not in used:
@@ -175,6 +185,13 @@ def _matching(entry: KnownDifference, catalogue: Collection[str]) -> Iterator[st
         else:
             matches = re.compile(translate(pattern)).match
             yield from filter(matches, catalogue)
+
+
+def _precision(text: str, where: str) -> FloatType | None:
+    try:
+        return FLOAT_TYPES.get(text) or (declared_precision(text) if text else None)
+    except RequestError as error:
+        raise FormatError(f"{where}.{error}") from None
 
 
 def _range(text: str, where: str) -> SpecifierSet:

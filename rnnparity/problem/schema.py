@@ -203,11 +203,8 @@ class KnownFields(Strict):
         default=[], description="Patterns of faults that explain it in random problems."
     )
     messages: list[Text] = Field(default=[], description="Parts of the messages of its errors.")
-    error: float = Field(
-        default=0.0, ge=0, description="No value is off by more, relative where it is above 1."
-    )
-    precision: Literal["", "float16", "bfloat16", "float32"] = Field(
-        default="", description="A coarser type whose arithmetic its values agree with."
+    precision: str = Field(
+        default="", description="A coarser arithmetic in which values agree: a type or 2**-N."
     )
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 
-import numpy as np
-
 from rnnparity.faults import BACKWARD_FAULTS, FAULTS, Fault
+from rnnparity.faults.engines import ENGINE_FAULTS
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import KnownDifference, of_outputs, read_known
 from rnnparity.problem.answer import Answer
@@ -53,9 +52,8 @@ class KnownSigns:
     ) -> CaseResult:
         """Return a failing result as `known` where it is due to known differences.
 
-        These are an error with a stated message, outputs that are off by no more than a stated
-        amount, values that agree in a stated coarser type, or values that listed faults explain with
-        certainty, also in that type.
+        These are an error with a stated message, values that agree in a stated coarser arithmetic, or
+        values that listed faults explain with certainty, also in that arithmetic.
         """
         if result.verdict not in FAILING:
             return result
@@ -73,28 +71,25 @@ class KnownSigns:
                 for entry in entries
                 if any(message in result.reason for message in entry.messages)
             )[:1]
-        error = np.inf if is_gradient else _largest_error(tensors, expected)
-        coarse = tuple(entry.name for entry in entries if error <= entry.error)[:1]
-        return (
-            coarse
-            or self._in_coarser_type(problem, tensors)
-            or self._of_faults(problem, tensors, expected)
-        )
-
-    def _in_coarser_type(self, problem: Problem, tensors: _Tensors) -> tuple[str, ...]:
-        """Return the names of an entry in whose type values agree, or are explained, and of these."""
-        bits = FLOAT_TYPES[problem.threshold_type].bits
-        for entry in self.of_outputs:
-            float_type = FLOAT_TYPES.get(entry.precision)
-            if float_type is None or float_type.bits >= bits:
-                continue
-            expected = expect_answer(problem, precision=float_type)
-            if _agree(tensors, expected):
+        coarser = list(self._in_coarser_arithmetic(problem))
+        for entry, allowed in coarser:
+            if _agree(tensors, allowed):
                 return (entry.name,)
-            wide = _converted(problem, tensors)
-            if names := self._of_faults(problem, wide, expected):
+        if names := self._of_faults(problem, tensors, expected):
+            return names
+        for entry, allowed in coarser:
+            if names := self._of_faults(problem, _converted(problem, tensors), allowed):
                 return (*names, entry.name)
         return ()
+
+    def _in_coarser_arithmetic(
+        self, problem: Problem
+    ) -> Iterator[tuple[KnownDifference, Expected]]:
+        """Yield the entries of a coarser arithmetic, with the answers that are expected in it."""
+        bits = FLOAT_TYPES[problem.threshold_type].bits
+        for entry in self.of_outputs:
+            if entry.precision is not None and entry.precision.bits < bits:
+                yield entry, expect_answer(problem, precision=entry.precision)
 
     def _of_faults(
         self, problem: Problem, tensors: _Tensors, expected: Expected
@@ -104,7 +99,7 @@ class KnownSigns:
         is_gradient = problem.answer_type is AnswerType.GRADIENTS
         faults = [
             fault
-            for fault in (BACKWARD_FAULTS if is_gradient else FAULTS)
+            for fault in (BACKWARD_FAULTS if is_gradient else (*FAULTS, *ENGINE_FAULTS))
             if any(self._entries_of(fault.cause, fault.variant))
         ]
         causes = _explained_by(problem, tensors, expected, faults)
@@ -172,18 +167,3 @@ def _agree(tensors: _Tensors, expected: Expected) -> bool:
     actual = [tensor for tensor in tensors if tensor is not None]
     threshold = expected.dtype.threshold
     return not compare_values(actual, expected.outputs, expected.sigmas, threshold).differences
-
-
-def _largest_error(tensors: _Tensors, expected: Expected) -> float:
-    """Return the largest error, relative where a value is larger than 1.
-
-    It is infinite where shapes differ or a value is not finite.
-    """
-    if not _has_shapes_of(tensors, expected):
-        return np.inf
-    errors = (
-        (np.abs(a.data.astype(np.float64) - e.data) / np.maximum(np.abs(e.data), 1)).max(initial=0)
-        for a, e in zip(tensors, expected.outputs, strict=True)
-        if a is not None
-    )
-    return max(float(error) if np.isfinite(error) else np.inf for error in errors)

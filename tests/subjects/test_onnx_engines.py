@@ -116,6 +116,30 @@ def test_topk_of_openvino_changes_the_order_of_equal_values():
     assert orders[1].tolist() != orders[0].tolist()
 
 
+def test_tanh_of_a_gru_in_opencv_is_coarse_in_groups_of_four_units():
+    """GRUs whose units are tanh(1e-9): the update gate is closed, there is no recurrence."""
+    pytest.importorskip("cv2", reason="cv2 is not installed")
+    from onnx import TensorProto, helper, numpy_helper
+
+    outputs = {}
+    for units in (3, 4):
+        W, B = np.zeros((1, 3 * units, 1), "f"), np.zeros((1, 6 * units), "f")
+        W[0, 2 * units :], B[0, :units] = 1e-9, -50
+        arrays = {"W": W, "R": np.zeros((1, 3 * units, units), "f"), "B": B}
+        tensors = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+        node = helper.make_node("GRU", ["x", *arrays], ["", "h"], hidden_size=units)
+        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 1])
+        h = helper.make_tensor_value_info("h", TensorProto.FLOAT, [1, 1, units])
+        graph = helper.make_graph([node], "gru", [x], [h], tensors)
+        opsets = [helper.make_opsetid("", 22)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+        engine = make_subject("opencv").engine
+        session = engine.load(model.SerializeToString())
+        (outputs[units],) = engine.run(session, {"x": np.ones((1, 1, 1), "f")})
+    np.testing.assert_allclose(outputs[3], 1e-9, rtol=1e-6)
+    np.testing.assert_array_equal(outputs[4], 0)
+
+
 def coupled_lstm():
     """Return an LSTM in ONNX with input_forget=1, its inputs, and its last output without that."""
     from onnx import TensorProto, helper, numpy_helper

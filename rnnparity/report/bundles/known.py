@@ -26,6 +26,7 @@ from rnnparity.problem.results import CaseResult
 from rnnparity.problem.text import did_you_mean
 from rnnparity.report.bundles.bundle import bundle_files, shown_difference
 from rnnparity.report.bundles.gradients import backward_bundle_files
+from rnnparity.session.random_problems import problem_of_id
 from rnnparity.session.session import open_session
 from rnnparity.subjects import registered_names, registration
 from rnnparity.verdict.judge import with_known
@@ -94,6 +95,7 @@ class _Subjects:
         if not entry.applies(name, versions):
             return
         cases = [case for case in catalogue().values() if entry.matches(case.id)]
+        cases += filter(None, map(problem_of_id, entry.random_problems))
         if entry.gradients:
             cases = [with_cotangents(case) for case in cases]
         for outcome in self.session.ask_all(sorted(cases, key=complexity)):
