@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.known_findings import Statement, accounted_again, statement_of
 from rnnparity.faults import Mutant, PlacedFault, run_one
 from rnnparity.problem.answer_types import AnswerType
 from rnnparity.problem.complexity import complexity
@@ -33,7 +34,8 @@ class CauseSearch:
     """The causes of a subject's divergences by case id; a case that was not searched is missing.
 
     `explanations` are those of the cases that were searched in full: `searched` at most, and
-    `ACCOUNTED` more that findings account for; `fixes` are how the faults are fixed in the others.
+    `ACCOUNTED` more that findings account for; and of all for which the findings of a similar case
+    account, too. `fixes` are how the faults are fixed in the others.
     """
 
     searched: int = SEARCHED
@@ -43,12 +45,14 @@ class CauseSearch:
     _known: list[Mutant] = field(default_factory=list)
     _unexplained: Counter[Hashable] = field(default_factory=Counter)
     _ambiguous: list[Problem] = field(default_factory=list)
+    _statements: dict[Hashable, list[Statement]] = field(default_factory=dict)
+    _searched: int = 0
     _accounted: int = 0
 
     @property
     def _may_search(self) -> bool:
         """Whether another case may be searched in full."""
-        return len(self.explanations) - min(self._accounted, ACCOUNTED) < self.searched
+        return self._searched - min(self._accounted, ACCOUNTED) < self.searched
 
     def add(self, problem: Problem) -> None:
         """Search the cause of a problem's wrong outputs, that of an earlier one first.
@@ -63,22 +67,39 @@ class CauseSearch:
         if mutant is not None:
             self.causes[problem.id] = Cause(mutant.faults)
             self.fixes[problem.id] = tuple(placed.fix(problem) for placed in mutant.placed)
+            return
+        group = _group(problem)
+        again = accounted_again(problem, self._statements.get(group, ()))
+        if again is not None:
+            self.causes[problem.id] = Cause()
+            self.explanations[problem.id] = again
         elif self._may_search:
-            group = _group(problem)
-            thorough = self._unexplained[group] < THOROUGH
-            diagnosis = diagnose(problem, thorough=thorough)
-            cause = diagnosis.explanation.cause or Cause()
-            self._unexplained[group] += not cause.explained
-            self._accounted += diagnosis.explanation.accounted
-            self.causes[problem.id] = cause
-            self.explanations[problem.id] = diagnosis.explanation
-            if cause.also_fits:
-                self._ambiguous.append(problem)
-            elif diagnosis.explanation.unambiguous:
-                self._known.append(diagnosis.fits[0])
+            self._search(problem, group)
+
+    def _search(self, problem: Problem, group: Hashable) -> None:
+        """Search the cause of a problem's outputs in full."""
+        thorough = self._unexplained[group] < THOROUGH
+        diagnosis = diagnose(problem, thorough=thorough)
+        explanation = diagnosis.explanation
+        cause = explanation.cause or Cause()
+        self._searched += 1
+        self._unexplained[group] += not cause.explained
+        self._accounted += explanation.accounted
+        self.causes[problem.id] = cause
+        self.explanations[problem.id] = explanation
+        if cause.also_fits:
+            self._ambiguous.append(problem)
+        elif explanation.unambiguous:
+            self._known.append(diagnosis.fits[0])
+        elif explanation.accounted and not cause.explained:
+            statements = self._statements.setdefault(group, [])
+            statement = statement_of(explanation.findings)
+            if statement not in statements:
+                statements.append(statement)
 
     def _add_backward(self, problem: Problem) -> None:
         if self._may_search:
+            self._searched += 1
             explanation = diagnose(problem).explanation
             cause = explanation.cause or Cause()
             if problem.answer_type is AnswerType.GRADIENTS and not cause.explained:

@@ -11,6 +11,7 @@ from rnnparity.catalogue.selection import select
 from rnnparity.explanation.causes import THOROUGH, find_causes
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.problem.explanations import Cause
+from rnnparity.problem.findings import FindingType, accounts_for_values
 from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.problem import Tensor
 from rnnparity.reference import compute
@@ -82,18 +83,63 @@ def test_number_of_full_searches_is_limited(short_search):
     assert len(found.causes) == len(found.explanations) == 2
 
 
-def test_cases_that_findings_account_for_are_all_searched(short_search):
-    # A port that negates a block, which no fault of the list does.
-    chosen = cases("gru and spread and last and not bi_gru and not stateful")[:5]
+def with_negated_block(case):
+    """Return a case with the outputs of a port that negates a block, which no fault of the list does."""
+    weights = [tensor.data.copy() for tensor in case.weights]
+    weights[1][:, -case.layer.units :] *= -1
+    tensors = zip(case.weights, weights, strict=True)
+    other = replace(case, weights=tuple(Tensor(t.name, data) for t, data in tensors))
+    return case.with_outputs(compute(other))
 
-    def port(case):
-        weights = [tensor.data.copy() for tensor in case.weights]
-        weights[1][:, -case.layer.units :] *= -1
-        tensors = zip(case.weights, weights, strict=True)
-        other = replace(case, weights=tuple(Tensor(t.name, data) for t, data in tensors))
-        return case.with_outputs(compute(other))
 
-    found = find_causes(map(port, chosen), ignore)
+def with_scaled_inputs(case):
+    inputs = Tensor("inputs", (case.inputs.data / 255).astype(case.inputs.data.dtype))
+    return case.with_outputs(compute(replace(case, inputs=inputs)))
+
+
+GRUS = "gru and spread and last and not bi_gru and not stateful"
+
+
+def searched_in_full(monkeypatch, problems):
+    """Return what is found, and the ids of the cases that were searched in full."""
+    ids = []
+
+    def recorded(problem, **options):
+        ids.append(problem.id)
+        return diagnose(problem, **options)
+
+    monkeypatch.setattr("rnnparity.explanation.causes.diagnose", recorded)
+    return find_causes(problems, ignore), ids
+
+
+@pytest.mark.parametrize(
+    ("port", "type_"),
+    [(with_negated_block, FindingType.BLOCK), (with_scaled_inputs, FindingType.INPUTS)],
+)
+def test_findings_of_one_case_are_tried_on_similar_ones(monkeypatch, port, type_):
+    chosen = cases(GRUS)
+    found, ids = searched_in_full(monkeypatch, [port(case) for case in chosen])
+    assert 0 < len(ids) <= len(chosen) / 2
+    assert set(found.explanations) == {case.id for case in chosen}
+    for explanation in found.explanations.values():
+        assert explanation.accounted
+        assert [f.type for f in explanation.findings if accounts_for_values(f)] == [type_]
+    assert all(explanation.first for explanation in found.explanations.values())
+
+
+def test_case_that_other_findings_account_for_is_searched_in_full(monkeypatch):
+    chosen = cases(GRUS)
+    ports = [with_scaled_inputs(case) for case in chosen[:-1]]
+    found, ids = searched_in_full(monkeypatch, [*ports, with_negated_block(chosen[-1])])
+    assert chosen[-1].id in ids
+    (block,) = (f for f in found.explanations[chosen[-1].id].findings if accounts_for_values(f))
+    assert block.type is FindingType.BLOCK
+
+
+def test_cases_that_findings_account_for_are_all_searched(short_search, monkeypatch):
+    monkeypatch.setattr("rnnparity.explanation.causes.accounted_again", lambda *known: None)
+    chosen = cases(GRUS)[:5]
+    found = find_causes(map(with_negated_block, chosen), ignore)
     assert len(found.explanations) == len(chosen) > 2
     assert all(explanation.accounted for explanation in found.explanations.values())
 

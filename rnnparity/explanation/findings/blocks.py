@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import EllipsisType
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rnnparity.explanation.evidence import rows_of
+from rnnparity.explanation.findings.array_blocks import Block, arrays_of, blocks_of
 from rnnparity.explanation.findings.claim import FREEDOM_OF_NUMBER, weigh
 from rnnparity.explanation.findings.newton import fit_numbers
 from rnnparity.explanation.findings.view import View
@@ -70,27 +70,6 @@ class Base:
             }
             with np.errstate(all="ignore"):
                 yield variants(self.problem, stacked)
-
-
-@dataclass(frozen=True)
-class Block:
-    """A block in its array: `index` selects it."""
-
-    half: str
-    name: WeightBlock
-    index: tuple[EllipsisType | slice | int, ...]
-    values: Array = field(repr=False)
-
-    @property
-    def array(self) -> str:
-        """The name of the array in the problem."""
-        return f"{self.half}{self.name.weights}"
-
-    def edited(self, array: Array, values: Array) -> Array:
-        """Return the array with other values in this block."""
-        changed = array.copy()
-        changed[self.index] = values
-        return changed
 
 
 def block_findings(base: Base) -> list[Finding]:
@@ -160,39 +139,6 @@ def _claims(
             yield index, finding
 
 
-def blocks_of(weights: Mapping[str, Array], prefix: str, layer: Recurrent) -> list[Block]:
-    """Return every block of one gate in the arrays of a half."""
-    blocks = []
-    names = ("kernel", "recurrent_kernel", *(("bias",) if layer.use_bias else ()))
-    for name in names:
-        array = weights[prefix + name]
-        rows = range(len(array)) if name == "bias" and array.ndim == 2 else [None]
-        for row in rows:
-            for number, gate in enumerate(layer.cell.gates):
-                columns = slice(number * layer.units, (number + 1) * layer.units)
-                index = (... if row is None else row, columns)
-                block = WeightBlock(name, gate, row)
-                blocks.append(Block(prefix, block, index, array[index]))
-    return blocks
-
-
-def _arrays_of(
-    weights: Mapping[str, Array], prefix: str, layer: Recurrent, half: str
-) -> list[Block]:
-    """Return the whole arrays of a half as blocks.
-
-    The kernel of the only layer is left out: scaled, it cannot be distinguished from scaled inputs.
-    """
-    if not layer.cell.gated:
-        return []  # the block of the only gate is the array
-    names = [
-        *(["kernel"] if half else []),
-        "recurrent_kernel",
-        *(["bias"] if layer.use_bias else []),
-    ]
-    return [Block(prefix, WeightBlock(name, ""), (...,), weights[prefix + name]) for name in names]
-
-
 def _edits(weights: Mapping[str, Array], prefix: str, layer: Recurrent) -> Iterator[Edit]:
     """Yield every change of one block, with the arrays that differ, and those of whole arrays."""
     blocks = blocks_of(weights, prefix, layer)
@@ -246,7 +192,7 @@ def _fitted(base: Base) -> list[Edit]:
         for prefix, half in base.halves
         for block in (
             *blocks_of(weights, prefix, half),
-            *_arrays_of(weights, prefix, half, base.half + prefix),
+            *arrays_of(weights, prefix, half, base.half + prefix),
         )
     ]
     choices = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from functools import partial
 
@@ -71,6 +71,17 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
         return Findings((*found, *whole), complete=True)
     last = of_halves(differing, LAST)
     return Findings(_without_repetition((*found, *whole, *last.findings)), last.complete)
+
+
+def find_again(evidence: Evidence, types: Set[FindingType]) -> Findings:
+    """Return what accounts for the outputs, where findings of these types are expected to.
+
+    What has a question of its own is asked alone.
+    """
+    if types <= {FindingType.INPUTS, FindingType.MASK}:
+        found = tuple(other_input_findings(evidence.problem, view_of(evidence)))
+        return Findings(found, any_accounts(found))
+    return find(evidence)
 
 
 def _without_repetition(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from _support.edited_weights import FEATURES, LAYERS, UNITS, edited, random_problem
+from _support.random_problems import SEQUENCES, spec_of, stack_of, two_ways
+from _support.random_problems import random_problem as layer_problem
 
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.findings import fitted_gates as limits
@@ -15,6 +17,7 @@ from rnnparity.problem.findings import (
     BlockChange,
     FindingType,
     WeightBlock,
+    accounts_for_values,
     is_undetermined,
     undetermined,
     undetermined_last,
@@ -95,6 +98,23 @@ def test_scaled_kernel_is_stated_as_scaled_inputs():
     problem = random_problem(LAYERS["GRU"], seed=1)
     (finding,) = explained(problem, with_array(problem, "kernel", lambda w: 0.7 * w))
     assert finding.type is FindingType.INPUTS
+
+
+def test_scaled_kernel_of_one_direction_is_found():
+    layer = two_ways(spec_of("gru", **SEQUENCES))
+    problem = layer_problem(layer, 2, (3, 8, 4))
+    found = explained(problem, with_array(problem, "backward/kernel", lambda w: 0.7 * w))
+    (finding,) = (each for each in found if accounts_for_values(each))
+    assert (finding.half, finding.block) == ("backward/", WeightBlock("kernel", ""))
+    assert finding.value == pytest.approx(0.7, abs=1e-4)
+
+
+@pytest.mark.parametrize("layer", ["0/", "1/"])
+def test_scaled_kernel_of_a_layer_of_a_stack_is_stated_as_scaled_inputs(layer):
+    stack = stack_of(spec_of("gru", **SEQUENCES), spec_of("lstm", **SEQUENCES))
+    problem = layer_problem(stack, 2, (3, 8, 4))
+    found = explained(problem, with_array(problem, f"{layer}kernel", lambda w: 0.7 * w))
+    assert [f.type for f in found if accounts_for_values(f)] == [FindingType.INPUTS]
 
 
 def test_changes_of_two_gates_are_described():
