@@ -11,6 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from rnnparity.explanation.ends import both_ends
+from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.half_questions import Findings
 from rnnparity.explanation.findings.partial import partial_findings
 from rnnparity.explanation.gradients import explain_gradients
@@ -154,19 +156,21 @@ def _diagnose_values(reading: Reading) -> Diagnosis:
     sigma = max(float(sigmas[np.isfinite(sigmas)].max()) for sigmas in expected.sigmas)
     moved = part.moved(sigma, expected.dtype.threshold)
     whole = Findings(moved, complete=True) if moved else part.by_half()
-    thorough = reading.thorough and not whole.complete
-    diagnosis = diagnose_reading(_read(replace(reading, thorough=thorough), part))
-    rest_fits = _rest_fits(reading, diagnosis, sigma)
+    searched = part.steps.cut and not whole.complete
+    ends = both_ends(part.every_step) if searched else None
+    found = _ordered(reading, part) if ends and _order_fits(reading, ends) else None
+    if found is None:
+        thorough = reading.thorough and not whole.complete
+        diagnosis = diagnose_reading(_read(replace(reading, thorough=thorough), part.evidence))
+        if diagnosis.explanation.verdict is not Verdict.DIVERGES:
+            # The rows that are furthest off agree: the verdict must be that on all of them.
+            return diagnose_reading(reading, diagnosis.explanation.blind_to)
+        rest_fits = _rest_fits(reading, diagnosis, sigma)
+        found = _ordered(reading, part) if searched and ends is None and not rest_fits else None
+    if found is not None:
+        diagnosis, part = found, part.with_every_step()
+        rest_fits = _rest_fits(reading, diagnosis, sigma)
     explanation = diagnosis.explanation
-    if explanation.verdict is not Verdict.DIVERGES:
-        # The rows that are furthest off agree: the verdict must be that on all of them.
-        return diagnose_reading(reading, explanation.blind_to)
-    if not rest_fits and part.steps.cut and not whole.complete:
-        every = part.with_every_step()
-        ordered = diagnose_reading(replace(_read(reading, every), causes=CAUSES_OF_ORDER))
-        if not _is_unexplained(ordered):
-            diagnosis, part, explanation = ordered, every, ordered.explanation
-            rest_fits = _rest_fits(reading, diagnosis, sigma)
     if not whole.complete and not (explanation.cause and explanation.cause.unambiguous):
         whole = whole.joined(part.by_step())
     return replace(
@@ -176,9 +180,20 @@ def _diagnose_values(reading: Reading) -> Diagnosis:
     )
 
 
-def _read(reading: Reading, part: ProblemSlice) -> Reading:
-    """Return a reading of a slice."""
-    evidence = part.evidence
+def _order_fits(reading: Reading, ends: Evidence) -> bool:
+    """Return whether a fault of the order of steps gives what is seen of both ends of a sequence."""
+    return bool(diagnose_reading(replace(_read(reading, ends), causes=CAUSES_OF_ORDER)).fits)
+
+
+def _ordered(reading: Reading, part: ProblemSlice) -> Diagnosis | None:
+    """Return the diagnosis by a fault of the order of steps, on all steps; None where none fits."""
+    every = replace(_read(reading, part.every_step), causes=CAUSES_OF_ORDER)
+    diagnosis = diagnose_reading(every)
+    return None if _is_unexplained(diagnosis) else diagnosis
+
+
+def _read(reading: Reading, evidence: Evidence) -> Reading:
+    """Return a reading of a part of a problem."""
     return replace(
         reading,
         problem=evidence.problem,

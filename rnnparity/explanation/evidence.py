@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from rnnparity.explanation.cut import Cuts
 from rnnparity.explanation.noise import COARSER, Noise, noise_of
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.problem import Problem, Tensor
@@ -56,6 +57,11 @@ class Evidence:
         """Return the distinct values of arrays that have the shapes of the outputs."""
         values: Array = np.concatenate([array.ravel() for array in arrays])[self.distinct]
         return values
+
+    @cached_property
+    def cuts(self) -> Cuts:
+        """The problem cut to some of its steps, with the expected states around them."""
+        return Cuts(self.problem)
 
     @cached_property
     def finite(self) -> bool:

@@ -82,15 +82,11 @@ def first_differing_output(evidence: Evidence) -> int:
 
 def _first_in_sequence(differing: Array, columns: Columns) -> tuple[int, int, int]:
     """Return row, step and column; the backward direction processes the last step first."""
-    last = differing.shape[1] - 1
-
-    def order(index: list[int]) -> tuple[int, int, int]:
-        row, step, column = index
-        backward = columns.direction_of(column) == BACKWARD
-        return last - step if backward else step, row, column
-
-    row, step, column = min(np.argwhere(differing).tolist(), key=order)
-    return row, step, column
+    backward = [columns.direction_of(column) == BACKWARD for column in range(differing.shape[2])]
+    processed = np.where(backward, differing[:, ::-1], differing)
+    step = int(processed.any(axis=(0, 2)).argmax())
+    row, column = np.argwhere(processed[:, step])[0].tolist()
+    return row, differing.shape[1] - 1 - step if backward[column] else step, column
 
 
 def _first_gates(problem: Problem, placed: Sequence[PlacedFault]) -> tuple[str, ...]:

@@ -13,15 +13,17 @@ from rnnparity.explanation.precision import is_low_precision
 from rnnparity.explanation.search import Fit, Search
 from rnnparity.faults import EditWeights, Injection, PlacedFault, inject
 from rnnparity.faults.edit import PROBLEM_EDITS, half_of
+from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
 
 # How many pairs are tried: the faults that bring the outputs nearest, each with every other one. It
 # is done in this many parts, and ends with the first part in which one fits.
 PAIRS, PARTS = 7_000, 4
-# Fewer where a pass is long: this many multiply-adds in all, some two seconds.
-WORK = 2e9
-# Pairs are tried on this many rows first.
-ROWS = 4
+# Fewer where a pass is long: about a second, in multiply-adds. An activation takes as long as so many
+# of them, copying the weights of a pair as long as so many steps of one row.
+WORK, ACTIVATION, COPYING = 1e9, 30, 8
+# Pairs are tried on this many rows first, on one that has so many values by itself.
+ROWS, ENOUGH_VALUES = 4, 500
 
 # Called with the number of parts that were tried, and that of all.
 Progress = Callable[[int, int], None]
@@ -61,7 +63,7 @@ def try_pairs(
     progress: Progress | None = None,
 ) -> None:
     """Try pairs on the few rows that are furthest off, and those that fit there on all rows."""
-    part = evidence.worst_rows(ROWS)
+    part = evidence.worst_rows(1 if _values_of_row(evidence) >= ENOUGH_VALUES else ROWS)
     ranked = _ranked(singles, scores, part.problem)
     if len(ranked) < 2:
         return
@@ -97,11 +99,19 @@ def _ranked(
     return [_Single.of(injection) for injection in in_problem if injection is not None]
 
 
+def _values_of_row(evidence: Evidence) -> float:
+    """Return how many values of a row of the batch are compared."""
+    compared = sum(int(np.isfinite(sigmas).sum()) for sigmas in evidence.expected.sigmas)
+    return compared / len(evidence.problem.inputs.data)
+
+
 def _affordable(evidence: Evidence, partners: int) -> int:
     """Return how many faults can be tried with every partner."""
     batch, steps, _ = evidence.problem.inputs.shape
-    size = sum(tensor.data.size for tensor in evidence.problem.weights)
-    pairs = int(min(PAIRS, WORK / (size * batch * steps)))
+    weights = sum(tensor.data.size for tensor in evidence.problem.weights)
+    gates = sum(half.units * len(half.cell.gates) for _, half in halves(evidence.problem.layer))
+    work = (weights + ACTIVATION * gates) * batch * steps + COPYING * weights
+    pairs = int(min(PAIRS, WORK / work))
     return max(1, pairs // max(partners, 1))
 
 

@@ -90,6 +90,8 @@ def diagnose_reading(reading: Reading, blind_to: tuple[FaultId, ...] | None = No
         accounted=found.complete,
     )
     diagnosis = Diagnosis(problem, explanation)
+    if outcome is _Outcome.DIFFER and reading.causes and not search.fits:
+        return replace(diagnosis, explanation=replace(explanation, cause=Cause()))
     if outcome in (_Outcome.AGREE, _Outcome.BELOW_USUAL_NOISE):
         if reading.placed:
             return _explained_by_reading(diagnosis, reading.placed, expected)

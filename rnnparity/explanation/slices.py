@@ -198,8 +198,10 @@ def slice_of(problem: Problem, actual: Sequence[Tensor]) -> ProblemSlice:
     rows = np.sort(np.argsort(by_row, kind="stable")[::-1][:ROWS])
     outputs = tuple(replace(tensor, data=tensor.data[rows]) for tensor in actual)
     part = rows_of(problem, rows)
-    every_step = Evidence(part, outputs, expect(part))
+    every_step = Evidence(part, outputs, expect(part, visibility=False))
     steps = chosen_steps(every_step, [part[rows] for part in errors])
+    if not steps.cut:
+        every_step = Evidence(part, outputs, expect(part))
     evidence = steps.part_of(every_step)
     return ProblemSlice(evidence, every_step, whole, tuple(rows.tolist()), len(by_row), steps)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rnnparity.explanation.cut import Cuts, can_be_cut, half_orders
+from rnnparity.explanation.cut import can_be_cut, half_orders
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Bidirectional, Layer
@@ -63,7 +63,7 @@ class Steps:
             return evidence
         if not self.joined:
             return _window(evidence, self)
-        part = _joined(evidence.problem, self.joined)
+        part = joined(evidence.problem, self.joined)
         return Evidence(part, evidence.actual, expect(part))
 
 
@@ -155,7 +155,7 @@ def _window(evidence: Evidence, steps: Steps) -> Evidence:
     The states are not returned. The noise is that of the whole run where it is larger, and infinite
     where nothing is compared.
     """
-    part = Cuts(evidence.problem).to(steps.start, steps.stop)
+    part = evidence.cuts.to(steps.start, steps.stop)
     kept, expected = slice(steps.start, steps.stop), expect(part)
     actual, sigmas = [], []
     for output, whole, sigma in zip(
@@ -178,7 +178,6 @@ def _with_margin(evidence: Evidence, steps: Steps, from_end: bool) -> Steps:
     """
     orders = half_orders(evidence.problem.layer)
     against = [order.prefix for order in orders if order.from_end != from_end]
-    cuts = Cuts(evidence.problem)
     allowed = LEFT * evidence.expected.dtype.threshold
 
     def widened(count: int) -> Steps:
@@ -189,7 +188,7 @@ def _with_margin(evidence: Evidence, steps: Steps, from_end: bool) -> Steps:
 
     def decide(count: int) -> bool:
         wide = widened(count)
-        outputs = compute(cuts.to(wide.start, wide.stop, against))
+        outputs = compute(evidence.cuts.to(wide.start, wide.stop, against))
         kept = slice(steps.start, steps.stop)
         return all(
             (np.abs(part.data[:, wide.compared] - whole[:, kept]) <= allowed * sigma[:, kept]).all()
@@ -223,7 +222,7 @@ def _forgotten(evidence: Evidence) -> int:
     expected = evidence.expected
 
     def decide(count: int) -> bool:
-        outputs = compute(_joined(evidence.problem, count))
+        outputs = compute(joined(evidence.problem, count))
         triples = zip(outputs, expected.outputs, expected.sigmas, strict=True)
         allowed = expected.dtype.threshold
         return all((np.abs(a.data - b.data) <= allowed * sigma).all() for a, b, sigma in triples)
@@ -231,7 +230,7 @@ def _forgotten(evidence: Evidence) -> int:
     return MEMORY * _fewest(decide, (evidence.problem.inputs.shape[1] - 1) // (2 * MEMORY))
 
 
-def _joined(problem: Problem, count: int) -> Problem:
+def joined(problem: Problem, count: int) -> Problem:
     """Return the problem with only so many steps at the start and at the end."""
     total = problem.inputs.shape[1]
     kept = np.r_[:count, total - count : total]

@@ -24,7 +24,7 @@ from rnnparity.faults.scale import (
     unit_scale,
     unit_shift,
 )
-from rnnparity.faults.time import time_truncated
+from rnnparity.faults.truncated import truncated
 from rnnparity.faults.zoneout import RATES as RATES_OF_ZONEOUT
 from rnnparity.faults.zoneout import zoneout
 from rnnparity.problem.dtypes import Array
@@ -41,9 +41,7 @@ FREEDOM_OF_NUMBER = 7.0
 
 def fitted(problem: Problem, actual: Sequence[Array], expected: Sequence[Array]) -> Iterator[Fault]:
     """Yield faults whose numbers fit the actual outputs."""
-    for count in range(2, problem.inputs.shape[1]):
-        yield time_truncated("first", count)
-        yield time_truncated("last", count)
+    yield from truncated(problem, actual)
     yield from _scaled(actual[0], expected[0], with_states=len(actual) > 1)
     if any("c" in name for name in problem.layer.states):
         for limit in LIMITS:

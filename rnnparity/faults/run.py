@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from rnnparity.faults.edit import Half, half_of
+from rnnparity.faults.edit import Half, Result, half_of
 from rnnparity.faults.fault import Mutant, PlacedFault
 from rnnparity.faults.injection import Injection, edit_outputs, edits_run, inject, with_half
 from rnnparity.faults.unroller import DoesNotApplyError, FaultyUnroller
@@ -20,6 +22,10 @@ from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import TraceStep
 from rnnparity.reference.memory import BATCH_VALUES
+
+# The results of halves that no fault changes, by problem and prefix. Many problems are edited ones,
+# which nothing else uses after their run.
+Shared: TypeAlias = WeakKeyDictionary[Problem, dict[str, Result]]
 
 
 @dataclass(frozen=True)
@@ -44,18 +50,19 @@ def run_all(injections: Iterable[Injection]) -> Iterator[Batch]:
     layer would not fit in memory.
     """
     groups: dict[Hashable, list[Injection]] = {}
+    shared: Shared = WeakKeyDictionary()
     for injection in injections:
         group = groups.setdefault(_group_key(injection), [])
         group.append(injection)
         if (len(group) + 1) * _values(injection) > BATCH_VALUES:
-            yield from _batches(groups.pop(_group_key(injection)))
-    for group in groups.values():
-        yield from _batches(group)
+            yield from _batches(groups.pop(_group_key(injection)), shared)
+    for key in list(groups):
+        yield from _batches(groups.pop(key), shared)
 
 
-def _batches(group: Sequence[Injection]) -> Iterator[Batch]:
+def _batches(group: Sequence[Injection], shared: Shared) -> Iterator[Batch]:
     """Yield the batch of a group, none if it does not apply."""
-    batch = _run(group)
+    batch = _run(group, shared)
     if batch is not None:
         yield batch
 
@@ -77,7 +84,14 @@ def trace_injection(injection: Injection) -> list[TraceStep]:
 
 
 def _group_key(injection: Injection) -> Hashable:
-    """Return what two injections must have in common to run together."""
+    """Return what two injections must have in common to run together.
+
+    The halves that are edited are the same, so that the others run once without variants, and so
+    are those with an edited recurrent kernel: one product serves all variants of another array.
+    """
+    edited = frozenset(
+        (prefix, _has_other_kernel(injection, prefix)) for prefix, _ in injection.halves
+    )
     apart = tuple(
         (prefix, half.layer, id(half.dropout))
         for prefix, half in injection.halves
@@ -86,7 +100,14 @@ def _group_key(injection: Injection) -> Hashable:
     edits = tuple(
         (id(placed.fault), placed.location) for placed in injection.placed if edits_run(placed.edit)
     )
-    return id(injection.problem), apart, edits
+    return id(injection.problem), edited, apart, edits
+
+
+def _has_other_kernel(injection: Injection, prefix: str) -> bool:
+    """Return whether the recurrent kernel of an edited half is another one."""
+    name = "recurrent_kernel"
+    given = half_of(injection.problem, prefix).weights
+    return dict(injection.halves)[prefix].weights[name] is not given[name]
 
 
 def _changes_more_than_weights(problem: Problem, prefix: str, half: Half) -> bool:
@@ -104,19 +125,23 @@ def _values(injection: Injection) -> int:
     return sum(tensor.data.size for tensor in problem.weights) + 6 * batch * steps * units
 
 
-def _prepare(group: Sequence[Injection]) -> tuple[FaultyUnroller, Problem]:
+def _prepare(
+    group: Sequence[Injection], shared: dict[str, Result] | None = None
+) -> tuple[FaultyUnroller, Problem]:
     """Return one run for a group that has the same layers, with the weights as variants."""
     first = group[0]
     problem = first.problem
     for prefix, half in first.halves:
         if _changes_more_than_weights(first.problem, prefix, half):
             problem = with_half(problem, prefix, half)
-    return FaultyUnroller(problem, first.placed, _variants(problem, group)), problem
+    edited = {prefix for injection in group for prefix, _ in injection.halves}
+    weights = _variants(problem, group)
+    return FaultyUnroller(problem, first.placed, weights, edited, shared), problem
 
 
-def _run(group: Sequence[Injection]) -> Batch | None:
+def _run(group: Sequence[Injection], shared: Shared) -> Batch | None:
     try:
-        unroller, problem = _prepare(group)
+        unroller, problem = _prepare(group, shared.setdefault(group[0].problem, {}))
         with np.errstate(all="ignore"):
             outputs = edit_outputs(group[0].placed, problem, unroller.run())
     except DoesNotApplyError:

@@ -1,9 +1,13 @@
-"""A run of the engine with faults in it."""
+"""A run of the engine with faults in it.
+
+What a half computes where no fault reaches it is the same in every run of one problem, see
+`FaultyUnroller.shared`.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
 from functools import partial
 
 from rnnparity.faults.edit import (
@@ -26,6 +30,15 @@ from rnnparity.reference import Unroller
 from rnnparity.reference.arithmetic import PlainArithmetic
 
 
+def by_layer(prefixes: Iterable[str]) -> list[list[str]]:
+    """Return the prefixes of halves by layer, in the order in which the layers run."""
+    layers: dict[str, list[str]] = {}
+    for prefix in prefixes:
+        number = prefix.partition("/")[0]
+        layers.setdefault(number if number.isdigit() else "", []).append(prefix)
+    return list(layers.values())
+
+
 class DoesNotApplyError(Exception):
     """A fault cannot apply any more; the rest of the run would be in vain."""
 
@@ -36,10 +49,20 @@ def _halves_needed(fault: PlacedFault) -> int:
 
 
 class FaultyUnroller(Unroller[Array]):
-    """A run with faults; afterwards `applies` is whether each of them applied."""
+    """A run with faults; afterwards `applies` is whether each of them applied.
+
+    `edited` are the prefixes of the halves that were edited before the run. `shared` are the results
+    of halves without a fault, by prefix: those that are there are used, the others are added. None:
+    every half runs.
+    """
 
     def __init__(
-        self, problem: Problem, placed: Sequence[PlacedFault], weights: Mapping[str, Array]
+        self,
+        problem: Problem,
+        placed: Sequence[PlacedFault],
+        weights: Mapping[str, Array],
+        edited: Collection[str] = (),
+        shared: MutableMapping[str, Result] | None = None,
     ) -> None:
         edits = [fault.edit for fault in placed]
         arithmetics = [edit.arithmetic for edit in edits if isinstance(edit, EditArithmetic)]
@@ -54,6 +77,9 @@ class FaultyUnroller(Unroller[Array]):
         self.outermost: PlacedFault | None = None
         self.previous_states: list[Array] | None = None
         self.first_states: list[Array] = []
+        self.entered: tuple[Recurrent, Array, Array | None, list[Array]] | None = None
+        self.shared = {} if shared is None else shared
+        self.healthy = frozenset() if shared is None else self._healthy_halves(edited)
         for prefix, faults in self.in_half.items():
             for fault in faults:
                 if not edits_run(fault.edit):  # applied before the run
@@ -68,6 +94,25 @@ class FaultyUnroller(Unroller[Array]):
         else:
             self.cells[prefix] = cell
             self.applied.add((fault, prefix))
+
+    def _healthy_halves(self, edited: Collection[str]) -> frozenset[str]:
+        """Return the halves with the problem's own inputs, weights and steps, whatever runs around them."""
+        if self.problem.calls is not None or any(
+            isinstance(fault.edit, EditArithmetic) for fault in self.placed
+        ):
+            return frozenset()
+        healthy: set[str] = set()
+        for layer in by_layer(self.cells):
+            own = [prefix for prefix in layer if prefix not in edited]
+            healthy.update(prefix for prefix in own if not self._steps_change(prefix))
+            if len(own) < len(layer) or any(self.in_half[prefix] for prefix in layer):
+                break  # the layers above get other inputs
+        return frozenset(healthy)
+
+    def _steps_change(self, prefix: str) -> bool:
+        return any(
+            isinstance(fault.edit, (EditCell, EditMaskedStep)) for fault in self.in_half[prefix]
+        )
 
     def _decline(self, fault: PlacedFault) -> None:
         """Count a half in which a fault does not apply.
@@ -91,6 +136,7 @@ class FaultyUnroller(Unroller[Array]):
     def run_half(self, layer: Recurrent, prefix: str, x: Array, mask: Array | None) -> Result:
         edits = [fault for fault in self.in_half[prefix] if isinstance(fault.edit, EditRun)]
         self.outermost = edits[0] if edits and self.problem.calls is None else None
+        self.entered = layer, x, mask, self.states[prefix]
         output, states = self._run_half(edits, prefix, layer, x, mask, self.states[prefix])
         self.previous_states = states
         return output, states
@@ -109,7 +155,11 @@ class FaultyUnroller(Unroller[Array]):
             if self.problem.dropout_masks and x.shape[-3] != len(self.problem.inputs.data):
                 raise DoesNotApplyError  # of fewer rows it is not known which masks are theirs
             self.states[prefix] = self.first_states = states
-            return super().run_half(layer, prefix, x, mask)
+            if not self._is_healthy(prefix, layer, x, mask, states):
+                return super().run_half(layer, prefix, x, mask)
+            if prefix not in self.shared:
+                self.shared[prefix] = super().run_half(layer, prefix, x, mask)
+            return self.shared[prefix]
         first, *others = faults
         compute = partial(self._run_half, others, prefix)
         run = HalfRun(
@@ -123,6 +173,12 @@ class FaultyUnroller(Unroller[Array]):
             return run.run()
         self.applied.add((first, prefix))
         return result
+
+    def _is_healthy(self, prefix: str, *arguments: object) -> bool:
+        """Return whether a half runs as without faults, with the arguments that it was entered with."""
+        if prefix not in self.healthy or self._record is not None or self.entered is None:
+            return False
+        return all(new is old for new, old in zip(arguments, self.entered, strict=True))
 
     def masked_step(
         self,

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import Generic
+from typing import Generic, cast
+
+import numpy as np
 
 from rnnparity.reference.number import Index, N
 
@@ -24,14 +26,22 @@ class Product(Generic[N]):
 
     def __call__(self, x: N) -> N:
         if not self.masks:
-            return x @ self.W
+            return product(x, self.W)
         pairs = zip(self.masks, self.blocks, strict=True)
         products = [self.dropped(x, mask, block) for mask, block in pairs]
         return products[0] if len(products) == 1 else self.join(products)
 
     def dropped(self, x: N, mask: N, W: N) -> N:
         """Return the product of x, dropped out by one mask, with all of the kernel or a block."""
-        return (x * mask) @ W
+        return product(x * mask, W)
+
+
+def product(x: N, W: N) -> N:
+    """Return x W. One call of BLAS serves all variants of x: NumPy would call it for each."""
+    if not isinstance(x, np.ndarray) or x.ndim < 3 or len(W.shape) > 2:
+        return x @ W
+    rows = x.reshape(-1, x.shape[-1]) @ W
+    return cast(N, rows.reshape(*x.shape[:-1], W.shape[-1]))
 
 
 @dataclass(frozen=True)

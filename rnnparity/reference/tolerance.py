@@ -55,12 +55,17 @@ class Expected:
 
 
 def expect(
-    problem: Problem, *, by_gate: bool = False, precision: FloatType | None = None
+    problem: Problem,
+    *,
+    by_gate: bool = False,
+    precision: FloatType | None = None,
+    visibility: bool = True,
 ) -> Expected:
     """Compute the expected outputs, their noise, and whether a fault would be visible.
 
     With `by_gate` also in each gate's block of the weights, which takes several times as long where
-    the layer is large. `precision` is the arithmetic that the engine declares.
+    the layer is large. `precision` is the arithmetic that the engine declares. Without `visibility`
+    it stays unknown whether noise hides a fault: `visible` is empty.
 
     Raises:
         RequestError: the problem does not fit in memory.
@@ -77,7 +82,7 @@ def expect(
         if declared:
             noisy = _with_rounded_weights(problem, noisy, dtype)
         unpredictable = _unpredictable(problem, noisy, precision, LARGEST_AMPLIFICATION)
-        if not unpredictable:
+        if visibility and not unpredictable:
             effects = _effects(problem, noisy, dtype, [*arrays, *blocks.values()])
     visible = dict(zip((name for name, _ in arrays), effects, strict=False))
     hidden = zip(blocks, effects[len(arrays) :], strict=False)

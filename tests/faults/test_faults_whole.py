@@ -1,5 +1,6 @@
 """Faults of the whole layer: flags, axes, scales, precision; and where faults are injected."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -32,10 +33,21 @@ from _support.random_problems import (
     stack_of,
 )
 
-from rnnparity.faults import FAULTS, PlacedFault, inject, is_detected, mutants, mutate, run_all
+from rnnparity.faults import (
+    FAULTS,
+    PlacedFault,
+    candidates,
+    inject,
+    is_detected,
+    mutants,
+    mutate,
+    run_all,
+)
+from rnnparity.faults.unroller import FaultyUnroller
 from rnnparity.faults.weights import WEIGHT_FAULTS
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.explanations import EVERY_HALF, WHOLE
+from rnnparity.reference import Unroller
 from rnnparity.reference.tolerance import expect
 
 # Flags, axes, scales.
@@ -218,6 +230,41 @@ def test_variant_of_a_batch_is_the_same_in_a_single_run(problem):
     for mutant in single:
         expected = [tensor.data for tensor in batched[mutant.faults].outputs]
         assert_arrays({tensor.name: tensor.data for tensor in mutant.outputs}, expected)
+
+
+def runs_of(problem):
+    return {
+        batch.mutant(n).faults: batch.mutant(n).outputs
+        for batch in run_all(candidates(problem))
+        for n in range(len(batch.injections))
+    }
+
+
+@several
+def test_half_that_no_fault_changes_has_the_same_outputs_in_its_own_run(problem, monkeypatch):
+    shared = runs_of(problem)
+    monkeypatch.setattr(FaultyUnroller, "_is_healthy", lambda *_: False)
+    alone = runs_of(problem)
+    assert shared.keys() == alone.keys()
+    for faults, outputs in alone.items():
+        for tensor, expected in zip(shared[faults], outputs, strict=True):
+            np.testing.assert_array_equal(tensor.data, expected.data, err_msg=str(faults))
+
+
+def test_half_that_no_fault_changes_runs_once(monkeypatch):
+    counts = Counter()
+    run_half = Unroller.run_half
+
+    def counted(self, layer, prefix, x, mask):
+        counts[prefix] += 1
+        return run_half(self, layer, prefix, x, mask)
+
+    monkeypatch.setattr(Unroller, "run_half", counted)
+    problem = SEVERAL["bidirectional"]
+    forward = [item for item in candidates(problem) if item.placed[0].location == "forward/"]
+    assert len(list(run_all(forward))) > 20
+    assert counts["forward/"] > 20
+    assert counts["backward/"] == 1
 
 
 @several

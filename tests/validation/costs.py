@@ -17,7 +17,7 @@ from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.finding_search import find
 from rnnparity.faults import FAULTS, mutate
-from rnnparity.problem.layers import Bidirectional
+from rnnparity.problem.layers import Bidirectional, Stack
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.shapes import weight_slots
 from rnnparity.reference import compute
@@ -57,6 +57,19 @@ def both_ways(problem: Problem) -> Problem:
     return replace(problem, layer=layer, weights=weights)
 
 
+def stacked(problem: Problem) -> Problem:
+    """Return a stack of the layer of a problem and one with the same weights, of inputs of its units."""
+    layer = problem.layer
+    kernel = np.random.default_rng(1).uniform(-0.3, 0.3, problem.weights[1].shape)
+    second = (Tensor.of("kernel", kernel, "float32"), *problem.weights[1:])
+    stack = Stack((layer, layer))  # type: ignore[arg-type]
+    pairs = zip(
+        weight_slots(stack, problem.inputs.shape[-1]), problem.weights + second, strict=True
+    )
+    weights = tuple(replace(tensor, name=slot.name) for slot, tensor in pairs)
+    return replace(problem, layer=stack, weights=weights)
+
+
 def measurements() -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield what is measured and a function that does it."""
     problem = catalogue()[CASE]
@@ -73,6 +86,8 @@ def measurements() -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"unexplained, {name}", lambda port=port: diagnose(port)  # type: ignore[misc]
     both = port_of(both_ways(random_layer(LARGE)), _noisy)
     yield "unexplained, noise, in both directions", lambda: diagnose(both)
+    two = port_of(stacked(random_layer(LARGE)), _noisy)
+    yield "unexplained, noise, in a stack of two", lambda: diagnose(two)
     last = port_of(random_layer(LARGE, return_sequences=False), lambda y: 1.01 * y)
     yield "unexplained, only the last output", lambda: diagnose(last)
 

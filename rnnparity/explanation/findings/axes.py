@@ -39,10 +39,11 @@ def _claim(actual: Array, whole: Output, order: tuple[int, ...], half: str) -> C
     """Return the claim that the axes are in an order; None where the first row is another one."""
     predicted, allowed = whole.expected.transpose(order), whole.allowed.transpose(order)
     name = "" if predicted.shape == actual.shape else RESHAPED
-    predicted, allowed = (array.reshape(actual.shape) for array in (predicted, allowed))
+    row = actual[:1].ravel()
     with np.errstate(invalid="ignore"):
-        if not (np.abs(actual[0] - predicted[0]) <= allowed[0]).all():
+        if not (np.abs(row - predicted.flat[: len(row)]) <= allowed.flat[: len(row)]).all():
             return None
+    predicted, allowed = (array.reshape(actual.shape) for array in (predicted, allowed))
     expected = whole.expected if actual.shape == whole.expected.shape else predicted
     finding = Finding(FindingType.AXES_EXCHANGED, name, order, half=half)
     there = replace(whole, actual=actual, expected=expected, allowed=allowed)

@@ -80,7 +80,7 @@ def one_step(half: HalfProblem) -> OneStep | None:
         scale[rows, steps] = slope
         exact = np.full_like(initial[1], np.inf)
         errors = [1 / states_before(used, scale, exact)[rows, steps]]
-    expected = expect(problem)
+    expected = expect(problem, visibility=False)
     if expected.unpredictable:
         return None
     output, sigma = expected.outputs[0].data, expected.sigmas[0]
