@@ -103,7 +103,8 @@ def explain(
     from rnnparity.report.bundles.explained import explained_files, write_explained
     from rnnparity.report.explanation_json import as_json
     from rnnparity.report.pages.explanation import page
-    from rnnparity.report.text.explanation import COLOURS, lines
+    from rnnparity.report.text.explanation import lines
+    from rnnparity.report.text.line import COLOURS
 
     for path in (html, separate):
         if path is not None:

@@ -80,7 +80,7 @@ def model(
     # What takes a while to import follows the refusals.
     from rnnparity.models.model_verdicts import judge_recording
     from rnnparity.report.pages.model import model_page
-    from rnnparity.report.text.explanation import COLOURS
+    from rnnparity.report.text.line import COLOURS
     from rnnparity.report.text.model import model_lines
     from rnnparity.report.text.port import model_and_port_json, port_lines
     from rnnparity.session.judging import self_check

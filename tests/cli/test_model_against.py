@@ -8,7 +8,7 @@ import pytest
 from _support.command_line import here
 from _support.ported_models import recorded_model, run_model
 
-from rnnparity.models import saved
+from rnnparity.models import model_files, saved
 from rnnparity.problem.problem import Problem
 from rnnparity.report.text.port import PORT_HEADER
 
@@ -19,7 +19,7 @@ SWAPPED = {"first": ("gate-order", "LSTM fico in all weights")}
 
 @pytest.fixture
 def model(monkeypatch):
-    monkeypatch.setattr(saved, "check_model_file", lambda path: None)
+    monkeypatch.setattr(model_files, "check_model_file", lambda path: None)
     monkeypatch.setattr(saved, "record_file", lambda path, inputs, **options: recorded_model())
     return "model.keras"
 

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from rnnparity.explanation.location import BACKWARD
 from rnnparity.explanation.picture import DECADES, LEVELS
-from rnnparity.problem.explanations import Explanation, FaultDescription, Picture
+from rnnparity.problem.explanations import Cause, Explanation, FaultDescription, Picture
 from rnnparity.problem.findings import LOCATIONS
 from rnnparity.report.pages.page import render_template
 from rnnparity.report.text.differences import sigma_text
-from rnnparity.report.text.explanation import headline, lines
+from rnnparity.report.text.explanation import OTHER_SIDE, lines, summary, verdict_text
 from rnnparity.report.text.findings import finding_text
 from rnnparity.report.text.messages import fault_name, faults_name
-from rnnparity.report.text.phrases import ACROSS, mismatch_text, step_table, unit_labels
+from rnnparity.report.text.phrases import ACROSS, step_table, unit_labels
 
-# Pixels of the picture: a square, the room for the labels left of the squares and below them.
-SIZE, LEFT, BELOW = 14, 80, 18
-# A picture of so many columns has room for the name of its axis.
+# Pixels of the picture: a square, the room for the labels left of the squares and below them, and
+# a line of labels.
+SIZE, LEFT, BELOW, LINE = 14, 80, 32, 14
+# A picture of so many columns has the name of its axis in the middle.
 WIDE = 12
+# The facts that stand first, by their labels; the others follow in the order of the text. That there
+# is no cause stands behind what was found instead.
+FIRST = (
+    "cause", "finding", "fix", OTHER_SIDE, "low confidence",
+    "first mismatch", "pattern", "note", "evidence", "differences",
+)  # fmt: skip
 # The script of a bundle, and the largest file of one that is part of a page.
 SCRIPT, LARGEST = "reproduce.py", 2**22
 EMPTY: Mapping[str, str | bytes] = MappingProxyType({})
@@ -72,18 +80,46 @@ def page(explanation: Explanation, files: Mapping[str, str | bytes] = EMPTY) -> 
         "explain.html.j2",
         {
             "id": explanation.id,
-            "headline": headline(explanation),
-            "sentences": sentences(explanation),
+            "headline": _headline(explanation),
+            "facts": facts(explanation),
             "step": step_table(explanation.step_values),
-            "where": mismatch_text(explanation.first) if explanation.first else "",
             "heat": drawing(picture, explanation.threshold) if picture else None,
+            "backward": picture is not None and _reads_backward(picture),
             "files": {name: _as_link(content) for name, content in files.items()},
             "script": files.get(SCRIPT, ""),
-            "evidence": [line.text for line in lines(explanation, with_picture=False)],
+            "text": [line.text for line in lines(explanation, with_picture=False)],
             "also_fits": [*also_fits, *rivals],
             "blind_to": [fault_name(fault) for fault in explanation.blind_to],
         },
     )
+
+
+def _headline(explanation: Explanation) -> str:
+    """Return the verdict, and the cause or finding if there is one."""
+    states = [verdict_text(explanation), summary(explanation)]
+    return ": ".join(state for state in states if state)
+
+
+def facts(explanation: Explanation) -> dict[str, list[str]]:
+    """Return what is known by its label, without what the headline states."""
+    explained = explanation.cause is not None and explanation.cause.explained
+    first = FIRST if explained else (*FIRST[1:], FIRST[0])
+    found: dict[str, list[str]] = {label: [] for label in first}
+    heading = summary(replace(explanation, cause=_as_certain(explanation.cause)))
+    for line in lines(explanation, with_picture=False):
+        if line.label and line.label != explanation.id and line.statement != heading:
+            found.setdefault(line.label, []).append(line.statement)
+    return {label: statements for label, statements in found.items() if statements}
+
+
+def _as_certain(cause: Cause | None) -> Cause | None:
+    return None if cause is None else replace(cause, certain=True)
+
+
+def _reads_backward(picture: Picture) -> bool:
+    """Return whether a picture over time has the outputs of a backward half."""
+    has_backward = picture.forward_units is not None or picture.direction == BACKWARD
+    return has_backward and picture.across == "time"
 
 
 def _as_link(content: str | bytes) -> str:
@@ -142,8 +178,9 @@ def _labels(picture: Picture) -> list[Label]:
     labels.append(Label(LEFT, below, "start", str(picture.start)))
     if columns > 1:
         labels.append(Label(end, below, "end", str(picture.start + picture.shape[1] - 1)))
-    if columns >= WIDE:
-        labels.append(Label((LEFT + end) // 2, below, "middle", ACROSS[picture.across]))
+    middle = columns >= WIDE
+    x, anchor = ((LEFT + end) // 2, "middle") if middle else (end, "end")
+    labels.append(Label(x, below + LINE, anchor, ACROSS[picture.across]))
     return labels
 
 

@@ -10,8 +10,9 @@ from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.explanation_json import cause_json, finite
 from rnnparity.report.text.columns import text_columns
 from rnnparity.report.text.differences import sigma_text
-from rnnparity.report.text.explanation import Line, Style, headline
+from rnnparity.report.text.explanation import headline
 from rnnparity.report.text.explanation import lines as explanation_lines
+from rnnparity.report.text.line import Line, Style
 from rnnparity.report.text.messages import faults_name
 
 HEADER = ("call", "class", "inputs", "mask", "output", "verdict", "sigma")

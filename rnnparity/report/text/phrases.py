@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from rnnparity.golden.goldens import KNOWN, default_folder
 from rnnparity.golden.known_differences import KnownDifference, read_known
 from rnnparity.problem.explanations import Explanation, Mismatch, Picture, Slice, StepValue
@@ -27,6 +29,15 @@ def evidence_text(explanation: Explanation) -> str:
         f"max error: {without} sigma vs. the reference, {with_cause} with this fault{noise}; "
         f"{fits} of {count} candidate faults {verb}"
     )
+
+
+def accounted_text(explanation: Explanation, distance: float, findings: int) -> str:
+    """Return how far the outputs are from the reference, and from what the findings predict."""
+    what = "these findings" if findings > 1 else "this finding"
+    if not np.isfinite(explanation.sigma):  # of other shapes
+        return f"max error: {sigma_text(distance)} sigma with {what}"
+    without = sigma_text(explanation.sigma)
+    return f"max error: {without} sigma vs. the reference, {sigma_text(distance)} with {what}"
 
 
 def mismatch_text(mismatch: Mismatch) -> str:

@@ -9,8 +9,8 @@ from rnnparity.models.calls import CallResult, ModelResult, OutputComparison, Po
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.explanation_json import cause_json, finite
 from rnnparity.report.text.columns import text_columns
-from rnnparity.report.text.explanation import Line, Style
 from rnnparity.report.text.findings import printed_agreement
+from rnnparity.report.text.line import Line, Style
 from rnnparity.report.text.model import (
     call_json,
     difference_headline,

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from _support.explanations import explanation_of, from_port, lstm
 
@@ -18,19 +19,26 @@ from rnnparity.problem.explanations import (
     StepValue,
 )
 from rnnparity.problem.findings import (
+    LOCATING,
+    PATTERNS,
     AfterLayer,
+    BlockChange,
     Finding,
     FindingType,
     OtherInputs,
     OtherMask,
+    WeightBlock,
 )
 from rnnparity.problem.recurrences import OtherRecurrence
 from rnnparity.problem.verdicts import Difference, DifferenceType, Verdict
 from rnnparity.report.explanation_json import as_json
-from rnnparity.report.text.explanation import BLOCKS, COLOURS, EXPERIMENTS, Style, headline, lines
+from rnnparity.report.text.explanation import EXPERIMENTS, headline, lines
+from rnnparity.report.text.finding_fixes import fix_of
 from rnnparity.report.text.findings import finding_text
+from rnnparity.report.text.line import COLOURS, Style
 from rnnparity.report.text.messages import next_text
 from rnnparity.report.text.phrases import mismatch_text, slice_text
+from rnnparity.report.text.picture import BLOCKS
 
 GATES = FaultId("gate-order", "LSTM iofc (ONNX) in all weights", "forward/")
 BIAS = FaultId("bias-missing", "all of it", "")
@@ -110,6 +118,67 @@ def test_steps_of_a_picture_are_those_of_the_problem():
 
 def test_unexplained_divergence_states_the_number_of_candidates():
     assert "  cause: unexplained; none of 141 candidate faults fits" in text(UNEXPLAINED)
+
+
+def test_findings_that_account_have_a_fix_and_evidence():
+    found = (
+        Finding(FindingType.ROWS, numbers=(0, 1)),
+        Finding(FindingType.TIME_SHIFTED, "output", (-1,), sigma=0.3),
+        Finding(FindingType.OTHER_QUANTITY, "c", sigma=0.25),
+    )
+    explanation = replace(UNEXPLAINED, findings=found, accounted=True)
+    assert text(explanation).splitlines()[4:] == [
+        "  pattern: only rows 0, 1 differ",
+        "  finding: output is correct, but one step early",
+        "  finding: c is returned instead",
+        "  fix: Return what each step computes at that step, not at one before it.",
+        "  fix: Return the output h after each step, and the states after the last one.",
+        "  evidence: max error: 7.6e5 sigma vs. the reference, 0.3 with these findings",
+        "  cause: not on the list of faults; none of 141 candidate faults fits",
+    ]
+    of_other_shape = replace(explanation, sigma=np.inf, findings=found[:2])
+    assert "  evidence: max error: 0.3 sigma with this finding" in text(of_other_shape).splitlines()
+    for part in ("fix: Return what", "evidence: max error: 7.6e5 sigma vs. the reference, 0.3"):
+        assert part not in text(replace(EXPLAINED, findings=found))
+    uncertain = tuple(replace(finding, certain=False) for finding in found)
+    unexplained = text(replace(UNEXPLAINED, findings=uncertain))
+    assert "fix:" not in unexplained
+    assert "evidence:" not in unexplained
+
+
+ACCOUNTING = set(FindingType) - PATTERNS - LOCATING - {FindingType.PRINTED_DIGITS}
+
+
+@pytest.mark.parametrize("type_", sorted(ACCOUNTING - {FindingType.FINITE_AGREES}))
+def test_every_finding_that_accounts_for_outputs_has_a_fix(type_):
+    finding = Finding(
+        type_, "step", (1,), block=WeightBlock("kernel", "f"), change=BlockChange.DOUBLED
+    )
+    assert fix_of(finding).endswith(".")
+
+
+@pytest.mark.parametrize("change", BlockChange)
+def test_every_change_of_a_block_has_a_fix_that_names_it(change):
+    source = WeightBlock("bias", "f", 0)
+    finding = Finding(
+        FindingType.BLOCK, block=WeightBlock("bias", "h", 1), change=change, source=source
+    )
+    assert "bias, row 1, gate h" in fix_of(finding)
+
+
+def test_order_of_rows_that_repeats_one_has_another_fix():
+    fixes = {fix_of(Finding(FindingType.ROWS_PERMUTED, numbers=rows)) for rows in [(1, 0), (1, 1)]}
+    assert len(fixes) == 2
+
+
+def test_lines_that_state_a_fact_have_its_label():
+    labels = [(line.label, line.statement) for line in lines(EXPLAINED) if line.label]
+    assert labels[0] == ("mine", "diverges")
+    assert labels[1] == ("differences", "output (B=2, T=6, H=4): 48 of 48 values differ")
+    assert ("cause", "The gates are reordered.") in labels
+    assert ("fix", "Reorder them.") in labels
+    for line in lines(EXPLAINED):
+        assert line.text.endswith(line.statement)
 
 
 def test_agreement_and_inconclusiveness_are_short():
