@@ -182,13 +182,14 @@ def _diagnose_values(reading: Reading) -> Diagnosis:
 
 def _order_fits(reading: Reading, ends: Evidence) -> bool:
     """Return whether a fault of the order of steps gives what is seen of both ends of a sequence."""
-    return bool(diagnose_reading(replace(_read(reading, ends), causes=CAUSES_OF_ORDER)).fits)
+    part = replace(_read(reading, ends), causes=CAUSES_OF_ORDER)
+    return bool(diagnose_reading(part, blind_to=()).fits)
 
 
 def _ordered(reading: Reading, part: ProblemSlice) -> Diagnosis | None:
     """Return the diagnosis by a fault of the order of steps, on all steps; None where none fits."""
     every = replace(_read(reading, part.every_step), causes=CAUSES_OF_ORDER)
-    diagnosis = diagnose_reading(every)
+    diagnosis = diagnose_reading(every, blind_to=())
     return None if _is_unexplained(diagnosis) else diagnosis
 
 

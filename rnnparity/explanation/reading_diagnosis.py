@@ -75,8 +75,8 @@ def diagnose_reading(reading: Reading, blind_to: tuple[FaultId, ...] | None = No
     search, found = _search(outcome, evidence, reading)
     if search.candidates:
         blind_to = search.invisible
-    elif blind_to is None:
-        blind_to = fault_coverage(problem, expected).undetected
+    elif blind_to is None:  # where nothing can be judged, no fault is seen
+        blind_to = () if expected.unpredictable else fault_coverage(problem, expected).undetected
     explanation = Explanation(
         problem.id,
         Verdict.DIVERGES,
