@@ -23,6 +23,8 @@ from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference import TraceStep
 from rnnparity.reference.memory import BATCH_VALUES
 
+# Weights from which on a step takes longer than the calls of NumPy in it.
+LARGE = 5_000
 # The results of halves that no fault changes, by problem and prefix. Many problems are edited ones,
 # which nothing else uses after their run.
 Shared: TypeAlias = WeakKeyDictionary[Problem, dict[str, Result]]
@@ -86,12 +88,15 @@ def trace_injection(injection: Injection) -> list[TraceStep]:
 def _group_key(injection: Injection) -> Hashable:
     """Return what two injections must have in common to run together.
 
-    The halves that are edited are the same, so that the others run once without variants, and so
-    are those with an edited recurrent kernel: one product serves all variants of another array.
+    Of a large layer the halves that are edited are the same, so that the others run once without
+    variants, and so are those with another recurrent kernel: one product serves all variants of the
+    other arrays.
     """
-    edited = frozenset(
-        (prefix, _has_other_kernel(injection, prefix)) for prefix, _ in injection.halves
-    )
+    edited: frozenset[Hashable] = frozenset()
+    if sum(tensor.data.size for tensor in injection.problem.weights) >= LARGE:
+        edited = frozenset(
+            (prefix, _has_other_kernel(injection, prefix)) for prefix, _ in injection.halves
+        )
     apart = tuple(
         (prefix, half.layer, id(half.dropout))
         for prefix, half in injection.halves
