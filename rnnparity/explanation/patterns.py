@@ -39,13 +39,20 @@ def value_findings(
 def numeric_findings(evidence: Evidence, search: Search) -> tuple[Finding, ...]:
     """Return what the size or the dtype of the values shows."""
     if search.within_noise_of and not search.fits:
-        return (Finding(FindingType.WITHIN_NOISE_OF, search.within_noise_of),)
+        error = max(_largest_error(evidence))
+        return (Finding(FindingType.WITHIN_NOISE_OF, search.within_noise_of, value=error),)
     patterns = value_findings(evidence.actual, evidence.expected.outputs)
     if search.part is not None:
         patterns += (Finding(search.part),)
     if evidence.coarse_dtype and not patterns:
         return (Finding(FindingType.NUMBERS_OF_TYPE, evidence.coarse_dtype),)
     return patterns
+
+
+def _largest_error(evidence: Evidence) -> Iterator[float]:
+    """Yield the largest error of each output."""
+    for actual, expected in zip(evidence.actual_arrays, evidence.expected_arrays, strict=True):
+        yield float(np.nanmax(np.abs(actual - expected), initial=0.0))
 
 
 def location_findings(evidence: Evidence) -> Iterator[Finding]:

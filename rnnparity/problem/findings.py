@@ -24,7 +24,9 @@ class FindingType(StrEnum):
     NOT_FINITE = "not-finite"  # [name: output; numbers: index]
     CONSTANT = "constant"  # every value of an output is the same [name: output; value]
     NUMBERS_OF_TYPE = "numbers-of-type"  # every value is a number of a coarser type [name]
-    WITHIN_NOISE_OF = "within-noise-of"  # as small as the noise of a coarser type [name]
+    WITHIN_NOISE_OF = (
+        "within-noise-of"  # as small as the noise of a coarser type [name; value: error]
+    )
     BELOW_USUAL_NOISE = "below-usual-noise"  # too small for any hypothesis
     FITS_FINITE = "fits-finite-values"  # the cause fits all of these
     FITS_UNMASKED = (
@@ -59,7 +61,9 @@ class FindingType(StrEnum):
     INPUTS = "inputs"  # those that were used [name: an `OtherInputs`; numbers: features; value]
     MASK = "mask"  # the one that was used [name: an `OtherMask`]
     AFTER_LAYER = "after-layer"  # what was done to the output [name: an `AfterLayer`]
-    ACTIVATION = "activation"  # the one that was used [half, name; block: the gate it belongs to]
+    ACTIVATION = (
+        "activation"  # the one that was used [half, name: it or a `Table`; block: its gates]
+    )
     RECURRENCE = "recurrence"  # how states are passed on [name: an `OtherRecurrence`]
 
 
@@ -143,6 +147,15 @@ class AfterLayer(StrEnum):
     CLIPPED = "clipped"  # at `Finding.value`
     NORMALIZED_EPSILON = "layer-normalized-epsilon"  # with an epsilon of `Finding.value`
     NORMALIZED_AND_SCALED = "layer-normalized-and-scaled"  # with weights and this epsilon
+
+
+class Table(StrEnum):
+    """How an activation is read from a table: entries `Finding.value` apart, `numbers` is the last x."""
+
+    NEAREST = "nearest-in-table"
+    BELOW = "below-in-table"
+    TOWARD_ZERO = "toward-zero-in-table"
+    INTERPOLATED = "interpolated-in-table"
 
 
 class BlockChange(StrEnum):

@@ -26,6 +26,7 @@ from rnnparity.problem.problem import Tensor
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
+from rnnparity.report.text.findings import finding_text
 from rnnparity.report.text.messages import faults_name
 
 
@@ -233,7 +234,13 @@ def test_small_systematic_difference_is_not_low_precision(size):
     outputs = with_reference(replace(problem, weights=tuple(weights))).outputs
     explanation = explanation_of(problem.with_outputs(outputs))
     assert explanation.cause == Cause()
-    assert FindingType.WITHIN_NOISE_OF in {finding.type for finding in explanation.findings}
+    (hint,) = (f for f in explanation.findings if f.type is FindingType.WITHIN_NOISE_OF)
+    expected = compute(problem)
+    errors = [np.abs(a.data - e.data).max() for a, e in zip(outputs, expected, strict=True)]
+    assert hint.value == pytest.approx(max(errors), rel=1e-3)
+    assert finding_text(hint).startswith(
+        f"correct up to {hint.value:.2g}, which is within the noise"
+    )
 
 
 def test_coarse_noise_is_excluded_where_most_values_agree():

@@ -42,6 +42,7 @@ from rnnparity.explanation.findings.other_inputs import other_input_findings
 from rnnparity.explanation.findings.other_problems import lengths_candidates, problem_candidates
 from rnnparity.explanation.findings.permuted import permuted_findings
 from rnnparity.explanation.findings.recurrence import recurrence_findings
+from rnnparity.explanation.findings.tables import table_findings
 from rnnparity.explanation.findings.view import View
 from rnnparity.explanation.location import last_layer
 from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
@@ -69,6 +70,9 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
     whole = tuple(_of_whole(evidence))
     if any_accounts(whole):
         return Findings((*found, *whole), complete=True)
+    tables = tuple(table_findings(evidence.problem, view_of(evidence)))
+    if any_accounts(tables):
+        return Findings(_without_repetition((*found, *whole, *tables)), complete=True)
     last = of_halves(differing, LAST)
     return Findings(_without_repetition((*found, *whole, *last.findings)), last.complete)
 

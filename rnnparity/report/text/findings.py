@@ -12,6 +12,7 @@ from rnnparity.problem.findings import (
     FindingType,
     OtherInputs,
     OtherMask,
+    Table,
     WeightBlock,
 )
 from rnnparity.report.text.numbered import LONGEST_ORDER, counted, listed, numbered
@@ -83,6 +84,14 @@ OTHER_MASKS = {
     OtherMask.EVERY_ROW: "that of all rows together: a step counts where it does in every row",
     OtherMask.ANY_ROW: "that of all rows together: a step counts where it does in some row",
     OtherMask.ZERO_INPUTS: "one that masks the steps where all inputs are zero",
+}
+
+
+TABLES = {
+    Table.NEAREST: "the nearest entry is used",
+    Table.BELOW: "the entry below is used",
+    Table.TOWARD_ZERO: "the entry next to zero is used",
+    Table.INTERPOLATED: "it is interpolated",
 }
 
 
@@ -161,8 +170,21 @@ def _initial_state(finding: Finding) -> str:
 
 
 def _activation(finding: Finding) -> str:
+    if finding.name in TABLES:
+        return _table(finding)
     where = f"gate {finding.block.gate}" if finding.block else "the output"
     return f"the activation of {where} is {finding.name}"
+
+
+def _table(finding: Finding) -> str:
+    """Return the gates whose activations are read from a table, and the table."""
+    gates, step = finding.block.gate if finding.block else "", finding.value or 1.0
+    where = f"gate{'s' if len(gates) > 1 else ''} {', '.join(gates)}"
+    fraction = isclose(1 / step, round(1 / step), rel_tol=1e-9)
+    steps = f"1/{round(1 / step)}" if fraction else f"{step:.6g}"
+    ends = "".join(f" between {-end} and {end}" for end in finding.numbers)
+    how = TABLES[Table(finding.name)]
+    return f"the activation of {where} is a table of {steps} steps{ends}: {how}"
 
 
 def _inputs(finding: Finding) -> str:
@@ -285,8 +307,8 @@ TEXTS: Mapping[FindingType, Callable[[Finding], str]] = {
         f"every value is a {finding.name} number; check whether it was computed in {finding.name}"
     ),
     FindingType.WITHIN_NOISE_OF: lambda finding: (
-        f"the differences are within the noise of {finding.name}; "
-        "check whether TF32 or another coarse dtype is in use"
+        f"correct up to {finding.value or 0:.2g}, which is within the noise of {finding.name}; check "
+        "whether TF32, another coarse dtype or an approximation of an activation is in use"
     ),
     FindingType.STEP_FOLLOWS: _follows,
     FindingType.ROWS_PERMUTED: partial(_permuted, "row"),
