@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from rnnparity.explanation.cut import Cuts
-from rnnparity.explanation.noise import COARSER, Noise, noise_of
+from rnnparity.explanation.noise import COARSER, Noise, coarser_type, noise_of, numbers_in_type
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.problem import Problem, Tensor
-from rnnparity.reference.tolerance import Expected
+from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.verdict.compare import distances
 
 # Coarse arithmetic leaves no value exact: with a larger share of values that agree it is ruled out.
@@ -166,14 +166,16 @@ class Evidence:
     def coarse_dtype(self) -> str:
         """The coarser dtype that represents every actual value exactly, "" if there is none."""
         values = np.concatenate([array.ravel() for array in self.actual_arrays])
-        values = values[np.isfinite(values) & (values != 0)]
-        if len(np.unique(np.abs(values))) < 2:
-            return ""
-        for dtype in reversed(COARSER.get(self.problem.threshold_type, ())):
-            rounded = FLOAT_TYPES[dtype].round(values).astype(np.float64)
-            if (rounded == values).all():
-                return dtype
-        return ""
+        return coarser_type(values, self.problem.threshold_type)
+
+    def in_coarse_type(self) -> Evidence | None:
+        """Return the same outputs of a layer that computes in `coarse_dtype`, None if it is unpredictable.
+
+        Its weights, inputs and states are rounded to that type.
+        """
+        problem = numbers_in_type(self.problem, self.coarse_dtype)
+        expected = expect(problem)
+        return None if expected.unpredictable else Evidence(problem, self.actual, expected)
 
 
 def rows_of(problem: Problem, rows: Sequence[int] | Array) -> Problem:

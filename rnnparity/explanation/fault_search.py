@@ -63,7 +63,8 @@ def find_cause(
     # An output of which every value is zero may never have been written.
     search.low_confidence = any(map(is_zero_everywhere, found.findings))
     if thorough and evidence.finite and not found.complete:
-        _try_further(search, evidence, singles, scores, progress)
+        coarse = _try_further(search, evidence, singles, scores, progress)
+        found = coarse if coarse.complete else found
     if not evidence.finite:
         infinite = [~np.isfinite(array) for array in evidence.actual_arrays]
         _try_part(search, evidence, infinite, FindingType.FITS_FINITE, thorough)
@@ -114,13 +115,20 @@ def _try_further(
     singles: Runs,
     scores: Mapping[int, float],
     progress: Progress | None,
-) -> None:
-    """Try numbers read off the outputs, pairs and low precision, until something fits."""
+) -> Findings:
+    """Try numbers read off the outputs, pairs and low precision, until something fits.
+
+    Returns the findings about a layer in a coarser type, where these account for the outputs.
+    """
     if search.fits:
-        return
+        return Findings()
     with_numbers = Runs(evidence, _fitted(evidence))
     if evidence.coarse_dtype:
         _try_coarser(search, evidence, singles, with_numbers)
+        found = Findings() if search.fits else _found_in_coarse_type(evidence)
+        if found.complete:
+            search.precision = evidence.coarse_dtype
+            return found
     if not search.fits:
         try_runs(search, evidence, evidence.noise, with_numbers)
     if not search.fits:
@@ -128,6 +136,13 @@ def _try_further(
     if not search.fits and not evidence.coarse_dtype:
         _try_coarser(search, evidence, singles, with_numbers)
     _try_part(search, evidence, _masked_outputs(evidence), FindingType.FITS_UNMASKED)
+    return Findings()
+
+
+def _found_in_coarse_type(evidence: Evidence) -> Findings:
+    """Return the findings about a layer that computes in the type of the outputs' values."""
+    coarse = None if evidence.problem.dropout_masks else evidence.in_coarse_type()
+    return Findings() if coarse is None or evidence.compared_in_part else find(coarse)
 
 
 def _try_part(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from rnnparity.problem.dtypes import Array
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 from rnnparity.problem.layers import Bidirectional, Layer, Stack
-from rnnparity.problem.problem import Problem
+from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference.tolerance import expect
 
 # Coarser dtypes that an implementation may have computed in, by the dtype of the layer's policy.
@@ -71,9 +71,37 @@ def noise_of(
     return Noise(dtype, sigmas, noisy.dtype.threshold)
 
 
+def coarser_type(values: Array, dtype: str) -> str:
+    """Return the coarsest dtype below `dtype` that represents every value exactly, "" if none does.
+
+    Zeros and copies say nothing.
+    """
+    values = values[np.isfinite(values) & (values != 0)]
+    if len(np.unique(np.abs(values))) < 2:
+        return ""
+    for coarser in reversed(COARSER.get(dtype, ())):
+        rounded = FLOAT_TYPES[coarser].round(values).astype(np.float64)
+        if (rounded == values).all():
+            return coarser
+    return ""
+
+
 def in_type(problem: Problem, dtype: str) -> Problem:
     """Return the problem with every layer under the policy `dtype`, without outputs."""
     return replace(problem, layer=_with_dtype(problem.layer, dtype), outputs=None)
+
+
+def numbers_in_type(problem: Problem, dtype: str) -> Problem:
+    """Return a problem of which the layer, and its weights, inputs and initial states have a type."""
+
+    def converted(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
+        return tuple(Tensor.of(tensor.name, tensor.data, dtype) for tensor in tensors)
+
+    problem = in_type(problem, dtype)
+    states = problem.initial_state
+    bare = replace(problem, initial_state=None, weights=converted(problem.weights))
+    (inputs,) = converted([problem.inputs])
+    return replace(bare, inputs=inputs, initial_state=None if states is None else converted(states))
 
 
 def _with_dtype(layer: Layer, dtype: str) -> Layer:

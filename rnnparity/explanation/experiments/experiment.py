@@ -52,6 +52,11 @@ def experiment(problem: Problem, ask: Ask) -> Experiment:
     probes = laboratory.probes()
     if not probes:
         return Experiment((), laboratory.calls, ExperimentEnd.REFUSED)
+    if _differing(probes):
+        coarse = laboratory.in_type_of(probes)
+        coarse_probes = coarse.probes() if coarse is not None else []
+        if coarse is not None and coarse_probes:
+            laboratory, probes = coarse, coarse_probes
     if _differing(probes) and laboratory.ignores_weights:
         probes = laboratory.probes_with_own_weights()
     differing = _differing(probes)

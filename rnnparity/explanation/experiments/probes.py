@@ -14,6 +14,7 @@ from rnnparity.explanation.experiments.probe_problems import (
     plain_probe,
     widened,
 )
+from rnnparity.explanation.noise import coarser_type, numbers_in_type
 from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.errors import RequestError
@@ -65,6 +66,24 @@ class Laboratory:
         self._ask = ask
         self._layer = with_options(problem.layer, stateful=False)
         self._features = problem.inputs.shape[2]
+
+    def in_type_of(self, probes: Sequence[Probe]) -> Laboratory | None:
+        """Return the laboratory of a layer in the coarser type of all answers, None if it has its own.
+
+        The subject is still asked about the layer as it is.
+        """
+        policies = {half.dtype for _, half in halves(self.problem.layer)}
+        if len(policies) > 1:
+            return None
+        (policy,) = policies
+        values = np.concatenate([array.ravel() for probe in probes for array in probe.actual])
+        coarser = coarser_type(values, policy)
+        if not coarser:
+            return None
+        problem = numbers_in_type(self.problem, coarser)
+        laboratory = Laboratory(problem, lambda asked: self._ask(numbers_in_type(asked, policy)))
+        laboratory.calls = self.calls
+        return laboratory
 
     def probes(self) -> list[Probe]:
         """Return the probes with different weights that the subject answers.

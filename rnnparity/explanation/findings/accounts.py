@@ -31,8 +31,6 @@ from rnnparity.reference import compute_with_noise
 NOISIER = 5.0
 # Gates, blocks of each, and what may have been done to one.
 HYPOTHESES = 1000.0
-# By how much the differences must exceed what is left of them, rms, to rule out other changes.
-CLEAR = 30.0
 # Up to this part of the largest number sums are the same.
 SAME_SUM = 1e-3
 # So many descriptions of what was fitted are tried.
@@ -156,7 +154,7 @@ class ActualSequence:
             claim = self._claim(predicted, freedom, compute_with_noise(problem).sigmas[0])
         if not claim.distance <= 1:
             return None
-        certain = _is_clear(claim) and np.log10(HYPOTHESES) + claim.chance < np.log10(CHANCE)
+        certain = claim.is_clear and np.log10(HYPOTHESES) + claim.chance < np.log10(CHANCE)
         if freedom >= rank and not certain:
             return None
         return Account(tuple(changes), claim.distance * self.threshold, bool(certain), rank)
@@ -190,12 +188,6 @@ class ActualSequence:
             Tensor.of(tensor.name, arrays[tensor.name], variable_dtype(self.layer.dtype))
             for tensor in self.problem.weights
         )
-
-
-def _is_clear(claim: Claim) -> bool:
-    """Return whether little is left of the differences: what is near to the noise fits too much."""
-    left = np.square((claim.actual - claim.predicted) / claim.allowed).mean()
-    return bool(CLEAR**2 * left <= np.square(claim.moved / claim.allowed).mean())
 
 
 def _not_too_small(sigmas: Array, actual: Array, dtype: FloatType) -> Array:

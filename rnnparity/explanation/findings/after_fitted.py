@@ -22,6 +22,8 @@ EPSILONS = (KERAS_EPSILON, EPSILON, 1e-6)
 ROUND = 0.02
 # How many claims there are; the numbers in them are counted by what they leave of the evidence.
 FITTED = 10
+# Differences must be so large, rms in units of what is allowed: near to the noise much can be fitted.
+FAR = 10.0
 
 
 def fitted_claims(output: Output) -> Iterator[Claim]:

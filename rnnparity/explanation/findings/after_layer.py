@@ -11,7 +11,13 @@ from itertools import islice
 
 import numpy as np
 
-from rnnparity.explanation.findings.after_fitted import EPSILONS, FITTED, fitted_claims
+from rnnparity.explanation.findings.after_fitted import (
+    EPSILONS,
+    FAR,
+    FITTED,
+    fitted_claims,
+    without_freedom,
+)
 from rnnparity.explanation.findings.claim import Claim, weigh
 from rnnparity.explanation.findings.sequences import used_steps
 from rnnparity.explanation.findings.view import Output, View
@@ -31,12 +37,18 @@ def after_layer_findings(problem: Problem, view: View) -> Iterator[Finding]:
         if not output.name.endswith("output"):
             yield from weigh(_of_rows(output), view.threshold)
             continue
-        claims = [
-            _wide(output, values).claim(_finding(output, name), values)
-            for name, values in _results(problem, output)
-        ]
+        claims = [_claim(output, name, values) for name, values in _results(problem, output)]
         found = list(weigh(claims, view.threshold, len(claims)))[:1]
-        yield from found or islice(weigh(fitted_claims(output), view.threshold, FITTED), 1)
+        fitted = weigh(fitted_claims(output), view.threshold, FITTED, FAR)
+        yield from found or islice(fitted, 1)
+
+
+def _claim(output: Output, name: AfterLayer, values: Array) -> Claim:
+    """Return the claim that the output is these values; what is as expected is no evidence."""
+    values = np.broadcast_to(values, output.actual.shape)
+    every = np.ones(values.shape, bool)
+    claim = _wide(output, values).claim(_finding(output, name), values, every)
+    return without_freedom(claim, output.expected, 0)
 
 
 def _mean_of_rows(output: Output) -> Array:

@@ -13,6 +13,8 @@ from rnnparity.problem.findings import Finding
 
 # A number that is read off the outputs makes one value fit whatever the cause, to seven digits.
 FREEDOM_OF_NUMBER = 1e7
+# By how much the differences must exceed what is left of them, rms, to rule out other changes.
+CLEAR = 30.0
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,30 @@ class Claim:
         allowed, moved = self.allowed.ravel()[first], np.abs(self.moved.ravel()[first])
         return float(np.log10(allowed / np.maximum(moved, allowed)).sum())
 
+    @property
+    def contrast(self) -> float:
+        """How large the differences are that the claim predicts, rms in units of what is allowed."""
+        return float(np.sqrt(np.square(self.moved / self.allowed).mean()))
 
-def weigh(claims: Iterable[Claim], threshold: float, hypotheses: float = 1) -> Iterator[Finding]:
+    @property
+    def is_clear(self) -> bool:
+        """Whether little is left of the differences: what is near to the noise fits too much."""
+        with np.errstate(all="ignore"):
+            left = np.square((self.actual - self.predicted) / self.allowed).mean()
+        return bool(CLEAR * np.sqrt(left) <= self.contrast)
+
+
+def weigh(
+    claims: Iterable[Claim], threshold: float, hypotheses: float = 1, contrast: float = 0.0
+) -> Iterator[Finding]:
     """Yield the findings of the claims that hold.
 
-    `hypotheses` is the number of claims that there were to choose from. A claim that moves nothing
-    is no evidence, and is left out.
+    `hypotheses` is the number of claims that there were to choose from; with less than `contrast`
+    none is certain. A claim that moves nothing is no evidence, and is left out.
     """
     for claim in claims:
         distance = claim.distance
         if distance <= 1 and claim.chance < 0:
-            certain = np.log10(hypotheses) + claim.chance < np.log10(CHANCE)
-            yield replace(claim.finding, sigma=distance * threshold, certain=bool(certain))
+            by_chance = np.log10(hypotheses) + claim.chance >= np.log10(CHANCE)
+            certain = not by_chance and claim.is_clear and claim.contrast >= contrast
+            yield replace(claim.finding, sigma=distance * threshold, certain=certain)

@@ -9,9 +9,10 @@ from _support.engines import Engine, problem_of
 from rnnparity.explanation.estimate import Estimate
 from rnnparity.explanation.experiments.changes import _changed
 from rnnparity.explanation.experiments.experiment import experiment
-from rnnparity.problem.answer import Unsupported
+from rnnparity.problem.answer import Answer, Unsupported
 from rnnparity.problem.explanations import ExperimentEnd
 from rnnparity.problem.findings import BlockChange, FindingType, WeightBlock, undetermined
+from rnnparity.problem.problem import Tensor
 from rnnparity.report.text.explanation import lines
 from rnnparity.report.text.findings import finding_text
 from rnnparity.session.ask import explain_subject
@@ -260,6 +261,28 @@ def test_float16_engine_is_identified(class_name):
     engine = Engine(arrays=changed(1, lambda block: block.T), dtype=np.float16)
     (finding,) = found(problem, engine)
     assert (finding.block.weights, finding.change) == ("recurrent_kernel", BlockChange.TRANSPOSED)
+
+
+def in_float16(**changes):
+    """An engine that computes in float16, and returns its numbers in float32."""
+    engine = Engine(dtype=np.float16, **changes)
+
+    def ask(problem):
+        (output,) = engine(problem).outputs
+        ask.calls = engine.calls
+        return Answer((Tensor.of(output.name, output.data, "float32"),))
+
+    return ask
+
+
+@pytest.mark.parametrize(("class_name", "options"), LAYERS)
+def test_float16_engine_of_a_float32_layer_is_identified(class_name, options):
+    """All its answers are float16 numbers: the layer is identified within the noise of that type."""
+    problem = problem_of(class_name, return_sequences=True, **options)
+    assert experiment(problem, in_float16()).end is ExperimentEnd.AGREES
+    (finding,) = found(problem, in_float16(arrays=changed(1, lambda block: 1.7 * block)))
+    gate = problem.layer.cell.gates[0]
+    assert blocks([finding]) == [(WeightBlock("recurrent_kernel", gate), BlockChange.SCALED, None)]
 
 
 def test_explanation_has_the_findings_and_the_number_of_calls():

@@ -23,6 +23,9 @@ def main(
     by_experiment: Annotated[
         bool, typer.Option("--by-experiment", help="Pass the implementation as a callable.")
     ] = False,
+    float16: Annotated[
+        bool, typer.Option("--float16", help="The implementation computes in float16.")
+    ] = False,
     healthy: Annotated[bool, typer.Option("--healthy", help="Change nothing.")] = False,
 ) -> None:
     """Change an implementation in ways that no list contains, and count what the findings state."""
@@ -31,7 +34,7 @@ def main(
         if healthy:
             runs = run_many(run_healthy, n, seed, j, progress)
         else:
-            trials = run_trials(by_experiment, n, seed, j, progress)
+            trials = run_trials(by_experiment, n, seed, j, progress, float16=float16)
     if healthy:
         alarms = [(number, found) for number, found in runs if found]
         for number, found in alarms:

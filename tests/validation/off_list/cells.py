@@ -1,4 +1,4 @@
-"""Recurrent layers in plain NumPy and float32: the implementation that is changed.
+"""Recurrent layers in plain NumPy, in the type of their numbers: the implementation that is changed.
 
 It shares nothing with the reference but the problem. Axis letters: B batch, T time, D input
 features, H units, G gates.
@@ -161,7 +161,7 @@ def run_half(
         used = mask[:, step, None]
         at_masked = 0 if zeros else output
         if half.behaviour.masked is not None:
-            at_masked = np.float32(half.behaviour.masked)
+            at_masked = np.full_like(output, half.behaviour.masked)
         output = np.where(used, after[half.behaviour.returns], at_masked)
         states = {name: np.where(used, after[name], states[name]) for name in first}
         outputs.append(output)
@@ -175,18 +175,18 @@ class Arrays:
         self.exception = None if exception is None else Arrays(exception)
         self.weights = iter([tensor.data for tensor in problem.weights])
         self.states = iter([tensor.data for tensor in problem.initial_state or ()])
-        self.batch = problem.inputs.shape[0]
+        self.batch, self.dtype = problem.inputs.shape[0], problem.inputs.data.dtype
 
     def half(self, layer: Recurrent, behaviour: Behaviour) -> Half:
         """Return the next half with its weights."""
         kernel, recurrent_kernel = next(self.weights), next(self.weights)
         columns = kernel.shape[1]
-        bias = next(self.weights) if layer.use_bias else np.zeros(columns, np.float32)
+        bias = next(self.weights) if layer.use_bias else np.zeros(columns, kernel.dtype)
         return Half(layer, kernel, recurrent_kernel, bias.reshape(-1, columns), behaviour)
 
     def first_states(self, layer: Recurrent) -> States:
         """Return the next states: those given, or zeros."""
-        zeros = np.zeros((self.batch, layer.units), np.float32)
+        zeros = np.zeros((self.batch, layer.units), self.dtype)
         return {name: next(self.states, zeros) for name in layer.states}
 
 
@@ -251,4 +251,4 @@ def _merged(mode: str | None, sequences: list[Array]) -> list[Array]:
         return sequences
     forward, backward = sequences
     merged = {"sum": forward + backward, "mul": forward * backward}
-    return [merged[mode] if mode in merged else (forward + backward) / np.float32(2)]
+    return [merged[mode] if mode in merged else (forward + backward) / 2]

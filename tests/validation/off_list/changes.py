@@ -85,7 +85,7 @@ class ChangedImplementation:
     change: Change
 
     def __call__(self, problem: Problem) -> list[Array]:
-        """Return the outputs of a problem in float32."""
+        """Return the outputs of a problem in the type of its numbers."""
         kind, finding = self.change.kind, self.change.finding
         if kind is Kind.AT_STEPS:
             exception = _with_changed_block(problem, self.change)
@@ -137,10 +137,10 @@ def changed_block(problem: Problem, finding: Finding, seed: int = 0) -> Array:
     assert finding.block is not None
     block = block_of(problem, finding.block)
     source = block if finding.source is None else block_of(problem, finding.source)
-    value = np.float32(0 if finding.value is None else finding.value)
+    value = float(np.float32(finding.value or 0))
     if finding.change is BlockChange.OTHER:
         rng = np.random.default_rng(seed)
-        return rng.normal(0, block.std() + 0.2, block.shape).astype(np.float32)
+        return rng.normal(0, block.std() + 0.2, block.shape).astype(block.dtype)
     values: Mapping[BlockChange | None, Array] = {
         BlockChange.REVERSED: block[::-1],
         BlockChange.TRANSPOSED: block.T,
@@ -178,10 +178,11 @@ def _with_states(problem: Problem, change: Change) -> Problem:
     finding, batch = change.finding, problem.inputs.shape[0]
     slots = state_slots(problem.layer, batch)
     given = problem.initial_state or tuple(
-        Tensor.of(slot.name, np.zeros((batch, slot.shape[1] or 0))) for slot in slots
+        Tensor.of(slot.name, np.zeros((batch, slot.shape[1] or 0)), problem.inputs.dtype)
+        for slot in slots
     )
     data = {_full_name(tensor.name): tensor.data for tensor in given}
-    changed, value = dict(data), np.float32(finding.value or 0)
+    changed, value = dict(data), float(np.float32(finding.value or 0))
     names = [
         f"{finding.half}{name}" for name in (finding.name or half_of(problem, change.half).states)
     ]

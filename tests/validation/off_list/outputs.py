@@ -54,16 +54,16 @@ def time_first(outputs: list[Array], _: Finding) -> list[Array]:
 
 
 def on_grid(outputs: list[Array], finding: Finding) -> list[Array]:
-    step = np.float32(finding.value or 1)
+    step = float(np.float32(finding.value or 1))
     return [np.rint(output / step) * step for output in outputs]
 
 
 def raw(outputs: list[Array], finding: Finding) -> list[Array]:
     """Return int8 numbers: output / scale + zero point."""
-    scale, zero_point = np.float32(finding.value or 1), finding.numbers[0]
+    scale, zero_point = float(np.float32(finding.value or 1)), finding.numbers[0]
     return [np.clip(np.rint(output / scale) + zero_point, -128, 127) for output in outputs]
 
 
 def printed(outputs: list[Array], finding: Finding) -> list[Array]:
     decimals = finding.numbers[0]
-    return [np.round(output.astype(float), decimals).astype(np.float32) for output in outputs]
+    return [np.round(output.astype(float), decimals).astype(output.dtype) for output in outputs]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.evidence import Evidence
+from rnnparity.explanation.noise import numbers_in_type
 from rnnparity.explanation.reading_diagnosis import Diagnosis
 from rnnparity.faults import run_one
 from rnnparity.problem.dtypes import Array
@@ -83,13 +84,17 @@ def with_arrays(problem: Problem, arrays: Iterable[Array]) -> Problem:
     return problem.with_outputs([Tensor(slot.name, array) for slot, array in pairs])
 
 
-def run_trial(by_experiment: bool, seed: int) -> Trial:
-    """Draw a problem and a change, and compare what is found with it."""
+def run_trial(by_experiment: bool, seed: int, *, float16: bool = False) -> Trial:
+    """Draw a problem and a change, and compare what is found with it.
+
+    With `float16` the implementation computes in that type what is declared as float32.
+    """
     rng = np.random.default_rng(seed)
-    with one_blas_thread():
+    with one_blas_thread(), np.errstate(over="ignore"):  # of float16 in activations
         problem = draw_problem(rng, f"off-list-{seed}")
         change = draw_change(rng, problem)
-        implementation = Counted(ChangedImplementation(change))
+        changed = ChangedImplementation(change)
+        implementation = Counted(partial(_in_float16, changed) if float16 else changed)
         actual = implementation(problem)
         if by_experiment:
             implementation.calls = 0
@@ -97,7 +102,10 @@ def run_trial(by_experiment: bool, seed: int) -> Trial:
         else:
             diagnosis = diagnose(with_arrays(problem, actual))
         explanation = diagnosis.explanation
-        outcome = judge(explanation, change, problem, actual)
+        judged = numbers_in_type(problem, "float16") if float16 else problem
+        outcome = judge(explanation, change, judged, actual)
+        if float16 and not differ(judged, actual, run(judged)):
+            outcome = Outcome.UNDETECTED  # or low precision was named
         if outcome is Outcome.CAUSE and not _holds_elsewhere(diagnosis, change, problem, rng):
             certain = explanation.cause is not None and explanation.cause.unambiguous
             outcome = Outcome.WRONG if certain else Outcome.NOTHING
@@ -133,7 +141,7 @@ def _holds_elsewhere(
     inputs = rng.standard_normal(problem.inputs.shape).astype(np.float32)
     fresh = replace(problem, inputs=Tensor("inputs", inputs))
     actual = ChangedImplementation(change)(fresh)
-    exact = ChangedImplementation(change)(_in_float64(fresh))
+    exact = ChangedImplementation(change)(with_numbers_in(fresh, np.float64))
     for fit in diagnosis.fits:
         mutant = run_one(fresh, fit.placed)
         if mutant is None:
@@ -148,18 +156,24 @@ def _holds_elsewhere(
     return False
 
 
-def _in_float64(problem: Problem) -> Problem:
+def _in_float16(implementation: Callable[[Problem], list[Array]], problem: Problem) -> list[Array]:
+    """Return the outputs of an implementation that computes in float16."""
+    outputs = implementation(with_numbers_in(problem, np.float16))
+    return [array.astype(np.float32) for array in outputs]
+
+
+def with_numbers_in(problem: Problem, dtype: type[np.floating[Any]]) -> Problem:
     """Return a problem whose numbers have the type that the cells then compute in."""
 
-    def wider(tensor: Tensor) -> Tensor:
-        return Tensor(tensor.name, tensor.data.astype(np.float64))
+    def converted(tensor: Tensor) -> Tensor:
+        return Tensor(tensor.name, tensor.data.astype(dtype))
 
     states = problem.initial_state
     return replace(
         problem,
-        inputs=wider(problem.inputs),
-        weights=tuple(map(wider, problem.weights)),
-        initial_state=None if states is None else tuple(map(wider, states)),
+        inputs=converted(problem.inputs),
+        weights=tuple(map(converted, problem.weights)),
+        initial_state=None if states is None else tuple(map(converted, states)),
     )
 
 
@@ -216,10 +230,17 @@ def run_many(
 
 
 def run_trials(
-    by_experiment: bool, count: int, seed: int, jobs: int, progress: Progress | None = None
+    by_experiment: bool,
+    count: int,
+    seed: int,
+    jobs: int,
+    progress: Progress | None = None,
+    *,
+    float16: bool = False,
 ) -> list[Trial]:
     """Run `count` trials, each with its own seed."""
-    return run_many(partial(run_trial, by_experiment), count, seed, jobs, progress)
+    one = partial(run_trial, by_experiment, float16=float16)
+    return run_many(one, count, seed, jobs, progress)
 
 
 def share(trials: Sequence[Trial]) -> float:
