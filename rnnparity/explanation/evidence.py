@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnparity.explanation.cut import Cuts
 from rnnparity.explanation.noise import COARSER, Noise, coarser_type, noise_of, numbers_in_type
-from rnnparity.problem.dtypes import FLOAT_TYPES, Array
+from rnnparity.problem.dtypes import Array
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.reference.tolerance import Expected, expect
 from rnnparity.verdict.compare import distances

@@ -27,7 +27,10 @@ def state_findings(
             for part in ("mix", "shift", "start")
         )
         finding = replace(about, type=FindingType.INITIAL_STATE, name=name)
-        changes = [*_of_given(finding, half.states, mix, shift), *_shifted(finding, start)]
+        changes = list(_of_given(finding, half.states, mix, shift))
+        # With given states and without the same may be added.
+        if not any(each.value is not None and start.agrees(each.value) for each in changes):
+            changes += _shifted(finding, start)
         described = [each for each in changes if each.change is not BlockChange.OTHER]
         found += dict.fromkeys(described or [_other(half, change) for change in changes])
     return _joined(half, found)

@@ -211,7 +211,7 @@ def _fitted(base: Base) -> list[Edit]:
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
     start = np.array([float(change is BlockChange.SCALED) for change, _ in choices])
-    numbers, _ = fit_numbers(run, start, base.view)
+    numbers, _ = fit_numbers(run, start, base.view, base.problem.threshold_type)
     return [
         (_with_number(_finding(choice[1], choice[0]), number), edited(choice, number))
         for choice, number in zip(choices, numbers.tolist(), strict=True)

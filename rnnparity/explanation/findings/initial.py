@@ -156,7 +156,7 @@ def _fitted(problem: Problem, half: str, states: States, view: View) -> Iterator
         return [np.stack(arrays) for arrays in zip(*runs, strict=True)]
 
     start = np.array([float(fit.finding.change is BlockChange.SCALED) for fit in fits])
-    numbers, outputs = fit_numbers(run, start, view)
+    numbers, outputs = fit_numbers(run, start, view, problem.threshold_type)
     claims: list[Claim] = []
     for index, (fit, number) in enumerate(zip(fits, numbers.tolist(), strict=True)):
         predicted = [array[index] for array in outputs]

@@ -7,28 +7,31 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from rnnparity.explanation.findings.view import View
-from rnnparity.problem.dtypes import Array
+from rnnparity.problem.dtypes import FLOAT_TYPES, Array
 
-# Steps of Newton's method, the relative change for a derivative, the largest step.
-STEPS, CHANGE, LARGEST_STEP = 8, 1e-6, 1.0
+# Steps of Newton's method, the change for a derivative, and in roundings of what is changed by it,
+# the largest step.
+STEPS, CHANGE, ROUNDINGS, LARGEST_STEP = 8, 1e-6, 16, 1.0
 # A step that changes no candidate's error by more than this part of it is the last.
 STALLED = 0.01
 
 
 def fit_numbers(
-    run: Callable[[Array], Sequence[Array]], start: Array, view: View
+    run: Callable[[Array], Sequence[Array]], start: Array, view: View, dtype: str = "float64"
 ) -> tuple[Array, Sequence[Array]]:
     """Return for each candidate the number that brings its outputs nearest, and these outputs.
 
     `run` returns the outputs for one number of each candidate, with a leading axis. Errors are
-    counted in units of what is allowed; Gauss-Newton from `start`, until no error changes.
+    counted in units of what is allowed; Gauss-Newton from `start`, until no error changes. `dtype`
+    is the type that what a number changes is rounded to.
     """
+    change = max(CHANGE, ROUNDINGS * FLOAT_TYPES[dtype].u)
     numbers = start.astype(np.float64)
     outputs = run(numbers)
     missing = _missing(view, outputs)
     for _ in range(STEPS):
-        moved = run(numbers + CHANGE)
-        slopes = _joined(view, [(b - a) / CHANGE for a, b in zip(outputs, moved, strict=True)])
+        moved = run(numbers + change)
+        slopes = _joined(view, [(b - a) / change for a, b in zip(outputs, moved, strict=True)])
         with np.errstate(all="ignore"):
             step = (slopes * missing).sum(axis=1) / (slopes**2).sum(axis=1)
         numbers = numbers + np.clip(np.nan_to_num(step), -LARGEST_STEP, LARGEST_STEP)

@@ -172,7 +172,7 @@ def _fitted(part: Problem, seen: View, problem: Problem) -> list[Variant]:
         none = Finding(FindingType.INPUTS)
         return _run(part, [Variant(none, inputs, part.mask) for inputs in edited])
 
-    numbers, _ = fit_numbers(run, np.array([1.0, 0.0]), seen)
+    numbers, _ = fit_numbers(run, np.array([1.0, 0.0]), seen, part.threshold_type)
     factor, shift = numbers.tolist()
     whole = problem.inputs.data.astype(np.float64)
     return [

@@ -94,7 +94,7 @@ def run_trial(by_experiment: bool, seed: int, *, float16: bool = False) -> Trial
         problem = draw_problem(rng, f"off-list-{seed}")
         change = draw_change(rng, problem)
         changed = ChangedImplementation(change)
-        implementation = Counted(partial(_in_float16, changed) if float16 else changed)
+        implementation = Counted(partial(in_float16, changed) if float16 else changed)
         actual = implementation(problem)
         if by_experiment:
             implementation.calls = 0
@@ -156,7 +156,7 @@ def _holds_elsewhere(
     return False
 
 
-def _in_float16(implementation: Callable[[Problem], list[Array]], problem: Problem) -> list[Array]:
+def in_float16(implementation: Callable[[Problem], list[Array]], problem: Problem) -> list[Array]:
     """Return the outputs of an implementation that computes in float16."""
     outputs = implementation(with_numbers_in(problem, np.float16))
     return [array.astype(np.float32) for array in outputs]
