@@ -65,3 +65,7 @@ def test_two_values_of_a_unit_are_no_evidence_of_two_numbers():
     (output,) = run(problem)
     explanation = diagnose(with_arrays(problem, [np.sin(9 * output)]), thorough=False).explanation
     assert not [f for f in explanation.findings if f.type is FindingType.AFTER_LAYER and f.certain]
+
+
+def test_units_that_do_not_vary_are_not_called_scaled():
+    assert found(lambda y: 0 * y + NUMBERS[0], **SEQUENCES) == []
