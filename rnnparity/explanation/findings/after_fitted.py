@@ -79,14 +79,16 @@ def _affine(
     # Where a factor is small, so is the noise of what is multiplied by it.
     wide = output.widened(predicted)
     claim = wide.claim(finding, predicted, np.ones(predicted.shape, bool))
-    return without_freedom(_where_varying(claim, wide, predicted), output.expected, freedom)
+    return without_freedom(_about_means(claim, predicted), output.expected, freedom)
 
 
-def _where_varying(claim: Claim, output: Output, predicted: Array) -> Claim:
-    """Return a claim whose evidence are the units that vary: others may be any quantity times 0."""
-    varies = np.ptp(predicted, axis=_units(predicted), keepdims=True) > output.allowed.max()
-    varying = np.broadcast_to(varies, predicted.shape).ravel()
-    return replace(claim, moved=np.where(varying, claim.moved, 0.0))
+def _about_means(claim: Claim, predicted: Array) -> Claim:
+    """Return a claim of which the mean of each unit is no evidence: it was read off.
+
+    What hardly varies may be any quantity, multiplied by almost nothing.
+    """
+    away = np.abs(predicted - predicted.mean(axis=_units(predicted), keepdims=True)).ravel()
+    return replace(claim, moved=np.minimum(np.abs(claim.moved), away))
 
 
 def _is_one_number(factor: Array, shift: Array, largest: float, noise: float) -> bool:
@@ -151,7 +153,7 @@ def _normalized_claims(output: Output) -> Iterator[Claim]:
         finding = _finding(output, AfterLayer.NORMALIZED_AND_SCALED, guess)
         predicted = values * numbers[0] + numbers[1]
         claim = _normalized(output, finding, predicted, variance, guess)
-        yield without_freedom(_where_varying(claim, output, predicted), expected, numbers[2])
+        yield without_freedom(_about_means(claim, predicted), expected, numbers[2])
 
 
 def _normalized(
