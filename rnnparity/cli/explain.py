@@ -179,12 +179,15 @@ def _problem(file: str, model: _ModelOptions, arrays: object) -> Problem:
             raise RequestError(f"{file}: {names} are for a .keras or .h5 file")
         problem = problem_of(file)
     else:
-        from rnnparity.models.named_arrays import has_arrays_of, problem_with_arrays
+        from rnnparity.models.named_arrays import (
+            has_arrays_of,
+            has_inputs,
+            problem_with_arrays,
+        )
 
-        if arrays is not None and model.inputs is None:
-            echo(
-                f"{file}: the inputs are generated; --inputs FILE for those of the outputs",
-                err=True,
+        if arrays is not None and model.inputs is None and not has_inputs(model.layer, arrays):
+            raise RequestError(
+                f"{file}: the inputs of the outputs are missing; pass those of the model as --inputs FILE"
             )
         call = _call(file, model)
         if isinstance(arrays, Mapping) and has_arrays_of(call, arrays):

@@ -17,6 +17,15 @@ def has_arrays_of(call: Call, arrays: Mapping[str, object]) -> bool:
     return any(name == call.id or name.startswith(f"{call.id}/") for name in arrays)
 
 
+def has_inputs(layer: str, arrays: object) -> bool:
+    """Return whether arrays by name have the inputs of a layer, or of any where it is not named."""
+    if not isinstance(arrays, Mapping):
+        return False
+    if layer:
+        return f"{layer}/inputs" in arrays
+    return any(str(name).endswith("/inputs") for name in arrays)
+
+
 def problem_with_arrays(call: Call, file: str, arrays: Mapping[str, object]) -> Problem:
     """Return the problem of a call with the outputs, and the inputs if any, that arrays have for it.
 

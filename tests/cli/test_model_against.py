@@ -128,10 +128,11 @@ def test_bad_port_is_one_line(here, model, words, message):
 def test_layer_of_a_saved_model_is_explained_with_outputs_of_a_file(here, model, tmp_path):
     _, outputs, *_ = run_model(SWAPPED)
     np.save(tmp_path / "y.npy", outputs[0].data)
-    words = ["explain", model, "--layer", "first", "--outputs", str(tmp_path / "y.npy")]
-    status, out, err = here(*words)
+    np.save(tmp_path / "x.npy", np.zeros(1))
+    words = ["explain", model, "--layer", "first", "--inputs", str(tmp_path / "x.npy")]
+    words += ["--outputs", str(tmp_path / "y.npy")]
+    status, out, _ = here(*words)
     assert status == 1
-    assert err.endswith("the inputs are generated; --inputs FILE for those of the outputs\n")
     assert "cause: gate-order: LSTM fico in all weights" in out
     rerun = [line for line in out.splitlines() if line.startswith("  rerun:")]
     assert rerun == [f"  rerun: rnnparity {' '.join(words)}"]
@@ -145,13 +146,27 @@ def test_layer_of_a_saved_model_is_explained_with_outputs_of_a_file(here, model,
     )
 
 
+def test_outputs_of_a_layer_need_the_inputs_of_the_model(here, model, tmp_path):
+    np.save(tmp_path / "y.npy", np.zeros(3))
+    np.savez(tmp_path / "y.npz", **{"first/output": np.zeros(3), "encoder/second/inputs": [1.0]})
+    for file in ("y.npy", "y.npz"):
+        words = ("--layer", "first", "--outputs", str(tmp_path / file))
+        assert here("explain", model, *words) == (
+            2,
+            "",
+            f"rnnparity: {model}: the inputs of the outputs are missing; "
+            "pass those of the model as --inputs FILE\n",
+        )
+
+
 def test_only_layer_of_a_model_needs_no_name(here, model, monkeypatch, tmp_path):
     recording = recorded_model()
     one = replace(recording, calls=recording.calls[:1])
     monkeypatch.setattr(saved, "record_file", lambda path, inputs, **options: one)
     _, outputs, *_ = run_model(None)
     np.save(tmp_path / "y.npy", outputs[0].data)
-    status, out, _ = here("explain", model, "--outputs", str(tmp_path / "y.npy"))
+    words = ("--inputs", str(tmp_path / "y.npy"), "--outputs", str(tmp_path / "y.npy"))
+    status, out, _ = here("explain", model, *words)
     assert (status, out.splitlines()[0]) == (0, "first: agrees")
 
 
@@ -166,13 +181,16 @@ def test_layer_is_explained_with_the_arrays_of_a_port_by_name(here, model, port,
         },
     )
     words = ("--outputs", str(tmp_path / "y.npz"))
-    status, out, _ = here("explain", model, "--layer", "first", *words)
+    np.save(tmp_path / "x.npy", np.zeros(1))
+    inputs = ("--inputs", str(tmp_path / "x.npy"))
+    status, out, _ = here("explain", model, "--layer", "first", *inputs, *words)
     assert status == 1
     assert "cause: gate-order: LSTM fico in all weights" in out
     # It agrees, computed from the port's own inputs, which are not those of the model.
     status, out, _ = here("explain", model, "--layer", "encoder/second", *words)
     assert (status, out.splitlines()[0]) == (0, "encoder/second: agrees")
     np.savez(tmp_path / "z.npz", **{"first/h": outputs[0].data})
-    status, _, err = here("explain", model, "--layer", "first", "--outputs", tmp_path / "z.npz")
+    words = ("--outputs", str(tmp_path / "z.npz"))
+    status, _, err = here("explain", model, "--layer", "first", *inputs, *words)
     assert status == 2
     assert err.endswith("rnnparity: --outputs: first/output is missing; got first/h\n")
