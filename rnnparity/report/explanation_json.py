@@ -17,7 +17,7 @@ def as_json(explanation: Explanation) -> dict[str, object]:
     content: dict[str, object] = {
         "verdict": str(explanation.verdict),
         "cause": cause_json(cause),
-        "fault": faults_name(cause.faults) or None if cause else None,
+        "fault": fault_json(cause),
         "first": _first_json(explanation.first) if explanation.first else None,
         "sigma": {
             "before": finite(explanation.sigma),
@@ -48,6 +48,11 @@ def as_json(explanation: Explanation) -> dict[str, object]:
 def cause_json(cause: Cause | None) -> str | None:
     """Return the names of the causes, or that there is none; None where nothing is explained."""
     return None if cause is None else " + ".join(cause.names) or UNEXPLAINED
+
+
+def fault_json(cause: Cause | None) -> str | None:
+    """Return the faults of a cause with variants and locations, None where there is none."""
+    return None if cause is None else faults_name(cause.faults) or None
 
 
 def _first_json(mismatch: Mismatch) -> dict[str, int | str]:

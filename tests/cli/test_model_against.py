@@ -54,9 +54,14 @@ def test_first_layer_that_differs_in_a_port_is_explained(here, model, port):
     assert rows[4].split()[2:5:2] == ["agrees", "diverges"]
     assert rows[5].split()[2:5:2] == ["agrees", "agrees"]
     assert [row.split()[-1] for row in rows[4:6]] == ["first/output", "encoder/second/output"]
-    assert rows[6].endswith("; a layer before it differs")
-    assert rows[8] == "model: 2 of 2 calls of recurrent layers were compared; all agree"
-    assert rows[9].startswith("port: first difference: first: gate-order: LSTM fico in all weights")
+    assert rows[6] == (
+        "  its inputs in the port are not those of the model: a layer before it differs"
+    )
+    assert rows[7].endswith("; a layer before it differs")
+    assert rows[9] == "model: 2 of 2 calls of recurrent layers were compared; all agree"
+    assert rows[10].startswith(
+        "port: first difference: first: gate-order: LSTM fico in all weights"
+    )
     assert "  cause: gate-order: LSTM fico in all weights" in rows
 
 
@@ -94,8 +99,15 @@ def test_comparison_with_a_port_as_json_page_and_problem_files(here, model, port
     assert (content["first_difference"], content["cause"]) == ("first", "gate-order")
     assert [call["verdict"] for call in content["calls"]] == ["agrees", "agrees"]
     against = content["against"]
-    assert list(against) == ["port", "calls", "outputs", "weights", "first_difference", "cause"]
+    keys = ["port", "calls", "outputs", "weights", "first_difference", "cause", "fault"]
+    assert list(against) == keys
     assert (against["first_difference"], against["cause"]) == ("first", "gate-order")
+    fault = "gate-order: LSTM fico in all weights"
+    assert [content["fault"], against["fault"], against["calls"][0]["fault"]] == [fault] * 3
+    explanation = against["calls"][0]["explanation"]
+    assert explanation["fault"] == fault
+    assert {"output", "row", "step", "unit", "gate"} <= explanation["first"].keys()
+    assert against["calls"][1]["explanation"] is None
     assert [call["verdict"] for call in against["calls"]] == ["diverges", "agrees"]
     assert against["calls"][0]["tensor"] == "first/output"
     assert [output["differs"] for output in against["outputs"]] == [True]

@@ -69,7 +69,7 @@ def test_saved_model_as_json_page_and_problem_files(here, file, tmp_path):
     status, out, err = here("model", str(file), *words, "--out", str(tmp_path / "out"), "--json")
     assert (status, err) == (1, "")
     content = json.loads(out)
-    assert list(content) == ["calls", "first_difference", "cause"]
+    assert list(content) == ["calls", "first_difference", "cause", "fault"]
     assert (content["first_difference"], content["cause"]) == ("second", "gate-order")
     keys = ["layer", "class_name", "call", "verdict", "sigma", "cause", "reason", "notes"]
     assert [list(call) for call in content["calls"]] == [keys] * 4

@@ -250,6 +250,11 @@ def test_final_output_alone_is_a_comparison():
     result = compare_port("file", recorded_model(), named(None, "output"))
     assert verdicts(result) == [UNSUPPORTED, UNSUPPORTED]
     assert result.status == 0
+    none = "none of 2 calls of recurrent layers was compared"
+    assert port_headline(result) == f"{none}, the final output agrees"
+    other = Port(outputs=(Tensor("output", recorded_model().outputs[0].data + 1),))
+    differs = compare_port("file", recorded_model(), replace(other, by_name=True))
+    assert port_headline(differs) == f"{none}, the final output differs"
     assert compare_port("file", recorded_model(), Port(by_name=True)).status == 2
 
 

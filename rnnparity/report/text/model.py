@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rnnparity.models.calls import Call, CallResult, ModelResult, Note
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.report.explanation_json import cause_json, finite
+from rnnparity.report.explanation_json import as_json, cause_json, fault_json, finite
 from rnnparity.report.text.columns import text_columns
 from rnnparity.report.text.differences import sigma_text
 from rnnparity.report.text.explanation import headline
@@ -112,6 +112,7 @@ def model_json(result: ModelResult) -> dict[str, object]:
         "calls": [call_json(call) | _remarks_json(call) for call in result.calls],
         "first_difference": first.call.layer if first else None,
         "cause": cause_json(first.result.cause) if first else None,
+        "fault": fault_json(first.result.cause) if first else None,
     }
 
 
@@ -121,8 +122,8 @@ def _remarks_json(call: CallResult) -> dict[str, object]:
 
 
 def call_json(result: CallResult) -> dict[str, object]:
-    """Return which call of a model it is, and the verdict on it."""
-    verdict = result.result.verdict
+    """Return which call of a model it is, the verdict on it, and what explains it."""
+    verdict, explanation = result.result.verdict, result.result.explanation
     return {
         "layer": result.call.layer,
         "class_name": result.call.class_name,
@@ -130,4 +131,6 @@ def call_json(result: CallResult) -> dict[str, object]:
         "verdict": str(verdict),
         "sigma": None if verdict is Verdict.UNSUPPORTED else finite(result.result.sigma),
         "cause": cause_json(result.result.cause),
+        "fault": fault_json(result.result.cause),
+        "explanation": as_json(explanation) if explanation else None,
     }

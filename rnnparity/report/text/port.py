@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rnnparity.explanation.digits import PrintedDigits
 from rnnparity.models.calls import CallResult, ModelResult, OutputComparison, PortCall, PortResult
 from rnnparity.problem.verdicts import Verdict
-from rnnparity.report.explanation_json import cause_json, finite
+from rnnparity.report.explanation_json import cause_json, fault_json, finite
 from rnnparity.report.text.columns import text_columns
 from rnnparity.report.text.findings import printed_agreement
 from rnnparity.report.text.line import Line, Style
@@ -33,6 +33,8 @@ def port_headline(result: PortResult) -> str:
         return f"first difference: {hidden}{difference_headline(first)}"
     total = len(result.calls)
     compared = f"{result.compared} of {total} calls of recurrent layers agree"
+    if not result.compared:
+        compared = f"none of {total} calls of recurrent layers was compared"
     changed = result.changed_inputs
     if changed is not None:
         return (
@@ -52,7 +54,10 @@ def _agreement(result: PortResult, compared: str) -> str:
         return f"{compared}, but the state dict has no weights for {layers}"
     if not result.compared and not result.outputs:
         return f"nothing was compared: 0 of {len(result.calls)} calls of recurrent layers"
-    return f"{compared}, and so does the final output" if result.outputs else compared
+    if not result.outputs:
+        return compared
+    agrees = "and so does the final output" if result.compared else "the final output agrees"
+    return f"{compared}, {agrees}"
 
 
 def _suspects(result: PortResult, changed: PortCall) -> str:
@@ -141,8 +146,10 @@ def port_remarks(result: PortResult, call: PortCall) -> Iterator[str]:
             f"or {call.suspect} differs: the port does not show its output, so that {call.call.id} was "
             "computed from the model's"
         )
-    if call is result.changed_inputs:
-        yield f"its inputs in the port are not those of the model: {_suspects(result, call)}"
+    if call.inputs_differ:
+        changed = call is result.changed_inputs
+        reason = _suspects(result, call) if changed else "a layer before it differs"
+        yield f"its inputs in the port are not those of the model: {reason}"
 
 
 def model_and_port_json(result: ModelResult) -> dict[str, object]:
@@ -175,6 +182,7 @@ def port_json(result: PortResult) -> dict[str, object]:
         "weights": dict(result.weights),
         "first_difference": first.call.layer if first else None,
         "cause": cause_json(first.result.cause) if first else None,
+        "fault": fault_json(first.result.cause) if first else None,
     }
 
 
