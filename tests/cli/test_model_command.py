@@ -71,7 +71,8 @@ def test_saved_model_as_json_page_and_problem_files(here, file, tmp_path):
     content = json.loads(out)
     assert list(content) == ["calls", "first_difference", "cause", "fault"]
     assert (content["first_difference"], content["cause"]) == ("second", "gate-order")
-    keys = ["layer", "class_name", "call", "verdict", "sigma", "cause", "reason", "notes"]
+    keys = ["layer", "class_name", "call", "verdict", "sigma", "cause", "fault", "explanation"]
+    keys += ["reason", "notes"]
     assert [list(call) for call in content["calls"]] == [keys] * 4
     verdicts = ["agrees", "diverges", "agrees", "unsupported"]
     assert [call["verdict"] for call in content["calls"]] == verdicts
