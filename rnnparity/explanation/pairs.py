@@ -12,7 +12,8 @@ from rnnparity.explanation.fits import try_hypotheses
 from rnnparity.explanation.precision import is_low_precision
 from rnnparity.explanation.search import Fit, Search
 from rnnparity.faults import EditWeights, Injection, PlacedFault, inject
-from rnnparity.faults.edit import PROBLEM_EDITS, half_of
+from rnnparity.faults.edit import PROBLEM_EDITS, Half, half_of
+from rnnparity.problem.explanations import EVERY_HALF
 from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
 
@@ -132,12 +133,39 @@ def _pairs(first: _Single, partners: Sequence[_Single]) -> Iterator[Injection]:
             continue
         pair = first.injection.with_fault(partner.placed)
         if pair is not None:
-            yield pair
+            yield _smallest(pair, first, partner)
         # The reverse order differs where both edit the same weights, or where one edits the whole.
         if first.injection.halves and isinstance(partner.placed.edit, PROBLEM_EDITS):
             reverse = partner.injection.with_fault(first.placed)
             if reverse is not None:
-                yield reverse
+                yield _smallest(reverse, first, partner)
+
+
+def _smallest(pair: Injection, first: _Single, second: _Single) -> Injection:
+    """Return a pair in as few halves as possible.
+
+    Where a fault in one half undoes the other one, which is in every half, the rest is the other
+    fault in all halves but this one.
+    """
+    for every, at_one in ((first, second), (second, first)):
+        prefix = at_one.placed.location
+        edited = dict(every.injection.halves)
+        if every.placed.location != EVERY_HALF or prefix not in edited:
+            continue
+        if _equal(pair.half(prefix), half_of(every.injection.problem, prefix)):
+            others = [replace(every.placed, location=half) for half in edited if half != prefix]
+            return inject(every.injection.problem, others) or pair
+    return pair
+
+
+def _equal(half: Half, other: Half) -> bool:
+    """Return whether two halves have the same layer, weights and dropout masks."""
+    if half.layer != other.layer or half.dropout.keys() != other.dropout.keys():
+        return False
+    arrays = ((half.weights, other.weights), (half.dropout, other.dropout))
+    return half.weights.keys() == other.weights.keys() and all(
+        np.array_equal(values[name], given[name]) for values, given in arrays for name in values
+    )
 
 
 def _joined(first: _Single, second: _Single) -> Injection:

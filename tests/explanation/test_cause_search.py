@@ -15,7 +15,16 @@ from _support.explanations import (
     with_output,
     with_reference,
 )
-from _support.random_problems import BOTH, MASK, SEQUENCES, SHAPE, random_problem, spec_of, two_ways
+from _support.random_problems import (
+    BOTH,
+    MASK,
+    SEQUENCES,
+    SHAPE,
+    random_problem,
+    spec_of,
+    stack_of,
+    two_ways,
+)
 
 from rnnparity.catalogue import catalogue
 from rnnparity.explanation.diagnosis import diagnose
@@ -68,6 +77,16 @@ def test_both_of_two_faults_are_named(problem, names):
     assert set(cause.names) == {fault.fault.cause for fault in faults}
     assert len(explanation.descriptions) == 2
     assert explanation.sigma_with_cause <= 10 < explanation.sigma
+
+
+def test_fault_in_all_halves_but_one_is_named_where_it_is():
+    # Every half flipped, and the middle one flipped back, is the same.
+    layers = [spec_of("gru", 3, reset_after=after, **SEQUENCES) for after in (True, False, True)]
+    faults = [placed("reset-after: flipped", location) for location in ("0/", "2/")]
+    problem = random_problem(stack_of(*layers), 0, (2, 4, 4))
+    cause = explanation_of(with_faults(problem, *faults)).cause
+    assert set(cause.faults) == {fault.id for fault in faults}
+    assert cause.unambiguous
 
 
 def masked_two_ways(scale):

@@ -119,10 +119,10 @@ def gradients_command(case: str, subject: str) -> str:
 
 
 def fixes(result: CaseResult) -> list[str]:
-    """Return how each fault of a result's cause is fixed, nothing where that was not worked out."""
+    """Return how the faults of a result's cause are fixed, nothing where that was not worked out."""
     if result.explanation is None:
-        return [fix for fix in result.fixes if fix]
-    return [fault.fix for fault in result.explanation.descriptions if fault.fix]
+        return list(dict.fromkeys(fix for fix in result.fixes if fix))
+    return list(dict.fromkeys(f.fix for f in result.explanation.descriptions if f.fix))
 
 
 def verdict_line(result: CaseResult) -> str:

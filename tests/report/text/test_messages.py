@@ -16,7 +16,7 @@ from rnnparity.problem.verdicts import Difference, DifferenceType, FactType, Ver
 from rnnparity.reference.tolerance import expect
 from rnnparity.report.groups import Group
 from rnnparity.report.text.differences import describe, sigma_text
-from rnnparity.report.text.messages import failure, fault_name, group_title, summary
+from rnnparity.report.text.messages import failure, fault_name, fixes, group_title, summary
 from rnnparity.verdict.compare import compare_structure
 from rnnparity.verdict.judge import judge, judge_with_golden
 
@@ -178,6 +178,11 @@ def test_what_contradicts_the_source_is_marked():
 def test_an_error_shows_its_message():
     verdict = CaseResult(CASE, Verdict.ERROR, reason="TypeError: no such thing")
     assert lines(verdict) == [f"{CASE}: mine errs", "  TypeError: no such thing"]
+
+
+def test_fix_of_two_faults_is_stated_once():
+    verdict = CaseResult(CASE, Verdict.DIVERGES, fixes=("Add the bias.", "", "Add the bias."))
+    assert fixes(verdict) == ["Add the bias."]
 
 
 def test_a_known_difference_names_its_entries():
