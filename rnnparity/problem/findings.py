@@ -89,6 +89,7 @@ class OtherInputs(StrEnum):
     OF_LAST_STEP = "of-last-step"  # at every step
     ZERO_STEPS_BEFORE = "zero-steps-before"  # `Finding.numbers` of them are computed as well
     ZERO_STEPS_AFTER = "zero-steps-after"
+    DROPPED = "dropped"  # with a rate of `Finding.value`
 
 
 # What is done to each step alone.

@@ -10,6 +10,7 @@ class OtherRecurrence(StrEnum):
 
     ONLY_H_KEPT = "only-h-kept"  # at masked steps
     ONLY_C_KEPT = "only-c-kept"
+    ONLY_OUTPUT_MASKED = "only-output-masked"  # it is zero at masked steps; the states go on
     MASKED_LATE = "states-masked-late"  # by the mask of the step before
     H_OF_TWO_STEPS_AGO = "h-of-two-steps-ago"
     STATES_OF_TWO_STEPS_AGO = "states-of-two-steps-ago"
@@ -18,6 +19,7 @@ class OtherRecurrence(StrEnum):
     BIAS_NOT_AT_FIRST_STEP = "bias-not-at-first-step"
     H_CLIPPED = "h-clipped"  # at `Finding.value`
     C_CLIPPED = "c-clipped"  # at `Finding.value`
+    PREACTIVATIONS_CLIPPED = "pre-activations-clipped"  # at `Finding.value`
     OUTPUT_AS_INPUT = "output-as-input"
     RESTARTS = "restarts-every-few-steps"  # every `Finding.numbers` steps
     UNIT_LEFT_OUT = "unit-left-out"  # of the recurrent product: `Finding.numbers`, -1 is the last

@@ -105,10 +105,12 @@ def _is_one_number(factor: Array, shift: Array, largest: float, noise: float) ->
 def without_freedom(claim: Claim, expected: Array, freedom: int) -> Claim:
     """Return a claim of which so many values, those with most evidence, are none: they were read off.
 
-    What is as expected is no evidence either.
+    What is as expected, or a copy, is no evidence either.
     """
-    differs = np.abs(claim.predicted - expected.ravel()) > claim.allowed
-    moved = np.where(differs, claim.moved, 0.0)
+    moved = np.zeros_like(claim.moved)
+    _, first = np.unique(claim.predicted, return_index=True)
+    moved[first] = claim.moved[first]
+    moved[np.abs(claim.predicted - expected.ravel()) <= claim.allowed] = 0
     moved[np.argsort(-moved / claim.allowed)[:freedom]] = 0
     return replace(claim, moved=moved)
 

@@ -12,7 +12,9 @@ import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.after_layer import FUNCTIONS, OVER_UNITS
+from rnnparity.explanation.findings.candidates import held_candidates
 from rnnparity.explanation.findings.half_problem import view_of
+from rnnparity.explanation.findings.layouts import over_batch_candidates
 from rnnparity.explanation.findings.other_inputs import other_input_findings
 from rnnparity.explanation.findings.stacks import last_problem, lower_problem
 from rnnparity.problem.dtypes import Array
@@ -32,7 +34,9 @@ def between_findings(evidence: Evidence) -> list[Finding]:
     number = len(problem.layer.layers) - 1
     last = last_problem(problem, output)
     extra = list(_instead(lower, output, f"{number - 1}/"))
-    found = other_input_findings(last, view_of(evidence), extra)
+    view = view_of(evidence)
+    found = other_input_findings(last, view, extra)
+    found = found or held_candidates(last, view, over_batch_candidates(last))
     return [replace(each, half=each.half or f"{number}/") for each in found]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnparity.explanation.evidence import rows_of
 from rnnparity.explanation.findings.array_blocks import Block, arrays_of, blocks_of
+from rnnparity.explanation.findings.candidates import evidence_of
 from rnnparity.explanation.findings.claim import FREEDOM_OF_NUMBER, weigh
 from rnnparity.explanation.findings.newton import fit_numbers
 from rnnparity.explanation.findings.view import View
@@ -135,6 +136,8 @@ def _claims(
             far = np.maximum(far, distance.max(axis=1, initial=0.0))
     for index in np.flatnonzero(far <= 1).tolist():
         claim = view.claim(findings[index], [predicted[index] for predicted in outputs])
+        if hypotheses >= FREEDOM_OF_NUMBER:  # where little differs, some number always does
+            claim = evidence_of(view, claim)
         for finding in weigh([claim], view.threshold, hypotheses):
             yield index, finding
 

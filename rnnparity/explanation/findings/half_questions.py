@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rnnparity.explanation.findings.activations import activation_findings
+from rnnparity.explanation.findings.dropped import dropped_findings
 from rnnparity.explanation.findings.effective import (
     effective_weights,
     fitted_weights,
@@ -161,5 +162,5 @@ QUICK: tuple[Question, ...] = (
     _quantities,
 )
 SLOW: tuple[Question, ...] = (_at_once(_of_steps), _at_once(_activations), _at_once(_effective))
-LAST: tuple[Question, ...] = (_at_once(_fitted),)
+LAST: tuple[Question, ...] = (_at_once(_fitted), _at_once(dropped_findings))
 BY_STEP: tuple[Question, ...] = (_at_once(_of_steps), _at_once(_effective), *LAST)

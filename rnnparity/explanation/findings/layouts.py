@@ -58,7 +58,13 @@ def layout_candidates(problem: Problem) -> Iterator[Candidate]:
         return
     finding = Finding(FindingType.AXES_EXCHANGED, READ_AS_TIME_FIRST)
     yield Candidate(finding, _read_as_time_first, mixes_rows=True)
-    if problem.initial_state is None and problem.mask is None:
+    yield from over_batch_candidates(problem)
+
+
+def over_batch_candidates(problem: Problem) -> Iterator[Candidate]:
+    """Yield that the first axis of the inputs is taken for that of the steps."""
+    given = (problem.initial_state, problem.mask, problem.calls)
+    if problem.layer.return_sequences and all(each is None for each in given):
         finding = Finding(FindingType.AXES_EXCHANGED, OVER_BATCH)
         yield Candidate(finding, _over_batch, mixes_rows=True)
 

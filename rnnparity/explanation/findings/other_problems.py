@@ -36,6 +36,10 @@ def problem_candidates(problem: Problem) -> Iterator[Candidate]:
     """Yield the other problems that may have been computed."""
     yield from _padded_candidates(problem)
     yield from _shared_weights(problem)
+    finding = Finding(
+        FindingType.INITIAL_STATE, change=BlockChange.TRANSPOSED, source=WeightBlock("layers", "")
+    )
+    yield Candidate(finding, _states_of_halves, mixes_rows=True)
     if isinstance(problem.layer, Stack):
         for index in range(len(problem.layer.layers) - 1):
             finding = Finding(FindingType.OTHER_QUANTITY, f"the output of layer {index}")
@@ -89,6 +93,25 @@ def _with_weights_of(target: str, source: str, problem: Problem) -> list[Array]:
         for tensor in problem.weights
     )
     other = replace(problem, weights=weights, outputs=None, case=None)
+    return [tensor.data for tensor in compute(other)]
+
+
+def _states_of_halves(problem: Problem) -> list[Array] | None:
+    """Return the outputs where initial states (B, L, H) of L halves are read in the memory of (L, B, H)."""
+    states = problem.initial_state
+    prefixes = [prefix for prefix, _ in halves(problem.layer)]
+    if states is None or len(prefixes) == 1:
+        return None
+    read: dict[str, Array] = {}
+    for name in {tensor.name[-1] for tensor in states}:
+        same = [tensor for tensor in states if tensor.name.endswith(name)]
+        if len({tensor.shape for tensor in same}) > 1:
+            return None
+        arrays = np.stack([tensor.data for tensor in same], axis=1)
+        arrays = arrays.reshape(len(same), *same[0].shape)
+        read |= {tensor.name: array for tensor, array in zip(same, arrays, strict=True)}
+    tensors = tuple(replace(tensor, data=read[tensor.name]) for tensor in states)
+    other = replace(problem, initial_state=tensors, outputs=None, case=None)
     return [tensor.data for tensor in compute(other)]
 
 

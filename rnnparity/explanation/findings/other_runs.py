@@ -55,6 +55,10 @@ class Rule:
         """Return other weights by their names; None where the given ones are used at every step."""
         return None
 
+    def cell(self, cell: Cell[Array]) -> Cell[Array]:
+        """Return the cell that computes the steps."""
+        return cell
+
     def has_other_weights(self, number: int) -> bool:  # noqa: ARG002
         """Return whether a step is computed with the other weights."""
         return True
@@ -71,6 +75,10 @@ class Rule:
         """Return where a step counts for the states, (B, 1); the mask is in processing order."""
         column: Array = mask[:, number, None]
         return column
+
+    def output(self, used: Array, new: Array, masked: Array) -> Array:
+        """Return the output of a step under a mask; `masked` is that of masked steps."""
+        return np.where(used, new, masked)
 
     def kept(self, used: Array, new: States, old: States) -> States:
         """Return the states after a step under a mask."""
@@ -145,11 +153,14 @@ class _Unroller(Unroller[Array]):
     def _other_cell(
         self, prefix: str, half: Recurrent, rule: Rule, arrays: Weights
     ) -> Cell[Array] | None:
+        """Return the cell of a rule with other weights, or another cell; None without."""
         names = {name: name.removeprefix(prefix) for name in arrays if name.startswith(prefix)}
         changed = rule.weights({short: arrays[name] for name, short in names.items()})
-        if changed is None:
-            return None
-        return self._cell(prefix, half, {prefix + short: a for short, a in changed.items()})
+        if changed is not None:
+            return self._cell(prefix, half, {prefix + short: a for short, a in changed.items()})
+        cell = self.cells[prefix]
+        other = rule.cell(cell)
+        return None if other is cell else other
 
     def run_half(
         self, layer: Recurrent, prefix: str, x: Array, mask: Array | None
@@ -222,5 +233,11 @@ class _Unroller(Unroller[Array]):
                 own_used = part.rule.used(mask[part.rows], number)
                 kept = part.rule.kept(own_used, part.of(new), part.of(past.last))
                 part.write(states, kept)
-        zero = layer.zero_output_for_mask and layer.return_sequences
-        return states, np.where(used, new[0], 0.0 if zero else output)
+        if layer.zero_output_for_mask and layer.return_sequences:
+            output = np.zeros_like(output)
+        result = np.where(used, new[0], output)
+        for part in parts:
+            if part.changes("output"):
+                own = (used[part.rows], new[0][part.rows], output[part.rows])
+                result[part.rows] = part.rule.output(*own)
+        return states, result

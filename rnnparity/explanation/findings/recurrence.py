@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from rnnparity.explanation.findings.claim import FREEDOM_OF_NUMBER, weigh
 from rnnparity.explanation.findings.newton import fit_numbers
 from rnnparity.explanation.findings.other_runs import Rule, Way, run_ways
 from rnnparity.explanation.findings.row_rules import row_rules
-from rnnparity.explanation.findings.rules import Clips, Named, step_rules
+from rnnparity.explanation.findings.rules import Clips, ClipsPreactivations, Named, step_rules
 from rnnparity.explanation.findings.view import View
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType
@@ -114,38 +115,53 @@ def _held(problem: Problem, view: View, ways: Sequence[Way], hypotheses: float) 
 
 
 def _fitted_clips(part: Problem, seen: View) -> list[Way]:
-    """Return the ways to clip each state, at the number that comes nearest."""
+    """Return the ways to clip each state, or what goes into activations, at the nearest number."""
     if len(seen.outputs[0].actual) * part.inputs.shape[1] > MOST_FITTED:
         return []
-    largest: dict[str, float] = {}
-    for step in trace(part):
-        for state, values in step.states.items():
-            largest[state] = max(largest.get(state, 0.0), float(np.abs(values).max()))
-    starts = [
-        (index, fraction * largest[state])
-        for index, state in enumerate(("h", "c"))
-        for fraction in STARTS
-        if state in largest
+    starts = _largest_states(part)
+    clips = [
+        (clip, fraction * starts[clip]) for clip in CLIPS if clip in starts for fraction in STARTS
     ]
-    numbers = np.array([start for _, start in starts for _ in _clip(part, 0, 1.0)])
+    chosen = [way for clip, _ in clips for way in _clip(part, clip, 1.0)]
+    first = np.array([start for clip, start in clips for _ in _clip(part, clip, 1.0)])
 
     def ways(numbers: Array) -> list[Way]:
-        values = iter(numbers.tolist())
-        found = []
-        for index, _ in starts:
-            for way in _clip(part, index, 1.0):
-                value = next(values)
-                rules = {prefix: Clips(index, value) for prefix in way.rules}
-                found.append(Way(replace(way.finding, value=value), rules))
-        return found
+        return [
+            _clipping(way.finding, way.rules, number)
+            for way, number in zip(chosen, numbers.tolist(), strict=True)
+        ]
 
-    numbers, _ = fit_numbers(lambda numbers: run_ways(part, ways(numbers)), numbers, seen)
+    numbers, _ = fit_numbers(lambda numbers: run_ways(part, ways(numbers)), first, seen)
     return ways(np.abs(numbers))
 
 
-def _clip(problem: Problem, index: int, value: float) -> Iterator[Way]:
-    """Yield the ways to clip a state at a number."""
-    name = (OtherRecurrence.H_CLIPPED, OtherRecurrence.C_CLIPPED)[index]
+def _largest_states(problem: Problem) -> dict[OtherRecurrence, float]:
+    """Return the largest value of what may be clipped; pre-activations are of the size of 1."""
+    largest: dict[OtherRecurrence, float] = {}
+    if any(half.cell.gated for _, half in halves(problem.layer)):  # else it clips h as well
+        largest[OtherRecurrence.PREACTIVATIONS_CLIPPED] = 1.0
+    for step in trace(problem):
+        for state, values in step.states.items():
+            name = OtherRecurrence(f"{state}-clipped")
+            largest[name] = max(largest.get(name, 0.0), float(np.abs(values).max()))
+    return largest
+
+
+def _clip(problem: Problem, name: OtherRecurrence, value: float) -> Iterator[Way]:
+    """Yield the ways to clip something at a number: in all halves, or in one."""
     finding = Finding(FindingType.RECURRENCE, name, value=value)
-    rules = {prefix: Clips(index, value) for prefix, half in halves(problem.layer)}
+    rules = {prefix: CLIPS[name](value) for prefix, half in halves(problem.layer)}
     yield from _in_halves(finding, rules)
+
+
+def _clipping(finding: Finding, rules: Mapping[str, Rule], value: float) -> Way:
+    """Return a way to clip at another number."""
+    rule = CLIPS[OtherRecurrence(finding.name)](value)
+    return Way(replace(finding, value=value), dict.fromkeys(rules, rule))
+
+
+CLIPS: Mapping[OtherRecurrence, Callable[[float], Rule]] = {
+    OtherRecurrence.H_CLIPPED: partial(Clips, 0),
+    OtherRecurrence.C_CLIPPED: partial(Clips, 1),
+    OtherRecurrence.PREACTIVATIONS_CLIPPED: ClipsPreactivations,
+}

@@ -5,7 +5,7 @@ Axis letters: B batch, T time, D features, H units.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from rnnparity.problem.findings import (
 from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.recurrences import OtherRecurrence
-from rnnparity.reference.cells import Cell
+from rnnparity.reference.cells import Cell, altered
 
 Named = Iterator[tuple[Finding, Rule]]
 # The states start anew after so many steps at most, or after one of these blocks.
@@ -39,6 +39,16 @@ class KeepsOnly(Rule):
         kept = list(new)
         kept[self.index] = np.where(used, new[self.index], old[self.index])
         return kept
+
+
+class MasksOutputOnly(Rule):
+    """Masked steps return zeros, but change the states."""
+
+    def kept(self, used: Array, new: States, old: States) -> States:  # noqa: ARG002
+        return new
+
+    def output(self, used: Array, new: Array, masked: Array) -> Array:
+        return super().output(used, new, np.zeros_like(masked))
 
 
 class MaskedLate(Rule):
@@ -101,6 +111,23 @@ class Clips(Rule):
 
 
 @dataclass(frozen=True)
+class ClipsPreactivations(Rule):
+    """What goes into the activations is clipped."""
+
+    largest: float
+
+    def cell(self, cell: Cell[Array]) -> Cell[Array]:
+        other: Cell[Array] = altered(cell)
+        for name in ("act", "ract"):
+            if hasattr(cell, name):
+                setattr(other, name, self._clipping(getattr(cell, name)))
+        return other
+
+    def _clipping(self, function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+        return lambda z: function(np.clip(z, -self.largest, self.largest))
+
+
+@dataclass(frozen=True)
 class InputsOf(Rule):
     """Every step has the inputs of one time step."""
 
@@ -147,6 +174,7 @@ def step_rules(problem: Problem, half: Recurrent) -> Named:
     lstm = len(half.states) > 1
     if problem.mask is not None:
         yield recurrence(OtherRecurrence.MASKED_LATE), MaskedLate()
+        yield recurrence(OtherRecurrence.ONLY_OUTPUT_MASKED), MasksOutputOnly()
     if problem.mask is not None and lstm:
         yield recurrence(OtherRecurrence.ONLY_H_KEPT), KeepsOnly(0)
         yield recurrence(OtherRecurrence.ONLY_C_KEPT), KeepsOnly(1)

@@ -166,6 +166,9 @@ def _printed(finding: Finding) -> str:
 
 def _initial_state(finding: Finding) -> str:
     state = f"the initial {finding.name}" if finding.name else "the initial state"
+    if finding.change is BlockChange.TRANSPOSED:
+        axes = "rows, layers, units" if finding.source else "units, rows"
+        return f"{state} is read in the memory of ({axes}), not transposed"
     return f"{state} {_change_text(finding)}"
 
 
@@ -197,6 +200,8 @@ def _inputs(finding: Finding) -> str:
             where = "before" if finding.name == OtherInputs.ZERO_STEPS_BEFORE else "after"
             steps = counted(finding.numbers[0], "step")
             how = f"with {steps} of zeros {where} them, computed like any other"
+        case OtherInputs.DROPPED:
+            how = f"with dropout of rate {finding.value:.3g}, which belongs to training"
         case OtherInputs.FEATURE_ZERO:
             how = f"zero in {numbered('feature', finding.numbers)}"
         case OtherInputs.FEATURES_PERMUTED:

@@ -11,6 +11,9 @@ from rnnparity.report.text.numbered import LONGEST_ORDER, listed
 RECURRENCES = {
     OtherRecurrence.ONLY_H_KEPT: "masked steps keep h only; c is computed as in other steps",
     OtherRecurrence.ONLY_C_KEPT: "masked steps keep c only; h is computed as in other steps",
+    OtherRecurrence.ONLY_OUTPUT_MASKED: (
+        "masked steps return zeros, but change the states like any other step"
+    ),
     OtherRecurrence.MASKED_LATE: "the states are kept by the mask of the step before",
     OtherRecurrence.H_OF_TWO_STEPS_AGO: "each step starts from the h of two steps ago",
     OtherRecurrence.STATES_OF_TWO_STEPS_AGO: "each step starts from the states of two steps ago",
@@ -90,6 +93,9 @@ def recurrence_text(finding: Finding) -> str:
     texts = {
         OtherRecurrence.H_CLIPPED: f"h {clipped}",
         OtherRecurrence.C_CLIPPED: f"c {clipped}",
+        OtherRecurrence.PREACTIVATIONS_CLIPPED: (
+            f"what goes into the activations is clipped at {finding.value or 0:.6g}"
+        ),
         OtherRecurrence.RESTARTS: f"the states are those at the start again every {first} steps",
         OtherRecurrence.UNIT_LEFT_OUT: f"the recurrent product leaves out {unit} of h",
         OtherRecurrence.CALLS_ROWS_PERMUTED: (

@@ -1,9 +1,7 @@
 """What the last layer of a stack gets, other problems that are computed, and other starts."""
 
 import pytest
-from validation.mistakes.memory import memory_mistakes
-from validation.mistakes.trials import Outcome, run_trial
-from validation.mistakes.wiring import wiring_mistakes
+from validation.mistakes.trials import Outcome, mistakes, run_trial
 
 NAMES = [
     "last step of the layer below repeated",
@@ -21,10 +19,14 @@ NAMES = [
     "one row reset between calls",
     "zero steps before",
     "zero steps after",
+    "inputs of the layer below",
+    "second layer over the batch",
+    "dropout between layers left on",
+    "initial states read from (B, L, H) memory",
 ]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_wiring_is_stated(name):
-    (mistake,) = [m for m in (*wiring_mistakes(), *memory_mistakes()) if m.name == name]
+    (mistake,) = [m for m in mistakes() if m.name == name]
     assert run_trial(mistake, 4)[0] is Outcome.STATED

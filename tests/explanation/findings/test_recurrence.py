@@ -58,6 +58,7 @@ def test_bias_of_the_first_step_is_named():
         (loops.KeepsOnly("h"), OtherRecurrence.ONLY_H_KEPT),
         (loops.KeepsOnly("c"), OtherRecurrence.ONLY_C_KEPT),
         (loops.MaskedLate(), OtherRecurrence.MASKED_LATE),
+        (loops.GoesOn(), OtherRecurrence.ONLY_OUTPUT_MASKED),
     ],
 )
 def test_states_that_are_kept_otherwise_at_masked_steps_are_named(loop, name):
@@ -72,6 +73,12 @@ def test_number_at_which_a_state_is_clipped_is_read_off(state, options):
     (finding,) = accounts(problem, Port(loops.Clips(state, np.float32(0.12))))
     assert finding.name == f"{state}-clipped"
     assert finding.value == pytest.approx(0.12, rel=1e-5)
+
+
+def test_number_at_which_pre_activations_are_clipped_is_read_off():
+    (finding,) = accounts(problem_of("gru"), Port(loops.ClipsPreactivations(np.float32(0.25))))
+    assert finding.name == OtherRecurrence.PREACTIVATIONS_CLIPPED
+    assert finding.value == pytest.approx(0.25, rel=1e-5)
 
 
 def test_steps_between_two_restarts_are_counted():

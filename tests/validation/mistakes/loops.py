@@ -10,11 +10,13 @@ import numpy as np
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import FindingType
 from rnnparity.problem.problem import Problem
-from validation.mistakes.mistake import Maker, Mistake, all_lstm, feeds_itself, masked, port
+from validation.mistakes.mistake import Maker, Mistake, Stated, all_lstm, feeds_itself, masked, port
 from validation.mistakes.port import Loop, Port
 from validation.off_list.cells import Half, States, run, step_of
 
 RECURRENCE, INPUTS = FindingType.RECURRENCE, FindingType.INPUTS
+# A bias that is missing at some steps states the same.
+BIAS = (FindingType.BLOCK, "bias")
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,37 @@ class Clips(Loop):
     def step(self, half: Half, x: Array, before: States, number: int) -> States:  # noqa: ARG002
         new = step_of(half, x, before)
         return new | {self.name: np.clip(new[self.name], -self.largest, self.largest)}
+
+
+@dataclass(frozen=True)
+class _ClippedHalf(Half):
+    """A half that clips what goes into its activations."""
+
+    largest: np.float32 = np.float32(0)  # noqa: RUF009
+
+    def activate(self, gate: str, values: Array) -> Array:
+        return super().activate(gate, np.clip(values, -self.largest, self.largest))
+
+
+@dataclass(frozen=True)
+class ClipsPreactivations(Loop):
+    """What goes into the activations is clipped: the attribute `clip` of ONNX."""
+
+    largest: np.float32
+
+    def step(self, half: Half, x: Array, before: States, number: int) -> States:  # noqa: ARG002
+        return step_of(_ClippedHalf(**vars(half), largest=self.largest), x, before)
+
+
+class GoesOn(Loop):
+    """Masked steps return zeros, and change the states like any other."""
+
+    def run(
+        self, half: Half, x: Array, mask: Array, first: States, zeros: bool
+    ) -> tuple[Array, States]:
+        outputs, states = super().run(half, x, np.ones_like(mask), first, zeros)
+        order = slice(None, None, -1 if half.layer.go_backwards else 1)
+        return outputs * mask[:, order, None], states
 
 
 class FirstInputs(Loop):
@@ -169,6 +202,10 @@ def _clips(name: str) -> Maker:
     return make
 
 
+def _clips_preactivations(problem: Problem, rng: np.random.Generator) -> Port:
+    return port(loop=ClipsPreactivations(np.float32(rng.uniform(0.2, 0.6))))(problem, rng)
+
+
 def _restarts(problem: Problem, rng: np.random.Generator) -> Port:
     return port(loop=Restarts(int(rng.integers(2, problem.inputs.shape[1]))))(problem, rng)
 
@@ -176,8 +213,8 @@ def _restarts(problem: Problem, rng: np.random.Generator) -> Port:
 def loop_mistakes() -> list[Mistake]:
     """Return the mistakes in the loop."""
 
-    def of(name: str, stated: str, loop: Loop, **options: object) -> Mistake:
-        return Mistake(name, ((RECURRENCE, stated),), port(loop=loop), **options)
+    def of(name: str, stated: str, loop: Loop, *others: Stated, **options: object) -> Mistake:
+        return Mistake(name, ((RECURRENCE, stated), *others), port(loop=loop), **options)
 
     return [
         of("only h kept at masked steps", "only-h-kept", KeepsOnly("h"),
@@ -189,19 +226,23 @@ def loop_mistakes() -> list[Mistake]:
         of("states of two steps ago", "states-of-two-steps-ago", BothTwoStepsBack(),
            applies=all_lstm),
         of("h updated in place", "updated-in-place", InPlace()),
-        of("bias at the first step only", "bias-at-first-step-only", BiasAt(first=True)),
-        of("bias at all steps but the first", "bias-not-at-first-step", BiasAt(first=False)),
+        of("bias at the first step only", "bias-at-first-step-only", BiasAt(first=True), BIAS),
+        of("bias at all steps but the first", "bias-not-at-first-step", BiasAt(first=False), BIAS),
         Mistake("h clipped", ((RECURRENCE, "h-clipped"),), _clips("h")),
         Mistake("c clipped", ((RECURRENCE, "c-clipped"),), _clips("c"), applies=all_lstm),
+        Mistake("pre-activations clipped", ((RECURRENCE, "pre-activations-clipped"),),
+                _clips_preactivations, source="microsoft/onnxruntime#27224"),
+        of("masked outputs zero, states go on", "only-output-masked", GoesOn(), applies=masked,
+           sequences=True, source="deeplearning4j/deeplearning4j#4631"),
         Mistake("inputs of the first step at all steps", ((INPUTS, "of-first-step"),),
                 port(loop=FirstInputs())),
         of("output fed as input", "output-as-input", FeedsBack(), applies=feeds_itself),
         of("state of the row before", "of-row-before", OfRowBefore()),
         of("state of the first row", "of-first-row", OneStateForAll()),
-        of("one state for all rows", "one-state-for-all-rows", OneAfterAnother()),
+        of("one state for all rows", "one-state-for-all-rows", OneAfterAnother(),
+           source="Element-Research/rnn#74"),
         of("mean state of all rows", "mean-of-rows", MeanState()),
         Mistake("states start anew every few steps", ((RECURRENCE, "restarts-every-few-steps"),),
                 _restarts, source="keras-team/keras#10231"),
-        of("last unit left out of the recurrent product", "unit-left-out", ForgetsUnit(-1),
-           source="ARM-software/CMSIS_5: remainders of unrolled products"),
+        of("last unit left out of the recurrent product", "unit-left-out", ForgetsUnit(-1)),
     ]  # fmt: skip

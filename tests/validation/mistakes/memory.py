@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import FindingType
+from rnnparity.problem.layers import Layer, Recurrent, Stack
 from rnnparity.problem.problem import Problem, Tensor
 from validation.mistakes.mistake import (
     Implementation,
@@ -68,12 +69,19 @@ def _padded(*, before: bool) -> Callable[[Problem, Rng], Implementation]:
             inputs = np.concatenate(parts, axis=1)
             output, *states = run(replace(problem, inputs=Tensor("inputs", inputs)))
             if output.ndim == 3:
-                output = output[:, count:] if before else output[:, :steps]
+                last = last_layer(problem.layer)
+                reverses = isinstance(last, Recurrent) and last.go_backwards
+                output = output[:, count:] if before is not reverses else output[:, :steps]
             return [output, *states]
 
         return implementation
 
     return make
+
+
+def last_layer(layer: Layer) -> Layer:
+    """Return the layer whose output is returned."""
+    return layer.layers[-1] if isinstance(layer, Stack) else layer
 
 
 def _by_length(problem: Problem, rng: Rng) -> Implementation:
@@ -128,6 +136,7 @@ def memory_mistakes() -> list[Mistake]:
             on_output(_reshaped),
             one_output,
             sequences=True,
+            source="sherjilozair/ctc#1",
         ),
         Mistake(
             "inputs read from (T, B, D) memory",
@@ -140,6 +149,7 @@ def memory_mistakes() -> list[Mistake]:
             _everything_reshaped,
             one_output,
             sequences=True,
+            source="HHTseng/video-classification#42",
         ),
         Mistake(
             "recurs over the batch",
@@ -147,6 +157,7 @@ def memory_mistakes() -> list[Mistake]:
             _over_batch,
             _only_sequences,
             sequences=True,
+            source="AndersonJo/dqn-pytorch#1",
         ),
         Mistake(
             "output read from (T, 2, B, H) memory",
@@ -154,7 +165,7 @@ def memory_mistakes() -> list[Mistake]:
             on_output(_onnx_memory),
             has_joined_halves,
             sequences=True,
-            source="onnx/keras-onnx, Y of ONNX' LSTM",
+            source="onnx/onnx#921",
         ),
         Mistake(
             "last output read from (2, B, H) memory",
@@ -162,7 +173,7 @@ def memory_mistakes() -> list[Mistake]:
             on_output(_states_memory),
             has_joined_halves,
             sequences=False,
-            source="pytorch/pytorch: h_n.view(batch, -1)",
+            source="graykode/nlp-tutorial#38",
         ),
         Mistake(
             "zero steps before",

@@ -18,7 +18,8 @@ from validation.off_list.draw import draw_problem
 # An implementation, drawn for a problem: numbers in it are random.
 Maker = Callable[[Problem, np.random.Generator], Callable[[Problem], list[Array]]]
 Applies = Callable[[Problem], bool]
-# A finding that states a mistake: its type, its name ("": any) and, where it counts, its value.
+# A finding that states a mistake: its type, its name or the weights that it is about ("": any) and,
+# where it counts, its value.
 Implementation = Callable[[Problem], list[Array]]
 Stated = tuple[FindingType, str] | tuple[FindingType, str, float]
 
@@ -37,8 +38,11 @@ class Mistake:
 
     def is_stated_by(self, finding: Finding) -> bool:
         """Return whether the words of a finding name this mistake."""
+        block = finding.block.weights.rpartition("/")[2] if finding.block else ""
         return any(
-            finding.type is type_ and name in ("", finding.name) and value in ([], [finding.value])
+            finding.type is type_
+            and name in ("", finding.name, block)
+            and value in ([], [finding.value])
             for type_, name, *value in self.stated_by
         )
 

@@ -74,7 +74,7 @@ class Port:
     """
 
     loop: Loop = field(default_factory=Loop)
-    halves: str = EVERY
+    halves: str | frozenset[str] = EVERY
     between: Callable[[Array, Array], Array] = lambda x, y: y
     backward: Callable[[Array, Array], Array] = lambda y, mask: y[:, ::-1]
     merge: Callable[[str | None, Sequence[Array]], list[Array]] | None = None
@@ -136,7 +136,8 @@ class _Call:
         index = len(self.last)
         (prefix, _), is_last = halves(self.whole)[index], index == len(self.halves) - 1
         names = {EVERY, prefix, *([LAST] if is_last else [])}
-        wrong = self.port.halves in names
+        chosen = self.port.halves
+        wrong = bool(names & ({chosen} if isinstance(chosen, str) else chosen))
         loop = self.port.loop if wrong else Loop()
         zeros = zeros and layer.return_sequences
         output, states = loop.run(self.halves[index], x, self.mask, self.first[index], zeros)

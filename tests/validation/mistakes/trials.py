@@ -14,6 +14,7 @@ from rnnparity.problem.findings import Finding, accounts_for_values
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.report.text.findings import finding_text
 from rnnparity.report.text.messages import faults_name
+from validation.mistakes.layers import layer_mistakes
 from validation.mistakes.loops import loop_mistakes
 from validation.mistakes.memory import memory_mistakes
 from validation.mistakes.mistake import Implementation, Mistake
@@ -37,7 +38,13 @@ class Outcome(StrEnum):
 
 def mistakes() -> list[Mistake]:
     """Return every mistake."""
-    return [*loop_mistakes(), *output_mistakes(), *memory_mistakes(), *wiring_mistakes()]
+    return [
+        *loop_mistakes(),
+        *output_mistakes(),
+        *memory_mistakes(),
+        *layer_mistakes(),
+        *wiring_mistakes(),
+    ]
 
 
 def run_trial(mistake: Mistake, seed: int) -> tuple[Outcome, str]:

@@ -42,6 +42,17 @@ def loop_of(finding: Finding) -> Loop | None:
     return LOOPS.get(finding.name)
 
 
+def restart_everywhere(findings: Sequence[Finding], problem: Problem) -> list[Array]:
+    """Return the outputs of a port in which every step of these halves restarts."""
+    return Port(loops.Restarts(1), frozenset(finding.half for finding in findings))(problem)
+
+
+def clipped(finding: Finding, problem: Problem) -> list[Array]:
+    """Return the outputs of a port that clips its output as a finding states."""
+    output, *others = Port()(problem)
+    return [np.clip(output, -(finding.value or 0), finding.value or 0), *others]
+
+
 def recurs(finding: Finding, problem: Problem) -> Sequence[Array]:
     """Return the outputs of a port that passes its states on as a finding states, none if it cannot."""
     loop = loop_of(finding)

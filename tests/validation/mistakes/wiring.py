@@ -1,4 +1,4 @@
-"""Mistakes in how halves, layers, states and calls are put together."""
+"""Mistakes in how halves, initial states and calls are put together."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import FindingType
-from rnnparity.problem.layers import Stack, halves
+from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem
+from validation.mistakes.layers import equal_layers
 from validation.mistakes.memory import has_joined_halves
 from validation.mistakes.mistake import (
     Implementation,
     Mistake,
-    is_stack,
     is_two_ways,
     masked,
     port,
 )
-from validation.mistakes.port import Port, merged, returning
-from validation.off_list.cells import Behaviour, States, run
+from validation.mistakes.port import merged, returning
+from validation.off_list.cells import States, run
 
 AFTER, INPUTS, AXES = FindingType.AFTER_LAYER, FindingType.INPUTS, FindingType.AXES_EXCHANGED
 Rng = np.random.Generator
@@ -50,8 +50,8 @@ def _last_step(problem: Problem, rng: Rng) -> Implementation:
 
     def implementation(problem: Problem) -> list[Array]:
         whole = returning(problem.layer, sequences=True)
-        output, *states = run(replace(problem, layer=whole))
-        return [output[:, -1], *states]
+        outputs = run(replace(problem, layer=whole))
+        return [y[:, -1] if y.ndim == 3 else y for y in outputs]
 
     return implementation
 
@@ -74,52 +74,22 @@ def _without_first_row(states: Array, call: int) -> Array:
     return states * (np.arange(len(states)) > 0)[:, None]
 
 
-def _between_dropped(problem: Problem, rng: Rng) -> Implementation:
-    rate, seed = float(rng.choice([0.1, 0.2, 0.3, 0.4])), int(rng.integers(1 << 30))
-
-    def between(x: Array, y: Array) -> Array:
-        keep = np.random.default_rng(seed).random(y.shape) >= rate
-        return y * keep / np.float32(1 - rate)
-
-    return Port(between=between)
-
-
-def _cell_state_between(problem: Problem, rng: Rng) -> Implementation:
-    def implementation(problem: Problem) -> list[Array]:
-        prefixes = [prefix for prefix, _ in halves(problem.layer) if prefix.startswith("0/")]
-        return run(problem, dict.fromkeys(prefixes, Behaviour(returns="c")))
-
-    return implementation
-
-
-def _first_layer(problem: Problem, rng: Rng) -> Implementation:
-    """Return the output of the first layer: h_n[0] instead of h_n[-1]."""
+def _states_of_layers(problem: Problem, rng: Rng) -> Implementation:
+    """Read the initial states of the layers, (B, L, H), in the memory of (L, B, H)."""
 
     def implementation(problem: Problem) -> list[Array]:
-        assert isinstance(problem.layer, Stack)
-        outputs = run(problem)
-        first = replace(
-            problem.layer.layers[0],
-            return_sequences=problem.layer.layers[-1].return_sequences,
-            return_state=False,
-        )
-        weights = tuple(t for t in problem.weights if t.name.startswith("0/"))
-        states = problem.initial_state
-        if states is not None:
-            states = tuple(t for t in states if t.name.startswith("0/"))
-        alone = replace(problem, layer=Stack((first,)), weights=weights, initial_state=states)
-        return [run(alone)[0], *outputs[1:]]
+        states = problem.initial_state or ()
+        by_name = {t.name.rpartition("/")[2] for t in states}
+        read = {}
+        for name in by_name:
+            same = [t for t in states if t.name.rpartition("/")[2] == name]
+            stacked = np.stack([t.data for t in same], axis=1)
+            arrays = stacked.reshape(len(same), *same[0].shape)
+            read |= {t.name: array for t, array in zip(same, arrays, strict=True)}
+        tensors = tuple(replace(t, data=read[t.name]) for t in states)
+        return run(replace(problem, initial_state=tensors))
 
     return implementation
-
-
-def _equal_layers(problem: Problem) -> bool:
-    units = {half.units for _, half in halves(problem.layer)}
-    return is_stack(problem) and len(units) == 1
-
-
-def _below_is_lstm(problem: Problem) -> bool:
-    return is_stack(problem) and problem.layer.layers[0].class_name == "LSTM"  # type: ignore[union-attr]
 
 
 def _shared_weights(problem: Problem, rng: Rng) -> Implementation:
@@ -150,6 +120,7 @@ def wiring_mistakes() -> list[Mistake]:
             ((AXES, "halves"),),
             port(merge=_interleaved),
             has_joined_halves,
+            source="pytorch/pytorch#10838",
         ),
         Mistake(
             "sum for mean",
@@ -170,44 +141,11 @@ def wiring_mistakes() -> list[Mistake]:
             "weights of the other half", ((FindingType.BLOCK, ""),), _shared_weights, _can_share
         ),
         Mistake(
-            "last step of the layer below repeated",
-            ((INPUTS, "of-last-step"),),
-            port(between=lambda x, y: np.repeat(y[:, -1:], y.shape[1], axis=1)),
-            is_stack,
-        ),
-        Mistake(
-            "c of the layer below",
-            ((FindingType.OTHER_QUANTITY, "c"),),
-            _cell_state_between,
-            _below_is_lstm,
-        ),
-        Mistake(
-            "dropout between layers left on", ((INPUTS, "dropped"),), _between_dropped, is_stack
-        ),
-        Mistake(
-            "relu between layers",
-            ((AFTER, "relu"),),
-            port(between=lambda x, y: np.maximum(y, 0)),
-            is_stack,
-        ),
-        Mistake(
-            "residual between layers",
-            ((AFTER, "inputs-added"),),
-            port(between=lambda x, y: x + y),
-            lambda p: is_stack(p) and p.inputs.shape[-1] == p.layer.layers[0].units,
-        ),
-        Mistake(
-            "output of the layer below reversed",
-            ((INPUTS, "steps-reversed"),),
-            port(between=lambda x, y: y[:, ::-1]),
-            is_stack,
-        ),
-        Mistake(
-            "output of the first layer",
-            ((FindingType.OTHER_QUANTITY, "the output of layer 0"),),
-            _first_layer,
-            _equal_layers,
-            source="pytorch: h_n[0] for h_n[-1]",
+            "initial states read from (B, L, H) memory",
+            ((FindingType.INITIAL_STATE, ""),),
+            _states_of_layers,
+            lambda p: p.initial_state is not None and equal_layers(p),
+            source="Stable-Baselines-Team/stable-baselines3-contrib#111",
         ),
         Mistake(
             "initial state of row 0 for all rows",
