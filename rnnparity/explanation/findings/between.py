@@ -18,7 +18,7 @@ from rnnparity.explanation.findings.layouts import over_batch_candidates
 from rnnparity.explanation.findings.other_inputs import other_input_findings
 from rnnparity.explanation.findings.stacks import last_problem, lower_problem
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.findings import AfterLayer, Finding, FindingType, OtherInputs
+from rnnparity.problem.findings import AfterLayer, Finding, FindingType
 from rnnparity.problem.layers import Recurrent, Stack
 from rnnparity.problem.problem import Problem
 from rnnparity.reference import compute, trace
@@ -42,9 +42,6 @@ def between_findings(evidence: Evidence) -> list[Finding]:
 
 def _instead(lower: Problem, output: Array, below: str) -> Iterator[tuple[Finding, Array]]:
     """Yield what the last layer may get instead of the output (B, T, D) of the layers below."""
-    for name, step in ((OtherInputs.OF_FIRST_STEP, 0), (OtherInputs.OF_LAST_STEP, -1)):
-        repeated = np.broadcast_to(output[:, [step]], output.shape)
-        yield Finding(FindingType.INPUTS, name), repeated.copy()
     for function_name, function in FUNCTIONS.items():
         if output.shape[-1] > 1 or function_name not in OVER_UNITS:
             yield _after(below, function_name), function(output)

@@ -38,14 +38,15 @@ from rnnparity.explanation.findings.initial import initial_findings
 from rnnparity.explanation.findings.layouts import halves_findings, layout_candidates
 from rnnparity.explanation.findings.merged import MERGED, merged_findings
 from rnnparity.explanation.findings.moved import finite_findings, moved_findings
-from rnnparity.explanation.findings.other_inputs import other_input_findings
+from rnnparity.explanation.findings.other_inputs import other_input_findings, variants_that_hold
 from rnnparity.explanation.findings.other_problems import lengths_candidates, problem_candidates
 from rnnparity.explanation.findings.permuted import permuted_findings
 from rnnparity.explanation.findings.recurrence import recurrence_findings
+from rnnparity.explanation.findings.rivals import CONTESTED
 from rnnparity.explanation.findings.tables import table_findings
 from rnnparity.explanation.findings.view import View
 from rnnparity.explanation.location import last_layer
-from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
+from rnnparity.problem.findings import BlockChange, Finding, FindingType, accounts_for_values
 from rnnparity.problem.layers import Bidirectional, Recurrent, halves
 
 
@@ -65,11 +66,18 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
     direction = tuple(_one_direction(evidence, differing))
     answer = of_halves(differing, QUICK if quickly else (*QUICK, *SLOW))
     found = (*direction, *answer.findings)
-    if answer.complete or quickly:
+    fits = any(map(_is_free_fit, answer.findings))
+    if quickly or (answer.complete and not fits):
         return Findings(found, answer.complete)
-    whole = tuple(_of_whole(evidence))
+    whole = tuple(_computed_otherwise(evidence) if fits else _of_whole(evidence))
+    if any(not each.certain and each.type in CONTESTED for each in answer.findings):
+        whole = tuple(replace(each, certain=False) for each in whole)
     if any_accounts(whole):
-        return Findings((*found, *whole), complete=True)
+        # What accounts for a half only, or with numbers that are fitted, is not needed beside it.
+        located = tuple(finding for finding in found if not accounts_for_values(finding))
+        return Findings((*located, *whole), complete=True)
+    if answer.complete:
+        return Findings(found, complete=True)
     tables = tuple(table_findings(evidence.problem, view_of(evidence)))
     if any_accounts(tables):
         return Findings(_without_repetition((*found, *whole, *tables)), complete=True)
@@ -94,6 +102,12 @@ def _without_repetition(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     for finding in findings:
         different.setdefault(replace(finding, sigma=None), finding)
     return tuple(different.values())
+
+
+def _is_free_fit(finding: Finding) -> bool:
+    """Return whether a finding accounts for the outputs by weights of which every number was fitted."""
+    fitted = finding.type is FindingType.EFFECTIVE_WEIGHTS
+    return fitted and finding.change is BlockChange.OTHER and accounts_for_values(finding)
 
 
 def _differing_halves(evidence: Evidence) -> list[HalfProblem]:
@@ -164,17 +178,9 @@ def _of_whole(evidence: Evidence) -> Iterator[Finding]:
         yield from merged
         if any_accounts(merged):
             return
-    recurrence = recurrence_findings(problem, view)
-    yield from recurrence
-    if any_accounts(recurrence):
-        return
-    between = between_findings(evidence)
-    yield from between
-    if any_accounts(between):
-        return
-    others = held_candidates(problem, view, _candidates(evidence, last))
-    yield from others
-    if any_accounts(others):
+    computed = _computed_otherwise(evidence)
+    if computed:  # what else accounts for the outputs is a rival
+        yield from computed
         return
     yield from initial_findings(problem, "", view)
     if not isinstance(problem.layer, Recurrent):  # else it is its only half
@@ -185,9 +191,26 @@ def _of_whole(evidence: Evidence) -> Iterator[Finding]:
         yield from other_input_findings(problem, view)
 
 
-def _candidates(evidence: Evidence, last: Recurrent | Bidirectional) -> Iterator[Candidate]:
+def _computed_otherwise(evidence: Evidence) -> tuple[Finding, ...]:
+    """Return what else may have been computed; none is certain where there is a rival."""
+    view, problem = view_of(evidence), evidence.problem
+    found = [
+        *recurrence_findings(problem, view),
+        *between_findings(evidence),
+        *held_candidates(problem, view, _candidates(evidence)),
+    ]
+    if any_accounts(found):
+        found += [*variants_that_hold(problem, view), *initial_findings(problem, "", view)]
+    # In which half of several it is may not be seen.
+    different = {(f.type, f.name, f.numbers, f.change, f.source): f for f in found[::-1]}
+    single = len(different) == 1
+    return tuple(replace(f, certain=f.certain and single) for f in reversed(different.values()))
+
+
+def _candidates(evidence: Evidence) -> Iterator[Candidate]:
     """Yield the other computations of a whole layer that are tried."""
     yield from problem_candidates(evidence.problem)
     yield from layout_candidates(evidence.problem)
+    last = last_layer(evidence.problem.layer)
     if isinstance(last, Bidirectional):
         yield from lengths_candidates(evidence, last)

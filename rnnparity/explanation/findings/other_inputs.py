@@ -223,6 +223,8 @@ def _other_inputs(x: Array) -> Iterator[tuple[Finding, Array]]:
     for factor in FACTORS:
         yield _inputs(OtherInputs.SCALED, value=factor), x * factor
     yield _inputs(OtherInputs.STEPS_REVERSED), x[:, ::-1]
+    for name, step in ((OtherInputs.OF_FIRST_STEP, 0), (OtherInputs.OF_LAST_STEP, -1)):
+        yield _inputs(name), np.repeat(x[:, [step]], x.shape[1], axis=1)
     yield _inputs(OtherInputs.READ_AS_FEATURES_FIRST), x.swapaxes(1, 2).reshape(x.shape)
     yield _inputs(OtherInputs.READ_AS_TIME_FIRST), x.swapaxes(0, 1).reshape(x.shape)
     yield from _normalized(x)

@@ -120,7 +120,10 @@ def _fitted_clips(part: Problem, seen: View) -> list[Way]:
         return []
     starts = _largest_states(part)
     clips = [
-        (clip, fraction * starts[clip]) for clip in CLIPS if clip in starts for fraction in STARTS
+        (clip, fraction * starts[clip])
+        for clip in CLIPS
+        if clip in starts
+        for fraction in STARTS[: 1 if clip == OtherRecurrence.PREACTIVATIONS_CLIPPED else None]
     ]
     chosen = [way for clip, _ in clips for way in _clip(part, clip, 1.0)]
     first = np.array([start for clip, start in clips for _ in _clip(part, clip, 1.0)])
@@ -136,10 +139,10 @@ def _fitted_clips(part: Problem, seen: View) -> list[Way]:
 
 
 def _largest_states(problem: Problem) -> dict[OtherRecurrence, float]:
-    """Return the largest value of what may be clipped; pre-activations are of the size of 1."""
+    """Return the largest value of what may be clipped; pre-activations are of the size of 1 or less."""
     largest: dict[OtherRecurrence, float] = {}
     if any(half.cell.gated for _, half in halves(problem.layer)):  # else it clips h as well
-        largest[OtherRecurrence.PREACTIVATIONS_CLIPPED] = 1.0
+        largest[OtherRecurrence.PREACTIVATIONS_CLIPPED] = 0.5
     for step in trace(problem):
         for state, values in step.states.items():
             name = OtherRecurrence(f"{state}-clipped")

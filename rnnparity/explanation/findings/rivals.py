@@ -16,6 +16,7 @@ from rnnparity.explanation.findings.half_problem import HalfProblem
 from rnnparity.explanation.findings.moved import moved_findings
 from rnnparity.explanation.findings.other_inputs import predicted_by, variants_that_hold
 from rnnparity.explanation.findings.quantities import quantity_findings
+from rnnparity.explanation.findings.recurrence import recurrence_findings
 from rnnparity.explanation.findings.steps import restart_findings
 from rnnparity.explanation.findings.view import View
 from rnnparity.faults import PlacedFault, run_one
@@ -55,6 +56,8 @@ def _rivals(half: HalfProblem) -> Iterator[Finding]:
     if len(quantities) >= len(list(half.view.differing)):
         yield from quantities
     yield from activation_findings(half.problem, prefix, half.view)
+    for finding in recurrence_findings(half.problem, half.view):
+        yield replace(finding, half=prefix)
     # Which inputs the layers below give is not known.
     only_masks = half.input_sigmas is not None
     for finding in variants_that_hold(half.problem, half.view, only_masks=only_masks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 
@@ -10,7 +11,8 @@ import numpy as np
 from rnnparity.explanation.diagnosis import diagnose
 from rnnparity.explanation.reading_diagnosis import Diagnosis
 from rnnparity.faults import run_one
-from rnnparity.problem.findings import Finding, accounts_for_values
+from rnnparity.problem.dtypes import Array
+from rnnparity.problem.findings import AfterLayer, Finding, FindingType, accounts_for_values
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.report.text.findings import finding_text
 from rnnparity.report.text.messages import faults_name
@@ -20,6 +22,7 @@ from validation.mistakes.memory import memory_mistakes
 from validation.mistakes.mistake import Implementation, Mistake
 from validation.mistakes.outputs import output_mistakes
 from validation.mistakes.port import Port
+from validation.mistakes.truth import clipped, is_fact, restart_everywhere
 from validation.mistakes.wiring import wiring_mistakes
 from validation.off_list.judge import are_true, differ, is_true
 from validation.off_list.trials import all_near, with_arrays
@@ -34,6 +37,10 @@ class Outcome(StrEnum):
     UNDETECTED = "not detectable"
     UNCERTAIN = "nothing certain"
     WRONG = "wrong with certainty"
+
+
+# What is seen of the outputs, whatever was computed.
+FACTS = {FindingType.ZERO, FindingType.ROWS_PERMUTED}
 
 
 def mistakes() -> list[Mistake]:
@@ -79,11 +86,22 @@ def _judge(
         return Outcome.CAUSE
     if cause and cause.unambiguous:
         return Outcome.WRONG
-    actual = implementation(problem)
-    true = [finding for finding in found if is_true(finding, problem, actual)]
-    if (len(true) == len(found) and found) or (found and are_true(found, problem, actual)):
-        return Outcome.EQUAL
-    return Outcome.WRONG if found else Outcome.UNCERTAIN
+    if not found:
+        return Outcome.UNCERTAIN
+    return Outcome.EQUAL if _are_true(found, problem, implementation(problem)) else Outcome.WRONG
+
+
+def _are_true(found: Sequence[Finding], problem: Problem, actual: Sequence[Array]) -> bool:
+    """Return whether findings give the actual outputs, each by itself or together."""
+    if all(finding.type is FindingType.RESTARTS_EVERY_STEP for finding in found):
+        return not differ(problem, actual, restart_everywhere(found, problem))
+    if [finding.name for finding in found] == [AfterLayer.CLIPPED]:
+        return not differ(problem, actual, clipped(found[0], problem))
+    if len({replace(each, sigma=None) for each in found}) == 1 and found[0].type in FACTS:
+        return is_fact(found[0], Port()(problem), actual)
+    if all(is_true(finding, problem, actual) for finding in found):
+        return True
+    return are_true(found, problem, actual)
 
 
 def _holds_elsewhere(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnparity.problem.dtypes import Array
-from rnnparity.problem.findings import Finding
+from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.recurrences import OtherRecurrence
 from validation.mistakes import loops
@@ -51,6 +51,22 @@ def clipped(finding: Finding, problem: Problem) -> list[Array]:
     """Return the outputs of a port that clips its output as a finding states."""
     output, *others = Port()(problem)
     return [np.clip(output, -(finding.value or 0), finding.value or 0), *others]
+
+
+def is_fact(finding: Finding, expected: Sequence[Array], actual: Sequence[Array]) -> bool:
+    """Return whether rows are zero, or in the order that a finding states, wherever they differ."""
+    for array, output in zip(actual, expected, strict=True):
+        wrong = ~np.isclose(array, output, rtol=1e-4, atol=1e-5 * np.abs(output).max())
+        rows = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1)).tolist()
+        if finding.type is FindingType.ROWS_PERMUTED:
+            fits = len(finding.numbers) == len(output)
+            moved = output[list(finding.numbers)] if fits else output
+            true = not rows or np.allclose(array, moved, rtol=1e-4, atol=1e-5)
+        else:
+            true = finding.name == "row" and not array[rows].any()
+        if not true:
+            return False
+    return True
 
 
 def recurs(finding: Finding, problem: Problem) -> Sequence[Array]:
