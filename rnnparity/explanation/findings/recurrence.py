@@ -30,7 +30,7 @@ from rnnparity.reference import trace
 # values of states; those that come so near there, in what is allowed, on all.
 FIRST_ROWS, MOST_VALUES, NEARLY, MOST_NEAR = 2, 2**21, 100.0, 6
 # Numbers are read off runs of so many steps in all rows.
-MOST_FITTED = 400
+MOST_FITTED = 100
 # Clipping begins at these parts of the largest value of a state.
 STARTS = (0.85, 0.6, 0.35)
 

@@ -26,7 +26,10 @@ Stated = tuple[FindingType, str] | tuple[FindingType, str, float]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A mistake, and what states it. `sequences` is None where it can be made with and without them."""
+    """A mistake, and what states it. `sequences` is None where it can be made with and without them.
+
+    `cause` is the listed cause that it is, where it is one.
+    """
 
     name: str
     stated_by: tuple[Stated, ...]
@@ -35,6 +38,7 @@ class Mistake:
     sequences: bool | None = None
     source: str = ""
     calls: bool = False
+    cause: str = ""
 
     def is_stated_by(self, finding: Finding) -> bool:
         """Return whether the words of a finding name this mistake."""

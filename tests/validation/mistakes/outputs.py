@@ -116,7 +116,7 @@ def output_mistakes() -> list[Mistake]:
             lambda p: one_output(p) and width(p) > 2,
         ),
         Mistake("output clipped", ((AFTER, "clipped"),), _clipped, one_output),
-        Mistake("dropout of the output left on", (), _dropped, one_output),
+        Mistake("dropout of the output left on", (), _dropped, one_output, cause="dropout-active"),
         Mistake(
             "mean over the rows",
             ((AFTER, "mean-of-rows"),),

@@ -82,6 +82,8 @@ def _judge(
     cause = diagnosis.explanation.cause
     if any(map(mistake.is_stated_by, found)):
         return Outcome.STATED
+    if cause and cause.unambiguous and {f.cause for f in cause.faults} == {mistake.cause}:
+        return Outcome.CAUSE
     if cause and cause.explained and _holds_elsewhere(problem, implementation, diagnosis):
         return Outcome.CAUSE
     if cause and cause.unambiguous:
