@@ -1,4 +1,4 @@
-"""Dropout of the inputs that was left on, with another pattern in every step.
+"""Dropout between layers that was left on, with another pattern in every step.
 
 Axis letters: B batch, T time, D features, H units, P patterns.
 """
@@ -31,10 +31,16 @@ GROWTH = 4.0
 
 
 def dropped_findings(half: HalfProblem) -> Iterator[Finding]:
-    """Yield the rate of a dropout of the inputs that accounts for the sequence of a half."""
+    """Yield the rate of a dropout between layers that accounts for the sequence of a half.
+
+    Dropout of the inputs of a whole layer is a fault of the list.
+    """
     sequence = half.sequence
     features = half.problem.inputs.shape[-1]
-    if sequence is None or features > MOST_FEATURES or not np.isfinite(sequence.actual).all():
+    above = half.input_sigmas is not None
+    if not above or sequence is None or features > MOST_FEATURES:
+        return
+    if not np.isfinite(sequence.actual).all():
         return
     patterns = np.array(list(product((0.0, 1.0), repeat=features)))
     rows = np.argsort(-sequence.differing.any(axis=-1).sum(axis=1))[:FIRST_ROWS]
