@@ -303,7 +303,6 @@ PARTS |= {
         "trials",
         "off_list",
         "around_layer",
-        "mistakes",
         "engines",
         "explain_costs",
         "fuzz",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from functools import partial
 
@@ -79,10 +79,21 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
     if answer.complete:
         return Findings(found, complete=True)
     tables = tuple(table_findings(evidence.problem, view_of(evidence)))
-    last = Findings(tables, complete=any_accounts(tables))
-    if not last.complete:
-        last = of_halves(differing, LAST).joined(last)
+    last = Findings(tables, complete=True)
+    if not any_accounts(tables):
+        last = of_halves(differing, LAST)
     return Findings(_without_repetition((*found, *whole, *last.findings)), last.complete)
+
+
+def find_again(evidence: Evidence, types: Set[FindingType]) -> Findings:
+    """Return what accounts for the outputs, where findings of these types are expected to.
+
+    What has a question of its own is asked alone.
+    """
+    if types <= {FindingType.INPUTS, FindingType.MASK}:
+        found = tuple(other_input_findings(evidence.problem, view_of(evidence)))
+        return Findings(found, any_accounts(found))
+    return find(evidence)
 
 
 def _without_repetition(findings: Iterable[Finding]) -> tuple[Finding, ...]:
