@@ -7,6 +7,9 @@ import pytest
 from _support.explanations import explanation_of, lstm, placed, with_faults, with_reference
 from _support.random_problems import SEQUENCES, random_problem, spec_of
 from validation import around_layer
+from validation.mistakes.trials import Outcome as MistakeOutcome
+from validation.mistakes.trials import mistakes
+from validation.mistakes.trials import run_trial as run_mistake
 from validation.off_list.changes import Change, ChangedImplementation, Kind
 from validation.off_list.judge import Outcome
 from validation.off_list.trials import run_trial, with_arrays
@@ -104,3 +107,8 @@ def test_symmetric_mask_does_not_show_which_mask_was_used():
 @pytest.mark.parametrize("seed", [85000403, 85000649])
 def test_zeros_in_most_weights_are_not_misread(seed):
     assert run_trial(False, seed).outcome is not Outcome.WRONG
+
+
+def test_previous_state_is_uncertain_where_another_recurrence_gives_the_same():
+    (late_bias,) = [each for each in mistakes() if "at all steps but the first" in each.name]
+    assert run_mistake(late_bias, 902)[0] is not MistakeOutcome.WRONG
