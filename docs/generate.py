@@ -303,6 +303,7 @@ PARTS |= {
         "trials",
         "off_list",
         "around_layer",
+        "mistakes",
         "engines",
         "explain_costs",
         "fuzz",
