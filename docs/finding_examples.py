@@ -31,6 +31,7 @@ def problems() -> dict[FindingType, Problem]:
         FindingType.UNITS_PERMUTED: _edited(LSTM, lambda y: np.roll(y, 1, axis=-1)),
         FindingType.TIME_SHIFTED: _edited(LSTM, lambda y: np.roll(y, 1, axis=1)),
         FindingType.STEPS_MISSING: _edited(LSTM, lambda y: y[:, :3]),
+        FindingType.ROWS_MISSING: _edited(LSTM, lambda y: y[0]),
         FindingType.AXES_EXCHANGED: _edited(LSTM, lambda y: y.transpose(0, 2, 1)),
         FindingType.FINITE_AGREES: _edited(LSTM, _without_end),
         FindingType.ZERO: _edited(GRU, lambda y: y * np.array([1, 0])[:, None, None]),

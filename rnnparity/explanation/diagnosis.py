@@ -110,6 +110,9 @@ def _diagnose_readings(
     if not diagnoses:
         return _of_wrong_structure(problem, actual, partial_findings(problem, actual))
     explained = [diagnosis for diagnosis in diagnoses if not _is_unexplained(diagnosis)]
+    partial = Findings() if explained else partial_findings(problem, actual)
+    if partial.complete:
+        return _of_wrong_structure(problem, actual, partial)
     # A reading that leaves nothing to explain comes before one that needs a second fault.
     best = min(explained, key=_fault_count, default=diagnoses[0])
     explanation = best.explanation

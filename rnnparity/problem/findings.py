@@ -41,7 +41,9 @@ class FindingType(StrEnum):
     UNITS_PERMUTED = "units-permuted"  # unit n is the expected unit numbers[n]
     TIME_SHIFTED = "time-shifted"  # [name: output; numbers: steps, positive is late]
     STEPS_MISSING = "steps-missing"  # [name: first or last; numbers: those that are there]
-    AXES_EXCHANGED = "axes-exchanged"  # [numbers: their order; name: transposed ("") or reshaped]
+    ROWS_MISSING = "rows-missing"  # [numbers: those that are there; name: whether with their axis]
+    AXES_EXCHANGED = "axes-exchanged"  # [numbers: their order; name: transposed (""), reshaped, or
+    # which of them are joined]
     FINITE_AGREES = "finite-values-agree"  # [name: rows, steps or units; numbers: not finite]
     ZERO = "zero"  # [name: rows, steps, units or an output; numbers: which; the others agree]
     RESTARTS_EVERY_STEP = "restarts-every-step"  # every step starts from the initial state

@@ -1,7 +1,10 @@
-"""Outputs whose axes are in another order: transposed, or read in that order without being transposed."""
+"""Outputs whose axes are in another order, transposed or read in that order without being transposed, or
+are joined to one.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import permutations
@@ -14,6 +17,8 @@ from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType
 
 RESHAPED = "reshaped"
+# Which axes, in their order, are joined to one.
+FIRST_JOINED, LAST_JOINED, ALL_JOINED = "first-joined", "last-joined", "all-joined"
 
 
 def axes_findings(
@@ -48,3 +53,24 @@ def _claim(actual: Array, whole: Output, order: tuple[int, ...], half: str) -> C
     finding = Finding(FindingType.AXES_EXCHANGED, name, order, half=half)
     there = replace(whole, actual=actual, expected=expected, allowed=allowed)
     return there.claim(finding, predicted)
+
+
+def joined_findings(actual: Array, whole: Output, threshold: float) -> Iterator[Finding]:
+    """Yield which axes of the whole expected output are joined to one, and in which order they are."""
+    claims = []
+    for order in permutations(range(whole.expected.ndim)):
+        predicted, allowed = whole.expected.transpose(order), whole.allowed.transpose(order)
+        for name, shape in _joined_shapes(predicted.shape):
+            if shape == actual.shape:
+                finding = Finding(FindingType.AXES_EXCHANGED, name, order)
+                there = Output(whole.name, actual, predicted.reshape(shape), allowed.reshape(shape))
+                claims.append(there.claim(finding, there.expected))
+    yield from list(weigh(claims, threshold, max(1, len(claims))))[:1]
+
+
+def _joined_shapes(shape: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield the shapes with fewer axes, and which axes are joined in each."""
+    if len(shape) > 2:
+        yield FIRST_JOINED, (shape[0] * shape[1], *shape[2:])
+        yield LAST_JOINED, (shape[0], shape[1] * shape[2])
+    yield ALL_JOINED, (math.prod(shape),)

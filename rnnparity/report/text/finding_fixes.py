@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from rnnparity.problem.findings import BlockChange, Finding, FindingType
 from rnnparity.report.text.findings import block_name
 from rnnparity.report.text.numbered import numbered
+from rnnparity.report.text.other_ways import JOINED_AXES
 
 
 def fix_of(finding: Finding) -> str:
@@ -30,6 +31,13 @@ def _zero(finding: Finding) -> str:
     if not finding.numbers:
         return ""
     return f"Compute {numbered(finding.name, finding.numbers)} too, or copy all of the result."
+
+
+def _axes(finding: Finding) -> str:
+    in_order = tuple(finding.numbers) == tuple(range(len(finding.numbers)))
+    if finding.name in JOINED_AXES and in_order:
+        return "Reshape the output to the axes of Keras."
+    return "Transpose the axes into the order of Keras; to reshape moves values."
 
 
 def _weights(finding: Finding) -> str:
@@ -62,7 +70,8 @@ FIXES: Mapping[FindingType, str | Callable[[Finding], str]] = {
     FindingType.STEPS_MISSING: (
         "Run over all T steps; an export may have a fixed number of them, that of its example."
     ),
-    FindingType.AXES_EXCHANGED: "Transpose the axes into the order of Keras; to reshape moves values.",
+    FindingType.ROWS_MISSING: "Return every row of the batch, also of a last batch that is smaller.",
+    FindingType.AXES_EXCHANGED: _axes,
     FindingType.ZERO: _zero,
     FindingType.RESTARTS_EVERY_STEP: "Start each step from the states after the one before.",
     FindingType.MASKED_STEPS_ONLY: (

@@ -137,10 +137,11 @@ def _shifted(finding: Finding) -> str:
     return f"{finding.name} is correct, but {counted(abs(steps), 'step')} {direction}"
 
 
-def _steps_missing(finding: Finding) -> str:
+def _part(noun: str, finding: Finding) -> str:
     verb = "is" if len(finding.numbers) == 1 else "are"
-    axes = f" ({finding.name})" if finding.name else ""
-    return f"only {numbered('step', finding.numbers)} {verb} returned{axes}; correct"
+    axes = {"without-axis": ", without the axis of the batch", "": ""}
+    shape = axes.get(finding.name, f" ({finding.name})")
+    return f"only {numbered(noun, finding.numbers)} {verb} returned{shape}; correct"
 
 
 def _zero(finding: Finding) -> str:
@@ -320,7 +321,8 @@ TEXTS: Mapping[FindingType, Callable[[Finding], str]] = {
     FindingType.STEPS_PERMUTED: partial(_permuted, "step"),
     FindingType.UNITS_PERMUTED: partial(_permuted, "unit"),
     FindingType.TIME_SHIFTED: _shifted,
-    FindingType.STEPS_MISSING: _steps_missing,
+    FindingType.STEPS_MISSING: partial(_part, "step"),
+    FindingType.ROWS_MISSING: partial(_part, "row"),
     FindingType.AXES_EXCHANGED: axes_text,
     FindingType.FINITE_AGREES: _finite_agrees,
     FindingType.ZERO: _zero,

@@ -8,6 +8,12 @@ from rnnparity.problem.findings import AfterLayer, Finding
 from rnnparity.problem.recurrences import OtherRecurrence
 from rnnparity.report.text.numbered import LONGEST_ORDER, listed
 
+# Which axes are joined to one, in their order.
+JOINED_AXES = {
+    "first-joined": slice(0, 2),
+    "last-joined": slice(1, 3),
+    "all-joined": slice(None),
+}
 RECURRENCES = {
     OtherRecurrence.ONLY_H_KEPT: "masked steps keep h only; c is computed as in other steps",
     OtherRecurrence.ONLY_C_KEPT: "masked steps keep c only; h is computed as in other steps",
@@ -129,7 +135,18 @@ def axes_text(finding: Finding) -> str:
         return "inputs and output are reshaped to time first and back, not transposed"
     if finding.name == "halves":
         return _halves_axes(finding.numbers)
-    order = ", ".join(names[axis] for axis in finding.numbers)
+    ordered = [names[axis] for axis in finding.numbers]
+    if finding.name in JOINED_AXES:
+        return _joined_axes(ordered, JOINED_AXES[finding.name])
+    order = ", ".join(ordered)
     if finding.name:
         return f"correct, but computed with the axes ({order}) and reshaped, not transposed"
     return f"correct, but the axes are ({order})"
+
+
+def _joined_axes(names: Sequence[str], joined: slice) -> str:
+    """Return which of the axes are one: "batch and steps are one axis: (batch * steps, units)"."""
+    axes = list(names)
+    axes[joined] = [" * ".join(names[joined])]
+    *others, last = names[joined]
+    return f"correct, but {', '.join(others)} and {last} are one axis: ({', '.join(axes)})"
