@@ -307,6 +307,7 @@ PARTS |= {
         "engines",
         "explain_costs",
         "fuzz",
+        "core_costs",
         "fuzz_engines",
         "gradient_conventions",
         "gradient_verdicts",
