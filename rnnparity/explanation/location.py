@@ -11,7 +11,7 @@ from rnnparity.explanation.evidence import Evidence
 from rnnparity.faults import Injection, PlacedFault, inject, trace_injection
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.explanations import Mismatch
-from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack
+from rnnparity.problem.layers import Bidirectional, Layer, Recurrent, Stack, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.reference import TraceStep
 
@@ -103,10 +103,16 @@ def _first_gates(problem: Problem, placed: Sequence[PlacedFault]) -> tuple[str, 
         faulty = steps.pop(0)
         if not _is_comparable(expected, faulty):
             return ()
-        gates = _changed_gates(expected, faulty)
+        layer = dict(halves(problem.layer))[expected.half]
+        gates = tuple(name_of_gate(layer, gate) for gate in _changed_gates(expected, faulty))
         if gates or _states_differ(expected, faulty):
             return gates
     return ()
+
+
+def name_of_gate(layer: Recurrent, gate: str) -> str:
+    """Return the name that a gate's block has in Keras: that of the candidate g is c or h."""
+    return layer.cell.candidate if gate == "g" else gate
 
 
 def _last_runs(

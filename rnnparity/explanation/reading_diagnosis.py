@@ -24,7 +24,16 @@ from rnnparity.explanation.search import Search
 from rnnparity.explanation.step_values import step_values
 from rnnparity.faults import Mutant, PlacedFault, fault_coverage
 from rnnparity.problem.explanations import Cause, Explanation, FaultDescription, FaultId
-from rnnparity.problem.findings import Finding, FindingType, undetermined_last
+from rnnparity.problem.findings import (
+    LOCATING,
+    PATTERNS,
+    AfterLayer,
+    Finding,
+    FindingType,
+    accounts_for_values,
+    is_undetermined,
+    undetermined_last,
+)
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.reference.tolerance import Expected, expect
@@ -151,7 +160,31 @@ _REPEATS = {
     FindingType.QUANTIZED: {FindingType.NUMBERS_OF_TYPE, FindingType.PRINTED_DIGITS},
     FindingType.COARSE_STORAGE: {FindingType.NUMBERS_OF_TYPE, FindingType.WITHIN_NOISE_OF},
     FindingType.RESTARTS_EVERY_STEP: {FindingType.FIRST_STEP_AGREES},
+    FindingType.RECURRENCE: {FindingType.FIRST_STEP_AGREES, FindingType.STEP_FOLLOWS},
 }
+# What was done to all steps: the output has no axis T whatever the layer returns.
+_POOLED = {
+    AfterLayer.MEAN,
+    AfterLayer.MAXIMUM,
+    AfterLayer.SUM,
+    AfterLayer.MEAN_OF_UNMASKED,
+    AfterLayer.MAXIMUM_OF_UNMASKED,
+}
+# More guesses than this that account for the values rule each other out.
+_MOST_GUESSES = 3
+
+
+def _is_guess(finding: Finding) -> bool:
+    """Return whether a finding accounts for the values, but may do so by chance."""
+    describes = finding.type in PATTERNS | LOCATING or is_undetermined(finding)
+    return not finding.certain and not describes
+
+
+def _without_guesses(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Leave out findings that may be chance, where there are many, and what some repeat."""
+    if sum(map(_is_guess, findings)) <= _MOST_GUESSES:
+        return findings
+    return tuple(finding for finding in findings if not _is_guess(finding))
 
 
 def _without_repetition(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
@@ -189,7 +222,7 @@ def _diverging(
         precision = placed[0].fault.variant
         placed = ()
     patterns = (*location_findings(evidence), *numeric_findings(evidence, search))
-    findings = _without_repetition((*patterns, *explanation.findings))
+    findings = _without_guesses(_without_repetition((*patterns, *explanation.findings)))
     if best and search.certain(best):
         # What chance has not been ruled out for is no evidence beside it.
         findings = tuple(finding for finding in findings if finding.certain)
@@ -206,15 +239,23 @@ def _diverging(
     )
     diagnosis = replace(diagnosis, explanation=explanation)
     if best is None:
-        if reading_faults and explanation.accounted:  # a finding accounts for the rest
-            return _explained_by_reading(diagnosis, reading_faults, evidence.expected)
-        return diagnosis
+        if not explanation.accounted or not reading_faults or any(map(_is_pooled, findings)):
+            return diagnosis
+        # A finding accounts for the rest.
+        explained = _explained_by_reading(diagnosis, reading_faults, evidence.expected)
+        sigma = max((f.sigma or 0.0 for f in findings if accounts_for_values(f)), default=0.0)
+        explanation = replace(explained.explanation, sigma_with_cause=sigma)
+        return replace(explained, explanation=explanation)
     mutants = [
         replace(fit.mutant, placed=(*reading_faults, *fit.mutant.placed)) for fit in search.fits
     ]
     if not placed:
         mutants[0] = replace(best.mutant, placed=reading_faults)
     return with_fits(diagnosis, tuple(mutants), search.certain(best), search.rivals)
+
+
+def _is_pooled(finding: Finding) -> bool:
+    return finding.type is FindingType.AFTER_LAYER and finding.name in _POOLED
 
 
 def with_fits(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.location import last_layer
+from rnnparity.explanation.location import last_layer, name_of_gate
 from rnnparity.faults import Injection, Mutant, inject, trace_injection
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.explanations import Mismatch, StepValue
@@ -33,8 +33,8 @@ def _values(evidence: Evidence, first: Mismatch, mutant: Mutant | None) -> Itera
     if half is None:
         return
     time = _time(evidence.problem, half[1], first)
-    values = _traced(trace_injection(Injection(evidence.problem)), half[0], time, first)
-    changed = _traced(_faulty_trace(evidence.problem, mutant), half[0], time, first)
+    values = _traced(trace_injection(Injection(evidence.problem)), half, time, first)
+    changed = _traced(_faulty_trace(evidence.problem, mutant), half, time, first)
     for name, value in values.items():
         yield StepValue(name, value, None, changed.get(name))
 
@@ -83,14 +83,17 @@ def _faulty_trace(problem: Problem, mutant: Mutant | None) -> list[TraceStep]:
 
 
 def _traced(
-    trace: Sequence[TraceStep], prefix: str, time: int, first: Mismatch
+    trace: Sequence[TraceStep], half: tuple[str, Recurrent], time: int, first: Mismatch
 ) -> Mapping[str, float]:
     """Return the states and gates of a unit at a step by name; a half may have run twice."""
+    prefix, layer = half
     steps = [step for step in trace if step.half == prefix and step.time == time]
     if not steps:
         return {}
     arrays = {name: array for name, array in steps[-1].states.items() if name != "h"}
-    arrays |= {f"gate {gate}": array for gate, array in steps[-1].gates.items()}
+    arrays |= {
+        f"gate {name_of_gate(layer, gate)}": array for gate, array in steps[-1].gates.items()
+    }
     return {name: _unit(array, first) for name, array in arrays.items()}
 
 

@@ -86,7 +86,7 @@ def low_precision(name: str) -> Fault:
         """Return whether the layer's own type has more bits."""
         return bits < FLOAT_TYPES[problem.threshold_type].bits
 
-    description = f"The layer is computed in {name}."
+    description = f"The layer is computed in {name}, or keeps its states in it."
     if name in PRODUCTS:
         description = (
             f"Matrix products are computed in {PRODUCTS[name]}: their inputs keep {bits} bits."

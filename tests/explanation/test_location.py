@@ -38,7 +38,7 @@ def test_first_mismatch_is_in_the_order_of_processing(direction):
     fault = placed("recurrence-missing: recurrent kernel", f"{direction}/")
     step = 1 if direction == "forward" else SHAPE[1] - 2
     first = explanation_of(with_faults(problem, fault)).first
-    assert first == Mismatch("output", 0, 0, step, direction, ("z", "r", "g"))
+    assert first == Mismatch("output", 0, 0, step, direction, ("z", "r", "h"))
 
 
 @pytest.mark.parametrize("gate", "ifo")

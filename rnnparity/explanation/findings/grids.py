@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnnparity.explanation.findings.view import Output, View
+from rnnparity.explanation.search import CHANCE
 from rnnparity.problem.dtypes import FLOAT_TYPES, Array, FloatType
 from rnnparity.problem.findings import Finding, FindingType
 
@@ -55,10 +56,21 @@ def shared_grid_findings(view: View) -> Iterator[Finding]:
 
 def _on_grid(view: View, output: Output, step: float) -> Finding:
     error = float(np.abs(output.actual - output.expected).max()) / step
+    certain = error <= RAW_ERROR and _is_evident(output.expected, step, 1)
     return Finding(
         FindingType.QUANTIZED, output.name, value=step, half=view.prefix,
-        sigma=error, certain=error <= RAW_ERROR,
+        sigma=error, certain=certain,
     )  # fmt: skip
+
+
+def _is_evident(expected: Array, step: float, freedom: int) -> bool:
+    """Return whether other values would not be as near as that by chance.
+
+    `freedom` numbers were read off the values: with a step as large as these much is near.
+    """
+    different = len(np.unique(expected)) - freedom
+    share = RAW_ERROR * step / max(float(expected.std()), step)
+    return bool(different * np.log10(min(share, 1.0)) < np.log10(CHANCE))
 
 
 def may_be_fixed_point(values: Array, dtype: FloatType) -> bool:
@@ -124,8 +136,9 @@ def _raw(view: View, output: Output) -> Finding | None:
     if error > RAW_ERROR:
         return None
     return Finding(
-        FindingType.QUANTIZED, output.name, (zero_point,), float(scale), view.prefix, sigma=error
-    )
+        FindingType.QUANTIZED, output.name, (zero_point,), float(scale), view.prefix,
+        sigma=error, certain=_is_evident(expected, float(scale), 2),
+    )  # fmt: skip
 
 
 def _step(values: Array) -> float | None:

@@ -22,7 +22,7 @@ FIXED = {
     FindingType.OUTPUT_AGREES: "the output agrees; the states differ",
     FindingType.MASKED_ROWS: "only rows with masked steps differ",
     FindingType.FIRST_STEP_AGREES: (
-        "the first processed step agrees, and so does everything that needs no state"
+        "the first processed step agrees, and so does all that it computes without a state"
     ),
     FindingType.BELOW_USUAL_NOISE: (
         "the differences are below the usual noise of that output, too small to explain; "
@@ -112,7 +112,10 @@ def _follows(finding: Finding) -> str:
         return "step 0 does not follow from the initial state; all other steps follow from the one before"
     verb = "does" if len(finding.numbers) == 1 else "do"
     steps = numbered("step", finding.numbers)
-    return f"{steps} {verb} not follow from the step before; all other steps do"
+    others = "all others do"
+    if 0 not in finding.numbers:
+        others += ", step 0 from the initial state"
+    return f"{steps} {verb} not follow from the step before; {others}"
 
 
 def _permuted(noun: str, finding: Finding) -> str:
@@ -162,7 +165,8 @@ def printed_agreement(finding: Finding) -> str:
 
 def _printed(finding: Finding) -> str:
     (count,) = finding.numbers
-    return f"the numbers were printed with {count} {finding.name}, and are compared to these"
+    name = finding.name.removesuffix("s") if count == 1 else finding.name
+    return f"the numbers were printed with {count} {name}, and are compared to these"
 
 
 def _initial_state(finding: Finding) -> str:

@@ -18,7 +18,7 @@ from rnnparity.report.text.findings import finding_text
 
 UNEXPLAINED = "unexplained"
 # No fault fits, but findings account for what differs.
-NOT_LISTED = "not on the list of faults"
+NOT_LISTED = "stated by the finding, no fault of the list"
 
 _OUTLIERS = {
     Witness.SUBJECT: "golden and reference agree: the subject is wrong",

@@ -89,7 +89,7 @@ def test_finding_that_accounts_for_the_outputs_is_the_headline_and_no_fact():
     assert list(stated)[:3] == ["finding", "fix", "first mismatch"]
     assert stated["finding"] == ["row 1 is zero; all other values agree"]
     assert len(stated["fix"]) == 2
-    assert stated["cause"][0].startswith("not on the list of faults")
+    assert stated["cause"][0].startswith("stated by the finding, no fault of the list")
     assert list(stated).index("cause") > list(stated).index("differences")
 
 

@@ -134,7 +134,7 @@ def test_findings_that_account_have_a_fix_and_evidence():
         "  fix: Return what each step computes at that step, not at one before it.",
         "  fix: Return the output h after each step, and the states after the last one.",
         "  evidence: max error: 7.6e5 sigma vs. the reference, 0.3 with these findings",
-        "  cause: not on the list of faults; none of 141 candidate faults fits",
+        "  cause: stated by the finding, no fault of the list; none of 141 candidate faults fits",
     ]
     of_other_shape = replace(explanation, sigma=np.inf, findings=found[:2])
     assert "  evidence: max error: 0.3 sigma with this finding" in text(of_other_shape).splitlines()
