@@ -18,6 +18,7 @@ from rnnparity.cli.common import (
     discard_stdout,
     echo,
     sigterm_interrupts,
+    terminal_width,
 )
 from rnnparity.cli.progress import show_progress
 from rnnparity.problem.errors import RequestError
@@ -120,9 +121,13 @@ def check(
             check_comparable(earlier, gradients)
         selection = Selection(k, full, Shard.parse(shard) if shard else None, gradients)
         settings = Settings(j, timeout, fixtures, causes=not no_causes, precision=precision)
-        report = _run(subjects or [], all_, selection, settings, outputs)
+        try:
+            report = _run(subjects or [], all_, selection, settings, outputs)
+        except KeyboardInterrupt:
+            echo("no case has a verdict yet: nothing is written", err=True)
+            raise
     changes = None if earlier is None else changes_since(earlier, report)
-    _show(report, outputs, changes)
+    _show(report, outputs, changes, merged=bool(from_))
     raise typer.Exit(report.status)
 
 
@@ -147,13 +152,16 @@ def _run(
             return replace(run.report, interrupted=True)
 
 
-def _show(report: Report, outputs: Outputs, changes: Changes | None) -> None:
+def _show(report: Report, outputs: Outputs, changes: Changes | None, *, merged: bool) -> None:
     """Write the files, and print what is not written to stdout."""
     from rnnparity.report.text.changes import change_lines
-    from rnnparity.report.text.check import report_lines, skipped_lines
+    from rnnparity.report.text.check import WIDTH, interrupted_line, report_lines, skipped_lines
 
     def show() -> None:
-        echo(*report_lines(report), *(change_lines(changes) if changes else ()))
+        echo(
+            *report_lines(report, terminal_width(WIDTH)),
+            *(change_lines(changes) if changes else ()),
+        )
 
     try:
         try:
@@ -170,3 +178,5 @@ def _show(report: Report, outputs: Outputs, changes: Changes | None) -> None:
         # The exit status must still be that of the run.
         discard_stdout()
     echo(*skipped_lines(report), err=True)
+    if report.interrupted and not merged:
+        echo(interrupted_line(report, outputs.names), err=True)

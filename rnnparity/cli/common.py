@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -133,6 +134,11 @@ def echo(
     for line in lines:
         text = visible(line)
         typer.echo(text if plain else typer.style(text, fg=colour, bold=bold), err=err)
+
+
+def terminal_width(most: int) -> int:
+    """Return the width of the terminal that stdout is, at most `most`; that where it is none."""
+    return min(shutil.get_terminal_size().columns, most) if sys.stdout.isatty() else most
 
 
 @contextmanager

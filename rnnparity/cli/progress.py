@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from textwrap import wrap
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -145,4 +146,6 @@ class _Bar(_Lines):
             self._bar.update(task.bar, completed=done, failing=failing)
 
     def _print(self, line: str) -> None:
-        self._console.print(visible(line), highlight=False, markup=False, soft_wrap=True)
+        width = self._console.width
+        for part in wrap(visible(line), width, subsequent_indent="  ", break_on_hyphens=False):
+            self._console.print(part, highlight=False, markup=False, soft_wrap=True)

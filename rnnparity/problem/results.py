@@ -27,7 +27,7 @@ class CaseResult:
     `reason` is a description that was written elsewhere: a subject's message where the verdict is
     unsupported or error, why rounding would hide a fault where it is inconclusive. `cause` is None
     where it was not searched; `explanation` is there for the cases that were explained in full, `fixes`
-    in a pytest run for the others, whose cause is that of an earlier case.
+    for the others, whose cause is that of an earlier case.
     `outlier` is the one of subject, reference and golden that differs from the other two. Where it
     agrees, `blind_to` are the blocks of weights in which a change would have stayed in the noise,
     though not in the whole array. `precision` is the declared one that the verdict is relative to,

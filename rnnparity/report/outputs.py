@@ -41,6 +41,12 @@ class Outputs:
     def requested(self) -> bool:
         return any((self.html, self.markdown, self.json, self.site))
 
+    @property
+    def names(self) -> list[str]:
+        """What is written, without stdout."""
+        paths = (self.json, self.markdown, self.html, self.site)
+        return [str(path) for path in paths if path is not None and path != STDOUT]
+
     def check(self) -> None:
         """Check that the files can be written, before minutes of running.
 

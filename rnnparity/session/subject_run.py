@@ -94,7 +94,7 @@ def _lacks_gradients(outcome: Outcome) -> bool:
 def with_causes(
     subject: SubjectResult, wrong: Sequence[Problem], progress: Progress | None
 ) -> SubjectResult:
-    """Return a subject's result with the causes of its failing cases, and their explanations."""
+    """Return a subject's result with the causes of its failing cases, their fixes and explanations."""
     failing = {result.id for result in subject.failing}
     if not failing:
         return subject
@@ -107,4 +107,8 @@ def with_causes(
         report_progress(progress, f"{subject.name}: causes", done, len(problems))
 
     found = find_causes(problems, report_done)
-    return replace(subject, cases=tuple(map(found.with_cause, subject.cases)))
+    cases = (
+        replace(found.with_cause(case), fixes=found.fixes.get(case.id, ()))
+        for case in subject.cases
+    )
+    return replace(subject, cases=tuple(cases))

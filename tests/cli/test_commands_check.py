@@ -407,7 +407,10 @@ def test_ctrl_c_ends_everything_within_five_seconds(asleep):
     out, err = checked.communicate(timeout=60)
     assert time.monotonic() - begun < 5
     assert (checked.returncode, out) == (130, "")
-    assert err in ("", "rnnparity: interrupted\n")
+    assert err in (
+        "",
+        "no case has a verdict yet: nothing is written\nrnnparity: interrupted\n",
+    )
     assert not any(map(is_there, workers))
 
 
@@ -443,9 +446,11 @@ def test_a_run_that_is_killed_leaves_the_verdicts_that_were_there(here, own, tmp
     try:
         assert waited_for(lambda: file.exists() and len(load(file).subjects[0].cases) == 4)
         checked.send_signal(sign)
-        out, _ = checked.communicate(timeout=60)
+        out, err = checked.communicate(timeout=60)
     finally:
         checked.kill()
+    if sign is signal.SIGINT:
+        assert f"\n4 of 5 cases have a verdict, written to {file}\n" in err
     assert checked.returncode == (130 if sign is signal.SIGINT else -sign)
     stored = load(file)
     (subject,) = stored.subjects

@@ -1,9 +1,12 @@
 """Verdicts that are printed when they arrive."""
 
+from dataclasses import replace
+from io import StringIO
+
 import pytest
 from _support.conformance_runs import MIXED, results
 
-from rnnparity.cli.progress import show_progress
+from rnnparity.cli.progress import _Bar, show_progress
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.verdicts import Verdict
 
@@ -41,3 +44,18 @@ def test_of_cases_that_are_unsupported_for_the_same_reason_the_first_is_printed(
 def test_a_random_problem_is_printed_by_its_id(capfd, every):
     failing = [CaseResult("fuzz-1-2", Verdict.DIVERGES)]
     assert printed(failing, capfd, every_verdict=every) == ["mine: fuzz-1-2: diverges"] * every
+
+
+def test_verdicts_above_the_bar_are_wrapped_at_the_width_of_the_terminal():
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(file=StringIO(), width=60)
+    case = replace(MIXED[3], reason="ValueError: " + "no such gate; " * 9)
+    _Bar(True, console, Progress(console=console), "loading")("mine", 1, 2, case)
+    first, *others = console.file.getvalue().splitlines()
+    assert first.startswith(f"mine: {case.id}: error: ")
+    assert len(others) > 1
+    assert all(line.startswith("  ") for line in others)
+    assert all(len(line) <= 60 for line in (first, *others))
+    assert " ".join(map(str.strip, (first, *others))).endswith(case.reason.strip())

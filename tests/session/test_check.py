@@ -6,6 +6,7 @@ from itertools import combinations
 import pytest
 from _support import subject_functions
 from _support.fixture_folders import IDS, write_folder
+from _support.ported_models import outputs_of
 
 from rnnparity import check
 from rnnparity.catalogue import catalogue, digest
@@ -18,12 +19,14 @@ from rnnparity.problem.findings import WeightBlock
 from rnnparity.problem.results import OptionValue, Shards
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.stored.reports import dump, parse
+from rnnparity.report.text.messages import fixes
 from rnnparity.session import check as check_module
 from rnnparity.session.selection import Selection, Shard
 from rnnparity.session.settings import Settings
 from rnnparity.subjects import MissingFrameworkError, name_of
 
 FEW = "lstm-spread-last-initial and not bidirectional"
+SWAPPED = "gate-order", "LSTM fico in all weights"
 MANY = "simple_rnn-spread and weights:spread"
 
 
@@ -51,6 +54,17 @@ def test_a_failing_case_has_a_cause_and_an_unsupported_one_has_none():
     assert {case.cause.faults[0].cause for case in wrong.cases} == {"unit-scale"}
     assert {case.cause for case in unsupported.cases} == {None}
     assert report.status == 1
+
+
+def test_each_case_with_a_cause_has_its_fix_also_where_it_is_that_of_an_earlier_case():
+    def swapped(problem):
+        return [tensor.data for tensor in outputs_of(problem, SWAPPED)]
+
+    (result,) = check(swapped, k="lstm-spread-last and not bidirectional").subjects
+    assert len(result.cases) > 1
+    assert any(case.explanation is None for case in result.cases)
+    assert len({tuple(fixes(case)) for case in result.cases}) == 1
+    assert fixes(result.cases[0])
 
 
 def test_the_mutation_score_counts_answered_cases_of_other_subjects_than_the_reference():

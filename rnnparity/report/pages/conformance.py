@@ -80,6 +80,11 @@ class Section:
         first = self.explanation.first if self.explanation else None
         return f"First mismatch: {mismatch_text(first)}." if first else ""
 
+    def explains(self, results: Sequence[CaseResult]) -> bool:
+        """Whether the explained case is one of some results, as of those in a cell of the table."""
+        explained = self.explanation.id if self.explanation else ""
+        return any(result.id == explained for result in results)
+
     @property
     def ambiguous(self) -> bool:
         """Whether other causes are equally consistent with some of the cases."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from rnnparity.catalogue import catalogue
@@ -19,7 +19,7 @@ from rnnparity.report.text.messages import failure, group_title, stale_text
 
 # Of each subject an example of so many groups of failing cases is printed.
 SHOWN = 10
-# Long lines are wrapped at so many characters.
+# Long lines are wrapped at so many characters at most.
 WIDTH = 100
 # Faults that were not detected are named if they are so many at most.
 FAULTS_SHOWN = 5
@@ -35,8 +35,11 @@ _LABELS = {
 }
 
 
-def report_lines(report: Report) -> Iterator[str]:
-    """Yield a row for each subject, what the subjects' cases have in common, and examples."""
+def report_lines(report: Report, width: int = WIDTH) -> Iterator[str]:
+    """Yield a row for each subject, what the subjects' cases have in common, and examples.
+
+    What was not covered is wrapped at `width` characters.
+    """
     if report.gradients:
         yield "gradients of inputs, weights and initial states"
     yield from number_columns(_table(report))
@@ -44,7 +47,7 @@ def report_lines(report: Report) -> Iterator[str]:
         yield from _notes(subject)
         if subject.not_covered and subject.compared:
             text = f"not covered by its compared cases: {not_covered_text(subject)}"
-            yield from wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
+            yield from wrap(text, width, initial_indent="  ", subsequent_indent="    ")
     if report.score:
         yield _score(report.score, report.score_constant, report.gradients)
     if report.interrupted:
@@ -55,6 +58,16 @@ def report_lines(report: Report) -> Iterator[str]:
         yield f"{first} has no golden yet ({number_of_cases(count)} without); run `rnnparity regenerate`"
     for subject in report.subjects:
         yield from _examples(subject, report.gradients)
+
+
+def interrupted_line(report: Report, files: Sequence[str]) -> str:
+    """Return how many cases of an interrupted run have a verdict, and which files have them."""
+    finished = sum(len(subject.cases) for subject in report.subjects)
+    total = finished + sum(subject.unfinished for subject in report.subjects)
+    kept = "; --json FILE writes verdicts as they come"
+    if files:
+        kept = f", written to {', '.join(files)}"
+    return f"{finished} of {number_of_cases(total)} have a verdict{kept}"
 
 
 def skipped_lines(report: Report) -> Iterator[str]:

@@ -11,6 +11,7 @@ from _support.conformance_runs import (
     MIXED,
     PLAIN,
     STATEFUL,
+    WIDE,
     both,
     only,
     report,
@@ -57,6 +58,20 @@ def test_a_cell_links_to_its_groups():
     assert "First mismatch: output at row 0, unit 3." in block
     (drawn,) = re.findall(r'<use href="#([^"]+)"/>', block)
     assert html.count(f'<g class="squares" id="{drawn}">') == 1
+
+
+def test_picture_and_command_of_a_cell_are_those_of_one_of_its_cases():
+    wrong = replace(MIXED[1], explanation=None)
+    cases = (wrong, replace(wrong, id=PLAIN), replace(wrong, id=BOTH_WAYS))
+    explained = replace(MIXED[1], id=WIDE, explanation=replace(EXPLANATION, id=WIDE))
+    html = page(report(subject("a:mixed", (*cases, explained))))
+    for feature, example in (("padding on the left", MASKED), ("float64", WIDE)):
+        block = html[html.index(f'id="p0-{NAMES.index(feature)}"') :].partition("</article>")[0]
+        assert f"<code>rnnparity explain {example} --subject a:mixed</code>" in block
+        assert ("<figure" in block) is (example == WIDE)
+        assert block.count(WIDE) == (2 if example == WIDE else 0)
+    every = html[html.index('id="p0-0"') :].partition("</article>")[0]
+    assert f"<code>rnnparity explain {WIDE} --subject a:mixed</code>" in every
 
 
 def test_a_cell_without_groups_has_no_link():

@@ -9,7 +9,7 @@ from _support.conformance_runs import AGREEING, MASKED, MIXED, PLAIN, report, re
 from rnnparity.catalogue.features import every_option_value
 from rnnparity.problem.explanations import FaultId
 from rnnparity.problem.results import Score
-from rnnparity.report.text.check import FAULTS_SHOWN, WIDTH, report_lines
+from rnnparity.report.text.check import FAULTS_SHOWN, WIDTH, interrupted_line, report_lines
 
 
 def outcome(*verdicts):
@@ -75,15 +75,25 @@ def test_a_few_undetected_faults_are_named_and_many_are_counted():
     assert line == "mutation score: 3/13"
 
 
-@pytest.mark.parametrize("count", [1, 40])
-def test_all_option_values_that_were_not_covered_are_named_in_wrapped_lines(count):
+@pytest.mark.parametrize(
+    ("files", "kept"),
+    [([], "; --json FILE writes verdicts as they come"), (["a", "b"], ", written to a, b")],
+)
+def test_an_interrupted_run_states_its_verdicts_and_where_they_are(files, kept):
+    stopped = replace(subject("mine", AGREEING), unfinished=4)
+    line = interrupted_line(report(stopped, subject("other", AGREEING[:1])), files)
+    assert line == f"7 of 11 cases have a verdict{kept}"
+
+
+@pytest.mark.parametrize(("count", "width"), [(1, WIDTH), (40, WIDTH), (40, 80)])
+def test_all_option_values_that_were_not_covered_are_named_in_wrapped_lines(count, width):
     values = every_option_value()[:count]
     mine = replace(subject("mine", AGREEING), not_covered=values)
-    lines = list(report_lines(report(mine)))
+    lines = list(report_lines(report(mine), width))
     first = next(number for number, line in enumerate(lines) if "not covered" in line)
     lines = [lines[first], *takewhile(lambda line: line.startswith("    "), lines[first + 1 :])]
     assert len(lines) == 1 if count == 1 else len(lines) > 5
-    assert all(len(line) <= WIDTH for line in lines)
+    assert all(len(line) <= width for line in lines)
     text = " ".join(line.strip() for line in lines)
     assert text.startswith("not covered by its compared cases: Layer (GRU, reset_after=True")
     assert all(each.value in text and each.option in text for each in values)
