@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ from rnnparity.problem.errors import INTERRUPTED, USAGE, RequestError
 
 if TYPE_CHECKING:
     from rnnparity.session.history import ReleaseResult
+    from rnnparity.session.releases import Release
 
 Package = Annotated[
     str, typer.Option(metavar="P", help="Package whose releases are run, as pip names it.")
@@ -64,7 +66,7 @@ def history(
     from rnnparity.session.fixtures import read_fixtures
     from rnnparity.session.history import history as run_history
     from rnnparity.session.occurrence import occurrences
-    from rnnparity.session.releases import default_cache, install_release, select_versions
+    from rnnparity.session.releases import default_cache, select_versions
     from rnnparity.session.selection import Selection
 
     _check_subject(subject or package)
@@ -78,7 +80,7 @@ def history(
     name = subject or package
     with show_progress() as progress, sigterm_interrupts():
         versions = select_versions(package, releases)
-        install = partial(install_release, package, cache=folder)
+        install = partial(_install, package, cache=folder, quiet=sys.stderr.isatty())
         try:
             for result in run_history(name, versions, install, cases, fixtures, timeout, progress):
                 results.append(result)  # what is finished is kept
@@ -110,7 +112,7 @@ def bisect(
     """
     from rnnparity.report.text.history import first_difference_lines, tried_line
     from rnnparity.session.first_difference import first_difference
-    from rnnparity.session.releases import default_cache, install_release, list_releases
+    from rnnparity.session.releases import default_cache, list_releases
 
     _check_subject(subject or package)
     problem = problem_of(case)
@@ -123,11 +125,21 @@ def bisect(
             problem,
             subject or package,
             versions,
-            partial(install_release, package, cache=folder),
+            partial(_install, package, cache=folder),
             timeout,
             lambda tried: echo(tried_line(tried, versions[0])),
         )
     echo(*first_difference_lines(package, found))
+
+
+def _install(package: str, version: str, *, cache: Path, quiet: bool = False) -> Release:
+    """Return a release that is run next, which takes a while; that is printed unless `quiet`."""
+    from rnnparity.session.releases import install_release, is_installed
+
+    if not quiet:
+        installed = is_installed(package, version, cache)
+        echo(f"{package} {version}: {'running' if installed else 'installing'}", err=True)
+    return install_release(package, version, cache)
 
 
 def _check_subject(subject: str) -> None:

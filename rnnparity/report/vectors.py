@@ -35,6 +35,8 @@ VERSION = "1.0"
 OUTPUTS, GRADIENTS, MANIFEST = "outputs.jsonl", "gradients.jsonl", "manifest.json"
 # Files that are the same in every export.
 STATIC = ("CHANGELOG.md", "rnnparity.hpp", "example.cpp", "rnnparity.mjs", "example.mjs")
+# What a layer computes, for reading: it imports rnnparity.
+SPECIFICATION = "spec.py"
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ def export_vectors(folder: Path, *, k: str = "", progress: Progress | None = Non
     texts["README.md"] = _readme(export)
     templates = files("rnnparity.report") / "templates" / "vectors"
     texts |= {name: (templates / name).read_text(encoding="utf-8") for name in STATIC}
+    specification = files("rnnparity.reference") / SPECIFICATION
+    texts[SPECIFICATION] = specification.read_text(encoding="utf-8")
     write_folder(folder, {**texts, MANIFEST: _manifest(texts, lines)})
     return export
 
@@ -129,13 +133,17 @@ def _readme(export: Export) -> str:
     words = {
         "version": VERSION,
         "rnnparity": __version__,
-        "outputs": export.outputs,
-        "gradients": export.gradients,
+        "outputs": _number_of_problems(export.outputs),
+        "gradients": _number_of_problems(export.gradients),
         "left_out": export.left_out,
         "keys": [(key, fields[key]["description"]) for key in fields if key != "case"],
         "thresholds": " or ".join(f"{threshold:g}" for threshold in thresholds),
     }
     return render_template("vectors/README.md.j2", words)
+
+
+def _number_of_problems(count: int) -> str:
+    return f"{count} problem{'' if count == 1 else 's'}"
 
 
 def _manifest(texts: Mapping[str, str], lines: Mapping[str, Sequence[str]]) -> str:

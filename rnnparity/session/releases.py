@@ -79,7 +79,7 @@ def install_release(package: str, version: str, cache: Path) -> Release:
     Raises:
         RequestError: pip cannot install it.
     """
-    folder = cache / f"{package}-{version}"
+    folder = _folder(package, version, cache)
     if not folder.is_dir():
         try:
             cache.mkdir(parents=True, exist_ok=True)
@@ -93,6 +93,15 @@ def install_release(package: str, version: str, cache: Path) -> Release:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return Release(package, version, folder)
+
+
+def is_installed(package: str, version: str, cache: Path) -> bool:
+    """Return whether a release is in the cache."""
+    return _folder(package, version, cache).is_dir()
+
+
+def _folder(package: str, version: str, cache: Path) -> Path:
+    return cache / f"{package}-{version}"
 
 
 def _check_package(package: str) -> None:

@@ -1,6 +1,7 @@
 """The exported test vectors, and their checkers in C++ and JavaScript."""
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -176,11 +177,18 @@ def test_cases_without_a_golden_are_left_out_and_counted(tmp_path, monkeypatch, 
         return
     export = export_vectors(tmp_path, k="lstm-spread-last")
     assert (export.outputs, export.left_out > 0) == (1, True)
-    assert f"{export.left_out} of the selected" in (tmp_path / "README.md").read_text()
+    readme = (tmp_path / "README.md").read_text()
+    assert f"{export.left_out} of the selected" in readme
+    assert "| 1 problem with the outputs |" in readme
 
 
 def test_static_files_are_part_of_the_package(folder):
-    assert {*STATIC} <= {path.name for path in folder.iterdir()}
+    names = {path.name for path in folder.iterdir()}
+    assert {*STATIC} <= names
+    # Each file that the README names is in the folder.
+    named = re.findall(r"`([a-z]\w*\.\w+)`", (folder / "README.md").read_text(), re.IGNORECASE)
+    assert {*named} <= names
+    assert "spec.py" in named
 
 
 def test_example_reports_what_it_cannot_read_and_a_missing_output(editable, language):

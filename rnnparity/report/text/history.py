@@ -75,8 +75,10 @@ def _span(versions: Sequence[str]) -> str:
 
 
 def tried_line(tried: Tried, good: str) -> str:
-    """Return what a release computes in a line, compared with the release `good`."""
+    """Return what a release computes in a line, compared with the release `good` if it is another."""
     what = "".join(f": {text}" for text in (", ".join(tried.known), tried.reason) if text)
+    if tried.version == good:
+        return f"{tried.version}: {tried.verdict}{what}"
     same = f"{'differs from' if tried.differs else 'same as'} release {good}"
     moved = f" ({sigma_text(tried.from_good)} sigma from it)" if tried.from_good else ""
     return f"{tried.version}: {tried.verdict}{what}, {same}{moved}"
