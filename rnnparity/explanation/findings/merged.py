@@ -52,7 +52,8 @@ def merged_findings(evidence: Evidence, last: Bidirectional) -> Iterator[Finding
             len(choices),
         )
     ]
-    yield from min(held, key=lambda findings: findings[0].sigma or 0.0, default=[])
+    # What changes nothing in one half is not claimed of it.
+    yield from min(held, key=lambda fs: (round(fs[0].sigma or 0.0, 3), len(fs)), default=[])
 
 
 def _claim(output: Output, finding: Finding, predicted: Array) -> Claim:

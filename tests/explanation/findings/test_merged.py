@@ -127,3 +127,20 @@ def test_last_outputs_of_merged_halves_that_restart_are_found():
     assert found == {
         (FindingType.RESTARTS_EVERY_STEP, "", prefix) for prefix in ("forward/", "backward/")
     }
+
+
+@pytest.mark.parametrize("mode", MERGE)
+def test_restart_that_changes_nothing_in_one_half_is_not_claimed_of_it(mode):
+    """The forward half does not use the previous state."""
+    problem = merged_problem(mode, "simple_rnn", initial=True)
+    weights = [
+        replace(tensor, data=np.zeros_like(tensor.data))
+        if tensor.name == "forward/recurrent_kernel"
+        else tensor
+        for tensor in problem.weights
+    ]
+    problem = replace(problem, weights=tuple(weights))
+    first, second = halves_of(problem)
+    output = MERGE[mode](first.view.outputs[0].expected, restarted(second)[:, ::-1])
+    _, found = found_in(problem, output)
+    assert found == {(FindingType.RESTARTS_EVERY_STEP, "", "backward/")}
