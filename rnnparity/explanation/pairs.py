@@ -68,12 +68,13 @@ def try_pairs(
     ranked = _ranked(singles, scores, part.problem)
     if len(ranked) < 2:
         return
-    first = ranked[: _affordable(part, len(ranked))]
+    count = _affordable(part)
+    first = ranked[: max(1, count // len(ranked))]
     parts = min(PARTS, len(first))
     for number, share in enumerate(np.array_split(np.arange(len(first)), parts)):
         if progress is not None:
             progress(number, parts)
-        pairs = (pair for n in share.tolist() for pair in _pairs(first[n], ranked[n + 1 :]))
+        pairs = (pair for n in share.tolist() for pair in _pairs(first[n], ranked[n + 1 :][:count]))
         on_part = Search()
         try_hypotheses(on_part, part, part.noise, pairs)
         search.candidates += on_part.candidates
@@ -106,14 +107,13 @@ def _values_of_row(evidence: Evidence) -> float:
     return compared / len(evidence.problem.inputs.data)
 
 
-def _affordable(evidence: Evidence, partners: int) -> int:
-    """Return how many faults can be tried with every partner."""
+def _affordable(evidence: Evidence) -> int:
+    """Return how many pairs can be tried."""
     batch, steps, _ = evidence.problem.inputs.shape
     weights = sum(tensor.data.size for tensor in evidence.problem.weights)
     gates = sum(half.units * len(half.cell.gates) for _, half in halves(evidence.problem.layer))
     work = (weights + ACTIVATION * gates) * batch * steps + COPYING * weights
-    pairs = int(min(PAIRS, WORK / work))
-    return max(1, pairs // max(partners, 1))
+    return int(min(PAIRS, WORK / work))
 
 
 def _fits_on_all_rows(evidence: Evidence, fits: Sequence[Fit]) -> list[Fit]:
