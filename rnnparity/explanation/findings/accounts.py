@@ -165,6 +165,9 @@ class ActualSequence:
         rounding = self.dtype.u * np.abs(predicted) + self.dtype.tiny
         allowed = np.maximum(self.threshold * sigma, rounding)[self.used].ravel()
         moved = np.abs(predicted - self.expected)[self.used].ravel()
+        # Values that are equal are copies, or on a grid: only one of them is evidence.
+        _, first = np.unique(self.actual[self.used], return_index=True)
+        moved[~np.isin(np.arange(moved.size), first)] = 0
         moved[np.argsort(-moved / allowed)[:freedom]] = 0
         actual, predicted = (array[self.used].ravel() for array in (self.actual, predicted))
         return Claim(Finding(FindingType.EFFECTIVE_WEIGHTS), actual, predicted, allowed, moved)

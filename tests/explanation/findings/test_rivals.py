@@ -104,7 +104,7 @@ def test_symmetric_mask_does_not_show_which_mask_was_used():
     assert around_layer.run_trial(reversed_mask, 5030)[0] is not around_layer.Outcome.WRONG
 
 
-@pytest.mark.parametrize("seed", [85000403, 85000649])
+@pytest.mark.parametrize("seed", [85000403, 85000649, 99000069])
 def test_zeros_in_most_weights_are_not_misread(seed):
     assert run_trial(False, seed).outcome is not Outcome.WRONG
 
