@@ -28,6 +28,11 @@ def test_mistake_is_stated(name):
     assert run_trial(mistake_of(name), 100)[0] is Outcome.STATED
 
 
+def test_zeros_of_a_relu_are_evidence_each():
+    """The first of them may stand for a value that is nearly zero."""
+    assert run_trial(mistake_of(AfterLayer.RELU), 6000)[0] is Outcome.STATED
+
+
 @pytest.mark.parametrize(
     ("finding", "outcome"),
     [

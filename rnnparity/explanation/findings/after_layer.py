@@ -52,7 +52,15 @@ def _claim(output: Output, name: AfterLayer, values: Array) -> Claim:
     values = np.broadcast_to(values, output.actual.shape)
     every = np.ones(values.shape, bool)
     claim = _wide(output, values).claim(_finding(output, name), values, every)
-    return without_freedom(claim, output.expected, 0)
+    counted = without_freedom(claim, output.expected, 0)
+    if name is not AfterLayer.RELU:
+        return counted
+    # Zeros are copies of each other, and each of them is evidence: they are compared by what was
+    # cut off.
+    expected = output.expected.ravel()
+    moved = np.where(np.abs(claim.predicted - expected) > claim.allowed, claim.moved, 0.0)
+    actual = claim.actual - claim.predicted + expected
+    return Claim(claim.finding, actual, expected, claim.allowed, moved)
 
 
 def _may_be_fitted(output: Output) -> bool:
