@@ -203,7 +203,11 @@ def _status(runs: list[FuzzRun]) -> int:
     if any(run.tally.failures for run in runs):
         return DIFFERS
     if not any(run.tally.compared for run in runs):
-        return fail("nothing was compared: no problem is supported and conclusive", USAGE)
+        return fail(
+            "nothing was compared: no problem is supported and conclusive; draw more with a larger -n, "
+            "or select layers with -k",
+            USAGE,
+        )
     return 0
 
 

@@ -86,7 +86,7 @@ def _result(
     if expected is None:
         result = session.judge(outcome)
         dtype = arithmetic_type(question.healthy.threshold_type, session.precision).name
-        record = Record(question.healthy.id, dtype, result.verdict, 0.0)
+        record = Record(question.healthy.id, dtype, result.verdict, 0.0, reason=result.reason)
         return question, result, None if question.change else record
     result = _judged(session, outcome, expected)
     if question.change and not _must_be_detected(question, expected):

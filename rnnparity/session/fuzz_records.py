@@ -26,7 +26,7 @@ class Record:
 
     `change` is "" for a healthy problem, else how its weights were changed. `id` is that of the
     healthy problem. `rejected_by` names the fixed tolerances that reject the outputs, `reason` is
-    that of an error, `known` names the known differences that it is due to.
+    that of an error or of an unsupported problem, `known` names the known differences that it is due to.
     """
 
     id: str

@@ -15,6 +15,8 @@ from rnnparity.session.fuzz_records import CHANGES, FIXED, Record, SeedRecords, 
 KEPT = 10
 # Logarithms of distances are counted in steps of a thousandth, 0.23 %.
 _STEPS = 1000
+# So many different reasons are counted, for a subject's may differ in every problem.
+REASONS = 100
 # Seeds in one number of a set.
 _BLOCK = 1024
 
@@ -27,7 +29,8 @@ _Key = tuple[str | int, ...]
 class Tally:
     """Counts of records by dtype, and the failing records of the lowest seeds.
 
-    `seeds` are the first and the last seed that was counted, None before one is.
+    `seeds` are the first and the last seed that was counted, None before one is. `unsupported` are the
+    numbers of unsupported problems by reason, of the first reasons only.
     """
 
     def __init__(self, seeds: Iterable[SeedRecords] = ()) -> None:
@@ -36,6 +39,7 @@ class Tally:
         self._worst: dict[str, float] = {}
         self._failing: list[tuple[tuple[int, int], Record]] = []
         self._first: dict[tuple[str, Verdict], Record] = {}
+        self.unsupported: Counter[str] = Counter()
         for records in seeds:
             self.add(records)
 
@@ -53,6 +57,8 @@ class Tally:
         if other.seeds is not None:
             self._include(*other.seeds)
         self._counts.update(other._counts)
+        for reason, count in other.unsupported.items():
+            self._add_unsupported(reason, count)
         for dtype, worst in other._worst.items():
             self._worst[dtype] = max(self._worst.get(dtype, 0.0), worst)
         for _, record in other._failing:
@@ -129,9 +135,15 @@ class Tally:
             self._worst[dtype] = max(self._worst.get(dtype, 0.0), record.sigma)
             for name in record.rejected_by:
                 self._counts[dtype, "rejected", name] += 1
+        if record.verdict is Verdict.UNSUPPORTED and record.reason:
+            self._add_unsupported(record.reason, 1)
         if record.verdict in FAILING:
             self._keep(record)
             self._keep_first(record)
+
+    def _add_unsupported(self, reason: str, count: int) -> None:
+        if reason in self.unsupported or len(self.unsupported) < REASONS:
+            self.unsupported[reason] += count
 
     def _add_change(self, record: Record) -> None:
         if record.verdict is Verdict.UNSUPPORTED:

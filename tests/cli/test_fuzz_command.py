@@ -95,6 +95,25 @@ def test_problems_that_are_unsupported_are_counted_below_the_table(here, stored)
     assert "unsupported" not in here("fuzz", "--from", stored("b.json", FINE))[1]
 
 
+def test_most_frequent_reasons_why_problems_are_unsupported_are_named(here, stored):
+    reasons = ["no masks", "no GRU", "no GRU", "no stacks", "no stacks", "no dtype", "no dtype"]
+    run = run_of(*(record(n, "unsupported", reason=reason) for n, reason in enumerate(reasons)))
+    status, out, err = here("fuzz", "--from", stored("a.json", run))
+    assert (status, err.count("\n")) == (2, 1)
+    assert "a larger -n, or select layers with -k" in err
+    lines = [line for line in out.splitlines() if line.startswith("keras: unsupported: ")]
+    assert lines == [
+        f"keras: unsupported: {reason} (2 problems)"
+        for reason in ("no GRU", "no dtype", "no stacks")
+    ]
+
+
+def test_unsupported_problems_of_a_run_have_their_reasons(here, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(own_package(tmp_path)))
+    _, out, _ = here("fuzz", "own.functions:unsupported", "-n", "8", "-j", "1")
+    assert "\nown.functions:unsupported: unsupported: not today (8 problems)\n" in out
+
+
 def test_a_type_that_is_unsupported_throughout_has_no_row(here, stored):
     wide = dataclasses.replace(record(1, "unsupported"), dtype="float64")
     _, out, _ = here("fuzz", "--from", stored("a.json", run_of(record(0), wide)))

@@ -15,6 +15,8 @@ from rnnparity.session.fuzz_records import CHANGES, Summary
 from rnnparity.session.fuzz_tally import merged
 from rnnparity.session.shrink import SmallestFailure
 
+# So many reasons are given why problems are unsupported.
+REASONS = 3
 HEADER = (
     "dtype",
     "verdicts",
@@ -37,7 +39,7 @@ def fuzz_lines(runs: Sequence[FuzzRun]) -> Iterator[str]:
     for run in runs:
         yield from _failing(run)
         for names, count in sorted(run.tally.known.items()):
-            yield f"known: {names}: {count} {'problem' if count == 1 else 'problems'} of {run.subject}"
+            yield f"known: {names}: {_number_of_problems(count)} of {run.subject}"
     summaries = merged(run.tally for run in runs).summaries()
     yield from number_columns([HEADER, *summary_rows(summaries)])
     for dtype, summary in summaries.items():
@@ -48,7 +50,15 @@ def fuzz_lines(runs: Sequence[FuzzRun]) -> Iterator[str]:
         for name, count in rejected.items():
             yield f"{name} would reject {count} of {summary.compared} {dtype} {runs[0].compared}"
     for run in runs:
+        reasons = sorted(run.tally.unsupported.items(), key=lambda item: (-item[1], item[0]))
+        for reason, count in reasons[:REASONS]:
+            yield f"{run.subject}: unsupported: {reason} ({_number_of_problems(count)})"
+    for run in runs:
         yield origin(run)
+
+
+def _number_of_problems(count: int) -> str:
+    return f"{count} problem{'' if count == 1 else 's'}"
 
 
 def summary_rows(summaries: Mapping[str, Summary]) -> list[list[str]]:

@@ -12,7 +12,7 @@ from rnnparity.session import fuzz as fuzzing
 from rnnparity.session import random_problems
 from rnnparity.session.fuzz import FuzzRun, fuzz
 from rnnparity.session.fuzz_records import Record, SeedRecords
-from rnnparity.session.fuzz_tally import SeedSet, Tally
+from rnnparity.session.fuzz_tally import REASONS, SeedSet, Tally, merged
 
 RUN = FuzzRun("mine", {"mine": "1"}, (0, 9), date="2026-11-30", rnnparity="0.2")
 
@@ -139,3 +139,16 @@ def test_runs_of_gradients_and_of_outputs_are_not_merged(path, tmp_path):
     assert run.gradients
     with pytest.raises(RequestError, match="compared: got gradients, expected outputs as in"):
         load_runs([path, tmp_path / "gradients.jsonl"])
+
+
+def test_reasons_are_counted_up_to_a_number():
+    def unsupported(number):
+        return Record(
+            f"fuzz-{number}-0", "float32", Verdict.UNSUPPORTED, 0.0, reason=f"row {number}"
+        )
+
+    seeds = [SeedRecords(n, (unsupported(n),)) for n in range(REASONS + 5)]
+    tally = Tally([*seeds, SeedRecords(999, (unsupported(0),))])
+    total = merged([tally, Tally(seeds[:1])])
+    assert len(total.unsupported) == REASONS
+    assert total.unsupported["row 0"] == 3
