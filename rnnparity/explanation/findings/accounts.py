@@ -43,7 +43,7 @@ MOST_WORK = 4e8
 class Account:
     """Changed blocks of one gate that account for all differences.
 
-    `sigma` is the largest error, `rank` the number of weights that were fitted.
+    `sigma` is the largest error, `rank` the number of weights that were fitted to what differs.
     """
 
     changes: tuple[ChangedBlock, ...]
@@ -87,6 +87,11 @@ class ActualSequence:
     def expected(self) -> Array:
         """What the given weights compute at every step from the actual output before it."""
         return self.steps.output()
+
+    def differs_where(self, usable: Array) -> bool:
+        """Return whether some values differ that are usable, (N, H) of the N steps that are used."""
+        off = np.abs(self.actual - self.expected) > self.threshold * self.sigmas
+        return bool((off[self.used] & usable).any())
 
     @property
     def is_telling(self) -> bool:

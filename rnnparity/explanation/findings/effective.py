@@ -94,7 +94,10 @@ def effective_weights(problem: Problem, sequence_sigmas: Array) -> EffectiveWeig
             continue
         found = _confirmed(part.accounts(regression), gate, whole)
         accounts += found
-        if not found or everything.steps < regression.needed:
+        enough = everything.steps >= regression.needed
+        if enough and not found and not part.differs_where(regression.weight.T > 0):
+            continue  # the weights are known to be the given ones; other steps differ
+        if not found or not enough:
             counts = everything.steps, regression.needed
             unknown.append(Identifiability(gate, *counts, equation.without_inverse))
     findings = _findings(accounts, part)

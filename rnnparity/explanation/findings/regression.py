@@ -22,6 +22,8 @@ STEPS_PER_WEIGHT, LEAST_STEPS = 4, 200
 SMALLEST_EFFECT = 1e-13
 # Solving again with what is left makes up for the digits that the squares lose.
 REFINEMENTS = 3
+# A unit that is no more sigma off in any step does not differ: the smallest threshold of a dtype.
+DIFFERS = 5.0
 # Units times the cube of their weights that are solved for at once: some 50 ms.
 WORK = 2e7
 
@@ -31,8 +33,8 @@ class WeightChange:
     """The change of some weights, (P, H), and its standard error, infinite where not identified.
 
     `distance` is the largest remainder in sigma, `rank` the number of weights that were fitted in
-    all units, and `steps` the number of independent steps of
-    the unit that has the fewest.
+    the units that differ, of one unit at least, and `steps` the number of independent steps of the
+    unit that has the fewest.
     """
 
     change: Array
@@ -52,7 +54,9 @@ class Regression:
         self.weight = np.where(usable, 1 / np.where(usable, sigma, 1), 0)
         self.target = np.where(usable, value, 0) * self.weight
         self.units = len(sigma)
-        self.worst_first = np.argsort(-np.abs(self.target).max(axis=1, initial=0), kind="stable")
+        largest = np.abs(self.target).max(axis=1, initial=0)
+        self.differs = largest > DIFFERS
+        self.worst_first = np.argsort(-largest, kind="stable")
 
     @property
     def needed(self) -> int:
@@ -98,7 +102,7 @@ class Regression:
             self._for_all_units(change, units, 0),
             self._for_all_units(error, units, np.inf),
             distance=float(np.abs(remainder).max(initial=0)),
-            rank=int(rank.sum()),
+            rank=int(max(rank[self.differs[units]].sum(), rank.max())),
             steps=int(np.where(rank < size, rank, rows).min()),
         )
 

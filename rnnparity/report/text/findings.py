@@ -268,7 +268,9 @@ def _not_identifiable(finding: Finding) -> str:
         return text if enough else f"{text}; for several gates: {steps}{more}"
     plural = "s" if len(block.gate) > 1 else ""
     gates = f"gate{plural} {', '.join(block.gate)}"
-    why = f"{usable} steps, but differences near the noise" if enough else steps
+    why = (
+        f"weights fitted to {usable} steps do not give all outputs for certain" if enough else steps
+    )
     return f"whether the weights of {gates} differ cannot be determined: {why}{more}"
 
 

@@ -8,9 +8,11 @@ from _support.edited_weights import (
     FEATURES,
     LAYERS,
     UNITS,
+    changed,
     edited,
     effective,
     random_problem,
+    summary,
 )
 
 from rnnparity.explanation.findings.effective import effective_weights
@@ -105,3 +107,40 @@ def test_noise_is_that_of_the_weights_that_were_used(seed):
     (finding,) = effective_weights(problem.with_outputs((output,)), sigmas).findings
     assert (finding.change, finding.certain) == (BlockChange.SCALED, True)
     assert finding.value == pytest.approx(20, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "gate"), [("SimpleRNN", "h"), ("LSTM", "f"), ("GRU", "r"), ("GRU, reset before", "z")]
+)
+def test_only_units_that_differ_count_as_fitted(name, gate):
+    # One weight is different: fewer values differ than there are weights in all units.
+    problem = replace(random_problem(LAYERS[name], batch=2, steps=11), mask=None)
+    block = WeightBlock("recurrent_kernel", gate)
+    wrong = edited(problem, block, lambda w: w + 0.1 * (np.arange(25).reshape(5, 5) == 7))
+    findings, _ = effective(problem, wrong)
+    assert summary(findings) == [changed(block, BlockChange.OTHER)]
+
+
+@pytest.mark.parametrize("name", ["GRU", "GRU, reset before"])
+def test_gate_that_agrees_wherever_it_is_known_is_ruled_out(name):
+    # Where the state is kept z is 1, which has no inverse; all other steps show the given weights.
+    masked = random_problem(LAYERS[name])
+    findings, unknown = effective(replace(masked, mask=None), masked)
+    assert (findings, unknown.gates) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("LSTM", 4 * (FEATURES + UNITS + 1) + 1),
+        ("GRU", 3 * (FEATURES + UNITS + 1) + 2),
+        ("GRU, reset before", 3 * (FEATURES + UNITS + 1) + 1),
+    ],
+)
+def test_steps_for_the_weights_of_all_gates_are_those_that_are_documented(name, needed):
+    problem = random_problem(LAYERS[name])
+    wrong = problem
+    for gate in LAYERS[name].cell.gates:
+        wrong = edited(wrong, WeightBlock("kernel", gate), lambda w: -w)
+    _, unknown = effective(problem, wrong)
+    assert (unknown.gates, unknown.needed) == ("", needed)

@@ -28,6 +28,7 @@ from rnnparity.problem.findings import (
     OtherInputs,
     OtherMask,
     WeightBlock,
+    undetermined,
 )
 from rnnparity.problem.recurrences import OtherRecurrence
 from rnnparity.problem.verdicts import Difference, DifferenceType, Verdict
@@ -395,3 +396,11 @@ def test_what_should_be_explained_next_is_stated(answer):
     assert next_text(answer).startswith(f"the {answer}")
     assert as_json(explanation)["explain_next"] == answer
     assert "explain_next" not in as_json(UNEXPLAINED)
+
+
+def test_steps_that_are_enough_are_not_said_to_be_too_few():
+    text = finding_text(undetermined(WeightBlock("", "z"), (54, 20)))
+    assert text == (
+        "whether the weights of gate z differ cannot be determined: weights fitted to 54 steps do "
+        "not give all outputs for certain"
+    )
