@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from rnnparity.explanation.digits import PrintedDigits
 from rnnparity.problem.errors import DIFFERS, USAGE
 from rnnparity.problem.explanations import Explanation
+from rnnparity.problem.findings import AfterLayer
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.tensor import Tensor
@@ -85,6 +86,7 @@ class PortCall(CallResult):
     `hidden` is a call before one that differs: the port does not show what it returns, so that the
     model's was taken. `printed` are the digits that its outputs were printed with, and compared to.
     `padding_differs`: it agrees but for masked steps, on which the final outputs do not depend.
+    `applied` is the function of the model's inputs that the port's are, where they differ by one.
     """
 
     tensor: str = ""
@@ -92,6 +94,7 @@ class PortCall(CallResult):
     hidden: str = ""
     printed: PrintedDigits | None = None
     padding_differs: bool = False
+    applied: AfterLayer | None = None
 
     @property
     def suspect(self) -> str:

@@ -10,15 +10,14 @@ import numpy as np
 from rnnparity.explanation.digits import MARGIN, PrintedDigits, printed_digits
 from rnnparity.models.call_causes import with_causes
 from rnnparity.models.calls import Call, OutputComparison, PortCall, PortResult, Recording
-from rnnparity.models.masked_steps import used_inputs
-from rnnparity.models.port_calls import Located, entering
-from rnnparity.models.port_search import SAME, locate
+from rnnparity.models.port_calls import Located
+from rnnparity.models.port_inputs import AMPLIFICATION, applied_function, inputs_differ
+from rnnparity.models.port_search import locate
 from rnnparity.models.ports.port import Port
-from rnnparity.models.tensor_matching import ByName, ByValue, Finder, distance, nearest
+from rnnparity.models.tensor_matching import ByName, ByValue, Finder, nearest
 from rnnparity.problem.dtypes import FLOAT_TYPES
 from rnnparity.problem.errors import RequestError
-from rnnparity.problem.layers import halves
-from rnnparity.problem.problem import Problem, Tensor
+from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.text import listed
 from rnnparity.problem.verdicts import Verdict
@@ -30,9 +29,9 @@ NOT_RECOGNIZED = (
 )
 NO_INPUTS = "something before it differs, and the port's own inputs of this layer are unknown"
 
-# A final output may be off by so many units of rounding of its largest value, or by so many times
+# A final output may be off by so many units of rounding of its largest value, or by AMPLIFICATION times
 # what the outputs of the recurrent layers are off (which is relative to their root mean square).
-ROUNDINGS, AMPLIFICATION = 1000, 100
+ROUNDINGS = 1000
 
 
 def compare_port(
@@ -88,7 +87,7 @@ def _judged(calls: Sequence[Call], located: Sequence[Located | None], port: Port
         elif in_port.input_match is None and differs:
             judged.append(_not_compared(call, NO_INPUTS))
         else:
-            changed = _inputs_differ(call, in_port.problem)
+            changed = inputs_differ(call, in_port.problem)
             differs |= in_port.result.failing or changed
             tensor = in_port.output_match.name
             judged.append(
@@ -101,6 +100,7 @@ def _judged(calls: Sequence[Call], located: Sequence[Located | None], port: Port
                     in_port.hidden,
                     in_port.printed,
                     in_port.padding_differs,
+                    applied_function(call, in_port.problem) if changed else None,
                 )
             )
     return judged
@@ -111,22 +111,6 @@ def _not_found(call: Call, port: Port) -> str:
         return NOT_RECOGNIZED
     names = listed([tensor.name for tensor in port.tensors])
     return f"{NOT_FOUND}, {call.id}/output; it has {names or 'none'}"
-
-
-def _inputs_differ(call: Call, port_problem: Problem) -> bool:
-    """Whether what enters a call in the port is not what enters it in the model.
-
-    They may be off by what the layers before it make of the rounding of their type.
-    """
-    assert call.problem is not None  # noqa: S101 - only calls with a problem are located
-    rounding = max(FLOAT_TYPES[half.compute_dtype].u for _, half in halves(port_problem.layer))
-    limit = max(SAME, AMPLIFICATION * rounding)
-    _, *actual_states = entering(port_problem)
-    _, *expected_states = entering(call.problem)
-    actual = [used_inputs(port_problem), *actual_states]
-    expected = [used_inputs(call.problem), *expected_states]
-    pairs = zip(actual, expected, strict=True)
-    return any(distance(tensor.data, exact.data) > limit for tensor, exact in pairs)
 
 
 def _not_compared(call: Call, reason: str) -> PortCall:

@@ -18,6 +18,7 @@ from _support.random_problems import random_problem, spec_of, two_ways
 
 from rnnparity.explanation import causes
 from rnnparity.explanation.diagnosis import diagnose
+from rnnparity.explanation.findings.after_layer import FUNCTIONS
 from rnnparity.models import port_calls
 from rnnparity.models.calls import PortCall, PortResult, Recording
 from rnnparity.models.model_verdicts import judge_calls
@@ -29,7 +30,7 @@ from rnnparity.problem.results import CaseResult
 from rnnparity.problem.tensor import Tensor
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.text.model import difference_lines
-from rnnparity.report.text.port import port_headline, port_json, port_lines, port_remarks
+from rnnparity.report.text.port import APPLIED, port_headline, port_json, port_lines, port_remarks
 
 SWAPPED = ("gate-order", "LSTM fico in all weights")
 BIAS = ("bias-row-dropped", "GRU, the state's bias")
@@ -468,7 +469,25 @@ def test_what_a_port_does_between_two_layers_is_no_fault_of_the_second():
     assert verdicts(result) == [AGREES, AGREES]
     assert [call.tensor for call in result.calls] == ["l1", "l2"]
     assert result.changed_inputs.call.id == "l2"
+    assert result.changed_inputs.applied is None
     assert result.status == 1
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function_between_two_layers_is_named(name):
+    recording, _ = two_layers(None)
+    first, second = recording.calls
+    output = first.outputs[0].data
+    between = FUNCTIONS[name](output.astype(float)).astype("float32")
+    (y,) = outputs_of(replace(second.problem, inputs=Tensor("inputs", between)))
+    arrays = [("x", recording.inputs[0].data), ("l1", output), ("f", between), ("l2", y.data)]
+    result = compare_port("port", recording, Port(tuple(Tensor(*pair) for pair in arrays)))
+    assert verdicts(result) == [AGREES, AGREES]
+    assert [call.applied for call in result.calls] == [None, name]
+    text = f"they are those of the model after {APPLIED[name]}"
+    assert port_headline(result).endswith(f"but the inputs of l2 differ: {text}")
+    assert any(remark.endswith(f": {text}") for remark in port_remarks(result, result.calls[1]))
+    assert port_json(result)["calls"][1]["inputs_after"] == name
 
 
 def test_fault_of_a_layer_is_explained_by_the_inputs_that_were_changed_before_it():

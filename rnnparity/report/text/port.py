@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rnnparity.explanation.digits import PrintedDigits
 from rnnparity.models.calls import CallResult, ModelResult, OutputComparison, PortCall, PortResult
+from rnnparity.problem.findings import AfterLayer
 from rnnparity.problem.verdicts import Verdict
 from rnnparity.report.explanation_json import cause_json, fault_json, finite
 from rnnparity.report.text.columns import text_columns
@@ -23,6 +24,14 @@ from rnnparity.report.text.model import (
 )
 
 PORT_HEADER = ("call", "class", "model", "sigma", "port", "sigma", "tensor of the port")
+# What a port may do to what enters a layer.
+APPLIED = {
+    AfterLayer.TANH: "a tanh",
+    AfterLayer.RELU: "a relu",
+    AfterLayer.SIGMOID: "a sigmoid",
+    AfterLayer.SOFTMAX: "a softmax over the features",
+    AfterLayer.UNIT_LENGTH: "division by their length over the features",
+}
 
 
 def port_headline(result: PortResult) -> str:
@@ -62,6 +71,8 @@ def _agreement(result: PortResult, compared: str) -> str:
 
 def _suspects(result: PortResult, changed: PortCall) -> str:
     """Return what may have changed the inputs of a call."""
+    if changed.applied is not None:
+        return f"they are those of the model after {APPLIED[changed.applied]}"
     before = result.calls[: result.calls.index(changed)]
     hidden = [call.call.id for call in before if not call.result.verdict.compared]
     if hidden:
@@ -171,6 +182,7 @@ def port_json(result: PortResult) -> dict[str, object]:
             | {
                 "tensor": call.tensor or None,
                 "inputs_differ": call.inputs_differ,
+                "inputs_after": call.applied,
                 "padding_differs": call.padding_differs,
                 "suspect": call.suspect or None,
                 "printed": _printed_json(call.printed),
