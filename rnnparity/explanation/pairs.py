@@ -21,8 +21,9 @@ from rnnparity.problem.problem import Problem
 # is done in this many parts, and ends with the first part in which one fits.
 PAIRS, PARTS = 7_000, 4
 # Fewer where a pass is long: about a second, in multiply-adds. An activation takes as long as so many
-# of them, copying the weights of a pair as long as so many steps of one row.
-WORK, ACTIVATION, COPYING = 1e9, 30, 8
+# of them, copying the weights of a pair as long as so many steps of one row, and a step of a half,
+# however small it is, as long as STEP of them.
+WORK, ACTIVATION, COPYING, STEP = 1e9, 30, 8, 7e3
 # Pairs are tried on this many rows first, on one that has so many values by itself.
 ROWS, ENOUGH_VALUES = 4, 500
 
@@ -111,9 +112,10 @@ def _affordable(evidence: Evidence) -> int:
     """Return how many pairs can be tried."""
     batch, steps, _ = evidence.problem.inputs.shape
     weights = sum(tensor.data.size for tensor in evidence.problem.weights)
-    gates = sum(half.units * len(half.cell.gates) for _, half in halves(evidence.problem.layer))
+    all_halves = halves(evidence.problem.layer)
+    gates = sum(half.units * len(half.cell.gates) for _, half in all_halves)
     work = (weights + ACTIVATION * gates) * batch * steps + COPYING * weights
-    return int(min(PAIRS, WORK / work))
+    return int(min(PAIRS, WORK / (work + STEP * len(all_halves) * steps)))
 
 
 def _fits_on_all_rows(evidence: Evidence, fits: Sequence[Fit]) -> list[Fit]:

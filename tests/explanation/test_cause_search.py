@@ -27,7 +27,9 @@ from _support.random_problems import (
 )
 
 from rnnparity.catalogue import catalogue
+from rnnparity.explanation import pairs
 from rnnparity.explanation.diagnosis import diagnose
+from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.noise import in_type
 from rnnparity.problem.explanations import Cause
 from rnnparity.problem.findings import FindingType
@@ -87,6 +89,16 @@ def test_fault_in_all_halves_but_one_is_named_where_it_is():
     cause = explanation_of(with_faults(problem, *faults)).cause
     assert set(cause.faults) == {fault.id for fault in faults}
     assert cause.unambiguous
+
+
+def test_fewer_pairs_are_tried_where_a_run_has_many_halves():
+    half = two_ways(spec_of("lstm", 2, **SEQUENCES))
+    counts = []
+    for problem in (random_problem(half), random_problem(stack_of(half, half, half))):
+        evidence = Evidence(problem, expect(problem).outputs, expect(problem))
+        counts.append(pairs._affordable(evidence))
+    assert counts[0] == pairs.PAIRS
+    assert counts[1] < pairs.PAIRS / 1.5
 
 
 def masked_two_ways(scale):
