@@ -120,9 +120,15 @@ def gradients_command(case: str, subject: str) -> str:
 
 def fixes(result: CaseResult) -> list[str]:
     """Return how the faults of a result's cause are fixed, nothing where that was not worked out."""
-    if result.explanation is None:
+    explanation = result.explanation
+    if explanation is None or _faults(explanation.cause) != _faults(result.cause):
+        # Of several causes that fit another case has shown which one it is: its fix is not that here.
         return list(dict.fromkeys(fix for fix in result.fixes if fix))
-    return list(dict.fromkeys(f.fix for f in result.explanation.descriptions if f.fix))
+    return list(dict.fromkeys(f.fix for f in explanation.descriptions if f.fix))
+
+
+def _faults(cause: Cause | None) -> tuple[FaultId, ...]:
+    return () if cause is None else tuple(cause.faults)
 
 
 def verdict_line(result: CaseResult) -> str:

@@ -8,7 +8,7 @@ import pytest
 from rnnparity.catalogue import catalogue
 from rnnparity.golden.goldens import golden_outputs
 from rnnparity.problem.answer import Answer
-from rnnparity.problem.explanations import FaultId
+from rnnparity.problem.explanations import Cause, Explanation, FaultDescription, FaultId
 from rnnparity.problem.problem import Tensor
 from rnnparity.problem.results import CaseResult
 from rnnparity.problem.shapes import Slot
@@ -183,6 +183,19 @@ def test_an_error_shows_its_message():
 def test_fix_of_two_faults_is_stated_once():
     verdict = CaseResult(CASE, Verdict.DIVERGES, fixes=("Add the bias.", "", "Add the bias."))
     assert fixes(verdict) == ["Add the bias."]
+
+
+def test_fix_of_a_cause_that_was_ruled_out_later_is_not_stated():
+    wrong, settled = FaultId("a", "one"), FaultId("b", "two")
+    explanation = Explanation(
+        CASE,
+        Verdict.DIVERGES,
+        cause=Cause((wrong,), also_fits=((settled,),)),
+        descriptions=(FaultDescription("It is one.", "Use two."),),
+    )
+    verdict = CaseResult(CASE, Verdict.DIVERGES, cause=explanation.cause, explanation=explanation)
+    assert fixes(verdict) == ["Use two."]
+    assert not fixes(replace(verdict, cause=Cause((settled,))))
 
 
 def test_a_known_difference_names_its_entries():
