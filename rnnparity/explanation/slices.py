@@ -24,14 +24,15 @@ from rnnparity.problem.findings import (
     accounts_for_values,
     is_undetermined,
 )
+from rnnparity.problem.layers import halves
 from rnnparity.problem.problem import Problem, Tensor
 from rnnparity.problem.verdicts import Difference
 from rnnparity.reference import compute
 from rnnparity.reference.tolerance import expect
 
 # Multiply-adds of one pass beyond which a problem is explained on a slice: hundreds of passes take
-# some seconds. A step takes as long as so many of them, however small the layer is.
-HUGE, STEP = 1e7, 5e4
+# some seconds. A step of a half takes as long as so many of them, however small it is.
+HUGE, STEP = 2.5e6, 1.25e4
 ROWS = 2
 # By how many sigma of the slice the rest of a huge problem may be off: ten, and more, for noise
 # grows along the way.
@@ -180,9 +181,10 @@ class ProblemSlice:
 
 
 def is_huge(problem: Problem) -> bool:
-    """Return whether hundreds of passes would take minutes."""
+    """Return whether thousands of passes would take many seconds."""
     batch, steps, _ = problem.inputs.shape
-    return steps * (STEP + sum(tensor.data.size for tensor in problem.weights) * batch) > HUGE
+    weights = sum(tensor.data.size for tensor in problem.weights)
+    return steps * (STEP * len(halves(problem.layer)) + weights * batch) > HUGE
 
 
 def _moved(view: View, output: Output) -> tuple[Finding, ...]:

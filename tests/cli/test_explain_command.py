@@ -57,7 +57,7 @@ def test_explanation_as_text_and_json(here, tmp_path):
     rows = out.splitlines()
     assert rows[0] == f"{CASE}: diverges"
     assert "  cause: gate-order: LSTM iofc (ONNX) in all weights" in rows
-    assert "  first mismatch: output at row 0, step 0, unit 0, gates f, g, o" in rows
+    assert "  first mismatch: output at row 0, step 0, unit 0, gates f, c, o" in rows
     assert rows[-1] == f"  rerun: rnnparity explain {path}"
     status, out, _ = here("explain", str(path), "--json")
     content = json.loads(out)
