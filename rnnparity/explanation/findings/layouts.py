@@ -11,11 +11,14 @@ from itertools import permutations
 
 import numpy as np
 
+from rnnparity.explanation.findings import masked
 from rnnparity.explanation.findings.candidates import Candidate
 from rnnparity.explanation.findings.claim import Claim, weigh
 from rnnparity.explanation.findings.view import Output, View
 from rnnparity.explanation.location import last_layer
+from rnnparity.faults import FAULTS, PlacedFault, run_one
 from rnnparity.problem.dtypes import Array
+from rnnparity.problem.explanations import EVERY_HALF
 from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.layers import Bidirectional
 from rnnparity.problem.problem import Problem, Tensor
@@ -23,6 +26,13 @@ from rnnparity.reference import compute
 
 # What the numbers of a finding about exchanged axes are the axes of, and how these were read.
 HALVES, READ_AS_TIME_FIRST, OVER_BATCH = "halves", "read-as-time-first", "over-batch"
+# The faults that return something else at masked steps, by the name of the finding.
+MASKED_OUTPUTS = {
+    masked.PREVIOUS: "held",
+    masked.ZERO: "zero",
+    masked.STATE: "the frozen state",
+    masked.NEW: "computed",
+}
 
 
 def halves_findings(problem: Problem, view: View) -> Iterator[Finding]:
@@ -34,8 +44,30 @@ def halves_findings(problem: Problem, view: View) -> Iterator[Finding]:
         return
     for output in view.differing:
         if output.name.endswith("output"):
-            claims = list(_orders(output))
-            yield from list(weigh(claims, view.threshold, max(len(claims), 1)))[:1]
+            found = _ordered(output, view.threshold)
+            yield from found or _ordered_and_masked(problem, output, view.threshold)
+
+
+def _ordered(output: Output, threshold: float) -> list[Finding]:
+    """Return the first order of the axes that holds."""
+    claims = list(_orders(output))
+    return list(weigh(claims, threshold, max(len(claims), 1)))[:1]
+
+
+def _ordered_and_masked(problem: Problem, output: Output, threshold: float) -> list[Finding]:
+    """Return an order of the axes and what masked steps return, where both are not those of Keras."""
+    if problem.mask is None or problem.mask.all() or not output.has_time:
+        return []
+    for name, variant in MASKED_OUTPUTS.items():
+        fault = next(f for f in FAULTS if (f.cause, f.variant) == ("masked-output", variant))
+        mutant = run_one(problem, [PlacedFault(fault, EVERY_HALF)])
+        values = {} if mutant is None else {each.name: each.data for each in mutant.outputs}
+        if output.name in values:
+            found = _ordered(replace(output, expected=values[output.name]), threshold)
+            if found:
+                steps = replace(found[0], type=FindingType.MASKED_STEPS_ONLY, name=name, numbers=())
+                return [*found, steps]
+    return []
 
 
 def _orders(output: Output) -> Iterator[Claim]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from _support.explanations import placed, with_faults
 from _support.random_problems import SEQUENCES, random_problem, spec_of, two_ways
 from validation.mistakes.memory import memory_mistakes
 from validation.off_list.trials import with_arrays
@@ -34,6 +35,24 @@ def test_order_of_the_halves_is_named(order, sentence):
     (finding,) = axes_of(problem, [moved])
     assert finding.numbers == order
     assert sentence in finding_text(finding)
+
+
+@pytest.mark.parametrize(
+    ("variant", "name"),
+    [("held", "previous-output"), ("the frozen state", "kept-state"), ("computed", "new-state")],
+)
+def test_order_of_the_halves_is_named_beside_what_masked_steps_return(variant, name):
+    mask = ("1111111", "1101100", "0011111")
+    spec = two_ways(spec_of("gru", 4, **SEQUENCES))
+    problem = random_problem(spec, 0, (3, 7, 5), mask=mask, initial=True)
+    fault = placed(f"masked-output: {variant}", "every half")
+    output = with_faults(problem, fault).outputs[0].data
+    alternating = output.reshape(3, 7, 2, 4).swapaxes(2, 3).reshape(output.shape)
+    explanation = diagnose(with_arrays(problem, [alternating]), thorough=False).explanation
+    axes, steps = (f for f in explanation.findings if accounts_for_values(f))
+    assert (axes.type, axes.numbers) == (FindingType.AXES_EXCHANGED, (0, 1, 3, 2))
+    assert (steps.type, steps.name) == (FindingType.MASKED_STEPS_ONLY, name)
+    assert explanation.accounted
 
 
 def test_last_output_in_memory_of_the_halves_is_named():
