@@ -70,7 +70,8 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
     if quickly or (answer.complete and not fits):
         return Findings(found, answer.complete)
     whole = tuple(_computed_otherwise(evidence) if fits else _of_whole(evidence))
-    if any(not each.certain and each.type in CONTESTED for each in answer.findings):
+    contested = any(not each.certain and each.type in CONTESTED for each in answer.findings)
+    if contested:
         whole = tuple(replace(each, certain=False) for each in whole)
     if any_accounts(whole):
         # What accounts for a half only, or with numbers that are fitted, is not needed beside it.
@@ -82,6 +83,8 @@ def find(evidence: Evidence, *, quickly: bool = False) -> Findings:
     last = Findings(tables, complete=True)
     if not any_accounts(tables):
         last = of_halves(differing, LAST)
+    if contested:  # weights that were fitted give the same as what is contested
+        last = Findings(tuple(replace(each, certain=False) for each in last.findings))
     return Findings(_without_repetition((*found, *whole, *last.findings)), last.complete)
 
 
