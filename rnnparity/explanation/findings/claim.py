@@ -48,7 +48,9 @@ class Claim:
     @property
     def chance(self) -> float:
         """The decimal logarithm of the probability that other values agree as well."""
-        _, first = np.unique(self.predicted, return_index=True)  # copies are no evidence
+        # Copies are no evidence, nor are values that noise does not tell apart, as saturated ones.
+        noise = max(float(np.median(self.allowed)), np.finfo(np.float64).tiny)
+        _, first = np.unique(np.round(self.predicted / noise), return_index=True)
         allowed, moved = self.allowed.ravel()[first], np.abs(self.moved.ravel()[first])
         return float(np.log10(allowed / np.maximum(moved, allowed)).sum())
 
