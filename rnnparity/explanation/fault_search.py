@@ -12,9 +12,9 @@ import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
 from rnnparity.explanation.findings.finding_search import find
-from rnnparity.explanation.findings.half_problem import view_of
 from rnnparity.explanation.findings.half_questions import Findings
 from rnnparity.explanation.findings.rivals import rivals_of_cause
+from rnnparity.explanation.findings.seen.half_problem import view_of
 from rnnparity.explanation.fits import Runs, try_hypotheses, try_runs
 from rnnparity.explanation.location import last_layer
 from rnnparity.explanation.noise import noise_of

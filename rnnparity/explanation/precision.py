@@ -9,7 +9,7 @@ from operator import itemgetter
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.findings.grids import may_be_fixed_point
+from rnnparity.explanation.findings.compared.grids import may_be_fixed_point
 from rnnparity.explanation.fits import fit_of, has_shapes_of, joined
 from rnnparity.explanation.noise import Noise, noise_of
 from rnnparity.explanation.search import Fit

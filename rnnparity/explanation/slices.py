@@ -9,10 +9,10 @@ from itertools import chain
 import numpy as np
 
 from rnnparity.explanation.evidence import Evidence, rows_of
+from rnnparity.explanation.findings.compared.moved import moved_findings
 from rnnparity.explanation.findings.finding_search import find_by_step, find_in_halves
 from rnnparity.explanation.findings.half_questions import Findings
-from rnnparity.explanation.findings.moved import moved_findings
-from rnnparity.explanation.findings.view import Output, View
+from rnnparity.explanation.findings.seen.view import Output, View
 from rnnparity.explanation.windows import Steps, chosen_steps
 from rnnparity.faults import PlacedFault, run_one
 from rnnparity.problem.dtypes import Array

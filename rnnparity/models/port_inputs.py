@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnparity.explanation.findings.after_layer import FUNCTIONS, OVER_UNITS
+from rnnparity.explanation.findings.compared.after_layer import FUNCTIONS, OVER_UNITS
 from rnnparity.models.calls import Call
 from rnnparity.models.masked_steps import used_inputs
 from rnnparity.models.port_calls import entering

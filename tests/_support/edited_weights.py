@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnparity.explanation.findings.effective import effective_weights
+from rnnparity.explanation.findings.by_step.effective import effective_weights
 from rnnparity.problem.findings import FindingType
 from rnnparity.problem.layers import Recurrent
 from rnnparity.problem.problem import Problem, Tensor

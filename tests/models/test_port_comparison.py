@@ -18,7 +18,7 @@ from _support.random_problems import random_problem, spec_of, two_ways
 
 from rnnparity.explanation import causes
 from rnnparity.explanation.diagnosis import diagnose
-from rnnparity.explanation.findings.after_layer import FUNCTIONS
+from rnnparity.explanation.findings.compared.after_layer import FUNCTIONS
 from rnnparity.models import port_calls
 from rnnparity.models.calls import PortCall, PortResult, Recording
 from rnnparity.models.model_verdicts import judge_calls

@@ -10,7 +10,7 @@ import numpy as np
 from rnnparity.explanation.estimate import Estimate
 from rnnparity.explanation.experiments.equation_search import ERRORS, Identified
 from rnnparity.explanation.experiments.states import state_findings
-from rnnparity.explanation.findings.block_changes import (
+from rnnparity.explanation.findings.changed_weights.block_changes import (
     Blocks,
     ChangedBlock,
     blocks_of,

@@ -7,23 +7,19 @@ from dataclasses import replace
 from functools import partial
 
 from rnnparity.explanation.evidence import Evidence
-from rnnparity.explanation.findings.activations import activation_findings
-from rnnparity.explanation.findings.after_layer import after_layer_findings
-from rnnparity.explanation.findings.between import between_findings
-from rnnparity.explanation.findings.blocks import Base, block_findings
-from rnnparity.explanation.findings.candidates import Candidate, held_candidates
-from rnnparity.explanation.findings.grids import (
+from rnnparity.explanation.findings.changed_weights.activations import activation_findings
+from rnnparity.explanation.findings.changed_weights.blocks import Base, block_findings
+from rnnparity.explanation.findings.changed_weights.initial import initial_findings
+from rnnparity.explanation.findings.changed_weights.tables import table_findings
+from rnnparity.explanation.findings.compared.after_layer import after_layer_findings
+from rnnparity.explanation.findings.compared.grids import (
     grid_findings,
     shared_grid_findings,
     storage_findings,
 )
-from rnnparity.explanation.findings.half_problem import (
-    BACKWARD,
-    HalfProblem,
-    first_steps,
-    view_of,
-    visible_halves,
-)
+from rnnparity.explanation.findings.compared.layouts import halves_findings, layout_candidates
+from rnnparity.explanation.findings.compared.moved import finite_findings, moved_findings
+from rnnparity.explanation.findings.compared.permuted import permuted_findings
 from rnnparity.explanation.findings.half_questions import (
     BY_STEP,
     LAST,
@@ -34,17 +30,27 @@ from rnnparity.explanation.findings.half_questions import (
     of_each_output,
     of_halves,
 )
-from rnnparity.explanation.findings.initial import initial_findings
-from rnnparity.explanation.findings.layouts import halves_findings, layout_candidates
-from rnnparity.explanation.findings.merged import MERGED, merged_findings
-from rnnparity.explanation.findings.moved import finite_findings, moved_findings
-from rnnparity.explanation.findings.other_inputs import other_input_findings, variants_that_hold
-from rnnparity.explanation.findings.other_problems import lengths_candidates, problem_candidates
-from rnnparity.explanation.findings.permuted import permuted_findings
-from rnnparity.explanation.findings.recurrence import recurrence_findings
+from rnnparity.explanation.findings.other_runs.between import between_findings
+from rnnparity.explanation.findings.other_runs.merged import MERGED, merged_findings
+from rnnparity.explanation.findings.other_runs.other_inputs import (
+    other_input_findings,
+    variants_that_hold,
+)
+from rnnparity.explanation.findings.other_runs.other_problems import (
+    lengths_candidates,
+    problem_candidates,
+)
+from rnnparity.explanation.findings.other_runs.recurrence import recurrence_findings
 from rnnparity.explanation.findings.rivals import CONTESTED
-from rnnparity.explanation.findings.tables import table_findings
-from rnnparity.explanation.findings.view import View
+from rnnparity.explanation.findings.seen.candidates import Candidate, held_candidates
+from rnnparity.explanation.findings.seen.half_problem import (
+    BACKWARD,
+    HalfProblem,
+    first_steps,
+    view_of,
+    visible_halves,
+)
+from rnnparity.explanation.findings.seen.view import View
 from rnnparity.explanation.location import last_layer
 from rnnparity.problem.findings import BlockChange, Finding, FindingType, accounts_for_values
 from rnnparity.problem.layers import Bidirectional, Recurrent, halves

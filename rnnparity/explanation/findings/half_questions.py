@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rnnparity.explanation.findings.activations import activation_findings
-from rnnparity.explanation.findings.dropped import dropped_findings
-from rnnparity.explanation.findings.effective import (
+from rnnparity.explanation.findings.by_step.effective import (
     effective_weights,
     fitted_weights,
     summed_rows,
 )
-from rnnparity.explanation.findings.half_problem import HalfProblem
-from rnnparity.explanation.findings.masked import masked_findings
-from rnnparity.explanation.findings.moved import moved_findings
-from rnnparity.explanation.findings.one_step import one_step
-from rnnparity.explanation.findings.quantities import quantity_findings
+from rnnparity.explanation.findings.by_step.one_step import one_step
+from rnnparity.explanation.findings.by_step.quantities import quantity_findings
+from rnnparity.explanation.findings.by_step.steps import restart_findings, step_findings
+from rnnparity.explanation.findings.changed_weights.activations import activation_findings
+from rnnparity.explanation.findings.compared.dropped import dropped_findings
+from rnnparity.explanation.findings.compared.masked import masked_findings
+from rnnparity.explanation.findings.compared.moved import moved_findings
 from rnnparity.explanation.findings.rivals import with_rivals
-from rnnparity.explanation.findings.steps import restart_findings, step_findings
-from rnnparity.explanation.findings.view import View
+from rnnparity.explanation.findings.seen.half_problem import HalfProblem
+from rnnparity.explanation.findings.seen.view import View
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType, accounts_for_values
 from rnnparity.problem.problem import Problem, Tensor

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnparity.explanation.findings.axes import axes_findings, joined_findings
-from rnnparity.explanation.findings.claim import Claim, weigh
+from rnnparity.explanation.findings.compared.axes import axes_findings, joined_findings
 from rnnparity.explanation.findings.half_questions import Findings
-from rnnparity.explanation.findings.view import Output
+from rnnparity.explanation.findings.seen.claim import Claim, weigh
+from rnnparity.explanation.findings.seen.view import Output
 from rnnparity.explanation.noise import Noise
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType, accounts_for_values

@@ -11,14 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnparity.explanation.findings.activations import activation_findings
-from rnnparity.explanation.findings.half_problem import HalfProblem
-from rnnparity.explanation.findings.moved import moved_findings
-from rnnparity.explanation.findings.other_inputs import predicted_by, variants_that_hold
-from rnnparity.explanation.findings.quantities import quantity_findings
-from rnnparity.explanation.findings.recurrence import recurrence_findings
-from rnnparity.explanation.findings.steps import restart_findings
-from rnnparity.explanation.findings.view import View
+from rnnparity.explanation.findings.by_step.quantities import quantity_findings
+from rnnparity.explanation.findings.by_step.steps import restart_findings
+from rnnparity.explanation.findings.changed_weights.activations import activation_findings
+from rnnparity.explanation.findings.compared.moved import moved_findings
+from rnnparity.explanation.findings.other_runs.other_inputs import predicted_by, variants_that_hold
+from rnnparity.explanation.findings.other_runs.recurrence import recurrence_findings
+from rnnparity.explanation.findings.seen.half_problem import HalfProblem
+from rnnparity.explanation.findings.seen.view import View
 from rnnparity.faults import PlacedFault, run_one
 from rnnparity.problem.findings import Finding, FindingType
 from rnnparity.problem.problem import Problem, Tensor

@@ -8,7 +8,7 @@ from validation.off_list.changes import Change, ChangedImplementation, Kind
 from validation.off_list.trials import with_arrays
 
 from rnnparity.explanation.diagnosis import diagnose
-from rnnparity.explanation.findings import activations
+from rnnparity.explanation.findings.changed_weights import activations
 from rnnparity.problem.findings import Finding, FindingType, WeightBlock
 
 PLACES = [("simple_rnn", "h"), ("lstm", ""), *(("lstm", gate) for gate in "ifco")]

@@ -9,7 +9,7 @@ from validation.off_list.changes import Change, ChangedImplementation, Kind
 from validation.off_list.trials import in_float16, with_arrays, with_numbers_in
 
 from rnnparity.explanation.diagnosis import diagnose
-from rnnparity.explanation.findings.claim import Claim, weigh
+from rnnparity.explanation.findings.seen.claim import Claim, weigh
 from rnnparity.problem.findings import BlockChange, Finding, FindingType, WeightBlock
 
 SHIFTED = Finding(FindingType.INITIAL_STATE, "h", change=BlockChange.SHIFTED, value=0.375)

@@ -15,7 +15,7 @@ from _support.edited_weights import (
     summary,
 )
 
-from rnnparity.explanation.findings.effective import effective_weights
+from rnnparity.explanation.findings.by_step.effective import effective_weights
 from rnnparity.problem.findings import BlockChange, WeightBlock
 from rnnparity.problem.problem import Tensor
 from rnnparity.reference import compute

@@ -1,0 +1,1 @@
+"""Single steps: which follow from the one before, and the weights that they were computed with."""

@@ -1,0 +1,1 @@
+"""Weights, initial states and activations other than the given ones."""
