@@ -24,7 +24,10 @@ def make() -> FunctionSubject:
     """
     with quiet():
         import litert_torch
-    return subject_of("litert:torch", _converter(litert_torch), ("torch", "litert-torch"))
+    # LiteRT has no operators of float64.
+    return subject_of(
+        "litert:torch", _converter(litert_torch), ("torch", "litert-torch"), ("float32",)
+    )
 
 
 def _converter(litert_torch: Any) -> Change:

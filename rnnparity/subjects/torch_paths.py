@@ -50,8 +50,13 @@ def make(path: str) -> FunctionSubject:
     return subject_of(f"torch:{path}", _CHANGES[path], ("torch",))
 
 
-def subject_of(name: str, change: Change, packages: Sequence[str]) -> FunctionSubject:
-    """Return the subject that runs PyTorch's modules as changed by `change`.
+def subject_of(
+    name: str,
+    change: Change,
+    packages: Sequence[str],
+    dtypes: Sequence[str] = ("float32", "float64"),
+) -> FunctionSubject:
+    """Return the subject that runs PyTorch's modules of some types as changed by `change`.
 
     Raises:
         ImportError: PyTorch is missing.
@@ -69,7 +74,7 @@ def subject_of(name: str, change: Change, packages: Sequence[str]) -> FunctionSu
         mask: Array | None,
         states: Sequence[Array],
     ) -> tuple[list[Array], list[Array]]:
-        _check(name, first_half(layer), mask)
+        _check(name, first_half(layer), mask, dtypes)
         module = layers.module(layer, weights)
 
         def changed(*arguments: object) -> object:
@@ -89,12 +94,12 @@ def subject_of(name: str, change: Change, packages: Sequence[str]) -> FunctionSu
     return FunctionSubject(answer, packages)
 
 
-def _check(name: str, half: Recurrent, mask: Array | None) -> None:
+def _check(name: str, half: Recurrent, mask: Array | None, dtypes: Sequence[str]) -> None:
     quantized = name == "torch:quantized"
     if mask is not None:
         raise Unsupported(f"{name} is run without masks")
-    if half.compute_dtype not in ("float32", "float64"):
-        raise Unsupported(f"{name} is run in float32 and float64 only")
+    if half.compute_dtype not in dtypes:
+        raise Unsupported(f"{name} is run in {' and '.join(dtypes)} only")
     if quantized and (half.class_name == "SimpleRNN" or half.compute_dtype == "float64"):
         raise Unsupported("only nn.LSTM and nn.GRU of float32 are quantized dynamically")
     if quantized and not half.use_bias:
