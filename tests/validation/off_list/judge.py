@@ -298,7 +298,9 @@ def _recurs(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool
 def _stored(finding: Finding, problem: Problem, actual: Sequence[Array]) -> bool:
     """Return whether all outputs are correct, and numbers of the type of a finding."""
     dtype = FLOAT_TYPES[finding.name]
-    for array, output in zip(actual, run(problem), strict=True):
+    for array, computed in zip(actual, run(problem), strict=True):
+        # Time may be the first axis, which the cause states.
+        output = computed if array.shape == computed.shape else computed.swapaxes(0, 1)
         near = np.abs(array - output) <= 1.1 * dtype.u * np.abs(output) + 1e-7
         if not (near & (dtype.round(array).astype(float) == array)).all():
             return False
