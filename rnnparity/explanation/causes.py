@@ -65,8 +65,7 @@ class CauseSearch:
             return
         mutant = _first_fit(problem, self._known)
         if mutant is not None:
-            self.causes[problem.id] = Cause(mutant.faults)
-            self.fixes[problem.id] = tuple(placed.fix(problem) for placed in mutant.placed)
+            self._set(problem, mutant)
             return
         group = _group(problem)
         again = accounted_again(problem, self._statements.get(group, ()))
@@ -75,6 +74,11 @@ class CauseSearch:
             self.explanations[problem.id] = again
         elif self._may_search:
             self._search(problem, group)
+
+    def _set(self, problem: Problem, mutant: Mutant) -> None:
+        """Set the cause of a problem to that of another one, and how it is fixed here."""
+        self.causes[problem.id] = Cause(mutant.faults)
+        self.fixes[problem.id] = tuple(placed.fix(problem) for placed in mutant.placed)
 
     def _search(self, problem: Problem, group: Hashable) -> None:
         """Search the cause of a problem's outputs in full."""
@@ -113,7 +117,7 @@ class CauseSearch:
         for problem in self._ambiguous:
             mutant = _first_fit(problem, self._known)
             if mutant is not None:
-                self.causes[problem.id] = Cause(mutant.faults)
+                self._set(problem, mutant)
 
     def with_cause(self, result: CaseResult) -> CaseResult:
         """Return a result with what was found."""

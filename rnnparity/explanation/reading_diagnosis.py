@@ -181,7 +181,7 @@ def _is_guess(finding: Finding) -> bool:
 
 
 def _without_guesses(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """Leave out findings that may be chance, where there are many, and what some repeat."""
+    """Leave out findings that may be chance where there are many of them: at most one is right."""
     if sum(map(_is_guess, findings)) <= _MOST_GUESSES:
         return findings
     return tuple(finding for finding in findings if not _is_guess(finding))

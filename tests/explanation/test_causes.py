@@ -61,6 +61,7 @@ def test_ambiguous_cause_is_resolved_by_a_later_case():
     found = find_causes(map(from_port, chosen), ignore)
     assert found.explanations[CONSTANT].cause.also_fits
     assert found.causes[CONSTANT].unambiguous
+    assert any(found.fixes[CONSTANT])
 
 
 def test_constant_weights_are_searched_last():

@@ -17,7 +17,7 @@ from rnnparity.problem.format_reading import read_problem
 from rnnparity.report.bundles.known import BUNDLES, version_ranges
 
 ENTRIES = {entry.name: entry for entry in read_known(default_folder() / KNOWN)}
-# What a script may import beside Python's own modules: NumPy, and modules of what it says to install.
+# What a script may import beside Python's own modules: NumPy, and modules of the packages that it names.
 MODULES = {
     "tensorflow": {"tensorflow", "keras"},
     "keras": {"keras"},

@@ -172,7 +172,7 @@ class MeanState(Loop):
 
 @dataclass(frozen=True)
 class Restarts(Loop):
-    """The states start anew every few steps, as in blocks without a state."""
+    """The states restart every few steps, as in blocks without a state."""
 
     every: int
 
@@ -242,7 +242,7 @@ def loop_mistakes() -> list[Mistake]:
         of("one state for all rows", "one-state-for-all-rows", OneAfterAnother(),
            source="Element-Research/rnn#74"),
         of("mean state of all rows", "mean-of-rows", MeanState()),
-        Mistake("states start anew every few steps", ((RECURRENCE, "restarts-every-few-steps"),),
+        Mistake("states restart every few steps", ((RECURRENCE, "restarts-every-few-steps"),),
                 _restarts, source="keras-team/keras#10231"),
         of("last unit left out of the recurrent product", "unit-left-out", ForgetsUnit(-1)),
     ]  # fmt: skip

@@ -167,7 +167,7 @@ def _of_all_gates(finding: Finding) -> Finding:
 
 
 def _is_whole(layer: Recurrent, whole: Finding, group: Sequence[Finding]) -> bool:
-    """Return whether findings are about every block of an array that can be told apart."""
+    """Return whether findings are about every block of an array that outputs can distinguish."""
     assert whole.block  # noqa: S101 - they are about blocks
     two_rows = whole.block.weights == "bias" and layer.bias_rows == 2
     return len(group) == len(layer.cell.gates) + two_rows and len(group) > 1

@@ -128,13 +128,7 @@ def _claims(
     view: View, findings: Sequence[Finding], outputs: Sequence[Array], hypotheses: float
 ) -> Iterator[tuple[int, Finding]]:
     """Yield the findings whose outputs are the actual ones, on every output, by index."""
-    far = np.zeros(len(findings))
-    with np.errstate(all="ignore"):
-        for output, predicted in zip(view.outputs, outputs, strict=True):
-            distance = np.abs(output.actual - predicted) / output.allowed
-            distance = np.nan_to_num(distance, nan=np.inf).reshape(len(findings), -1)
-            far = np.maximum(far, distance.max(axis=1, initial=0.0))
-    for index in np.flatnonzero(far <= 1).tolist():
+    for index in np.flatnonzero(view.distances(outputs) <= 1).tolist():
         claim = view.claim(findings[index], [predicted[index] for predicted in outputs])
         if hypotheses >= FREEDOM_OF_NUMBER:  # where little differs, some number always does
             claim = evidence_of(view, claim)

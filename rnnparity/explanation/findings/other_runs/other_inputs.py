@@ -12,6 +12,7 @@ from itertools import chain, combinations, islice
 import numpy as np
 
 from rnnparity.explanation.evidence import rows_of
+from rnnparity.explanation.findings.seen.candidates import evidence_of
 from rnnparity.explanation.findings.seen.claim import FREEDOM_OF_NUMBER, weigh
 from rnnparity.explanation.findings.seen.newton import fit_numbers
 from rnnparity.explanation.findings.seen.view import View
@@ -112,9 +113,7 @@ def _holds(problem: Problem, view: View, variant: Variant, hypotheses: float) ->
     claim = view.with_noise_of(other).claim(variant.finding, outputs)
     if claim.distance > 1:
         return None
-    expected = np.concatenate([output.expected.ravel() for output in view.outputs])
-    differing = claim.part(np.abs(claim.predicted - expected) > claim.allowed)
-    return next(weigh([differing], view.threshold, hypotheses), None)
+    return next(weigh([evidence_of(view, claim)], view.threshold, hypotheses), None)
 
 
 def _with(problem: Problem, inputs: Array, mask: Array | None) -> Problem:
@@ -131,14 +130,7 @@ def _near(problem: Problem, view: View, variants: Sequence[Variant]) -> list[int
     """Return the indices of the variants that nearly give what is seen, at most `MOST_NEAR`."""
     if not variants:
         return []
-    distance = np.zeros(len(variants))
-    for output, predicted in zip(view.outputs, _run(problem, variants), strict=True):
-        with np.errstate(all="ignore"):
-            far = np.abs(output.actual - predicted) / output.allowed
-        far = np.nan_to_num(far, nan=np.inf).reshape(len(variants), -1)
-        distance = np.maximum(distance, far.max(axis=1))
-    nearest = np.argsort(distance, kind="stable")[:MOST_NEAR]
-    return [int(index) for index in nearest if distance[index] <= NEARLY]
+    return view.nearest(_run(problem, variants), MOST_NEAR, NEARLY)
 
 
 def _run(problem: Problem, variants: Sequence[Variant]) -> list[Array]:

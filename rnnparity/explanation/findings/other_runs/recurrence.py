@@ -13,20 +13,20 @@ from functools import partial
 import numpy as np
 
 from rnnparity.explanation.evidence import rows_of
-from rnnparity.explanation.findings.other_runs.other_runs import Rule, Way, run_ways
 from rnnparity.explanation.findings.other_runs.row_rules import row_rules
-from rnnparity.explanation.findings.other_runs.rules import (
+from rnnparity.explanation.findings.other_runs.step_rules import (
     Clips,
     ClipsPreactivations,
-    Named,
     step_rules,
 )
+from rnnparity.explanation.findings.other_runs.ways import Rule, Way, run_ways
+from rnnparity.explanation.findings.seen.candidates import evidence_of
 from rnnparity.explanation.findings.seen.claim import FREEDOM_OF_NUMBER, weigh
 from rnnparity.explanation.findings.seen.newton import fit_numbers
 from rnnparity.explanation.findings.seen.view import View
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import Finding, FindingType
-from rnnparity.problem.layers import Recurrent, Stack, halves
+from rnnparity.problem.layers import Stack, halves
 from rnnparity.problem.problem import Problem
 from rnnparity.problem.recurrences import OtherRecurrence
 from rnnparity.reference import trace
@@ -47,8 +47,9 @@ def recurrence_findings(problem: Problem, view: View) -> list[Finding]:
     """
     rows = view.worst_rows(FIRST_ROWS)
     part, seen = rows_of(problem, rows), view.rows(rows)
-    alone = _ways(problem, lambda half: step_rules(problem, half))
-    mixing = _ways(problem, lambda half: row_rules(problem))  # noqa: ARG005
+    inside = halves(problem.layer)
+    alone = _ways({prefix: dict(step_rules(problem, half)) for prefix, half in inside})
+    mixing = _ways({prefix: dict(row_rules(problem)) for prefix, _ in inside})
     if len(mixing) * problem.inputs.data.size // problem.inputs.shape[-1] > MOST_VALUES:
         mixing = []
     if not problem.layer.return_sequences and isinstance(problem.layer, Stack):
@@ -63,9 +64,8 @@ def recurrence_findings(problem: Problem, view: View) -> list[Finding]:
     return [replace(each, certain=each.certain and len(names) == 1) for each in found[:1]]
 
 
-def _ways(problem: Problem, rules: Callable[[Recurrent], Named]) -> list[Way]:
+def _ways(by_half: Mapping[str, Mapping[Finding, Rule]]) -> list[Way]:
     """Return each rule in every half that has it, and in each of several halves."""
-    by_half = {prefix: dict(rules(half)) for prefix, half in halves(problem.layer)}
     findings = dict.fromkeys(finding for named in by_half.values() for finding in named)
     return [
         way
@@ -93,14 +93,8 @@ def _near(problem: Problem, view: View, ways: Sequence[Way]) -> list[Way]:
     """Return the ways that nearly give what is seen."""
     if not ways:
         return []
-    distance = np.zeros(len(ways))
-    for output, predicted in zip(view.outputs, run_ways(problem, ways), strict=True):
-        with np.errstate(all="ignore"):
-            far = np.abs(output.actual - predicted) / output.allowed
-        far = np.nan_to_num(far, nan=np.inf).reshape(len(ways), -1)
-        distance = np.maximum(distance, far.max(axis=1))
-    nearest = np.argsort(distance, kind="stable")[:MOST_NEAR]
-    return [ways[index] for index in nearest if distance[index] <= NEARLY]
+    nearest = view.nearest(run_ways(problem, ways), MOST_NEAR, NEARLY)
+    return [ways[index] for index in nearest]
 
 
 def _held(problem: Problem, view: View, ways: Sequence[Way], hypotheses: float) -> list[Finding]:
@@ -113,8 +107,7 @@ def _held(problem: Problem, view: View, ways: Sequence[Way], hypotheses: float) 
         outputs = [output[0] for output in run_ways(problem, [way])]
         claim = view.widened(outputs).claim(way.finding, outputs)
         if claim.distance <= 1:
-            expected = np.concatenate([output.expected.ravel() for output in view.outputs])
-            claims.append(claim.part(np.abs(claim.predicted - expected) > claim.allowed))
+            claims.append(evidence_of(view, claim))
     found = list(weigh(claims, view.threshold, hypotheses))
     return sorted(found, key=lambda finding: len(finding.half))
 

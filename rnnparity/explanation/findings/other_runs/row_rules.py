@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnparity.explanation.findings.other_runs.other_runs import Past, Rule, States
-from rnnparity.explanation.findings.other_runs.rules import MOST_IN_TURN, Named, recurrence
+from rnnparity.explanation.findings.other_runs.step_rules import MOST_IN_TURN, Named, recurrence
+from rnnparity.explanation.findings.other_runs.ways import Past, Rule, States
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import BlockChange, Finding, FindingType
 from rnnparity.problem.problem import Problem
@@ -32,7 +32,7 @@ class OfRows(Rule):
     order: tuple[int, ...]
     call: int | None = None
 
-    def before(self, past: Past, number: int) -> States:  # noqa: ARG002
+    def before(self, past: Past, number: int) -> States:
         return past.last if self.call is not None else _rows(past.last, self.order)
 
     def first(self, states: States, call: int) -> States:
@@ -55,7 +55,7 @@ class OfMemory(Rule):
 class MeanOfRows(Rule):
     """A step starts from the mean of the states of all rows."""
 
-    def before(self, past: Past, number: int) -> States:  # noqa: ARG002
+    def before(self, past: Past, number: int) -> States:
         means = (state.mean(axis=0, keepdims=True) for state in past.last)
         return [np.repeat(mean, len(past.last[0]), axis=0) for mean in means]
 

@@ -145,6 +145,25 @@ class View:
         )
         return Claim(finding, *joined)
 
+    def distances(self, variants: Sequence[Array]) -> Array:
+        """Return the largest error of each variant (V,), in units of what is allowed.
+
+        `variants` are the outputs of all of them, each with a leading axis V.
+        """
+        largest = np.zeros(len(variants[0]))
+        for output, predicted in zip(self.outputs, variants, strict=True):
+            with np.errstate(all="ignore"):
+                error = np.abs(output.actual - predicted) / output.allowed
+            error = np.nan_to_num(error, nan=np.inf).reshape(len(largest), -1)
+            largest = np.maximum(largest, error.max(axis=1, initial=0.0))
+        return largest
+
+    def nearest(self, variants: Sequence[Array], most: int, limit: float) -> list[int]:
+        """Return the indices of the nearest variants, `most` of them, that are no further than `limit`."""
+        distance = self.distances(variants)
+        nearest = np.argsort(distance, kind="stable")[:most].tolist()
+        return [index for index in nearest if distance[index] <= limit]
+
     @property
     def differing(self) -> Iterator[Output]:
         """The outputs that differ."""

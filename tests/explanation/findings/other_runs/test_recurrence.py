@@ -10,7 +10,7 @@ from validation.mistakes.port import LAST, Port
 from validation.off_list.trials import with_arrays
 
 from rnnparity.explanation.diagnosis import diagnose
-from rnnparity.explanation.findings.other_runs.other_runs import Rule, Way, run_ways
+from rnnparity.explanation.findings.other_runs.ways import Rule, Way, run_ways
 from rnnparity.problem.findings import FindingType, OtherInputs, accounts_for_values
 from rnnparity.problem.recurrences import OtherRecurrence
 from rnnparity.reference import compute

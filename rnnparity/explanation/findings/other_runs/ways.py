@@ -38,20 +38,20 @@ class Rule:
     `number` counts the steps of a call in processing order.
     """
 
-    def first(self, states: States, call: int) -> States:  # noqa: ARG002
+    def first(self, states: States, call: int) -> States:
         """Return the states that a call starts with."""
         return states
 
-    def inputs(self, x: Array, time: int, last: Array | None) -> Array:  # noqa: ARG002
+    def inputs(self, x: Array, time: int, last: Array | None) -> Array:
         """Return the inputs (B, D) of a step; `last` is the output of the one before."""
         step: Array = x[:, time]
         return step
 
-    def before(self, past: Past, number: int) -> States:  # noqa: ARG002
+    def before(self, past: Past, number: int) -> States:
         """Return the states that a step starts from."""
         return past.last
 
-    def weights(self, arrays: Weights) -> Weights | None:  # noqa: ARG002
+    def weights(self, arrays: Weights) -> Weights | None:
         """Return other weights by their names; None where the given ones are used at every step."""
         return None
 
@@ -59,7 +59,7 @@ class Rule:
         """Return the cell that computes the steps."""
         return cell
 
-    def has_other_weights(self, number: int) -> bool:  # noqa: ARG002
+    def has_other_weights(self, number: int) -> bool:
         """Return whether a step is computed with the other weights."""
         return True
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnparity.explanation.findings.other_runs.other_runs import Past, Rule, States, Weights
+from rnnparity.explanation.findings.other_runs.ways import Past, Rule, States, Weights
 from rnnparity.problem.dtypes import Array
 from rnnparity.problem.findings import (
     Finding,
@@ -23,7 +23,7 @@ from rnnparity.problem.recurrences import OtherRecurrence
 from rnnparity.reference.cells import Cell, altered
 
 Named = Iterator[tuple[Finding, Rule]]
-# The states start anew after so many steps at most, or after one of these blocks.
+# The states restart after so many steps at most, or after a block of so many.
 MOST_STEPS, BLOCKS = 16, (20, 24, 32, 50, 64, 100, 128, 256)
 # A step of all units in turn, or of all rows in turn, is computed at most so often.
 MOST_IN_TURN = 2000
@@ -44,7 +44,7 @@ class KeepsOnly(Rule):
 class MasksOutputOnly(Rule):
     """Masked steps return zeros, but change the states."""
 
-    def kept(self, used: Array, new: States, old: States) -> States:  # noqa: ARG002
+    def kept(self, used: Array, new: States, old: States) -> States:
         return new
 
     def output(self, used: Array, new: Array, masked: Array) -> Array:
@@ -64,7 +64,7 @@ class TwoStepsAgo(Rule):
 
     every: bool
 
-    def before(self, past: Past, number: int) -> States:  # noqa: ARG002
+    def before(self, past: Past, number: int) -> States:
         return past.earlier if self.every else [past.earlier[0], *past.last[1:]]
 
 
@@ -133,7 +133,7 @@ class InputsOf(Rule):
 
     time: int
 
-    def inputs(self, x: Array, time: int, last: Array | None) -> Array:  # noqa: ARG002
+    def inputs(self, x: Array, time: int, last: Array | None) -> Array:
         return super().inputs(x, self.time, last)
 
 
